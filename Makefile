@@ -1,0 +1,36 @@
+# `make demo` and `make test` set everything up by themselves; PYTHON chooses the interpreter.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test test-slow lint types bench clean
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(READY)
+	$(BIN)/sngan train --data digits --method sn --out runs/demo --steps 4000 --overwrite
+	$(BIN)/sngan generate runs/demo --n 100 --out runs/demo/grid.png
+	@echo "samples: runs/demo/grid.png    report: runs/demo/report.html"
+
+test: $(READY)
+	$(BIN)/pytest
+
+test-slow: $(READY)
+	$(BIN)/pytest -m slow
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/pyright
+
+bench: $(READY)
+	$(BIN)/python benchmarks/spectral.py
+
+clean:
+	rm -rf $(VENV)

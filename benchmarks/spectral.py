@@ -1,0 +1,126 @@
+"""The price of a Lipschitz constraint: time of one critic step, as a ratio to no constraint.
+
+Each round runs one step of every contender in turn, in one process; the table shows medians over
+the rounds and the median of the per-round ratios, so that a slow moment hits all alike.
+
+    python benchmarks/spectral.py [--rounds N] [--json FILE] [--sizes NAME ...]
+"""
+
+import argparse
+import copy
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import spectral_norm as old_hook
+from torch.nn.utils.parametrizations import spectral_norm as parametrization
+
+from sngan import SpectralNorm, losses, models, penalties
+from sngan.spectral.kernels import LAYERS
+
+Step = Callable[[Tensor, Tensor], None]
+
+SIZES: dict[str, tuple[str, tuple[int, ...], float, int]] = {
+    "mlp, batch 256": ("mlp", (2,), 1.0, 256),
+    "cnn 8x8, batch 64": ("cnn", (1, 8, 8), 1.0, 64),
+    "cnn 32x32 width 1/4, batch 16": ("cnn", (3, 32, 32), 0.25, 16),
+    "cnn 32x32, batch 64": ("cnn", (3, 32, 32), 1.0, 64),
+    "resnet 32x32, batch 64": ("resnet", (3, 32, 32), 1.0, 64),
+}
+
+
+def contenders(critic: nn.Module) -> dict[str, Step]:
+    """Build one critic step for each way to constrain a copy of ``critic``."""
+    steps = {"none": plain_step(copy.deepcopy(critic))}
+    normalized = copy.deepcopy(critic)
+    optimizer = adam(normalized)
+    SpectralNorm(normalized, optimizer)
+    steps["sngan"] = plain_step(normalized, optimizer=optimizer)
+    for name, wrap in (("torch parametrization", parametrization), ("torch old hook", old_hook)):
+        wrapped = copy.deepcopy(critic)
+        for layer in list(wrapped.modules()):
+            if isinstance(layer, LAYERS):
+                wrap(layer)
+        steps[name] = plain_step(wrapped)
+    steps["wgan-gp penalty"] = plain_step(copy.deepcopy(critic), penalized=True)
+    return steps
+
+
+def adam(critic: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.Adam(critic.parameters(), lr=2e-4, betas=(0.0, 0.9))
+
+
+def plain_step(
+    critic: nn.Module,
+    *,
+    optimizer: torch.optim.Optimizer | None = None,
+    penalized: bool = False,
+) -> Step:
+    """One hinge step on a real and a fake batch, each in a forward pass of its own."""
+    stepper = optimizer or adam(critic)
+
+    def step(real: Tensor, fake: Tensor) -> None:
+        stepper.zero_grad()
+        loss = losses.hinge.critic(critic(real), critic(fake))
+        if penalized:
+            loss = loss + 10 * penalties.wgan_gp(critic, real, fake)
+        loss.backward()
+        stepper.step()
+
+    return step
+
+
+def measure(size: str, *, rounds: int) -> dict[str, dict[str, float]]:
+    """Return ``{contender: {"seconds": …, "ratio": …}}`` for one network size."""
+    name, shape, width, batch = SIZES[size]
+    torch.manual_seed(0)
+    _, critic = models.build(name, shape, width=width)
+    steps = contenders(critic)
+    times: dict[str, list[float]] = {contender: [] for contender in steps}
+    real, fake = torch.randn(2, batch, *shape).tanh()
+    for index in range(rounds + 2):
+        for contender, step in steps.items():
+            start = time.perf_counter()
+            step(real, fake)
+            if index >= 2:  # the first two warm up
+                times[contender].append(time.perf_counter() - start)
+    return {
+        contender: {
+            "seconds": statistics.median(taken),
+            "ratio": statistics.median(
+                mine / base for mine, base in zip(taken, times["none"], strict=True)
+            ),
+        }
+        for contender, taken in times.items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/spectral.json"))
+    arguments = parser.parse_args()
+    results = {}
+    print(
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads; ms per critic step (ratio)"
+    )
+    for size in arguments.sizes:
+        small = SIZES[size][0] == "mlp" or SIZES[size][2] < 1 or SIZES[size][1][-1] < 16
+        results[size] = measure(size, rounds=arguments.rounds * (10 if small else 1))
+        cells = (
+            f"{contender} {1000 * r['seconds']:.2f} ({r['ratio']:.3f})"
+            for contender, r in results[size].items()
+        )
+        print(f"{size}: {', '.join(cells)}", flush=True)
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(json.dumps(results, indent=2))
+    print(f"written: {arguments.json}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""sngan: GANs whose critic has a controlled Lipschitz constant. The table of contents.
+
+Names are imported on first use, so that ``import sngan`` and ``sngan --help`` do not pay for
+PyTorch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sngan import losses as losses
+    from sngan import penalties as penalties
+    from sngan.config import Config as Config
+    from sngan.jobs import train as train
+    from sngan.methods import METHODS as METHODS
+    from sngan.methods import Method as Method
+    from sngan.run import Run as Run
+    from sngan.run import load as load
+    from sngan.spectral import SpectralNorm as SpectralNorm
+    from sngan.spectral import spectral_norms as spectral_norms
+
+__version__ = "0.1.0"
+__all__ = [
+    "METHODS",
+    "Config",
+    "Method",
+    "Run",
+    "SpectralNorm",
+    "load",
+    "losses",
+    "penalties",
+    "spectral_norms",
+    "train",
+]
+
+_HOMES = {
+    "METHODS": "sngan.methods",
+    "Config": "sngan.config",
+    "Method": "sngan.methods",
+    "Run": "sngan.run",
+    "SpectralNorm": "sngan.spectral",
+    "load": "sngan.run",
+    "spectral_norms": "sngan.spectral",
+    "train": "sngan.jobs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("losses", "penalties"):
+        return importlib.import_module(f"sngan.{name}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'sngan' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,55 @@
+"""Validators with one wording: the argument's name, what was expected, what was got."""
+
+import difflib
+import math
+from collections.abc import Iterable
+
+from torch import Tensor
+
+
+def require(condition: bool, name: str, *, expected: str, got: object) -> None:
+    """Raise ``ValueError("name: expected …, got …")`` unless ``condition`` holds."""
+    if not condition:
+        raise ValueError(f"{name}: expected {expected}, got {got}")
+
+
+def require_one_of(value: str, name: str, *, choices: Iterable[str]) -> None:
+    """Raise unless ``value`` is one of ``choices``; the error lists the near names first."""
+    names = sorted(choices)
+    if value in names:
+        return
+    near = difflib.get_close_matches(str(value), names, n=3, cutoff=0.5)
+    hint = f" (did you mean {' or '.join(near)}?)" if near else ""
+    raise ValueError(f"{name}: expected one of {', '.join(names)}, got {value!r}{hint}")
+
+
+def require_count(value: int, name: str, *, minimum: int = 1) -> None:
+    """Raise unless ``value`` is an integer of at least ``minimum``."""
+    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= minimum
+    require(is_count, name, expected=f"an integer of at least {minimum}", got=repr(value))
+
+
+def require_number(
+    value: float,
+    name: str,
+    *,
+    above: float = -math.inf,
+    minimum: float = -math.inf,
+    maximum: float = math.inf,
+) -> None:
+    """Raise unless ``value`` is finite, ``> above``, ``>= minimum`` and ``<= maximum``."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    inside = is_number and math.isfinite(value) and above < value and minimum <= value <= maximum
+    limits = [(above, "above"), (minimum, "of at least"), (maximum, "of at most")]
+    said = [f"{word} {limit:g}" for limit, word in limits if math.isfinite(limit)]
+    require(inside, name, expected=" and ".join(["a finite number", *said]), got=repr(value))
+
+
+def require_same_shape(left: Tensor, right: Tensor, names: tuple[str, str]) -> None:
+    """Raise unless two tensors have equal shapes."""
+    require(
+        left.shape == right.shape,
+        names[1],
+        expected=f"the shape of {names[0]}, {tuple(left.shape)}",
+        got=tuple(right.shape),
+    )

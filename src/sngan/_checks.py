@@ -42,7 +42,8 @@ def require_number(
     inside = is_number and math.isfinite(value) and above < value and minimum <= value <= maximum
     limits = [(above, "above"), (minimum, "of at least"), (maximum, "of at most")]
     said = [f"{word} {limit:g}" for limit, word in limits if math.isfinite(limit)]
-    require(inside, name, expected=" and ".join(["a finite number", *said]), got=repr(value))
+    expected = " ".join(["a finite number", " and ".join(said)]).strip()
+    require(inside, name, expected=expected, got=repr(value))
 
 
 def require_same_shape(left: Tensor, right: Tensor, names: tuple[str, str]) -> None:

@@ -42,17 +42,23 @@ class Kernel:
         Columns come in the weight's memory order, so that a contiguous and a channels-last
         weight are viewed and not copied; the singular values do not depend on that order.
         """
-        others = [dim for dim in range(tensor.dim()) if dim != self.row_dim]
-        others.sort(key=lambda dim: -self.weight.stride(dim))
-        return tensor.permute(self.row_dim, *others).flatten(1)
+        if self.row_dim == 0 and self.weight.is_contiguous():
+            return tensor.reshape(tensor.shape[0], -1)
+        return tensor.permute(self._order()).flatten(1)
 
-    def subtract_outer_(self, tensor: Tensor, u: Tensor, v: Tensor) -> None:
-        """``tensor -= u vᵀ`` in place, with ``v`` in the column order of :meth:`matrix`."""
-        others = [dim for dim in range(tensor.dim()) if dim != self.row_dim]
-        others.sort(key=lambda dim: -self.weight.stride(dim))
-        sizes = [tensor.shape[dim] for dim in others]
-        view = tensor.permute(self.row_dim, *others)
-        view.addcmul_(u.view(-1, *[1] * len(sizes)), v.view(1, *sizes), value=-1)
+    def add_outer_(self, tensor: Tensor, u: Tensor, v: Tensor, *, alpha: float) -> None:
+        """``tensor += alpha · u vᵀ`` in place, with ``v`` in the column order of :meth:`matrix`."""
+        matrix = self.matrix(tensor)
+        if matrix.data_ptr() == tensor.data_ptr():
+            matrix.addr_(u, v, alpha=alpha)
+            return
+        order = self._order()
+        outer = torch.outer(u, v).view([tensor.shape[dim] for dim in order])
+        tensor.permute(order).add_(outer, alpha=alpha)
+
+    def _order(self) -> list[int]:
+        others = [dim for dim in range(self.weight.dim()) if dim != self.row_dim]
+        return [self.row_dim, *sorted(others, key=lambda dim: -self.weight.stride(dim))]
 
 
 def find_kernels(module: nn.Module, layers: LayerSelection | None = None) -> list[Kernel]:

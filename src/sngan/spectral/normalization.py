@@ -1,8 +1,11 @@
 """Spectral normalization as a change of coordinates around the optimizer's step."""
 
+# torch's operations on lists of tensors have no public names
+# pyright: reportPrivateUsage=false, reportPrivateImportUsage=false
+
 import weakref
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NoReturn
 
 import torch
@@ -15,6 +18,7 @@ from sngan.spectral.kernels import Kernel, LayerSelection, find_kernels
 from sngan.spectral.torch_import import TorchNorm, strip_torch_spectral_norm
 
 _WARM_UP_ITERATIONS = 15
+_TRACE = 1e-15
 _owners: "WeakIdKeyDictionary" = WeakIdKeyDictionary()
 
 
@@ -98,8 +102,7 @@ class SpectralNorm:
         _check_ownership(kernels, optimizer)
         self.coefficient = coefficient
         self.iterations = iterations
-        self._layers = [_Layer(kernel, coefficient) for kernel in kernels]
-        self._stepping: list[_Layer] = []
+        self._groups = _grouped(kernels, coefficient)
         self._handles = [
             optimizer.register_step_pre_hook(self._before_step),
             optimizer.register_step_post_hook(self._after_step),
@@ -130,35 +133,34 @@ class SpectralNorm:
             iterations=iterations,
             layers=list(norms),
         )
-        for layer in sn._layers:
-            layer.restart(norms[layer.kernel.names[0]])
+        for group in sn._groups:
+            group.restart(norms)
         return sn
 
     def sigmas(self) -> dict[str, Tensor]:
         """``{layer name: σ of the raw weight}``: scalars on the layer's device, no waiting."""
         return {
-            name: layer.scale * self.coefficient
-            for layer in self._layers
-            for name in layer.kernel.names
+            name: sigma
+            for group in self._groups
+            for kernel, sigma in zip(group.kernels, group.sigmas(), strict=True)
+            for name in kernel.names
         }
 
     @torch.no_grad()
     def singular_values(self) -> dict[str, Tensor]:
         """``{layer name: singular values of the normalized weight}``, largest first."""
         return {
-            name: torch.linalg.svdvals(layer.kernel.matrix(layer.kernel.weight))
-            for layer in self._layers
-            for name in layer.kernel.names
+            name: torch.linalg.svdvals(kernel.matrix(kernel.weight))
+            for group in self._groups
+            for kernel in group.kernels
+            for name in kernel.names
         }
 
     def state_dict(self) -> dict[str, Any]:
         """The state beside the module's own: for each layer ``scale`` (σ/c) and ``u``."""
         return {
             "coefficient": self.coefficient,
-            "layers": {
-                layer.kernel.names[0]: {"scale": layer.scale.clone(), "u": layer.u.clone()}
-                for layer in self._layers
-            },
+            "layers": {name: part for group in self._groups for name, part in group.state()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -169,32 +171,30 @@ class SpectralNorm:
         ValueError
             The state is of other layers, other shapes or another coefficient.
         """
-        saved = state["layers"]
-        names = [layer.kernel.names[0] for layer in self._layers]
-        require(set(saved) == set(names), "state", expected=f"layers {names}", got=list(saved))
         require(
             state["coefficient"] == self.coefficient,
             "state",
             expected=f"coefficient {self.coefficient}",
             got=state["coefficient"],
         )
-        for layer in self._layers:
-            u = saved[layer.kernel.names[0]]["u"]
+        saved = state["layers"]
+        own = {name: part["u"].shape for group in self._groups for name, part in group.state()}
+        require(set(saved) == set(own), "state", expected=f"layers {list(own)}", got=list(saved))
+        for name, shape in own.items():
+            got = saved[name]["u"].shape
             require(
-                u.shape == layer.u.shape,
-                "state",
-                expected=f"u of shape {tuple(layer.u.shape)} for {layer.kernel.names[0]!r}",
-                got=tuple(u.shape),
+                got == shape, "state", expected=f"u of shape {tuple(shape)}", got=f"{name}: {got}"
             )
-        for layer in self._layers:
-            layer.load(**saved[layer.kernel.names[0]])
+        for group in self._groups:
+            group.load(saved)
 
     def remove(self) -> None:
         """Detach from the optimizer; the module keeps its normalized weights as plain ones."""
         for handle in self._handles:
             handle.remove()
-        for layer in self._layers:
-            _owners.pop(layer.kernel.weight, None)
+        for group in self._groups:
+            for kernel in group.kernels:
+                _owners.pop(kernel.weight, None)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -207,20 +207,19 @@ class SpectralNorm:
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         args, kwargs = self._evaluate_closure(args, kwargs)
-        self._stepping = [layer for layer in self._layers if layer.kernel.weight.grad is not None]
-        skipped = _skipped(optimizer)
-        with _full_precision(self._stepping):
-            for layer in self._stepping:
-                layer.to_raw(skipped)
+        for group in self._groups:
+            with group.full_precision():
+                group.to_raw(_skipped(optimizer))
         return args, kwargs
 
     @torch.no_grad()
     def _after_step(self, optimizer: Optimizer, *_: Any) -> None:
-        skipped = _skipped(optimizer)
-        with _full_precision(self._stepping):
-            for layer in self._stepping:
-                layer.to_normalized(self.iterations, skipped)
-        self._stepping = []
+        self._normalize(_skipped(optimizer))
+
+    def _normalize(self, skipped: Tensor | None) -> None:
+        for group in self._groups:
+            with group.full_precision():
+                group.to_normalized(self.iterations, skipped)
 
     def _evaluate_closure(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -241,8 +240,8 @@ class SpectralNorm:
             nonlocal calls
             calls += 1
             if calls > 1:
-                for layer in self._stepping:
-                    layer.to_normalized(self.iterations, None)
+                with torch.no_grad():
+                    self._normalize(None)
                 raise RuntimeError(
                     "optimizer.step(closure): expected one evaluation of the closure a step, got "
                     "a second; the weights are raw then, so SpectralNorm cannot be exact"
@@ -252,62 +251,112 @@ class SpectralNorm:
         return replay
 
 
-class _Layer:
-    """One weight, and the state of its norm: the left singular vector ``u`` and ``scale`` = σ/c."""
+class _Group:
+    """The weights of one device and dtype, and the state of their norms.
 
-    def __init__(self, kernel: Kernel, coefficient: float) -> None:
-        self.kernel = kernel
+    For each weight the left singular vector ``u``; for all of them, in one tensor, ``scale`` = σ/c.
+    """
+
+    def __init__(self, kernels: list[Kernel], coefficient: float) -> None:
+        self.kernels = kernels
         self.coefficient = coefficient
-        weight = kernel.weight.detach()
-        self.u = nn.functional.normalize(weight.new_empty(kernel.rows).normal_(), dim=0)
-        self.scale = weight.new_ones(())
-        self._v = self._right_vector()
+        weight = kernels[0].weight.detach()
+        self.scale = weight.new_ones(len(kernels))
+        self.u = [_unit(weight.new_empty(kernel.rows).normal_()) for kernel in kernels]
+        # images Wᵀu: what the hook before the step hands to the one after it
+        self._images: dict[int, Tensor] = {}
+        for index, kernel in enumerate(kernels):
+            self._images[index] = kernel.matrix(kernel.weight.detach()).t().mv(self.u[index])
         self.to_normalized(_WARM_UP_ITERATIONS, None)
 
-    def restart(self, norm: TorchNorm) -> None:
-        """Normalize the raw weight with the vector and the norm that torch had."""
-        weight = self.kernel.weight.detach().mul_(self.scale)
-        self.u.copy_(norm.u)
-        self._divide(weight, norm.sigma, None)
+    def sigmas(self) -> tuple[Tensor, ...]:
+        return (self.scale * self.coefficient).unbind()
 
-    def load(self, scale: Tensor, u: Tensor) -> None:
-        self.scale.copy_(scale)
-        self.u.copy_(u)
+    def state(self) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        for kernel, scale, u in zip(self.kernels, self.scale, self.u, strict=True):
+            yield kernel.names[0], {"scale": scale.clone(), "u": u.clone()}
+
+    def load(self, saved: dict[str, dict[str, Tensor]]) -> None:
+        for index, kernel in enumerate(self.kernels):
+            self.scale[index] = saved[kernel.names[0]]["scale"]
+            self.u[index].copy_(saved[kernel.names[0]]["u"])
+
+    def restart(self, norms: dict[str, TorchNorm]) -> None:
+        """Normalize the raw weights again, with the vectors and norms that torch had."""
+        for index, kernel in enumerate(self.kernels):
+            norm = norms[kernel.names[0]]
+            kernel.weight.detach().mul_(self.scale[index] * self.coefficient / norm.sigma)
+            self.scale[index] = norm.sigma / self.coefficient
+            self.u[index].copy_(norm.u)
 
     def to_raw(self, skipped: Tensor | None) -> None:
-        """∂L/∂W̄ → ∂L/∂W in ``.grad``, and W̄ → W, in place."""
-        weight, gradient = self.kernel.weight.detach(), self.kernel.weight.grad
-        assert gradient is not None
-        self.u, self.scale = self.u.to(weight), self.scale.to(weight)
-        self._v = self._right_vector()
-        flat = self.kernel.matrix(gradient).reshape(-1)
-        radial = flat.dot(self.kernel.matrix(weight).reshape(-1)) / self.coefficient
-        self.kernel.subtract_outer_(gradient, self.u * radial, self._v)
-        gradient.div_(self.scale)
-        weight.mul_(_unless(skipped, self.scale, 1.0))
+        """∂L/∂W̄ → ∂L/∂W in ``.grad``, and W̄ → W, in place, for the weights with a gradient."""
+        self._follow_the_module()
+        self._images = {}
+        gradients: list[Tensor] = []
+        for index, kernel in enumerate(self.kernels):
+            if kernel.weight.grad is None:
+                continue
+            gradients.append(kernel.weight.grad)
+            matrix, u = kernel.matrix(kernel.weight.detach()), self.u[index]
+            image = matrix.t().mv(u)
+            radial = kernel.matrix(kernel.weight.grad).reshape(-1).dot(matrix.reshape(-1))
+            # c·v = W̄ᵀu, so both factors 1/c of the formula act on the image
+            kernel.add_outer_(kernel.weight.grad, u * radial, image, alpha=-(self.coefficient**-2))
+            self._images[index] = image
+        if gradients:
+            torch._foreach_div_(gradients, self._of_stepping(self.scale))
+            torch._foreach_mul_(
+                self._weights(), self._of_stepping(_unless(skipped, self.scale, 1.0))
+            )
 
     def to_normalized(self, iterations: int, skipped: Tensor | None) -> None:
         """Power iteration on the new W, then W → W̄, in place."""
-        weight = self.kernel.weight.detach()
-        matrix = self.kernel.matrix(weight)
-        u, v = self.u, self._v
-        sigma = self.scale
-        for _ in range(iterations):
-            u = _unit_or(matrix.mv(v), u)
-            image = matrix.t().mv(u)
-            sigma = torch.linalg.vector_norm(image)
-            v = _unit_or(image, v)
-        self.u.copy_(_unless(skipped, u, self.u))
-        self._divide(weight, sigma, skipped)
+        if not self._images:
+            return
+        for index, image in self._images.items():
+            matrix = self.kernels[index].matrix(self.kernels[index].weight.detach())
+            u = self.u[index]
+            for _ in range(iterations):
+                # a trace of u keeps the direction where the weight is zero
+                u = _unit(torch.addmv(u, matrix, image, beta=_TRACE))
+                image = matrix.t().mv(u)
+            self._images[index] = image
+            self.u[index].copy_(_unless(skipped, u, self.u[index]))
+        self._set_scales(skipped)
+        divisors = _unless(skipped, self.scale, 1.0)
+        torch._foreach_div_(self._weights(), self._of_stepping(divisors))
 
-    def _divide(self, weight: Tensor, sigma: Tensor, skipped: Tensor | None) -> None:
-        scale = torch.where(sigma > 0, sigma / self.coefficient, 1.0)
-        self.scale.copy_(_unless(skipped, scale, self.scale))
-        weight.div_(_unless(skipped, scale, 1.0))
+    def _set_scales(self, skipped: Tensor | None) -> None:
+        norms = torch._foreach_norm(list(self._images.values()))
+        torch._foreach_div_(norms, self.coefficient)
+        scales = list(self.scale.unbind())
+        for index, norm in zip(self._images, norms, strict=True):
+            scales[index] = norm
+        fresh = torch.stack(scales)
+        fresh.masked_fill_(fresh == 0, 1.0)
+        self.scale.copy_(_unless(skipped, fresh, self.scale))
 
-    def _right_vector(self) -> Tensor:
-        image = self.kernel.matrix(self.kernel.weight.detach()).t().mv(self.u)
-        return _unit_or(image, torch.zeros_like(image))
+    def _weights(self) -> list[Tensor]:
+        return [self.kernels[index].weight.detach() for index in self._images]
+
+    def _of_stepping(self, values: Tensor) -> list[Tensor]:
+        parts = values.unbind()
+        return [parts[index] for index in self._images]
+
+    def _follow_the_module(self) -> None:
+        """The module may have been moved to another device since."""
+        device = self.kernels[0].weight.device
+        if self.scale.device != device:
+            self.scale = self.scale.to(device)
+            self.u = [u.to(device) for u in self.u]
+
+    def full_precision(self) -> AbstractContextManager[Any]:
+        """Outside autocast, which would take the power iteration down to half precision."""
+        device = self.scale.device.type
+        if torch.is_autocast_enabled(device):
+            return torch.autocast(device, enabled=False)
+        return nullcontext()
 
 
 def _check_ownership(kernels: list[Kernel], optimizer: Optimizer) -> None:
@@ -340,10 +389,16 @@ def _check_ownership(kernels: list[Kernel], optimizer: Optimizer) -> None:
         )
 
 
-def _unit_or(vector: Tensor, fallback: Tensor) -> Tensor:
-    """The vector over its norm, or the fallback where that norm is zero."""
-    norm = torch.linalg.vector_norm(vector)
-    return torch.where(norm > 0, vector / norm, fallback)
+def _grouped(kernels: list[Kernel], coefficient: float) -> list[_Group]:
+    kinds: dict[tuple[torch.device, torch.dtype], list[Kernel]] = {}
+    for kernel in kernels:
+        kinds.setdefault((kernel.weight.device, kernel.weight.dtype), []).append(kernel)
+    with torch.no_grad():
+        return [_Group(alike, coefficient) for alike in kinds.values()]
+
+
+def _unit(vector: Tensor) -> Tensor:
+    return vector / torch.linalg.vector_norm(vector)
 
 
 def _skipped(optimizer: Optimizer) -> Tensor | None:
@@ -354,11 +409,3 @@ def _skipped(optimizer: Optimizer) -> Tensor | None:
 
 def _unless(skipped: Tensor | None, new: Tensor, old: Tensor | float) -> Tensor:
     return new if skipped is None else torch.where(skipped, old, new)
-
-
-@contextmanager
-def _full_precision(layers: list[_Layer]) -> Generator[None]:
-    """Outside autocast, which would take the power iteration down to half precision."""
-    device = layers[0].kernel.weight.device.type if layers else "cpu"
-    with torch.autocast(device, enabled=False):
-        yield

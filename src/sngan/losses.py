@@ -1,0 +1,117 @@
+"""Losses on critic scores: each a pair, for the critic and for the generator, both to minimize.
+
+``D(x)`` are scores of real samples, ``D(G(z))`` of generated ones. A score is the critic's raw
+output: a logit, where a loss reads it as a probability ``sigmoid(D)``.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sngan._checks import require
+
+
+class LossPair(NamedTuple):
+    """``critic(real_scores, fake_scores)`` and ``generator(fake_scores)``.
+
+    Scores have any shape, each argument its own: ``(N,)`` or ``(N, 1)`` from a critic of vectors,
+    ``(N, 1, h, w)`` from one of patches. The result is a scalar, the mean over all scores, in the
+    dtype of the scores and at least float32.
+
+    Raises
+    ------
+    ValueError
+        The scores are not floating-point, or there are none.
+    """
+
+    critic: Callable[[Tensor, Tensor], Tensor]
+    generator: Callable[[Tensor], Tensor]
+
+
+def _separable(
+    *,
+    real: Callable[[Tensor], Tensor],
+    fake: Callable[[Tensor], Tensor],
+    generator: Callable[[Tensor], Tensor],
+) -> LossPair:
+    """``L_D = E real(D(x)) + E fake(D(G(z)))`` and ``L_G = E generator(D(G(z)))``."""
+
+    def critic_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
+        return _mean(real, real_scores, "real_scores") + _mean(fake, fake_scores, "fake_scores")
+
+    def generator_loss(fake_scores: Tensor) -> Tensor:
+        return _mean(generator, fake_scores, "fake_scores")
+
+    return LossPair(critic_loss, generator_loss)
+
+
+def _mean(function: Callable[[Tensor], Tensor], scores: Tensor, name: str) -> Tensor:
+    require(
+        scores.is_floating_point() and scores.numel() > 0,
+        name,
+        expected="at least one floating-point score",
+        got=f"{scores.dtype} of shape {tuple(scores.shape)}",
+    )
+    # in half precision 1 − score and the mean would keep three digits
+    wide = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    return function(wide).mean()
+
+
+# log sigmoid(s) stays finite where sigmoid(s) rounds to 0, and 1 − sigmoid(s) is sigmoid(−s)
+minimax = _separable(
+    real=lambda s: -F.logsigmoid(s),
+    fake=lambda s: -F.logsigmoid(-s),
+    generator=lambda s: F.logsigmoid(-s),
+)
+"""The zero-sum game of Goodfellow et al. 2014, arXiv:1406.2661, equation 1.
+
+``L_D = −E log sigmoid(D(x)) − E log(1 − sigmoid(D(G(z))))``, ``L_G = E log(1 − sigmoid(D(G(z))))``.
+The generator's gradient vanishes where the critic is sure that a sample is fake.
+"""
+
+non_saturating = _separable(
+    real=lambda s: -F.logsigmoid(s),
+    fake=lambda s: -F.logsigmoid(-s),
+    generator=lambda s: -F.logsigmoid(s),
+)
+"""The form that trains, of Goodfellow et al. 2014, arXiv:1406.2661, section 3.
+
+``L_D`` of :data:`minimax`; ``L_G = −E log sigmoid(D(G(z)))``, of the same fixed point, with a
+gradient that is largest where the critic is sure.
+"""
+
+least_squares = _separable(
+    real=lambda s: 0.5 * (s - 1).square(),
+    fake=lambda s: 0.5 * s.square(),
+    generator=lambda s: 0.5 * (s - 1).square(),
+)
+"""Mao et al. 2017, arXiv:1611.04076, equation 9: targets 1 for real, 0 for fake, 1 for G.
+
+``L_D = ½ E (D(x) − 1)² + ½ E D(G(z))²``, ``L_G = ½ E (D(G(z)) − 1)²``.
+"""
+
+wasserstein = _separable(real=lambda s: -s, fake=lambda s: s, generator=lambda s: -s)
+"""Arjovsky, Chintala, Bottou 2017, arXiv:1701.07875.
+
+``L_D = E D(G(z)) − E D(x)``, ``L_G = −E D(G(z))``. For a 1-Lipschitz critic ``−L_D`` is a lower
+bound of the Wasserstein distance W₁; without a constraint on the critic it has none.
+"""
+
+hinge = _separable(real=lambda s: F.relu(1 - s), fake=lambda s: F.relu(1 + s), generator=torch.neg)
+"""Lim, Ye 2017, arXiv:1705.02894; Tran et al. 2017, arXiv:1702.08896; Miyato et al. 2018.
+
+``L_D = E max(0, 1 − D(x)) + E max(0, 1 + D(G(z)))``, ``L_G = −E D(G(z))``; equations 16 and 17 of
+Miyato et al. 2018, arXiv:1802.05957. At the kinks, ``D(x) = 1`` and ``D(G(z)) = −1``, the
+gradient is 0.
+"""
+
+LOSSES: dict[str, LossPair] = {
+    "minimax": minimax,
+    "non_saturating": non_saturating,
+    "least_squares": least_squares,
+    "wasserstein": wasserstein,
+    "hinge": hinge,
+}

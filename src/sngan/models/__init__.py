@@ -1,0 +1,74 @@
+"""Generators and critics: families of networks for any size of sample."""
+
+from collections.abc import Callable
+
+from sngan._checks import require, require_count, require_number, require_one_of
+from sngan.models._common import Critic as Critic
+from sngan.models._common import Generator as Generator
+from sngan.models.cnn import CNNCritic as CNNCritic
+from sngan.models.cnn import CNNGenerator as CNNGenerator
+from sngan.models.cnn import cnn
+from sngan.models.mlp import MLPCritic as MLPCritic
+from sngan.models.mlp import MLPGenerator as MLPGenerator
+from sngan.models.mlp import mlp
+from sngan.models.resnet import CriticStage as CriticStage
+from sngan.models.resnet import ResNetCritic as ResNetCritic
+from sngan.models.resnet import ResNetGenerator as ResNetGenerator
+from sngan.models.resnet import resnet
+
+MODELS: dict[str, Callable[..., tuple[Generator, Critic]]] = {
+    "mlp": mlp,
+    "cnn": cnn,
+    "resnet": resnet,
+}
+
+
+def build(
+    name: str, sample_shape: tuple[int, ...], *, latent_dim: int = 128, width: float = 1.0
+) -> tuple[Generator, Critic]:
+    """Build a generator ``(N, latent_dim) → (N, *sample_shape)`` and a critic of its samples.
+
+    Parameters
+    ----------
+    name
+        A key of ``MODELS``.
+    sample_shape
+        ``(dim,)`` of points or ``(channels, side, side)`` of images.
+    latent_dim
+        Dimension of the noise.
+    width
+        Factor on all channel counts; each is rounded, and at least 8.
+
+    Raises
+    ------
+    ValueError
+        An unknown name, a shape that the family cannot make, a bad ``latent_dim`` or ``width``.
+    """
+    require_one_of(name, "model.name", choices=MODELS)
+    _require_shape(sample_shape)
+    require_count(latent_dim, "model.latent_dim")
+    require_number(width, "model.width", above=0.0)
+    return MODELS[name](sample_shape, latent_dim=latent_dim, width=width)
+
+
+def default_model(sample_shape: tuple[int, ...]) -> str:
+    """Return the name of the family for samples of this shape: mlp for points, cnn for images.
+
+    Raises
+    ------
+    ValueError
+        The shape is neither.
+    """
+    _require_shape(sample_shape)
+    return "mlp" if len(sample_shape) == 1 else "cnn"
+
+
+def _require_shape(sample_shape: tuple[int, ...]) -> None:
+    require(
+        len(sample_shape) in (1, 3),
+        "sample_shape",
+        expected="(dim,) or (channels, height, width)",
+        got=sample_shape,
+    )
+    for length in sample_shape:
+        require_count(length, "sample_shape")

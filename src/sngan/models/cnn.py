@@ -1,0 +1,109 @@
+"""The standard CNN of Miyato et al. 2018, arXiv:1802.05957, table 3, at any resolution."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sngan.models._common import Critic, Generator, halvings, image_size, scaled
+
+
+class CNNGenerator(Generator):
+    """Dense to ``channels[0]`` maps, one up-stage to each of ``channels[1:]``, 3×3, tanh.
+
+    An up-stage is a 4×4 transposed convolution of stride 2, batch norm, ReLU.
+    """
+
+    def __init__(
+        self, *, latent_dim: int, base_side: int, channels: Sequence[int], image_channels: int
+    ) -> None:
+        super().__init__(latent_dim)
+        self.base = (channels[0], base_side, base_side)
+        self.dense = nn.Linear(latent_dim, channels[0] * base_side**2)
+        self.stages = nn.Sequential(*(_Up(*pair) for pair in pairwise(channels)))
+        self.output = nn.Conv2d(channels[-1], image_channels, 3, padding=1)
+        _initialize(self)
+
+    def forward(self, noise: Tensor) -> Tensor:
+        """Return images ``(N, image_channels, side, side)`` in [-1, 1]."""
+        maps = self.dense(noise).unflatten(1, self.base)
+        return torch.tanh(self.output(self.stages(maps)))
+
+
+class CNNCritic(Critic):
+    """One down-stage for each of ``channels[:-1]``, 3×3 to ``channels[-1]`` maps, dense.
+
+    A down-stage is a 3×3 and a 4×4 convolution of stride 2. Leaky ReLU of slope 0.1 after each.
+    """
+
+    def __init__(self, *, image_channels: int, channels: Sequence[int], base_side: int) -> None:
+        super().__init__()
+        ends = [image_channels, *channels[:-1]]
+        self.stages = nn.Sequential(*(_Down(*pair) for pair in pairwise(ends)))
+        self.last = nn.Conv2d(ends[-1], channels[-1], 3, padding=1)
+        self.dense = nn.Linear(channels[-1] * base_side**2, 1)
+        _initialize(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return scores ``(N,)``."""
+        maps = F.leaky_relu(self.last(self.stages(images)), 0.1)
+        return self.dense(maps.flatten(1)).squeeze(1)
+
+
+def cnn(
+    sample_shape: tuple[int, ...], *, latent_dim: int, width: float
+) -> tuple[CNNGenerator, CNNCritic]:
+    """Build both networks for square images, with as many stages as leave maps of 4×4 or more.
+
+    At 32² these are the three stages of the paper, over maps of 4×4; at 48² over 6×6. Channels
+    double from 64 at full resolution, up to 1024.
+
+    Raises
+    ------
+    ValueError
+        Points, or images that are not square, of 1 or 3 channels, of an even side of at least 8.
+    """
+    image_channels, side = image_size(sample_shape, model="cnn")
+    stages = halvings(side, smallest=4)
+    channels = [scaled(min(64 * 2**stage, 1024), width) for stage in range(stages + 1)]
+    generator = CNNGenerator(
+        latent_dim=latent_dim,
+        base_side=side >> stages,
+        channels=channels[::-1],
+        image_channels=image_channels,
+    )
+    critic = CNNCritic(image_channels=image_channels, channels=channels, base_side=side >> stages)
+    return generator, critic
+
+
+class _Up(nn.Module):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        # the batch norm takes the bias away and adds its own
+        self.conv = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(outputs)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return F.relu(self.norm(self.conv(maps)))
+
+
+class _Down(nn.Module):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.conv2 = nn.Conv2d(outputs, outputs, 4, stride=2, padding=1)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        maps = F.leaky_relu(self.conv1(maps), 0.1)
+        return F.leaky_relu(self.conv2(maps), 0.1)
+
+
+def _initialize(network: nn.Module) -> None:
+    """Weights from N(0, 0.02²), biases 0: Radford et al. 2015, arXiv:1511.06434."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(layer.weight, std=0.02)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

@@ -1,0 +1,160 @@
+"""The residual networks of Miyato et al. 2018, arXiv:1802.05957, appendix B.4, at any resolution.
+
+Initialization is Glorot-uniform (Glorot, Bengio 2010), with gain √2 on the 3×3 convolutions of the
+blocks and 1 elsewhere; biases are 0.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sngan.models._common import Critic, Generator, halvings, image_size, scaled
+
+
+class CriticStage(NamedTuple):
+    """One block of a critic: its output channels, and whether it halves the resolution."""
+
+    channels: int
+    down: bool
+
+
+class ResNetGenerator(Generator):
+    """Dense to ``channels[0]`` maps, one up-block to each of ``channels[1:]``, BN, ReLU, 3×3, tanh.
+
+    An up-block is BN-ReLU-upsample-3×3-BN-ReLU-3×3 beside a skip of upsample-1×1.
+    """
+
+    def __init__(
+        self, *, latent_dim: int, base_side: int, channels: Sequence[int], image_channels: int
+    ) -> None:
+        super().__init__(latent_dim)
+        self.base = (channels[0], base_side, base_side)
+        self.dense = _glorot(nn.Linear(latent_dim, channels[0] * base_side**2))
+        self.stages = nn.Sequential(*(_UpBlock(*pair) for pair in pairwise(channels)))
+        self.norm = nn.BatchNorm2d(channels[-1])
+        self.output = _glorot(nn.Conv2d(channels[-1], image_channels, 3, padding=1))
+
+    def forward(self, noise: Tensor) -> Tensor:
+        """Return images ``(N, image_channels, side, side)`` in [-1, 1]."""
+        maps = self.stages(self.dense(noise).unflatten(1, self.base))
+        return torch.tanh(self.output(F.relu(self.norm(maps))))
+
+
+class ResNetCritic(Critic):
+    """One block for each stage, ReLU, sum over space, dense without bias.
+
+    A block is ReLU-3×3-ReLU-3×3(-pool) beside a skip of 1×1(-pool), or of the identity where
+    neither channels nor resolution change. The first block has no first ReLU.
+    """
+
+    def __init__(self, *, image_channels: int, stages: Sequence[CriticStage]) -> None:
+        super().__init__()
+        inputs = [image_channels, *(stage.channels for stage in stages)]
+        blocks = [
+            _CriticBlock(before, stage, first=index == 0)
+            for index, (before, stage) in enumerate(zip(inputs, stages, strict=False))
+        ]
+        self.stages = nn.Sequential(*blocks)
+        self.dense = _glorot(nn.Linear(inputs[-1], 1, bias=False))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return scores ``(N,)``."""
+        maps = F.relu(self.stages(images))
+        return self.dense(maps.sum(dim=(2, 3))).squeeze(1)
+
+
+def resnet(
+    sample_shape: tuple[int, ...], *, latent_dim: int, width: float
+) -> tuple[ResNetGenerator, ResNetCritic]:
+    """Build both networks for square images.
+
+    At 32², 48², 64² and 128² these are the paper's; smaller images have the form of 32² with fewer
+    stages, other sizes that of the next smaller one.
+
+    Raises
+    ------
+    ValueError
+        Points, or images that are not square, of 1 or 3 channels, of an even side of at least 8.
+    """
+    image_channels, side = image_size(sample_shape, model="resnet")
+    channels = [scaled(count, width) for count in _generator_channels(side)]
+    generator = ResNetGenerator(
+        latent_dim=latent_dim,
+        base_side=side >> (len(channels) - 1),
+        channels=channels,
+        image_channels=image_channels,
+    )
+    stages = [CriticStage(scaled(count, width), down) for count, down in _critic_stages(side)]
+    return generator, ResNetCritic(image_channels=image_channels, stages=stages)
+
+
+def _generator_channels(side: int) -> list[int]:
+    stages = halvings(side, smallest=4)
+    if side < 48:
+        return [256] * (stages + 1)
+    return [min(64 * 2**stage, 1024) for stage in reversed(range(stages + 1))]
+
+
+def _critic_stages(side: int) -> list[CriticStage]:
+    if side < 48:
+        downs = min(halvings(side, smallest=4), 2)
+        return [CriticStage(128, True)] * downs + [CriticStage(128, False)] * 2
+    downs = min(halvings(side, smallest=2), 5)
+    stages = [CriticStage(64 * 2**stage, True) for stage in range(downs)]
+    # the paper ends on a block that keeps its 3×3 or 4×4 maps, but not on 2×2 ones
+    ending = [] if side >> downs == 2 else [CriticStage(min(64 * 2**downs, 1024), False)]
+    return stages + ending
+
+
+class _UpBlock(nn.Module):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(inputs)
+        self.conv1 = _glorot(nn.Conv2d(inputs, outputs, 3, padding=1), gain=math.sqrt(2))
+        self.norm2 = nn.BatchNorm2d(outputs)
+        self.conv2 = _glorot(nn.Conv2d(outputs, outputs, 3, padding=1), gain=math.sqrt(2))
+        self.skip = _glorot(nn.Conv2d(inputs, outputs, 1))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        inner = self.conv1(_upsample(F.relu(self.norm1(maps))))
+        inner = self.conv2(F.relu(self.norm2(inner)))
+        # a 1×1 convolution and upsampling commute: this order does a quarter of the work
+        return inner + _upsample(self.skip(maps))
+
+
+class _CriticBlock(nn.Module):
+    def __init__(self, inputs: int, stage: CriticStage, *, first: bool) -> None:
+        super().__init__()
+        outputs = stage.channels
+        self.first, self.down = first, stage.down
+        self.conv1 = _glorot(nn.Conv2d(inputs, outputs, 3, padding=1), gain=math.sqrt(2))
+        self.conv2 = _glorot(nn.Conv2d(outputs, outputs, 3, padding=1), gain=math.sqrt(2))
+        changes = stage.down or inputs != outputs
+        self.skip = _glorot(nn.Conv2d(inputs, outputs, 1)) if changes else nn.Identity()
+
+    def forward(self, maps: Tensor) -> Tensor:
+        inner = self.conv1(maps if self.first else F.relu(maps))
+        inner = self.conv2(F.relu(inner))
+        if not self.down:
+            return inner + self.skip(maps)
+        # pooling and a 1×1 convolution commute too: this order, of the paper's first block
+        return F.avg_pool2d(inner, 2) + self.skip(F.avg_pool2d(maps, 2))
+
+
+def _upsample(maps: Tensor) -> Tensor:
+    return F.interpolate(maps, scale_factor=2, mode="nearest")
+
+
+_Layer = TypeVar("_Layer", nn.Linear, nn.Conv2d)
+
+
+def _glorot(layer: _Layer, *, gain: float = 1.0) -> _Layer:
+    nn.init.xavier_uniform_(layer.weight, gain)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer

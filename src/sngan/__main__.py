@@ -1,0 +1,7 @@
+"""`python -m sngan` is the command line."""
+
+import sys
+
+from sngan.cli import main
+
+sys.exit(main())

@@ -1,0 +1,144 @@
+"""The command line: parse, compose, run."""
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import sngan
+
+_USAGE = """\
+usage: sngan COMMAND ...
+
+Train GANs whose critic has a controlled Lipschitz constant, and see what that control buys.
+
+commands:
+  train      train a generator on images or points; leaves a run folder with a report
+  generate   draw samples from a run: a folder of PNGs, an .npz, or one grid PNG
+  report     write a run's report.html again
+
+start here:
+  sngan train                                        handwritten digits, a few minutes
+  sngan train --data photos/ --out runs/photos       your own folder or zip of images
+  sngan generate runs/photos --n 64 --out grid.png
+
+`sngan COMMAND --help` lists the flags of a command. Exit status: 0 done, 2 the request was
+wrong, 1 it failed on the way, 130 interrupted (training: with a checkpoint saved).
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit status."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_USAGE, end="")
+        return 0
+    if argv[0] == "--version":
+        print(f"sngan {sngan.__version__}")
+        return 0
+    logging.basicConfig(level=logging.WARNING, format="sngan: %(message)s")
+    try:
+        _command(argv[0])(argv[1:])
+    except ValueError as error:
+        return _fail(_with_dashes(str(error)), status=2)
+    except KeyboardInterrupt as stop:
+        return _fail(str(stop) or "interrupted", status=130)
+    except SystemExit as end:
+        # --help and --print_config end here
+        return int(end.code or 0)
+    except Exception as error:
+        return _fail(str(error) or type(error).__name__, status=1)
+    return 0
+
+
+def _command(name: str) -> Callable[[list[str]], None]:
+    commands = {"train": _train, "generate": _generate, "report": _report}
+    if name not in commands:
+        raise ValueError(f"COMMAND: expected one of {', '.join(commands)}, got {name!r}")
+    return commands[name]
+
+
+def _train(argv: list[str]) -> None:
+    from sngan import config as configs
+    from sngan import flags, jobs
+    from sngan.parser import CommandParser
+
+    parser = CommandParser(
+        "train",
+        description="Train a GAN; without flags: handwritten digits, spectral normalization. "
+        "Usual flags: --data SOURCE --out RUN --method M --model M --steps N --seed S. Any "
+        "setting can be given without its group (--n_critic 1) or as --set key=value ...",
+    )
+    flags.add_config_flags(parser)
+    parser.switch("--resume", "go on from the newest checkpoint, with the run's own settings")
+    parser.switch("--overwrite", "delete a run that is at --out")
+    argv = flags.expand(argv)
+    if "--resume" in argv:
+        argv = [*_settings_of_run(argv), *argv]
+    values = parser.parse(argv, also=flags.short_names())
+    resume, overwrite = values.pop("resume"), values.pop("overwrite")
+    values.pop("config")
+    config = configs.from_dict(values)
+    run = jobs.train(config, resume=resume, overwrite=overwrite)
+    print(f"samples: {run.folder / 'samples'}")
+    print(f"report:  {run.folder / 'report.html'}")
+    print(f"more:    sngan generate {run.folder} --n 100 --out grid.png")
+
+
+def _settings_of_run(argv: list[str]) -> list[str]:
+    """``--config`` of the run that ``--out`` names, so that its flags need not be repeated."""
+    for flag, value in zip(argv, [*argv[1:], ""], strict=True):
+        name, equals, given = flag.partition("=")
+        path = Path(given if equals else value) / "config.yaml"
+        if name == "--out" and path.is_file():
+            return [f"--config={path}"]
+    return []
+
+
+def _generate(argv: list[str]) -> None:
+    from sngan import run
+    from sngan.export import export
+    from sngan.parser import CommandParser
+
+    parser = CommandParser(
+        "generate", description="Draw samples from a run; its training data is not needed."
+    )
+    parser.flag("run", str, "the run's folder")
+    parser.flag("--n", int, "number of samples", default=64)
+    parser.flag("--out", str, "a folder, FILE.npz or FILE.png (one grid)", required=True)
+    parser.flag("--seed", int, "the same seed gives the same samples", default=0)
+    parser.flag("--label", int | None, "class to draw, for a conditional run", default=None)
+    parser.switch("--overwrite", "replace what is at --out")
+    values = parser.parse(argv)
+    opened = run.load(values["run"])
+    if values["label"] is not None:
+        raise ValueError(f"label: expected none for an unconditional run, got {values['label']}")
+    export(
+        opened,
+        Path(values["out"]),
+        n=values["n"],
+        seed=values["seed"],
+        overwrite=values["overwrite"],
+    )
+    print(f"samples: {values['out']}")
+
+
+def _report(argv: list[str]) -> None:
+    from sngan.parser import CommandParser
+    from sngan.report import write_report
+
+    parser = CommandParser("report", description="Write a run's report.html from its records.")
+    parser.flag("run", str, "the run's folder")
+    print(f"report: {write_report(Path(parser.parse(argv)['run']))}")
+
+
+def _fail(message: str, *, status: int) -> int:
+    print(f"sngan: error: {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+def _with_dashes(message: str) -> str:
+    """``steps: expected …`` names an argument; the user typed ``--steps``."""
+    name = message.partition(":")[0]
+    is_setting = name.replace(".", "").replace("_", "").isalnum() and name.islower()
+    return f"--{message}" if is_setting and name != "run" else message

@@ -1,0 +1,219 @@
+"""The settings of a run: frozen dataclasses with the same fields as the YAML and the flags."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from sngan._checks import require, require_count, require_number, require_one_of
+from sngan._fields import filled_in, option
+from sngan.methods import Method, named
+from sngan.models import MODELS
+
+MAY_CHANGE_ON_RESUME = frozenset({"steps", "out"})
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What to train on, and how the images are read and kept."""
+
+    source: str = option(
+        "digits",
+        "digits, ring8, grid25, swissroll, a folder or zip of images (class folders give labels), "
+        "a Parquet file or folder, a folder of IDX files, .npz/.npy, or hf:NAME[:SPLIT]",
+    )
+    split: str = option("train", "split of a Parquet folder or of IDX files")
+    resolution: int | None = option(None, "image side in pixels; left out: that of the data")
+    channels: int | None = option(None, "1 (grey) or 3 (colour); left out: those of the data")
+    flip: bool = option(False, "flip each image left to right with probability 1/2")
+    dequantize: bool = option(True, "add uniform noise of one grey level, as in Miyato et al.")
+    cache: Literal["auto", "device", "memory", "disk"] = option(
+        "auto", "where the decoded images stay: on the training device, in memory, in a disk file"
+    )
+    workers: int | None = option(None, "decoding threads; left out: one a core")
+
+    def __post_init__(self) -> None:
+        if self.resolution is not None:
+            require_count(self.resolution, "data.resolution", minimum=4)
+        require(
+            self.channels in (None, 1, 3), "data.channels", expected="1 or 3", got=self.channels
+        )
+        require_one_of(self.cache, "data.cache", choices=["auto", "device", "memory", "disk"])
+        if self.workers is not None:
+            require_count(self.workers, "data.workers")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The two networks."""
+
+    name: str = option("auto", "mlp (points), cnn or resnet (images); auto: mlp or cnn")
+    width: float = option(1.0, "factor on all channel counts")
+    latent_dim: int = option(128, "dimension of the generator's noise")
+    sample_shape: tuple[int, ...] | None = filled_in(None)
+
+    def __post_init__(self) -> None:
+        require_one_of(self.name, "model", choices=["auto", *MODELS])
+        require_number(self.width, "model.width", above=0.0)
+        require_count(self.latent_dim, "model.latent_dim")
+        if self.sample_shape is not None:
+            object.__setattr__(self, "sample_shape", tuple(self.sample_shape))
+
+
+@dataclass(frozen=True)
+class PerformanceConfig:
+    """Where and in what arithmetic to compute."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = option("auto", "auto: a GPU if there is one")
+    precision: Literal["32-true", "bf16-mixed"] = option(
+        "32-true", "bf16-mixed: bfloat16 autocast, float32 weights and power iteration"
+    )
+
+    def __post_init__(self) -> None:
+        require_one_of(self.device, "performance.device", choices=["auto", "cpu", "cuda", "mps"])
+        require_one_of(self.precision, "performance.precision", choices=["32-true", "bf16-mixed"])
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings of one run. ``data``, ``model`` and ``method`` also take their plain name.
+
+    Examples
+    --------
+    >>> Config(data="digits", method="sn", steps=100).method.n_critic
+    5
+    """
+
+    data: DataConfig = DataConfig()
+    out: str = option("", "the run's folder; left out: runs/SOURCE-METHOD")
+    method: Method = field(default_factory=lambda: named("sn"))
+    model: ModelConfig = ModelConfig()
+    performance: PerformanceConfig = PerformanceConfig()
+    steps: int = option(10_000, "generator steps")
+    seed: int = option(0, "decides everything random")
+    batch_size: int = option(64, "real images, and as many fakes, in each step")
+    schedule: Literal["constant", "linear"] = option(
+        "constant", "learning rate; linear: to zero at the last step, as in Miyato et al."
+    )
+    ema_decay: float = option(0.999, "decay of the generator's moving average, which is sampled")
+    ema_start: int = option(0, "step at which the average starts; before it: the generator")
+    log_every: int = option(50, "steps between two records in metrics.jsonl")
+    sample_every: int = option(500, "steps between two pictures from the same noise")
+    save_every: int = option(500, "steps between two checkpoints")
+    keep_every: int = option(0, "steps between two checkpoints that are never deleted; 0: none")
+
+    def __post_init__(self) -> None:
+        for key, from_name in _GROUPS.items():
+            value = getattr(self, key)
+            if isinstance(value, str):
+                object.__setattr__(self, key, from_name(value))
+        for key in ("steps", "batch_size", "log_every", "sample_every", "save_every"):
+            require_count(getattr(self, key), key)
+        for key in ("seed", "ema_start", "keep_every"):
+            require_count(getattr(self, key), key, minimum=0)
+        require_one_of(self.schedule, "schedule", choices=["constant", "linear"])
+        require_number(self.ema_decay, "ema_decay", minimum=0.0, maximum=1.0)
+        if not self.out:
+            stem = Path(self.data.source).stem.replace(":", "-")
+            object.__setattr__(self, "out", f"runs/{stem}-{self.method.name}")
+
+
+def _data_named(source: str) -> DataConfig:
+    return DataConfig(source=source)
+
+
+def _model_named(name: str) -> ModelConfig:
+    return ModelConfig(name=name)
+
+
+_GROUPS = {"data": _data_named, "model": _model_named, "method": named}
+_TYPES: dict[str, Any] = {
+    "data": DataConfig,
+    "model": ModelConfig,
+    "performance": PerformanceConfig,
+}
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    """Return the settings as nested plain values (tuples as lists): what the YAML file holds."""
+    return cast(dict[str, Any], _plain(dataclasses.asdict(config)))
+
+
+def from_dict(values: Mapping[str, Any]) -> Config:
+    """Build a ``Config`` from nested plain values; fields left out take their defaults.
+
+    Raises
+    ------
+    ValueError
+        An unknown key (the near ones are listed), or a value that its field refuses.
+    """
+    _require_known(values, Config, prefix="")
+    arguments = dict(values)
+    for key, kind in _TYPES.items():
+        if isinstance(values.get(key), Mapping):
+            _require_known(values[key], kind, prefix=f"{key}.")
+            arguments[key] = kind(**values[key])
+    if isinstance(values.get("method"), Mapping):
+        arguments["method"] = named(**{"name": "sn", **values["method"]})
+    return Config(**arguments)
+
+
+def save(config: Config, path: Path) -> None:
+    """Write the settings as YAML."""
+    import yaml
+
+    path.write_text(yaml.safe_dump(to_dict(config), sort_keys=False))
+
+
+def load(path: Path) -> Config:
+    """Read settings written by :func:`save`.
+
+    Raises
+    ------
+    ValueError
+        No file there, no YAML mapping, an unknown key or a bad value.
+    """
+    import yaml
+
+    require(path.is_file(), "run", expected=f"a run folder with {path.name}", got=path.parent)
+    values: Any
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        values = str(error).splitlines()[0]
+    require(isinstance(values, Mapping), "config", expected=f"settings in {path}", got=values)
+    return from_dict(values)
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """Return ``"key: old → new"`` for each setting that keeps a run from being resumed."""
+    left, right = flatten(to_dict(old)), flatten(to_dict(new))
+    return [
+        f"{key}: {left[key]!r} → {right[key]!r}"
+        for key in left
+        if left[key] != right[key] and key not in MAY_CHANGE_ON_RESUME
+    ]
+
+
+def flatten(values: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
+    """Return nested settings under dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(cast(Mapping[str, Any], value), prefix=f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _require_known(values: Mapping[str, Any], kind: Any, *, prefix: str) -> None:
+    known = [f"{prefix}{f.name}" for f in dataclasses.fields(kind)]
+    for key in values:
+        require_one_of(f"{prefix}{key}", "config", choices=known)

@@ -1,0 +1,42 @@
+"""A data set: all samples in one tensor, and what was left out."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that could not be used, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images uint8 ``(N, C, H, W)`` with C 1 or 3, or points float32 ``(N, dim)``.
+
+    ``labels`` are int64 ``(N,)`` indices into ``class_names``; ``cache`` says where the samples
+    shall stay: ``device``, ``memory``, ``disk``, or ``auto`` for the device if they fit.
+    """
+
+    name: str
+    samples: Tensor
+    labels: Tensor | None = None
+    class_names: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    cache: str = "auto"
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def is_images(self) -> bool:
+        """Whether the samples are images, and not points."""
+        return self.samples.dim() == 4
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """The shape of one sample."""
+        return tuple(self.samples.shape[1:])

@@ -1,0 +1,229 @@
+"""Encoded images to one uint8 array: decoded in parallel, resized, cropped; bad ones skipped."""
+
+import io
+import logging
+import os
+import warnings
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sngan.data.dataset import Skipped
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Progress = Callable[[int, int], None]
+_log = logging.getLogger("sngan")
+
+
+_TASK = 64
+
+
+class Item(NamedTuple):
+    """One encoded image: its name, how to read its bytes, its label or −1."""
+
+    name: str
+    read: Callable[[], bytes]
+    label: int = -1
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A source of encoded images, read in blocks so that not all bytes are in memory at once."""
+
+    name: str
+    total: int
+    blocks: Callable[[], Iterator[list[Item]]]
+    class_names: tuple[str, ...]
+    fingerprint: str
+    skipped: tuple[Skipped, ...] = ()
+
+
+class Decoded(NamedTuple):
+    """The images that could be read, their labels, and the others."""
+
+    images: NDArray[np.uint8]
+    labels: list[int]
+    skipped: list[Skipped]
+
+
+_Decode = Callable[[Item], NDArray[np.uint8] | Skipped]
+
+
+class Form(NamedTuple):
+    """What every image is made to be."""
+
+    side: int
+    channels: int
+
+
+def default_side(width: int, height: int) -> int:
+    """The side when none is asked for: the shorter one, as a multiple of 4, or 64 for photos."""
+    shorter = min(width, height)
+    return max(shorter // 4 * 4, 4) if shorter <= 128 else 64
+
+
+def fit(image: "Image", form: Form) -> NDArray[np.uint8]:
+    """``(channels, side, side)``: shorter side resized with antialiasing, then the centre cut."""
+    from PIL import Image, ImageOps
+
+    if image.mode.startswith("I"):
+        # PIL clips 16-bit greys to 255 where they should be scaled
+        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+    image = image.convert("L" if form.channels == 1 else "RGB")
+    if image.size != (form.side, form.side):
+        image = ImageOps.fit(image, (form.side, form.side), Image.Resampling.LANCZOS)
+    array = np.asarray(image)
+    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def decode_all(
+    encoded: Encoded,
+    allocate: Callable[[tuple[int, ...]], NDArray[np.uint8]],
+    *,
+    side: int | None,
+    channels: int | None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Decoded:
+    """Decode every image into ``allocate((total, channels, side, side))``.
+
+    Raises
+    ------
+    ValueError
+        No image could be read, or their channel counts differ and none was asked for.
+    """
+    skipped = list(encoded.skipped)
+    labels: list[int] = []
+    with _quiet_pillow(), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        blocks = encoded.blocks()
+        read: list[list[Item]] = []
+        form = None
+        for block in blocks:
+            read.append(block)
+            form = _form_of_first(block, side=side, channels=channels)
+            if form is not None:
+                break
+        if form is None:
+            reasons = _reasons(pool, chain(read, blocks))
+            raise _nothing_left(encoded, [*skipped, *reasons])
+        images = allocate((encoded.total, form.channels, form.side, form.side))
+        decode = partial(_decode, form=form, strict=channels is None)
+        done = 0
+        for block in chain(read, blocks):
+            for item, result in zip(block, _in_parallel(pool, decode, block), strict=True):
+                if isinstance(result, Skipped):
+                    skipped.append(result)
+                    continue
+                images[len(labels)] = result
+                labels.append(item.label)
+            done += len(block)
+            if progress:
+                progress(done, encoded.total)
+    if not labels:
+        raise _nothing_left(encoded, skipped)
+    _log_skipped(encoded, skipped)
+    return Decoded(images[: len(labels)], labels, skipped)
+
+
+def _form_of_first(block: list[Item], *, side: int | None, channels: int | None) -> Form | None:
+    """The form that the first readable image asks for, where the settings leave it open."""
+    from PIL import Image, ImageOps
+
+    for item in block:
+        try:
+            with Image.open(io.BytesIO(item.read())) as image:
+                size, colour = ImageOps.exif_transpose(image).size, _channels(image)
+        except Exception:
+            # whatever is wrong with it, the full pass will name it
+            continue
+        chosen = Form(side or default_side(*size), channels or colour)
+        if side is None and chosen.side not in size:
+            _log.info("images of %d×%d pixels are made %d×%d", *size, chosen.side, chosen.side)
+        return chosen
+    return None
+
+
+def _channels(image: "Image") -> int:
+    return 1 if image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I") else 3
+
+
+class _MixedError(ValueError):
+    pass
+
+
+def _decode(item: Item, *, form: Form, strict: bool) -> NDArray[np.uint8] | Skipped:
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(io.BytesIO(item.read())) as image:
+            if strict and _channels(image) != form.channels:
+                kinds = {1: "grey", 3: "colour"}
+                raise _MixedError(
+                    f"data.channels: expected images that are all {kinds[form.channels]} like the "
+                    f"first (1 or 3 settles it), got {item.name}, {kinds[_channels(image)]}"
+                )
+            # lets the JPEG decoder skip detail far below the size wanted
+            image.draft(image.mode, (2 * form.side, 2 * form.side))
+            upright = ImageOps.exif_transpose(image) if "exif" in image.info else image
+            return fit(upright, form)
+    except _MixedError:
+        raise
+    except Exception as error:
+        # a decoder may raise anything on a bad file; it is that file's fault alone
+        return Skipped(item.name, _reason(error))
+
+
+def _in_parallel(
+    pool: ThreadPoolExecutor, decode: _Decode, items: list[Item]
+) -> Iterator[NDArray[np.uint8] | Skipped]:
+    """Decode in order, many items a task: small images take less time than a task's overhead."""
+
+    def run(task: list[Item]) -> list[NDArray[np.uint8] | Skipped]:
+        return [decode(item) for item in task]
+
+    tasks = [items[start : start + _TASK] for start in range(0, len(items), _TASK)]
+    return chain.from_iterable(pool.map(run, tasks))
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text[:200] if text else type(error).__name__
+
+
+def _reasons(pool: ThreadPoolExecutor, blocks: Iterator[list[Item]]) -> Iterator[Skipped]:
+    decode = partial(_decode, form=Form(4, 3), strict=False)
+    for block in blocks:
+        yield from (r for r in _in_parallel(pool, decode, block) if isinstance(r, Skipped))
+
+
+def _nothing_left(encoded: Encoded, skipped: list[Skipped]) -> ValueError:
+    first = f"; the first, {skipped[0].name}: {skipped[0].reason}" if skipped else ""
+    got = f"none among {len(skipped)} files in {encoded.name}{first}"
+    return ValueError(f"data: expected images, got {got}")
+
+
+def _log_skipped(encoded: Encoded, skipped: list[Skipped]) -> None:
+    if skipped:
+        examples = ", ".join(f"{item.name} ({item.reason})" for item in skipped[:3])
+        more = ", …" if len(skipped) > 3 else ""
+        _log.warning("skipped %d files of %s: %s%s", len(skipped), encoded.name, examples, more)
+
+
+@contextmanager
+def _quiet_pillow() -> Generator[None]:
+    """Pillow's remarks on odd files are not the user's concern, but a bomb is an error."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield

@@ -1,0 +1,108 @@
+"""A folder or a zip of images; class folders give labels."""
+
+import os
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+from sngan._checks import require
+from sngan.data.dataset import Skipped
+from sngan.data.decoding import Encoded, Item
+
+_BLOCK = 4096
+_IGNORED = {"__MACOSX", "Thumbs.db", "desktop.ini"}
+_LARGEST_MEMBER = 256 * 2**20
+
+
+def open_folder(path: Path) -> Encoded:
+    """All files below ``path``, links to folders not followed; hidden files are left out."""
+    names: list[str] = []
+    stamp: list[str] = []
+    for folder, folders, files in os.walk(path):
+        folders.sort()
+        for file in sorted(files):
+            full = Path(folder, file)
+            name = full.relative_to(path).as_posix()
+            if _is_meant(name) and full.is_file():
+                status = full.stat()
+                names.append(name)
+                stamp.append(f"{name}:{status.st_size}:{status.st_mtime_ns}")
+    return _encoded(path, names, lambda name: (path / name).read_bytes(), stamp=stamp)
+
+
+def open_zip(path: Path) -> Encoded:
+    """All members of a zip, read in memory: nothing is ever extracted to the disk.
+
+    Raises
+    ------
+    ValueError
+        The file is no zip, or has no members.
+    """
+    require(
+        zipfile.is_zipfile(path), "data", expected="a zip", got=f"{path}, another or damaged file"
+    )
+    archive = zipfile.ZipFile(path)
+    names: list[str] = []
+    skipped: list[Skipped] = []
+    for member in archive.infolist():
+        if member.is_dir() or not _is_meant(member.filename):
+            continue
+        reason = _danger(member)
+        if reason:
+            skipped.append(Skipped(member.filename, reason))
+        else:
+            names.append(member.filename)
+    status = path.stat()
+    stamp = [f"{status.st_size}:{status.st_mtime_ns}"]
+    return _encoded(path, sorted(names), archive.read, stamp=stamp, skipped=tuple(skipped))
+
+
+def _is_meant(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return not any(part in _IGNORED or (part[0] == "." and part != "..") for part in parts)
+
+
+def _danger(member: zipfile.ZipInfo) -> str | None:
+    path = PurePosixPath(member.filename.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts:
+        return "its path leaves the archive"
+    if member.file_size > _LARGEST_MEMBER:
+        return f"it unpacks to {member.file_size} bytes"
+    return None
+
+
+def _encoded(
+    path: Path,
+    names: list[str],
+    read: Callable[[str], bytes],
+    *,
+    stamp: list[str],
+    skipped: tuple[Skipped, ...] = (),
+) -> Encoded:
+    found = f"{len(skipped)} unusable" if skipped else "no files"
+    require(bool(names), "data", expected=f"images in {path}", got=found)
+    classes = _classes(names)
+    class_names = tuple(sorted(set(classes)))
+    index = {name: position for position, name in enumerate(class_names)}
+
+    def blocks() -> Iterator[list[Item]]:
+        for start in range(0, len(names), _BLOCK):
+            yield [
+                Item(name, _reader(read, name), index[classes[start + offset]] if classes else -1)
+                for offset, name in enumerate(names[start : start + _BLOCK])
+            ]
+
+    return Encoded(str(path), len(names), blocks, class_names, "\n".join(stamp), skipped)
+
+
+def _reader(read: Callable[[str], bytes], name: str) -> Callable[[], bytes]:
+    return lambda: read(name)
+
+
+def _classes(names: list[str]) -> list[str]:
+    """The class folder of each file; none where files lie beside folders, or in one folder."""
+    parts = [PurePosixPath(name).parts for name in names]
+    # folders around all files, as archives often have, are no classes
+    while all(len(part) > 1 for part in parts) and len({part[0] for part in parts}) == 1:
+        parts = [part[1:] for part in parts]
+    return [part[0] for part in parts] if all(len(part) > 1 for part in parts) else []

@@ -1,0 +1,107 @@
+"""Endless batches: every sample once an epoch, from the memory of the training device."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sngan._checks import require_count
+from sngan.data.dataset import Dataset
+
+
+class Batch(NamedTuple):
+    """Samples float32 ``(batch, …)`` and labels int64 ``(batch,)`` or ``None``, on the device."""
+
+    samples: Tensor
+    labels: Tensor | None
+
+
+class Sampler:
+    """Draws batches; its state is the epoch and the position in it.
+
+    Each epoch is a permutation that follows from ``seed`` and the epoch's number; a batch over the
+    end of one takes the rest from the next. Flips and noise come from torch's global generator.
+    Images leave as ``x/128 − 1 + U(0, 1/128)`` with ``dequantize`` (Miyato et al. 2018's released
+    code), in [−1, 1), or as ``x/127.5 − 1``; points as they are. When the samples live on the
+    device, nothing here waits for it.
+
+    Raises
+    ------
+    ValueError
+        ``batch_size`` is not a positive integer.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_size: int,
+        *,
+        device: torch.device | str = "cpu",
+        seed: int = 0,
+        flip: bool = False,
+        dequantize: bool = True,
+    ) -> None:
+        require_count(batch_size, "batch_size")
+        self.device = torch.device(device)
+        self.batch_size = batch_size
+        self._seed, self._flip, self._dequantize = seed, flip, dequantize
+        home = self.device if _stays_on_device(dataset, self.device) else torch.device("cpu")
+        self._samples = dataset.samples.to(home)
+        self._labels = None if dataset.labels is None else dataset.labels.to(home)
+        self._epoch = self._position = 0
+        self._order = self._permutation()
+
+    def next(self) -> Batch:
+        """Return the next batch."""
+        indices = self._indices()
+        samples = self._samples[indices].to(self.device, non_blocking=True)
+        labels = None
+        if self._labels is not None:
+            labels = self._labels[indices].to(self.device, non_blocking=True)
+        return Batch(self._prepared(samples) if samples.dim() == 4 else samples, labels)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the sampler is: plain integers."""
+        return {"epoch": self._epoch, "position": self._position}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go to where :meth:`state_dict` was taken, of the same data and seed."""
+        self._epoch, self._position = state["epoch"], state["position"]
+        self._order = self._permutation()
+
+    def _indices(self) -> Tensor:
+        parts: list[Tensor] = []
+        missing = self.batch_size
+        while missing:
+            part = self._order[self._position : self._position + missing]
+            parts.append(part)
+            missing -= len(part)
+            self._position += len(part)
+            if self._position == len(self._order):
+                self._epoch, self._position = self._epoch + 1, 0
+                self._order = self._permutation()
+        return torch.cat(parts)
+
+    def _permutation(self) -> Tensor:
+        # SeedSequence keeps the epochs of nearby seeds apart
+        (seed,) = np.random.SeedSequence((self._seed, self._epoch)).generate_state(1, np.uint64)
+        generator = torch.Generator().manual_seed(int(seed) % 2**63)
+        order = torch.randperm(len(self._samples), generator=generator)
+        return order.to(self._samples.device)
+
+    def _prepared(self, pixels: Tensor) -> Tensor:
+        if self._flip:
+            mirrored = torch.rand(len(pixels), 1, 1, 1, device=pixels.device) < 0.5
+            pixels = torch.where(mirrored, pixels.flip(3), pixels)
+        if not self._dequantize:
+            return pixels / 127.5 - 1
+        images = pixels / 128 - 1
+        return images.add_(torch.rand_like(images), alpha=1 / 128)
+
+
+def _stays_on_device(dataset: Dataset, device: torch.device) -> bool:
+    if dataset.cache == "auto" and device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return dataset.samples.nbytes < free / 2
+    return dataset.cache in ("auto", "device")

@@ -1,0 +1,81 @@
+"""The flags of ``sngan train``, made from the fields of ``Config``."""
+
+import dataclasses
+from argparse import SUPPRESS
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, get_type_hints
+
+from sngan.config import Config
+from sngan.parser import CommandParser
+
+_PLAIN_NAMES = {"data": "data.source", "model": "model.name", "method": "method.name"}
+
+
+class Flag(NamedTuple):
+    """One setting: its dotted key, type, default and help text (``None``: not for people)."""
+
+    key: str
+    kind: Any
+    default: Any
+    text: str | None
+
+
+def add_config_flags(parser: CommandParser) -> None:
+    """Add ``--config FILE`` and a flag for every setting."""
+    parser.add_argument("--config", action="config", help="YAML file of settings")
+    for flag in _flags_of(Config()):
+        text = SUPPRESS if flag.text is None else flag.text
+        parser.flag(f"--{flag.key}", flag.kind, text, default=flag.default)
+
+
+def expand(argv: Sequence[str]) -> list[str]:
+    """Write short forms out: ``--data X``, ``--n-critic 1``, ``--set key=value …``.
+
+    A setting may go without its group (``width`` for ``model.width``), and with dashes.
+
+    Raises
+    ------
+    ValueError
+        What follows ``--set`` is not ``key=value``.
+    """
+    short = short_names()
+    expanded: list[str] = []
+    in_set = False
+    for token in argv:
+        if token == "--set":
+            in_set = True
+        elif in_set and not token.startswith("--"):
+            key, equals, value = token.partition("=")
+            if not equals:
+                raise ValueError(f"set: expected key=value, got {token!r}")
+            expanded.append(f"--{short.get(key, key)}={value}")
+        elif token.startswith("--"):
+            in_set = False
+            name, equals, value = token[2:].partition("=")
+            name = name.replace("-", "_")
+            expanded.append(f"--{short.get(name, name)}{equals}{value}")
+        else:
+            expanded.append(token)
+    return expanded
+
+
+def short_names() -> dict[str, str]:
+    """``{short name: dotted key}`` of the settings that can be named without their group."""
+    keys = [flag.key for flag in _flags_of(Config())]
+    leaves = [key.rpartition(".")[2] for key in keys]
+    unique = {leaf: key for leaf, key in zip(leaves, keys, strict=True) if leaves.count(leaf) == 1}
+    return {**unique, **_PLAIN_NAMES}
+
+
+def _flags_of(group: Any, *, prefix: str = "") -> Iterator[Flag]:
+    types = get_type_hints(type(group))
+    for field in dataclasses.fields(group):
+        key, value = f"{prefix}{field.name}", getattr(group, field.name)
+        kind, text = types[field.name], field.metadata.get("help")
+        if dataclasses.is_dataclass(value):
+            yield from _flags_of(value, prefix=f"{key}.")
+        elif prefix == "method." and field.name != "name":
+            # None stands for what the recipe says
+            yield Flag(key, kind | None, None, text)
+        else:
+            yield Flag(key, kind, field.default, text)

@@ -1,0 +1,124 @@
+"""The named recipes: a loss, a constraint on the critic, an optimizer, and the paper of each."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from sngan._checks import require, require_count, require_number, require_one_of
+from sngan._fields import filled_in, option
+from sngan.losses import LOSSES
+from sngan.penalties import PENALTIES
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to train a critic. Every field of a recipe can be overridden by the user."""
+
+    name: str = option("sn", "the recipe that fills all fields of this group left out")
+    paper: str = filled_in("")
+    loss: str = option("hinge", "loss pair of sngan.losses")
+    spectral_norm: Literal["none", "matrix"] = option(
+        "none", "spectral normalization of the critic; matrix: of each reshaped kernel"
+    )
+    coefficient: float = option(1.0, "the spectral norm that the critic's weights are kept at")
+    clip: float = option(0.0, "clip the critic's weights to [-clip, clip]; 0: no clipping")
+    penalty: str = option("none", "gradient penalty of sngan.penalties, or none")
+    penalty_weight: float = option(0.0, "weight of the penalty in the critic's loss (lambda)")
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = option("adam", "of both networks")
+    lr: float = option(2e-4, "learning rate of both networks")
+    betas: tuple[float, float] = option((0.0, 0.9), "beta1 and beta2 of adam and adamw")
+    n_critic: int = option(5, "critic steps for each generator step")
+
+    def __post_init__(self) -> None:
+        require_one_of(self.loss, "method.loss", choices=LOSSES)
+        require_one_of(self.spectral_norm, "method.spectral_norm", choices=["none", "matrix"])
+        require_number(self.coefficient, "method.coefficient", above=0.0)
+        require_number(self.clip, "method.clip", minimum=0.0)
+        require_one_of(self.penalty, "method.penalty", choices=["none", *PENALTIES])
+        require_number(self.penalty_weight, "method.penalty_weight", minimum=0.0)
+        require_one_of(self.optimizer, "method.optimizer", choices=_OPTIMIZERS)
+        require_number(self.lr, "method.lr", above=0.0)
+        require(len(self.betas) == 2, "method.betas", expected="two numbers", got=self.betas)
+        for beta in self.betas:
+            require_number(beta, "method.betas", minimum=0.0, maximum=1.0 - 1e-12)
+        require_count(self.n_critic, "method.n_critic")
+        # torch refuses integers among the betas, and a YAML file gives lists
+        object.__setattr__(self, "betas", tuple(float(beta) for beta in self.betas))
+
+    def make_optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
+        """Build the recipe's optimizer over the parameters of one network."""
+        if self.optimizer in ("adam", "adamw"):
+            return _OPTIMIZERS[self.optimizer](parameters, lr=self.lr, betas=self.betas)
+        return _OPTIMIZERS[self.optimizer](parameters, lr=self.lr)
+
+
+_OPTIMIZERS: dict[str, Any] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": torch.optim.SGD,
+}
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method(
+            name="vanilla",
+            paper="Goodfellow et al. 2014, arXiv:1406.2661; settings of Radford et al. 2015, "
+            "arXiv:1511.06434",
+            loss="non_saturating",
+            betas=(0.5, 0.999),
+            n_critic=1,
+        ),
+        Method(
+            name="lsgan",
+            paper="Mao et al. 2017, arXiv:1611.04076",
+            loss="least_squares",
+            betas=(0.5, 0.999),
+            n_critic=1,
+        ),
+        Method(
+            name="wgan",
+            paper="Arjovsky, Chintala, Bottou 2017, arXiv:1701.07875",
+            loss="wasserstein",
+            clip=0.01,
+            optimizer="rmsprop",
+            lr=5e-5,
+        ),
+        Method(
+            name="wgan-gp",
+            paper="Gulrajani et al. 2017, arXiv:1704.00028",
+            loss="wasserstein",
+            penalty="wgan-gp",
+            penalty_weight=10.0,
+            lr=1e-4,
+        ),
+        Method(
+            name="sn",
+            paper="Miyato et al. 2018, arXiv:1802.05957",
+            spectral_norm="matrix",
+        ),
+    )
+}
+
+
+def named(name: str, **overrides: Any) -> Method:
+    """Return the recipe ``name``, with the fields that ``overrides`` sets to other than None.
+
+    Raises
+    ------
+    ValueError
+        An unknown name (the near ones are listed) or field, or a value out of range.
+    """
+    require_one_of(name, "method", choices=METHODS)
+    given = {key: value for key, value in overrides.items() if value is not None}
+    for key in given:
+        require_one_of(f"method.{key}", "config", choices=[f"method.{f}" for f in _FIELDS])
+    return replace(METHODS[name], **given)
+
+
+_FIELDS = tuple(Method.__dataclass_fields__)

@@ -1,0 +1,69 @@
+"""A command's parser, whose errors are one line: the flag, what was expected, what was got."""
+
+import difflib
+import re
+from argparse import ArgumentError
+from collections.abc import Iterable, Sequence
+from typing import Any, get_args
+
+from jsonargparse import ArgumentParser
+
+
+class CommandParser(ArgumentParser):
+    """Parses the flags of ``sngan NAME`` into a nested dictionary."""
+
+    def __init__(self, name: str, *, description: str) -> None:
+        super().__init__(prog=f"sngan {name}", description=description, exit_on_error=False)
+        self._kinds: dict[str, Any] = {}
+
+    def flag(self, name: str, kind: Any, text: str, **options: Any) -> None:
+        """Add a flag or, for a name without dashes, a positional argument."""
+        self._kinds[name.lstrip("-")] = kind
+        self.add_argument(name, type=kind, help=text, **options)
+
+    def switch(self, name: str, text: str) -> None:
+        """Add a flag without a value."""
+        self.add_argument(name, action="store_true", help=text)
+
+    def parse(self, argv: Sequence[str], *, also: Iterable[str] = ()) -> dict[str, Any]:
+        """Parse; ``also`` are further names to suggest when a flag is unknown.
+
+        Raises
+        ------
+        ValueError
+            A flag is unknown, missing or has a value of the wrong kind.
+        """
+        try:
+            return self.parse_args(list(argv)).as_dict()
+        except ArgumentError as error:
+            text = " ".join(str(error).split())
+            raise ValueError(self._bad_value(text) or self._unknown(text, also) or text) from error
+
+    def _bad_value(self, text: str) -> str | None:
+        key = re.search(r'Parser key "([\w.]+)":', text)
+        value = re.search(r"(?:Got|Given) value: (.*)$", text)
+        if not key or not value or key[1] not in self._kinds:
+            return None
+        return f"{key[1]}: expected {_in_words(self._kinds[key[1]])}, got {value[1]!r}"
+
+    def _unknown(self, text: str, also: Iterable[str]) -> str | None:
+        unknown = re.search(r"unrecognized arguments: (\S+)", text)
+        if not unknown:
+            return None
+        got = unknown[1].partition("=")[0]
+        known = [f"--{name}" for name in (*self._kinds, *also)]
+        near = difflib.get_close_matches(got, known, n=3)
+        hint = f" (did you mean {' or '.join(near)}?)" if near else ""
+        return f"{got}: expected a flag of {self.prog} (see --help), got an unknown one{hint}"
+
+
+def _in_words(kind: Any) -> str:
+    plain = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
+    if kind in plain:
+        return plain[kind]
+    if kind == tuple[float, float]:
+        return "two numbers such as [0.5,0.999]"
+    options = [option for option in get_args(kind) if option is not type(None)]
+    if all(isinstance(option, str) for option in options):
+        return f"one of {', '.join(options)}"
+    return " or ".join(_in_words(option) for option in options)

@@ -1,0 +1,174 @@
+"""Everything that changes while a run trains: what a checkpoint holds."""
+
+import random
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from sngan import data, models, spectral
+from sngan._checks import require
+from sngan.config import Config
+from sngan.run import noise_from_seed
+
+_PICTURED_IMAGES, _PICTURED_POINTS = 64, 2000
+
+
+@dataclass
+class State:
+    """Both networks, the average, their optimizers, the constraint, the sampler, the step."""
+
+    # Fabric's wrappers: called under its precision, the plain networks in their `.module`
+    generator: Any
+    critic: Any
+    average: AveragedModel
+    generator_optimizer: Optimizer
+    critic_optimizer: Optimizer
+    spectral_norm: spectral.SpectralNorm | None
+    sampler: data.Sampler
+    dataset: data.Dataset
+    latent_dim: int
+    device: torch.device
+    backward: Callable[[Tensor], None]
+    autocast: Callable[[], AbstractContextManager[None]]
+    step: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def build(cls, config: Config, dataset: data.Dataset) -> "State":
+        """Build both networks on the device, from the seed."""
+        # seconds of import time that `sngan --help` should not pay
+        from lightning_fabric import Fabric
+
+        fabric = Fabric(
+            accelerator=config.performance.device, devices=1, precision=config.performance.precision
+        )
+        torch.manual_seed(config.seed)
+        random.seed(config.seed)
+        shape, model, method = dataset.sample_shape, config.model, config.method
+        generator, critic = models.build(
+            model.name, shape, latent_dim=model.latent_dim, width=model.width
+        )
+        generator, generator_optimizer = fabric.setup(
+            generator, method.make_optimizer(generator.parameters())
+        )
+        critic, critic_optimizer = fabric.setup(critic, method.make_optimizer(critic.parameters()))
+        spectral_norm = None
+        if method.spectral_norm != "none":
+            spectral_norm = spectral.SpectralNorm(
+                critic.module,
+                critic_optimizer,
+                kind=method.spectral_norm,
+                coefficient=method.coefficient,
+            )
+        average = AveragedModel(
+            generator.module,
+            multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay),
+            use_buffers=True,
+        )
+        sampler = data.Sampler(
+            dataset,
+            config.batch_size,
+            device=fabric.device,
+            seed=config.seed,
+            flip=config.data.flip,
+            dequantize=config.data.dequantize,
+        )
+        return cls(
+            generator,
+            critic,
+            average,
+            generator_optimizer,
+            critic_optimizer,
+            spectral_norm,
+            sampler,
+            dataset,
+            model.latent_dim,
+            fabric.device,
+            fabric.backward,
+            fabric.autocast,
+        )
+
+    def noise(self, n: int) -> Tensor:
+        """Standard normal noise ``(n, latent_dim)`` on the device."""
+        return torch.randn(n, self.latent_dim, device=self.device)
+
+    def set_learning_rate(self, lr: float) -> None:
+        """Set the learning rate of both optimizers."""
+        for optimizer in (self.generator_optimizer, self.critic_optimizer):
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+
+    def update_average(self, start: int) -> None:
+        """Move the average; up to step ``start`` it is the generator itself."""
+        if self.step <= start:
+            # torch's average copies the model while it has averaged nothing
+            self.average.n_averaged.zero_()
+        self.average.update_parameters(self.generator.module)
+
+    @torch.no_grad()
+    def sample(self, config: Config) -> Tensor:
+        """Samples of the averaged generator from noise that is the same at every step."""
+        n = _PICTURED_IMAGES if self.dataset.is_images else _PICTURED_POINTS
+        noise = noise_from_seed(n, self.latent_dim, seed=config.seed).to(self.device)
+        return self.average.module.eval()(noise).cpu()
+
+    def reference(self) -> Tensor | None:
+        """Real points to draw beside the samples; images need none."""
+        return None if self.dataset.is_images else self.dataset.samples[:_PICTURED_POINTS]
+
+    def sigmas(self) -> dict[str, Tensor]:
+        """The spectral norm of each critic kernel (with normalization: of the raw weight)."""
+        if self.spectral_norm is not None:
+            return self.spectral_norm.sigmas()
+        return spectral.spectral_norms(self.critic.module)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything a resumed run needs to go on bit for bit."""
+        parts = {key: getattr(self, key).state_dict() for key in self._parts()}
+        return {
+            **parts,
+            "step": self.step,
+            "seconds": self.seconds,
+            "samples": len(self.dataset),
+            "rng": _rng_state(),
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Restore :meth:`state_dict`; the data must be the same."""
+        require(
+            saved["samples"] == len(self.dataset),
+            "data",
+            expected=f"the {saved['samples']} samples that the run was trained on",
+            got=len(self.dataset),
+        )
+        for key in self._parts():
+            getattr(self, key).load_state_dict(saved[key])
+        self.step, self.seconds = saved["step"], saved["seconds"]
+        _set_rng_state(saved["rng"])
+
+    def _parts(self) -> list[str]:
+        parts = ["generator", "critic", "average", "generator_optimizer", "critic_optimizer"]
+        return [*parts, "sampler", *(["spectral_norm"] if self.spectral_norm else [])]
+
+
+def _rng_state() -> dict[str, Any]:
+    version, internal, gauss = random.getstate()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "python": [version, list(internal), gauss],
+    }
+
+
+def _set_rng_state(saved: dict[str, Any]) -> None:
+    torch.set_rng_state(saved["torch"].cpu())
+    if saved["cuda"]:
+        torch.cuda.set_rng_state_all([state.cpu() for state in saved["cuda"]])
+    version, internal, gauss = saved["python"]
+    random.setstate((version, tuple(internal), gauss))

@@ -1,0 +1,309 @@
+"""The training engine: the two steps of a GAN, and one loop around them."""
+
+import logging
+import shutil
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sngan import checkpoint, data, models, pictures
+from sngan import config as configs
+from sngan._checks import require
+from sngan._signals import stop_on_interrupt
+from sngan.config import Config
+from sngan.console import Progress, counting
+from sngan.losses import LOSSES
+from sngan.methods import Method
+from sngan.penalties import PENALTIES, clip_weights_
+from sngan.records import Recorder
+from sngan.run import CONFIG, Run, save_generator
+from sngan.state import State
+
+CHECKPOINTS, SAMPLES, LOG, SKIPPED = "checkpoints", "samples", "train.log", "skipped.txt"
+_log = logging.getLogger("sngan")
+
+
+class TrainingError(RuntimeError):
+    """Training stopped on the way; the message is one line, with the log and last checkpoint."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was interrupted, and a checkpoint saved."""
+
+
+def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> Run:
+    """Train a GAN and leave a run folder at ``config.out``.
+
+    Each generator step follows ``n_critic`` critic steps (Goodfellow et al. 2014, arXiv:1406.2661;
+    Arjovsky et al. 2017, arXiv:1701.07875). On the CPU a resumed run equals an uninterrupted one
+    bit for bit.
+
+    Parameters
+    ----------
+    config
+        The settings; what they leave to the data is filled in and saved as ``config.yaml``.
+    resume
+        Go on from the newest readable checkpoint in ``config.out``.
+    overwrite
+        Delete a run that is at ``config.out``.
+
+    Raises
+    ------
+    ValueError
+        A setting, the data or the folder does not fit.
+    TrainingError
+        A loss or gradient was not finite, or something else broke on the way.
+    Interrupted
+        Ctrl-C or SIGTERM; a checkpoint was saved.
+    """
+    folder = Path(config.out)
+    _check_folder(folder, resume=resume, overwrite=overwrite)
+    with counting("decoding") as progress:
+        dataset = data.open_source(
+            config.data.source,
+            resolution=config.data.resolution,
+            channels=config.data.channels,
+            split=config.data.split,
+            cache=config.data.cache,
+            workers=config.data.workers,
+            progress=progress,
+        )
+    config = _fill_in(config, dataset)
+    saved = _read_checkpoint(folder, config) if resume else None
+    if not resume and folder.exists():
+        shutil.rmtree(folder)
+    (folder / SAMPLES).mkdir(parents=True, exist_ok=True)
+    configs.save(config, folder / CONFIG)
+    if dataset.skipped:
+        lines = (f"{skipped.name}: {skipped.reason}\n" for skipped in dataset.skipped)
+        (folder / SKIPPED).write_text("".join(lines))
+    with _logging_to(folder / LOG):
+        try:
+            state = State.build(config, dataset)
+            if saved is not None:
+                state.load_state_dict(saved)
+            _loop(config, state, folder)
+        except TrainingError as failure:
+            _log.error("%s", failure)
+            raise
+        except Exception as error:
+            _log.exception("training failed")
+            line = (str(error).splitlines() or [""])[0]
+            raise TrainingError(
+                f"{type(error).__name__}: {line}; log: {folder / LOG}; "
+                f"last checkpoint: {folder / CHECKPOINTS / checkpoint.LAST}"
+            ) from error
+    return Run(folder, config, state.average.module.eval().requires_grad_(False))
+
+
+def _loop(config: Config, state: State, folder: Path) -> None:
+    method = config.method
+    first_step, started = state.step, time.perf_counter() - state.seconds
+    watch = _Watch(state.device)
+    recorder = Recorder(folder, start=state.step)
+
+    def save() -> None:
+        watch.stop_if_not_finite(folder)
+        state.seconds = time.perf_counter() - started
+        checkpoint.rotate(state.state_dict(), folder / CHECKPOINTS, keep_every=config.keep_every)
+        save_generator(state.average.module, folder)
+
+    def picture() -> None:
+        path = folder / SAMPLES / f"step-{state.step:06d}.png"
+        pictures.save_samples(state.sample(config), path, reference=state.reference())
+        recorder.picture(path, state.step)
+
+    with Progress(total=config.steps, start=state.step) as progress, stop_on_interrupt() as stopped:
+        if first_step == 0:
+            picture()
+            save()
+        logged_step, logged_at = state.step, time.perf_counter()
+        while state.step < config.steps and not stopped():
+            state.set_learning_rate(_learning_rate(config, state.step))
+            critic_terms: dict[str, Tensor] = {}
+            for _ in range(method.n_critic):
+                critic_terms = critic_step(state, method, config.batch_size)
+            generator_terms = generator_step(state, method, config.batch_size)
+            state.step += 1
+            state.update_average(config.ema_start)
+            terms = critic_terms | generator_terms
+            watch.update(terms, state.step)
+            progress.advance(state.step)
+
+            if state.step % config.log_every == 0 or state.step == config.steps:
+                watch.stop_if_not_finite(folder)
+                sigmas = _to_floats(state.sigmas())
+                now = time.perf_counter()
+                record = {
+                    "step": state.step,
+                    "seconds": now - started,
+                    **_to_floats(terms),
+                    "lr": state.critic_optimizer.param_groups[0]["lr"],
+                    "steps_per_second": (state.step - logged_step) / (now - logged_at),
+                    "sigma": sigmas,
+                }
+                recorder.log(record)
+                progress.log(record)
+                logged_step, logged_at = state.step, now
+            if state.step % config.sample_every == 0 or state.step == config.steps:
+                picture()
+            if state.step % config.save_every == 0 or state.step == config.steps:
+                save()
+        if state.step < config.steps:
+            save()
+            recorder.close()
+            raise Interrupted(
+                f"interrupted at step {state.step}; "
+                f"checkpoint: {folder / CHECKPOINTS / checkpoint.LAST}"
+            )
+    recorder.close()
+
+
+def critic_step(state: State, method: Method, batch_size: int) -> dict[str, Tensor]:
+    """Update the critic once, on real images and on fakes made without gradients."""
+    real = state.sampler.next().samples
+    with torch.no_grad():
+        fake = state.generator(state.noise(batch_size))
+    real_scores, fake_scores = state.critic(torch.cat([real, fake])).chunk(2)
+    loss = LOSSES[method.loss].critic(real_scores, fake_scores)
+    terms = {
+        "critic_loss": loss.detach(),
+        "w_estimate": (real_scores.mean() - fake_scores.mean()).detach(),
+    }
+    if method.penalty != "none":
+        # Fabric's wrapper refuses the penalty's own autograd.grad under mixed precision
+        with state.autocast():
+            penalty = PENALTIES[method.penalty](state.critic.module, real, fake)
+        terms["penalty"] = penalty.detach()
+        loss = loss + method.penalty_weight * penalty
+    state.critic_optimizer.zero_grad()
+    state.backward(loss)
+    terms["critic_gradient_norm"] = _gradient_norm(state.critic)
+    state.critic_optimizer.step()
+    if method.clip:
+        clip_weights_(state.critic, method.clip)
+    return terms
+
+
+def generator_step(state: State, method: Method, batch_size: int) -> dict[str, Tensor]:
+    """Update the generator once, through a critic whose weights get no gradients."""
+    state.critic.requires_grad_(False)
+    fake_scores = state.critic(state.generator(state.noise(batch_size)))
+    loss = LOSSES[method.loss].generator(fake_scores)
+    state.generator_optimizer.zero_grad()
+    state.backward(loss)
+    state.critic.requires_grad_(True)
+    terms = {
+        "generator_loss": loss.detach(),
+        "generator_gradient_norm": _gradient_norm(state.generator),
+    }
+    state.generator_optimizer.step()
+    return terms
+
+
+class _Watch:
+    """Remembers on the device, without waiting for it, at which step a term was not finite."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._names: list[str] = []
+        self._first = torch.zeros((), device=device)
+
+    def update(self, terms: dict[str, Tensor], step: int) -> None:
+        self._names = list(terms)
+        broken = ~torch.isfinite(torch.stack([term.float() for term in terms.values()]))
+        self._first = torch.where(broken & (self._first == 0), step, self._first)
+
+    def stop_if_not_finite(self, folder: Path) -> None:
+        steps = self._first.tolist() if self._names else []
+        broken = [(int(step), name) for step, name in zip(steps, self._names, strict=True) if step]
+        if broken:
+            step, name = min(broken, key=lambda item: item[0])
+            raise TrainingError(
+                f"{name} was not finite at step {step}; "
+                f"last good checkpoint: {folder / CHECKPOINTS / checkpoint.LAST}; "
+                f"log: {folder / LOG}; try a smaller learning rate (--method.lr)"
+            )
+
+
+def _learning_rate(config: Config, step: int) -> float:
+    left = 1.0 - step / config.steps if config.schedule == "linear" else 1.0
+    return config.method.lr * left
+
+
+def _gradient_norm(module: nn.Module) -> Tensor:
+    gradients = [p.grad for p in module.parameters() if p.grad is not None]
+    return torch.nn.utils.get_total_norm(gradients)
+
+
+def _to_floats(terms: dict[str, Tensor]) -> dict[str, float]:
+    """Read many scalars from the device at once."""
+    values = torch.stack([term.float() for term in terms.values()]).tolist()
+    return dict(zip(terms, values, strict=True))
+
+
+def _check_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
+    if resume:
+        is_run = (folder / CONFIG).is_file()
+        require(is_run, "resume", expected="a run folder at --out", got=f"{folder}, none")
+        return
+    require(
+        not folder.exists() or folder.is_dir(), "out", expected="a folder", got=f"a file, {folder}"
+    )
+    occupied = folder.is_dir() and any(folder.iterdir())
+    is_run = (folder / CONFIG).is_file()
+    require(
+        not occupied or (overwrite and is_run),
+        "out",
+        expected="a new or empty folder (--resume goes on, --overwrite deletes a run)",
+        got=f"{folder}, {'a run' if is_run else 'which holds other files'}",
+    )
+
+
+def _fill_in(config: Config, dataset: data.Dataset) -> Config:
+    """Settle what the settings leave to the data, so that the saved ones are complete."""
+    shape = dataset.sample_shape
+    name = config.model.name
+    model = replace(
+        config.model,
+        name=models.default_model(shape) if name == "auto" else name,
+        sample_shape=shape,
+    )
+    if not dataset.is_images:
+        return replace(config, model=model)
+    read = replace(config.data, resolution=shape[-1], channels=shape[0])
+    return replace(config, model=model, data=read)
+
+
+def _read_checkpoint(folder: Path, config: Config) -> dict[str, Any]:
+    changed = configs.differences(configs.load(folder / CONFIG), config)
+    require(
+        not changed, "resume", expected="the run's own settings", got="; ".join(changed) or "none"
+    )
+    saved, problems = checkpoint.read_newest(folder / CHECKPOINTS)
+    for problem in problems:
+        print(f"sngan: passed over a checkpoint: {problem}")
+    require(
+        config.steps >= saved["step"],
+        "steps",
+        expected=f"at least the {saved['step']} steps already done",
+        got=config.steps,
+    )
+    return saved
+
+
+@contextmanager
+def _logging_to(path: Path) -> Generator[None]:
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    _log.addHandler(handler)
+    try:
+        yield
+    finally:
+        _log.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,353 @@
+"""The engine: its two steps, exact resume, divergence, interruption, the average."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from sngan import METHODS, Config, checkpoint, data, training
+from sngan.config import DataConfig, ModelConfig
+from sngan.state import State
+
+TINY = ModelConfig(name="auto", width=0.25, latent_dim=8)
+
+
+def tiny(out: Path, **settings) -> Config:
+    fields = {"data": "digits", "method": "sn", "model": TINY, "batch_size": 8, "steps": 40}
+    every = {"log_every": 5, "sample_every": 20, "save_every": 10}
+    return Config(out=str(out), **{**fields, **every, **settings})
+
+
+def build(config: Config) -> State:
+    dataset = data.open_source(config.data.source)
+    return State.build(training._fill_in(config, dataset), dataset)
+
+
+def metrics(run: Path) -> list[dict]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def final_state(run: Path) -> dict:
+    state = checkpoint.read(run / "checkpoints" / "last.pt")
+    del state["seconds"]
+    return state
+
+
+def timeless(records: list[dict]) -> list[dict]:
+    return [
+        {k: v for k, v in record.items() if k not in ("seconds", "steps_per_second")}
+        for record in records
+    ]
+
+
+class CrashError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("source", "method"), [("digits", "sn"), ("digits", "wgan-gp"), ("grid25", "sn")]
+)
+def test_resume_after_a_crash_is_bit_for_bit(tmp_path, monkeypatch, source, method):
+    settings = {
+        "method": method,
+        "data": DataConfig(source=source, flip=source == "digits"),
+        "ema_decay": 0.9,
+        "ema_start": 15,
+        "schedule": "linear",
+    }
+    whole = tiny(tmp_path / "whole", **settings)
+    training.train(whole)
+
+    torch.manual_seed(999)
+    broken = tiny(tmp_path / "broken", **settings)
+    real_step = training.generator_step
+
+    def crashing_step(state, *rest):
+        if state.step == 26:
+            raise CrashError("power cut")
+        return real_step(state, *rest)
+
+    monkeypatch.setattr(training, "generator_step", crashing_step)
+    with pytest.raises(training.TrainingError, match="CrashError: power cut"):
+        training.train(broken)
+    assert metrics(tmp_path / "broken")[-1]["step"] == 25
+    monkeypatch.setattr(training, "generator_step", real_step)
+    training.train(broken, resume=True)
+
+    torch.testing.assert_close(
+        final_state(tmp_path / "whole"), final_state(tmp_path / "broken"), rtol=0, atol=0
+    )
+    records = metrics(tmp_path / "broken")
+    assert [record["step"] for record in records] == list(range(5, 41, 5))
+    assert timeless(records) == timeless(metrics(tmp_path / "whole"))
+    for name in ("step-000040.png", "step-000020.png"):
+        left, right = (tmp_path / run / "samples" / name for run in ("whole", "broken"))
+        assert left.read_bytes() == right.read_bytes()
+
+
+def test_steps_may_grow(tmp_path):
+    training.train(tiny(tmp_path / "whole", steps=30))
+    training.train(tiny(tmp_path / "grown", steps=20))
+    training.train(tiny(tmp_path / "grown", steps=30), resume=True)
+    torch.testing.assert_close(
+        final_state(tmp_path / "whole"), final_state(tmp_path / "grown"), rtol=0, atol=0
+    )
+
+
+def test_another_seed_is_another_run(tmp_path):
+    for seed in (0, 1):
+        training.train(tiny(tmp_path / str(seed), steps=5, seed=seed))
+    first, second = (metrics(tmp_path / seed) for seed in "01")
+    assert first[0]["critic_loss"] != second[0]["critic_loss"]
+
+
+def start(out: Path, *flags: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "sngan", "train", "--out", str(out), *flags]
+    settings = "width=0.25 latent_dim=8 batch_size=8 n_critic=1 log_every=50 save_every=10"
+    return subprocess.Popen(
+        [*command, "--set", *settings.split()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+
+
+def wait_for_step(run: Path, step: int, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.02)
+        try:
+            if checkpoint.read_newest(run / "checkpoints")[0]["step"] >= step:
+                return
+        except (ValueError, FileNotFoundError):
+            continue
+    raise AssertionError(f"step {step} not reached: {process.communicate()}")
+
+
+def test_resume_after_kill_9_is_bit_for_bit(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    victim = start(killed, "--steps", "400")
+    wait_for_step(killed, 20, victim)
+    victim.kill()
+    assert victim.wait() == -signal.SIGKILL
+    done = checkpoint.read_newest(killed / "checkpoints")[0]["step"]
+    assert 20 <= done < 400
+    again = start(killed, "--resume")
+    other = start(whole, "--steps", "400")
+    for process in (again, other):
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    torch.testing.assert_close(final_state(whole), final_state(killed), rtol=0, atol=0)
+
+
+def test_ctrl_c_saves_and_exits_130(tmp_path):
+    run = tmp_path / "run"
+    process = start(run, "--steps", "1000000")
+    wait_for_step(run, 10, process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.startswith("sngan: error: interrupted at step ")
+    assert len(errors.splitlines()) == 1
+    assert f"step {checkpoint.read(run / 'checkpoints' / 'last.pt')['step']};" in errors
+    assert (run / "report.html").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("source", ["digits", "ring8"])
+def test_every_method_trains_and_records(tmp_path, method, source):
+    run = training.train(tiny(tmp_path / "run", data=source, method=method, steps=10))
+    records = metrics(run.folder)
+    assert [record["step"] for record in records] == [5, 10]
+    for record in records:
+        expected = {"critic_loss", "generator_loss", "w_estimate", "generator_gradient_norm"}
+        assert expected <= set(record)
+        assert ("penalty" in record) == (method == "wgan-gp")
+        flat = [v for v in record.values() if not isinstance(v, dict)] + [*record["sigma"].values()]
+        assert all(isinstance(value, int | float) for value in flat)
+        assert all(value > 0 for value in record["sigma"].values())
+    names = {path.name for path in run.folder.iterdir()}
+    assert {"config.yaml", "metrics.jsonl", "generator.safetensors", "train.log"} <= names
+    assert any(name.startswith("events") for name in names)
+    samples = sorted(path.name for path in (run.folder / "samples").iterdir())
+    assert samples == ["step-000000.png", "step-000010.png"]
+
+
+class NoWaiting(TorchDispatchMode):
+    """Fails where a tensor's value is read on the host."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = str(function)
+        waits = ("_local_scalar_dense", "aten.nonzero", "aten.is_nonzero", "aten.equal")
+        assert not name.startswith(tuple(f"aten.{w}" if "." not in w else w for w in waits)), name
+        return function(*args, **(kwargs or {}))
+
+
+def test_the_guard_against_waiting_works():
+    with pytest.raises(AssertionError), NoWaiting():
+        torch.ones(()).item()
+    with pytest.raises(AssertionError), NoWaiting():
+        assert torch.ones(1) > 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_step_waits_for_the_device(tmp_path, method):
+    config = tiny(tmp_path, method=method)
+    state = build(config)
+    watch = training._Watch(state.device)
+    for _ in range(2):
+        # a first pass outside the guard builds the optimizers' state
+        terms = training.critic_step(state, config.method, 8)
+        terms |= training.generator_step(state, config.method, 8)
+    with NoWaiting():
+        terms = training.critic_step(state, config.method, 8)
+        terms |= training.generator_step(state, config.method, 8)
+        watch.update(terms, 1)
+
+
+def test_each_step_gives_gradients_to_its_own_network_only(tmp_path):
+    config = tiny(tmp_path)
+    state = build(config)
+    training.critic_step(state, config.method, 8)
+    assert all(p.grad is None for p in state.generator.parameters())
+    assert all(p.grad is not None for p in state.critic.parameters())
+    state.critic_optimizer.zero_grad()
+    training.generator_step(state, config.method, 8)
+    assert all(p.grad is None for p in state.critic.parameters())
+    assert all(p.requires_grad for p in state.critic.parameters())
+    assert all(p.grad is not None for p in state.generator.parameters())
+
+
+def test_the_critic_is_normalized_and_the_clipped_one_is_inside_the_box(tmp_path):
+    for method in ("sn", "wgan"):
+        config = tiny(tmp_path / method, method=method)
+        state = build(config)
+        for _ in range(5):
+            training.critic_step(state, config.method, 8)
+        weights = [p for p in state.critic.parameters() if p.dim() > 1]
+        if method == "sn":
+            norms = [torch.linalg.svdvals(w.detach().flatten(1))[0].item() for w in weights]
+            assert norms == pytest.approx([1.0] * len(norms), rel=0.1)
+        else:
+            assert max(p.abs().max().item() for p in state.critic.parameters()) <= 0.01
+
+
+def test_n_critic_is_the_ratio_of_optimizer_steps(tmp_path, monkeypatch):
+    counts = {"critic": 0, "generator": 0}
+    for name in counts:
+        real_step = getattr(training, f"{name}_step")
+
+        def counting_step(*args, name=name, real_step=real_step):
+            counts[name] += 1
+            return real_step(*args)
+
+        monkeypatch.setattr(training, f"{name}_step", counting_step)
+    training.train(tiny(tmp_path / "run", method=replace(METHODS["sn"], n_critic=3), steps=4))
+    assert counts == {"critic": 12, "generator": 4}
+
+
+def test_average_follows_its_recursion(tmp_path):
+    config = tiny(tmp_path, ema_decay=0.8, ema_start=2)
+    state = build(config)
+    expected = None
+    for step in range(1, 6):
+        training.generator_step(state, config.method, 8)
+        state.step = step
+        state.update_average(config.ema_start)
+        current = next(state.generator.module.parameters()).detach().clone()
+        expected = current if step <= 3 and step <= 2 else 0.8 * expected + 0.2 * current
+        torch.testing.assert_close(next(state.average.module.parameters()), expected)
+
+
+def test_linear_schedule_goes_to_zero(tmp_path):
+    run = training.train(tiny(tmp_path / "run", schedule="linear", steps=20))
+    rates = [record["lr"] for record in metrics(run.folder)]
+    assert rates == pytest.approx([2e-4 * (1 - done / 20) for done in (4, 9, 14, 19)])
+
+
+def test_divergence_names_the_step_the_term_and_the_last_good_checkpoint(tmp_path, monkeypatch):
+    real_step = training.critic_step
+
+    def breaking_step(state, *rest):
+        terms = real_step(state, *rest)
+        if state.step >= 12:
+            terms["critic_loss"] = terms["critic_loss"] * float("nan")
+        return terms
+
+    monkeypatch.setattr(training, "critic_step", breaking_step)
+    with pytest.raises(training.TrainingError) as error:
+        training.train(tiny(tmp_path / "run", log_every=10, save_every=5))
+    message = str(error.value)
+    assert message.startswith("critic_loss was not finite at step 13; last good checkpoint: ")
+    assert "try a smaller learning rate" in message
+    assert "\n" not in message
+    assert checkpoint.read(tmp_path / "run" / "checkpoints" / "last.pt")["step"] == 10
+
+
+def test_a_huge_learning_rate_diverges_with_a_whole_checkpoint(tmp_path):
+    method = replace(METHODS["vanilla"], lr=1e30, optimizer="sgd")
+    with pytest.raises(training.TrainingError, match="was not finite at step"):
+        training.train(tiny(tmp_path / "run", method=method))
+    assert checkpoint.read(tmp_path / "run" / "checkpoints" / "last.pt")["step"] < 10
+
+
+def test_resume_with_other_settings_names_them(tmp_path):
+    training.train(tiny(tmp_path, steps=5) if False else tiny(tmp_path / "run", steps=5))
+    other = tiny(tmp_path / "run", steps=9, seed=3, batch_size=4)
+    with pytest.raises(ValueError, match=r"batch_size: 8 → 4; .*seed: 0 → 3|seed: 0 → 3; batch"):
+        training.train(other, resume=True)
+    with pytest.raises(ValueError, match="steps: expected at least the 5 steps"):
+        training.train(tiny(tmp_path / "run", steps=3), resume=True)
+    with pytest.raises(ValueError, match="resume: expected a run folder at --out"):
+        training.train(tiny(tmp_path / "none"), resume=True)
+
+
+def test_resume_falls_back_to_the_checkpoint_before(tmp_path, caplog):
+    training.train(tiny(tmp_path / "run", steps=20))
+    last = tmp_path / "run" / "checkpoints" / "last.pt"
+    last.write_bytes(last.read_bytes()[:500])
+    training.train(tiny(tmp_path / "run", steps=20), resume=True)
+    assert checkpoint.read(last)["step"] == 20
+    assert "last.pt" in caplog.text
+    training.train(tiny(tmp_path / "whole", steps=20))
+    torch.testing.assert_close(
+        final_state(tmp_path / "whole"), final_state(tmp_path / "run"), rtol=0, atol=0
+    )
+
+
+def test_existing_folders_are_not_overwritten_unasked(tmp_path):
+    run = tmp_path / "run"
+    training.train(tiny(run, steps=5))
+    before = (run / "metrics.jsonl").read_bytes()
+    with pytest.raises(ValueError, match=r"out: expected a new or empty folder .*, a run"):
+        training.train(tiny(run, steps=6))
+    assert (run / "metrics.jsonl").read_bytes() == before
+    training.train(tiny(run, steps=6), overwrite=True)
+    assert metrics(run)[-1]["step"] == 6
+
+    precious = tmp_path / "thesis"
+    precious.mkdir()
+    (precious / "chapter1.tex").write_text("…")
+    for overwrite in (False, True):
+        with pytest.raises(ValueError, match="which holds other files"):
+            training.train(tiny(precious, steps=5), overwrite=overwrite)
+    assert (precious / "chapter1.tex").read_text() == "…"
+
+
+def test_bf16_autocast_trains_with_full_precision_weights(tmp_path):
+    from sngan.config import PerformanceConfig
+
+    performance = PerformanceConfig(device="cpu", precision="bf16-mixed")
+    run = training.train(tiny(tmp_path / "run", performance=performance, steps=10))
+    state = checkpoint.read(run.folder / "checkpoints" / "last.pt")
+    assert all(t.dtype != torch.bfloat16 for t in state["critic"].values())
+    assert all(0.5 < s < 50 for s in metrics(run.folder)[-1]["sigma"].values())

@@ -41,6 +41,8 @@ class CommandParser(ArgumentParser):
 
     def _bad_value(self, text: str) -> str | None:
         key = re.search(r'Parser key "([\w.]+)":', text)
+        if key and key[1] == "config":
+            return f"config: expected a YAML file of settings, got {text[key.end() :].strip()}"
         value = re.search(r"(?:Got|Given) value: (.*)$", text)
         if not key or not value or key[1] not in self._kinds:
             return None

@@ -42,8 +42,10 @@ class Recorder:
             pixels = np.asarray(image.convert("RGB"))
         self._events.add_image("samples", pixels, step, dataformats="HWC")
 
-    def close(self) -> None:
-        """Flush and close both files."""
+    def __enter__(self) -> "Recorder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._metrics.close()
         self._events.close()
 

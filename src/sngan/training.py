@@ -106,7 +106,6 @@ def _loop(config: Config, state: State, folder: Path) -> None:
     method = config.method
     first_step, started = state.step, time.perf_counter() - state.seconds
     watch = _Watch(state.device)
-    recorder = Recorder(folder, start=state.step)
 
     def save() -> None:
         watch.stop_if_not_finite(folder)
@@ -119,7 +118,11 @@ def _loop(config: Config, state: State, folder: Path) -> None:
         pictures.save_samples(state.sample(config), path, reference=state.reference())
         recorder.picture(path, state.step)
 
-    with Progress(total=config.steps, start=state.step) as progress, stop_on_interrupt() as stopped:
+    with (
+        Recorder(folder, start=state.step) as recorder,
+        Progress(total=config.steps, start=state.step) as progress,
+        stop_on_interrupt() as stopped,
+    ):
         if first_step == 0:
             picture()
             save()
@@ -157,12 +160,10 @@ def _loop(config: Config, state: State, folder: Path) -> None:
                 save()
         if state.step < config.steps:
             save()
-            recorder.close()
             raise Interrupted(
                 f"interrupted at step {state.step}; "
                 f"checkpoint: {folder / CHECKPOINTS / checkpoint.LAST}"
             )
-    recorder.close()
 
 
 def critic_step(state: State, method: Method, batch_size: int) -> dict[str, Tensor]:
@@ -274,6 +275,9 @@ def _fill_in(config: Config, dataset: data.Dataset) -> Config:
         name=models.default_model(shape) if name == "auto" else name,
         sample_shape=shape,
     )
+    with torch.device("meta"):
+        # finds a model that cannot make such samples before anything is written
+        models.build(model.name, shape, latent_dim=model.latent_dim, width=model.width)
     if not dataset.is_images:
         return replace(config, model=model)
     read = replace(config.data, resolution=shape[-1], channels=shape[0])
@@ -287,7 +291,7 @@ def _read_checkpoint(folder: Path, config: Config) -> dict[str, Any]:
     )
     saved, problems = checkpoint.read_newest(folder / CHECKPOINTS)
     for problem in problems:
-        print(f"sngan: passed over a checkpoint: {problem}")
+        _log.warning("passed over a checkpoint: %s", problem)
     require(
         config.steps >= saved["step"],
         "steps",

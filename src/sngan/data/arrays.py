@@ -37,8 +37,9 @@ def open_arrays(path: Path) -> Arrays:
         A damaged file, no such array, another shape or range.
     """
     try:
-        loaded: Any = np.load(path, allow_pickle=False)
-        arrays = {path.name: loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+        with path.open("rb") as file:
+            loaded: Any = np.load(file, allow_pickle=False)
+            arrays = {path.name: loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"data: expected arrays in {path}, got {reason}") from error

@@ -1,0 +1,156 @@
+"""The report: one page, every section with data, nothing from outside, nothing unescaped."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+
+import pytest
+import torch
+import yaml
+
+from sngan import pictures
+from sngan.report import write_report
+
+SECTIONS = ["Samples over time", "Losses", "Wasserstein estimate", "Gradient norms"]
+SECTIONS += ["Spectral norm of the critic's layers", "How to go on"]
+
+
+class Page(HTMLParser):
+    """Collects the sections, pictures, ids and references of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids, self.references, self.titles, self.tags = [], [], [], []
+        self.in_title = False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.in_title = tag == "h2"
+        for key, value in attributes:
+            if key == "id":
+                self.ids.append(value)
+            if key in ("src", "href", "xlink:href", "action", "data"):
+                self.references.append(value)
+
+    def handle_data(self, data):
+        if self.in_title:
+            self.titles.append(data.strip())
+            self.in_title = False
+
+
+def record(step: int) -> dict:
+    return {
+        "step": step,
+        "seconds": step / 10,
+        "critic_loss": 1.0 + 1 / step,
+        "generator_loss": -0.2,
+        "w_estimate": 5 / step,
+        "critic_gradient_norm": 2.0,
+        "generator_gradient_norm": 0.5 / step,
+        "lr": 2e-4,
+        "steps_per_second": 10.0,
+        "sigma": {"stages.0": 1.0, "dense": 1.5},
+    }
+
+
+@pytest.fixture
+def run(tmp_path):
+    settings = {
+        "data": {"source": "digits", "resolution": 8},
+        "method": {"name": "sn", "spectral_norm": "matrix", "coefficient": 1.0, "paper": "M 2018"},
+        "model": {"name": "cnn"},
+        "steps": 2000,
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
+    lines = [json.dumps(record(step)) for step in range(10, 2001, 10)]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    (tmp_path / "samples").mkdir()
+    for step in range(0, 2001, 100):
+        path = tmp_path / "samples" / f"step-{step:06d}.png"
+        pictures.save_samples(torch.full((4, 1, 8, 8), step / 2000), path)
+    return tmp_path
+
+
+def svgs(text: str) -> list[str]:
+    return [
+        part.partition("</svg>")[0] + "</svg>"
+        for part in ("<svg" + p for p in text.split("<svg")[1:])
+    ]
+
+
+def test_every_section_is_there_with_data(run):
+    text = write_report(run).read_text()
+    page = Page(text)
+    assert page.titles == SECTIONS
+    assert len(svgs(text)) == 4
+    for svg in svgs(text):
+        root = ElementTree.fromstring(svg)
+        assert len(root.findall(".//{http://www.w3.org/2000/svg}path")) > 5
+        assert "viewBox" in root.attrib
+    assert page.tags.count("img") == 8
+    for expected in ("2,000 of 2,000", "3 min 20 s", "spectral norm is kept at 1", "stages.0"):
+        assert expected in text
+    assert "step 0<" in text
+    assert "step 2,000<" in text
+
+
+def test_the_page_stands_alone(run):
+    page = Page(write_report(run).read_text())
+    assert page.references
+    assert all(
+        reference.startswith(("data:image/png;base64,", "#")) for reference in page.references
+    )
+    assert len(page.ids) == len(set(page.ids))
+    assert "script" not in page.tags
+    assert "link" not in page.tags
+
+
+def test_curves_take_the_pages_ink(run):
+    from sngan.report import charts
+
+    text = write_report(run).read_text()
+    assert charts._INK not in text
+    assert text.count("currentColor") > 20
+
+
+def test_settings_are_escaped(run):
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    settings["data"]["source"] = "<script>alert(1)</script>"
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    (run / "skipped.txt").write_text("<img src=x>.png: bad & broken\n")
+    text = write_report(run).read_text()
+    page = Page(text)
+    assert "script" not in page.tags
+    assert "&lt;script&gt;" in text
+    assert "&lt;img src=x&gt;.png: bad &amp; broken" in text
+    assert "Files left out (1)" in page.titles
+
+
+def test_a_cut_off_record_and_missing_figures_do_no_harm(run):
+    path = run / "metrics.jsonl"
+    lines = path.read_text().splitlines()
+    lines[5] = json.dumps({"step": 60, "critic_loss": None})
+    path.write_text("\n".join(lines) + '\n{"step": 2010, "criti')
+    assert Page(write_report(run).read_text()).titles == SECTIONS
+
+
+def test_a_run_without_records_says_so(run):
+    (run / "metrics.jsonl").unlink()
+    for path in (run / "samples").iterdir():
+        path.unlink()
+    text = write_report(run).read_text()
+    assert Page(text).titles == SECTIONS
+    assert text.count("No records of it in this run.") == 4
+    assert "No pictures were saved." in text
+
+
+def test_only_a_run_has_a_report(tmp_path):
+    with pytest.raises(ValueError, match=r"run: expected a run folder with config.yaml, got"):
+        write_report(tmp_path)
+
+
+def test_the_average_of_a_curve_is_the_mean_of_its_window():
+    from sngan.report.charts import _average
+
+    assert _average([1.0, 2.0, 6.0, 3.0], 1) == pytest.approx([1.5, 3.0, 11 / 3, 4.5])

@@ -54,6 +54,9 @@ class State:
         generator, critic = models.build(
             model.name, shape, latent_dim=model.latent_dim, width=model.width
         )
+        # convolutions of images run a quarter faster in this format on a CPU
+        for network in (generator, critic):
+            network.to(memory_format=torch.channels_last)  # pyright: ignore
         generator, generator_optimizer = fabric.setup(
             generator, method.make_optimizer(generator.parameters())
         )

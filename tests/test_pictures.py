@@ -22,7 +22,7 @@ def test_grid_shows_each_image_in_its_place(channels):
     grid = pictures.image_grid(images, columns=2)
     pixels = np.asarray(grid)
     scale = pictures._GRID_PIXELS // (2 * 5)
-    gap = scale // 4
+    gap = scale
     for index in range(5):
         top = gap + index // 2 * (4 * scale + gap)
         left = gap + index % 2 * (4 * scale + gap)

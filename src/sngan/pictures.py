@@ -41,7 +41,7 @@ def image_grid(images: Tensor, *, columns: int | None = None) -> "Image":
     rows = math.ceil(n / columns)
     scale = max(1, _GRID_PIXELS // (columns * (width + 1)))
     tiles = images.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
-    gap = max(1, scale // 4)
+    gap = scale
     tall, wide = height * scale + gap, width * scale + gap
     sheet = torch.full((images.shape[1], rows * tall + gap, columns * wide + gap), 128).byte()
     for index, tile in enumerate(tiles):

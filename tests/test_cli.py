@@ -161,6 +161,19 @@ def test_generate_needs_no_data(tmp_path):
     assert np.load(tmp_path / "x.npz")["samples"].shape == (2, 16, 16, 3)
 
 
+def test_skipped_files_are_counted_named_and_logged(tmp_path, capsys):
+    images = tmp_path / "images"
+    images.mkdir()
+    for index in range(4):
+        Image.new("RGB", (16, 16), (index * 60, 0, 255)).save(images / f"{index}.png")
+    (images / "broken.png").write_bytes(b"no picture")
+    out = tmp_path / "run"
+    assert main(["train", "--data", str(images), "--out", str(out), "--steps", "1", *SMALL]) == 0
+    assert (out / "skipped.txt").read_text().startswith("broken.png: ")
+    assert "skipped broken.png" in (out / "train.log").read_text()
+    assert "Files left out (1)" in (out / "report.html").read_text()
+
+
 def test_nothing_is_overwritten_unasked(run, tmp_path, capsys):
     out = tmp_path / "grid.png"
     out.write_text("precious")

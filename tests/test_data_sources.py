@@ -301,7 +301,7 @@ def test_resizing_is_antialiased(tmp_path):
 )
 def test_default_resolution(tmp_path, size, side, caplog):
     photo(0, size=size).save(tmp_path / "a.png")
-    with caplog.at_level(logging.INFO, logger="sngan"):
+    with caplog.at_level(logging.WARNING, logger="sngan"):
         assert open_source(str(tmp_path)).sample_shape == (3, side, side)
     assert ("are made" in caplog.text) == (side not in size)
 

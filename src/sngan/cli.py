@@ -36,7 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv[0] == "--version":
         print(f"sngan {sngan.__version__}")
         return 0
-    logging.basicConfig(level=logging.WARNING, format="sngan: %(message)s")
+    to_person = logging.StreamHandler()
+    to_person.setLevel(logging.WARNING)
+    logging.basicConfig(handlers=[to_person], format="sngan: %(message)s")
     try:
         _command(argv[0])(argv[1:])
     except ValueError as error:

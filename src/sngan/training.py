@@ -80,15 +80,15 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
         shutil.rmtree(folder)
     (folder / SAMPLES).mkdir(parents=True, exist_ok=True)
     configs.save(config, folder / CONFIG)
-    if dataset.skipped:
-        lines = (f"{skipped.name}: {skipped.reason}\n" for skipped in dataset.skipped)
-        (folder / SKIPPED).write_text("".join(lines))
     with _logging_to(folder / LOG):
+        _record_skipped(dataset, folder)
         try:
             state = State.build(config, dataset)
             if saved is not None:
                 state.load_state_dict(saved)
+            _log.info("step %d of %d, on %s", state.step, config.steps, state.device)
             _loop(config, state, folder)
+            _log.info("done: step %d", state.step)
         except TrainingError as failure:
             _log.error("%s", failure)
             raise
@@ -301,13 +301,24 @@ def _read_checkpoint(folder: Path, config: Config) -> dict[str, Any]:
     return saved
 
 
+def _record_skipped(dataset: data.Dataset, folder: Path) -> None:
+    lines = [f"{skipped.name}: {skipped.reason}" for skipped in dataset.skipped]
+    for line in lines:
+        _log.info("skipped %s", line)
+    if lines:
+        (folder / SKIPPED).write_text("".join(f"{line}\n" for line in lines))
+
+
 @contextmanager
 def _logging_to(path: Path) -> Generator[None]:
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     _log.addHandler(handler)
+    level = _log.level
+    _log.setLevel(logging.INFO)
     try:
         yield
     finally:
+        _log.setLevel(level)
         _log.removeHandler(handler)
         handler.close()

@@ -147,7 +147,10 @@ def _form_of_first(block: list[Item], *, side: int | None, channels: int | None)
             continue
         chosen = Form(side or default_side(*size), channels or colour)
         if side is None and chosen.side not in size:
-            _log.info("images of %d×%d pixels are made %d×%d", *size, chosen.side, chosen.side)
+            _log.warning(
+                "images of %d×%d pixels are made %d×%d; data.resolution chooses another side",
+                *size, chosen.side, chosen.side,
+            )  # fmt: skip
         return chosen
     return None
 

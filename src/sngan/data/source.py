@@ -115,7 +115,7 @@ def _cached(*, cache: str, store: ImageCache, decode: Callable[..., Decoded]) ->
         return found
 
     def allocate(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        too_large = cache == "auto" and math.prod(shape) > _free_memory() / 4
+        too_large = cache == "auto" and math.prod(shape) > _memory() / 4
         if cache == "disk" or too_large:
             return store.allocate(shape)
         return np.empty(shape, np.uint8)
@@ -147,5 +147,5 @@ def _open(source: str, split: str) -> Encoded | Arrays:
     return open_zip(path)
 
 
-def _free_memory() -> int:
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+def _memory() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -97,7 +97,9 @@ class Config:
         "constant", "learning rate; linear: to zero at the last step, as in Miyato et al."
     )
     ema_decay: float = option(0.999, "decay of the generator's moving average, which is sampled")
-    ema_start: int = option(0, "step at which the average starts; before it: the generator")
+    ema_start: int = option(
+        1000, "step at which the average starts; up to it, it is the generator itself"
+    )
     log_every: int = option(50, "steps between two records in metrics.jsonl")
     sample_every: int = option(500, "steps between two pictures from the same noise")
     save_every: int = option(500, "steps between two checkpoints")

@@ -1,0 +1,188 @@
+"""Linear layers as maps: forward without their bias, and the adjoint; in float64."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sngan._checks import require
+from sngan.spectral.geometry import Sizes, require_input_shape
+from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+# layers that act on each channel alone, and on each spatial dimension by one matrix
+SEPARABLE: dict[type[nn.Module], int | None] = {
+    nn.AvgPool1d: 1,
+    nn.AvgPool2d: 2,
+    nn.AvgPool3d: 3,
+    nn.AdaptiveAvgPool1d: 1,
+    nn.AdaptiveAvgPool2d: 2,
+    nn.AdaptiveAvgPool3d: 3,
+    nn.Upsample: None,
+    nn.UpsamplingNearest2d: 2,
+    nn.UpsamplingBilinear2d: 2,
+    nn.ZeroPad1d: 1,
+    nn.ZeroPad2d: 2,
+    nn.ZeroPad3d: 3,
+    nn.ReflectionPad1d: 1,
+    nn.ReflectionPad2d: 2,
+    nn.ReflectionPad3d: 3,
+    nn.ReplicationPad1d: 1,
+    nn.ReplicationPad2d: 2,
+    nn.ReplicationPad3d: 3,
+    nn.CircularPad1d: 1,
+    nn.CircularPad2d: 2,
+    nn.CircularPad3d: 3,
+}
+LINEAR = (nn.Linear, *CONVOLUTIONS, *TRANSPOSED, *BATCH_NORMS, *SEPARABLE)
+
+
+@dataclass(frozen=True)
+class LinearMap:
+    """``forward`` maps ``(N, *input_shape)`` to ``(N, *output_shape)``, without the bias."""
+
+    forward: Callable[[Tensor], Tensor]
+    input_shape: Sizes
+    output_shape: Sizes
+    device: torch.device
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """``Tᵀy`` for ``y`` of shape ``(N, *output_shape)``."""
+        zero = y.new_zeros(len(y), *self.input_shape)
+        return torch.func.vjp(self.forward, zero)[1](y)[0]
+
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of the matrix."""
+        return math.prod(self.output_shape), math.prod(self.input_shape)
+
+    def zeros(self) -> Tensor:
+        """One input of zeros."""
+        return torch.zeros(1, *self.input_shape, dtype=torch.float64, device=self.device)
+
+    @torch.no_grad()
+    def dense(self) -> Tensor:
+        """The matrix itself, ``(outputs, inputs)``."""
+        rows, columns = self.size()
+        matrix = torch.zeros(rows, columns, dtype=torch.float64, device=self.device)
+        unit = torch.eye(columns, dtype=torch.float64, device=self.device)
+        for part in torch.arange(columns, device=self.device).split(256):
+            images = self.forward(unit[part].view(-1, *self.input_shape))
+            matrix[:, part] = images.flatten(1).t()
+        return matrix
+
+
+def linear_map(layer: nn.Module, input_shape: Sizes) -> LinearMap:
+    """Read a layer as a linear map on ``input_shape`` (no batch dimension).
+
+    Raises
+    ------
+    ValueError
+        A layer without linear form (batch norm in training mode among them), a complex or integer
+        weight, an input shape that does not fit.
+    """
+    input_shape = tuple(input_shape)
+    require(
+        isinstance(layer, LINEAR),
+        "layer",
+        expected="Linear, a convolution, average pooling, up-sampling, padding or batch norm",
+        got=f"{type(layer).__name__}, which has no linear form here",
+    )
+    _require_fit(layer, input_shape)
+    forward = _forward(layer)
+    parameter = next(layer.parameters(), None)
+    device = torch.device("cpu") if parameter is None else parameter.device
+    zero = torch.zeros(1, *input_shape, dtype=torch.float64, device=device)
+    try:
+        with torch.no_grad():
+            output_shape = tuple(forward(zero).shape[1:])
+    except (RuntimeError, ValueError, NotImplementedError) as error:
+        raise ValueError(
+            f"input_shape: expected one that fits {layer}, got {input_shape} ({error})"
+        ) from error
+    return LinearMap(forward, input_shape, output_shape, device)
+
+
+def weight_of(layer: nn.Module) -> Tensor:
+    """The weight in float64, with its graph.
+
+    Raises
+    ------
+    ValueError
+        A complex or integer weight, or one that is not finite.
+    """
+    weight: Tensor = layer.weight  # pyright: ignore
+    require(
+        weight.is_floating_point(),
+        "layer",
+        expected="a real floating-point weight",
+        got=f"{weight.dtype}",
+    )
+    finite = bool(weight.isfinite().all())
+    require(finite, "layer", expected="finite weights", got="a weight that is not finite")
+    return weight.double()
+
+
+def batch_norm_scale(layer: nn.Module) -> Tensor:
+    """``γ/√(var + ε)`` per channel, of a batch norm in eval mode."""
+    assert isinstance(layer, BATCH_NORMS)
+    variance = layer.running_var
+    require(
+        not layer.training and variance is not None,
+        "layer",
+        expected="batch norm in eval mode with running statistics",
+        got=f"{type(layer).__name__} that uses the batch's own",
+    )
+    assert variance is not None
+    scale = (variance.double() + layer.eps).rsqrt()
+    return scale * weight_of(layer) if layer.affine else scale
+
+
+def _forward(layer: nn.Module) -> Callable[[Tensor], Tensor]:
+    if isinstance(layer, BATCH_NORMS):
+        scale = batch_norm_scale(layer).detach()
+        return lambda x: x * scale.view(-1, *[1] * (x.dim() - 2))
+    if isinstance(layer, tuple(SEPARABLE)):
+        return layer
+    weight = weight_of(layer).detach()
+    if isinstance(layer, nn.Linear):
+        return lambda x: F.linear(x, weight)
+    if isinstance(layer, CONVOLUTIONS):
+        # the one place where torch applies its padding modes
+        convolve = layer._conv_forward  # pyright: ignore[reportPrivateUsage]
+        return lambda x: convolve(x, weight, None)
+    assert isinstance(layer, TRANSPOSED)
+    transposed = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
+    convolve = transposed[len(layer.kernel_size) - 1]
+    return lambda x: convolve(
+        x,
+        weight,
+        None,
+        layer.stride,  # pyright: ignore
+        layer.padding,  # pyright: ignore
+        layer.output_padding,  # pyright: ignore
+        layer.groups,
+        layer.dilation,  # pyright: ignore
+    )
+
+
+def _require_fit(layer: nn.Module, input_shape: Sizes) -> None:
+    if isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED)):
+        require_input_shape(
+            layer, input_shape, channels=layer.in_channels, dim=len(layer.kernel_size)
+        )
+    elif isinstance(layer, nn.Linear):
+        fits = len(input_shape) > 0 and input_shape[-1] == layer.in_features
+        expected = f"(..., {layer.in_features}) for Linear"
+        require(fits, "input_shape", expected=expected, got=input_shape)
+    elif isinstance(layer, BATCH_NORMS):
+        fits = len(input_shape) > 0 and input_shape[0] == layer.num_features
+        expected = f"({layer.num_features}, ...) for {type(layer).__name__}"
+        require(fits, "input_shape", expected=expected, got=input_shape)
+    else:
+        dim = SEPARABLE[next(kind for kind in SEPARABLE if isinstance(layer, kind))]
+        fits = len(input_shape) > 1 and dim in (None, len(input_shape) - 1)
+        expected = f"(channels, {'sizes' if dim is None else f'{dim} sizes'})"
+        require(fits, "input_shape", expected=expected, got=input_shape)

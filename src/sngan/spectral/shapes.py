@@ -1,0 +1,53 @@
+"""The shape of what each layer of a network is given."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sngan._checks import require
+from sngan.spectral.geometry import Sizes
+
+
+@torch.no_grad()
+def input_shapes(
+    module: nn.Module, input_shape: tuple[int, ...], names: Iterable[str]
+) -> dict[str, Sizes]:
+    """Return ``{layer name: input shape}`` for one input of zeros, batch dimension left out.
+
+    In eval mode, which is undone. Of a layer that is called several times, the largest sizes.
+
+    Raises
+    ------
+    ValueError
+        The network does not take such an input, or does not call one of the layers.
+    """
+    shapes: dict[str, Sizes] = {}
+
+    def record(name: str) -> Any:
+        def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            shape = tuple(inputs[0].shape[1:])
+            shapes[name] = tuple(map(max, shape, shapes.get(name, shape)))
+
+        return hook
+
+    layers = dict(module.named_modules(remove_duplicate=False))
+    handles = [layers[name].register_forward_pre_hook(record(name)) for name in names]
+    training = [layer for layer in module.modules() if layer.training]
+    weight = next(module.parameters())
+    try:
+        module.eval()
+        module(torch.zeros(1, *input_shape, dtype=weight.dtype, device=weight.device))
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"input_shape: expected one that fits the module, got {input_shape} ({error})"
+        ) from error
+    finally:
+        for layer in training:
+            layer.training = True
+        for handle in handles:
+            handle.remove()
+    for name in names:
+        require(name in shapes, "module", expected=f"a call of {name!r}", got="none in forward()")
+    return shapes

@@ -1,0 +1,16 @@
+"""Optimal transport: exact distances with a proof, bounds for large samples, and pictures."""
+
+from sngan.transport.certificates import WassersteinResult as WassersteinResult
+from sngan.transport.critic import critic_bound as critic_bound
+from sngan.transport.entropic import entropic_wasserstein as entropic_wasserstein
+from sngan.transport.exact import wasserstein as wasserstein
+from sngan.transport.landscape import Landscape as Landscape
+from sngan.transport.landscape import landscape as landscape
+from sngan.transport.linear_program import LinearProgramResult as LinearProgramResult
+from sngan.transport.linear_program import dual_linear_program as dual_linear_program
+from sngan.transport.minibatch import MinibatchResult as MinibatchResult
+from sngan.transport.minibatch import minibatch_wasserstein as minibatch_wasserstein
+from sngan.transport.plans import explain as explain
+from sngan.transport.plans import moves as moves
+from sngan.transport.sliced import SlicedResult as SlicedResult
+from sngan.transport.sliced import sliced_wasserstein as sliced_wasserstein

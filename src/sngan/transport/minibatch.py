@@ -1,0 +1,74 @@
+"""The mean exact distance of small random batches."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from sngan._checks import require, require_count
+from sngan.transport._points import Values, problem
+from sngan.transport.exact import wasserstein
+from sngan.transport.sliced import root_error
+
+
+@dataclass(frozen=True)
+class MinibatchResult:
+    """A mean over batches: ``distance`` with its ``standard_error``, in units of the points."""
+
+    distance: float
+    standard_error: float
+    batch_size: int
+    batches: int
+
+
+def minibatch_wasserstein(
+    x: Values, y: Values, *, batch_size: int = 256, batches: int = 32, seed: int = 0, p: int = 1
+) -> MinibatchResult:
+    """Mean exact ``W_p`` between random batches of two samples: ``(mean W_p^p)^(1/p)``.
+
+    Biased upward: ``W_p^p`` is jointly convex, and a batch is the whole sample in the mean, so by
+    Jensen's inequality ``E W_p^p(batch of x, batch of y) ≥ W_p^p(x, y)``. The excess falls slowly
+    with the batch size (as ``batch_size^(−1/d)`` for d > 2) and is there even where ``x`` and
+    ``y`` are alike, so compare only values of one batch size. Source: Fatras, Zine, Flamary,
+    Gribonval, Courty 2020, arXiv:1910.04091; Bellemare et al. 2017, arXiv:1705.10743.
+
+    Parameters
+    ----------
+    x, y
+        Points ``(n, d)`` and ``(m, d)``, floating-point tensors or arrays, of equal weights.
+    batch_size
+        Points per batch, drawn without replacement.
+    batches
+        The number of pairs of batches; the standard error is over them, NaN for one.
+    seed
+        Of the batches.
+    p
+        1 or 2.
+
+    Raises
+    ------
+    ValueError
+        What :func:`sngan.transport.wasserstein` raises; a batch larger than a sample.
+    """
+    clouds = problem(x, y, p)
+    require_count(batch_size, "batch_size")
+    require_count(batches, "batches")
+    require_count(seed, "seed", minimum=0)
+    fewest = min(len(clouds.x), len(clouds.y))
+    require(
+        batch_size <= fewest,
+        "batch_size",
+        expected=f"at most {fewest}, the points of the smaller sample",
+        got=batch_size,
+    )
+    generator = np.random.default_rng(seed)
+
+    def batch_cost() -> float:
+        left = generator.choice(len(clouds.x), batch_size, replace=False)
+        right = generator.choice(len(clouds.y), batch_size, replace=False)
+        return wasserstein(clouds.x[left], clouds.y[right], p).distance ** p
+
+    costs = np.array([batch_cost() for _ in range(batches)])
+    mean = float(costs.mean())
+    spread = float(costs.std(ddof=1)) / math.sqrt(batches) if batches > 1 else math.nan
+    return MinibatchResult(mean ** (1 / p), root_error(mean, spread, p), batch_size, batches)

@@ -1,0 +1,224 @@
+"""Plans to look at: a table of moves, and a picture."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from scipy.sparse import coo_array
+
+from sngan._checks import require, require_number
+from sngan.transport._points import Array, Problem, Values, as_float64, problem
+from sngan.transport.exact import wasserstein
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Move: TypeAlias = tuple[int, int, float, float]
+
+
+def explain(
+    x: Values,
+    y: Values,
+    *,
+    weights_x: Values | None = None,
+    weights_y: Values | None = None,
+    plan: Values | None = None,
+    total: float = 1.0,
+) -> str:
+    """Table of the moves that turn one pile arrangement into another, with their costs.
+
+    A move of mass ``P(i, j)`` over ``|x_i − y_j|`` costs their product; the cost of a plan is the
+    sum, and the cheapest plan's is ``W_1``. The table gives the mass that leaves and reaches each
+    pile, too: the marginals. Source: Rubner, Tomasi, Guibas 2000, The earth mover's distance.
+
+    Parameters
+    ----------
+    x, y
+        Where the piles stand, ``(n,)`` or ``(n, d)``, and where they shall stand.
+    weights_x, weights_y
+        The shares of the mass in each pile, of sum 1.
+    plan
+        ``(n, m)`` shares moved, of sum 1, to compare with the cheapest; None shows the cheapest.
+    total
+        The mass in all, such as 6 for six boxes: what the masses and costs are counted in.
+
+    Raises
+    ------
+    ValueError
+        What :func:`sngan.transport.wasserstein` raises; a plan whose marginals are not the
+        weights; ``total`` not positive.
+
+    Examples
+    --------
+    Two boxes at 1 and one at 2, to be moved to 3, 4 and 5:
+
+    >>> import numpy as np
+    >>> print(explain(np.array([1.0, 1.0, 2.0]), np.array([3.0, 4.0, 5.0]), total=3))
+    from  to  mass  distance  cost
+       1   3     1         2     2
+       1   4     1         3     3
+       2   5     1         3     3
+    leaves:  1 at 1, 1 at 1, 1 at 2
+    reaches: 1 at 3, 1 at 4, 1 at 5
+    cost of the cheapest plan: 8
+    """
+    require_number(total, "total", above=0.0)
+    clouds = problem(x, y, 1, weights_x, weights_y)
+    cheapest = _moves(clouds, None)
+    shown = cheapest if plan is None else _moves(clouds, plan)
+    header = ["from", "to", "mass", "distance", "cost"]
+    rows = [
+        [
+            _place(clouds.x[i]),
+            _place(clouds.y[j]),
+            *(f"{number:.6g}" for number in (total * mass, distance, total * mass * distance)),
+        ]
+        for i, j, mass, distance in shown
+    ]
+    lines = _aligned([header, *rows])
+    lines.append("leaves:  " + _piles(clouds.x, total * clouds.weights_x))
+    lines.append("reaches: " + _piles(clouds.y, total * clouds.weights_y))
+    if plan is not None:
+        lines.append(f"cost of this plan: {_cost(shown, total)}")
+    lines.append(f"cost of the cheapest plan: {_cost(cheapest, total)}")
+    return "\n".join(lines)
+
+
+def moves(
+    x: Values,
+    y: Values,
+    path: str | Path,
+    *,
+    weights_x: Values | None = None,
+    weights_y: Values | None = None,
+    plan: Values | None = None,
+) -> Path:
+    """Draw a plan: piles before and after with arrows on a line, points with lines in the plane.
+
+    Parameters
+    ----------
+    x, y, weights_x, weights_y, plan
+        As in :func:`explain`; points of one or two dimensions.
+    path
+        A file to write, whose ending gives the format: .png, .svg or .pdf.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ValueError
+        What :func:`explain` raises; points of more than two dimensions.
+    """
+    clouds = problem(x, y, 1, weights_x, weights_y)
+    require(
+        clouds.dimension <= 2,
+        "x",
+        expected="points of 1 or 2 dimensions to draw",
+        got=clouds.dimension,
+    )
+    shown = _moves(clouds, plan)
+    # no pyplot: it would hold global state and could look for a display
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    draw = _draw_piles if clouds.dimension == 1 else _draw_points
+    draw(axes, clouds, shown)
+    cost = sum(mass * distance for _, _, mass, distance in shown)
+    axes.set_title(f"{'a plan' if plan is not None else 'the cheapest plan'}: cost {cost:.4g}")
+    axes.legend(loc="best")
+    file = Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file)
+    return file
+
+
+def _moves(clouds: Problem, plan: Values | None) -> list[Move]:
+    """``(i, j, mass, distance)`` of each move, of the cheapest plan if none is given."""
+    if plan is None:
+        a, b = clouds.weights_x, clouds.weights_y
+        entries = wasserstein(clouds.x, clouds.y, weights_x=a, weights_y=b).plan.tocoo()
+    else:
+        entries = coo_array(_checked_plan(clouds, plan))
+    distances = np.linalg.norm(clouds.x[entries.row] - clouds.y[entries.col], axis=1)
+    columns: Any = (entries.row, entries.col, entries.data, distances)
+    return sorted(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def _checked_plan(clouds: Problem, plan: Values) -> Array:
+    shares = as_float64(plan, "plan")
+    shape = (len(clouds.x), len(clouds.y))
+    require(shares.shape == shape, "plan", expected=f"shape {shape}", got=f"shape {shares.shape}")
+    least = shares.min()
+    require(bool(least >= 0), "plan", expected="no negative share", got=f"{least:g}")
+    for axis, weights, name in ((1, clouds.weights_x, "rows"), (0, clouds.weights_y, "columns")):
+        error = float(np.abs(shares.sum(axis) - weights).max())
+        require(
+            error <= 1e-6,
+            "plan",
+            expected=f"{name} that sum to the weights within 1e-6",
+            got=f"an error of {error:.3g}",
+        )
+    return shares
+
+
+def _cost(shown: list[Move], total: float) -> str:
+    return f"{total * sum(mass * distance for _, _, mass, distance in shown):.6g}"
+
+
+def _place(point: Array) -> str:
+    return ", ".join(f"{coordinate:.6g}" for coordinate in point)
+
+
+def _piles(points: Array, masses: Array) -> str:
+    pairs = zip(points, masses, strict=True)
+    return ", ".join(f"{mass:.6g} at {_place(point)}" for point, mass in pairs)
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    ]
+
+
+def _draw_piles(axes: "Axes", clouds: Problem, shown: list[Move]) -> None:
+    """Bars up for the piles before, down for those after, and an arrow for each move."""
+    width = 0.6 * _smallest_step(np.concatenate([clouds.x, clouds.y])[:, 0])
+    for points, weights, sign, label, color in (
+        (clouds.x, clouds.weights_x, 1, "before", "tab:blue"),
+        (clouds.y, clouds.weights_y, -1, "after", "tab:orange"),
+    ):
+        places, piles = np.unique(points[:, 0], return_inverse=True)
+        heights = sign * np.bincount(piles, weights)
+        axes.bar(places, heights, width, label=label, color=color, alpha=0.6)
+    for i, j, mass, distance in shown:
+        if distance > 0:
+            axes.annotate(
+                "",
+                xy=(clouds.y[j, 0], -clouds.weights_y[j] / 2),
+                xytext=(clouds.x[i, 0], clouds.weights_x[i] / 2),
+                arrowprops={"arrowstyle": "->", "linewidth": 0.5 + 4 * mass},
+            )
+    axes.axhline(0, color="black", linewidth=0.8)
+    axes.set_xlabel("place")
+    axes.set_ylabel("mass, before above and after below")
+
+
+def _draw_points(axes: "Axes", clouds: Problem, shown: list[Move]) -> None:
+    heaviest = max(mass for _, _, mass, _ in shown)
+    for i, j, mass, _ in shown:
+        (x0, y0), (x1, y1) = clouds.x[i], clouds.y[j]
+        axes.plot([x0, x1], [y0, y1], color="gray", linewidth=0.8, alpha=mass / heaviest)
+    axes.scatter(*clouds.x.T, s=12, label="before", color="tab:blue", zorder=2)
+    axes.scatter(*clouds.y.T, s=12, label="after", color="tab:orange", zorder=2)
+    axes.set_aspect("equal", adjustable="datalim")
+
+
+def _smallest_step(places: Array) -> float:
+    steps = np.diff(np.unique(places))
+    return float(steps.min()) if len(steps) else 1.0

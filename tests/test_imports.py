@@ -12,12 +12,13 @@ PACKAGE = Path(__file__).parents[1] / "src" / "sngan"
 # each row may import from the rows above it, and from itself only inside a folder
 LEVELS = [
     {"_checks", "_fields", "_signals"},
-    {"spectral", "losses", "penalties", "data", "pictures", "console", "records"},
-    {"models"},
+    {"spectral", "transport", "losses", "penalties", "data", "pictures", "console", "records"},
+    {"lipschitz", "models"},
     {"methods", "checkpoint"},
     {"config"},
     {"run"},
     {"export", "state"},
+    {"evidence"},
     {"training"},
     {"report"},
     {"jobs"},

@@ -8,16 +8,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sngan import lipschitz as lipschitz
     from sngan import losses as losses
     from sngan import penalties as penalties
+    from sngan import transport as transport
     from sngan.config import Config as Config
     from sngan.jobs import train as train
+    from sngan.lipschitz import lipschitz_bounds as lipschitz_bounds
     from sngan.methods import METHODS as METHODS
     from sngan.methods import Method as Method
     from sngan.run import Run as Run
     from sngan.run import load as load
     from sngan.spectral import SpectralNorm as SpectralNorm
+    from sngan.spectral import operator_norm as operator_norm
     from sngan.spectral import spectral_norms as spectral_norms
+    from sngan.transport import critic_bound as critic_bound
+    from sngan.transport import wasserstein as wasserstein
 
 __version__ = "0.1.0"
 __all__ = [
@@ -26,11 +32,17 @@ __all__ = [
     "Method",
     "Run",
     "SpectralNorm",
+    "critic_bound",
+    "lipschitz",
+    "lipschitz_bounds",
     "load",
     "losses",
+    "operator_norm",
     "penalties",
     "spectral_norms",
     "train",
+    "transport",
+    "wasserstein",
 ]
 
 _HOMES = {
@@ -39,14 +51,19 @@ _HOMES = {
     "Method": "sngan.methods",
     "Run": "sngan.run",
     "SpectralNorm": "sngan.spectral",
+    "critic_bound": "sngan.transport",
+    "lipschitz_bounds": "sngan.lipschitz",
     "load": "sngan.run",
+    "operator_norm": "sngan.spectral",
     "spectral_norms": "sngan.spectral",
     "train": "sngan.jobs",
+    "wasserstein": "sngan.transport",
 }
+_PARTS = ("lipschitz", "losses", "penalties", "transport")
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("losses", "penalties"):
+    if name in _PARTS:
         return importlib.import_module(f"sngan.{name}")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)

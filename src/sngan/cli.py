@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import sngan
 
@@ -16,6 +17,8 @@ commands:
   train      train a generator on images or points; leaves a run folder with a report
   generate   draw samples from a run: a folder of PNGs, an .npz, or one grid PNG
   report     write a run's report.html again
+  lipschitz  prove how steep a run's critic can be, layer by layer
+  distance   measure the Wasserstein distance of two data sets, with its proof
 
 start here:
   sngan train                                        handwritten digits, a few minutes
@@ -25,6 +28,7 @@ start here:
 `sngan COMMAND --help` lists the flags of a command. Exit status: 0 done, 2 the request was
 wrong, 1 it failed on the way, 130 interrupted (training: with a checkpoint saved).
 """
+_JSON_HELP = "write the figures as one JSON object to FILE; - is standard output, and nothing else"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,7 +58,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(name: str) -> Callable[[list[str]], None]:
-    commands = {"train": _train, "generate": _generate, "report": _report}
+    commands = {
+        "train": _train,
+        "generate": _generate,
+        "report": _report,
+        "lipschitz": _lipschitz,
+        "distance": _distance,
+    }
     if name not in commands:
         raise ValueError(f"COMMAND: expected one of {', '.join(commands)}, got {name!r}")
     return commands[name]
@@ -134,6 +144,59 @@ def _report(argv: list[str]) -> None:
     print(f"report: {write_report(Path(parser.parse(argv)['run']))}")
 
 
+def _lipschitz(argv: list[str]) -> None:
+    from sngan import jobs
+    from sngan.parser import CommandParser
+
+    parser = CommandParser(
+        "lipschitz",
+        description="Bound the Lipschitz constant of a run's critic: from above by a proof, from "
+        "below by a point where it is that steep. Draws RUN/lipschitz/layers.png and cone.png.",
+    )
+    parser.flag("run", str, "the run's folder")
+    parser.flag("--json", str, _JSON_HELP, default=None)
+    values = parser.parse(argv)
+    bounds = jobs.lipschitz(values["run"])
+    text = f"{bounds.table()}\npictures: {Path(values['run']) / jobs.LIPSCHITZ}"
+    _answer(bounds.to_dict(), text, json_to=values["json"])
+
+
+def _distance(argv: list[str]) -> None:
+    from sngan import jobs
+    from sngan.parser import CommandParser
+
+    parser = CommandParser(
+        "distance",
+        description="The Wasserstein-1 distance of two data sets, exact on N samples of each with "
+        "a bracket that proves it, and the sliced distance of all samples. The ground distance is "
+        "Euclidean; images count as vectors of pixels in [-1, 1].",
+    )
+    parser.flag("source_x", str, "a SOURCE, as in `sngan train --data`")
+    parser.flag("source_y", str, "another one, of samples of the same shape")
+    parser.flag("--n", int, "samples of each for the exact distance", default=2000)
+    parser.flag("--seed", int, "which samples are drawn", default=0)
+    parser.flag("--json", str, _JSON_HELP, default=None)
+    values = parser.parse(argv)
+    found = jobs.distance(
+        values["source_x"], values["source_y"], n=values["n"], seed=values["seed"]
+    )
+    _answer(found.to_dict(), found.table(), json_to=values["json"])
+
+
+def _answer(data: dict[str, Any], text: str, *, json_to: str | None) -> None:
+    """Print the text and write the JSON; to standard output only one of them."""
+    import json
+
+    line = json.dumps(data, indent=2)
+    if json_to == "-":
+        print(line)
+        return
+    print(text)
+    if json_to is not None:
+        Path(json_to).write_text(f"{line}\n")
+        print(f"json: {json_to}")
+
+
 def _fail(message: str, *, status: int) -> int:
     print(f"sngan: error: {' '.join(message.split())}", file=sys.stderr)
     return status
@@ -143,4 +206,5 @@ def _with_dashes(message: str) -> str:
     """``steps: expected …`` names an argument; the user typed ``--steps``."""
     name = message.partition(":")[0]
     is_setting = name.replace(".", "").replace("_", "").isalnum() and name.islower()
-    return f"--{message}" if is_setting and name != "run" else message
+    is_position = name in ("run", "source_x", "source_y")
+    return f"--{message}" if is_setting and not is_position else message

@@ -104,6 +104,8 @@ def _facts(record: Mapping[str, Any]) -> str:
         "critic": record.get("critic_loss"),
         "generator": record.get("generator_loss"),
         "W": record.get("w_estimate"),
+        "W1": record.get("w1"),
+        "W1 ≥": record.get("w1_bound"),
         "|∇G|": record.get("generator_gradient_norm"),
         "σ": max(sigmas.values()) if sigmas else None,
     }

@@ -21,8 +21,10 @@ class Method:
     name: str = option("sn", "the recipe that fills all fields of this group left out")
     paper: str = filled_in("")
     loss: str = option("hinge", "loss pair of sngan.losses")
-    spectral_norm: Literal["none", "matrix"] = option(
-        "none", "spectral normalization of the critic; matrix: of each reshaped kernel"
+    spectral_norm: Literal["none", "matrix", "operator"] = option(
+        "none",
+        "spectral normalization of the critic; matrix: of each reshaped kernel, operator: of each "
+        "layer as a map, certified at the end",
     )
     coefficient: float = option(1.0, "the spectral norm that the critic's weights are kept at")
     clip: float = option(0.0, "clip the critic's weights to [-clip, clip]; 0: no clipping")
@@ -35,7 +37,7 @@ class Method:
 
     def __post_init__(self) -> None:
         require_one_of(self.loss, "method.loss", choices=LOSSES)
-        require_one_of(self.spectral_norm, "method.spectral_norm", choices=["none", "matrix"])
+        require_one_of(self.spectral_norm, "method.spectral_norm", choices=_NORMS)
         require_number(self.coefficient, "method.coefficient", above=0.0)
         require_number(self.clip, "method.clip", minimum=0.0)
         require_one_of(self.penalty, "method.penalty", choices=["none", *PENALTIES])
@@ -56,6 +58,7 @@ class Method:
         return _OPTIMIZERS[self.optimizer](parameters, lr=self.lr)
 
 
+_NORMS = ("none", "matrix", "operator")
 _OPTIMIZERS: dict[str, Any] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
@@ -101,6 +104,11 @@ METHODS: dict[str, Method] = {
             name="sn",
             paper="Miyato et al. 2018, arXiv:1802.05957",
             spectral_norm="matrix",
+        ),
+        Method(
+            name="sn-operator",
+            paper="Miyato et al. 2018, arXiv:1802.05957, with the norm of each layer as a map",
+            spectral_norm="operator",
         ),
     )
 }

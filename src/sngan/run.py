@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from sngan import checkpoint, models
 from sngan import config as configs
-from sngan import models
 from sngan._checks import require, require_count
 from sngan.config import Config
 
-CONFIG, GENERATOR = "config.yaml", "generator.safetensors"
+CONFIG, GENERATOR, CHECKPOINTS = "config.yaml", "generator.safetensors", "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -61,14 +61,33 @@ def load(folder: str | Path, *, device: str = "cpu") -> Run:
     config = configs.load(folder / CONFIG)
     path = folder / GENERATOR
     require(path.is_file(), "run", expected=f"a {GENERATOR} (train first)", got=f"none in {folder}")
+    generator, _ = _networks(config)
+    generator.load_state_dict(_read_weights(path))
+    return Run(folder, config, generator.eval().requires_grad_(False).to(device))
+
+
+def load_critic(folder: str | Path) -> nn.Module:
+    """Return the critic of a run's newest readable checkpoint, on the CPU in eval mode.
+
+    Raises
+    ------
+    ValueError
+        The folder is no run, or has no readable checkpoint.
+    """
+    folder = Path(folder)
+    _, critic = _networks(configs.load(folder / CONFIG))
+    saved, _ = checkpoint.read_newest(folder / CHECKPOINTS)
+    critic.load_state_dict(saved["critic"])
+    return critic.eval().requires_grad_(False)
+
+
+def _networks(config: Config) -> tuple[nn.Module, nn.Module]:
     shape = config.model.sample_shape
     require(shape is not None, "run", expected="a resolved config.yaml", got="no sample_shape")
     assert shape is not None
-    generator, _ = models.build(
+    return models.build(
         config.model.name, shape, latent_dim=config.model.latent_dim, width=config.model.width
     )
-    generator.load_state_dict(_read_weights(path))
-    return Run(folder, config, generator.eval().requires_grad_(False).to(device))
 
 
 def save_generator(generator: nn.Module, folder: Path) -> None:

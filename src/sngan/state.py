@@ -68,6 +68,7 @@ class State:
                 critic_optimizer,
                 kind=method.spectral_norm,
                 coefficient=method.coefficient,
+                input_shape=shape if method.spectral_norm == "operator" else None,
             )
         average = AveragedModel(
             generator.module,

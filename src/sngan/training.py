@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sngan import checkpoint, data, models, pictures
+from sngan import checkpoint, data, evidence, models, pictures
 from sngan import config as configs
 from sngan._checks import require
 from sngan._signals import stop_on_interrupt
@@ -22,10 +22,10 @@ from sngan.losses import LOSSES
 from sngan.methods import Method
 from sngan.penalties import PENALTIES, clip_weights_
 from sngan.records import Recorder
-from sngan.run import CONFIG, Run, save_generator
+from sngan.run import CHECKPOINTS, CONFIG, Run, save_generator
 from sngan.state import State
 
-CHECKPOINTS, SAMPLES, LOG, SKIPPED = "checkpoints", "samples", "train.log", "skipped.txt"
+SAMPLES, LOG, SKIPPED = "samples", "train.log", "skipped.txt"
 _log = logging.getLogger("sngan")
 
 
@@ -147,6 +147,7 @@ def _loop(config: Config, state: State, folder: Path) -> None:
                     "step": state.step,
                     "seconds": now - started,
                     **_to_floats(terms),
+                    **evidence.transport_record(state, seed=config.seed),
                     "lr": state.critic_optimizer.param_groups[0]["lr"],
                     "steps_per_second": (state.step - logged_step) / (now - logged_at),
                     "sigma": sigmas,
@@ -156,7 +157,7 @@ def _loop(config: Config, state: State, folder: Path) -> None:
                 logged_step, logged_at = state.step, now
             if state.step % config.sample_every == 0 or state.step == config.steps:
                 picture()
-            if state.step % config.save_every == 0 or state.step == config.steps:
+            if state.step % config.save_every == 0 and state.step < config.steps:
                 save()
         if state.step < config.steps:
             save()
@@ -164,6 +165,8 @@ def _loop(config: Config, state: State, folder: Path) -> None:
                 f"interrupted at step {state.step}; "
                 f"checkpoint: {folder / CHECKPOINTS / checkpoint.LAST}"
             )
+        evidence.certify(state)
+        save()
 
 
 def critic_step(state: State, method: Method, batch_size: int) -> dict[str, Tensor]:

@@ -36,6 +36,11 @@ class Dataset:
         """Whether the samples are images, and not points."""
         return self.samples.dim() == 4
 
+    def values(self, indices: Tensor) -> Tensor:
+        """Float32 samples at these indices: images in [−1, 1], points as they are."""
+        samples = self.samples[indices]
+        return samples / 127.5 - 1 if self.is_images else samples
+
     @property
     def sample_shape(self) -> tuple[int, ...]:
         """The shape of one sample."""

@@ -22,6 +22,8 @@ from sngan.spectral.shapes import input_shapes
 from sngan.spectral.torch_import import TorchNorm, strip_torch_spectral_norm
 
 _WARM_UP_ITERATIONS = 15
+# what is within this of c is certified already, and stays as it is
+_CERTIFIED = 1e-5
 _owners: "WeakIdKeyDictionary" = WeakIdKeyDictionary()
 
 
@@ -116,6 +118,7 @@ class SpectralNorm:
         )
         kernels = find_kernels(module, layers)
         _check_ownership(kernels, optimizer)
+        self.kind = kind
         self.coefficient = coefficient
         self.iterations = iterations
         self._module = weakref.ref(module)
@@ -237,13 +240,9 @@ class SpectralNorm:
         for group in self._groups:
             for index, norm in enumerate(group.norms):
                 bound = _certified(module, norm.kernel, self._shapes)
-                # rounding moves W̄ by at most ε/2·‖W̄‖_F as a matrix, √(taps) times that as a map
-                taps = max(1, norm.weight()[0, 0].numel()) if norm.weight().dim() > 2 else 1
-                spread = float(torch.linalg.vector_norm(norm.weight())) * taps**0.5
-                divisor = bound / self.coefficient + torch.finfo(norm.weight().dtype).eps * spread
-                if divisor > 0:
-                    group.rescale(index, divisor)
-                bound = _certified(module, norm.kernel, self._shapes)
+                if bound > 0 and not 1 - _CERTIFIED <= bound / self.coefficient <= 1:
+                    group.rescale(index, (bound + _rounding(norm.weight())) / self.coefficient)
+                    bound = _certified(module, norm.kernel, self._shapes)
                 bounds.update((name, bound) for name in norm.kernel.names)
         return bounds
 
@@ -501,6 +500,16 @@ def _as_linear(embedding: nn.Embedding) -> nn.Linear:
     linear = nn.Linear(embedding.num_embeddings, embedding.embedding_dim, bias=False, device="meta")
     linear.weight = nn.Parameter(embedding.weight.detach().t())
     return linear
+
+
+def _rounding(weight: Tensor) -> float:
+    """How far rounding its entries can move the norm of a layer.
+
+    By half an ε of ``‖W‖_F`` as a matrix, and √taps times that as a convolution; twice this here.
+    """
+    taps = weight[0, 0].numel()
+    spread = float(torch.linalg.vector_norm(weight)) * taps**0.5
+    return torch.finfo(weight.dtype).eps * spread
 
 
 def _grouped(norms: list[Norm], coefficient: float) -> list[_Group]:

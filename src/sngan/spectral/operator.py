@@ -203,16 +203,24 @@ def gram_bound(matrices: Tensor, *, iterations: int = _GRAM_ITERATIONS) -> Tenso
     At most ``min(rows, columns)^{1/2^{t+2}}`` times the norm. Scaled in every iteration, so that
     nothing overflows. Source: Delattre et al. 2023, arXiv:2305.16173.
     """
+    scale = matrices.abs().amax((-2, -1), keepdim=True)
+    scale = scale.clamp_min(torch.finfo(scale.dtype).tiny)
+    matrices = matrices / scale
     wide = matrices.shape[-2] <= matrices.shape[-1]
     gram = matrices @ matrices.mH if wide else matrices.mH @ matrices
-    logarithm = torch.zeros((), dtype=torch.float64, device=matrices.device)
+    logarithm = scale[..., 0, 0].log()
     for iteration in range(iterations + 1):
-        size = torch.linalg.matrix_norm(gram, keepdim=True).clamp_min(torch.finfo(gram.dtype).tiny)
+        size = _frobenius(gram)
         logarithm = logarithm + size[..., 0, 0].log() * 0.5 ** (iteration + 1)
         if iteration < iterations:
             gram = gram / size
             gram = gram @ gram
     return logarithm.exp()
+
+
+def _frobenius(matrices: Tensor) -> Tensor:
+    norms = torch.linalg.matrix_norm(matrices, keepdim=True)
+    return norms.clamp_min(torch.finfo(norms.dtype).tiny)
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from PIL import Image
 import sngan
 from sngan.cli import main
 
+COMMANDS = ["train", "generate", "report", "lipschitz", "distance"]
 SMALL = ["--set", "width=0.25", "latent_dim=8", "batch_size=8", "n_critic=1", "log_every=2"]
 
 
@@ -46,11 +47,11 @@ def error_line(capsys) -> str:
 def test_help_teaches(arguments, capsys):
     assert main(arguments) == 0
     printed = capsys.readouterr().out
-    for command in ("train", "generate", "report"):
+    for command in COMMANDS:
         assert f"sngan {command}" in printed or f"  {command} " in printed
 
 
-@pytest.mark.parametrize("command", ["train", "generate", "report"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command, capsys):
     assert main([command, "--help"]) == 0
     printed = capsys.readouterr().out

@@ -68,7 +68,8 @@ class CrashError(Exception):
 
 
 @pytest.mark.parametrize(
-    ("source", "method"), [("digits", "sn"), ("digits", "wgan-gp"), ("grid25", "sn")]
+    ("source", "method"),
+    [("digits", "sn"), ("digits", "wgan-gp"), ("digits", "sn-operator"), ("grid25", "sn")],
 )
 def test_resume_after_a_crash_is_bit_for_bit(tmp_path, monkeypatch, source, method):
     settings = {

@@ -1,0 +1,161 @@
+"""How tight the bounds of small dense networks are, and what they cost.
+
+For each network: the product of the layers' norms, the same with affine chains merged, the bound by
+slopes in closed form (eclipse) and optimized (sdp), all as a ratio to the largest gradient that a
+search finds, which for two inputs is compared with a dense grid too. Times are of the upper bound
+alone; the search has its own column.
+
+    python benchmarks/lipschitz.py [--seeds N] [--json FILE]
+"""
+
+import argparse
+import json
+import math
+import statistics
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from sngan.lipschitz import lipschitz_bounds
+from sngan.spectral import certified_norm
+
+Network = tuple[nn.Sequential, tuple[int, ...]]
+
+
+def dense(*sizes: int, activation: Callable[[], nn.Module] = nn.ReLU) -> Network:
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(sizes):
+        layers += [nn.Linear(inputs, outputs), activation()]
+    return nn.Sequential(*layers[:-1]), sizes[:1]
+
+
+def trained(*sizes: int, activation: Callable[[], nn.Module] = nn.ReLU) -> Network:
+    """A dense network after 500 steps of regression on a wave."""
+    network, shape = dense(*sizes, activation=activation)
+    optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
+    for _ in range(500):
+        x = torch.randn(128, *shape)
+        loss = (network(x)[:, 0] - torch.sin(2 * x[:, 0]) * torch.cos(x[:, 1])).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return network, shape
+
+
+def bottleneck() -> Network:
+    """Linear layers in pairs with nothing between."""
+    layers = [nn.Linear(8, 32), nn.Linear(32, 8), nn.ReLU(), nn.Linear(8, 32), nn.Linear(32, 1)]
+    return nn.Sequential(*layers), (8,)
+
+
+def convolutional() -> Network:
+    layers = [
+        nn.Conv2d(1, 4, 3, padding=1), nn.LeakyReLU(0.1), nn.Conv2d(4, 8, 3, padding=1),
+        nn.AvgPool2d(2), nn.LeakyReLU(0.1), nn.Flatten(), nn.Linear(128, 1),
+    ]  # fmt: skip
+    return nn.Sequential(*layers), (1, 8, 8)
+
+
+NETWORKS: dict[str, Callable[[], Network]] = {
+    "2-10-10-1 ReLU": lambda: dense(2, 10, 10, 1),
+    "2-10-10-1 ReLU, trained": lambda: trained(2, 10, 10, 1),
+    "2-32-32-32-1 leaky": lambda: dense(2, 32, 32, 32, 1, activation=lambda: nn.LeakyReLU(0.1)),
+    "2-32-32-32-1 ReLU, trained": lambda: trained(2, 32, 32, 32, 1),
+    "2-32-32-32-1 tanh, trained": lambda: trained(2, 32, 32, 32, 1, activation=nn.Tanh),
+    "10-64-64-64-64-1 ReLU": lambda: dense(10, 64, 64, 64, 64, 1),
+    "8-32-8-32-1 in linear pairs": bottleneck,
+    "conv-conv-pool-dense 8×8": convolutional,
+}
+
+
+def plain_product(network: nn.Sequential, shape: tuple[int, ...]) -> float:
+    """The product of the norms of the linear layers, one by one."""
+    x, product = torch.zeros(1, *shape), 1.0
+    for layer in network:
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.AvgPool2d):
+            product *= certified_norm(layer, tuple(x.shape[1:]))[0]
+        x = layer(x)
+    return product
+
+
+def on_grid(network: nn.Module, shape: tuple[int, ...]) -> float:
+    """The largest gradient on 401 × 401 points of [-6, 6]², for two inputs."""
+    if shape != (2,):
+        return math.nan
+    line = torch.linspace(-6, 6, 401)
+    points = torch.cartesian_prod(line, line).requires_grad_()
+    (gradient,) = torch.autograd.grad(network(points).sum(), points)
+    return gradient.norm(dim=1).max().item()
+
+
+def timed(function: Callable[[], float]) -> tuple[float, float]:
+    start = time.perf_counter()
+    value = function()
+    return value, time.perf_counter() - start
+
+
+def measure(network: nn.Sequential, shape: tuple[int, ...]) -> dict[str, float]:
+    def upper(slopes: str) -> float:
+        return lipschitz_bounds(network, shape, slopes=slopes, samples=1, rounds=0).upper
+
+    found, search_time = timed(lambda: lipschitz_bounds(network, shape, rounds=60).lower)
+    grid = on_grid(network, shape)
+    truth = max(found, grid) if math.isfinite(grid) else found
+    row = {"found": found, "search s": search_time, "found/grid": found / grid}
+    contenders: dict[str, Callable[[], float]] = {
+        "plain": lambda: plain_product(network, shape),
+        "product": lambda: upper("product"),
+        "eclipse": lambda: upper("eclipse"),
+        "sdp": lambda: upper("sdp"),
+    }
+    for name, contender in contenders.items():
+        value, seconds = timed(contender)
+        row |= {name: value / truth, f"{name} s": seconds}
+    return row
+
+
+def median(values: list[float]) -> float:
+    return statistics.median(values)
+
+
+def table(rows: dict[str, dict[str, float]]) -> str:
+    columns = ["plain", "product", "eclipse", "sdp", "found/grid"]
+    seconds = ["product s", "eclipse s", "sdp s", "search s"]
+    lines = [f"{'network':28}" + "".join(f"{c:>12}" for c in [*columns, *seconds])]
+    for name, row in rows.items():
+        cells = [f"{row[c]:12.3f}" for c in columns] + [f"{row[c]:12.4f}" for c in seconds]
+        lines.append(f"{name:28}" + "".join(cells))
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument(
+        "--json", type=Path, default=Path(__file__).parent / "results" / "lipschitz.json"
+    )
+    arguments = parser.parse_args()
+    # small matrices: threads would cost more than they give
+    torch.set_num_threads(1)
+    rows: dict[str, dict[str, float]] = {}
+    for name, make in NETWORKS.items():
+        runs: list[dict[str, float]] = []
+        for seed in range(arguments.seeds):
+            torch.manual_seed(seed)
+            runs.append(measure(*make()))
+        rows[name] = {key: median([run[key] for run in runs]) for key in runs[0]}
+    print(f"bound / largest gradient found; medians over {arguments.seeds} networks")
+    print(table(rows))
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    finite = {
+        n: {k: v if math.isfinite(v) else None for k, v in r.items()} for n, r in rows.items()
+    }
+    arguments.json.write_text(json.dumps(finite, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

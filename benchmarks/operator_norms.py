@@ -1,0 +1,217 @@
+"""The norm of a convolution as a map: value over truth and time, for each method and each rival.
+
+Truth is Lanczos' (SciPy's svds) on the layer and its adjoint in float64. A ratio below 1 is not a
+bound: for the estimate that is as labelled, for a rival that claims one it is marked.
+
+    python benchmarks/operator_norms.py [--layers NAME ...] [--json FILE]
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.sparse.linalg import LinearOperator, svds
+from torch import Tensor, nn
+
+from sngan import operator_norm
+from sngan.spectral.maps import linear_map
+from sngan.spectral.operator import gram_bound
+
+Layer = tuple[nn.Conv2d | nn.ConvTranspose2d, tuple[int, int, int], str]
+
+LAYERS: dict[str, Layer] = {
+    "3→64 3×3, 32²": (nn.Conv2d(3, 64, 3, padding=1), (3, 32, 32), "gaussian"),
+    "64→128 3×3, 32²": (nn.Conv2d(64, 128, 3, padding=1), (64, 32, 32), "gaussian"),
+    "64→128 3×3, orthogonal": (nn.Conv2d(64, 128, 3, padding=1), (64, 32, 32), "orthogonal"),
+    "64→128 3×3, smooth": (nn.Conv2d(64, 128, 3, padding=1), (64, 32, 32), "smooth"),
+    "1→1 3×3, all ones": (nn.Conv2d(1, 1, 3, padding=1), (1, 32, 32), "ones"),
+    "64→64 4×4 stride 2": (nn.Conv2d(64, 64, 4, stride=2, padding=1), (64, 32, 32), "gaussian"),
+    "64→128 4×4 stride 2": (nn.Conv2d(64, 128, 4, stride=2, padding=1), (64, 32, 32), "gaussian"),
+    "256→512 3×3, 4²": (nn.Conv2d(256, 512, 3, padding=1), (256, 4, 4), "gaussian"),
+    "64→64 1×1": (nn.Conv2d(64, 64, 1), (64, 32, 32), "gaussian"),
+    "32→32 3×3, 4 groups": (nn.Conv2d(32, 32, 3, padding=1, groups=4), (32, 16, 16), "gaussian"),
+    "16→16 5×1": (nn.Conv2d(16, 16, (5, 1), padding=(2, 0)), (16, 16, 16), "gaussian"),
+    "8→8 3×3 stride 2, circular 15²": (
+        nn.Conv2d(8, 8, 3, stride=2, padding=1, padding_mode="circular"),
+        (8, 15, 15),
+        "gaussian",
+    ),
+    "1→1 3×3 ones, reflect": (
+        nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect"),
+        (1, 8, 8),
+        "ones",
+    ),
+    "1→1 3×3 ones, replicate": (
+        nn.Conv2d(1, 1, 3, padding=3, padding_mode="replicate"),
+        (1, 8, 8),
+        "ones",
+    ),
+    "64→32 4×4 transposed": (
+        nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1),
+        (64, 8, 8),
+        "gaussian",
+    ),
+}
+
+
+def initialize(layer: nn.Module, kind: str) -> None:
+    torch.manual_seed(0)
+    with torch.no_grad():
+        if kind == "orthogonal":
+            nn.init.orthogonal_(layer.weight)
+        elif kind == "ones":
+            layer.weight.fill_(1.0)
+        elif kind == "smooth":
+            bump = torch.tensor([0.5, 1.0, 0.5])
+            layer.weight.copy_(torch.randn(*layer.weight.shape[:2], 1, 1) * bump[:, None] * bump)
+        else:
+            layer.weight.normal_()
+
+
+def truth(layer: nn.Module, shape: tuple[int, ...]) -> float:
+    linear = linear_map(layer, shape)
+
+    def applied(function: Callable[[Tensor], Tensor], into: tuple[int, ...]):
+        return lambda v: function(torch.from_numpy(v).view(1, *into)).numpy().ravel()
+
+    operator = LinearOperator(
+        linear.size(),
+        matvec=applied(linear.forward, linear.input_shape),
+        rmatvec=applied(linear.adjoint, linear.output_shape),
+        dtype=np.float64,
+    )
+    if min(operator.shape) < 3:
+        return float(torch.linalg.svdvals(linear.dense())[0])
+    return float(svds(operator, k=1, tol=1e-10, random_state=0, return_singular_vectors=False)[0])
+
+
+def reshaped(layer: nn.Module, shape: tuple[int, ...]) -> float:
+    """What spectral normalization of Miyato et al. 2018 divides by; no bound."""
+    weight = layer.weight.detach().double()
+    rows = weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else weight
+    return float(torch.linalg.matrix_norm(rows.flatten(1), 2))
+
+
+def four_bounds(layer: nn.Module, shape: tuple[int, ...]) -> float:
+    """Singla, Feizi 2021, arXiv:1911.10258: √(kh·kw) times the least norm of four unfoldings."""
+    weight = layer.weight.detach().double()
+    o, i, h, w = weight.shape
+    unfolded = [
+        weight.permute(0, 2, 1, 3).reshape(o * h, i * w),
+        weight.permute(0, 3, 1, 2).reshape(o * w, i * h),
+        weight.reshape(o, i * h * w),
+        weight.permute(0, 2, 3, 1).reshape(o * h * w, i),
+    ]
+    least = min(float(torch.linalg.matrix_norm(matrix, 2)) for matrix in unfolded)
+    return (h * w) ** 0.5 * least
+
+
+def fourier_grid(layer: nn.Module, shape: tuple[int, ...]) -> Tensor:
+    """Kernels at the frequencies of the input's own size, as if circular and of stride 1."""
+    weight = layer.weight.detach().double()
+    n = shape[1:] if not isinstance(layer, nn.ConvTranspose2d) else [2 * s for s in shape[1:]]
+    return torch.fft.rfft2(weight, s=tuple(n)).permute(2, 3, 0, 1)
+
+
+def sedghi(layer: nn.Module, shape: tuple[int, ...]) -> float:
+    """Sedghi, Gupta, Long 2019, arXiv:1805.10408: exact for circular convolutions of stride 1."""
+    return float(torch.linalg.matrix_norm(fourier_grid(layer, shape), 2).max())
+
+
+def delattre_2023(layer: nn.Module, shape: tuple[int, ...]) -> float:
+    """Gram iteration on that grid, arXiv:2305.16173, 5 iterations."""
+    return float(gram_bound(fourier_grid(layer, shape), iterations=5).max())
+
+
+def delattre_2024(layer: nn.Module, shape: tuple[int, ...]) -> float:
+    """Gram iteration of the kernel in space, arXiv:2402.00240, 3 iterations, for zero padding.
+
+    The last Gram matrix is symmetric, so its largest row sum bounds its norm whatever the size.
+    """
+    kernel = layer.weight.detach().double()
+    logarithm, iterations = 0.0, 3
+    for iteration in range(iterations):
+        size = torch.linalg.vector_norm(kernel)
+        logarithm += float(size.log()) * 0.5**iteration
+        kernel = (kernel / size).transpose(0, 1)
+        full = [length - 1 for length in kernel.shape[2:]]
+        kernel = F.conv2d(kernel, kernel, padding=full)
+    rows = kernel.abs().sum((1, 2, 3)).max()
+    return float(np.exp(logarithm + float(rows.log()) * 0.5**iterations))
+
+
+def ours(method: str) -> Callable[[nn.Module, tuple[int, ...]], float]:
+    return lambda layer, shape: operator_norm(layer, shape, method=method).item()
+
+
+CONTENDERS: dict[str, tuple[Callable[[nn.Module, tuple[int, ...]], float], str]] = {
+    "reshaped kernel": (reshaped, "proxy"),
+    "four bounds": (four_bounds, "bound"),
+    "Fourier grid of n": (sedghi, "bound"),
+    "Gram 2023": (delattre_2023, "bound"),
+    "Gram 2024": (delattre_2024, "bound"),
+    "sngan exact": (ours("exact"), "exact"),
+    "sngan upper_bound": (ours("upper_bound"), "bound"),
+    "sngan gram": (ours("gram"), "bound"),
+    "sngan estimate": (ours("estimate"), "estimate"),
+}
+
+
+def measure(name: str, *, repeats: int = 3) -> dict[str, dict[str, float | str | None]]:
+    """Return ``{contender: {"ratio": value/truth, "seconds": median, "kind": …}}``."""
+    layer, shape, kind = LAYERS[name]
+    initialize(layer, kind)
+    true = truth(layer, shape)
+    results: dict[str, dict[str, float | str | None]] = {}
+    for contender, (function, claim) in CONTENDERS.items():
+        taken: list[float] = []
+        value: float | None = None
+        for _ in range(repeats):
+            start = time.perf_counter()
+            try:
+                value = function(layer, shape)
+            except ValueError:
+                break  # too large for an exact value
+            taken.append(time.perf_counter() - start)
+        results[contender] = {
+            "kind": claim,
+            "ratio": None if value is None else value / true,
+            "seconds": statistics.median(taken) if taken else None,
+        }
+    return results
+
+
+def line(contender: str, result: dict[str, float | str | None]) -> str:
+    ratio, seconds = result["ratio"], result["seconds"]
+    if ratio is None or seconds is None:
+        return f"  {contender:20} {'too large':>10}"
+    violated = result["kind"] == "bound" and ratio < 1 - 1e-9
+    note = "  NOT A BOUND" if violated else ""
+    return f"  {contender:20} {ratio:10.4f} {1000 * seconds:10.1f} ms{note}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--layers", nargs="+", choices=LAYERS, default=list(LAYERS))
+    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/operator_norms.json"))
+    arguments = parser.parse_args()
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; value/truth and time")
+    results = {}
+    for name in arguments.layers:
+        results[name] = measure(name)
+        print(name)
+        for contender, result in results[name].items():
+            print(line(contender, result), flush=True)
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(json.dumps(results, indent=2))
+    print(f"written: {arguments.json}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,286 @@
+"""The attained lower bound: the largest Jacobian norm that a search finds, checked by a secant."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from sngan.lipschitz.records import first_line
+
+_SCALES = (0.1, 1.0, 10.0)
+_KEPT = 8
+_SEARCH_ITERATIONS, _FINAL_ITERATIONS = 6, 300
+_CLIMB_RATE = 0.1
+_DENSE_SIDE = 64
+# half-lengths of the secants, relative to the size of the point
+_HALF_LENGTHS = (1e-3, 1e-4, 1e-5, 1e-6)
+# off the kinks that data sit on, such as pixels of 0
+_JITTER = 1e-4
+_AGREEMENT = 1e-7
+_CONVERGED = 1e-12
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class Lower:
+    """The largest Jacobian norm that was found, and where."""
+
+    value: float
+    witness: Tensor
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to search: points of noise, and rounds of improving the best ones."""
+
+    samples: int
+    rounds: int
+
+
+def lower_bound(
+    module: nn.Module, example: Tensor, *, data: Tensor | None, effort: Effort, seed: int
+) -> Lower:
+    """Search for the point where the prepared ``module`` is steepest.
+
+    Starts from data, noise around it, and points between pairs that are far apart in value for
+    their distance; then climbs and perturbs the best. Piecewise linear networks have a constant
+    gradient around almost every point: there only the perturbations make progress.
+    """
+    # on the CPU and of its own, so that a seed means the same everywhere
+    generator = torch.Generator().manual_seed(seed)
+    slope = _Slope(module, example, generator)
+    try:
+        # the only kernels for attention that can be differentiated twice
+        with sdpa_kernel(SDPBackend.MATH):
+            return _searched(slope, data, effort)
+    except RuntimeError as error:
+        note = f"no lower bound: autograd cannot differentiate the module ({first_line(error)})"
+        return Lower(0.0, example[0].clone(), note)
+
+
+def _searched(slope: "_Slope", data: Tensor | None, effort: Effort) -> Lower:
+    points = _candidates(slope, data, samples=effort.samples)
+    best = _top(points, slope.norms(points))
+    for round_ in range(effort.rounds):
+        width = 2.0 ** (-12 * round_ / effort.rounds)
+        tried = torch.cat([slope.climbed(best[0], width), *slope.perturbed(best[0], width)])
+        tried_norms = slope.norms(tried)
+        best = _top(torch.cat([best[0], tried]), torch.cat([best[1], tried_norms]))
+    return _first_proved(slope, best[0])
+
+
+class _Slope:
+    """The size of a module's derivative at a batch of points, sample by sample."""
+
+    def __init__(self, module: nn.Module, example: Tensor, generator: torch.Generator) -> None:
+        self.module = module
+        self.shape = tuple(example.shape[1:])
+        self.device = example.device
+        self.generator = generator
+        self.is_per_sample = self._acts_per_sample()
+
+    def noise(self, count: int, *shape: int) -> Tensor:
+        """Standard normal numbers of shape ``(count, *shape)``."""
+        noise = torch.randn(count, *shape, generator=self.generator, dtype=torch.float64)
+        return noise.to(self.device)
+
+    def norms(self, points: Tensor, *, iterations: int = _SEARCH_ITERATIONS) -> Tensor:
+        """``‖Jv‖`` of unit vectors v after some power iterations: at most the norm of J."""
+        return torch.cat([self._norms(part, iterations) for part in points.split(64)]).detach()
+
+    def climbed(self, points: Tensor, width: float) -> Tensor:
+        """The points moved along the gradient of their slope, by ``width`` of their size."""
+        points = points.detach().requires_grad_()
+        total = self._norms(points, _SEARCH_ITERATIONS, differentiable=True).sum()
+        if not total.requires_grad:
+            return points.detach()[:0]
+        try:
+            gradient = _pulled(total, points, torch.ones_like(total))
+        except RuntimeError:
+            # some operations have no second derivative
+            return points.detach()[:0]
+        lengths = _lengths(gradient)
+        step = _CLIMB_RATE * width * _sizes(points) / lengths
+        moved = (points + _wide(step, points) * gradient).detach()
+        # on a linear piece there is nowhere to climb
+        return moved[(lengths > 0) & lengths.isfinite()]
+
+    def perturbed(self, points: Tensor, width: float) -> Iterator[Tensor]:
+        """The points with noise of ``width`` and of a tenth of it, relative to their size."""
+        for scale in (width, 0.1 * width):
+            noise = self.noise(len(points), *self.shape) / math.sqrt(math.prod(self.shape))
+            yield points + _wide(scale * _sizes(points), points) * noise
+
+    def derivative(self, point: Tensor) -> tuple[float, Tensor]:
+        """The norm of the Jacobian at one point, and the direction in which it is attained."""
+        x = point[None].detach().requires_grad_()
+        y = self.run(x)
+        if not y.requires_grad:
+            return 0.0, torch.zeros_like(point)
+        if y.numel() <= _DENSE_SIDE:
+            rows = torch.stack([_gradient(value, x).flatten() for value in y.flatten()])
+            if not bool(rows.isfinite().all()):
+                return math.nan, torch.zeros_like(point)
+            _, sigmas, right = torch.linalg.svd(rows, full_matrices=False)
+            return float(sigmas[0]), right[0].view(self.shape)
+        v = self._power(x, y, _FINAL_ITERATIONS)
+        image = _directional(y, x, v)
+        return float(_lengths(image)), v[0].detach()
+
+    def secant(self, point: Tensor, direction: Tensor, half: float) -> float:
+        """``‖f(x + hv) − f(x − hv)‖/2h`` for a unit vector v: a lower bound whatever f is."""
+        ends = [point[None] + half * direction, point[None] - half * direction]
+        with torch.no_grad():
+            difference = self.module(ends[0].clone()) - self.module(ends[1].clone())
+        return float(
+            torch.linalg.vector_norm(difference) / torch.linalg.vector_norm(ends[0] - ends[1])
+        )
+
+    def run(self, points: Tensor) -> Tensor:
+        """The outputs ``(N, outputs)``."""
+        parts = [points] if self.is_per_sample else points.split(1)
+        # the module may work in place, which must not change a leaf
+        images = [self.module(part.clone()) for part in parts]
+        return torch.cat(
+            [image.reshape(len(p), -1) for image, p in zip(images, parts, strict=True)]
+        )
+
+    @torch.no_grad()
+    def _acts_per_sample(self) -> bool:
+        """Whether a batch gives what its samples give one by one."""
+        points = self.noise(2, *self.shape)
+        alone = torch.cat([self.module(point[None].clone()).reshape(1, -1) for point in points])
+        try:
+            together = self.module(points.clone())
+        except RuntimeError:
+            # it was written for one sample
+            return False
+        if together.shape[:1] != (2,) or together.numel() != alone.numel():
+            return False
+        return torch.allclose(together.reshape(2, -1), alone, equal_nan=True)
+
+    def _norms(self, points: Tensor, iterations: int, *, differentiable: bool = False) -> Tensor:
+        x = points if differentiable else points.detach().requires_grad_()
+        y = self.run(x)
+        if not y.requires_grad:
+            return torch.zeros(len(points), dtype=x.dtype, device=x.device)
+        if y.shape[1] == 1:
+            gradient = _pulled(y, x, torch.ones_like(y), create_graph=differentiable)
+            return _lengths(gradient)
+        v = self._power(x, y, iterations)
+        return _lengths(_directional(y, x, v, create_graph=differentiable))
+
+    def _power(self, x: Tensor, y: Tensor, iterations: int) -> Tensor:
+        """Unit vectors that approach the first right singular vectors of the Jacobians."""
+        v = _unit(self.noise(len(x), *self.shape))
+        size = 0.0
+        for _ in range(iterations):
+            image = _directional(y, x, v)
+            before, size = size, float(image.norm())
+            v = _unit(_pulled(y, x, image))
+            if abs(size - before) <= _CONVERGED * size:
+                break
+        return v.detach()
+
+
+def _candidates(slope: _Slope, data: Tensor | None, *, samples: int) -> Tensor:
+    noise = [scale * slope.noise(samples // 3 + 1, *slope.shape) for scale in _SCALES]
+    if data is None:
+        points = torch.cat(noise)
+    else:
+        own = data.to(device=slope.device, dtype=torch.float64)
+        picked = torch.randperm(len(own), generator=slope.generator)[:samples]
+        own = own[picked.to(slope.device)]
+        jitter = slope.noise(len(own), *slope.shape) / math.sqrt(math.prod(slope.shape))
+        near = [own + _wide(width * _sizes(own), own) * jitter for width in (_JITTER, 0.01)]
+        points = torch.cat([*near, *noise])
+    return torch.cat([points, _between_steep_pairs(slope, points)])
+
+
+def _between_steep_pairs(slope: _Slope, points: Tensor) -> Tensor:
+    """Points on the segments whose ends differ most in value for their distance.
+
+    Somewhere on such a segment the derivative is at least that steep.
+    """
+    with torch.no_grad():
+        values = torch.cat([slope.run(part) for part in points.split(64)])
+    first, second = torch.triu_indices(len(points), len(points), 1, device=points.device)
+    few = min(len(first), 4096)
+    order = torch.randperm(len(first), generator=slope.generator)[:few].to(points.device)
+    first, second = first[order], second[order]
+    steepness = _lengths(values[first] - values[second])
+    steepness = steepness / _lengths(points[first] - points[second]).clamp_min(1e-9)
+    steep = steepness.nan_to_num().topk(min(_KEPT, few)).indices
+    ends = points[first[steep]], points[second[steep]]
+    return torch.cat([torch.lerp(*ends, weight) for weight in (0.1, 0.3, 0.5, 0.7, 0.9)])
+
+
+def _first_proved(slope: _Slope, points: Tensor) -> Lower:
+    """The first point where autograd's derivative is one: a secant through it agrees.
+
+    At a kink, as at 0 in a network without biases, autograd may give more than any slope there.
+    """
+    proved = (_proved(slope, point) for point in points)
+    note = "no lower bound: at none of the steepest points did a secant confirm the derivative"
+    return next((lower for lower in proved if lower is not None), Lower(0.0, points[0], note))
+
+
+def _proved(slope: _Slope, point: Tensor) -> Lower | None:
+    norm, direction = slope.derivative(point)
+    if not math.isfinite(norm):
+        return None
+    for relative in _HALF_LENGTHS:
+        half = relative * float(_sizes(point[None]))
+        secant = slope.secant(point, direction, half)
+        if abs(secant - norm) <= _AGREEMENT * norm:
+            return Lower(min(secant, norm) * (1 - _ROUNDING), point.detach().clone())
+    return None
+
+
+def _top(points: Tensor, norms: Tensor) -> tuple[Tensor, Tensor]:
+    norms = norms.nan_to_num(nan=-1.0, posinf=-1.0)
+    best = norms.topk(min(_KEPT, len(norms)))
+    return points[best.indices], best.values
+
+
+def _pulled(y: Tensor, x: Tensor, u: Tensor, *, create_graph: bool = False) -> Tensor:
+    """``Jᵀu``."""
+    (found,) = torch.autograd.grad(
+        y, x, u, create_graph=create_graph, retain_graph=True, allow_unused=True,
+        materialize_grads=True,
+    )  # fmt: skip
+    return found
+
+
+def _directional(y: Tensor, x: Tensor, v: Tensor, *, create_graph: bool = False) -> Tensor:
+    """``Jv``, as the derivative of ``(Jᵀu)·v`` by u."""
+    u = torch.zeros_like(y, requires_grad=True)
+    pulled = _pulled(y, x, u, create_graph=True)
+    if not pulled.requires_grad:
+        return torch.zeros_like(y)
+    return _pulled((pulled * v).sum(), u, torch.ones_like(pulled.sum()), create_graph=create_graph)
+
+
+def _gradient(value: Tensor, x: Tensor) -> Tensor:
+    return _pulled(value, x, torch.ones_like(value))
+
+
+def _lengths(tensor: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(tensor.flatten(1), dim=1)
+
+
+def _sizes(points: Tensor) -> Tensor:
+    """The length of each point, at least 1."""
+    return _lengths(points).clamp_min(1.0)
+
+
+def _unit(tensor: Tensor) -> Tensor:
+    return tensor / _wide(_lengths(tensor).clamp_min(1e-300), tensor)
+
+
+def _wide(values: Tensor, like: Tensor) -> Tensor:
+    return values.view(-1, *[1] * (like.dim() - 1))

@@ -1,0 +1,145 @@
+"""Pictures of bounds: what each layer contributes, and a function inside its cone."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sngan._checks import require, require_number
+from sngan.lipschitz.records import LayerBound, LipschitzBounds
+
+_POINTS = 401
+_RANGE = 3.0
+_BLUE, _ORANGE, _GREY = "#2563eb", "#ea580c", "#64748b"
+
+
+def plot_layers(bounds: LipschitzBounds, path: str | Path) -> None:
+    """Draw the constants of a network's layers, and the spectra of its weights, to an image file.
+
+    On the left a bar for each operation whose constant is not 1 (logarithmic; hatched where it is
+    infinite); on the right the singular values of each weight, as a matrix of output channels ×
+    the rest, and of each merged chain, relative to the largest.
+    """
+    from matplotlib.figure import Figure
+
+    shown = [layer for layer in bounds.layers if layer.sigma != 1.0]
+    figure = Figure(figsize=(10.0, max(3.2, 1.4 + 0.24 * len(shown))), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _draw_bars(left, shown)
+    _draw_spectra(right, [layer for layer in shown if layer.spectrum])
+    figure.suptitle(
+        f"{bounds.lower:.4g} ≤ Lipschitz constant ≤ {bounds.upper:.4g}  ({bounds.method})"
+    )
+    figure.savefig(path, dpi=150)
+
+
+def plot_cone(
+    module: nn.Module, x: Tensor, direction: Tensor, lipschitz: float, path: str | Path
+) -> None:
+    """Draw ``t ↦ f(x + t·d/‖d‖)`` and the cone ``f(x) ± lipschitz·|t|`` to an image file.
+
+    A function with this constant stays inside. Where it does not, the picture marks it.
+
+    Parameters
+    ----------
+    module
+        A map from ``(N, *x.shape)`` to one number a sample.
+    x, direction
+        The cone's tip, and the direction d, of the shape of one sample.
+    lipschitz
+        The slope of the cone.
+    path
+        The image file.
+
+    Raises
+    ------
+    ValueError
+        A direction of another shape or of zeros, a slope that is negative or not finite, a module
+        with several numbers a sample.
+    """
+    from matplotlib.figure import Figure
+
+    require_number(lipschitz, "lipschitz", minimum=0.0)
+    require(
+        direction.shape == x.shape and bool(direction.any()),
+        "direction",
+        expected=f"a direction of shape {tuple(x.shape)} that is not zero",
+        got=tuple(direction.shape),
+    )
+    t, values, tip = _slice(module, x, direction)
+    inside = (values - tip).abs() <= lipschitz * t.abs() * (1 + 1e-6) + 1e-6 * (1 + abs(tip))
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.add_subplot(
+        xlabel="distance t along the direction", ylabel="f(x + t·d)",
+        title=f"A slice of the function and the cone of slope ±{lipschitz:.4g}",
+    )  # fmt: skip
+    low, high = tip - lipschitz * t.abs(), tip + lipschitz * t.abs()
+    axes.fill_between(t, low, high, color=_BLUE, alpha=0.12, label="cone f(x) ± L·|t|", lw=0)
+    for edge in (low, high):
+        axes.plot(t, edge, color=_BLUE, lw=0.8)
+    axes.plot(t, values, color=_ORANGE, lw=1.8, label="f")
+    axes.plot([0.0], [tip], "o", color="black", ms=5, label="f(x), the tip")
+    if not bool(inside.all()):
+        axes.plot(t[~inside], values[~inside], "x", color="#dc2626", ms=4, label="outside the cone")
+    axes.margins(x=0)
+    axes.grid(alpha=0.25, linewidth=0.5)
+    axes.legend(frameon=False, loc="best")
+    figure.savefig(path, dpi=150)
+
+
+@torch.no_grad()
+def _slice(module: nn.Module, x: Tensor, direction: Tensor) -> tuple[Tensor, Tensor, float]:
+    unit = direction / torch.linalg.vector_norm(direction)
+    t = torch.linspace(-_RANGE, _RANGE, _POINTS, dtype=x.dtype, device=x.device)
+    points = x + t.view(-1, *[1] * x.dim()) * unit
+    values: Tensor = module(points)
+    require(
+        values.numel() == len(t), "module", expected="one number a sample", got=tuple(values.shape)
+    )
+    values = values.reshape(-1)
+    return t.cpu(), values.cpu(), float(values[_POINTS // 2])
+
+
+def _draw_bars(axes: Any, layers: list[LayerBound]) -> None:
+    finite = [layer.sigma for layer in layers if 0.0 < layer.sigma < math.inf]
+    low, high = min([1.0, *finite]) / 2, 2 * max([1.0, *finite])
+    for row, layer in enumerate(layers):
+        known = math.isfinite(layer.sigma)
+        end = max(layer.sigma, low) if known else high
+        axes.barh(
+            row, end - 1.0, left=1.0, height=0.7, color=_BLUE if known else "white",
+            edgecolor=_BLUE, hatch=None if known else "///",
+        )  # fmt: skip
+        axes.text(
+            max(end, 1.0), row, f" {layer.sigma:.3g}", va="center", fontsize=7, color=_GREY
+        )  # fmt: skip
+    axes.axvline(1.0, color="black", lw=0.8, label="1: keeps distances")
+    names = [f"{layer.name} ({layer.kind})" for layer in layers]
+    axes.set_yticks(range(len(layers)), names, fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.set_xlim(low, high * 1.5)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_xlabel("Lipschitz constant σ of the layer")
+    axes.set_title("What each layer can stretch")
+    axes.legend(frameon=False, fontsize=7, loc="lower right")
+
+
+def _draw_spectra(axes: Any, layers: list[LayerBound]) -> None:
+    for index, layer in enumerate(layers):
+        largest = layer.spectrum[0] or 1.0
+        ranks = [rank / max(len(layer.spectrum) - 1, 1) for rank in range(len(layer.spectrum))]
+        values = [value / largest for value in layer.spectrum]
+        axes.plot(
+            ranks, values, label=layer.name, lw=1.4, marker="o" if len(values) == 1 else None,
+            color=f"C{index % 10}",
+        )  # fmt: skip
+    axes.set_xlabel("rank, from the largest (0) to the smallest (1)")
+    axes.set_ylabel("singular value / the largest")
+    axes.set_ylim(0, 1.05)
+    axes.set_title("Spectra of the weights, as matrices")
+    axes.grid(alpha=0.25, linewidth=0.5)
+    if layers:
+        axes.legend(frameon=False, fontsize=7, ncols=1 + len(layers) // 12)

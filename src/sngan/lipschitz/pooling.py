@@ -1,0 +1,63 @@
+"""Max pooling: each output moves by at most the largest change in its window.
+
+So ``‖Δy‖² ≤ Σ_i n_i Δx_i²`` with n_i the number of windows that input i enters, and the constant
+is the root of the largest n_i: 1 without overlap.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from sngan.lipschitz.factor import Factor, root, unbounded
+
+
+def max_pool(layer: Any, input_shape: tuple[int, ...]) -> Factor:
+    """``nn.MaxPool1d/2d/3d``, with stride, padding, dilation and ceil_mode."""
+    if layer.return_indices:
+        return unbounded("it returns indices")
+    sizes = input_shape[1:]
+    dims = len(sizes)
+    options = [_each(getattr(layer, key), dims) for key in ("kernel_size", "stride", "padding")]
+    options.append(_each(layer.dilation, dims))
+    counts = [
+        _most(_windows(size, *geometry, ceil=layer.ceil_mode))
+        for size, *geometry in zip(sizes, *options, strict=True)
+    ]
+    return Factor(root(float(math.prod(counts))), "windows")
+
+
+def adaptive_max_pool(layer: Any, input_shape: tuple[int, ...]) -> Factor:
+    """``nn.AdaptiveMaxPool1d/2d/3d``: window i is ``[⌊i·n/m⌋, ⌈(i+1)·n/m⌉)``."""
+    if layer.return_indices:
+        return unbounded("it returns indices")
+    sizes = input_shape[1:]
+    dims = len(sizes)
+    counts: list[int] = []
+    for size, given in zip(sizes, _each(layer.output_size, dims), strict=True):
+        outputs = size if given is None else given
+        counts.append(
+            _most(range(i * size // outputs, -(-(i + 1) * size // outputs)) for i in range(outputs))
+        )
+    return Factor(root(float(math.prod(counts))), "windows")
+
+
+def _windows(
+    size: int, kernel: int, stride: int, padding: int, dilation: int, *, ceil: bool
+) -> Iterable[Iterable[int]]:
+    span = size + 2 * padding - dilation * (kernel - 1) - 1
+    # ceil_mode may add one window more than torch keeps: the count can only be too large
+    outputs = (-(-span // stride) if ceil else span // stride) + 1
+    for output in range(outputs):
+        start = output * stride - padding
+        taps = range(start, start + dilation * kernel, dilation)
+        yield [tap for tap in taps if 0 <= tap < size]
+
+
+def _most(windows: Iterable[Iterable[int]]) -> int:
+    entries = Counter(index for window in windows for index in window)
+    return max(entries.values(), default=1)
+
+
+def _each(value: Any, dims: int) -> list[Any]:
+    return list(value) if isinstance(value, tuple | list) else [value] * dims

@@ -1,0 +1,111 @@
+"""What a bound says: two numbers, what each layer contributes, and the point that attains one."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LayerBound:
+    """One operation of a network.
+
+    Attributes
+    ----------
+    name, kind
+        Its path in the module, or its name in the traced graph; the kind of layer or function.
+    sigma
+        A bound of its Lipschitz constant, of the Euclidean norm, for its own input.
+    method
+        How sigma is known: ``exact`` or ``upper_bound`` (operator norms), ``slope``,
+        ``closed_form``, ``windows`` (max pooling), ``merged`` (the norm of the product of the
+        affine operations that ``name`` joins), ``registered``, ``unknown`` (infinite).
+    share
+        Its part in the logarithm of the product bound, in [-1, 1]:
+        ``e·log σ / Σ_j |e_j·log σ_j|`` with the elasticity ``e = ∂ log bound / ∂ log σ``. Negative
+        where it lowers the bound. Layers without a finite sigma share an infinite bound equally.
+    spectrum
+        Singular values, largest first: of its weight as a matrix (output channels × the rest), or
+        of the map of a merged chain; empty for other operations.
+    """
+
+    name: str
+    kind: str
+    sigma: float
+    method: str
+    share: float
+    spectrum: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class LipschitzBounds:
+    """Bounds of ``sup ‖f(x) − f(y)‖/‖x − y‖``, of the map in eval mode, for single samples.
+
+    Attributes
+    ----------
+    lower
+        Norm of the Jacobian at ``witness``: the constant is at least this.
+    upper
+        The constant is at most this; infinite where no bound is known, for ``reasons``.
+    method
+        What proved ``upper``: ``product``, ``eclipse`` or ``sdp``.
+    product
+        The bound from the layers alone.
+    layers
+        The operations in the order in which they run.
+    witness
+        A float64 point of shape ``input_shape``; any vector is one if ``lower`` is 0.
+    reasons
+        One sentence for each operation or trait of the module that makes ``upper`` infinite.
+    notes
+        Why ``lower`` is 0 although the module may not be constant.
+    """
+
+    lower: float
+    upper: float
+    method: str
+    product: float
+    layers: tuple[LayerBound, ...]
+    witness: Tensor
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def table(self) -> str:
+        """Plain text: a line for each layer, the bounds, and the reasons."""
+        head = ("layer", "kind", "sigma", "method", "share")
+        rows = [
+            (layer.name, layer.kind, f"{layer.sigma:.6g}", layer.method, f"{layer.share:+.1%}")
+            for layer in self.layers
+        ]
+        widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+        lines = [_line(row, widths) for row in [head, tuple("-" * w for w in widths), *rows]]
+        lines.append(f"{self.lower:.6g} <= Lipschitz constant <= {self.upper:.6g} ({self.method})")
+        lines += [f"infinite because of {reason}" for reason in self.reasons]
+        return "\n".join([*lines, *self.notes])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Data for JSON, with ``null`` for what is infinite and ``witness`` as nested lists."""
+        data: dict[str, Any] = asdict(self)
+        data |= {"witness": self.witness.tolist()}
+        data |= {"reasons": list(self.reasons), "notes": list(self.notes)}
+        data["layers"] = [
+            asdict(layer) | {"sigma": _finite(layer.sigma), "spectrum": list(layer.spectrum)}
+            for layer in self.layers
+        ]
+        numbers = {"lower": self.lower, "upper": self.upper, "product": self.product}
+        return data | {name: _finite(value) for name, value in numbers.items()}
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, for a reason or a note."""
+    return (str(error).splitlines() or [""])[0]
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _line(cells: tuple[str, ...], widths: list[int]) -> str:
+    texts = zip(cells, widths, (str.ljust, str.ljust, str.rjust, str.ljust, str.rjust), strict=True)
+    return "  ".join(align(cell, width) for cell, width, align in texts).rstrip()

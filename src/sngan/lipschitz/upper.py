@@ -1,0 +1,185 @@
+"""The certified upper bound: trace, walk, merge, and the tighter proof for dense networks."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from sngan.lipschitz.factor import Factor
+from sngan.lipschitz.graph import Graph, Node, traced
+from sngan.lipschitz.merging import Chain, affine_chains, dense, merged_factors
+from sngan.lipschitz.modules import HOW_TO_REGISTER, class_of
+from sngan.lipschitz.records import LayerBound, first_line
+from sngan.lipschitz.slopes import slope_bound
+from sngan.lipschitz.walk import Walk, unsafe_mutation, walk
+
+_LARGEST_SPECTRUM = 1024
+_NEAR_ONE = 1e-6
+
+
+@dataclass(frozen=True)
+class Upper:
+    """The upper bound, how it was proved, and what it is made of."""
+
+    value: float
+    method: str
+    product: float
+    layers: tuple[LayerBound, ...]
+    reasons: tuple[str, ...]
+
+
+def upper_bound(
+    module: nn.Module, example: Tensor, *, slopes: str, train_mode: frozenset[str]
+) -> Upper:
+    """Bound the prepared ``module`` from above; ``example`` is one input."""
+    try:
+        graph = traced(module, example)
+    except Exception as error:
+        # fx has no common type for what it cannot trace, and runs code that may raise anything
+        reason = (
+            f"{type(module).__name__}: torch.fx cannot trace it "
+            f"({type(error).__name__}: {first_line(error)}); {HOW_TO_REGISTER}"
+        )
+        return Upper(math.inf, "product", math.inf, (), (reason,))
+    walked = walk(graph, train_mode=train_mode)
+    mutation = unsafe_mutation(graph, walked)
+    if mutation is not None:
+        reason = f"{_name(graph, mutation)}: it changes a tensor in place that is used again"
+        return Upper(math.inf, "product", math.inf, _layers(graph, walked), (reason,))
+    walked = walk(graph, train_mode=train_mode, known=merged_factors(graph, walked))
+    product = walked.output.constant
+    value, method = product, "product"
+    if slopes != "product" and 0.0 < product < math.inf:
+        tighter = _tighter(graph, walked, optimized=slopes == "sdp")
+        if tighter is not None and tighter < product:
+            value, method = tighter, slopes
+    return Upper(value, method, product, _layers(graph, walked), _reasons(graph, walked))
+
+
+def _tighter(graph: Graph, walked: Walk, *, optimized: bool) -> float | None:
+    """The bound by slopes, for a network that alternates small affine chains and activations."""
+    path = _path(walked)
+    if path is None:
+        return None
+    chains = {chain[0]: chain for chain in affine_chains(graph, walked)}
+    weights: list[Tensor] = []
+    slopes: list[tuple[float, float]] = []
+    index = 0
+    while index < len(path):
+        chain: Chain | None = chains.get(path[index])
+        if chain is not None and len(weights) == len(slopes):
+            matrix = dense(graph, chain, walked.sources[chain[0]])
+            if matrix is None:
+                return None
+            weights.append(matrix)
+            index += len(chain)
+            continue
+        range_ = walked.factors[path[index]].slopes
+        if range_ is None or len(weights) != len(slopes) + 1:
+            return None
+        slopes.append(range_)
+        index += 1
+    last = 1.0
+    if len(slopes) == len(weights):
+        low, high = slopes.pop()
+        last = max(abs(low), abs(high))
+    if len(weights) < 2:
+        return None
+    found = slope_bound(weights, slopes, optimized=optimized)
+    return None if found is None else found * last * (1 + 1e-12)
+
+
+def _path(walked: Walk) -> list[Node] | None:
+    """The operations in order, if each feeds only the next."""
+    nodes = list(walked.factors)
+    if not nodes or any(len(node.users) != 1 for node in nodes):
+        return None
+    is_chain = all(walked.sources[node] is before for before, node in pairwise(nodes))
+    first = walked.sources[nodes[0]]
+    starts = first.op == "placeholder" and len(first.users) == 1
+    ends = next(iter(nodes[-1].users)).op == "output"
+    return nodes if is_chain and starts and ends else None
+
+
+def _layers(graph: Graph, walked: Walk) -> tuple[LayerBound, ...]:
+    hidden = ("structure", "absorbed")
+    shown = {node: f for node, f in walked.factors.items() if f.method not in hidden}
+    shares = _shares(shown, walked)
+    merged = _merged_names(graph, walked)
+    return tuple(
+        LayerBound(
+            name=merged.get(node) or _name(graph, node),
+            kind="affine chain" if node in merged else _kind(graph, node),
+            sigma=factor.sigma,
+            method=factor.method,
+            share=shares[node],
+            spectrum=factor.spectrum or _spectrum(graph, node),
+        )
+        for node, factor in shown.items()
+    )
+
+
+def _merged_names(graph: Graph, walked: Walk) -> dict[Node, str]:
+    names: dict[Node, str] = {}
+    for chain in affine_chains(graph, walked):
+        absorbed = [node for node in chain if walked.factors[node].method == "absorbed"]
+        if absorbed:
+            end = next(node for node in chain if walked.factors[node].method == "merged")
+            names[end] = " + ".join(_name(graph, node) for node in [*absorbed, end])
+    return names
+
+
+def _shares(shown: Mapping[Node, Factor], walked: Walk) -> dict[Node, float]:
+    infinite = [node for node, factor in shown.items() if math.isinf(factor.sigma)]
+    if infinite:
+        return {node: 1 / len(infinite) if node in infinite else 0.0 for node in shown}
+    weights = walked.output.elasticities
+    parts = {node: weights.get(node, 0.0) * _logarithm(f.sigma) for node, f in shown.items()}
+    total = sum(abs(part) for part in parts.values())
+    # shares of a bound of 1 would be shares of rounding
+    return {node: part / total if total > 1e-4 else 0.0 for node, part in parts.items()}
+
+
+def _logarithm(sigma: float) -> float:
+    """Zero where a bound differs from 1 only by its room for rounding."""
+    return math.log(sigma) if sigma > 0.0 and abs(sigma - 1.0) > _NEAR_ONE else 0.0
+
+
+def _reasons(graph: Graph, walked: Walk) -> tuple[str, ...]:
+    if math.isfinite(walked.output.constant):
+        return ()
+    reasons = [
+        f"{_name(graph, node)} ({_kind(graph, node)}): {factor.reason}"
+        for node, factor in walked.factors.items()
+        if math.isinf(factor.sigma)
+    ]
+    return tuple(reasons) or ("the product of the constants: float64 cannot hold it",)
+
+
+def _name(graph: Graph, node: Node) -> str:
+    if node.op != "call_module":
+        return node.name
+    path = graph.path(node) or _kind(graph, node).lower()
+    earlier = [n for n in graph.nodes if n.op == "call_module" and n.target == node.target]
+    call = earlier.index(node) + 1
+    return path if call == 1 else f"{path} (call {call})"
+
+
+def _kind(graph: Graph, node: Node) -> str:
+    if node.op == "call_module":
+        return class_of(graph.layer(node)).__name__
+    return str(node.target) if node.op == "call_method" else getattr(node.target, "__name__", "?")
+
+
+@torch.no_grad()
+def _spectrum(graph: Graph, node: Node) -> tuple[float, ...]:
+    weight = getattr(graph.layer(node), "weight", None) if node.op == "call_module" else None
+    if not isinstance(weight, Tensor) or weight.dim() < 2:
+        return ()
+    matrix = weight.flatten(1)
+    if min(matrix.shape) > _LARGEST_SPECTRUM:
+        return ()
+    return tuple(torch.linalg.svdvals(matrix).tolist())

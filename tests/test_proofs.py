@@ -1,0 +1,179 @@
+"""What a run proves: `sngan lipschitz`, `sngan distance`, and W1 in the log of a run on points."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
+
+from sngan import METHODS, Config, checkpoint, data, jobs, spectral, training
+from sngan.cli import main
+from sngan.config import ModelConfig
+from sngan.run import load_critic
+
+SMALL = ModelConfig(width=0.25, latent_dim=8)
+
+
+def config(out, **settings) -> Config:
+    fields = {"model": SMALL, "batch_size": 16, "steps": 6, "log_every": 3}
+    return Config(out=str(out), **{**fields, **settings})
+
+
+@pytest.fixture(scope="module")
+def operator_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("proofs") / "operator"
+    training.train(config(folder, method=replace(METHODS["sn-operator"], coefficient=0.9)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def points_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("proofs") / "points"
+    training.train(config(folder, data="ring8", method="sn", steps=40, log_every=10))
+    return folder
+
+
+def test_the_saved_critic_of_sn_operator_is_certified(operator_run):
+    critic = load_critic(operator_run)
+    layers = {name: layer for name, layer in critic.named_modules() if hasattr(layer, "weight")}
+    shapes = spectral.shapes.input_shapes(critic, (1, 8, 8), list(layers))
+    assert len(layers) == 4
+    for name, layer in layers.items():
+        bound = spectral.certified_norm(layer, shapes[name]).norm
+        assert 0.9 * (1 - 1e-5) <= bound <= 0.9
+    assert "certified: dense has an operator norm" in (operator_run / "train.log").read_text()
+
+
+def test_the_saved_critic_of_sn_is_not(tmp_path):
+    training.train(config(tmp_path / "run", method="sn"))
+    layer = load_critic(tmp_path / "run").last
+    assert spectral.certified_norm(layer, (16, 4, 4)).norm > 1.3
+
+
+def test_lipschitz_brackets_the_critic(operator_run, capsys):
+    assert main(["lipschitz", str(operator_run), "--json", "-"]) == 0
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)
+    assert 0 < found["lower"] <= found["upper"] <= 0.9**4
+    assert found["product"] <= 0.9**4
+    assert found["reasons"] == []
+    critic = load_critic(operator_run).double()
+    point = torch.tensor(found["witness"], dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(critic(point[None]).sum(), point)
+    assert float(slope.norm()) == pytest.approx(found["lower"], rel=1e-6)
+    for name in ("layers.png", "cone.png"):
+        with Image.open(operator_run / "lipschitz" / name) as picture:
+            assert np.asarray(picture.convert("L")).std() > 5
+
+
+def test_lipschitz_prints_a_table_and_writes_json(operator_run, tmp_path, capsys):
+    path = tmp_path / "bounds.json"
+    assert main(["lipschitz", str(operator_run), "--json", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert "stages.0.conv1" in printed
+    assert "<= Lipschitz constant <=" in printed
+    assert "share" in printed
+    names = [layer["name"] for layer in json.loads(path.read_text())["layers"]]
+    assert "stages.0.conv1" in names
+
+
+def test_the_log_shows_w1_between_the_critics_bound_and_the_sliced_truth(points_run):
+    lines = (points_run / "metrics.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    assert len(records) == 4
+    for record in records:
+        assert record["w1_bound"] <= record["w1"]
+        assert record["lipschitz"] > 0
+    # against an assignment of the same points, at the last step
+    state = checkpoint.read(points_run / "checkpoints" / "last.pt")
+    from sngan import config as configs
+    from sngan.run import noise_from_seed
+    from sngan.state import State
+
+    settings = configs.load(points_run / "config.yaml")
+    built = State.build(settings, data.open_source("ring8"))
+    built.load_state_dict(state)
+    with torch.no_grad():
+        fake = built.generator.module(noise_from_seed(256, 8, seed=0)).numpy()
+    costs = cdist(built.dataset.samples[:256].numpy().astype(float), fake.astype(float))
+    rows, columns = linear_sum_assignment(costs)
+    assert records[-1]["w1"] == pytest.approx(costs[rows, columns].mean(), rel=1e-6)
+    assert "Wasserstein distance, proved" in _report(points_run)
+
+
+def _report(folder) -> str:
+    assert main(["report", str(folder)]) == 0
+    return (folder / "report.html").read_text()
+
+
+def test_images_have_no_such_chart(operator_run):
+    assert "Wasserstein distance, proved" not in _report(operator_run)
+
+
+def test_distance_of_two_sources(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 3)).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", x + np.float32([3, 0, 4]))
+    arguments = ["distance", str(tmp_path / "x.npy"), str(tmp_path / "y.npy")]
+    assert main([*arguments, "--json", "-"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    # a shifted copy is as far as the shift
+    assert found["w1"] == pytest.approx(5.0, rel=1e-6)
+    assert found["lower"] <= found["w1"] * (1 + 1e-12)
+    assert found["w1"] <= found["upper"] * (1 + 1e-12)
+    assert found["upper"] - found["lower"] < 1e-9
+    assert found["sliced_lower"] <= found["w1"] + 1e-9
+    assert (found["n"], found["m"], found["dimension"]) == (60, 60, 3)
+    assert main([*arguments, "--n", "20"]) == 0
+    printed = capsys.readouterr().out
+    assert "exact for 20 and 20" in printed
+    assert "(60)" in printed
+
+
+def test_distance_of_images_counts_pixels_in_minus_one_to_one(tmp_path, capsys):
+    images = np.zeros((4, 8, 8), dtype=np.uint8)
+    np.save(tmp_path / "black.npy", images)
+    np.save(tmp_path / "white.npy", images + 255)
+    found = jobs.distance(str(tmp_path / "black.npy"), str(tmp_path / "white.npy"))
+    assert found.w1 == pytest.approx(2 * 8, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["distance", "ring8", "digits"], "source_y: expected samples of shape (2,), as in ring8"),
+        (["distance", "ring8", "gird25"], "source_y: expected digits, ring8"),
+        (["distance", "ring8", "grid25", "--n", "0"], "--n: expected an integer of at least 1"),
+        (["lipschitz", "nothing"], "run: expected a run folder with config.yaml, got nothing"),
+        (["lipschitz", "nothing", "--jsn", "x"], "--jsn: expected a flag of sngan lipschitz"),
+    ],
+)
+def test_bad_requests_are_one_line(arguments, message, capsys):
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(f"sngan: error: {message}")
+    assert len(captured.err.splitlines()) == 1
+
+
+def test_a_run_without_a_checkpoint_is_refused(operator_run, tmp_path, capsys):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in ("config.yaml", "generator.safetensors"):
+        (folder / name).write_bytes((operator_run / name).read_bytes())
+    assert main(["lipschitz", str(folder)]) == 2
+    assert "expected a readable checkpoint, got none in" in capsys.readouterr().err
+
+
+def test_the_unbounded_critic_of_vanilla_is_bounded_too(tmp_path, capsys):
+    """No constraint: a large bound, but one."""
+    training.train(config(tmp_path / "run", method="vanilla", data="ring8"))
+    found = jobs.lipschitz(tmp_path / "run")
+    assert found.lower <= found.upper < math.inf
+    assert found.upper > 10

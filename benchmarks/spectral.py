@@ -4,6 +4,7 @@ Each round runs one step of every contender in turn, in one process; the table s
 the rounds and the median of the per-round ratios, so that a slow moment hits all alike.
 
     python benchmarks/spectral.py [--rounds N] [--json FILE] [--sizes NAME ...]
+                                  [--contenders NAME ...]
 """
 
 import argparse
@@ -11,11 +12,12 @@ import copy
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 from torch.nn.utils import spectral_norm as old_hook
 from torch.nn.utils.parametrizations import spectral_norm as parametrization
 
@@ -23,6 +25,43 @@ from sngan import SpectralNorm, losses, models, penalties
 from sngan.spectral.kernels import LAYERS
 
 Step = Callable[[Tensor, Tensor], None]
+
+
+class Bjorck(nn.Module):
+    """Orthogonal rows (or columns) of the reshaped kernel, as deel-torchlip keeps its layers.
+
+    In every forward pass: three power iterations, then 15 steps ``W ← 3/2 W − 1/2 W Wᵀ W``
+    (Björck, Bowie 1971; Anil et al. 2019, arXiv:1811.05381).
+    """
+
+    def forward(self, weight: Tensor) -> Tensor:
+        matrix = weight.flatten(1)
+        v = torch.ones_like(matrix[0])
+        with torch.no_grad():
+            for _ in range(3):
+                u = matrix.mv(v)
+                v = matrix.t().mv(u / u.norm())
+                v = v / v.norm()
+        matrix = matrix / matrix.mv(v).norm()
+        is_wide = matrix.shape[0] <= matrix.shape[1]
+        for _ in range(15):
+            if is_wide:
+                matrix = 1.5 * matrix - 0.5 * (matrix @ matrix.t()) @ matrix
+            else:
+                matrix = 1.5 * matrix - 0.5 * matrix @ (matrix.t() @ matrix)
+        return matrix.view_as(weight)
+
+
+CONTENDERS = (
+    "none",
+    "sngan matrix",
+    "sngan operator",
+    "sngan operator strict",
+    "torch parametrization",
+    "torch old hook",
+    "Björck",
+    "wgan-gp penalty",
+)
 
 SIZES: dict[str, tuple[str, tuple[int, ...], float, int]] = {
     "mlp, batch 256": ("mlp", (2,), 1.0, 256),
@@ -33,14 +72,23 @@ SIZES: dict[str, tuple[str, tuple[int, ...], float, int]] = {
 }
 
 
-def contenders(critic: nn.Module) -> dict[str, Step]:
+def contenders(critic: nn.Module, shape: tuple[int, ...]) -> dict[str, Step]:
     """Build one critic step for each way to constrain a copy of ``critic``."""
     steps = {"none": plain_step(copy.deepcopy(critic))}
-    normalized = copy.deepcopy(critic)
-    optimizer = adam(normalized)
-    SpectralNorm(normalized, optimizer)
-    steps["sngan"] = plain_step(normalized, optimizer=optimizer)
-    for name, wrap in (("torch parametrization", parametrization), ("torch old hook", old_hook)):
+    for name, options in (
+        ("sngan matrix", {}),
+        ("sngan operator", {"kind": "operator", "input_shape": shape}),
+        ("sngan operator strict", {"kind": "operator", "input_shape": shape, "strict": True}),
+    ):
+        normalized = copy.deepcopy(critic)
+        optimizer = adam(normalized)
+        SpectralNorm(normalized, optimizer, **options)
+        steps[name] = plain_step(normalized, optimizer=optimizer)
+    for name, wrap in (
+        ("torch parametrization", parametrization),
+        ("torch old hook", old_hook),
+        ("Björck", lambda layer: parametrize.register_parametrization(layer, "weight", Bjorck())),
+    ):
         wrapped = copy.deepcopy(critic)
         for layer in list(wrapped.modules()):
             if isinstance(layer, LAYERS):
@@ -74,18 +122,18 @@ def plain_step(
     return step
 
 
-def measure(size: str, *, rounds: int) -> dict[str, dict[str, float]]:
+def measure(size: str, *, rounds: int, names: Collection[str]) -> dict[str, dict[str, float]]:
     """Return ``{contender: {"seconds": …, "ratio": …}}`` for one network size."""
     name, shape, width, batch = SIZES[size]
     torch.manual_seed(0)
     _, critic = models.build(name, shape, width=width)
-    steps = contenders(critic)
+    steps = {k: v for k, v in contenders(critic, shape).items() if k in names}
     times: dict[str, list[float]] = {contender: [] for contender in steps}
     real, fake = torch.randn(2, batch, *shape).tanh()
     for index in range(rounds + 2):
         # a new first one each round: none shall always run after the heavy one
-        names = list(steps)
-        for contender in names[index % len(names) :] + names[: index % len(names)]:
+        order = list(steps)
+        for contender in order[index % len(order) :] + order[: index % len(order)]:
             start = time.perf_counter()
             steps[contender](real, fake)
             if index >= 2:  # the first two warm up
@@ -105,6 +153,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=CONTENDERS)
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/spectral.json"))
     arguments = parser.parse_args()
     results = {}
@@ -113,7 +162,11 @@ def main() -> None:
     )
     for size in arguments.sizes:
         small = SIZES[size][0] == "mlp" or SIZES[size][2] < 1 or SIZES[size][1][-1] < 16
-        results[size] = measure(size, rounds=arguments.rounds * (10 if small else 1))
+        results[size] = measure(
+            size,
+            rounds=arguments.rounds * (10 if small else 1),
+            names={"none", *arguments.contenders},
+        )
         cells = (
             f"{contender} {1000 * r['seconds']:.2f} ({r['ratio']:.3f})"
             for contender, r in results[size].items()

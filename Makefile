@@ -32,6 +32,9 @@ types: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/spectral.py
+	$(BIN)/python benchmarks/operator_norms.py
+	$(BIN)/python benchmarks/transport.py
+	$(BIN)/python benchmarks/lipschitz.py
 
 clean:
 	rm -rf $(VENV)

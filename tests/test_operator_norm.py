@@ -180,6 +180,8 @@ def test_multiplicity_of_reflect_padding_is_not_two():
         (nn.AvgPool2d(3, 2, 1, ceil_mode=True), (1, 8, 9)),
         (nn.AvgPool2d(2, divisor_override=1), (1, 4, 4)),
         (nn.AvgPool3d(2), (1, 4, 4, 4)),
+        (nn.LPPool2d(1, 2), (2, 6, 5)),
+        (nn.LPPool1d(1, 3, stride=1), (1, 6)),
         (nn.AdaptiveAvgPool2d((3, 2)), (2, 7, 5)),
         (nn.Upsample(scale_factor=2), (2, 5, 4)),
         (nn.Upsample(size=(7, 9), mode="bicubic"), (1, 5, 4)),
@@ -243,6 +245,16 @@ def test_branch_and_bound_brackets_the_supremum(seed, height, width, stride):
     assert fine <= found.upper * (1 + 1e-12)
     assert found.upper <= found.lower * (1 + 1.0001e-4)
     assert found.lower <= fine * (1 + 1e-3)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 2, 2, 2), (1, 4, 2, 9, 9)])
+def test_norms_at_frequencies_are_those_of_the_matrices(shape):
+    """The Gram polynomial of small kernels and the matrices of large ones: one answer."""
+    torch.manual_seed(0)
+    symbol = Symbol.of(torch.randn(*shape).double(), stride=(1, 1), dilation=(1, 1))
+    frequencies = torch.randn(5, 2, dtype=torch.float64)
+    dense = torch.linalg.svdvals(symbol.matrices(frequencies))[..., 0].amax(1)
+    torch.testing.assert_close(symbol.norms(frequencies), dense, rtol=1e-10, atol=0)
 
 
 def test_a_search_that_stops_early_still_bounds(monkeypatch):
@@ -366,6 +378,7 @@ def broken_layer() -> nn.Module:
     ("layer", "shape", "method", "message"),
     [
         (nn.ReLU(), (3,), "exact", "layer: expected Linear, .* got ReLU, which has no linear form"),
+        (nn.LPPool2d(2, 2), (1, 4, 4), "exact", "layer: expected sum pooling, norm_type 1, got"),
         (nn.MaxPool2d(2), (1, 4, 4), "exact", "layer: expected .* got MaxPool2d"),
         (nn.Conv2d(3, 4, 3), (1, 8, 8), "gram", r"input_shape: expected \(3, height, width\) for"),
         (nn.Conv2d(3, 4, 3), (3, 8), "gram", r"input_shape: expected \(3, height, width\) for"),

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,12 +13,16 @@ from sngan._checks import require
 from sngan.spectral.geometry import Sizes, require_input_shape
 from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED
 
+SUM_POOLING = (nn.LPPool1d, nn.LPPool2d, nn.LPPool3d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 # layers that act on each channel alone, and on each spatial dimension by one matrix
 SEPARABLE: dict[type[nn.Module], int | None] = {
     nn.AvgPool1d: 1,
     nn.AvgPool2d: 2,
     nn.AvgPool3d: 3,
+    nn.LPPool1d: 1,
+    nn.LPPool2d: 2,
+    nn.LPPool3d: 3,
     nn.AdaptiveAvgPool1d: 1,
     nn.AdaptiveAvgPool2d: 2,
     nn.AdaptiveAvgPool3d: 3,
@@ -87,9 +92,12 @@ def linear_map(layer: nn.Module, input_shape: Sizes) -> LinearMap:
     require(
         isinstance(layer, LINEAR),
         "layer",
-        expected="Linear, a convolution, average pooling, up-sampling, padding or batch norm",
+        expected="Linear, a convolution, average or sum pooling, up-sampling, padding, batch norm",
         got=f"{type(layer).__name__}, which has no linear form here",
     )
+    if isinstance(layer, SUM_POOLING):
+        p = layer.norm_type
+        require(p == 1, "layer", expected="sum pooling, norm_type 1", got=f"norm_type {p}")
     _require_fit(layer, input_shape)
     forward = _forward(layer)
     parameter = next(layer.parameters(), None)
@@ -144,6 +152,8 @@ def _forward(layer: nn.Module) -> Callable[[Tensor], Tensor]:
     if isinstance(layer, BATCH_NORMS):
         scale = batch_norm_scale(layer).detach()
         return lambda x: x * scale.view(-1, *[1] * (x.dim() - 2))
+    if isinstance(layer, SUM_POOLING):
+        return _sum_pool(layer)
     if isinstance(layer, tuple(SEPARABLE)):
         return layer
     weight = weight_of(layer).detach()
@@ -168,6 +178,17 @@ def _forward(layer: nn.Module) -> Callable[[Tensor], Tensor]:
     )
 
 
+def _sum_pool(layer: nn.Module) -> Callable[[Tensor], Tensor]:
+    """LPPool of norm type 1, without its detour over the sign, which has no adjoint at 0."""
+    assert isinstance(layer, SUM_POOLING)
+    dim = _dim_of(layer)
+    assert dim is not None
+    pool = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[dim - 1]
+    kernel: Any = layer.kernel_size
+    count = kernel**dim if isinstance(kernel, int) else math.prod(kernel)
+    return lambda x: count * pool(x, kernel, layer.stride, ceil_mode=layer.ceil_mode)
+
+
 def _require_fit(layer: nn.Module, input_shape: Sizes) -> None:
     if isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED)):
         require_input_shape(
@@ -182,7 +203,12 @@ def _require_fit(layer: nn.Module, input_shape: Sizes) -> None:
         expected = f"({layer.num_features}, ...) for {type(layer).__name__}"
         require(fits, "input_shape", expected=expected, got=input_shape)
     else:
-        dim = SEPARABLE[next(kind for kind in SEPARABLE if isinstance(layer, kind))]
+        dim = _dim_of(layer)
         fits = len(input_shape) > 1 and dim in (None, len(input_shape) - 1)
         expected = f"(channels, {'sizes' if dim is None else f'{dim} sizes'})"
         require(fits, "input_shape", expected=expected, got=input_shape)
+
+
+def _dim_of(layer: nn.Module) -> int | None:
+    """Spatial dimensions of a separable layer; None for any."""
+    return SEPARABLE[next(kind for kind in SEPARABLE if isinstance(layer, kind))]

@@ -43,8 +43,8 @@ def operator_norm(
     Parameters
     ----------
     layer
-        Linear, Conv1d/2d/3d, ConvTranspose1d/2d/3d, average pooling, up-sampling, a padding layer,
-        or batch norm in eval mode.
+        Linear, Conv1d/2d/3d, ConvTranspose1d/2d/3d, average pooling, sum pooling (LPPool of norm
+        type 1), up-sampling, a padding layer, or batch norm in eval mode.
     input_shape
         Shape of one input, ``(channels, *size)`` or ``(features,)``, without batch dimension.
     method

@@ -14,6 +14,8 @@ from sngan.spectral.geometry import Sizes
 
 # eigenvalues of so many bytes of matrices are computed at a time
 _BLOCK_BYTES = 2**28
+# the Gram matrices of kernels of more taps are cheaper from their matrices than as polynomials
+_FEW_TAPS = 50
 # a search evaluates at most this many 64×64 matrices, and of larger ones fewer by the cube
 _CELLS = 2**14
 
@@ -82,19 +84,29 @@ class Symbol:
     @torch.no_grad()
     def norms(self, frequencies: Tensor) -> Tensor:
         """``max over groups of ‖K(θ)‖₂`` at frequencies ``(F, dim)``, on the CPU."""
-        side, groups = self._gram_taps.shape[-1], self.taps.shape[1]
-        block = max(1, _BLOCK_BYTES // (16 * groups * side * side))
-        parts = [self._block_norms(part) for part in frequencies.split(block)]
+        block = max(1, _BLOCK_BYTES // (16 * self.taps[0].numel()))
+        grams = self._expanded if len(self.taps) <= _FEW_TAPS else self._multiplied
+        parts = [
+            torch.linalg.eigvalsh(grams(part))[..., -1].clamp_min(0.0).sqrt().amax(1)
+            for part in frequencies.split(block)
+        ]
         return torch.cat(parts).cpu()
 
-    def _block_norms(self, frequencies: Tensor) -> Tensor:
-        angles = (frequencies @ self._gram_offsets.to(frequencies).t()).to(self.taps.device)
-        flat = self._gram_taps.flatten(1)
-        gram = torch.complex(angles.cos() @ flat, -angles.sin() @ flat)
-        gram = gram.view(len(frequencies), *self._gram_taps.shape[1:])
-        # the lower triangle is enough: half of the pairs (p, q) stands for both
-        largest = torch.linalg.eigvalsh(gram + gram.mH)[..., -1]
-        return largest.clamp_min(0.0).sqrt().amax(1)
+    def _multiplied(self, frequencies: Tensor) -> Tensor:
+        matrices = self.matrices(frequencies)
+        return matrices @ matrices.mH if self._is_wide else matrices.mH @ matrices
+
+    def _expanded(self, frequencies: Tensor) -> Tensor:
+        taps, offsets = self._gram
+        angles = (frequencies @ offsets.to(frequencies).t()).to(taps.device)
+        flat = taps.flatten(1)
+        half = torch.complex(angles.cos() @ flat, -angles.sin() @ flat)
+        half = half.view(len(frequencies), *taps.shape[1:])
+        return half + half.mH
+
+    @property
+    def _is_wide(self) -> bool:
+        return self.taps.shape[2] <= self.taps.shape[3]
 
     @cached_property
     def _gram(self) -> tuple[Tensor, Tensor]:
@@ -102,9 +114,8 @@ class Symbol:
 
         Only one of each pair of opposite offsets is kept, and half of the tap at 0.
         """
-        wide = self.taps.shape[2] <= self.taps.shape[3]
-        taps = self.taps if wide else self.taps.mT
-        sign = 1 if wide else -1
+        taps = self.taps if self._is_wide else self.taps.mT
+        sign = 1 if self._is_wide else -1
         pairs: dict[tuple[int, ...], list[tuple[int, int]]] = {}
         offsets = [tuple(row) for row in self.offsets.tolist()]
         for (p, at_p), (q, at_q) in itertools.product(enumerate(offsets), repeat=2):
@@ -118,17 +129,9 @@ class Symbol:
             summed.append(tap if any(step) else tap / 2)
         return torch.stack(summed), torch.tensor(list(pairs))
 
-    @property
-    def _gram_taps(self) -> Tensor:
-        return self._gram[0]
-
-    @property
-    def _gram_offsets(self) -> Tensor:
-        return self._gram[1]
-
     def affordable_cells(self) -> int:
         """How many matrices a search may evaluate."""
-        side, groups = self._gram_taps.shape[-1], self.taps.shape[1]
+        groups, side = self.taps.shape[1], min(self.taps.shape[2:])
         return max(64, int(_CELLS / groups * min(8.0, (64 / side) ** 3)))
 
 

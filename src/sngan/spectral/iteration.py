@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from sngan.spectral.geometry import Geometry
 from sngan.spectral.kernels import Kernel
-from sngan.spectral.operator import convolution_gram_bound, gram_bound
+from sngan.spectral.operator import convolution_gram_bounds, gram_bound
 
 _TRACE = 1e-15
 
@@ -192,7 +192,8 @@ class GramBound(Norm):
     """A guaranteed upper bound of σ, by Gram iteration (Delattre et al. 2023), anew in each step.
 
     A positively homogeneous function of the weight, so the change of coordinates holds for it as
-    for σ, with its own derivative. Nothing is carried on.
+    for σ, with its own derivative. ``u`` is the index of the frequency with the largest bound, on
+    which alone the derivative depends.
     """
 
     def __init__(self, kernel: Kernel, geometry: Geometry | None) -> None:
@@ -201,27 +202,31 @@ class GramBound(Norm):
 
     @override
     def start(self) -> tuple[Tensor, Tensor]:
-        return self.advance(self.weight().new_empty(0), self.weight(), iterations=1)
+        weight = self.weight()
+        index = torch.zeros(1, dtype=torch.long, device=weight.device)
+        return self.advance(index, weight, iterations=1)
 
     @override
     def project_(self, gradient: Tensor, u: Tensor, *, coefficient: float) -> Tensor:
         with torch.enable_grad():
             weight = self.weight().requires_grad_()
-            (derivative,) = torch.autograd.grad(self._bound(weight), weight)
+            (derivative,) = torch.autograd.grad(self._bounds(weight, u).sum(), weight)
         gradient.sub_(derivative * (self.radial(gradient) / coefficient))
         return u
 
     @override
     def advance(self, u: Tensor, image: Tensor, *, iterations: int) -> tuple[Tensor, Tensor]:
-        bound = self._bound(self.weight())
+        weight = self.weight()
+        largest, index = self._bounds(weight, None).max(0, keepdim=True)
         # rounded up to the weight's own precision
-        room = 1 + 2 * torch.finfo(image.dtype).eps
-        return u, (bound * room).to(image.dtype).view(1)
+        room = 1 + 2 * torch.finfo(weight.dtype).eps
+        return index, (largest * room).to(weight.dtype)
 
-    def _bound(self, weight: Tensor) -> Tensor:
+    def _bounds(self, weight: Tensor, index: Tensor | None) -> Tensor:
+        """The bound at each frequency, or at one; of a matrix there is one only."""
         if self._geometry is None:
-            return gram_bound(self.kernel.matrix(weight).double())
-        return convolution_gram_bound(weight.double(), self._geometry)
+            return gram_bound(self.kernel.matrix(weight).double()).view(1)
+        return convolution_gram_bounds(weight.double(), self._geometry, index)
 
 
 def unit(vector: Tensor) -> Tensor:

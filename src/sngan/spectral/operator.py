@@ -184,17 +184,25 @@ def _symbol(weight: Tensor, geometry: Geometry, torus: Torus) -> Symbol:
 def _gram(layer: nn.Module, input_shape: Sizes) -> Tensor:
     if isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED)):
         geometry = geometry_of(layer, input_shape)
-        return convolution_gram_bound(weight_of(layer), geometry)
+        return convolution_gram_bounds(weight_of(layer), geometry).amax()
     if isinstance(layer, nn.Linear):
         return gram_bound(weight_of(layer)) * _ROUNDING
     return _exact(layer, input_shape) * _ROUNDING
 
 
-def convolution_gram_bound(weight: Tensor, geometry: Geometry) -> Tensor:
-    """A differentiable upper bound of a convolution's norm, on at most 16 frequencies a side."""
+def convolution_gram_bounds(
+    weight: Tensor, geometry: Geometry, index: Tensor | None = None
+) -> Tensor:
+    """Differentiable bounds at each frequency of a small torus, or at some: ``(frequencies,)``.
+
+    The largest of all bounds the convolution's norm.
+    """
     torus = geometry.small_torus()
-    matrices = _symbol(weight, geometry, torus).matrices(grid(torus.sides))
-    return gram_bound(matrices).amax() * (torus.factor * _ROUNDING)
+    frequencies = grid(torus.sides).to(weight.device)
+    if index is not None:
+        frequencies = frequencies[index]
+    matrices = _symbol(weight, geometry, torus).matrices(frequencies)
+    return gram_bound(matrices).amax(1) * (torus.factor * _ROUNDING)
 
 
 def gram_bound(matrices: Tensor, *, iterations: int = _GRAM_ITERATIONS) -> Tensor:

@@ -62,6 +62,27 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
+class EvaluationConfig:
+    """How samples are measured: by ``sngan evaluate``, and in training every so many steps."""
+
+    every: int = option(0, "steps between two evaluations in training; 0: none")
+    samples: int = option(1000, "generated samples, and at most as many real ones, to compare")
+    extractor: Literal["auto", "points", "pixels", "domain", "inception"] = option(
+        "auto", "features of images; auto: domain (a classifier of this data) if it has labels"
+    )
+    weights: str | None = option(None, "file of InceptionV3 weights; left out: downloaded once")
+    best: str = option(
+        "auto", "metric that decides which checkpoint is kept as best.pt; auto: frechet or w1"
+    )
+
+    def __post_init__(self) -> None:
+        require_count(self.every, "evaluation.every", minimum=0)
+        require_count(self.samples, "evaluation.samples", minimum=2)
+        extractors = ["auto", "points", "pixels", "domain", "inception"]
+        require_one_of(self.extractor, "evaluation.extractor", choices=extractors)
+
+
+@dataclass(frozen=True)
 class PerformanceConfig:
     """Where and in what arithmetic to compute."""
 
@@ -89,6 +110,7 @@ class Config:
     out: str = option("", "the run's folder; left out: runs/SOURCE-METHOD")
     method: Method = field(default_factory=lambda: named("sn"))
     model: ModelConfig = ModelConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
     performance: PerformanceConfig = PerformanceConfig()
     steps: int = option(10_000, "generator steps")
     seed: int = option(0, "decides everything random")
@@ -133,6 +155,7 @@ _GROUPS = {"data": _data_named, "model": _model_named, "method": named}
 _TYPES: dict[str, Any] = {
     "data": DataConfig,
     "model": ModelConfig,
+    "evaluation": EvaluationConfig,
     "performance": PerformanceConfig,
 }
 

@@ -46,10 +46,14 @@ class Geometry:
         convolution is a block of the circular one. Circular padding is that torus itself where
         the stride divides n; where it does not, the outputs are some of those at stride 1. Every
         row may occur ``⌈outputs/N⌉`` times. Reflect and replicate padding repeat entries of the
-        input: ``factor`` is the root of how often, the norm of the padding as a map.
+        input: ``factor`` is the root of how often, the norm of the padding as a map. Along a
+        kernel of length 1 the symbol does not change: one place is enough.
         """
-        if self.mode == "circular":
-            return self._circular_torus()
+        torus = self._circular_torus() if self.mode == "circular" else self._padded_torus()
+        sides = (1 if k == 1 else n for n, k in zip(torus.sides, self.kernel, strict=True))
+        return replace(torus, sides=tuple(sides))
+
+    def _padded_torus(self) -> "Torus":
         padded = [n + sum(pad) for n, pad in zip(self.size, self.padding, strict=True)]
         sides = tuple(-(-n // s) for n, s in zip(padded, self.stride, strict=True))
         repeats = [

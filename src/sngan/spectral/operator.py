@@ -89,11 +89,10 @@ def certified_norm(layer: nn.Module, input_shape: tuple[int, ...]) -> Certificat
     """
     input_shape = tuple(input_shape)
     linear = linear_map(layer, input_shape)
-    if _has_exact(layer, input_shape):
-        return Certificate(float(_exact(layer, input_shape)) * _ROUNDING, "exact", 0.0)
-    if isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED)):
-        return _convolution_bound(weight_of(layer).detach(), geometry_of(layer, linear.input_shape))
-    raise AssertionError(f"no bound for {type(layer).__name__}")
+    is_convolution = isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED))
+    if is_convolution and not _fits_densely(*linear.size()):
+        return _convolution_bound(weight_of(layer).detach(), geometry_of(layer, input_shape))
+    return Certificate(float(_exact(layer, input_shape)) * _ROUNDING, "exact", 0.0)
 
 
 def _exact(layer: nn.Module, input_shape: Sizes) -> Tensor:
@@ -116,13 +115,6 @@ def _exact(layer: nn.Module, input_shape: Sizes) -> Tensor:
         got=f"'exact' for {rows}×{columns}",
     )
     return _largest(linear_map(layer, input_shape).dense())
-
-
-def _has_exact(layer: nn.Module, input_shape: Sizes) -> bool:
-    if not isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED)):
-        return True
-    is_exact = geometry_of(layer, input_shape).torus().is_exact
-    return is_exact or _fits_densely(*linear_map(layer, input_shape).size())
 
 
 def _fits_densely(rows: int, columns: int) -> bool:
@@ -170,11 +162,11 @@ def _convolution_bound(weight: Tensor, geometry: Geometry) -> Certificate:
     symbol = _symbol(weight, geometry, torus)
     frequencies = grid(torus.sides)
     if len(frequencies) <= symbol.affordable_cells():
-        upper, slack = float(symbol.norms(frequencies).max()), 0.0
-    else:
-        found = supremum(symbol)
-        upper, slack = found.upper, found.upper / found.lower - 1 if found.lower else 0.0
-    return Certificate(torus.factor * upper * _ROUNDING, "upper_bound", slack)
+        norm = torus.factor * float(symbol.norms(frequencies).max())
+        return Certificate(norm * _ROUNDING, "exact" if torus.is_exact else "upper_bound", 0.0)
+    found = supremum(symbol)
+    slack = found.upper / found.lower - 1 if found.lower else 0.0
+    return Certificate(torus.factor * found.upper * _ROUNDING, "upper_bound", slack)
 
 
 def _symbol(weight: Tensor, geometry: Geometry, torus: Torus) -> Symbol:

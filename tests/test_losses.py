@@ -94,7 +94,7 @@ def tensor(scores: list[float], **options: object) -> torch.Tensor:
 
 
 def test_every_loss_has_a_row() -> None:
-    assert [row.name for row in ROWS] == list(LOSSES)
+    assert [*(row.name for row in ROWS), "relativistic"] == list(LOSSES)
     assert all(getattr(losses, name) is pair for name, pair in LOSSES.items())
 
 
@@ -146,6 +146,13 @@ def test_gradcheck(row: Row) -> None:
     fake = tensor(MODERATE[::-1], requires_grad=True)
     assert torch.autograd.gradcheck(pair.critic, (real, fake))
     assert torch.autograd.gradcheck(pair.generator, (fake,))
+
+
+@rows
+def test_only_relativistic_generators_look_at_real_scores(row: Row) -> None:
+    pair, fake = LOSSES[row.name], tensor(MODERATE)
+    assert not pair.relativistic
+    assert torch.equal(pair.generator(fake, fake * 3), pair.generator(fake))
 
 
 @rows
@@ -213,3 +220,53 @@ def test_bad_scores(row: Row, bad: torch.Tensor) -> None:
         pair.critic(good, bad)
     with pytest.raises(ValueError, match=r"^fake_scores: .* got torch"):
         pair.generator(bad)
+
+
+# The relativistic pair
+
+
+@pytest.mark.parametrize("scores", [MODERATE, EXTREME], ids=["moderate", "extreme"])
+def test_relativistic_values(scores: list[float]) -> None:
+    fakes = [s / 4 + 1 for s in reversed(scores)]
+    pairs = list(zip(scores, fakes, strict=True))
+    pair = losses.relativistic
+    assert pair.relativistic
+    for value, differences in (
+        (pair.critic(tensor(scores), tensor(fakes)), [r - f for r, f in pairs]),
+        (pair.generator(tensor(fakes), tensor(scores)), [f - r for r, f in pairs]),
+    ):
+        assert value.shape == ()
+        expected = exact_mean(lambda d: -log_sigmoid(d), differences)
+        assert value.item() == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+def test_relativistic_gradients() -> None:
+    real, fake = tensor(MODERATE, requires_grad=True), tensor(MODERATE[::-1], requires_grad=True)
+    losses.relativistic.critic(real, fake).backward()
+    slope = [
+        (sigmoid(r - f) - 1) / len(MODERATE) for r, f in zip(MODERATE, MODERATE[::-1], strict=True)
+    ]
+    torch.testing.assert_close(real.grad, tensor(slope), rtol=1e-12, atol=1e-15)
+    torch.testing.assert_close(fake.grad, -tensor(slope), rtol=1e-12, atol=1e-15)
+    assert torch.autograd.gradcheck(losses.relativistic.critic, (real, fake))
+    assert torch.autograd.gradcheck(losses.relativistic.generator, (fake, real))
+
+
+def test_relativistic_losses_see_differences_only() -> None:
+    real, fake = tensor(MODERATE), tensor(MODERATE[::-1])
+    pair = losses.relativistic
+    torch.testing.assert_close(pair.critic(real + 7, fake + 7), pair.critic(real, fake))
+    assert pair.critic(real, real).item() == pytest.approx(math.log(2), rel=1e-14)
+    # pair by pair, and not all against all: the order matters
+    assert abs((pair.critic(real, real.flip(0)) - pair.critic(real, real)).item()) > 0.1
+
+
+def test_relativistic_bad_scores() -> None:
+    pair, good = losses.relativistic, torch.ones(3)
+    with pytest.raises(ValueError, match=r"^real_scores: expected those of a relativistic loss"):
+        pair.generator(good)
+    with pytest.raises(ValueError, match=r"^fake_scores: expected the shape of real_scores, \(3,"):
+        pair.critic(good, torch.ones(4))
+    with pytest.raises(ValueError, match=r"^fake_scores: expected at least one floating"):
+        pair.critic(good, good.long())
+    assert pair.critic(good.bfloat16(), good.bfloat16()).dtype == torch.float32

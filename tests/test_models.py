@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sngan import models
 from sngan.models import MODELS, CriticStage, ResNetCritic, build, default_model
+from sngan.models.attention import SelfAttention
 
 FAMILIES = [
     ("mlp", (2,)),
@@ -269,6 +270,141 @@ def test_stages_are_data() -> None:
     assert critic(samples((3, 10, 10))).shape == (3,)
 
 
+# Normalizations of the critic
+
+
+def test_the_norms_follow_hidden_layers_but_the_first() -> None:
+    expected = {
+        "mlp": ["layers.2.1", "layers.4.1"],
+        "cnn": ["stages.0.conv2.1", "stages.1.conv1.1", "stages.1.conv2.1", "last.1"],
+        "resnet": [f"stages.{i}.conv{j}.1" for i in range(4) for j in (1, 2)][1:],
+    }
+    kinds = nn.BatchNorm1d | nn.BatchNorm2d | nn.GroupNorm
+    for kind in ("batch", "layer"):
+        for name, shape in FAMILIES[::2][:2] + FAMILIES[-1:]:
+            torch.manual_seed(0)
+            _, critic = build(name, shape, width=0.125, critic_norm=kind)
+            found = [n for n, layer in critic.named_modules() if isinstance(layer, kinds)]
+            assert found == expected[name]
+
+
+@families
+def test_layer_norm_against_its_formula(name: str, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    _, critic = build(name, shape, width=0.125, critic_norm="layer")
+    pairs: list[tuple[nn.Module, Tensor, Tensor]] = []
+    for layer in critic.modules():
+        if isinstance(layer, nn.GroupNorm):
+            nn.init.normal_(layer.weight)
+            nn.init.normal_(layer.bias)
+            layer.register_forward_hook(lambda m, inputs, out: pairs.append((m, inputs[0], out)))
+    critic(samples(shape))
+    assert pairs
+    for layer, before, after in pairs:
+        dims = tuple(range(1, before.dim()))
+        mean = before.mean(dims, keepdim=True)
+        variance = before.var(dims, keepdim=True, correction=0)
+        scale, shift = (p.view(-1, *[1] * (before.dim() - 2)) for p in layer.parameters())
+        expected = (before - mean) / (variance + layer.eps).sqrt() * scale + shift
+        torch.testing.assert_close(after, expected, rtol=1e-4, atol=1e-5)
+
+
+@families
+def test_weight_norm_starts_as_the_same_critic(name: str, shape: tuple[int, ...]) -> None:
+    critics = []
+    for kind in ("none", "weight"):
+        torch.manual_seed(0)
+        critics.append(build(name, shape, width=0.125, critic_norm=kind)[1])
+    plain, normed = critics
+    x = samples(shape)
+    torch.testing.assert_close(normed(x), plain(x))
+    layers = [m for m in normed.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    assert len(layers) == sum(p.dim() > 1 for p in plain.parameters())
+    for layer in layers:
+        g, v = layer.parametrizations.weight.original0, layer.parametrizations.weight.original1
+        nn.init.uniform_(g, 1, 2)
+        norms = v.flatten(1).norm(dim=1).view(g.shape)
+        torch.testing.assert_close(layer.weight, g * v / norms)
+
+
+@families
+@pytest.mark.parametrize("kind", ["layer", "weight"])
+def test_normed_critics_score_each_sample_by_itself(name: str, shape, kind: str) -> None:
+    torch.manual_seed(0)
+    _, critic = build(name, shape, width=0.125, critic_norm=kind)
+    batch = samples(shape)
+    alone = torch.cat([critic(sample[None]) for sample in batch])
+    torch.testing.assert_close(critic(batch), alone)
+
+
+# Self-attention
+
+
+def test_attention_against_its_formula() -> None:
+    torch.manual_seed(0)
+    block = SelfAttention(16).double()
+    x = torch.randn(2, 16, 3, 4, dtype=torch.float64)
+    assert torch.equal(block(x), x)
+    nn.init.constant_(block.gamma, 0.7)
+    expected = x.clone()
+    flat = x.flatten(2)
+
+    def one_by_one(layer: nn.Conv2d, column: Tensor) -> Tensor:
+        return layer.weight[:, :, 0, 0] @ column + layer.bias
+
+    for n in range(2):
+        for i in range(12):
+            query = one_by_one(block.query, flat[n, :, i])
+            logits = [one_by_one(block.key, flat[n, :, j]) @ query for j in range(12)]
+            shares = torch.stack(logits).softmax(0)
+            values = [one_by_one(block.value, flat[n, :, j]) for j in range(12)]
+            seen = sum(share * value for share, value in zip(shares, values, strict=True))
+            expected[n, :, i // 4, i % 4] += 0.7 * one_by_one(block.output, seen)
+    torch.testing.assert_close(block(x), expected)
+    assert block.key.out_channels == 2
+
+
+def test_attention_has_a_second_derivative() -> None:
+    torch.manual_seed(0)
+    block = SelfAttention(8).double()
+    nn.init.ones_(block.gamma)
+    x = torch.randn(1, 8, 2, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(block, (x,))
+
+
+@pytest.mark.parametrize(("side", "attention"), [(16, 8), (32, 8), (32, 16), (64, 32)])
+def test_attention_at_its_side_in_both_networks(side: int, attention: int) -> None:
+    networks = build("resnet", (3, side, side), latent_dim=5, width=0.01, attention=attention)
+    plain = build("resnet", (3, side, side), latent_dim=5, width=0.01)
+    inputs = torch.randn(2, 5), samples((3, side, side), 2)
+    for network, without, x in zip(networks, plain, inputs, strict=True):
+        seen: list[Tensor] = []
+        blocks = [m for m in network.modules() if isinstance(m, SelfAttention)]
+        assert len(blocks) == 1
+        blocks[0].register_forward_pre_hook(lambda _, given, seen=seen: seen.append(given[0]))
+        network(x)
+        assert seen[0].shape[2:] == (attention, attention)
+        extra = set(network.state_dict()) - set(without.state_dict())
+        assert extra
+        assert all(".attention." in name for name in extra)
+        # γ = 0: the network without it
+        without.load_state_dict({k: v for k, v in network.state_dict().items() if k not in extra})
+        assert torch.equal(without.eval()(x), network.eval()(x))
+
+
+def test_spectral_norm_finds_the_attention() -> None:
+    from sngan import SpectralNorm
+
+    _, critic = build("resnet", (3, 16, 16), width=0.125, attention=8)
+    for options in ({}, {"kind": "operator", "input_shape": (3, 16, 16)}):
+        norm = SpectralNorm(critic, torch.optim.Adam(critic.parameters()), **options)
+        names = [name for name in norm.sigmas() if ".attention." in name]
+        assert names == [
+            f"stages.0.attention.{part}" for part in ("key", "query", "value", "output")
+        ]
+        norm.remove()
+
+
 # Initialization
 
 
@@ -396,6 +532,18 @@ def test_default_model() -> None:
         ("cnn", (3, 8, 8), {"width": -1}, "model.width: expected"),
         ("cnn", (3, 8, 8), {"width": float("nan")}, "model.width: expected"),
         ("cnn", (3, 8, 8), {"latent_dim": 0}, "model.latent_dim: expected"),
+        ("cnn", (3, 8, 8), {"attention": 8}, "model.attention: expected 0 for cnn.* got 8"),
+        ("mlp", (2,), {"attention": 8}, "model.attention: expected 0 for mlp .* got 8"),
+        ("resnet", (3, 8, 8), {"attention": 8}, "model.attention: expected 0 for resnet .* got 8"),
+        (
+            "resnet",
+            (3, 32, 32),
+            {"attention": 4},
+            "model.attention: expected 0, or 16 or 8 for resnet and these samples, got 4",
+        ),
+        ("resnet", (3, 32, 32), {"attention": -1}, "model.attention: expected an integer"),
+        ("cnn", (3, 8, 8), {"num_classes": -1}, "model.num_classes: expected an integer"),
+        ("cnn", (3, 8, 8), {"critic_norm": "group"}, "method.critic_norm: expected one of"),
     ],
 )
 def test_bad_requests(name: str, shape: tuple[int, ...], options: dict, message: str) -> None:

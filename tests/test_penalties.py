@@ -7,7 +7,16 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from sngan.penalties import PENALTIES, clip_weights_, wgan_gp
+from sngan.penalties import (
+    PENALTIES,
+    clip_weights_,
+    dragan,
+    orthonormal,
+    r1,
+    r1_r2,
+    wgan_gp,
+    wgan_lp,
+)
 
 SHAPES = pytest.mark.parametrize("shape", [(5, 2), (4, 3, 8, 8)], ids=["points", "images"])
 
@@ -68,7 +77,64 @@ def test_one_coefficient_per_sample(shape: tuple[int, ...]) -> None:
     assert len(shares[:, 0].unique()) == len(real)
 
 
-def test_gradient_of_the_weights_is_that_of_finite_differences() -> None:
+@SHAPES
+@pytest.mark.parametrize("norm", [0.25, 1.0, 3.0])
+def test_linear_critic_of_the_other_penalties(shape: tuple[int, ...], norm: float) -> None:
+    """Whatever the points, the gradient is the weight."""
+    real, fake = batches(shape)
+    weight = torch.randn(shape[1:], dtype=torch.float64)
+    weight *= norm / weight.norm()
+    expected = {
+        wgan_lp: max(0.0, norm - 1) ** 2,
+        dragan: (norm - 1) ** 2,
+        r1: norm**2 / 2,
+        r1_r2: norm**2,
+    }
+    for penalty, value in expected.items():
+        found = penalty(lambda x: (x * weight).flatten(1).sum(1), real, fake)
+        assert found.shape == ()
+        assert found.item() == pytest.approx(value, rel=1e-12, abs=1e-24)
+
+
+def test_one_sided_penalty_of_a_critic_that_is_flat_here_and_steep_there() -> None:
+    real, fake = batches((6, 4))
+    torch.manual_seed(11)
+    penalty = wgan_lp(lambda x: x.square().sum(1) / 2, real, fake)
+    norms = replay(real, fake, 11).norm(dim=1)
+    assert norms.min() < 1 < norms.max()
+    assert penalty.item() == pytest.approx(((norms - 1).relu() ** 2).mean().item(), rel=1e-12)
+    assert penalty.item() < ((norms - 1) ** 2).mean().item()
+
+
+def test_r1_is_at_real_samples_and_r2_at_fake_ones() -> None:
+    real, fake = batches((6, 4))
+
+    def critic(x: Tensor) -> Tensor:
+        return x.square().sum(1) / 2
+
+    at_real, at_fake = (batch.square().sum(1).mean().item() / 2 for batch in (real, fake))
+    assert abs(at_real - at_fake) > 0.01
+    assert r1(critic, real, fake).item() == pytest.approx(at_real, rel=1e-12)
+    assert r1_r2(critic, real, fake).item() == pytest.approx(at_real + at_fake, rel=1e-12)
+
+
+def test_dragan_looks_around_the_real_samples() -> None:
+    real, fake = batches((5, 3))
+    seen: list[Tensor] = []
+    torch.manual_seed(13)
+    penalty = dragan(lambda x: seen.append(x.detach()) or x.square().sum(1) / 2, real, fake)
+    torch.manual_seed(13)
+    around = real + torch.randn_like(real) * real.std(correction=0) / 2
+    torch.testing.assert_close(seen[0], around)
+    expected = ((around.norm(dim=1) - 1) ** 2).mean().item()
+    assert penalty.item() == pytest.approx(expected, rel=1e-12)
+    wide = torch.randn(2000, 10, dtype=torch.float64) * 3
+    dragan(lambda x: seen.append(x.detach()) or x.sum(1), wide, wide)
+    assert (seen[1] - wide).std().item() == pytest.approx(1.5, rel=0.02)
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_gradient_of_the_weights_is_that_of_finite_differences(name: str) -> None:
     real, fake = batches((4, 3))
     critic = small_critic()
     names = [name for name, _ in critic.named_parameters()]
@@ -76,7 +142,7 @@ def test_gradient_of_the_weights_is_that_of_finite_differences() -> None:
     def penalty(*values: Tensor) -> Tensor:
         torch.manual_seed(5)
         weights = dict(zip(names, values, strict=True))
-        return wgan_gp(lambda x: functional_call(critic, weights, x), real, fake)
+        return PENALTIES[name](lambda x: functional_call(critic, weights, x), real, fake)
 
     assert torch.autograd.gradcheck(penalty, tuple(critic.parameters()))
 
@@ -153,6 +219,56 @@ def test_registered_penalties_are_nonnegative_scalars(name: str) -> None:
 def test_bad_batches(real: Tensor, fake: Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}"):
         wgan_gp(lambda x: x.sum(1), real, fake)
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+def test_every_penalty_checks_the_real_batch(name: str) -> None:
+    bad = torch.zeros(4, 3).byte()
+    with pytest.raises(ValueError, match=r"^real: expected a floating.*uint8"):
+        PENALTIES[name](lambda x: x.sum(1), bad, torch.zeros(4, 3))
+
+
+# Orthonormal regularization
+
+
+@pytest.mark.parametrize("shape", [(3, 7), (7, 3), (4, 4), (6, 2, 3, 3)])
+def test_orthonormal_value_and_gradient(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(1, 1, bias=False) if len(shape) == 2 else nn.Conv2d(1, 1, 1, bias=False)
+    layer.weight = nn.Parameter(torch.randn(shape, dtype=torch.float64))
+    distance = orthonormal(nn.Sequential(layer, nn.ReLU()))
+    distance.backward()
+    matrix = layer.weight.detach().flatten(1)
+    rows, columns = matrix.shape
+    gram = matrix.T @ matrix - torch.eye(columns, dtype=torch.float64)
+    constant = max(0, columns - rows)
+    assert distance.item() == pytest.approx(gram.square().sum().item() - constant, rel=1e-12)
+    singular = torch.linalg.svdvals(matrix)
+    assert distance.item() == pytest.approx(((singular**2 - 1) ** 2).sum().item(), rel=1e-12)
+    # of the norm of WᵀW − I, whichever product was taken
+    torch.testing.assert_close(layer.weight.grad.flatten(1), 4 * matrix @ gram)
+
+
+def test_orthonormal_layers_cost_nothing_and_layers_add_up() -> None:
+    torch.manual_seed(0)
+    linear, conv = nn.Linear(5, 3).double(), nn.Conv2d(2, 4, 3).double()
+    for layer in (linear, conv):
+        nn.init.orthogonal_(layer.weight)
+    assert orthonormal(nn.Sequential(linear, conv)).item() == pytest.approx(0, abs=1e-20)
+    with torch.no_grad():
+        linear.weight *= 2
+        conv.weight *= 3
+    # (s² − 1)² for each singular value s
+    assert orthonormal(nn.Sequential(linear, conv)).item() == pytest.approx(3 * 9 + 4 * 64)
+
+
+def test_orthonormal_reads_computed_weights_and_spares_normalization() -> None:
+    layer = nn.utils.parametrizations.weight_norm(nn.Linear(4, 4))
+    gram = layer.weight.T @ layer.weight - torch.eye(4)
+    expected = gram.square().sum()
+    torch.testing.assert_close(orthonormal(nn.Sequential(layer, nn.LayerNorm(4))), expected)
+    with pytest.raises(ValueError, match="layers: expected a selection with at least one Linear"):
+        orthonormal(nn.LayerNorm(4))
 
 
 def test_bad_target() -> None:

@@ -95,6 +95,22 @@ def test_every_section_is_there_with_data(run):
     assert "step 2,000<" in text
 
 
+def test_evaluations_are_a_table_and_curves(run):
+    path = run / "metrics.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    for entry in records[9::10]:
+        entry["evaluation"] = {"frechet": 1000 / entry["step"], "classes": 7.0, "w1": None}
+    path.write_text("".join(f"{json.dumps(entry)}\n" for entry in records))
+    text = write_report(run).read_text()
+    page = Page(text)
+    assert page.titles == [SECTIONS[0], "How good the samples are", *SECTIONS[1:]]
+    part = text.partition('id="evaluation"')[2].partition("</section>")[0]
+    assert "<td>frechet</td><td>0.5</td><td>2,000</td>" in part
+    assert "<td>w1</td>" not in part
+    assert len(svgs(part)) == 1
+    assert len(page.ids) == len(set(page.ids))
+
+
 def test_the_page_stands_alone(run):
     page = Page(write_report(run).read_text())
     assert page.references

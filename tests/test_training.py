@@ -15,9 +15,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from sngan import METHODS, Config, checkpoint, data, training
 from sngan.config import DataConfig, ModelConfig
+from sngan.losses import LOSSES
 from sngan.state import State
 
 TINY = ModelConfig(name="auto", width=0.25, latent_dim=8)
+BY_CLASS = replace(TINY, conditional=True)
+AUGMENTED = DataConfig(source="digits", augment="color,translation,cutout")
 
 
 def tiny(out: Path, **settings) -> Config:
@@ -67,14 +70,29 @@ class CrashError(Exception):
     pass
 
 
+DIGITS = DataConfig(source="digits", flip=True)
+
+
 @pytest.mark.parametrize(
-    ("source", "method"),
-    [("digits", "sn"), ("digits", "wgan-gp"), ("digits", "sn-operator"), ("grid25", "sn")],
+    "settings",
+    [
+        {"data": DIGITS, "method": "sn"},
+        {"data": DIGITS, "method": "wgan-gp"},
+        {"data": DIGITS, "method": "sn-operator"},
+        {"data": DIGITS, "method": "r3gan"},
+        {"data": DIGITS, "method": "wn"},
+        {"data": DIGITS, "method": "bn"},
+        {"data": DataConfig(source="grid25"), "method": "sn"},
+        {"data": AUGMENTED, "method": "sn", "model": BY_CLASS},
+        {"data": AUGMENTED, "method": "r3gan", "model": BY_CLASS},
+    ],
+    ids=lambda settings: "-".join(
+        [settings["method"], settings["data"].source, *["by-class"][: "model" in settings]]
+    ),
 )
-def test_resume_after_a_crash_is_bit_for_bit(tmp_path, monkeypatch, source, method):
+def test_resume_after_a_crash_is_bit_for_bit(tmp_path, monkeypatch, settings):
     settings = {
-        "method": method,
-        "data": DataConfig(source=source, flip=source == "digits"),
+        **settings,
         "ema_decay": 0.9,
         "ema_start": 15,
         "schedule": "linear",
@@ -184,7 +202,12 @@ def test_every_method_trains_and_records(tmp_path, method, source):
     for record in records:
         expected = {"critic_loss", "generator_loss", "w_estimate", "generator_gradient_norm"}
         assert expected <= set(record)
-        assert ("penalty" in record) == (method == "wgan-gp")
+        assert ("penalty" in record) == (METHODS[method].penalty != "none")
+        assert ("orthonormal" in record) == (method == "orthonormal")
+        # infinity: batch norm while it trains, layer norm near constant inputs
+        if record.get("lipschitz", 0.0) is None:
+            assert method in ("bn", "ln")
+            del record["lipschitz"]
         flat = [v for v in record.values() if not isinstance(v, dict)] + [*record["sigma"].values()]
         assert all(isinstance(value, int | float) for value in flat)
         assert all(value > 0 for value in record["sigma"].values())
@@ -222,8 +245,10 @@ def test_the_guard_against_waiting_works():
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_no_step_waits_for_the_device(tmp_path, method):
-    config = tiny(tmp_path, method=method)
+@pytest.mark.parametrize("by_class", [False, True], ids=["plain", "by-class-augmented"])
+def test_no_step_waits_for_the_device(tmp_path, method, by_class):
+    more = {"model": BY_CLASS, "data": AUGMENTED} if by_class else {}
+    config = tiny(tmp_path, method=method, **more)
     state = build(config)
     watch = training._Watch(state.device)
     # a first pass outside the guard builds the optimizers' state
@@ -266,6 +291,86 @@ def test_the_critic_is_normalized_and_the_clipped_one_is_inside_the_box(tmp_path
             assert norms == pytest.approx([1.0] * len(norms), rel=0.1)
         else:
             assert max(p.abs().max().item() for p in state.critic.parameters()) <= 0.01
+
+
+def test_batch_norm_sees_real_and_fake_samples_apart(tmp_path):
+    config = tiny(tmp_path, method="bn")
+    state = build(config)
+    sizes = []
+    state.critic.module.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    terms = training.critic_step(state, config.method, 8)
+    assert sizes == [8, 8]
+    twin = build(config)
+    real = twin.sampler.next().samples
+    with torch.no_grad():
+        fake = twin.generator(twin.noise(8))
+        apart = [twin.critic.module(batch) for batch in (real, fake)]
+        mixed = twin.critic.module(torch.cat([real, fake])).chunk(2)
+    loss = LOSSES["non_saturating"].critic
+    assert terms["critic_loss"].item() == pytest.approx(loss(*apart).item(), rel=1e-6)
+    assert terms["critic_loss"].item() != pytest.approx(loss(*mixed).item(), rel=1e-6)
+
+
+def test_other_critics_see_both_in_one_forward(tmp_path):
+    for method in ("sn", "ln", "wn"):
+        state = build(config := tiny(tmp_path, method=method))
+        sizes = []
+        hook = state.critic.module.register_forward_pre_hook
+        hook(lambda _, inputs, sizes=sizes: sizes.append(len(inputs[0])))
+        training.critic_step(state, config.method, 8)
+        assert sizes == [16]
+
+
+def test_the_penalty_counts_with_its_weight(tmp_path):
+    """Closed form: with a weight of 0 the loss is the same, and so is its gradient."""
+    norms = {}
+    for weight in (0.0, 1e3):
+        method = replace(METHODS["r1"], penalty_weight=weight)
+        state = build(tiny(tmp_path, method=method))
+        terms = training.critic_step(state, method, 8)
+        assert terms["penalty"] > 0
+        norms[weight] = terms["critic_gradient_norm"].item()
+    plain = replace(METHODS["r1"], penalty="none")
+    state = build(tiny(tmp_path, method=plain))
+    without = training.critic_step(state, plain, 8)["critic_gradient_norm"].item()
+    assert norms[0.0] == pytest.approx(without, rel=1e-6)
+    assert norms[1e3] != pytest.approx(without, rel=1e-3)
+
+
+def test_orthonormal_regularization_orthonormalizes(tmp_path):
+    method = replace(METHODS["orthonormal"], lr=1e-2)
+    state = build(tiny(tmp_path, method=method))
+    for _ in range(300):
+        terms = training.critic_step(state, method, 8)
+    for kernel in state.critic.module.parameters():
+        if kernel.dim() > 1:
+            values = torch.linalg.svdvals(kernel.detach().flatten(1))
+            assert values.tolist() == pytest.approx([1.0] * len(values), abs=0.3)
+    assert terms["orthonormal"].item() < 1
+
+
+def test_relativistic_generator_steps_take_the_next_real_batch(tmp_path):
+    for method, batches in (("sn", 1), ("r3gan", 2)):
+        state = build(config := tiny(tmp_path, method=method))
+        training.critic_step(state, config.method, 8)
+        training.generator_step(state, config.method, 8)
+        assert state.sampler.state_dict()["position"] == 8 * batches
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("bn", {"penalty": "r1"}, "method.penalty: expected none with batch norm, .* got 'r1'"),
+        ("wgan-gp", {"critic_norm": "batch"}, "method.penalty: expected none with batch norm"),
+        ("wn", {"clip": 0.1}, "method.critic_norm: expected weight normalization without .* 0.1"),
+        ("sn", {"critic_norm": "weight"}, "method.critic_norm: expected weight norm.* 'matrix'"),
+        ("sn", {"critic_norm": "group"}, "method.critic_norm: expected one of batch, layer"),
+        ("sn", {"orthonormal": -1.0}, "method.orthonormal: expected a finite number"),
+    ],
+)
+def test_methods_that_do_not_go_together(name, changes, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        replace(METHODS[name], **changes)
 
 
 def test_n_critic_is_the_ratio_of_optimizer_steps(tmp_path, monkeypatch):

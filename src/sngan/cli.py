@@ -17,6 +17,8 @@ commands:
   train      train a generator on images or points; leaves a run folder with a report
   generate   draw samples from a run: a folder of PNGs, an .npz, or one grid PNG
   report     write a run's report.html again
+  evaluate   measure a run's samples: distances to the data, precision, recall, modes covered
+  compare    train methods side by side on the same data: one table, one report
   lipschitz  prove how steep a run's critic can be, layer by layer
   distance   measure the Wasserstein distance of two data sets, with its proof
 
@@ -62,6 +64,8 @@ def _command(name: str) -> Callable[[list[str]], None]:
         "train": _train,
         "generate": _generate,
         "report": _report,
+        "evaluate": _evaluate,
+        "compare": _compare,
         "lipschitz": _lipschitz,
         "distance": _distance,
     }
@@ -119,17 +123,22 @@ def _generate(argv: list[str]) -> None:
     parser.flag("--n", int, "number of samples", default=64)
     parser.flag("--out", str, "a folder, FILE.npz or FILE.png (one grid)", required=True)
     parser.flag("--seed", int, "the same seed gives the same samples", default=0)
-    parser.flag("--label", int | None, "class to draw, for a conditional run", default=None)
+    parser.flag(
+        "--label",
+        str | None,
+        "class to draw, by name or index, for a conditional run",
+        default=None,
+    )
     parser.switch("--overwrite", "replace what is at --out")
     values = parser.parse(argv)
     opened = run.load(values["run"])
-    if values["label"] is not None:
-        raise ValueError(f"label: expected none for an unconditional run, got {values['label']}")
+    label = values["label"]
     export(
         opened,
         Path(values["out"]),
         n=values["n"],
         seed=values["seed"],
+        labels=None if label is None else opened.class_index(label),
         overwrite=values["overwrite"],
     )
     print(f"samples: {values['out']}")
@@ -142,6 +151,76 @@ def _report(argv: list[str]) -> None:
     parser = CommandParser("report", description="Write a run's report.html from its records.")
     parser.flag("run", str, "the run's folder")
     print(f"report: {write_report(Path(parser.parse(argv)['run']))}")
+
+
+def _evaluate(argv: list[str]) -> None:
+    from sngan import jobs
+    from sngan.parser import CommandParser
+
+    parser = CommandParser(
+        "evaluate",
+        description="Measure a run's samples against its data: Fréchet and kernel distance, "
+        "precision and recall, density and coverage, Wasserstein distances, modes and classes "
+        "covered, as far as each applies.",
+    )
+    parser.flag("run", str, "the run's folder")
+    parser.flag("--data", str | None, "a SOURCE to compare with; left out: the run's", default=None)
+    parser.flag("--samples", int | None, "samples of each to compare", default=None)
+    parser.flag(
+        "--extractor", str | None, "auto, points, pixels, domain or inception", default=None
+    )
+    parser.flag("--weights", str | None, "file of InceptionV3 weights", default=None)
+    parser.flag("--seed", int, "which samples are drawn", default=0)
+    parser.flag("--json", str, _JSON_HELP, default=None)
+    values = parser.parse(argv)
+    found = jobs.evaluate(
+        values["run"],
+        source=values["data"],
+        samples=values["samples"],
+        extractor=values["extractor"],
+        weights=values["weights"],
+        seed=values["seed"],
+    )
+    _answer(found.to_dict(), found.table(), json_to=values["json"])
+
+
+def _compare(argv: list[str]) -> None:
+    from sngan import comparison, flags
+    from sngan import config as configs
+    from sngan.parser import CommandParser
+
+    parser = CommandParser(
+        "compare",
+        description="Train methods side by side: same data, networks, first weights and budget. "
+        "Leaves OUT/compare.html and compare.json, and goes on where it was stopped. Any setting "
+        "of `sngan train` can be given, for all runs.",
+    )
+    parser.flag("--methods", str, "names of methods, such as vanilla,wgan,wgan-gp,sn")
+    parser.flag("--seeds", int, "runs of each with different seeds", default=1)
+    parser.flag(
+        "--settings", str, "rows A to F of Miyato et al. 2018, table 1, such as A,D,F", default=""
+    )
+    parser.switch("--overwrite", "delete a comparison that is at --out")
+    flags.add_config_flags(parser, without=("method.name",))
+    values = parser.parse(flags.expand(argv), also=flags.short_names())
+    asked = {key: values.pop(key) for key in ("methods", "seeds", "settings", "overwrite")}
+    values.pop("config")
+    overrides = values.pop("method", {})
+    found = comparison.compare(
+        configs.from_dict(values),
+        methods=_names(asked["methods"]),
+        seeds=asked["seeds"],
+        settings=_names(asked["settings"]),
+        out=values["out"] or "runs/compare",
+        overrides={key: value for key, value in overrides.items() if value is not None},
+        overwrite=asked["overwrite"],
+    )
+    print(found.table())
+    print(f"page: {found.folder / 'compare.html'}")
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _lipschitz(argv: list[str]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from sngan import augment as augmentations
 from sngan._checks import require, require_count, require_number, require_one_of
 from sngan._fields import filled_in, option
 from sngan.methods import Method, named
@@ -27,6 +28,11 @@ class DataConfig:
     resolution: int | None = option(None, "image side in pixels; left out: that of the data")
     channels: int | None = option(None, "1 (grey) or 3 (colour); left out: those of the data")
     flip: bool = option(False, "flip each image left to right with probability 1/2")
+    augment: str = option(
+        "",
+        "differentiable augmentation of real and generated images, for small data sets: any of "
+        "color, translation, cutout, joined by commas",
+    )
     dequantize: bool = option(True, "add uniform noise of one grey level, as in Miyato et al.")
     cache: Literal["auto", "device", "memory", "disk"] = option(
         "auto", "where the decoded images stay: on the training device, in memory, in a disk file"
@@ -39,6 +45,7 @@ class DataConfig:
         require(
             self.channels in (None, 1, 3), "data.channels", expected="1 or 3", got=self.channels
         )
+        augmentations.names_in(self.augment)
         require_one_of(self.cache, "data.cache", choices=["auto", "device", "memory", "disk"])
         if self.workers is not None:
             require_count(self.workers, "data.workers")
@@ -51,7 +58,10 @@ class ModelConfig:
     name: str = option("auto", "mlp (points), cnn or resnet (images); auto: mlp or cnn")
     width: float = option(1.0, "factor on all channel counts")
     latent_dim: int = option(128, "dimension of the generator's noise")
+    conditional: bool = option(False, "generate and score by class; the data needs labels")
+    attention: int = option(0, "side of the maps that attend to themselves, resnet only; 0: none")
     sample_shape: tuple[int, ...] | None = filled_in(None)
+    class_names: tuple[str, ...] = filled_in(())
 
     def __post_init__(self) -> None:
         require_one_of(self.name, "model", choices=["auto", *MODELS])
@@ -59,6 +69,14 @@ class ModelConfig:
         require_count(self.latent_dim, "model.latent_dim")
         if self.sample_shape is not None:
             object.__setattr__(self, "sample_shape", tuple(self.sample_shape))
+        require_count(self.attention, "model.attention", minimum=0)
+        # a YAML file gives lists
+        object.__setattr__(self, "class_names", tuple(self.class_names))
+
+    @property
+    def num_classes(self) -> int:
+        """The classes of a conditional model, 0 of another."""
+        return len(self.class_names)
 
 
 @dataclass(frozen=True)

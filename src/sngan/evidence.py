@@ -1,14 +1,61 @@
-"""What a run proves of itself: its critic's norms at the end, and on points the W1 it estimates."""
+"""What a run finds out about itself: metrics of its samples, the W1 it estimates, its norms."""
 
 import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 
+from sngan import data
+from sngan._checks import require_one_of
+from sngan.config import Config
 from sngan.run import noise_from_seed
 from sngan.state import State
 
 _POINTS = 256
 _log = logging.getLogger("sngan")
+
+
+class Judge:
+    """Evaluates the averaged generator along a run, and tells the best by one metric.
+
+    Raises
+    ------
+    ValueError
+        A metric, an extractor or a number of samples that does not fit the data.
+    """
+
+    def __init__(self, config: Config, dataset: data.Dataset) -> None:
+        # seconds of import time that runs without evaluation should not pay
+        from sngan.metrics import HIGHER_IS_BETTER, Evaluator
+
+        settings = config.evaluation
+        usual = "frechet" if dataset.is_images else "w1"
+        self.metric = usual if settings.best == "auto" else settings.best
+        require_one_of(self.metric, "evaluation.best", choices=["auto", *HIGHER_IS_BETTER])
+        self._sign = 1.0 if HIGHER_IS_BETTER[self.metric] else -1.0
+        self._samples = settings.samples
+        self._evaluator = Evaluator(
+            dataset,
+            extractor=settings.extractor,
+            samples=settings.samples,
+            seed=config.seed,
+            weights=None if settings.weights is None else Path(settings.weights),
+            split=config.data.split,
+        )
+
+    def evaluate(self, state: State, *, seed: int) -> dict[str, float]:
+        """The metrics of samples from noise that is the same at every step."""
+        return self._evaluator(state.sample(self._samples, seed=seed)).values
+
+    def is_best(self, values: Mapping[str, float], records: Iterable[Mapping[str, Any]]) -> bool:
+        """Whether none of the run's earlier records has a better value of the metric."""
+        if self.metric not in values:
+            return False
+        earlier = [r["evaluation"][self.metric] for r in records if "evaluation" in r]
+        value = self._sign * values[self.metric]
+        return all(value > self._sign * one for one in earlier if one is not None)
 
 
 @torch.no_grad()
@@ -27,7 +74,7 @@ def transport_record(state: State, *, seed: int) -> dict[str, float]:
 
     real = state.dataset.samples[:_POINTS].to(state.device)
     noise = noise_from_seed(len(real), state.latent_dim, seed=seed).to(state.device)
-    fake = state.generator.module(noise)
+    fake = state.generator.module(noise, state.fixed_labels(len(real)))
     critic = state.critic.module
     # cheap enough for every logged step: no search for a steep point, the plain product
     bounds = lipschitz_bounds(

@@ -16,17 +16,26 @@ from sngan.console import counting
 from sngan.run import Run
 
 
-def export(run: Run, out: Path, *, n: int, seed: int = 0, overwrite: bool = False) -> None:
+def export(
+    run: Run,
+    out: Path,
+    *,
+    n: int,
+    seed: int = 0,
+    labels: Tensor | int | None = None,
+    overwrite: bool = False,
+) -> None:
     """Draw ``n`` samples and write them to ``out``.
 
     ``FILE.png`` is one grid (or a scatter of points); ``FILE.npz`` has the array ``samples``,
-    uint8 ``(n, height, width, channels)`` images or float32 ``(n, dim)`` points; anything else is
-    a folder: ``00000.png`` … for images, ``points.csv`` for points.
+    uint8 ``(n, height, width, channels)`` images or float32 ``(n, dim)`` points, and of a
+    conditional run ``labels``, int64 ``(n,)``; anything else is a folder: ``00000.png`` … for
+    images, ``points.csv`` for points.
 
     Raises
     ------
     ValueError
-        ``out`` is there already, and not to be overwritten.
+        ``out`` is there already, and not to be overwritten; labels as in :meth:`Run.generate`.
     """
     require_count(n, "n")
     require_count(seed, "seed", minimum=0)
@@ -37,13 +46,18 @@ def export(run: Run, out: Path, *, n: int, seed: int = 0, overwrite: bool = Fals
         expected="a new file or an empty folder (--overwrite replaces)",
         got=out,
     )
+    drawn = run.labels(n, labels)
     out.parent.mkdir(parents=True, exist_ok=True)
     with counting("drawing") as progress:
-        batches = _counted(run.batches(n, seed=seed), total=n, progress=progress)
+        batches = _counted(run.batches(n, seed=seed, labels=drawn), total=n, progress=progress)
         if out.suffix == ".png":
             pictures.save_samples(torch.cat(list(batches)), out)
         elif out.suffix == ".npz":
-            np.savez(out, samples=np.concatenate([_array(batch) for batch in batches]))
+            samples = np.concatenate([_array(batch) for batch in batches])
+            if drawn is None:
+                np.savez(out, samples=samples)
+            else:
+                np.savez(out, samples=samples, labels=drawn.numpy())
         else:
             _save_folder(batches, out)
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from argparse import SUPPRESS
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple, get_type_hints
 
 from sngan.config import Config
@@ -20,10 +20,12 @@ class Flag(NamedTuple):
     text: str | None
 
 
-def add_config_flags(parser: CommandParser) -> None:
-    """Add ``--config FILE`` and a flag for every setting."""
+def add_config_flags(parser: CommandParser, *, without: Collection[str] = ()) -> None:
+    """Add ``--config FILE`` and a flag for every setting but those ``without``."""
     parser.add_argument("--config", action="config", help="YAML file of settings")
     for flag in _flags_of(Config()):
+        if flag.key in without:
+            continue
         text = SUPPRESS if flag.text is None else flag.text
         parser.flag(f"--{flag.key}", flag.kind, text, default=flag.default)
 

@@ -1,7 +1,7 @@
 """Whole jobs, the same from Python and from the command line."""
 
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,11 @@ from sngan.config import Config
 from sngan.console import counting
 from sngan.report import write_report
 from sngan.run import Run, load, load_critic
+from sngan.state import open_dataset
 
 if TYPE_CHECKING:
     from sngan.lipschitz import LipschitzBounds
+    from sngan.metrics import Result
 
 LIPSCHITZ = "lipschitz"
 _SAMPLES = 256
@@ -65,6 +67,52 @@ def lipschitz(folder: str | Path) -> "LipschitzBounds":
     (direction,) = torch.autograd.grad(critic(point[None]).sum(), point)
     plot_cone(critic, point.detach(), direction, bounds.upper, pictures / "cone.png")
     return bounds
+
+
+def evaluate(
+    folder: str | Path,
+    *,
+    source: str | None = None,
+    samples: int | None = None,
+    extractor: str | None = None,
+    weights: str | None = None,
+    seed: int = 0,
+) -> "Result":
+    """Measure a run's samples against real ones: its own data, or those of ``source``.
+
+    What is left out is as the run's settings have it (its group ``evaluation``).
+
+    Raises
+    ------
+    ValueError
+        The folder is no run, the data is of another shape than the run's samples, too few samples
+        for a metric, weights that cannot be had.
+    """
+    from sngan.metrics import Evaluator
+
+    run = load(folder)
+    settings = run.config.evaluation
+    chosen = run.config.data if source is None else replace(run.config.data, source=source)
+    with counting("decoding", file=sys.stderr) as progress:
+        dataset = open_dataset(chosen, progress)
+    require(
+        dataset.sample_shape == run.config.model.sample_shape,
+        "data",
+        expected=f"samples of shape {run.config.model.sample_shape}, as the run's",
+        got=dataset.sample_shape,
+    )
+    given = settings.weights if weights is None else weights
+    with counting("evaluating", file=sys.stderr) as progress:
+        evaluator = Evaluator(
+            dataset,
+            extractor=extractor or settings.extractor,
+            samples=samples or settings.samples,
+            seed=seed,
+            weights=None if given is None else Path(given),
+            split=chosen.split,
+            progress=progress,
+        )
+        return evaluator(run.generate(samples or settings.samples, seed=seed))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sngan import checkpoint, models
 from sngan import config as configs
-from sngan._checks import require, require_count
+from sngan._checks import require, require_count, require_one_of
 from sngan.config import Config
 
 CONFIG, GENERATOR, CHECKPOINTS = "config.yaml", "generator.safetensors", "checkpoints"
@@ -23,8 +23,11 @@ class Run:
     config: Config
     generator: nn.Module
 
-    def generate(self, n: int, seed: int = 0, labels: Tensor | None = None) -> Tensor:
+    def generate(self, n: int, seed: int = 0, labels: Tensor | int | None = None) -> Tensor:
         """Draw ``n`` samples on the CPU; the same ``seed`` gives the same samples.
+
+        ``labels`` are class indices of a conditional run, an integer tensor ``(n,)`` or one for
+        all; without them it draws all classes in turn.
 
         Returns
         -------
@@ -34,19 +37,67 @@ class Run:
         Raises
         ------
         ValueError
-            ``n`` is not a positive integer, or labels are given to an unconditional generator.
+            ``n`` is not a positive integer; labels for an unconditional generator, of another
+            shape, or out of range.
         """
-        require(labels is None, "labels", expected="none for this generator", got="labels")
-        return torch.cat(list(self.batches(n, seed=seed)))
+        return torch.cat(list(self.batches(n, seed=seed, labels=labels)))
 
     @torch.no_grad()
-    def batches(self, n: int, *, seed: int = 0, batch_size: int = 256) -> Iterator[Tensor]:
+    def batches(
+        self, n: int, *, seed: int = 0, labels: Tensor | int | None = None, batch_size: int = 256
+    ) -> Iterator[Tensor]:
         """Yield what :meth:`generate` returns in parts, for more samples than fit in memory."""
         require_count(n, "n")
         device = next(self.generator.parameters()).device
         noise = noise_from_seed(n, self.config.model.latent_dim, seed=seed)
-        for part in noise.split(batch_size):
-            yield self.generator(part.to(device)).cpu()
+        classes = self.labels(n, labels)
+        for start in range(0, n, batch_size):
+            part = slice(start, start + batch_size)
+            given = None if classes is None else classes[part].to(device)
+            yield self.generator(noise[part].to(device), given).cpu()
+
+    def labels(self, n: int, labels: Tensor | int | None = None) -> Tensor | None:
+        """The labels int64 ``(n,)`` of ``n`` samples; ``None`` for an unconditional run.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`generate`.
+        """
+        count = self.config.model.num_classes
+        if labels is None:
+            return balanced_labels(n, count)
+        require(count > 0, "labels", expected="none for an unconditional run", got="labels")
+        given = torch.as_tensor(labels)
+        integers = not given.is_floating_point() and not given.is_complex()
+        require(
+            integers and given.dtype != torch.bool and given.shape in ((), (n,)),
+            "labels",
+            expected=f"an integer, or an integer tensor of shape ({n},)",
+            got=f"{given.dtype} of shape {tuple(given.shape)}",
+        )
+        require(
+            bool(((given >= 0) & (given < count)).all()),
+            "labels",
+            expected=f"classes from 0 to {count - 1}",
+            got=f"{int(given.min())} to {int(given.max())}",
+        )
+        return given.long().cpu().expand(n)
+
+    def class_index(self, label: str) -> int:
+        """Return the index of the class with this name, or of this index if none has the name.
+
+        Raises
+        ------
+        ValueError
+            No such class (the near names are listed), or an unconditional run.
+        """
+        names = self.config.model.class_names
+        require(bool(names), "label", expected="none for an unconditional run", got=repr(label))
+        if label not in names and label.isdecimal() and int(label) < len(names):
+            return int(label)
+        require_one_of(label, "label", choices=names)
+        return names.index(label)
 
 
 def load(folder: str | Path, *, device: str = "cpu") -> Run:
@@ -61,7 +112,7 @@ def load(folder: str | Path, *, device: str = "cpu") -> Run:
     config = configs.load(folder / CONFIG)
     path = folder / GENERATOR
     require(path.is_file(), "run", expected=f"a {GENERATOR} (train first)", got=f"none in {folder}")
-    generator, _ = _networks(config)
+    generator, _ = build_networks(config)
     generator.load_state_dict(_read_weights(path))
     return Run(folder, config, generator.eval().requires_grad_(False).to(device))
 
@@ -75,18 +126,32 @@ def load_critic(folder: str | Path) -> nn.Module:
         The folder is no run, or has no readable checkpoint.
     """
     folder = Path(folder)
-    _, critic = _networks(configs.load(folder / CONFIG))
+    _, critic = build_networks(configs.load(folder / CONFIG))
     saved, _ = checkpoint.read_newest(folder / CHECKPOINTS)
     critic.load_state_dict(saved["critic"])
     return critic.eval().requires_grad_(False)
 
 
-def _networks(config: Config) -> tuple[nn.Module, nn.Module]:
-    shape = config.model.sample_shape
+def build_networks(config: Config) -> tuple[models.Generator, models.Critic]:
+    """Build the generator and the critic of settings that are filled in.
+
+    Raises
+    ------
+    ValueError
+        The settings lack the shape of a sample, or no such model can be built.
+    """
+    model = config.model
+    shape = model.sample_shape
     require(shape is not None, "run", expected="a resolved config.yaml", got="no sample_shape")
     assert shape is not None
     return models.build(
-        config.model.name, shape, latent_dim=config.model.latent_dim, width=config.model.width
+        model.name,
+        shape,
+        latent_dim=model.latent_dim,
+        width=model.width,
+        num_classes=model.num_classes,
+        attention=model.attention,
+        critic_norm=config.method.critic_norm,
     )
 
 
@@ -102,6 +167,13 @@ def save_generator(generator: nn.Module, folder: Path) -> None:
 def noise_from_seed(n: int, latent_dim: int, *, seed: int) -> Tensor:
     """Standard normal noise ``(n, latent_dim)``, drawn on the CPU so that devices agree."""
     return torch.randn(n, latent_dim, generator=torch.Generator().manual_seed(seed))
+
+
+def balanced_labels(
+    n: int, num_classes: int, *, device: torch.device | str = "cpu"
+) -> Tensor | None:
+    """All classes in turn, int64 ``(n,)``; ``None`` where there are none."""
+    return torch.arange(n, device=device) % num_classes if num_classes else None
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -11,10 +11,11 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from sngan import data, models, spectral
+from sngan import data, spectral
 from sngan._checks import require
-from sngan.config import Config
-from sngan.run import noise_from_seed
+from sngan.augment import augment, names_in
+from sngan.config import Config, DataConfig
+from sngan.run import balanced_labels, build_networks, noise_from_seed
 
 _PICTURED_IMAGES, _PICTURED_POINTS = 64, 2000
 
@@ -33,6 +34,8 @@ class State:
     sampler: data.Sampler
     dataset: data.Dataset
     latent_dim: int
+    num_classes: int
+    augmentations: tuple[str, ...]
     device: torch.device
     backward: Callable[[Tensor], None]
     autocast: Callable[[], AbstractContextManager[None]]
@@ -51,9 +54,7 @@ class State:
         torch.manual_seed(config.seed)
         random.seed(config.seed)
         shape, model, method = dataset.sample_shape, config.model, config.method
-        generator, critic = models.build(
-            model.name, shape, latent_dim=model.latent_dim, width=model.width
-        )
+        generator, critic = build_networks(config)
         # convolutions of images run a quarter faster in this format on a CPU
         for network in (generator, critic):
             network.to(memory_format=torch.channels_last)  # pyright: ignore
@@ -76,7 +77,7 @@ class State:
             use_buffers=True,
         )
         sampler = data.Sampler(
-            dataset,
+            dataset if model.conditional else replace(dataset, labels=None),
             config.batch_size,
             device=fabric.device,
             seed=config.seed,
@@ -93,6 +94,8 @@ class State:
             sampler,
             dataset,
             model.latent_dim,
+            model.num_classes,
+            names_in(config.data.augment),
             fabric.device,
             fabric.backward,
             fabric.autocast,
@@ -101,6 +104,14 @@ class State:
     def noise(self, n: int) -> Tensor:
         """Standard normal noise ``(n, latent_dim)`` on the device."""
         return torch.randn(n, self.latent_dim, device=self.device)
+
+    def augment(self, samples: Tensor) -> Tensor:
+        """What the critic shall see of real samples, and of generated ones."""
+        return augment(samples, self.augmentations)
+
+    def fixed_labels(self, n: int) -> Tensor | None:
+        """All classes in turn, on the device; ``None`` for an unconditional generator."""
+        return balanced_labels(n, self.num_classes, device=self.device)
 
     def set_learning_rate(self, lr: float) -> None:
         """Set the learning rate of both optimizers."""
@@ -117,10 +128,10 @@ class State:
 
     @torch.no_grad()
     def sample(self, config: Config) -> Tensor:
-        """Samples of the averaged generator from noise that is the same at every step."""
+        """Samples of the averaged generator; noise and labels are the same at every step."""
         n = _PICTURED_IMAGES if self.dataset.is_images else _PICTURED_POINTS
         noise = noise_from_seed(n, self.latent_dim, seed=config.seed).to(self.device)
-        return self.average.module.eval()(noise).cpu()
+        return self.average.module.eval()(noise, self.fixed_labels(n)).cpu()
 
     def reference(self) -> Tensor | None:
         """Real points to draw beside the samples; images need none."""
@@ -159,6 +170,19 @@ class State:
     def _parts(self) -> list[str]:
         parts = ["generator", "critic", "average", "generator_optimizer", "critic_optimizer"]
         return [*parts, "sampler", *(["spectral_norm"] if self.spectral_norm else [])]
+
+
+def open_dataset(settings: DataConfig, progress: Callable[[int, int], None]) -> data.Dataset:
+    """Open the data that a run's settings name."""
+    return data.open_source(
+        settings.source,
+        resolution=settings.resolution,
+        channels=settings.channels,
+        split=settings.split,
+        cache=settings.cache,
+        workers=settings.workers,
+        progress=progress,
+    )
 
 
 def _rng_state() -> dict[str, Any]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,10 @@ from sngan.config import Config
 from sngan.console import Progress, counting
 from sngan.losses import LOSSES
 from sngan.methods import Method
-from sngan.penalties import PENALTIES, clip_weights_
+from sngan.penalties import PENALTIES, clip_weights_, orthonormal
 from sngan.records import Recorder
-from sngan.run import CHECKPOINTS, CONFIG, Run, save_generator
-from sngan.state import State
+from sngan.run import CHECKPOINTS, CONFIG, Run, build_networks, save_generator
+from sngan.state import State, open_dataset
 
 SAMPLES, LOG, SKIPPED = "samples", "train.log", "skipped.txt"
 _log = logging.getLogger("sngan")
@@ -65,15 +66,7 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
     folder = Path(config.out)
     _check_folder(folder, resume=resume, overwrite=overwrite)
     with counting("decoding") as progress:
-        dataset = data.open_source(
-            config.data.source,
-            resolution=config.data.resolution,
-            channels=config.data.channels,
-            split=config.data.split,
-            cache=config.data.cache,
-            workers=config.data.workers,
-            progress=progress,
-        )
+        dataset = open_dataset(config.data, progress)
     config = _fill_in(config, dataset)
     saved = _read_checkpoint(folder, config) if resume else None
     if not resume and folder.exists():
@@ -171,10 +164,12 @@ def _loop(config: Config, state: State, folder: Path) -> None:
 
 def critic_step(state: State, method: Method, batch_size: int) -> dict[str, Tensor]:
     """Update the critic once, on real images and on fakes made without gradients."""
-    real = state.sampler.next().samples
+    real, labels = state.sampler.next()
     with torch.no_grad():
-        fake = state.generator(state.noise(batch_size))
-    real_scores, fake_scores = state.critic(torch.cat([real, fake])).chunk(2)
+        # fakes of the real ones' classes, so that the points between a pair have a class
+        fake = state.generator(state.noise(batch_size), labels)
+        real, fake = state.augment(real), state.augment(fake)
+    real_scores, fake_scores = _scores(state.critic, (real, fake), labels, method)
     loss = LOSSES[method.loss].critic(real_scores, fake_scores)
     terms = {
         "critic_loss": loss.detach(),
@@ -183,9 +178,14 @@ def critic_step(state: State, method: Method, batch_size: int) -> dict[str, Tens
     if method.penalty != "none":
         # Fabric's wrapper refuses the penalty's own autograd.grad under mixed precision
         with state.autocast():
-            penalty = PENALTIES[method.penalty](state.critic.module, real, fake)
+            critic = partial(state.critic.module, labels=labels)
+            penalty = PENALTIES[method.penalty](critic, real, fake)
         terms["penalty"] = penalty.detach()
         loss = loss + method.penalty_weight * penalty
+    if method.orthonormal:
+        distance = orthonormal(state.critic.module)
+        terms["orthonormal"] = distance.detach()
+        loss = loss + method.orthonormal * distance
     state.critic_optimizer.zero_grad()
     state.backward(loss)
     terms["critic_gradient_norm"] = _gradient_norm(state.critic)
@@ -198,8 +198,15 @@ def critic_step(state: State, method: Method, batch_size: int) -> dict[str, Tens
 def generator_step(state: State, method: Method, batch_size: int) -> dict[str, Tensor]:
     """Update the generator once, through a critic whose weights get no gradients."""
     state.critic.requires_grad_(False)
-    fake_scores = state.critic(state.generator(state.noise(batch_size)))
-    loss = LOSSES[method.loss].generator(fake_scores)
+    pair, real_scores = LOSSES[method.loss], None
+    if pair.relativistic:
+        real, labels = state.sampler.next()
+        with torch.no_grad():
+            real_scores = state.critic(state.augment(real), labels)
+    else:
+        labels = state.sampler.draw_labels(batch_size)
+    fake = state.generator(state.noise(batch_size), labels)
+    loss = pair.generator(state.critic(state.augment(fake), labels), real_scores)
     state.generator_optimizer.zero_grad()
     state.backward(loss)
     state.critic.requires_grad_(True)
@@ -209,6 +216,19 @@ def generator_step(state: State, method: Method, batch_size: int) -> dict[str, T
     }
     state.generator_optimizer.step()
     return terms
+
+
+def _scores(
+    critic: Any, batches: tuple[Tensor, Tensor], labels: Tensor | None, method: Method
+) -> tuple[Tensor, Tensor]:
+    """The critic's scores of real and of fake samples, in one forward where it can."""
+    real, fake = batches
+    if method.critic_norm == "batch":
+        # in one batch each would be normalized by the mean of both
+        return critic(real, labels), critic(fake, labels)
+    both = None if labels is None else labels.repeat(2)
+    real_scores, fake_scores = critic(torch.cat([real, fake]), both).chunk(2)
+    return real_scores, fake_scores
 
 
 class _Watch:
@@ -277,14 +297,32 @@ def _fill_in(config: Config, dataset: data.Dataset) -> Config:
         config.model,
         name=models.default_model(shape) if name == "auto" else name,
         sample_shape=shape,
+        class_names=_class_names(dataset) if config.model.conditional else (),
     )
+    read = config.data
+    if dataset.is_images:
+        read = replace(read, resolution=shape[-1], channels=shape[0])
+    else:
+        expected = f"none for points {shape}"
+        require(not read.augment, "data.augment", expected=expected, got=repr(read.augment))
+    config = replace(config, model=model, data=read)
     with torch.device("meta"):
         # finds a model that cannot make such samples before anything is written
-        models.build(model.name, shape, latent_dim=model.latent_dim, width=model.width)
-    if not dataset.is_images:
-        return replace(config, model=model)
-    read = replace(config.data, resolution=shape[-1], channels=shape[0])
-    return replace(config, model=model, data=read)
+        build_networks(config)
+    return config
+
+
+def _class_names(dataset: data.Dataset) -> tuple[str, ...]:
+    labels = dataset.labels
+    if labels is None:
+        raise ValueError(
+            f"model.conditional: expected data with labels (class folders, or a label column), "
+            f"got none in {dataset.name}"
+        )
+    least, most = int(labels.min()), int(labels.max())
+    require(least >= 0, "data", expected="labels of at least 0", got=least)
+    names = dataset.class_names
+    return names if len(names) > most else tuple(str(label) for label in range(most + 1))
 
 
 def _read_checkpoint(folder: Path, config: Config) -> dict[str, Any]:

@@ -61,6 +61,13 @@ class Sampler:
             labels = self._labels[indices].to(self.device, non_blocking=True)
         return Batch(self._prepared(samples) if samples.dim() == 4 else samples, labels)
 
+    def draw_labels(self, n: int) -> Tensor | None:
+        """Labels int64 ``(n,)`` in the frequencies of the data; ``None`` for data without."""
+        if self._labels is None:
+            return None
+        indices = torch.randint(len(self._labels), (n,), device=self._labels.device)
+        return self._labels[indices].to(self.device, non_blocking=True)
+
     def state_dict(self) -> dict[str, Any]:
         """Where the sampler is: plain integers."""
         return {"epoch": self._epoch, "position": self._position}

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from sngan._checks import require, require_count, require_one_of
-from sngan.data import toy
+from sngan.data import stacked, toy
 from sngan.data.arrays import Arrays, open_arrays, to_dataset
 from sngan.data.cache import ImageCache, default_folder, key
 from sngan.data.dataset import Dataset
@@ -24,8 +24,10 @@ from sngan.data.idx import find_idx, open_idx
 from sngan.data.parquet import open_parquet
 
 CACHES = ("auto", "device", "memory", "disk")
+_NAMES = (*toy.NAMES, stacked.NAME)
+_EMBEDDED = {"digits": toy.digits, stacked.NAME: stacked.stacked_digits}
 _ACCEPTED = (
-    f"{', '.join(toy.NAMES)}, a folder or zip of images, a Parquet file or folder, "
+    f"{', '.join(_NAMES)}, a folder or zip of images, a Parquet file or folder, "
     "a folder of IDX files, .npz, .npy, or hf:NAME[:SPLIT]"
 )
 
@@ -46,9 +48,9 @@ def open_source(
     Parameters
     ----------
     source
-        ``digits``, ``ring8``, ``grid25``, ``swissroll``, a folder or zip of images (class folders
-        give labels), a Parquet file or folder, a folder of IDX files, ``.npz``/``.npy``, or
-        ``hf:NAME[:SPLIT]``.
+        ``digits``, ``stacked-digits``, ``ring8``, ``grid25``, ``swissroll``, a folder or zip of
+        images (class folders give labels), a Parquet file or folder, a folder of IDX files,
+        ``.npz``/``.npy``, or ``hf:NAME[:SPLIT]``.
     resolution
         Side in pixels: the shorter side is resized to it, antialiased, and the centre cut. Left
         out, the shorter side of the first image as a multiple of 4, or 64 if it is over 128.
@@ -75,9 +77,10 @@ def open_source(
     require(channels in (None, 1, 3), "data.channels", expected="1 or 3", got=channels)
     if resolution is not None:
         require_count(resolution, "data.resolution", minimum=4)
-    if source in toy.NAMES and source != "digits":
+    embedded = _EMBEDDED.get(source)
+    if source in toy.NAMES and embedded is None:
         return toy.points(source)
-    opened = toy.digits() if source == "digits" else _open(source, split)
+    opened = embedded() if embedded else _open(source, split)
     if not isinstance(opened, Encoded):
         arrays = to_dataset(source, opened, side=resolution, channels=channels)
         return replace(arrays, cache=cache)
@@ -132,7 +135,7 @@ def _open(source: str, split: str) -> Encoded | Arrays:
         return open_hub(source.removeprefix("hf:"), split=split)
     path = Path(source).expanduser()
     if not path.exists():
-        near = difflib.get_close_matches(source, toy.NAMES, n=1)
+        near = difflib.get_close_matches(source, _NAMES, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ", no such file or folder"
         raise ValueError(f"data: expected {_ACCEPTED}; got {source!r}{hint}")
     if path.is_dir():

@@ -11,6 +11,8 @@ from sngan.models.cnn import cnn
 from sngan.models.mlp import MLPCritic as MLPCritic
 from sngan.models.mlp import MLPGenerator as MLPGenerator
 from sngan.models.mlp import mlp
+from sngan.models.norms import CRITIC_NORMS as CRITIC_NORMS
+from sngan.models.norms import add_norm
 from sngan.models.resnet import CriticStage as CriticStage
 from sngan.models.resnet import ResNetCritic as ResNetCritic
 from sngan.models.resnet import ResNetGenerator as ResNetGenerator
@@ -24,7 +26,14 @@ MODELS: dict[str, Callable[..., tuple[Generator, Critic]]] = {
 
 
 def build(
-    name: str, sample_shape: tuple[int, ...], *, latent_dim: int = 128, width: float = 1.0
+    name: str,
+    sample_shape: tuple[int, ...],
+    *,
+    latent_dim: int = 128,
+    width: float = 1.0,
+    num_classes: int = 0,
+    attention: int = 0,
+    critic_norm: str = "none",
 ) -> tuple[Generator, Critic]:
     """Build a generator ``(N, latent_dim) → (N, *sample_shape)`` and a critic of its samples.
 
@@ -38,17 +47,37 @@ def build(
         Dimension of the noise.
     width
         Factor on all channel counts; each is rounded, and at least 8.
+    num_classes
+        With labels of so many classes as second argument of both networks; 0: without. Images are
+        made by conditional batch norm, and scored by projection (Miyato, Koyama 2018,
+        arXiv:1802.05637).
+    attention
+        Side of the maps after which both networks attend to themselves; 0: nowhere. ``resnet``
+        only.
+    critic_norm
+        One of ``CRITIC_NORMS``, put into the critic.
 
     Raises
     ------
     ValueError
-        An unknown name, a shape that the family cannot make, a bad ``latent_dim`` or ``width``.
+        An unknown name, a shape that the family cannot make, a bad number.
     """
     require_one_of(name, "model.name", choices=MODELS)
     _require_shape(sample_shape)
     require_count(latent_dim, "model.latent_dim")
     require_number(width, "model.width", above=0.0)
-    return MODELS[name](sample_shape, latent_dim=latent_dim, width=width)
+    require_count(num_classes, "model.num_classes", minimum=0)
+    require_count(attention, "model.attention", minimum=0)
+    require_one_of(critic_norm, "method.critic_norm", choices=CRITIC_NORMS)
+    generator, critic = MODELS[name](
+        sample_shape,
+        latent_dim=latent_dim,
+        width=width,
+        num_classes=num_classes,
+        attention=attention,
+    )
+    add_norm(critic, critic_norm)
+    return generator, critic
 
 
 def default_model(sample_shape: tuple[int, ...]) -> str:

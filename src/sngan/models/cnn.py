@@ -7,7 +7,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sngan.models._common import Critic, Generator, halvings, image_size, scaled
+from sngan.models._common import (
+    Critic,
+    Generator,
+    batch_norm,
+    halvings,
+    image_size,
+    normalized,
+    scaled,
+)
+from sngan.models.attention import require_attention_side
 
 
 class CNNGenerator(Generator):
@@ -17,19 +26,28 @@ class CNNGenerator(Generator):
     """
 
     def __init__(
-        self, *, latent_dim: int, base_side: int, channels: Sequence[int], image_channels: int
+        self,
+        *,
+        latent_dim: int,
+        base_side: int,
+        channels: Sequence[int],
+        image_channels: int,
+        num_classes: int = 0,
     ) -> None:
-        super().__init__(latent_dim)
+        super().__init__(latent_dim, num_classes)
         self.base = (channels[0], base_side, base_side)
         self.dense = nn.Linear(latent_dim, channels[0] * base_side**2)
-        self.stages = nn.Sequential(*(_Up(*pair) for pair in pairwise(channels)))
+        self.stages = nn.ModuleList(_Up(*pair, num_classes) for pair in pairwise(channels))
         self.output = nn.Conv2d(channels[-1], image_channels, 3, padding=1)
         _initialize(self)
 
-    def forward(self, noise: Tensor) -> Tensor:
+    def forward(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return images ``(N, image_channels, side, side)`` in [-1, 1]."""
+        self.check_labels(labels)
         maps = self.dense(noise).unflatten(1, self.base)
-        return torch.tanh(self.output(self.stages(maps)))
+        for stage in self.stages:
+            maps = stage(maps, labels)
+        return torch.tanh(self.output(maps))
 
 
 class CNNCritic(Critic):
@@ -38,22 +56,30 @@ class CNNCritic(Critic):
     A down-stage is a 3×3 and a 4×4 convolution of stride 2. Leaky ReLU of slope 0.1 after each.
     """
 
-    def __init__(self, *, image_channels: int, channels: Sequence[int], base_side: int) -> None:
-        super().__init__()
+    def __init__(
+        self, *, image_channels: int, channels: Sequence[int], base_side: int, num_classes: int = 0
+    ) -> None:
+        features = channels[-1] * base_side**2
+        super().__init__(features=features, num_classes=num_classes)
         ends = [image_channels, *channels[:-1]]
         self.stages = nn.Sequential(*(_Down(*pair) for pair in pairwise(ends)))
         self.last = nn.Conv2d(ends[-1], channels[-1], 3, padding=1)
-        self.dense = nn.Linear(channels[-1] * base_side**2, 1)
+        self.dense = nn.Linear(features, 1)
         _initialize(self)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return scores ``(N,)``."""
-        maps = F.leaky_relu(self.last(self.stages(images)), 0.1)
-        return self.dense(maps.flatten(1)).squeeze(1)
+        features = F.leaky_relu(self.last(self.stages(images)), 0.1).flatten(1)
+        return self.projected(self.dense(features), features, labels)
 
 
 def cnn(
-    sample_shape: tuple[int, ...], *, latent_dim: int, width: float
+    sample_shape: tuple[int, ...],
+    *,
+    latent_dim: int,
+    width: float,
+    num_classes: int = 0,
+    attention: int = 0,
 ) -> tuple[CNNGenerator, CNNCritic]:
     """Build both networks for square images, with as many stages as leave maps of 4×4 or more.
 
@@ -63,8 +89,10 @@ def cnn(
     Raises
     ------
     ValueError
-        Points, or images that are not square, of 1 or 3 channels, of an even side of at least 8.
+        Points, or images that are not square, of 1 or 3 channels, of an even side of at least 8;
+        attention, which this family has not.
     """
+    require_attention_side(attention, (), model="cnn")
     image_channels, side = image_size(sample_shape, model="cnn")
     stages = halvings(side, smallest=4)
     channels = [scaled(min(64 * 2**stage, 1024), width) for stage in range(stages + 1)]
@@ -73,20 +101,26 @@ def cnn(
         base_side=side >> stages,
         channels=channels[::-1],
         image_channels=image_channels,
+        num_classes=num_classes,
     )
-    critic = CNNCritic(image_channels=image_channels, channels=channels, base_side=side >> stages)
+    critic = CNNCritic(
+        image_channels=image_channels,
+        channels=channels,
+        base_side=side >> stages,
+        num_classes=num_classes,
+    )
     return generator, critic
 
 
 class _Up(nn.Module):
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, num_classes: int) -> None:
         super().__init__()
         # the batch norm takes the bias away and adds its own
         self.conv = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(outputs)
+        self.norm = batch_norm(outputs, num_classes)
 
-    def forward(self, maps: Tensor) -> Tensor:
-        return F.relu(self.norm(self.conv(maps)))
+    def forward(self, maps: Tensor, labels: Tensor | None) -> Tensor:
+        return F.relu(normalized(self.norm, self.conv(maps), labels))
 
 
 class _Down(nn.Module):
@@ -103,7 +137,7 @@ class _Down(nn.Module):
 def _initialize(network: nn.Module) -> None:
     """Weights from N(0, 0.02²), biases 0: Radford et al. 2015, arXiv:1511.06434."""
     for layer in network.modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.Embedding):
             nn.init.normal_(layer.weight, std=0.02)
-            if layer.bias is not None:
+            if not isinstance(layer, nn.Embedding) and layer.bias is not None:
                 nn.init.zeros_(layer.bias)

@@ -3,38 +3,61 @@
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from sngan._checks import require
 from sngan.models._common import Critic, Generator, scaled
+from sngan.models.attention import require_attention_side
 
 
 class MLPGenerator(Generator):
-    """Noise ``(N, latent_dim)`` to points ``(N, dim)``, with ReLU between the layers."""
+    """Noise ``(N, latent_dim)`` to points ``(N, dim)``, with ReLU between the layers.
 
-    def __init__(self, *, latent_dim: int, hidden: Sequence[int], dim: int) -> None:
-        super().__init__(latent_dim)
-        self.layers = _layers([latent_dim, *hidden, dim], nn.ReLU)
+    A label goes in beside the noise, as a unit vector (Mirza, Osindero 2014, arXiv:1411.1784).
+    """
 
-    def forward(self, noise: Tensor) -> Tensor:
+    def __init__(
+        self, *, latent_dim: int, hidden: Sequence[int], dim: int, num_classes: int = 0
+    ) -> None:
+        super().__init__(latent_dim, num_classes)
+        self.layers = _layers([latent_dim + num_classes, *hidden, dim], nn.ReLU)
+
+    def forward(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return points ``(N, dim)``, unbounded."""
+        self.check_labels(labels)
+        if labels is not None:
+            # F.one_hot would wait for the device to check the labels
+            classes = torch.arange(self.num_classes, device=labels.device)
+            noise = torch.cat([noise, (labels[:, None] == classes).to(noise)], dim=1)
         return self.layers(noise)
 
 
 class MLPCritic(Critic):
     """Points ``(N, dim)`` to scores ``(N,)``, with leaky ReLU of slope 0.1 between the layers."""
 
-    def __init__(self, *, dim: int, hidden: Sequence[int]) -> None:
-        super().__init__()
+    def __init__(self, *, dim: int, hidden: Sequence[int], num_classes: int = 0) -> None:
+        super().__init__(features=hidden[-1], num_classes=num_classes)
         self.layers = _layers([dim, *hidden, 1], lambda: nn.LeakyReLU(0.1))
+        if self.embedding is not None:
+            nn.init.kaiming_uniform_(self.embedding.weight, nonlinearity="relu")
 
-    def forward(self, points: Tensor) -> Tensor:
+    def forward(self, points: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return scores ``(N,)``."""
-        return self.layers(points).squeeze(1)
+        *hidden, last = self.layers
+        features = points
+        for layer in hidden:
+            features = layer(features)
+        return self.projected(last(features), features, labels)
 
 
 def mlp(
-    sample_shape: tuple[int, ...], *, latent_dim: int, width: float
+    sample_shape: tuple[int, ...],
+    *,
+    latent_dim: int,
+    width: float,
+    num_classes: int = 0,
+    attention: int = 0,
 ) -> tuple[MLPGenerator, MLPCritic]:
     """Build both networks for points ``(dim,)``: three hidden layers of ``256·width``.
 
@@ -43,8 +66,9 @@ def mlp(
     Raises
     ------
     ValueError
-        The samples are images.
+        The samples are images; attention, which this family has not.
     """
+    require_attention_side(attention, (), model="mlp")
     require(
         len(sample_shape) == 1,
         "model.name",
@@ -53,8 +77,8 @@ def mlp(
     )
     (dim,) = sample_shape
     hidden = 3 * [scaled(256, width)]
-    generator = MLPGenerator(latent_dim=latent_dim, hidden=hidden, dim=dim)
-    return generator, MLPCritic(dim=dim, hidden=hidden)
+    generator = MLPGenerator(latent_dim=latent_dim, hidden=hidden, dim=dim, num_classes=num_classes)
+    return generator, MLPCritic(dim=dim, hidden=hidden, num_classes=num_classes)
 
 
 def _layers(sizes: Sequence[int], activation: Callable[[], nn.Module]) -> nn.Sequential:

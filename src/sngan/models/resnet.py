@@ -13,36 +13,64 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sngan.models._common import Critic, Generator, halvings, image_size, scaled
+from sngan.models._common import (
+    Critic,
+    Generator,
+    batch_norm,
+    halvings,
+    image_size,
+    normalized,
+    scaled,
+)
+from sngan.models.attention import SelfAttention, require_attention_side
 
 
 class CriticStage(NamedTuple):
-    """One block of a critic: its output channels, and whether it halves the resolution."""
+    """One block of a critic: its output channels, and whether it halves the resolution.
+
+    With ``attention``, self-attention follows.
+    """
 
     channels: int
     down: bool
+    attention: bool = False
 
 
 class ResNetGenerator(Generator):
     """Dense to ``channels[0]`` maps, one up-block to each of ``channels[1:]``, BN, ReLU, 3×3, tanh.
 
-    An up-block is BN-ReLU-upsample-3×3-BN-ReLU-3×3 beside a skip of upsample-1×1.
+    An up-block is BN-ReLU-upsample-3×3-BN-ReLU-3×3 beside a skip of upsample-1×1. Batch norm is
+    conditional with ``num_classes``. Self-attention follows the block that makes maps of side
+    ``attention``.
     """
 
     def __init__(
-        self, *, latent_dim: int, base_side: int, channels: Sequence[int], image_channels: int
+        self,
+        *,
+        latent_dim: int,
+        base_side: int,
+        channels: Sequence[int],
+        image_channels: int,
+        num_classes: int = 0,
+        attention: int = 0,
     ) -> None:
-        super().__init__(latent_dim)
+        super().__init__(latent_dim, num_classes)
         self.base = (channels[0], base_side, base_side)
         self.dense = _glorot(nn.Linear(latent_dim, channels[0] * base_side**2))
-        self.stages = nn.Sequential(*(_UpBlock(*pair) for pair in pairwise(channels)))
-        self.norm = nn.BatchNorm2d(channels[-1])
+        self.stages = nn.ModuleList()
+        for index, pair in enumerate(pairwise(channels), start=1):
+            attends = base_side << index == attention
+            self.stages.append(_UpBlock(*pair, num_classes=num_classes, attention=attends))
+        self.norm = batch_norm(channels[-1], num_classes)
         self.output = _glorot(nn.Conv2d(channels[-1], image_channels, 3, padding=1))
 
-    def forward(self, noise: Tensor) -> Tensor:
+    def forward(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return images ``(N, image_channels, side, side)`` in [-1, 1]."""
-        maps = self.stages(self.dense(noise).unflatten(1, self.base))
-        return torch.tanh(self.output(F.relu(self.norm(maps))))
+        self.check_labels(labels)
+        maps = self.dense(noise).unflatten(1, self.base)
+        for stage in self.stages:
+            maps = stage(maps, labels)
+        return torch.tanh(self.output(F.relu(normalized(self.norm, maps, labels))))
 
 
 class ResNetCritic(Critic):
@@ -52,8 +80,10 @@ class ResNetCritic(Critic):
     neither channels nor resolution change. The first block has no first ReLU.
     """
 
-    def __init__(self, *, image_channels: int, stages: Sequence[CriticStage]) -> None:
-        super().__init__()
+    def __init__(
+        self, *, image_channels: int, stages: Sequence[CriticStage], num_classes: int = 0
+    ) -> None:
+        super().__init__(features=stages[-1].channels, num_classes=num_classes)
         inputs = [image_channels, *(stage.channels for stage in stages)]
         blocks = [
             _CriticBlock(before, stage, first=index == 0)
@@ -61,15 +91,22 @@ class ResNetCritic(Critic):
         ]
         self.stages = nn.Sequential(*blocks)
         self.dense = _glorot(nn.Linear(inputs[-1], 1, bias=False))
+        if self.embedding is not None:
+            nn.init.xavier_uniform_(self.embedding.weight)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return scores ``(N,)``."""
-        maps = F.relu(self.stages(images))
-        return self.dense(maps.sum(dim=(2, 3))).squeeze(1)
+        features = F.relu(self.stages(images)).sum(dim=(2, 3))
+        return self.projected(self.dense(features), features, labels)
 
 
 def resnet(
-    sample_shape: tuple[int, ...], *, latent_dim: int, width: float
+    sample_shape: tuple[int, ...],
+    *,
+    latent_dim: int,
+    width: float,
+    num_classes: int = 0,
+    attention: int = 0,
 ) -> tuple[ResNetGenerator, ResNetCritic]:
     """Build both networks for square images.
 
@@ -79,18 +116,42 @@ def resnet(
     Raises
     ------
     ValueError
-        Points, or images that are not square, of 1 or 3 channels, of an even side of at least 8.
+        Points, or images that are not square, of 1 or 3 channels, of an even side of at least 8;
+        attention at a side that not both networks have.
     """
     image_channels, side = image_size(sample_shape, model="resnet")
+    require_attention_side(attention, _attention_sides(side), model="resnet")
     channels = [scaled(count, width) for count in _generator_channels(side)]
     generator = ResNetGenerator(
         latent_dim=latent_dim,
         base_side=side >> (len(channels) - 1),
         channels=channels,
         image_channels=image_channels,
+        num_classes=num_classes,
+        attention=attention,
     )
-    stages = [CriticStage(scaled(count, width), down) for count, down in _critic_stages(side)]
-    return generator, ResNetCritic(image_channels=image_channels, stages=stages)
+    critic = ResNetCritic(
+        image_channels=image_channels,
+        stages=_critic_plan(side, width=width, attention=attention),
+        num_classes=num_classes,
+    )
+    return generator, critic
+
+
+def _critic_plan(side: int, *, width: float, attention: int) -> list[CriticStage]:
+    plan: list[CriticStage] = []
+    for channels, down, _ in _critic_stages(side):
+        side >>= down
+        plan.append(CriticStage(scaled(channels, width), down, down and side == attention))
+    return plan
+
+
+def _attention_sides(side: int) -> tuple[int, ...]:
+    """The sides of the maps that a block of the critic and one of the generator make."""
+    smallest = side >> sum(stage.down for stage in _critic_stages(side))
+    base = side >> (len(_generator_channels(side)) - 1)
+    sides = [side >> k for k in range(1, side.bit_length())]
+    return tuple(s for s in sides if s >= smallest and s > base)
 
 
 def _generator_channels(side: int) -> list[int]:
@@ -112,19 +173,20 @@ def _critic_stages(side: int) -> list[CriticStage]:
 
 
 class _UpBlock(nn.Module):
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, *, num_classes: int, attention: bool) -> None:
         super().__init__()
-        self.norm1 = nn.BatchNorm2d(inputs)
+        self.norm1 = batch_norm(inputs, num_classes)
         self.conv1 = _glorot(nn.Conv2d(inputs, outputs, 3, padding=1), gain=math.sqrt(2))
-        self.norm2 = nn.BatchNorm2d(outputs)
+        self.norm2 = batch_norm(outputs, num_classes)
         self.conv2 = _glorot(nn.Conv2d(outputs, outputs, 3, padding=1), gain=math.sqrt(2))
         self.skip = _glorot(nn.Conv2d(inputs, outputs, 1))
+        self.attention = SelfAttention(outputs) if attention else nn.Identity()
 
-    def forward(self, maps: Tensor) -> Tensor:
-        inner = self.conv1(_upsample(F.relu(self.norm1(maps))))
-        inner = self.conv2(F.relu(self.norm2(inner)))
+    def forward(self, maps: Tensor, labels: Tensor | None) -> Tensor:
+        inner = self.conv1(_upsample(F.relu(normalized(self.norm1, maps, labels))))
+        inner = self.conv2(F.relu(normalized(self.norm2, inner, labels)))
         # a 1×1 convolution and upsampling commute: this order does a quarter of the work
-        return inner + _upsample(self.skip(maps))
+        return self.attention(inner + _upsample(self.skip(maps)))
 
 
 class _CriticBlock(nn.Module):
@@ -136,14 +198,15 @@ class _CriticBlock(nn.Module):
         self.conv2 = _glorot(nn.Conv2d(outputs, outputs, 3, padding=1), gain=math.sqrt(2))
         changes = stage.down or inputs != outputs
         self.skip = _glorot(nn.Conv2d(inputs, outputs, 1)) if changes else nn.Identity()
+        self.attention = SelfAttention(outputs) if stage.attention else nn.Identity()
 
     def forward(self, maps: Tensor) -> Tensor:
         inner = self.conv1(maps if self.first else F.relu(maps))
         inner = self.conv2(F.relu(inner))
         if not self.down:
-            return inner + self.skip(maps)
+            return self.attention(inner + self.skip(maps))
         # pooling and a 1×1 convolution commute too: this order, of the paper's first block
-        return F.avg_pool2d(inner, 2) + self.skip(F.avg_pool2d(maps, 2))
+        return self.attention(F.avg_pool2d(inner, 2) + self.skip(F.avg_pool2d(maps, 2)))
 
 
 def _upsample(maps: Tensor) -> Tensor:

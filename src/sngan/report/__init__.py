@@ -1,3 +1,5 @@
-"""The report of a run: one HTML page from saved records."""
+"""HTML pages from saved records: of one run, and of runs compared."""
 
+from sngan.report.compare_page import COMPARISON as COMPARISON
+from sngan.report.compare_page import write_comparison as write_comparison
 from sngan.report.page import write_report as write_report

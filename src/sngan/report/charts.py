@@ -1,16 +1,21 @@
-"""Curves as inline SVG that takes its colours from the page around it."""
+"""Charts as inline SVG that takes its colours from the page around it."""
 
 import io
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 Points = Sequence[tuple[float, float]]
+Band = Sequence[Sequence[float]]
 
 # a colour that nothing else has, put in for "the page's text colour"
 _INK = "#010203"
-_COLOURS = ("#2563eb", "#ea580c", "#16a34a", "#9333ea", "#dc2626", "#0891b2", "#ca8a04", "#64748b")
+_COLOURS = ("#2563eb", "#ea580c", "#16a34a", "#9333ea", "#dc2626", "#0891b2", "#ca8a04", "#64748b",
+            "#db2777", "#65a30d", "#4338ca", "#92400e", "#0f766e", "#be185d")  # fmt: skip
 _FEW = 60
+_WIDTH, _HEIGHT = 7.2, 3.0
+_COLUMNS = 3
 
 
 class Chart(NamedTuple):
@@ -21,30 +26,172 @@ class Chart(NamedTuple):
     svg: str
 
 
+class Mark(NamedTuple):
+    """A mean over seeds with its spread (``None``: one seed), and the seeds' own values."""
+
+    mean: float
+    spread: float | None
+    values: Sequence[float]
+
+
 def curves(
     name: str, series: Mapping[str, Points], *, ylabel: str, log: bool = False, smooth: bool = True
 ) -> str:
     """Draw ``{label: (step, value) …}``; noisy curves faint, with their moving average on top."""
+
+    def draw(axes: Any, _: str) -> None:
+        axes.set(xlabel="generator step", ylabel=ylabel)
+        for index, (label, points) in enumerate(series.items()):
+            _draw(axes, label, points, colour=colour(index), smooth=smooth)
+        _logarithmic(axes, (v for points in series.values() for _, v in points), log=log)
+
+    return _figure(name, [""], draw)
+
+
+def bands(
+    name: str,
+    panels: Mapping[str, Mapping[str, Band]],
+    *,
+    labels: Sequence[str],
+    ylabel: str,
+    log: bool = False,
+    limits: tuple[float, float] | None = None,
+    against: str | None = None,
+) -> str:
+    """Draw ``(step, median, lowest, highest)`` of each label, a panel for each setting.
+
+    What lies outside ``limits`` is shaded, as a signal that vanishes or explodes. With ``against``,
+    the axis ends at plus and minus twice the largest value of that label.
+    """
+
+    def draw(axes: Any, title: str) -> None:
+        axes.set(xlabel="generator step", ylabel=ylabel)
+        for label, band in panels[title].items():
+            steps, middle, low, high = zip(*band, strict=True)
+            shown = colour(labels.index(label))
+            axes.fill_between(steps, low, high, color=shown, alpha=0.15, linewidth=0)
+            axes.plot(
+                steps, middle, color=shown, linewidth=1.5, label=label,
+                marker="o" if len(steps) < _FEW / 3 else None, markersize=2.5,
+            )  # fmt: skip
+        values = [v for band in panels[title].values() for point in band for v in point[1:]]
+        _logarithmic(axes, values, log=log)
+        if limits:
+            _shade(axes, limits, values)
+        if against and against in panels[title]:
+            top = 2 * max(point[1] for point in panels[title][against])
+            axes.set_ylim(max(-top, min(0.0, *values)) * 1.05, min(top, max(values) * 1.05))
+
+    return _figure(name, list(panels), draw)
+
+
+def marks(
+    name: str,
+    panels: Mapping[str, Mapping[str, Mapping[str, Mark]]],
+    *,
+    labels: Sequence[str],
+    places: Sequence[str],
+    ylabel: str = "",
+    from_zero: bool = False,
+) -> str:
+    """Draw ``{panel: {label: {place: Mark}}}``: means with error bars, labels beside each other."""
+
+    def draw(axes: Any, title: str) -> None:
+        axes.set(ylabel=ylabel)
+        axes.set_xticks(range(len(places)), places)
+        axes.set_xlim(-0.6, len(places) - 0.4)
+        for label, found in panels[title].items():
+            index = labels.index(label)
+            beside = (index - (len(labels) - 1) / 2) * 0.7 / max(len(labels), 2)
+            for place, mark in found.items():
+                x = places.index(place) + beside
+                axes.plot(
+                    [x] * len(mark.values), mark.values, ".", color=colour(index), alpha=0.35,
+                    markersize=4,
+                )  # fmt: skip
+                axes.errorbar(
+                    x, mark.mean, yerr=mark.spread, fmt="o", color=colour(index), markersize=5,
+                    capsize=3, linewidth=1.4,
+                )  # fmt: skip
+            axes.plot([], [], "o", color=colour(index), markersize=5, label=label)
+        if from_zero:
+            axes.set_ylim(bottom=0.0)
+
+    return _figure(name, list(panels), draw)
+
+
+def intervals(
+    name: str, panels: Mapping[str, Mapping[str, tuple[float, float]]], *, labels: Sequence[str]
+) -> str:
+    """Draw ``{panel: {label: (lower, upper)}}`` as bars from bound to bound on a log axis."""
+
+    def draw(axes: Any, title: str) -> None:
+        axes.set(xlabel="Lipschitz constant of the critic")
+        found = panels[title]
+        for row, (label, (lower, upper)) in enumerate(found.items()):
+            shown = colour(labels.index(label))
+            axes.plot([lower, upper], [row, row], color=shown, linewidth=5, alpha=0.35)
+            axes.plot([lower, upper], [row, row], "|", color=shown, markersize=12)
+        axes.set_yticks(range(len(found)), found)
+        axes.set_ylim(len(found) - 0.4, -0.6)
+        axes.axvline(1.0, color=_INK, linewidth=0.8, linestyle=":")
+        _logarithmic(axes, [v for pair in found.values() for v in pair], log=True, axis="x")
+
+    return _figure(name, list(panels), draw)
+
+
+def spectra(
+    name: str, layers: Mapping[str, Mapping[str, Sequence[float]]], *, labels: Sequence[str]
+) -> str:
+    """Draw ``{layer: {label: singular values / the largest}}``, a panel for each layer."""
+
+    def draw(axes: Any, title: str) -> None:
+        axes.set(xlabel="index", ylabel="σᵢ / σ₁", ylim=(-0.03, 1.05))
+        axes.locator_params(axis="x", integer=True, nbins=5)
+        for label, values in layers[title].items():
+            ranks = range(1, len(values) + 1)
+            axes.plot(
+                ranks, values, color=colour(labels.index(label)), linewidth=1.4, label=label,
+                marker="o" if len(values) < _FEW / 3 else None, markersize=2.5,
+            )  # fmt: skip
+
+    return _figure(name, list(layers), draw)
+
+
+def colour(index: int) -> str:
+    """The colour of the label at this place, the same in every chart."""
+    return _COLOURS[index % len(_COLOURS)]
+
+
+def _figure(name: str, titles: Sequence[str], draw: Callable[[Any, str], None]) -> str:
+    """Panels beside and below each other, with one legend above them."""
     import matplotlib
     from matplotlib.figure import Figure
 
     settings: dict[Any, Any] = {"svg.hashsalt": name, "svg.fonttype": "none", "text.color": _INK}
     settings |= {f"{tick}tick.color": _INK for tick in "xy"}
     settings |= {"axes.labelcolor": _INK, "axes.edgecolor": _INK, "font.size": 10}
+    columns = min(_COLUMNS, len(titles))
+    if len(titles) > 1:
+        settings |= {"font.size": 8, "axes.titlesize": 9}
+    rows = math.ceil(len(titles) / columns)
     with matplotlib.rc_context(settings):
-        figure = Figure(figsize=(7.2, 3.0), layout="constrained")
+        height = _HEIGHT if rows == 1 else 2.3 * rows + 0.3
+        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
         figure.patch.set_alpha(0)
-        axes = figure.add_subplot(facecolor="none", xlabel="generator step", ylabel=ylabel)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.25, linewidth=0.5)
-        for index, (label, points) in enumerate(series.items()):
-            _draw(axes, label, points, colour=_COLOURS[index % len(_COLOURS)], smooth=smooth)
-        if log and any(value > 0 for points in series.values() for _, value in points):
-            axes.set_yscale("log")
-        axes.legend(
-            frameon=False, ncols=min(4, len(series)), fontsize=8, loc="lower left",
-            bbox_to_anchor=(0, 1),
-        )  # fmt: skip
+        handles: dict[str, Any] = {}
+        for index, title in enumerate(titles):
+            axes: Any = figure.add_subplot(rows, columns, index + 1, facecolor="none", title=title)
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.grid(alpha=0.25, linewidth=0.5)
+            draw(axes, title)
+            shown, names = axes.get_legend_handles_labels()
+            handles = dict(zip(names, shown, strict=True)) | handles
+        if handles:
+            figure.legend(
+                handles.values(), handles, frameon=False, ncols=min(4, len(handles)), fontsize=8,
+                loc="outside upper left",
+            )  # fmt: skip
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return _inline(buffer.getvalue(), name)
@@ -65,12 +212,48 @@ def _average(values: Sequence[float], half: int) -> list[float]:
     return [sum(window) / len(window) for window in windows]
 
 
+def _logarithmic(axes: Any, values: Iterable[float], *, log: bool, axis: str = "y") -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    positive = [value for value in values if value > 0]
+    if not log or not positive:
+        return
+    getattr(axes, f"set_{axis}scale")("log")
+    # powers of ten alone would leave a short axis without a number
+    parts = (1.0, 2.0, 5.0) if max(positive) < 30 * min(positive) else (1.0,)
+    scale = getattr(axes, f"{axis}axis")
+    scale.set_major_locator(LogLocator(subs=parts))
+    scale.set_minor_locator(NullLocator())
+    scale.set_major_formatter(FuncFormatter(_plain))
+
+
+def _plain(value: float, _: int | None) -> str:
+    return f"{value:g}"
+
+
+def _shade(axes: Any, limits: tuple[float, float], values: Sequence[float]) -> None:
+    """Shade the zones in which a gradient vanishes or explodes, if a curve comes near them."""
+    low, high = limits
+    positive = [value for value in values if value > 0]
+    if not positive:
+        return
+    bottom, top = min(positive) / 3, max(positive) * 3
+    axes.set_ylim(bottom, top)
+    for edge, start, end, word in (
+        (bottom < low, bottom, min(low, top), "vanishing"),
+        (top > high, max(high, bottom), top, "exploding"),
+    ):
+        if edge:
+            axes.axhspan(start, end, color="#dc2626", alpha=0.1, linewidth=0)
+            at = math.sqrt(start * end)
+            axes.annotate(word, (0.99, at), xycoords=("axes fraction", "data"), ha="right",
+                          va="center", fontsize=7, alpha=0.7)  # fmt: skip
+
+
 def _inline(svg: str, name: str) -> str:
     """Without the file's header; ids of its own; the page's ink; as wide as the page allows."""
     body = svg[svg.index("<svg") :]
     body = re.sub(r'\bid="', f'id="{name}-', body)
     body = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{name}-", body)
     body = body.replace(_INK, "currentColor")
-    return re.sub(r'<svg ([^>]*?)width="[^"]*" ?', r"<svg \1", body, count=1).replace(
-        'height="216pt" ', "", 1
-    )
+    return re.sub(r'<svg ([^>]*?)width="[^"]*" height="[^"]*" ?', r"<svg \1", body, count=1)

@@ -1,13 +1,13 @@
 """``report.html``: one self-contained page that a person who did not train the run can read."""
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sngan._checks import require
 from sngan.records import read_metrics
-from sngan.report.charts import Chart, Points, curves
+from sngan.report.charts import Band, Chart, Points, bands, curves
+from sngan.report.rendering import embedded, write_page
 
 _FRAMES = 8
 _LAYERS = 24
@@ -22,30 +22,26 @@ def write_report(folder: Path) -> Path:
         The folder is no run.
     """
     import yaml
-    from jinja2 import Environment, PackageLoader, select_autoescape
 
     path = folder / "config.yaml"
     require(path.is_file(), "run", expected="a run folder with config.yaml", got=folder)
     settings: dict[str, Any] = yaml.safe_load(path.read_text())
     records = read_metrics(folder)
     skipped = folder / "skipped.txt"
-    environment = Environment(
-        loader=PackageLoader("sngan.report", "."), autoescape=select_autoescape()
-    )
-    page = environment.get_template("template.html").render(
+    return write_page(
+        folder / "report.html",
+        "run.html",
         headline=_headline(settings),
         facts=_facts(settings, records),
         frames=_frames(folder / "samples"),
+        crisp=len((settings.get("model") or {}).get("sample_shape") or ()) == 3,
         charts=_charts(records),
+        nothing="No records of it in this run.",
+        evaluation=_evaluation(records),
         skipped=skipped.read_text().splitlines() if skipped.exists() else [],
         settings=_flat(settings),
         folder=str(folder),
     )
-    report = folder / "report.html"
-    temporary = folder / ".report.html.tmp"
-    temporary.write_text(page)
-    temporary.replace(report)
-    return report
 
 
 def _headline(settings: dict[str, Any]) -> dict[str, str]:
@@ -106,7 +102,7 @@ def _frames(folder: Path) -> list[dict[str, str]]:
     return [
         {
             "step": f"{int(path.stem.removeprefix('step-')):,}",
-            "uri": "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode(),
+            "uri": embedded(path),
         }
         for path in paths
     ]
@@ -162,6 +158,24 @@ def _transport_chart(records: list[dict[str, Any]]) -> Chart:
             ylabel="distance",
         ),
     )
+
+
+def _evaluation(records: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The last evaluation as a table, and all of them as curves, a panel for each value."""
+    flat = [{"step": r["step"], **r["evaluation"]} for r in records if r.get("evaluation")]
+    names = list(dict.fromkeys(key for record in flat for key in record if key != "step"))
+    found = {name: _series(flat, name) for name in names if _has(flat, name)}
+    if not found:
+        return None
+    panels: dict[str, dict[str, Band]] = {
+        name: {"this run": [(step, value, value, value) for step, value in series]}
+        for name, series in found.items()
+    }
+    rows = [(name, f"{series[-1][1]:.4g}", f"{series[-1][0]:,}") for name, series in found.items()]
+    return {
+        "table": [("value", "last", "at step"), *rows],
+        "svg": bands("evaluation", panels, labels=["this run"], ylabel=""),
+    }
 
 
 def _has(records: list[dict[str, Any]], key: str) -> bool:

@@ -16,7 +16,7 @@ def spectral_norms(module: nn.Module, *, iterations: int = 20) -> dict[str, Tens
     form (Miyato et al. 2018, arXiv:1802.05957), not the convolution as a linear map.
     """
     norms: dict[str, Tensor] = {}
-    for kernel in find_kernels(module):
+    for kernel in find_kernels(module, computed=True):
         matrix = kernel.matrix(kernel.weight)
         # an irrational phase keeps the fixed start away from symmetric kernels' null spaces
         u = torch.arange(kernel.rows, device=matrix.device, dtype=matrix.dtype).mul_(1.618).cos_()

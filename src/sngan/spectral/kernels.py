@@ -28,7 +28,7 @@ class Kernel:
     """
 
     names: tuple[str, ...]
-    weight: nn.Parameter
+    weight: Tensor
     row_dim: int
 
     @property
@@ -61,11 +61,14 @@ class Kernel:
         return [self.row_dim, *sorted(others, key=lambda dim: -self.weight.stride(dim))]
 
 
-def find_kernels(module: nn.Module, layers: LayerSelection | None = None) -> list[Kernel]:
+def find_kernels(
+    module: nn.Module, layers: LayerSelection | None = None, *, computed: bool = False
+) -> list[Kernel]:
     """The kernels of the selected layers of ``module``, tied weights once, in module order.
 
     ``layers`` is ``None`` for all linear layers, or names, a type or types, or a predicate
-    ``(name, layer) -> bool``.
+    ``(name, layer) -> bool``. With ``computed``, a weight that a parametrization computes is read
+    as it is now.
 
     Raises
     ------
@@ -75,7 +78,7 @@ def find_kernels(module: nn.Module, layers: LayerSelection | None = None) -> lis
     """
     kernels: dict[int, Kernel] = {}
     for name, layer in _select(module, layers):
-        weight = _plain_weight(name, layer)
+        weight = _weight(name, layer, computed=computed)
         row_dim = 1 if isinstance(layer, TRANSPOSED) else 0
         twin = kernels.get(id(weight))
         if twin is not None:
@@ -118,22 +121,22 @@ def _are_types(
     return all(isinstance(kind, type) for kind in kinds)
 
 
-def _plain_weight(name: str, layer: nn.Module) -> nn.Parameter:
+def _weight(name: str, layer: nn.Module, *, computed: bool) -> Tensor:
     require(
         isinstance(layer, LAYERS),
         "layers",
         expected="Linear, Conv1d/2d/3d, ConvTranspose1d/2d/3d or Embedding layers",
         got=f"{name!r}, a {type(layer).__name__}",
     )
-    computed = parametrize.is_parametrized(layer, "weight") or hasattr(layer, "weight_orig")
+    is_computed = parametrize.is_parametrized(layer, "weight") or hasattr(layer, "weight_orig")
     require(
-        not computed,
+        computed or not is_computed,
         "module",
         expected="plain weights (SpectralNorm.from_parametrized imports torch's normalization)",
         got=f"a parametrized weight in {name!r}",
     )
     weight = layer.weight
-    assert isinstance(weight, nn.Parameter)
+    assert isinstance(weight, Tensor)
     require(
         weight.dtype in (torch.float32, torch.float64),
         "module",

@@ -1,0 +1,161 @@
+"""What evaluation costs: seconds and peak memory of every metric, beside its direct form.
+
+Two Gaussian samples of n features each, one shifted. Each measurement runs in a process of its
+own, so that its peak memory is its own: the growth over the process with the features in place.
+The direct forms hold all n² distances or kernels at once, and the square root of a matrix; they
+are left out where that takes more than ``--limit`` GiB. Threads are as torch has them.
+
+    python benchmarks/metrics.py [--sizes N ...] [--dimensions D ...] [--large N] [--json FILE]
+
+``--large 50000`` adds the metrics of manifolds at that size.
+"""
+
+import argparse
+import json
+import multiprocessing
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+import torch
+from scipy.spatial.distance import cdist
+from torch import Tensor
+
+from sngan.metrics import (
+    copying_ratio,
+    frechet_distance,
+    kernel_distance,
+    manifold,
+)
+from sngan.transport import sliced_wasserstein
+
+Metric = Callable[[Tensor, Tensor], float]
+
+
+def features(count: int, dimension: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(2, count, dimension, generator=generator)
+    return x + dimension**-0.5, y
+
+
+def direct_frechet(x: Tensor, y: Tensor) -> float:
+    left, right = (np.cov(z.double().numpy().T) for z in (x, y))
+    root = scipy.linalg.sqrtm(left @ right)
+    shift = float((x.double().mean(0) - y.double().mean(0)).square().sum())
+    return shift + float(np.trace(left) + np.trace(right) - 2 * np.trace(root).real)
+
+
+def direct_kernel(x: Tensor, y: Tensor) -> float:
+    x, y = x.double(), y.double()
+
+    def kernel(a: Tensor, b: Tensor) -> Tensor:
+        return (a @ b.T / a.shape[1] + 1) ** 3
+
+    within = [(k.sum() - k.trace()) / (len(k) * (len(k) - 1)) for k in (kernel(x, x), kernel(y, y))]
+    return float(sum(within) - 2 * kernel(x, y).mean())
+
+
+def direct_manifold(x: Tensor, y: Tensor) -> float:
+    """Precision; the other three come from the same matrices."""
+    left, right = x.double().numpy(), y.double().numpy()
+    between = cdist(left, right)
+    radii = np.sort(cdist(right, right), axis=1)
+    reach = np.sort(cdist(left, left), axis=1)[:, 3]
+    recall = (between <= reach[:, None]).any(axis=0).mean()
+    density = (between <= radii[:, 5]).sum(axis=1).mean() / 5
+    coverage = (between <= radii[:, 5]).any(axis=0).mean()
+    assert np.isfinite([recall, density, coverage]).all()
+    return float((between <= radii[:, 3]).any(axis=1).mean())
+
+
+def direct_copying(x: Tensor, y: Tensor) -> float:
+    left, right = x.double().numpy(), y.double().numpy()
+    among = np.sort(cdist(right, right), axis=1)[:, 1]
+    middle = (len(left) - 1) // 2  # as torch's median of an even number
+    return float(np.sort(cdist(left, right).min(axis=1))[middle] / np.sort(among)[middle])
+
+
+# each: ours, the direct form, and how many n² float64 matrices that holds at once
+METRICS: dict[str, tuple[Metric, Metric | None, int]] = {
+    "frechet": (frechet_distance, direct_frechet, 0),
+    "kernel": (lambda x, y: kernel_distance(x, y).distance, direct_kernel, 3),
+    "manifold": (lambda x, y: manifold(x, y).precision, direct_manifold, 4),
+    "copying": (copying_ratio, direct_copying, 3),
+    "sliced_w1": (lambda x, y: sliced_wasserstein(x, y).distance, None, 0),
+}
+
+
+def measure(name: str, form: int, count: int, dimension: int) -> dict[str, float]:
+    """Value, seconds, and growth of the peak memory in MiB, in this process."""
+    metric = METRICS[name][form]
+    assert callable(metric)
+    x, y = features(count, dimension)
+    metric(x[:20, :4], y[:20, :4])  # imports and libraries
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    value = metric(x, y)
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return {"value": value, "seconds": seconds, "mebibytes": peak / 1024}
+
+
+def alone(*arguments: Any) -> dict[str, float]:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(measure, arguments)
+
+
+def row(name: str, count: int, dimension: int, limit: float) -> dict[str, Any]:
+    ours = alone(name, 0, count, dimension)
+    _, direct, matrices = METRICS[name]
+    fits = 8 * matrices * count**2 < limit * 2**30
+    return {
+        "metric": name,
+        "samples": count,
+        "dimension": dimension,
+        "ours": ours,
+        "direct": alone(name, 1, count, dimension) if direct and fits else None,
+    }
+
+
+def show(found: dict[str, Any]) -> None:
+    ours, direct = found["ours"], found["direct"]
+    line = f"{found['metric']:<10} {found['samples']:7,} {found['dimension']:5} "
+    line += f"{ours['value']:12.6g} {ours['seconds']:8.2f} {ours['mebibytes']:7.0f}"
+    if direct is not None:
+        difference = abs(ours["value"] - direct["value"]) / max(1e-300, abs(direct["value"]))
+        line += f"   {direct['seconds']:8.2f} {direct['mebibytes']:7.0f} {difference:9.1e}"
+    print(line, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", type=int, nargs="*", default=[1000, 5000, 10_000])
+    parser.add_argument("--dimensions", type=int, nargs="*", default=[64, 2048])
+    parser.add_argument("--large", type=int, nargs="*", default=[])
+    parser.add_argument("--limit", type=float, default=2.0)
+    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/metrics.json"))
+    arguments = parser.parse_args()
+    print(f"{torch.get_num_threads()} threads; s: seconds, MiB: growth of the peak memory")
+    print(f"{'':<37}{'ours':>17}{'direct':>19}")
+    columns = f"{'metric':<10} {'samples':>7} {'dim':>5} {'value':>12} {'s':>8} {'MiB':>7}"
+    print(f"{columns}   {'s':>8} {'MiB':>7} {'rel.diff':>9}")
+    cases = [
+        *((name, n, d) for d in arguments.dimensions for n in arguments.sizes for name in METRICS),
+        *(("manifold", n, arguments.dimensions[0]) for n in arguments.large),
+    ]
+    rows: list[dict[str, Any]] = []
+    for name, count, dimension in cases:
+        rows.append(row(name, count, dimension, arguments.limit))
+        show(rows[-1])
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    result = {"threads": torch.get_num_threads(), "rows": rows}
+    arguments.json.write_text(json.dumps(result, indent=2))
+    print(f"written: {arguments.json}")
+
+
+if __name__ == "__main__":
+    main()

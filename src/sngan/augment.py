@@ -1,0 +1,115 @@
+"""Differentiable augmentation of real and generated images alike, for small data sets.
+
+Zhao et al. 2020, arXiv:2006.10738: the critic only ever sees augmented images, in its own step and
+in the generator's, and gradients pass through to the generator. Every function maps images
+``(N, C, H, W)`` in [−1, 1] to as many of that shape, and draws from torch's global generator, anew
+for each image.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from sngan._checks import require, require_one_of
+
+
+def color(images: Tensor) -> Tensor:
+    """Shift the brightness by U(−½, ½), scale saturation by U(0, 2) and contrast by U(½, 3/2).
+
+    Saturation is the distance of each pixel from its mean over the channels, contrast that of the
+    image from its mean over all. A grey image has no saturation. Values may leave [−1, 1].
+    """
+    _require_images(images)
+    images = images + _uniform(images) - 0.5
+    if images.shape[1] > 1:
+        images = torch.lerp(images.mean(1, keepdim=True), images, 2 * _uniform(images))
+    mean = images.mean((1, 2, 3), keepdim=True)
+    return torch.lerp(mean, images, _uniform(images) + 0.5)
+
+
+def translation(images: Tensor, *, ratio: float = 0.125) -> Tensor:
+    """Shift by up to ``ratio`` of the height and the width, whole pixels, and fill up with 0."""
+    _require_images(images)
+    for dim in (2, 3):
+        images = _shifted(images, dim, most=int(images.shape[dim] * ratio + 0.5))
+    return images
+
+
+def cutout(images: Tensor, *, ratio: float = 0.5) -> Tensor:
+    """Set a square of ``ratio`` of the side, around a random pixel, to 0."""
+    _require_images(images)
+    rows, columns = (_band(images, dim, ratio=ratio) for dim in (2, 3))
+    return images.masked_fill(rows & columns, 0.0)
+
+
+AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "color": color,
+    "translation": translation,
+    "cutout": cutout,
+}
+
+
+def names_in(policy: str) -> tuple[str, ...]:
+    """The augmentations that ``"color,translation"`` names; none for ``""``.
+
+    Raises
+    ------
+    ValueError
+        An unknown name; the near ones are listed.
+    """
+    names = tuple(name.strip() for name in policy.split(",")) if policy else ()
+    for name in names:
+        require_one_of(name, "data.augment", choices=AUGMENTATIONS)
+    return names
+
+
+def augment(images: Tensor, names: Sequence[str]) -> Tensor:
+    """Apply the named augmentations in order; with none, return ``images`` itself.
+
+    Raises
+    ------
+    ValueError
+        Not a floating-point ``(N, C, H, W)``.
+    """
+    for name in names:
+        images = AUGMENTATIONS[name](images)
+    return images
+
+
+def _uniform(images: Tensor) -> Tensor:
+    return torch.rand(len(images), 1, 1, 1, dtype=images.dtype, device=images.device)
+
+
+def _shifted(images: Tensor, dim: int, *, most: int) -> Tensor:
+    shape = [len(images), 1, 1, 1]
+    shift = torch.randint(-most, most + 1, shape, device=images.device)
+    places = _places(images, dim) - shift
+    length = images.shape[dim]
+    inside = (places >= 0) & (places < length)
+    moved = images.gather(dim, places.clamp(0, length - 1).expand_as(images))
+    return moved * inside
+
+
+def _band(images: Tensor, dim: int, *, ratio: float) -> Tensor:
+    """Which rows (or columns) a square around a random one covers."""
+    length = images.shape[dim]
+    size = int(length * ratio + 0.5)
+    # as in the paper's code, the square may hang over the edge by half its size
+    centre = torch.randint(0, length + 1 - size % 2, [len(images), 1, 1, 1], device=images.device)
+    offset = _places(images, dim) - (centre - size // 2)
+    return (offset >= 0) & (offset < size)
+
+
+def _places(images: Tensor, dim: int) -> Tensor:
+    shape = [-1 if axis == dim else 1 for axis in range(4)]
+    return torch.arange(images.shape[dim], device=images.device).view(shape)
+
+
+def _require_images(images: Tensor) -> None:
+    require(
+        images.is_floating_point() and images.dim() == 4 and images.numel() > 0,
+        "images",
+        expected="floating-point images (N, C, H, W)",
+        got=f"{images.dtype} of shape {tuple(images.shape)}",
+    )

@@ -1,0 +1,30 @@
+"""Metrics: how far generated samples are from real ones, and what of the data they miss.
+
+All in float64 and written here: torchmetrics' Fréchet distance of a set with itself came out at
+−3.5e-5 for 1,000 samples of 2,048 features, its kernel distance and Inception Score warn and move
+torch's global generator. The tests take it for a second opinion.
+"""
+
+from sngan.metrics.evaluator import Evaluator as Evaluator
+from sngan.metrics.extractors import EXTRACTORS as EXTRACTORS
+from sngan.metrics.frechet import Gaussian as Gaussian
+from sngan.metrics.frechet import fit_gaussian as fit_gaussian
+from sngan.metrics.frechet import frechet_distance as frechet_distance
+from sngan.metrics.frechet import gaussian_distance as gaussian_distance
+from sngan.metrics.frechet import gaussian_of_moments as gaussian_of_moments
+from sngan.metrics.inception_score import InceptionScore as InceptionScore
+from sngan.metrics.inception_score import inception_score as inception_score
+from sngan.metrics.kernel import KernelDistance as KernelDistance
+from sngan.metrics.kernel import kernel_distance as kernel_distance
+from sngan.metrics.manifold import Manifold as Manifold
+from sngan.metrics.manifold import manifold as manifold
+from sngan.metrics.modes import Coverage as Coverage
+from sngan.metrics.modes import MixtureCoverage as MixtureCoverage
+from sngan.metrics.modes import class_coverage as class_coverage
+from sngan.metrics.modes import kl_divergence as kl_divergence
+from sngan.metrics.modes import mixture_coverage as mixture_coverage
+from sngan.metrics.neighbours import Neighbours as Neighbours
+from sngan.metrics.neighbours import copying_ratio as copying_ratio
+from sngan.metrics.neighbours import nearest_neighbours as nearest_neighbours
+from sngan.metrics.result import HIGHER_IS_BETTER as HIGHER_IS_BETTER
+from sngan.metrics.result import Result as Result

@@ -1,0 +1,165 @@
+"""From samples to features: points, pixels, a classifier of the data's own domain, Inception."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sngan._checks import require, require_one_of
+from sngan.data.dataset import Dataset
+from sngan.data.decoding import Progress
+from sngan.data.stacked import NAME as STACKED
+from sngan.metrics.domain import Trained, train_classifier, train_stack_classifier
+from sngan.metrics.inception import CHECKSUM, load_inception
+from sngan.metrics.store import fingerprint
+
+EXTRACTORS = ("auto", "points", "pixels", "domain", "inception")
+
+
+class Extracted(NamedTuple):
+    """Features ``(n, d)``, and logits ``(n, classes)`` where the extractor tells classes apart."""
+
+    features: Tensor
+    logits: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """Maps images ``(n, C, H, W)`` in [−1, 1] or points ``(n, dim)`` to features.
+
+    Attributes
+    ----------
+    name
+        What reports call it.
+    compute
+        Features of a batch, on its device.
+    key
+        Of all that determines the features; None where computing them is as quick as reading.
+    accuracy
+        The share of held-out samples it tells right, where it is a classifier.
+    """
+
+    name: str
+    compute: Callable[[Tensor], Extracted]
+    key: str | None = None
+    accuracy: float | None = None
+
+
+def open_extractor(
+    dataset: Dataset, name: str = "auto", *, seed: int = 0, weights: Path | None = None
+) -> Extractor:
+    """Make ready the extractor of this name for a data set.
+
+    Parameters
+    ----------
+    dataset
+        What ``domain`` is trained on.
+    name
+        ``points``; ``pixels``; ``domain``, a small classifier of the labels, or without labels of
+        rotations; ``inception``; ``auto``: points as they are, labelled images by ``domain``,
+        others by their pixels.
+    seed
+        Of the training of ``domain``.
+    weights
+        Inception's, see :func:`sngan.metrics.inception.load_inception`.
+
+    Raises
+    ------
+    ValueError
+        An unknown name, one that does not fit the samples, or weights that cannot be had.
+    """
+    require_one_of(name, "extractor", choices=EXTRACTORS)
+    if name == "auto":
+        labelled = "domain" if dataset.labels is not None else "pixels"
+        name = labelled if dataset.is_images else "points"
+    kind = "images" if dataset.is_images else "points"
+    expected = "pixels, domain or inception for images, points for points"
+    require(
+        dataset.is_images == (name != "points"),
+        "extractor",
+        expected=expected,
+        got=f"{name} for {kind}",
+    )
+    if name == "inception":
+        return _inception(weights)
+    if name == "domain":
+        return open_domain(dataset, seed=seed)
+    return Extractor(name, lambda samples: Extracted(samples.flatten(1)))
+
+
+def open_domain(dataset: Dataset, *, seed: int = 0) -> Extractor:
+    """The ``domain`` extractor of images; of ``stacked-digits`` it reads one digit a channel."""
+    if is_stacked(dataset):
+        return _stack(train_stack_classifier(dataset, seed=seed))
+    trained = train_classifier(dataset, seed=seed)
+    labelled = dataset.labels is not None
+
+    def compute(samples: Tensor) -> Extracted:
+        features, logits = trained.network.to(samples.device)(samples)
+        return Extracted(features, logits if labelled else None)
+
+    name = "domain" if labelled else "domain (rotations)"
+    return Extractor(name, compute, trained.key, trained.accuracy)
+
+
+def _stack(trained: Trained) -> Extractor:
+    """Features of three digits; log-probabilities of the thousand numbers that they spell."""
+
+    def compute(samples: Tensor) -> Extracted:
+        single = samples.flatten(0, 1).unsqueeze(1)
+        features, logits = trained.network.to(samples.device)(single)
+        red, green, blue = logits.log_softmax(1).view(len(samples), 3, 10).unbind(1)
+        spelled = red[:, :, None, None] + green[:, None, :, None] + blue[:, None, None, :]
+        return Extracted(features.reshape(len(samples), -1), spelled.flatten(1))
+
+    return Extractor("domain", compute, fingerprint("stack", trained.key), trained.accuracy)
+
+
+def _inception(weights: Path | None) -> Extractor:
+    """Inception's pooled features; greyscale images become RGB of equal channels."""
+    network, digest = load_inception(weights)
+
+    def compute(samples: Tensor) -> Extracted:
+        pixels = ((samples + 1) * 127.5).round().expand(-1, 3, -1, -1)
+        return Extracted(*network.to(samples.device)(pixels))
+
+    published = digest.startswith(CHECKSUM)
+    name = "inception" if published else f"inception ({digest[:8]})"
+    return Extractor(name, compute, fingerprint("inception", digest))
+
+
+def is_stacked(dataset: Dataset) -> bool:
+    """Whether these are ``stacked-digits``, in colour."""
+    return dataset.name == STACKED and dataset.sample_shape[0] == 3
+
+
+def extract(
+    extractor: Extractor, samples: Tensor, *, batch: int = 128, progress: Progress | None = None
+) -> Extracted:
+    """Features and logits of all samples, on their device, in batches and full precision."""
+    found: list[Extracted] = []
+    done = 0
+    with torch.no_grad(), _full_precision(samples.device):
+        for part in samples.split(batch):
+            found.append(extractor.compute(part))
+            done += len(part)
+            if progress is not None:
+                progress(done, len(samples))
+    logits = [one.logits for one in found if one.logits is not None]
+    return Extracted(
+        torch.cat([one.features for one in found]), torch.cat(logits) if logits else None
+    )
+
+
+@contextmanager
+def _full_precision(device: torch.device) -> Generator[None]:
+    """No autocast and no TF32, so that features of the CPU and the GPU compare."""
+    with (
+        torch.autocast(device.type, enabled=False),
+        torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
+    ):
+        yield

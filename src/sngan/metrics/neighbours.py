@@ -1,0 +1,81 @@
+"""The nearest real samples: whether a generator repeats what it was trained on."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sngan._checks import require, require_count
+from sngan.metrics._features import as_features, as_pair, squared_distances
+
+
+class Neighbours(NamedTuple):
+    """Of each sample, nearest first: ``indices`` into the real ones and Euclidean ``distances``.
+
+    Both are ``(n, count)``.
+    """
+
+    indices: Tensor
+    distances: Tensor
+
+
+def nearest_neighbours(
+    samples: Tensor, real: Tensor | Iterable[Tensor], *, count: int = 1
+) -> Neighbours:
+    """Find the ``count`` real samples that are nearest to each sample.
+
+    Parameters
+    ----------
+    samples
+        Features or points ``(n, d)``.
+    real
+        ``(m, d)``, or an iterable of such parts where all of them at once would not fit in memory;
+        the indices count on through the parts.
+    count
+        At most m.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit, fewer than ``count`` real samples, values that are not finite.
+    """
+    require_count(count, "count")
+    x = as_features(samples, "samples")
+    indices = torch.empty(len(x), 0, dtype=torch.int64, device=x.device)
+    squared = x.new_empty(len(x), 0)
+    seen = 0
+    for part in [real] if isinstance(real, Tensor) else real:
+        found, at = _nearest(*as_pair(x, part), min(count, len(part)))
+        indices, squared = torch.cat([indices, at + seen], 1), torch.cat([squared, found], 1)
+        squared, kept = squared.topk(min(count, squared.shape[1]), largest=False)
+        indices = indices.gather(1, kept)
+        seen += len(part)
+    require(seen >= count, "real", expected=f"at least {count} samples", got=seen)
+    return Neighbours(indices, squared.sqrt())
+
+
+def copying_ratio(generated: Tensor, real: Tensor) -> float:
+    """Median distance of a generated sample to its nearest real one, over that among the real.
+
+    Near 1 for fresh samples of the same distribution, 0 for copies; infinite or NaN where half of
+    the real samples have a duplicate.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit, fewer than 2 real samples, values that are not finite.
+    """
+    x, y = as_pair(generated, real)
+    as_features(real, "real", minimum=2)
+    to_real = nearest_neighbours(x, y).distances[:, 0].median()
+    among_real = nearest_neighbours(y, y, count=2).distances[:, 1].median()
+    return float(to_real / among_real)
+
+
+def _nearest(x: Tensor, y: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    found = x.new_empty(len(x), count)
+    at = torch.empty(len(x), count, dtype=torch.int64, device=x.device)
+    for rows, squared in squared_distances(x, y):
+        found[rows], at[rows] = squared.topk(count, largest=False)
+    return found, at

@@ -1,0 +1,62 @@
+"""Tensors kept under the user's cache folder, found again by what determines them."""
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor
+
+from sngan.data.cache import default_folder
+
+Tensors = dict[str, Tensor]
+_log = logging.getLogger("sngan")
+
+
+def fingerprint(*parts: object) -> str:
+    """A name for these parts; tensors count by their shape, type and content."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Tensor):
+            digest.update(f"{part.dtype} {tuple(part.shape)}\n".encode())
+            digest.update(part.detach().cpu().flatten().contiguous().numpy().data)
+        else:
+            digest.update(json.dumps(part).encode())
+        digest.update(b"\n")
+    return digest.hexdigest()[:32]
+
+
+def cached(name: str, compute: Callable[[], Tensors]) -> Tensors:
+    """What an earlier call of this name computed, or compute and keep it.
+
+    A damaged file is computed again; where the folder cannot be written nothing is kept.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = default_folder() / "metrics" / f"{name}.safetensors"
+    if path.exists():
+        try:
+            return load_file(path)
+        except (OSError, SafetensorError) as error:
+            _log.warning("the cache %s is damaged (%s): computing it again", path, error)
+    tensors = compute()
+    try:
+        _save(tensors, path)
+    except OSError as error:
+        _log.warning("the cache %s cannot be written: %s", path, error)
+    return tensors
+
+
+def _save(tensors: Tensors, path: Path) -> None:
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.stem}.{os.getpid()}")
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, fresh)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)

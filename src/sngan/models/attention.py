@@ -1,0 +1,39 @@
+"""Self-attention over the places of a map."""
+
+import torch
+from torch import Tensor, nn
+
+from sngan._checks import require
+
+
+class SelfAttention(nn.Module):
+    """``y = x + γ·v(Σ_j β_ij h(x_j))`` with ``β_i = softmax_j⟨f(x_j), g(x_i)⟩``, over places j.
+
+    f, g, h, v are 1×1 convolutions over an eighth of the channels; γ starts at 0, where the block
+    is the identity. Source: Zhang et al. 2019, arXiv:1805.08318, equations 1 to 3.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        inner = max(1, channels // 8)
+        self.key, self.query, self.value = (nn.Conv2d(channels, inner, 1) for _ in range(3))
+        self.output = nn.Conv2d(inner, channels, 1)
+        for layer in (self.key, self.query, self.value, self.output):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]
+        self.gamma = nn.Parameter(torch.zeros(()))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return maps of the same shape ``(N, C, H, W)``."""
+        key, query, value = (f(maps).flatten(2) for f in (self.key, self.query, self.value))
+        # rows: the places that look; scaled_dot_product_attention has no second derivative
+        shares = torch.softmax(query.transpose(1, 2) @ key, dim=2)
+        seen = (value @ shares.transpose(1, 2)).unflatten(2, maps.shape[2:])
+        return maps + self.gamma * self.output(seen)
+
+
+def require_attention_side(attention: int, sides: tuple[int, ...], *, model: str) -> None:
+    """Raise ``ValueError`` unless both networks have maps of this side (0: no attention)."""
+    at = f", or {' or '.join(map(str, sides))}" if sides else ""
+    expected = f"0{at} for {model} and these samples"
+    require(attention in (0, *sides), "model.attention", expected=expected, got=attention)

@@ -1,0 +1,51 @@
+"""Normalizations of a finished critic other than the spectral one: the rivals of Miyato et al."""
+
+from collections.abc import Callable
+
+from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
+
+_CRITIC_LAYERS = (nn.Conv2d, nn.Linear)
+
+
+def add_norm(critic: nn.Module, kind: str) -> None:
+    """Put a normalization of this kind into a critic, in place.
+
+    ``batch`` (Ioffe, Szegedy 2015, arXiv:1502.03167) and ``layer`` (Ba et al. 2016,
+    arXiv:1607.06450, over channels and space, with a scale and a shift of each channel) follow
+    every hidden linear layer but the first, as in Radford et al. 2015, arXiv:1511.06434; the 1×1
+    convolutions of skips and of attention stay as they are. ``weight`` (Salimans, Kingma 2016,
+    arXiv:1602.07868) writes every weight as ``g·v/‖v‖``, a length g of each output channel.
+    ``none`` changes nothing.
+    """
+    if kind == "weight":
+        for layer in _linear_layers(critic).values():
+            weight_norm(layer)
+    elif kind != "none":
+        for name, layer in _hidden(critic).items():
+            norm = _AFTER[kind](_channels(layer), layer)
+            critic.set_submodule(name, nn.Sequential(layer, norm))
+
+
+CRITIC_NORMS = ("none", "batch", "layer", "weight")
+_AFTER: dict[str, Callable[[int, nn.Module], nn.Module]] = {
+    "batch": lambda channels, layer: (
+        nn.BatchNorm2d(channels) if isinstance(layer, nn.Conv2d) else nn.BatchNorm1d(channels)
+    ),
+    # one group of all channels is layer norm, for vectors and for maps of any size
+    "layer": lambda channels, _: nn.GroupNorm(1, channels),
+}
+
+
+def _linear_layers(critic: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
+    return {n: layer for n, layer in critic.named_modules() if isinstance(layer, _CRITIC_LAYERS)}
+
+
+def _hidden(critic: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
+    layers = _linear_layers(critic)
+    wide = {n: layer for n, layer in layers.items() if getattr(layer, "kernel_size", 0) != (1, 1)}
+    return {name: wide[name] for name in list(wide)[1:-1]}
+
+
+def _channels(layer: nn.Conv2d | nn.Linear) -> int:
+    return layer.out_channels if isinstance(layer, nn.Conv2d) else layer.out_features

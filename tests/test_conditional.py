@@ -190,7 +190,7 @@ def test_every_method_steps_by_class(tmp_path, method: str, source: str, classes
     assert terms["generator_gradient_norm"] > 0
     assert state.critic.module.embedding.weight.grad.any()
     assert state.num_classes == classes
-    assert state.sample(config).shape[1:] == state.dataset.sample_shape
+    assert state.pictured(seed=config.seed).shape[1:] == state.dataset.sample_shape
 
 
 def test_settings_are_filled_in_and_read_back(run: Run) -> None:
@@ -283,9 +283,9 @@ def test_pictures_come_from_fixed_noise_and_labels(tmp_path) -> None:
     state = state_of(config := settings(tmp_path))
     seen: list[Tensor] = []
     state.average.module.register_forward_pre_hook(lambda _, inputs: seen.extend(inputs))
-    first = state.sample(config)
+    first = state.pictured(seed=config.seed)
     torch.randn(5)
-    assert torch.equal(state.sample(config), first)
+    assert torch.equal(state.pictured(seed=config.seed), first)
     assert torch.equal(seen[0], seen[2])
     assert torch.equal(seen[1], torch.arange(64) % 10)
     assert torch.equal(seen[3], seen[1])

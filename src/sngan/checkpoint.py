@@ -10,7 +10,7 @@ import torch
 from sngan._checks import require
 
 _FORMAT = "sngan checkpoint 1"
-LAST, PREVIOUS = "last.pt", "previous.pt"
+LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
 
 
 def write(state: dict[str, Any], path: Path) -> None:

@@ -179,9 +179,13 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             name="sn-gp",
-            paper="Miyato et al. 2018, arXiv:1802.05957, with the penalty of Gulrajani et al. 2017",
+            # layers of norm 1 with a slope of exactly 1 everywhere would leave only linear critics
+            paper="Miyato et al. 2018, arXiv:1802.05957, with room for steeper layers, and the "
+            "one-sided penalty of Petzka et al. 2018, arXiv:1709.08894",
+            loss="wasserstein",
             spectral_norm="matrix",
-            penalty="wgan-gp",
+            coefficient=2.0,
+            penalty="wgan-lp",
             penalty_weight=10.0,
         ),
         Method(

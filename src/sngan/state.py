@@ -18,6 +18,7 @@ from sngan.config import Config, DataConfig
 from sngan.run import balanced_labels, build_networks, noise_from_seed
 
 _PICTURED_IMAGES, _PICTURED_POINTS = 64, 2000
+_BATCH = 256
 
 
 @dataclass
@@ -127,11 +128,21 @@ class State:
         self.average.update_parameters(self.generator.module)
 
     @torch.no_grad()
-    def sample(self, config: Config) -> Tensor:
-        """Samples of the averaged generator; noise and labels are the same at every step."""
-        n = _PICTURED_IMAGES if self.dataset.is_images else _PICTURED_POINTS
-        noise = noise_from_seed(n, self.latent_dim, seed=config.seed).to(self.device)
-        return self.average.module.eval()(noise, self.fixed_labels(n)).cpu()
+    def sample(self, n: int, *, seed: int) -> Tensor:
+        """Samples of the averaged generator, on the CPU; a seed fixes noise and labels."""
+        noise = noise_from_seed(n, self.latent_dim, seed=seed).to(self.device)
+        labels = self.fixed_labels(n)
+        generator = self.average.module.eval()
+        parts = torch.arange(n, device=self.device).split(_BATCH)
+        return torch.cat(
+            [generator(noise[p], None if labels is None else labels[p]).cpu() for p in parts]
+        )
+
+    def pictured(self, *, seed: int) -> Tensor:
+        """The samples that a picture shows."""
+        return self.sample(
+            _PICTURED_IMAGES if self.dataset.is_images else _PICTURED_POINTS, seed=seed
+        )
 
     def reference(self) -> Tensor | None:
         """Real points to draw beside the samples; images need none."""

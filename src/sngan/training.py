@@ -22,7 +22,7 @@ from sngan.console import Progress, counting
 from sngan.losses import LOSSES
 from sngan.methods import Method
 from sngan.penalties import PENALTIES, clip_weights_, orthonormal
-from sngan.records import Recorder
+from sngan.records import Recorder, read_metrics
 from sngan.run import CHECKPOINTS, CONFIG, Run, build_networks, save_generator
 from sngan.state import State, open_dataset
 
@@ -69,6 +69,7 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
         dataset = open_dataset(config.data, progress)
     config = _fill_in(config, dataset)
     saved = _read_checkpoint(folder, config) if resume else None
+    judge = evidence.Judge(config, dataset) if config.evaluation.every else None
     if not resume and folder.exists():
         shutil.rmtree(folder)
     (folder / SAMPLES).mkdir(parents=True, exist_ok=True)
@@ -80,7 +81,7 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
             if saved is not None:
                 state.load_state_dict(saved)
             _log.info("step %d of %d, on %s", state.step, config.steps, state.device)
-            _loop(config, state, folder)
+            _loop(config, state, folder, judge)
             _log.info("done: step %d", state.step)
         except TrainingError as failure:
             _log.error("%s", failure)
@@ -95,71 +96,114 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
     return Run(folder, config, state.average.module.eval().requires_grad_(False))
 
 
-def _loop(config: Config, state: State, folder: Path) -> None:
-    method = config.method
-    first_step, started = state.step, time.perf_counter() - state.seconds
-    watch = _Watch(state.device)
-
-    def save() -> None:
-        watch.stop_if_not_finite(folder)
-        state.seconds = time.perf_counter() - started
-        checkpoint.rotate(state.state_dict(), folder / CHECKPOINTS, keep_every=config.keep_every)
-        save_generator(state.average.module, folder)
-
-    def picture() -> None:
-        path = folder / SAMPLES / f"step-{state.step:06d}.png"
-        pictures.save_samples(state.sample(config), path, reference=state.reference())
-        recorder.picture(path, state.step)
-
+def _loop(config: Config, state: State, folder: Path, judge: evidence.Judge | None) -> None:
     with (
         Recorder(folder, start=state.step) as recorder,
         Progress(total=config.steps, start=state.step) as progress,
         stop_on_interrupt() as stopped,
     ):
-        if first_step == 0:
-            picture()
-            save()
-        logged_step, logged_at = state.step, time.perf_counter()
+        outputs = _Outputs(config, state, folder, recorder, progress)
+        if state.step == 0:
+            outputs.picture()
+            outputs.save()
         while state.step < config.steps and not stopped():
-            state.set_learning_rate(_learning_rate(config, state.step))
-            critic_terms: dict[str, Tensor] = {}
-            for _ in range(method.n_critic):
-                critic_terms = critic_step(state, method, config.batch_size)
-            generator_terms = generator_step(state, method, config.batch_size)
-            state.step += 1
-            state.update_average(config.ema_start)
-            terms = critic_terms | generator_terms
-            watch.update(terms, state.step)
-            progress.advance(state.step)
-
-            if state.step % config.log_every == 0 or state.step == config.steps:
-                watch.stop_if_not_finite(folder)
-                sigmas = _to_floats(state.sigmas())
-                now = time.perf_counter()
-                record = {
-                    "step": state.step,
-                    "seconds": now - started,
-                    **_to_floats(terms),
-                    **evidence.transport_record(state, seed=config.seed),
-                    "lr": state.critic_optimizer.param_groups[0]["lr"],
-                    "steps_per_second": (state.step - logged_step) / (now - logged_at),
-                    "sigma": sigmas,
-                }
-                recorder.log(record)
-                progress.log(record)
-                logged_step, logged_at = state.step, now
-            if state.step % config.sample_every == 0 or state.step == config.steps:
-                picture()
-            if state.step % config.save_every == 0 and state.step < config.steps:
-                save()
+            outputs.follow(_step(config, state))
+            if outputs.is_due(config.log_every):
+                outputs.log()
+            if outputs.is_due(config.sample_every):
+                outputs.picture()
+            if judge is not None and outputs.is_due(config.evaluation.every):
+                outputs.evaluate(judge)
+            if outputs.is_due(config.save_every):
+                outputs.save()
         if state.step < config.steps:
-            save()
+            outputs.save()
             raise Interrupted(
                 f"interrupted at step {state.step}; "
                 f"checkpoint: {folder / CHECKPOINTS / checkpoint.LAST}"
             )
-        evidence.certify(state)
-        save()
+
+
+def _step(config: Config, state: State) -> dict[str, Tensor]:
+    """``n_critic`` critic steps and one generator step; return their terms, on the device."""
+    state.set_learning_rate(_learning_rate(config, state.step))
+    critic_terms: dict[str, Tensor] = {}
+    for _ in range(config.method.n_critic):
+        critic_terms = critic_step(state, config.method, config.batch_size)
+    generator_terms = generator_step(state, config.method, config.batch_size)
+    state.step += 1
+    state.update_average(config.ema_start)
+    return critic_terms | generator_terms
+
+
+class _Outputs:
+    """What a run shows and writes while it trains."""
+
+    def __init__(
+        self, config: Config, state: State, folder: Path, recorder: Recorder, progress: Progress
+    ) -> None:
+        self._config, self._state, self._folder = config, state, folder
+        self._recorder, self._progress = recorder, progress
+        self._watch = _Watch(state.device)
+        self._terms: dict[str, Tensor] = {}
+        self._started = time.perf_counter() - state.seconds
+        self._logged_step, self._logged_at = state.step, time.perf_counter()
+
+    def is_due(self, every: int) -> bool:
+        """Whether something is to be done at this step: every so many, and at the last."""
+        return self._state.step % every == 0 or self._state.step == self._config.steps
+
+    def follow(self, terms: dict[str, Tensor]) -> None:
+        """Take note of a step, without waiting for the device."""
+        self._terms = terms
+        self._watch.update(terms, self._state.step)
+        self._progress.advance(self._state.step)
+
+    def log(self) -> None:
+        """Write and show a record of the step; stop if something was not finite since the last."""
+        self._watch.stop_if_not_finite(self._folder)
+        state, now = self._state, time.perf_counter()
+        record = {
+            "step": state.step,
+            "seconds": now - self._started,
+            **_to_floats(self._terms),
+            **evidence.transport_record(state, seed=self._config.seed),
+            "lr": state.critic_optimizer.param_groups[0]["lr"],
+            "steps_per_second": (state.step - self._logged_step) / (now - self._logged_at),
+            "sigma": _to_floats(state.sigmas()),
+        }
+        self._recorder.log(record)
+        self._progress.log(record)
+        self._logged_step, self._logged_at = state.step, now
+
+    def picture(self) -> None:
+        """Draw samples from noise that is the same at every step."""
+        path = self._folder / SAMPLES / f"step-{self._state.step:06d}.png"
+        samples = self._state.pictured(seed=self._config.seed)
+        pictures.save_samples(samples, path, reference=self._state.reference())
+        self._recorder.picture(path, self._state.step)
+
+    def evaluate(self, judge: evidence.Judge) -> None:
+        """Record the metrics, and keep the checkpoint if it is the best so far."""
+        self._watch.stop_if_not_finite(self._folder)
+        values = judge.evaluate(self._state, seed=self._config.seed)
+        if judge.is_best(values, read_metrics(self._folder)):
+            checkpoint.write(self._state.state_dict(), self._folder / CHECKPOINTS / checkpoint.BEST)
+        self._recorder.log({"step": self._state.step, "evaluation": values})
+        self._progress.note(
+            f"step {self._state.step}: {judge.metric} {values.get(judge.metric, float('nan')):.4g}"
+        )
+
+    def save(self) -> None:
+        """Write a checkpoint, the last one of a critic that is certified where it can be."""
+        self._watch.stop_if_not_finite(self._folder)
+        state, config = self._state, self._config
+        if state.step == config.steps:
+            evidence.certify(state)
+        state.seconds = time.perf_counter() - self._started
+        folder = self._folder / CHECKPOINTS
+        checkpoint.rotate(state.state_dict(), folder, keep_every=config.keep_every)
+        save_generator(state.average.module, self._folder)
 
 
 def critic_step(state: State, method: Method, batch_size: int) -> dict[str, Tensor]:

@@ -14,9 +14,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sngan import METHODS, Config, checkpoint, data, training
-from sngan.config import DataConfig, ModelConfig
+from sngan.config import DataConfig, EvaluationConfig, ModelConfig
 from sngan.losses import LOSSES
 from sngan.state import State
+from sngan.transport import wasserstein
 
 TINY = ModelConfig(name="auto", width=0.25, latent_dim=8)
 BY_CLASS = replace(TINY, conditional=True)
@@ -430,6 +431,64 @@ def test_a_huge_learning_rate_diverges_with_a_whole_checkpoint(tmp_path):
     with pytest.raises(training.TrainingError, match="was not finite at step"):
         training.train(tiny(tmp_path / "run", method=method))
     assert checkpoint.read(tmp_path / "run" / "checkpoints" / "last.pt")["step"] < 10
+
+
+def evaluating(out: Path, **settings) -> Config:
+    evaluation = EvaluationConfig(every=10, samples=50, **settings)
+    return tiny(out, data="ring8", evaluation=evaluation)
+
+
+def test_evaluations_are_recorded_and_the_best_checkpoint_kept(tmp_path):
+    run = training.train(evaluating(tmp_path / "run", best="w1"))
+    found = [line for line in metrics(run.folder) if "evaluation" in line]
+    assert [line["step"] for line in found] == [10, 20, 30, 40]
+    best = min(found, key=lambda line: line["evaluation"]["w1"])
+    kept = checkpoint.read(run.folder / "checkpoints" / "best.pt")
+    assert kept["step"] == best["step"]
+    # the last one is of the samples that the run gives
+    samples = run.generate(50, seed=0).double()
+    real = data.open_source("ring8")
+    order = torch.randperm(len(real), generator=torch.Generator().manual_seed(0))[:50]
+    expected = wasserstein(samples, real.samples[order].double()).distance
+    assert found[-1]["evaluation"]["w1"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_metric_where_more_is_better_keeps_the_largest(tmp_path):
+    run = training.train(evaluating(tmp_path / "run", best="recall"))
+    found = [line for line in metrics(run.folder) if "evaluation" in line]
+    values = [line["evaluation"]["recall"] for line in found]
+    kept = checkpoint.read(run.folder / "checkpoints" / "best.pt")
+    assert kept["step"] == found[values.index(max(values))]["step"]
+
+
+def test_evaluation_changes_nothing_of_the_training(tmp_path):
+    training.train(evaluating(tmp_path / "one"))
+    training.train(tiny(tmp_path / "other", data="ring8"))
+    assert_identical(final_state(tmp_path / "one"), final_state(tmp_path / "other"))
+
+
+def test_a_resumed_run_remembers_the_best(tmp_path):
+    training.train(evaluating(tmp_path / "whole"))
+    training.train(replace(evaluating(tmp_path / "parts"), steps=20))
+    training.train(evaluating(tmp_path / "parts"), resume=True)
+    steps = [
+        checkpoint.read(tmp_path / name / "checkpoints" / "best.pt")["step"]
+        for name in ("whole", "parts")
+    ]
+    assert steps[0] == steps[1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"best": "frechett"}, "evaluation.best: expected one of .*did you mean frechet"),
+        ({"extractor": "pixels"}, "extractor: expected .*points for points, got pixels"),
+    ],
+)
+def test_evaluation_settings_are_checked_before_anything_is_written(tmp_path, settings, message):
+    with pytest.raises(ValueError, match=message):
+        training.train(evaluating(tmp_path / "run", **settings))
+    assert not (tmp_path / "run").exists()
 
 
 def test_resume_with_other_settings_names_them(tmp_path):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sngan import lipschitz as lipschitz
     from sngan import losses as losses
+    from sngan import metrics as metrics
     from sngan import penalties as penalties
     from sngan import transport as transport
     from sngan.config import Config as Config
@@ -37,6 +38,7 @@ __all__ = [
     "lipschitz_bounds",
     "load",
     "losses",
+    "metrics",
     "operator_norm",
     "penalties",
     "spectral_norms",
@@ -59,7 +61,7 @@ _HOMES = {
     "train": "sngan.jobs",
     "wasserstein": "sngan.transport",
 }
-_PARTS = ("lipschitz", "losses", "penalties", "transport")
+_PARTS = ("lipschitz", "losses", "metrics", "penalties", "transport")
 
 
 def __getattr__(name: str) -> Any:

@@ -177,3 +177,53 @@ def test_the_unbounded_critic_of_vanilla_is_bounded_too(tmp_path, capsys):
     found = jobs.lipschitz(tmp_path / "run")
     assert found.lower <= found.upper < math.inf
     assert found.upper > 10
+
+
+def test_evaluate_a_run_on_its_own_data_and_on_other(points_run, tmp_path, capsys):
+    assert main(["evaluate", str(points_run), "--samples", "200", "--json", "-"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["extractor"] == "points"
+    assert (found["n_generated"], found["n_real"]) == (200, 200)
+    assert 0 <= found["values"]["modes"] <= found["values"]["modes_of"] == 8
+    assert found["values"]["w1"] > 0
+    path = tmp_path / "figures.json"
+    arguments = ["evaluate", str(points_run), "--data", "grid25", "--samples", "200"]
+    assert main([*arguments, "--json", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert "200 generated against 200 real samples" in printed
+    assert json.loads(path.read_text())["values"]["modes_of"] == 25
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data", "digits"], "--data: expected samples of shape (2,), as the run's, got (1, 8"),
+        (["--samples", "3"], "--samples: expected an integer of at least 10, got 3"),
+        (["--extractor", "domian"], "--extractor: expected one of"),
+        (["--extractor", "domain"], "--extractor: expected pixels, domain or inception for images"),
+    ],
+)
+def test_a_wrong_evaluation_is_one_line(points_run, arguments, message, capsys):
+    assert main(["evaluate", str(points_run), *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"sngan: error: {message}")
+    assert len(captured.err.splitlines()) == 1
+
+
+def test_compare_from_the_command_line(tmp_path, capsys):
+    out = tmp_path / "compare"
+    arguments = ["compare", "--data", "ring8", "--methods", "sn,wgan", "--steps", "6"]
+    settings = ["--set", "width=0.1", "batch_size=16", "evaluation.samples=50"]
+    assert main([*arguments, "--out", str(out), *settings]) == 0
+    printed = capsys.readouterr().out
+    assert "wgan" in printed
+    assert (out / "compare.html").is_file()
+    assert len(json.loads((out / "compare.json").read_text())["runs"]) == 2
+    (out / "compare.html").unlink()
+    assert main(["report", str(out)]) == 0
+    assert (out / "compare.html").is_file()
+    assert main([*arguments, "--out", str(out), "--set", "width=0.2"]) == 2
+    assert "model.width: 0.1" in capsys.readouterr().err
+    assert main(["compare", "--methods", "sm", "--out", str(tmp_path / "none")]) == 2
+    assert "did you mean sn" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()

@@ -240,6 +240,8 @@ def test_the_numbers_are_those_of_the_runs(finished):
             assert [point[0] for point in cell["curves"][key]] == [2, 4, 6, 8, 10, 12]
             assert all(low <= mid <= high for _, mid, low, high in cell["curves"][key])
         assert cell["seconds_per_step"]["mean"] > 0
+    for row in finished.to_dict()["runs"]:
+        assert row["error"] or row["seconds"] > 0
 
 
 def test_points_are_ranked_by_w1_and_images_by_frechet():

@@ -200,7 +200,9 @@ def _compare(argv: list[str]) -> None:
         "Leaves OUT/compare.html and compare.json, and goes on where it was stopped. Any setting "
         "of `sngan train` can be given, for all runs.",
     )
-    parser.flag("--methods", str, "names of methods, such as vanilla,wgan,wgan-gp,sn")
+    parser.flag(
+        "--methods", str, "names of methods, joined by commas", default="vanilla,wgan,wgan-gp,sn"
+    )
     parser.flag("--seeds", int, "runs of each with different seeds", default=1)
     parser.flag(
         "--settings", str, "rows A to F of Miyato et al. 2018, table 1, such as A,D,F", default=""

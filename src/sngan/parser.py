@@ -15,10 +15,11 @@ class CommandParser(ArgumentParser):
     def __init__(self, name: str, *, description: str) -> None:
         super().__init__(prog=f"sngan {name}", description=description, exit_on_error=False)
         self._kinds: dict[str, Any] = {}
+        self._texts: dict[str, str] = {}
 
     def flag(self, name: str, kind: Any, text: str, **options: Any) -> None:
         """Add a flag or, for a name without dashes, a positional argument."""
-        self._kinds[name.lstrip("-")] = kind
+        self._kinds[name.lstrip("-")], self._texts[name.lstrip("-")] = kind, text
         self.add_argument(name, type=kind, help=text, **options)
 
     def switch(self, name: str, text: str) -> None:
@@ -37,7 +38,8 @@ class CommandParser(ArgumentParser):
             return self.parse_args(list(argv)).as_dict()
         except ArgumentError as error:
             text = " ".join(str(error).split())
-            raise ValueError(self._bad_value(text) or self._unknown(text, also) or text) from error
+            said = self._bad_value(text) or self._missing(text) or self._unknown(text, also)
+            raise ValueError(said or text) from error
 
     def _bad_value(self, text: str) -> str | None:
         key = re.search(r'Parser key "([\w.]+)":', text)
@@ -47,6 +49,11 @@ class CommandParser(ArgumentParser):
         if not key or not value or key[1] not in self._kinds:
             return None
         return f"{key[1]}: expected {_in_words(self._kinds[key[1]])}, got {value[1]!r}"
+
+    def _missing(self, text: str) -> str | None:
+        missing = re.search(r"arguments are required: ([\w-]+)", text)
+        name = missing[1].lstrip("-") if missing else ""
+        return f"{name}: expected {self._texts[name]}, got none" if name in self._texts else None
 
     def _unknown(self, text: str, also: Iterable[str]) -> str | None:
         unknown = re.search(r"unrecognized arguments: (\S+)", text)

@@ -59,7 +59,7 @@ def recorded(planned: Planned) -> dict[str, Any]:
     return {
         **_identity(planned),
         "steps_done": records[-1]["step"] if records else 0,
-        "seconds": records[-1].get("seconds") if records else None,
+        "seconds": max((r["seconds"] for r in records if "seconds" in r), default=None),
         "seconds_per_step": 1 / statistics.median(speeds) if speeds else None,
         "gradient": _gradient([value for _, value in curves["generator_gradient_norm"]]),
         "curves": {name: _thinned(curve) for name, curve in curves.items() if curve},

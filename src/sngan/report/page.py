@@ -71,7 +71,8 @@ def _facts(settings: dict[str, Any], records: list[dict[str, Any]]) -> list[tupl
     facts = [("steps asked for", f"{settings.get('steps', '?')}")]
     if not records:
         return facts
-    last = records[-1]
+    # evaluations are records of their own, without a time
+    last = next((record for record in reversed(records) if "seconds" in record), records[-1])
     facts = [("steps", f"{last['step']:,} of {settings.get('steps', '?'):,}")]
     if "seconds" in last:
         facts.append(("time", _duration(last["seconds"])))

@@ -73,6 +73,11 @@ def together(work: Callable[[], _Result]) -> _Result:
     return result  # pyright: ignore
 
 
+def leave() -> None:
+    """End this process's part in the group."""
+    dist.destroy_process_group()
+
+
 def _is_shared() -> bool:
     return dist.is_available() and dist.is_initialized()
 

@@ -1,5 +1,6 @@
 """One process, or several that share a run: Fabric launches them, failures and signals travel."""
 
+import atexit
 import contextlib
 import inspect
 import logging
@@ -7,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Generator
 from functools import partial
 from types import FrameType
@@ -60,7 +62,7 @@ def make_fabric(settings: PerformanceConfig) -> "Fabric":
     except (RuntimeError, ValueError) as error:
         line = " ".join(str(error).split())
         raise ValueError(
-            f"performance.devices: expected devices of this machine, {line}"
+            f"performance.devices: expected ones of this machine, got {line}"
         ) from error
 
 
@@ -97,16 +99,25 @@ def on_ranks(settings: PerformanceConfig, work: Callable[..., Any], *arguments: 
 
 def _on_rank(fabric: "Fabric", work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     """Do the work, and return an error that all ranks have; one of a single rank is raised."""
-    if multiprocessing.parent_process() is not None:
+    spawned = multiprocessing.parent_process() is not None
+    if spawned:
         # Ctrl-C reaches the parent alone, which passes it on once
         os.setsid()
+    # kernels of one channel have several equal layouts; DDP copies them all the same
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     with contextlib.nullcontext() if ranks.is_first() else _silence():
         try:
-            return work(fabric, *arguments)
+            outcome = work(fabric, *arguments)
         except RankError:
             raise
         except (Exception, KeyboardInterrupt) as error:
-            return error
+            outcome = error
+    # a process that ends with its group alive may be aborted by the group's threads
+    if spawned:
+        ranks.leave()
+    else:
+        atexit.register(ranks.leave)
+    return outcome
 
 
 def _is_alone(settings: PerformanceConfig) -> bool:
@@ -128,11 +139,12 @@ def _ddp() -> Any:
 
 
 def _without_buffers() -> dict[str, Any]:
-    """The replicas' buffers are bit-equal and need not be sent; torch 2.13 renamed the argument."""
+    """The replicas' buffers are bit-equal and need not be sent; the argument has a new name."""
     from torch.nn.parallel import DistributedDataParallel
 
     known = inspect.signature(DistributedDataParallel).parameters
-    return {name: False for name in ("forward_sync_buffers", "broadcast_buffers") if name in known}
+    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    return {name: False}
 
 
 def _has_cuda() -> bool:

@@ -98,7 +98,8 @@ def _train(fabric: "Fabric", config: Config, resume: bool, overwrite: bool) -> R
         except Exception as error:
             _log.exception("training failed")
             line = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-            if not ranks.is_first():
+            if ranks.count() > 1:
+                # the other ranks may not know of it
                 raise launching.RankError(f"rank {ranks.own()}: {line}") from error
             raise TrainingError(f"{line}; {_whereabouts(folder)}") from error
     if ranks.count() > 1:

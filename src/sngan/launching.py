@@ -112,11 +112,10 @@ def _on_rank(fabric: "Fabric", work: Callable[..., Any], arguments: tuple[Any, .
             raise
         except (Exception, KeyboardInterrupt) as error:
             outcome = error
-    # a process that ends with its group alive may be aborted by the group's threads
+    # Python's own end is aborted at times by threads of the group: leave it, and end without
     if spawned:
-        ranks.leave()
-    else:
-        atexit.register(ranks.leave)
+        atexit.register(os._exit, 0)
+    atexit.register(ranks.leave)
     return outcome
 
 

@@ -128,6 +128,11 @@ class PerformanceConfig:
         """The processes of a run, over all nodes."""
         return self.devices * self.nodes
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether a run is launched on processes of their own, be it on one."""
+        return self.processes > 1 or self.strategy == "ddp"
+
 
 @dataclass(frozen=True)
 class Config:

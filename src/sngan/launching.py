@@ -56,7 +56,7 @@ def make_fabric(settings: PerformanceConfig) -> "Fabric":
             accelerator=settings.device,
             devices=settings.devices,
             num_nodes=settings.nodes,
-            strategy="auto" if _is_alone(settings) else _ddp(),
+            strategy=_ddp() if settings.is_shared else "auto",
             precision=settings.precision,
         )
     except (RuntimeError, ValueError) as error:
@@ -79,7 +79,7 @@ def on_ranks(settings: PerformanceConfig, work: Callable[..., Any], *arguments: 
         Whatever else ``work`` raises.
     """
     fabric = make_fabric(settings)
-    if _is_alone(settings):
+    if not settings.is_shared:
         return work(fabric, *arguments)
     # the multiprocessing of torch is heavy as well
     from torch.multiprocessing.spawn import ProcessException
@@ -117,10 +117,6 @@ def _on_rank(fabric: "Fabric", work: Callable[..., Any], arguments: tuple[Any, .
         atexit.register(os._exit, 0)
     atexit.register(ranks.leave)
     return outcome
-
-
-def _is_alone(settings: PerformanceConfig) -> bool:
-    return settings.processes == 1 and settings.strategy == "auto"
 
 
 def _ddp() -> Any:

@@ -77,12 +77,12 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
 
 
 def _train(fabric: "Fabric", config: Config, resume: bool, overwrite: bool) -> Run | None:
-    """Train on this rank; return the run where it is the only one."""
+    """Train on this rank; return the run where it was not launched."""
     prepared = ranks.together(lambda: _prepare(config, resume=resume, overwrite=overwrite))
+    ranks.together(lambda: _start_folder(prepared, keep=resume))
     folder, config = Path(config.out), prepared.config
     with ExitStack() as stack:
         if ranks.is_first():
-            _start_folder(prepared, keep=resume)
             stack.enter_context(_logging_to(folder / LOG))
             _record_skipped(prepared.dataset, folder)
         try:
@@ -102,7 +102,7 @@ def _train(fabric: "Fabric", config: Config, resume: bool, overwrite: bool) -> R
                 # the other ranks may not know of it
                 raise launching.RankError(f"rank {ranks.own()}: {line}") from error
             raise TrainingError(f"{line}; {_whereabouts(folder)}") from error
-    if ranks.count() > 1:
+    if config.performance.is_shared:
         return None
     return Run(folder, config, state.average.module.eval().requires_grad_(False))
 
@@ -129,6 +129,8 @@ def _prepare(config: Config, *, resume: bool, overwrite: bool) -> _Prepared:
 
 
 def _start_folder(prepared: _Prepared, *, keep: bool) -> None:
+    if not ranks.is_first():
+        return
     folder = Path(prepared.config.out)
     if not keep and folder.exists():
         shutil.rmtree(folder)

@@ -3,14 +3,16 @@
 Zhao et al. 2020, arXiv:2006.10738: the critic only ever sees augmented images, in its own step and
 in the generator's, and gradients pass through to the generator. Every function maps images
 ``(N, C, H, W)`` in [−1, 1] to as many of that shape, and draws from torch's global generator, anew
-for each image.
+for each image; processes that share a batch (``torch.distributed``) draw for all of it.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from sngan import _ranks as ranks
 from sngan._checks import require, require_one_of
 
 
@@ -78,12 +80,17 @@ def augment(images: Tensor, names: Sequence[str]) -> Tensor:
 
 
 def _uniform(images: Tensor) -> Tensor:
-    return torch.rand(len(images), 1, 1, 1, dtype=images.dtype, device=images.device)
+    size = (len(images), 1, 1, 1)
+    return ranks.draw(torch.rand, size, dtype=images.dtype, device=images.device)
+
+
+def _integers(images: Tensor, low: int, high: int) -> Tensor:
+    size = (len(images), 1, 1, 1)
+    return ranks.draw(partial(torch.randint, low, high), size, device=images.device)
 
 
 def _shifted(images: Tensor, dim: int, *, most: int) -> Tensor:
-    shape = [len(images), 1, 1, 1]
-    shift = torch.randint(-most, most + 1, shape, device=images.device)
+    shift = _integers(images, -most, most + 1)
     places = _places(images, dim) - shift
     length = images.shape[dim]
     inside = (places >= 0) & (places < length)
@@ -96,7 +103,7 @@ def _band(images: Tensor, dim: int, *, ratio: float) -> Tensor:
     length = images.shape[dim]
     size = int(length * ratio + 0.5)
     # as in the paper's code, the square may hang over the edge by half its size
-    centre = torch.randint(0, length + 1 - size % 2, [len(images), 1, 1, 1], device=images.device)
+    centre = _integers(images, 0, length + 1 - size % 2)
     offset = _places(images, dim) - (centre - size // 2)
     return (offset >= 0) & (offset < size)
 

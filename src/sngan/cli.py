@@ -78,6 +78,7 @@ def _command(name: str) -> Callable[[list[str]], None]:
 
 
 def _train(argv: list[str]) -> None:
+    from sngan import _ranks as ranks
     from sngan import config as configs
     from sngan import flags, jobs
     from sngan.parser import CommandParser
@@ -99,6 +100,8 @@ def _train(argv: list[str]) -> None:
     values.pop("config")
     config = configs.from_dict(values)
     run = jobs.train(config, resume=resume, overwrite=overwrite)
+    if not ranks.is_first():
+        return
     print(f"samples: {run.folder / 'samples'}")
     print(f"report:  {run.folder / 'report.html'}")
     print(f"more:    sngan generate {run.folder} --n 100 --out grid.png")

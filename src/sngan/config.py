@@ -12,7 +12,9 @@ from sngan._fields import filled_in, option
 from sngan.methods import Method, named
 from sngan.models import MODELS
 
-MAY_CHANGE_ON_RESUME = frozenset({"steps", "out"})
+MAY_CHANGE_ON_RESUME = frozenset(
+    {"steps", "out", "performance.devices", "performance.nodes", "performance.strategy"}
+)
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,28 @@ class PerformanceConfig:
     precision: Literal["32-true", "bf16-mixed"] = option(
         "32-true", "bf16-mixed: bfloat16 autocast, float32 weights and power iteration"
     )
+    devices: int = option(1, "processes a node, each with a GPU of its own or on the CPU")
+    nodes: int = option(1, "machines, which see the same files")
+    strategy: Literal["auto", "ddp"] = option(
+        "auto", "ddp: replicas that share each batch; auto: ddp with more than one process"
+    )
 
     def __post_init__(self) -> None:
         require_one_of(self.device, "performance.device", choices=["auto", "cpu", "cuda", "mps"])
         require_one_of(self.precision, "performance.precision", choices=["32-true", "bf16-mixed"])
+        require_count(self.devices, "performance.devices")
+        require_count(self.nodes, "performance.nodes")
+        require_one_of(self.strategy, "performance.strategy", choices=["auto", "ddp"])
+
+    @property
+    def processes(self) -> int:
+        """The processes of a run, over all nodes."""
+        return self.devices * self.nodes
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether a run is launched on processes of their own, be it on one."""
+        return self.processes > 1 or self.strategy == "ddp"
 
 
 @dataclass(frozen=True)
@@ -132,7 +152,7 @@ class Config:
     performance: PerformanceConfig = PerformanceConfig()
     steps: int = option(10_000, "generator steps")
     seed: int = option(0, "decides everything random")
-    batch_size: int = option(64, "real images, and as many fakes, in each step")
+    batch_size: int = option(64, "real images, and as many fakes, in each step, over all devices")
     schedule: Literal["constant", "linear"] = option(
         "constant", "learning rate; linear: to zero at the last step, as in Miyato et al."
     )
@@ -154,6 +174,13 @@ class Config:
             require_count(getattr(self, key), key)
         for key in ("seed", "ema_start", "keep_every"):
             require_count(getattr(self, key), key, minimum=0)
+        processes = self.performance.processes
+        require(
+            self.batch_size % processes == 0,
+            "batch_size",
+            expected=f"a multiple of the {processes} devices over all nodes",
+            got=self.batch_size,
+        )
         require_one_of(self.schedule, "schedule", choices=["constant", "linear"])
         require_number(self.ema_decay, "ema_decay", minimum=0.0, maximum=1.0)
         if not self.out:

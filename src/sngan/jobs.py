@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from sngan import _ranks as ranks
 from sngan import data, training
 from sngan._checks import require, require_count
 from sngan.config import Config
 from sngan.console import counting
 from sngan.report import write_report
-from sngan.run import Run, load, load_critic
+from sngan.run import CONFIG, Run, load, load_critic
 from sngan.state import open_dataset
 
 if TYPE_CHECKING:
@@ -33,10 +34,16 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
     try:
         run = training.train(config, resume=resume, overwrite=overwrite)
     except (training.TrainingError, training.Interrupted):
-        write_report(Path(config.out))
+        _report(Path(config.out))
         raise
-    write_report(run.folder)
+    _report(run.folder)
     return run
+
+
+def _report(folder: Path) -> None:
+    # a run can fail before it has a folder
+    if ranks.is_first() and (folder / CONFIG).is_file():
+        write_report(folder)
 
 
 def lipschitz(folder: str | Path) -> "LipschitzBounds":

@@ -1,10 +1,16 @@
-"""What holds a critic's slope from outside: penalties on gradients and weights, and clipping."""
+"""What holds a critic's slope from outside: penalties on gradients and weights, and clipping.
+
+Random numbers come from torch's global generator; processes that share a batch
+(``torch.distributed``) draw for all of it.
+"""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
+from sngan import _ranks as ranks
 from sngan._checks import require, require_number, require_same_shape
 from sngan.spectral.kernels import find_kernels
 
@@ -58,7 +64,8 @@ def dragan(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG00
     used. Source: Kodali et al. 2017, arXiv:1705.07215.
     """
     _require_batch(real, "real")
-    noise = torch.randn_like(real) * (real.std(correction=0) / 2)
+    noise = ranks.draw(torch.randn, real.shape, dtype=real.dtype, device=real.device)
+    noise = noise * (_spread(real) / 2)
     return (_slopes(critic, real + noise) - 1).square().mean()
 
 
@@ -132,10 +139,7 @@ def clip_weights_(module: nn.Module, bound: float) -> None:
 
 
 _NORMALIZATIONS = (
-    nn.BatchNorm1d,
-    nn.BatchNorm2d,
-    nn.BatchNorm3d,
-    nn.SyncBatchNorm,
+    _BatchNorm,
     nn.InstanceNorm1d,
     nn.InstanceNorm2d,
     nn.InstanceNorm3d,
@@ -150,8 +154,17 @@ def _between(real: Tensor, fake: Tensor) -> Tensor:
     _require_batch(real, "real")
     _require_batch(fake, "fake")
     require_same_shape(real, fake, ("real", "fake"))
-    share = torch.rand(len(real), *[1] * (real.dim() - 1), dtype=real.dtype, device=real.device)
+    size = (len(real), *[1] * (real.dim() - 1))
+    share = ranks.draw(torch.rand, size, dtype=real.dtype, device=real.device)
     return share * real + (1 - share) * fake
+
+
+def _spread(batch: Tensor) -> Tensor:
+    """Standard deviation of the values, of the batches of all ranks as one."""
+    if ranks.count() == 1:
+        return batch.std(correction=0)
+    mean = ranks.mean(batch.mean())
+    return ranks.mean((batch - mean).square().mean()).sqrt()
 
 
 def _gradients(critic: Critic, samples: Tensor) -> Tensor:

@@ -4,18 +4,23 @@ import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from sngan import data, spectral
+from sngan import _ranks as ranks
+from sngan import data, models, spectral
 from sngan._checks import require
 from sngan.augment import augment, names_in
 from sngan.config import Config, DataConfig
+from sngan.launching import make_fabric
 from sngan.run import balanced_labels, build_networks, noise_from_seed
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 _PICTURED_IMAGES, _PICTURED_POINTS = 64, 2000
 _BATCH = 256
@@ -40,18 +45,16 @@ class State:
     device: torch.device
     backward: Callable[[Tensor], None]
     autocast: Callable[[], AbstractContextManager[None]]
+    without_sync: Callable[[Any], AbstractContextManager[None]]
     step: int = 0
     seconds: float = 0.0
 
     @classmethod
-    def build(cls, config: Config, dataset: data.Dataset) -> "State":
-        """Build both networks on the device, from the seed."""
-        # seconds of import time that `sngan --help` should not pay
-        from lightning_fabric import Fabric
-
-        fabric = Fabric(
-            accelerator=config.performance.device, devices=1, precision=config.performance.precision
-        )
+    def build(
+        cls, config: Config, dataset: data.Dataset, fabric: "Fabric | None" = None
+    ) -> "State":
+        """Build both networks on the device, from the seed; ``fabric`` is launched already."""
+        fabric = fabric or make_fabric(config.performance)
         torch.manual_seed(config.seed)
         random.seed(config.seed)
         shape, model, method = dataset.sample_shape, config.model, config.method
@@ -59,6 +62,8 @@ class State:
         # convolutions of images run a quarter faster in this format on a CPU
         for network in (generator, critic):
             network.to(memory_format=torch.channels_last)  # pyright: ignore
+            if fabric.world_size > 1:
+                models.synchronize_batch_norms(network)
         generator, generator_optimizer = fabric.setup(
             generator, method.make_optimizer(generator.parameters())
         )
@@ -100,11 +105,12 @@ class State:
             fabric.device,
             fabric.backward,
             fabric.autocast,
+            fabric.no_backward_sync,
         )
 
     def noise(self, n: int) -> Tensor:
-        """Standard normal noise ``(n, latent_dim)`` on the device."""
-        return torch.randn(n, self.latent_dim, device=self.device)
+        """Standard normal noise ``(n, latent_dim)`` on the device, this rank's part."""
+        return ranks.draw(torch.randn, (n, self.latent_dim), device=self.device)
 
     def augment(self, samples: Tensor) -> Tensor:
         """What the critic shall see of real samples, and of generated ones."""
@@ -200,7 +206,8 @@ def _rng_state() -> dict[str, Any]:
     version, internal, gauss = random.getstate()
     return {
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        # of this process's device: it is the same on all ranks
+        "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],
         "python": [version, list(internal), gauss],
     }
 
@@ -208,6 +215,6 @@ def _rng_state() -> dict[str, Any]:
 def _set_rng_state(saved: dict[str, Any]) -> None:
     torch.set_rng_state(saved["torch"].cpu())
     if saved["cuda"]:
-        torch.cuda.set_rng_state_all([state.cpu() for state in saved["cuda"]])
+        torch.cuda.set_rng_state(saved["cuda"][0].cpu())
     version, internal, gauss = saved["python"]
     random.setstate((version, tuple(internal), gauss))

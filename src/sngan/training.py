@@ -4,16 +4,17 @@ import logging
 import shutil
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from sngan import checkpoint, data, evidence, models, pictures
+from sngan import _ranks as ranks
+from sngan import checkpoint, data, evidence, launching, models, pictures
 from sngan import config as configs
 from sngan._checks import require
 from sngan._signals import stop_on_interrupt
@@ -23,8 +24,11 @@ from sngan.losses import LOSSES
 from sngan.methods import Method
 from sngan.penalties import PENALTIES, clip_weights_, orthonormal
 from sngan.records import Recorder, read_metrics
-from sngan.run import CHECKPOINTS, CONFIG, Run, build_networks, save_generator
+from sngan.run import CHECKPOINTS, CONFIG, Run, build_networks, load, save_generator
 from sngan.state import State, open_dataset
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 SAMPLES, LOG, SKIPPED = "samples", "train.log", "skipped.txt"
 _log = logging.getLogger("sngan")
@@ -43,7 +47,9 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
 
     Each generator step follows ``n_critic`` critic steps (Goodfellow et al. 2014, arXiv:1406.2661;
     Arjovsky et al. 2017, arXiv:1701.07875). On the CPU a resumed run equals an uninterrupted one
-    bit for bit.
+    bit for bit. With ``config.performance.devices`` or ``nodes`` above 1 as many processes share
+    each batch; the first one writes, and results are those of one process but for rounding. A
+    script that calls this with several devices needs ``if __name__ == "__main__":``.
 
     Parameters
     ----------
@@ -59,60 +65,101 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
     ValueError
         A setting, the data or the folder does not fit.
     TrainingError
-        A loss or gradient was not finite, or something else broke on the way.
+        A loss or gradient was not finite, a process was killed, or something else broke.
     Interrupted
         Ctrl-C or SIGTERM; a checkpoint was saved.
     """
-    folder = Path(config.out)
-    _check_folder(folder, resume=resume, overwrite=overwrite)
-    with counting("decoding") as progress:
-        dataset = open_dataset(config.data, progress)
-    config = _fill_in(config, dataset)
-    saved = _read_checkpoint(folder, config) if resume else None
-    judge = evidence.Judge(config, dataset) if config.evaluation.every else None
-    if not resume and folder.exists():
-        shutil.rmtree(folder)
-    (folder / SAMPLES).mkdir(parents=True, exist_ok=True)
-    configs.save(config, folder / CONFIG)
-    with _logging_to(folder / LOG):
-        _record_skipped(dataset, folder)
+    try:
+        run = launching.on_ranks(config.performance, _train, config, resume, overwrite)
+    except launching.RankError as error:
+        raise TrainingError(f"{error}; {_whereabouts(Path(config.out))}") from error
+    return run or load(config.out)
+
+
+def _train(fabric: "Fabric", config: Config, resume: bool, overwrite: bool) -> Run | None:
+    """Train on this rank; return the run where it was not launched."""
+    prepared = ranks.together(lambda: _prepare(config, resume=resume, overwrite=overwrite))
+    ranks.together(lambda: _start_folder(prepared, keep=resume))
+    folder, config = Path(config.out), prepared.config
+    with ExitStack() as stack:
+        if ranks.is_first():
+            stack.enter_context(_logging_to(folder / LOG))
+            _record_skipped(prepared.dataset, folder)
         try:
-            state = State.build(config, dataset)
-            if saved is not None:
-                state.load_state_dict(saved)
+            state = State.build(config, prepared.dataset, fabric)
+            if prepared.saved is not None:
+                state.load_state_dict(prepared.saved)
             _log.info("step %d of %d, on %s", state.step, config.steps, state.device)
-            _loop(config, state, folder, judge)
+            _loop(config, state, folder, prepared.judge)
             _log.info("done: step %d", state.step)
         except TrainingError as failure:
             _log.error("%s", failure)
             raise
         except Exception as error:
             _log.exception("training failed")
-            line = (str(error).splitlines() or [""])[0]
-            raise TrainingError(
-                f"{type(error).__name__}: {line}; log: {folder / LOG}; "
-                f"last checkpoint: {folder / CHECKPOINTS / checkpoint.LAST}"
-            ) from error
+            line = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+            if ranks.count() > 1:
+                # the other ranks may not know of it
+                raise launching.RankError(f"rank {ranks.own()}: {line}") from error
+            raise TrainingError(f"{line}; {_whereabouts(folder)}") from error
+    if config.performance.is_shared:
+        return None
     return Run(folder, config, state.average.module.eval().requires_grad_(False))
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    """What is found out before anything is written."""
+
+    config: Config
+    dataset: data.Dataset
+    saved: dict[str, Any] | None
+    judge: evidence.Judge | None
+
+
+def _prepare(config: Config, *, resume: bool, overwrite: bool) -> _Prepared:
+    folder = Path(config.out)
+    _check_folder(folder, resume=resume, overwrite=overwrite)
+    with counting("decoding") as progress:
+        dataset = open_dataset(config.data, progress)
+    config = _fill_in(config, dataset)
+    saved = _read_checkpoint(folder, config) if resume else None
+    judged = config.evaluation.every and ranks.is_first()
+    return _Prepared(config, dataset, saved, evidence.Judge(config, dataset) if judged else None)
+
+
+def _start_folder(prepared: _Prepared, *, keep: bool) -> None:
+    if not ranks.is_first():
+        return
+    folder = Path(prepared.config.out)
+    if not keep and folder.exists():
+        shutil.rmtree(folder)
+    (folder / SAMPLES).mkdir(parents=True, exist_ok=True)
+    configs.save(prepared.config, folder / CONFIG)
+
+
+def _whereabouts(folder: Path) -> str:
+    return f"log: {folder / LOG}; last checkpoint: {folder / CHECKPOINTS / checkpoint.LAST}"
+
+
 def _loop(config: Config, state: State, folder: Path, judge: evidence.Judge | None) -> None:
-    with (
-        Recorder(folder, start=state.step) as recorder,
-        Progress(total=config.steps, start=state.step) as progress,
-        stop_on_interrupt() as stopped,
-    ):
+    with ExitStack() as stack:
+        recorder = None
+        if ranks.is_first():
+            recorder = stack.enter_context(Recorder(folder, start=state.step))
+        progress = stack.enter_context(Progress(total=config.steps, start=state.step))
+        stopped = stack.enter_context(stop_on_interrupt())
         outputs = _Outputs(config, state, folder, recorder, progress)
         if state.step == 0:
             outputs.picture()
             outputs.save()
-        while state.step < config.steps and not stopped():
+        while state.step < config.steps and not ranks.any_of(stopped()):
             outputs.follow(_step(config, state))
             if outputs.is_due(config.log_every):
                 outputs.log()
             if outputs.is_due(config.sample_every):
                 outputs.picture()
-            if judge is not None and outputs.is_due(config.evaluation.every):
+            if config.evaluation.every and outputs.is_due(config.evaluation.every):
                 outputs.evaluate(judge)
             if outputs.is_due(config.save_every):
                 outputs.save()
@@ -128,19 +175,28 @@ def _step(config: Config, state: State) -> dict[str, Tensor]:
     """``n_critic`` critic steps and one generator step; return their terms, on the device."""
     state.set_learning_rate(_learning_rate(config, state.step))
     critic_terms: dict[str, Tensor] = {}
+    own_part = config.batch_size // ranks.count()
     for _ in range(config.method.n_critic):
-        critic_terms = critic_step(state, config.method, config.batch_size)
-    generator_terms = generator_step(state, config.method, config.batch_size)
+        critic_terms = critic_step(state, config.method, own_part)
+    generator_terms = generator_step(state, config.method, own_part)
     state.step += 1
     state.update_average(config.ema_start)
     return critic_terms | generator_terms
 
 
 class _Outputs:
-    """What a run shows and writes while it trains."""
+    """What a run shows and writes while it trains.
+
+    Without a ``recorder``, on all ranks but the first, it only takes part in what they do together.
+    """
 
     def __init__(
-        self, config: Config, state: State, folder: Path, recorder: Recorder, progress: Progress
+        self,
+        config: Config,
+        state: State,
+        folder: Path,
+        recorder: Recorder | None,
+        progress: Progress,
     ) -> None:
         self._config, self._state, self._folder = config, state, folder
         self._recorder, self._progress = recorder, progress
@@ -166,26 +222,31 @@ class _Outputs:
         record = {
             "step": state.step,
             "seconds": now - self._started,
-            **_to_floats(self._terms),
+            **_to_floats(self._terms, over_ranks=True),
             **evidence.transport_record(state, seed=self._config.seed),
             "lr": state.critic_optimizer.param_groups[0]["lr"],
             "steps_per_second": (state.step - self._logged_step) / (now - self._logged_at),
             "sigma": _to_floats(state.sigmas()),
         }
-        self._recorder.log(record)
-        self._progress.log(record)
+        if self._recorder is not None:
+            self._recorder.log(record)
+            self._progress.log(record)
         self._logged_step, self._logged_at = state.step, now
 
     def picture(self) -> None:
         """Draw samples from noise that is the same at every step."""
+        if self._recorder is None:
+            return
         path = self._folder / SAMPLES / f"step-{self._state.step:06d}.png"
         samples = self._state.pictured(seed=self._config.seed)
         pictures.save_samples(samples, path, reference=self._state.reference())
         self._recorder.picture(path, self._state.step)
 
-    def evaluate(self, judge: evidence.Judge) -> None:
+    def evaluate(self, judge: evidence.Judge | None) -> None:
         """Record the metrics, and keep the checkpoint if it is the best so far."""
         self._watch.stop_if_not_finite(self._folder)
+        if self._recorder is None or judge is None:
+            return
         values = judge.evaluate(self._state, seed=self._config.seed)
         if judge.is_best(values, read_metrics(self._folder)):
             checkpoint.write(self._state.state_dict(), self._folder / CHECKPOINTS / checkpoint.BEST)
@@ -201,6 +262,8 @@ class _Outputs:
         if state.step == config.steps:
             evidence.certify(state)
         state.seconds = time.perf_counter() - self._started
+        if self._recorder is None:
+            return
         folder = self._folder / CHECKPOINTS
         checkpoint.rotate(state.state_dict(), folder, keep_every=config.keep_every)
         save_generator(state.average.module, self._folder)
@@ -250,7 +313,10 @@ def generator_step(state: State, method: Method, batch_size: int) -> dict[str, T
     else:
         labels = state.sampler.draw_labels(batch_size)
     fake = state.generator(state.noise(batch_size), labels)
-    loss = pair.generator(state.critic(state.augment(fake), labels), real_scores)
+    # the critic shall not wait for gradients of its own
+    with state.without_sync(state.critic):
+        fake_scores = state.critic(state.augment(fake), labels)
+    loss = pair.generator(fake_scores, real_scores)
     state.generator_optimizer.zero_grad()
     state.backward(loss)
     state.critic.requires_grad_(True)
@@ -280,20 +346,22 @@ class _Watch:
 
     def __init__(self, device: torch.device) -> None:
         self._names: list[str] = []
-        self._first = torch.zeros((), device=device)
+        self._first = torch.full((), torch.inf, device=device)
 
     def update(self, terms: dict[str, Tensor], step: int) -> None:
         self._names = list(terms)
         broken = ~torch.isfinite(torch.stack([term.float() for term in terms.values()]))
-        self._first = torch.where(broken & (self._first == 0), step, self._first)
+        self._first = torch.where(broken, self._first.clamp(max=step), self._first)
 
     def stop_if_not_finite(self, folder: Path) -> None:
-        steps = self._first.tolist() if self._names else []
-        broken = [(int(step), name) for step, name in zip(steps, self._names, strict=True) if step]
-        if broken:
-            step, name = min(broken, key=lambda item: item[0])
+        """On all ranks together: where one has met something, all stop."""
+        if not self._names:
+            return
+        steps: list[float] = ranks.least(self._first).tolist()
+        step, name = min(zip(steps, self._names, strict=True), key=lambda item: item[0])
+        if step < torch.inf:
             raise TrainingError(
-                f"{name} was not finite at step {step}; "
+                f"{name} was not finite at step {step:.0f}; "
                 f"last good checkpoint: {folder / CHECKPOINTS / checkpoint.LAST}; "
                 f"log: {folder / LOG}; try a smaller learning rate (--method.lr)"
             )
@@ -309,10 +377,10 @@ def _gradient_norm(module: nn.Module) -> Tensor:
     return torch.nn.utils.get_total_norm(gradients)
 
 
-def _to_floats(terms: dict[str, Tensor]) -> dict[str, float]:
-    """Read many scalars from the device at once."""
-    values = torch.stack([term.float() for term in terms.values()]).tolist()
-    return dict(zip(terms, values, strict=True))
+def _to_floats(terms: dict[str, Tensor], *, over_ranks: bool = False) -> dict[str, float]:
+    """Read many scalars from the device at once, or their means over all ranks."""
+    values = torch.stack([term.float() for term in terms.values()])
+    return dict(zip(terms, (ranks.mean(values) if over_ranks else values).tolist(), strict=True))
 
 
 def _check_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:

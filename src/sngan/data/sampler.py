@@ -1,11 +1,13 @@
 """Endless batches: every sample once an epoch, from the memory of the training device."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sngan import _ranks as ranks
 from sngan._checks import require_count
 from sngan.data.dataset import Dataset
 
@@ -24,7 +26,8 @@ class Sampler:
     end of one takes the rest from the next. Flips and noise come from torch's global generator.
     Images leave as ``x/128 − 1 + U(0, 1/128)`` with ``dequantize`` (Miyato et al. 2018's released
     code), in [−1, 1), or as ``x/127.5 − 1``; points as they are. When the samples live on the
-    device, nothing here waits for it.
+    device, nothing here waits for it. Processes that share a run draw the batch of all, and each
+    leaves with its own part of it.
 
     Raises
     ------
@@ -53,8 +56,8 @@ class Sampler:
         self._order = self._permutation()
 
     def next(self) -> Batch:
-        """Return the next batch."""
-        indices = self._indices()
+        """Return the next batch, or this rank's part of it."""
+        indices = ranks.share(self._indices())
         samples = self._samples[indices].to(self.device, non_blocking=True)
         labels = None
         if self._labels is not None:
@@ -65,7 +68,8 @@ class Sampler:
         """Labels int64 ``(n,)`` in the frequencies of the data; ``None`` for data without."""
         if self._labels is None:
             return None
-        indices = torch.randint(len(self._labels), (n,), device=self._labels.device)
+        choose = partial(torch.randint, len(self._labels))
+        indices = ranks.draw(choose, (n,), device=self._labels.device)
         return self._labels[indices].to(self.device, non_blocking=True)
 
     def state_dict(self) -> dict[str, Any]:
@@ -99,12 +103,14 @@ class Sampler:
 
     def _prepared(self, pixels: Tensor) -> Tensor:
         if self._flip:
-            mirrored = torch.rand(len(pixels), 1, 1, 1, device=pixels.device) < 0.5
+            size = (len(pixels), 1, 1, 1)
+            mirrored = ranks.draw(torch.rand, size, device=pixels.device) < 0.5
             pixels = torch.where(mirrored, pixels.flip(3), pixels)
         if not self._dequantize:
             return pixels / 127.5 - 1
         images = pixels / 128 - 1
-        return images.add_(torch.rand_like(images), alpha=1 / 128)
+        noise = ranks.draw(torch.rand, images.shape, device=images.device)
+        return images.add_(noise, alpha=1 / 128)
 
 
 def _stays_on_device(dataset: Dataset, device: torch.device) -> bool:

@@ -17,6 +17,8 @@ from sngan.models.resnet import CriticStage as CriticStage
 from sngan.models.resnet import ResNetCritic as ResNetCritic
 from sngan.models.resnet import ResNetGenerator as ResNetGenerator
 from sngan.models.resnet import resnet
+from sngan.models.synced import SyncedBatchNorm as SyncedBatchNorm
+from sngan.models.synced import synchronize_batch_norms as synchronize_batch_norms
 
 MODELS: dict[str, Callable[..., tuple[Generator, Critic]]] = {
     "mlp": mlp,

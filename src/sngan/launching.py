@@ -1,0 +1,181 @@
+"""One process, or several that share a run: Fabric launches them, failures and signals travel."""
+
+import atexit
+import contextlib
+import inspect
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Generator
+from functools import partial
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from sngan import _ranks as ranks
+from sngan._checks import require
+from sngan.config import PerformanceConfig
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+_log = logging.getLogger("sngan")
+# how they start processes and end them; an error says what a person needs to know of it
+for _name in ("lightning_fabric.utilities.distributed", "lightning_fabric.utilities.rank_zero"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
+
+
+class RankError(RuntimeError):
+    """One of several processes failed or was killed, and the others were ended."""
+
+
+def make_fabric(settings: PerformanceConfig) -> "Fabric":
+    """The devices that the settings name, not launched yet.
+
+    Raises
+    ------
+    ValueError
+        The machine has no such devices, or torchrun started another number of processes.
+    """
+    # seconds of import time that `sngan --help` should not pay
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+    started = int(os.environ["WORLD_SIZE"]) if TorchElasticEnvironment.detect() else None
+    require(
+        started in (None, settings.processes),
+        "performance.devices",
+        expected=f"devices × nodes = {started}, the processes that torchrun started",
+        got=f"{settings.devices} × {settings.nodes}",
+    )
+    try:
+        return Fabric(
+            accelerator=settings.device,
+            devices=settings.devices,
+            num_nodes=settings.nodes,
+            strategy=_ddp() if settings.is_shared else "auto",
+            precision=settings.precision,
+        )
+    except (RuntimeError, ValueError) as error:
+        line = " ".join(str(error).split())
+        raise ValueError(
+            f"performance.devices: expected ones of this machine, got {line}"
+        ) from error
+
+
+def on_ranks(settings: PerformanceConfig, work: Callable[..., Any], *arguments: Any) -> Any:
+    """Return ``work(fabric, *arguments)``, of the first where several processes do it.
+
+    They are spawned here, or started by torchrun or SLURM already. SIGINT and SIGTERM reach all.
+
+    Raises
+    ------
+    RankError
+        A process failed alone or was killed.
+    Exception
+        Whatever else ``work`` raises.
+    """
+    fabric = make_fabric(settings)
+    if not settings.is_shared:
+        return work(fabric, *arguments)
+    # the multiprocessing of torch is heavy as well
+    from torch.multiprocessing.spawn import ProcessException
+
+    with _signals_passed_on() as stopped:
+        try:
+            outcome = fabric.launch(partial(_on_rank, work=work, arguments=arguments))
+        except ProcessException as error:
+            if stopped():
+                raise KeyboardInterrupt from error
+            line = str(error).strip().splitlines()[-1]
+            raise RankError(line.removeprefix(f"{__name__}.RankError: ")) from error
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
+
+
+def _on_rank(fabric: "Fabric", work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Do the work, and return an error that all ranks have; one of a single rank is raised."""
+    spawned = multiprocessing.parent_process() is not None
+    if spawned:
+        # Ctrl-C reaches the parent alone, which passes it on once
+        os.setsid()
+    # kernels of one channel have several equal layouts; DDP copies them all the same
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+    with contextlib.nullcontext() if ranks.is_first() else _silence():
+        try:
+            outcome = work(fabric, *arguments)
+        except RankError:
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            outcome = error
+    # Python's own end is aborted at times by threads of the group: leave it, and end without
+    if spawned:
+        atexit.register(os._exit, 0)
+    atexit.register(ranks.leave)
+    return outcome
+
+
+def _ddp() -> Any:
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+    from lightning_fabric.strategies.ddp import DDPStrategy
+
+    launched = TorchElasticEnvironment.detect() or SLURMEnvironment.detect()
+    return DDPStrategy(
+        start_method="popen" if launched else "spawn",
+        # hosts agree over gloo, so that they do not wait for their devices
+        process_group_backend="cpu:gloo,cuda:nccl" if _has_cuda() else "gloo",
+        **_without_buffers(),
+    )
+
+
+def _without_buffers() -> dict[str, Any]:
+    """The replicas' buffers are bit-equal and need not be sent; the argument has a new name."""
+    from torch.nn.parallel import DistributedDataParallel
+
+    known = inspect.signature(DistributedDataParallel).parameters
+    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    return {name: False}
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+@contextlib.contextmanager
+def _silence() -> Generator[None]:
+    """Only the first rank speaks."""
+    _log.disabled = True
+    try:
+        with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):  # noqa: PTH123
+            yield
+    finally:
+        _log.disabled = False
+
+
+@contextlib.contextmanager
+def _signals_passed_on() -> Generator[Callable[[], bool]]:
+    """Pass SIGINT and SIGTERM on to the processes started inside; yield whether any came."""
+    came = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield came.is_set
+        return
+    others = set(multiprocessing.active_children())
+
+    def pass_on(_number: int, _frame: FrameType | None) -> None:
+        came.set()
+        for child in set(multiprocessing.active_children()) - others:
+            child.terminate()
+
+    former = {n: signal.signal(n, pass_on) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came.is_set
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

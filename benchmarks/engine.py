@@ -56,10 +56,8 @@ def images() -> data.Dataset:
 def settings(size: str, *, compiled: bool = False) -> Config:
     width, batch_size, n_critic = SIZES[size]
     config = Config(
-        model=ModelConfig(
-            name="resnet", width=width, latent_dim=128, sample_shape=(3, 32, 32)
-        ),
-        performance=PerformanceConfig(device="cpu"),
+        model=ModelConfig(name="resnet", width=width, latent_dim=128, sample_shape=(3, 32, 32)),
+        performance=PerformanceConfig(device="cpu", compile="on" if compiled else "off"),
         batch_size=batch_size,
         ema_start=0,
     )
@@ -102,9 +100,7 @@ def careful(size: str, *, memory_format: torch.memory_format) -> Iteration:
     generator.to(memory_format=memory_format)
     normalized(critic).to(memory_format=memory_format)
     critic_optimizer, generator_optimizer = adam(critic), adam(generator)
-    average = AveragedModel(
-        generator, multi_avg_fn=get_ema_multi_avg_fn(_DECAY), use_buffers=True
-    )
+    average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(_DECAY), use_buffers=True)
     pixels = images().samples
 
     def iteration() -> None:

@@ -12,7 +12,7 @@ from sngan._fields import filled_in, option
 from sngan.methods import Method, named
 from sngan.models import MODELS
 
-MAY_CHANGE_ON_RESUME = frozenset({"steps", "out"})
+MAY_CHANGE_ON_RESUME = frozenset({"steps", "out", "performance.compile"})
 
 
 @dataclass(frozen=True)
@@ -108,10 +108,14 @@ class PerformanceConfig:
     precision: Literal["32-true", "bf16-mixed"] = option(
         "32-true", "bf16-mixed: bfloat16 autocast, float32 weights and power iteration"
     )
+    compile: Literal["auto", "on", "off"] = option(
+        "auto", "compile both networks' forward with torch.compile; auto: on a CUDA GPU"
+    )
 
     def __post_init__(self) -> None:
         require_one_of(self.device, "performance.device", choices=["auto", "cpu", "cuda", "mps"])
         require_one_of(self.precision, "performance.precision", choices=["32-true", "bf16-mixed"])
+        require_one_of(self.compile, "performance.compile", choices=["auto", "on", "off"])
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from sngan import data, spectral
 from sngan._checks import require
 from sngan.augment import augment, names_in
+from sngan.compiling import compile_forward
 from sngan.config import Config, DataConfig
 from sngan.run import balanced_labels, build_networks, noise_from_seed
 
@@ -63,6 +64,9 @@ class State:
             generator, method.make_optimizer(generator.parameters())
         )
         critic, critic_optimizer = fabric.setup(critic, method.make_optimizer(critic.parameters()))
+        compile_forward(
+            generator.module, critic.module, device=fabric.device, wanted=config.performance.compile
+        )
         spectral_norm = None
         if method.spectral_norm != "none":
             spectral_norm = spectral.SpectralNorm(

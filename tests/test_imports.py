@@ -12,7 +12,17 @@ PACKAGE = Path(__file__).parents[1] / "src" / "sngan"
 # each row may import from the rows above it, and from itself only inside a folder
 LEVELS = [
     {"_checks", "_fields", "_signals", "_ranks"},
-    {"spectral", "transport", "losses", "augment", "data", "pictures", "console", "records"},
+    {
+        "spectral",
+        "transport",
+        "losses",
+        "augment",
+        "data",
+        "pictures",
+        "console",
+        "records",
+        "compiling",
+    },
     {"lipschitz", "models", "metrics", "penalties"},
     {"methods", "checkpoint"},
     {"config"},

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sngan import models
 from sngan.models import MODELS, CriticStage, ResNetCritic, build, default_model
 from sngan.models.attention import SelfAttention
+from sngan.models.resnet import pooled_conv, upsampled_conv
 
 FAMILIES = [
     ("mlp", (2,)),
@@ -549,3 +550,20 @@ def test_default_model() -> None:
 def test_bad_requests(name: str, shape: tuple[int, ...], options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}"):
         build(name, shape, **options)
+
+
+def test_a_convolution_beside_a_change_of_resolution_is_one_convolution():
+    layer = nn.Conv2d(3, 5, 3, padding=1).double()
+    maps = torch.randn(2, 3, 6, 8, dtype=torch.float64)
+    enlarged = F.interpolate(maps, scale_factor=2.0, mode="nearest")
+    torch.testing.assert_close(upsampled_conv(layer, maps), layer(enlarged))
+    torch.testing.assert_close(pooled_conv(layer, maps), F.avg_pool2d(layer(maps), 2))
+
+
+@pytest.mark.parametrize("critic_norm", ["none", "layer", "weight"])
+def test_a_resnet_critic_in_training_computes_what_it_does_in_eval_mode(critic_norm):
+    _, critic = build("resnet", (3, 16, 16), width=0.25, critic_norm=critic_norm)
+    critic = critic.double()
+    images = torch.randn(4, 3, 16, 16, dtype=torch.float64)
+    in_training = critic(images)
+    torch.testing.assert_close(critic.eval()(images), in_training)

@@ -13,7 +13,14 @@ from sngan.methods import Method, named
 from sngan.models import MODELS
 
 MAY_CHANGE_ON_RESUME = frozenset(
-    {"steps", "out", "performance.devices", "performance.nodes", "performance.strategy"}
+    {
+        "steps",
+        "out",
+        "performance.compile",
+        "performance.devices",
+        "performance.nodes",
+        "performance.strategy",
+    }
 )
 
 
@@ -115,6 +122,9 @@ class PerformanceConfig:
     strategy: Literal["auto", "ddp"] = option(
         "auto", "ddp: replicas that share each batch; auto: ddp with more than one process"
     )
+    compile: Literal["auto", "on", "off"] = option(
+        "auto", "compile both networks' forward with torch.compile; auto: on a CUDA GPU"
+    )
 
     def __post_init__(self) -> None:
         require_one_of(self.device, "performance.device", choices=["auto", "cpu", "cuda", "mps"])
@@ -122,6 +132,7 @@ class PerformanceConfig:
         require_count(self.devices, "performance.devices")
         require_count(self.nodes, "performance.nodes")
         require_one_of(self.strategy, "performance.strategy", choices=["auto", "ddp"])
+        require_one_of(self.compile, "performance.compile", choices=["auto", "on", "off"])
 
     @property
     def processes(self) -> int:

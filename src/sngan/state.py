@@ -15,6 +15,7 @@ from sngan import _ranks as ranks
 from sngan import data, models, spectral
 from sngan._checks import require
 from sngan.augment import augment, names_in
+from sngan.compiling import compile_forward
 from sngan.config import Config, DataConfig
 from sngan.launching import make_fabric
 from sngan.run import balanced_labels, build_networks, noise_from_seed
@@ -68,6 +69,9 @@ class State:
             generator, method.make_optimizer(generator.parameters())
         )
         critic, critic_optimizer = fabric.setup(critic, method.make_optimizer(critic.parameters()))
+        compile_forward(
+            generator.module, critic.module, device=fabric.device, wanted=config.performance.compile
+        )
         spectral_norm = None
         if method.spectral_norm != "none":
             spectral_norm = spectral.SpectralNorm(

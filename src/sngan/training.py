@@ -285,7 +285,8 @@ def critic_step(state: State, method: Method, batch_size: int) -> dict[str, Tens
     if method.penalty != "none":
         # Fabric's wrapper refuses the penalty's own autograd.grad under mixed precision
         with state.autocast():
-            critic = partial(state.critic.module, labels=labels)
+            # not its compiled call, which has no second derivative
+            critic = partial(state.critic.module.forward, labels=labels)
             penalty = PENALTIES[method.penalty](critic, real, fake)
         terms["penalty"] = penalty.detach()
         loss = loss + method.penalty_weight * penalty

@@ -1,0 +1,27 @@
+"""Compiled forward passes, where they can be had."""
+
+import logging
+
+import torch
+from torch import nn
+
+_log = logging.getLogger("sngan")
+
+
+def compile_forward(*networks: nn.Module, device: torch.device, wanted: str) -> None:
+    """Compile the networks' forward in place; parameter names and later copies stay plain.
+
+    ``wanted`` is ``on``, ``off``, or ``auto`` for CUDA devices only. Where the device has no
+    working compiler, the networks stay as they are and a line is logged.
+    """
+    if wanted == "off" or (wanted == "auto" and device.type != "cuda"):
+        return
+    try:
+        torch.compile(torch.tanh)(torch.zeros(2, device=device))
+    except Exception as error:
+        # whatever the compiler raises, training goes on without it
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        _log.warning("performance.compile: not compiled, %s", reason)
+        return
+    for network in networks:
+        network.compile()

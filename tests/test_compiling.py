@@ -1,0 +1,87 @@
+"""Compiled runs: the same figures, plain checkpoints, and eager ones where nothing compiles."""
+
+import logging
+
+import pytest
+import torch
+
+from sngan import checkpoint, compiling, load, training
+from sngan.config import Config, DataConfig, ModelConfig, PerformanceConfig
+
+SMALL = ModelConfig(name="mlp", width=0.25, latent_dim=8)
+
+
+def settings(out, compiled, **more) -> Config:
+    fields = {"data": DataConfig("ring8"), "method": "sn", "model": SMALL, "steps": 30}
+    performance = PerformanceConfig(device="cpu", compile=compiled)
+    return Config(out=str(out), batch_size=8, performance=performance, **{**fields, **more})
+
+
+def last(folder) -> dict:
+    return checkpoint.read(folder / "checkpoints" / "last.pt")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["sn", "wgan-gp"])
+def test_a_compiled_run_matches_the_eager_one(tmp_path, method):
+    for compiled in ("on", "off"):
+        training.train(settings(tmp_path / compiled, compiled, method=method))
+    log = (tmp_path / "on" / "train.log").read_text()
+    assert "not compiled" not in log
+    one, other = last(tmp_path / "on"), last(tmp_path / "off")
+    for network in ("generator", "critic", "average"):
+        assert one[network].keys() == other[network].keys()
+        for key, value in one[network].items():
+            torch.testing.assert_close(value, other[network][key], rtol=1e-3, atol=1e-4)
+    samples = [load(tmp_path / compiled).generate(16) for compiled in ("on", "off")]
+    torch.testing.assert_close(*samples, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("first", "then"), [("on", "off"), ("off", "on")])
+def test_a_run_goes_on_either_way(tmp_path, first, then):
+    training.train(settings(tmp_path / "run", first, steps=10))
+    training.train(settings(tmp_path / "run", then, steps=30), resume=True)
+    training.train(settings(tmp_path / "whole", "off"))
+    one, other = last(tmp_path / "run"), last(tmp_path / "whole")
+    for key, value in one["critic"].items():
+        torch.testing.assert_close(value, other["critic"][key], rtol=1e-3, atol=1e-4)
+
+
+def test_without_a_compiler_one_line_is_logged(tmp_path, monkeypatch, caplog):
+    def broken(_function):
+        raise RuntimeError("no C++ compiler\nfound anywhere")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    with caplog.at_level(logging.WARNING, logger="sngan"):
+        training.train(settings(tmp_path / "on", "on", steps=5))
+    training.train(settings(tmp_path / "off", "off", steps=5))
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == ["performance.compile: not compiled, no C++ compiler"]
+    one, other = last(tmp_path / "on"), last(tmp_path / "off")
+    for key, value in one["critic"].items():
+        assert torch.equal(value, other["critic"][key])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "device", "is_compiled"),
+    [
+        ("auto", "cpu", False),
+        ("auto", "cuda", True),
+        ("off", "cuda", False),
+        ("on", "cpu", True),
+    ],
+)
+def test_auto_compiles_on_cuda_only(monkeypatch, wanted, device, is_compiled):
+    monkeypatch.setattr(torch, "compile", lambda _: lambda _: None)
+    monkeypatch.setattr(torch, "zeros", lambda *_, device: None)
+    compiled = []
+    network = torch.nn.Identity()
+    monkeypatch.setattr(network, "compile", lambda: compiled.append(network), raising=False)
+    compiling.compile_forward(network, device=torch.device(device), wanted=wanted)
+    assert bool(compiled) == is_compiled
+
+
+def test_the_setting_is_checked():
+    with pytest.raises(ValueError, match=r"performance.compile: expected one of auto, on, off"):
+        PerformanceConfig(compile="yes")

@@ -35,6 +35,8 @@ bench: $(READY)
 	$(BIN)/python benchmarks/operator_norms.py
 	$(BIN)/python benchmarks/transport.py
 	$(BIN)/python benchmarks/lipschitz.py
+	$(BIN)/python benchmarks/engine.py
+	$(BIN)/python benchmarks/data.py
 
 clean:
 	rm -rf $(VENV)

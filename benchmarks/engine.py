@@ -8,8 +8,9 @@ the medians of the per-round ratios, of wall and of CPU time.
 - `sngan compiled`: the same with `performance.compile=on`.
 - `careful`: a loop written well, on torch's parametrized spectral norm: fakes without gradients,
   real and fake in one forward, no critic gradients in the generator's step, no waiting, networks in
-  the channels-last format.
-- `careful, default format`: the same in torch's default memory format.
+  the channels-last format. Like all plain loops it convolves after upsampling and before pooling.
+- `careful, sngan's layers`: the same with sngan's networks, which do both at once.
+- `careful, default format`: as `careful`, in torch's default memory format.
 - `common`: the loop as it is usually written: a DataLoader, fakes that are detached, two forwards,
   critic gradients in the generator's step, `.item()` in each step, the default memory format.
 
@@ -19,14 +20,17 @@ the medians of the per-round ratios, of wall and of CPU time.
 
 import argparse
 import copy
+import importlib
 import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from itertools import chain, repeat
 from pathlib import Path
+from unittest import mock
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -43,7 +47,14 @@ SIZES: dict[str, tuple[float, int, int]] = {
     "resnet 32x32, batch 64, n_critic 5": (1.0, 64, 5),
     "resnet 32x32 width 1/4, batch 16, n_critic 5": (0.25, 16, 5),
 }
-CONTENDERS = ("sngan", "sngan compiled", "careful", "careful, default format", "common")
+CONTENDERS = (
+    "sngan",
+    "sngan compiled",
+    "careful",
+    "careful, sngan's layers",
+    "careful, default format",
+    "common",
+)
 _IMAGES = 2048
 _DECAY = 0.999
 
@@ -160,13 +171,35 @@ def endless(loader: DataLoader) -> Iterator[Tensor]:
     return (samples for (samples,) in chain.from_iterable(repeat(loader)))
 
 
+def upsampled_conv(layer: nn.Conv2d, maps: Tensor) -> Tensor:
+    return layer(F.interpolate(maps, scale_factor=2, mode="nearest"))
+
+
+def pooled_conv(layer: nn.Conv2d, maps: Tensor) -> Tensor:
+    return F.avg_pool2d(layer(maps), 2)
+
+
+def plain(iteration: Iteration) -> Iteration:
+    """The iteration with the networks as they are usually written."""
+    # sngan.models.resnet is a function too
+    resnet = importlib.import_module("sngan.models.resnet")
+
+    def run() -> None:
+        with mock.patch.multiple(resnet, upsampled_conv=upsampled_conv, pooled_conv=pooled_conv):
+            iteration()
+
+    return run
+
+
 def contenders(size: str) -> dict[str, Callable[[], Iteration]]:
+    fast, default = torch.channels_last, torch.contiguous_format
     return {
         "sngan": lambda: engine(size),
         "sngan compiled": lambda: engine(size, compiled=True),
-        "careful": lambda: careful(size, memory_format=torch.channels_last),
-        "careful, default format": lambda: careful(size, memory_format=torch.contiguous_format),
-        "common": lambda: common(size),
+        "careful": lambda: plain(careful(size, memory_format=fast)),
+        "careful, sngan's layers": lambda: careful(size, memory_format=fast),
+        "careful, default format": lambda: plain(careful(size, memory_format=default)),
+        "common": lambda: plain(common(size)),
     }
 
 
@@ -175,13 +208,13 @@ def measure(size: str, *, rounds: int, names: list[str]) -> dict[str, dict[str, 
     iterations = {name: contenders(size)[name]() for name in names}
     wall: dict[str, list[float]] = {name: [] for name in names}
     cpu: dict[str, list[float]] = {name: [] for name in names}
-    for index in range(rounds + 2):
+    for index in range(rounds + 1):
         # a new first one each round: none shall always run after the heavy one
         turn = index % len(names)
         for name in names[turn:] + names[:turn]:
             start = time.perf_counter(), time.process_time()
             iterations[name]()
-            if index >= 2:  # the first two warm up
+            if index:  # the first warms up
                 wall[name].append(time.perf_counter() - start[0])
                 cpu[name].append(time.process_time() - start[1])
     return {

@@ -8,6 +8,8 @@ import torch
 from sngan import checkpoint, compiling, load, training
 from sngan.config import Config, DataConfig, ModelConfig, PerformanceConfig
 
+# rounding can turn the sign of a gradient near zero, and then Adam moves a weight by 2·lr
+TOLERANCE = {"rtol": 1e-3, "atol": 10 * 2e-4}
 SMALL = ModelConfig(name="mlp", width=0.25, latent_dim=8)
 
 
@@ -24,17 +26,20 @@ def last(folder) -> dict:
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["sn", "wgan-gp"])
 def test_a_compiled_run_matches_the_eager_one(tmp_path, method):
-    for compiled in ("on", "off"):
+    graphs = torch._dynamo.utils.counters["stats"]
+    for compiled in ("off", "on"):
+        before = graphs["unique_graphs"]
         training.train(settings(tmp_path / compiled, compiled, method=method))
+        assert (graphs["unique_graphs"] > before) == (compiled == "on")
     log = (tmp_path / "on" / "train.log").read_text()
     assert "not compiled" not in log
     one, other = last(tmp_path / "on"), last(tmp_path / "off")
     for network in ("generator", "critic", "average"):
         assert one[network].keys() == other[network].keys()
         for key, value in one[network].items():
-            torch.testing.assert_close(value, other[network][key], rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(value, other[network][key], **TOLERANCE)
     samples = [load(tmp_path / compiled).generate(16) for compiled in ("on", "off")]
-    torch.testing.assert_close(*samples, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(*samples, **TOLERANCE)
 
 
 @pytest.mark.slow
@@ -45,7 +50,7 @@ def test_a_run_goes_on_either_way(tmp_path, first, then):
     training.train(settings(tmp_path / "whole", "off"))
     one, other = last(tmp_path / "run"), last(tmp_path / "whole")
     for key, value in one["critic"].items():
-        torch.testing.assert_close(value, other["critic"][key], rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(value, other["critic"][key], **TOLERANCE)
 
 
 def test_without_a_compiler_one_line_is_logged(tmp_path, monkeypatch, caplog):
@@ -53,10 +58,9 @@ def test_without_a_compiler_one_line_is_logged(tmp_path, monkeypatch, caplog):
         raise RuntimeError("no C++ compiler\nfound anywhere")
 
     monkeypatch.setattr(torch, "compile", broken)
-    with caplog.at_level(logging.WARNING, logger="sngan"):
-        training.train(settings(tmp_path / "on", "on", steps=5))
+    training.train(settings(tmp_path / "on", "on", steps=5))
     training.train(settings(tmp_path / "off", "off", steps=5))
-    lines = [record.getMessage() for record in caplog.records]
+    lines = [record.getMessage() for record in caplog.records if record.levelno > logging.INFO]
     assert lines == ["performance.compile: not compiled, no C++ compiler"]
     one, other = last(tmp_path / "on"), last(tmp_path / "off")
     for key, value in one["critic"].items():
@@ -83,5 +87,5 @@ def test_auto_compiles_on_cuda_only(monkeypatch, wanted, device, is_compiled):
 
 
 def test_the_setting_is_checked():
-    with pytest.raises(ValueError, match=r"performance.compile: expected one of auto, on, off"):
+    with pytest.raises(ValueError, match=r"performance.compile: expected one of auto, off, on"):
         PerformanceConfig(compile="yes")

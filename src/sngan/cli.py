@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,7 @@ def _generate(argv: list[str]) -> None:
     values = parser.parse(argv)
     opened = run.load(values["run"])
     label = values["label"]
+    started = time.perf_counter()
     export(
         opened,
         Path(values["out"]),
@@ -147,7 +149,8 @@ def _generate(argv: list[str]) -> None:
         labels=None if label is None else opened.class_index(label),
         overwrite=values["overwrite"],
     )
-    print(f"samples: {values['out']}")
+    rate = values["n"] / (time.perf_counter() - started)
+    print(f"samples: {values['out']} ({rate:,.0f} a second)")
 
 
 def _report(argv: list[str]) -> None:

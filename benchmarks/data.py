@@ -1,0 +1,136 @@
+"""Images per second from a folder of JPEGs to one uint8 array, and the start-up time from the cache.
+
+`sngan` decodes in threads, once; `PIL loop` is one thread of open, crop, resize; `DataLoader` is
+torch's, with a data set of the same work in each `__getitem__` and worker processes. CPU time
+counts threads and worker processes: images per CPU second are images per second and core.
+
+    python benchmarks/data.py [--images N] [--side PIXELS] [--rounds N] [--json FILE]
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from sngan import data
+
+_SIDE = 64
+
+
+def write_jpegs(folder: Path, *, count: int, side: int) -> None:
+    """Smooth noise, which compresses about as photographs do."""
+    generator = np.random.default_rng(0)
+    for index in range(count):
+        coarse = generator.integers(0, 256, (side // 8, side // 8 + 2, 3), dtype=np.uint8)
+        image = Image.fromarray(coarse).resize((side + 16, side), Image.Resampling.BICUBIC)
+        image.save(folder / f"{index:05d}.jpg", quality=90)
+
+
+def decode(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        fitted = ImageOps.fit(image.convert("RGB"), (_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    return np.asarray(fitted).transpose(2, 0, 1)
+
+
+class Folder(Dataset[Tensor]):
+    def __init__(self, folder: Path) -> None:
+        self.paths = sorted(folder.iterdir())
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return torch.from_numpy(decode(self.paths[index]).copy())
+
+
+def pil_loop(folder: Path) -> None:
+    np.stack([decode(path) for path in sorted(folder.iterdir())])
+
+
+def loader(folder: Path) -> None:
+    batches = DataLoader(Folder(folder), batch_size=64, num_workers=os.cpu_count() or 1)
+    torch.cat(list(batches))
+
+
+def sngan(folder: Path, *, cache: str = "memory", cache_dir: Path | None = None) -> None:
+    opened = data.open_source(str(folder), resolution=_SIDE, cache=cache, cache_dir=cache_dir)
+    # mapped pages are read when they are first touched
+    opened.samples.sum()
+
+
+def timed(job: Callable[[], None]) -> tuple[float, float]:
+    """Seconds of wall and of CPU time, those of child processes included."""
+    started = time.perf_counter(), cpu_seconds()
+    job()
+    return time.perf_counter() - started[0], cpu_seconds() - started[1]
+
+
+def cpu_seconds() -> float:
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def measure(folder: Path, cache_dir: Path, *, rounds: int) -> dict[str, dict[str, float]]:
+    """Medians over rounds, in each of which every contender runs once."""
+    jobs = {
+        "sngan": partial(sngan, folder),
+        "PIL loop": partial(pil_loop, folder),
+        "DataLoader": partial(loader, folder),
+        "sngan, second start": partial(sngan, folder, cache="disk", cache_dir=cache_dir),
+    }
+    jobs["sngan, second start"]()  # the first start fills the cache
+    count = len(list(folder.iterdir()))
+    taken = {name: [] for name in jobs}
+    for _ in range(rounds):
+        for name, job in jobs.items():
+            taken[name].append(timed(job))
+    rows = {}
+    for name, times in taken.items():
+        wall, cpu = (statistics.median(column) for column in zip(*times, strict=True))
+        rows[name] = {
+            "wall_seconds": wall,
+            "cpu_seconds": cpu,
+            "images_per_second": count / wall,
+            "images_per_cpu_second": count / cpu,
+        }
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=2000, help="20000 for a longer run")
+    parser.add_argument("--side", type=int, default=96)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/data.json"))
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder, cache_dir = Path(temporary, "images"), Path(temporary, "cache")
+        folder.mkdir()
+        write_jpegs(folder, count=arguments.images, side=arguments.side)
+        rows = measure(folder, cache_dir, rounds=arguments.rounds)
+    print(f"{arguments.images} JPEGs of side {arguments.side} to {_SIDE}; {os.cpu_count()} cores")
+    print(f"{'':20}  wall s   CPU s  images/s  images/CPU s")
+    for name, row in rows.items():
+        print(
+            f"{name:20} {row['wall_seconds']:7.3f} {row['cpu_seconds']:7.3f} "
+            f"{row['images_per_second']:9.0f} {row['images_per_cpu_second']:13.0f}"
+        )
+    arguments.json.parent.mkdir(parents=True, exist_ok=True)
+    arguments.json.write_text(json.dumps(rows, indent=2))
+    print(f"written: {arguments.json}")
+
+
+if __name__ == "__main__":
+    main()

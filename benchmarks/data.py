@@ -1,4 +1,4 @@
-"""Images per second from a folder of JPEGs to one uint8 array, and the start-up time from the cache.
+"""Images per second from a folder of JPEGs to one array, and the start-up time from the cache.
 
 `sngan` decodes in threads, once; `PIL loop` is one thread of open, crop, resize; `DataLoader` is
 torch's, with a data set of the same work in each `__getitem__` and worker processes. CPU time

@@ -18,7 +18,7 @@ def compile_forward(*networks: nn.Module, device: torch.device, wanted: str) -> 
     if wanted == "off" or (wanted == "auto" and device.type != "cuda"):
         return
     try:
-        torch.compile(lambda x: x + 1)(torch.zeros(2, device=device))
+        torch.compile(_increment)(torch.zeros(2, device=device))
     except Exception as error:
         # whatever the compiler raises, training goes on without it
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -28,3 +28,7 @@ def compile_forward(*networks: nn.Module, device: torch.device, wanted: str) -> 
     warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not a leaf")
     for network in networks:
         network.compile()
+
+
+def _increment(x: torch.Tensor) -> torch.Tensor:
+    return x + 1

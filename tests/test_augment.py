@@ -174,7 +174,14 @@ def test_both_steps_show_the_critic_augmented_images(monkeypatch, method: str) -
     )
     config, state = built("cutout", method)
     seen: list[Tensor] = []
-    state.critic.module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    critic = state.critic.module
+    forward = critic.forward
+
+    def watched(samples: Tensor, labels: Tensor | None = None) -> Tensor:
+        seen.append(samples.detach())
+        return forward(samples, labels)
+
+    monkeypatch.setattr(critic, "forward", watched)
     training.critic_step(state, config.method, 8)
     # a gradient penalty scores its own batches, of augmented images too
     assert sum(len(batch) for batch in seen) == (32 if method == "r3gan" else 16)

@@ -199,6 +199,7 @@ def test_evaluate_a_run_on_its_own_data_and_on_other(points_run, tmp_path, capsy
     [
         (["--data", "digits"], "--data: expected samples of shape (2,), as the run's, got (1, 8"),
         (["--samples", "3"], "--samples: expected an integer of at least 10, got 3"),
+        (["--samples", "0"], "--samples: expected an integer of at least 10, got 0"),
         (["--extractor", "domian"], "--extractor: expected one of"),
         (["--extractor", "domain"], "--extractor: expected pixels, domain or inception for images"),
     ],

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -41,7 +40,7 @@ class Judge:
             extractor=settings.extractor,
             samples=settings.samples,
             seed=config.seed,
-            weights=None if settings.weights is None else Path(settings.weights),
+            weights=settings.weights,
             split=config.data.split,
         )
 

@@ -108,18 +108,18 @@ def evaluate(
         expected=f"samples of shape {run.config.model.sample_shape}, as the run's",
         got=dataset.sample_shape,
     )
-    given = settings.weights if weights is None else weights
+    n = settings.samples if samples is None else samples
     with counting("evaluating", file=sys.stderr) as progress:
         evaluator = Evaluator(
             dataset,
-            extractor=extractor or settings.extractor,
-            samples=samples or settings.samples,
+            extractor=settings.extractor if extractor is None else extractor,
+            samples=n,
             seed=seed,
-            weights=None if given is None else Path(given),
+            weights=settings.weights if weights is None else weights,
             split=chosen.split,
             progress=progress,
         )
-        return evaluator(run.generate(samples or settings.samples, seed=seed))
+        return evaluator(run.generate(n, seed=seed))
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ def _evaluator(source: DataConfig, settings: EvaluationConfig) -> "Evaluator":
         extractor=settings.extractor,
         samples=settings.samples,
         seed=0,
-        weights=None if settings.weights is None else Path(settings.weights),
+        weights=settings.weights,
         split=source.split,
     )
 

@@ -22,8 +22,8 @@ _SHORT_SIDE = 16
 class Geometry:
     """All of a convolution but its weight; a transposed one is described by its adjoint.
 
-    One entry a spatial dimension: ``size`` and ``outputs`` are the lengths of the convolution's
-    input and output, ``padding`` the lengths added left and right.
+    One entry a spatial dimension: ``size`` is the length of the convolution's input, ``padding``
+    the lengths added left and right.
     """
 
     kernel: Sizes
@@ -32,7 +32,6 @@ class Geometry:
     padding: tuple[tuple[int, int], ...]
     mode: str
     size: Sizes
-    outputs: Sizes
     groups: int
 
     def grouped(self, weight: Tensor) -> Tensor:
@@ -120,17 +119,15 @@ class Torus:
 def geometry_of(layer: nn.Module, input_shape: Sizes) -> Geometry:
     """Describe a convolution, or the adjoint of a transposed one, on ``(channels, *size)``."""
     if isinstance(layer, CONVOLUTIONS):
-        geometry = Geometry(
+        return Geometry(
             kernel=_sizes(layer.kernel_size),
             stride=_sizes(layer.stride),
             dilation=_sizes(layer.dilation),
             padding=_padding(layer),
             mode=layer.padding_mode,
             size=input_shape[1:],
-            outputs=(),
             groups=layer.groups,
         )
-        return replace(geometry, outputs=geometry.output_sizes())
     assert isinstance(layer, TRANSPOSED)
     return _adjoint_geometry(layer, input_shape)
 
@@ -147,7 +144,6 @@ def _adjoint_geometry(layer: Transposed, input_shape: Sizes) -> Geometry:
         padding=tuple((p, p) for p in padding),
         mode="zeros",
         size=size,
-        outputs=input_shape[1:],
         groups=layer.groups,
     )
 

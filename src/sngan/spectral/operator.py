@@ -107,14 +107,15 @@ def _exact(layer: nn.Module, input_shape: Sizes) -> Tensor:
     if torus.is_exact:
         symbol = _symbol(weight_of(layer).detach(), geometry, torus)
         return torus.factor * symbol.norms(grid(torus.sides)).max()
-    rows, columns = linear_map(layer, input_shape).size()
+    linear = linear_map(layer, input_shape)
+    rows, columns = linear.size()
     require(
         _fits_densely(rows, columns),
         "method",
         expected=f"'upper_bound' for a map of more than {_DENSE_SIDE} dimensions",
         got=f"'exact' for {rows}×{columns}",
     )
-    return _largest(linear_map(layer, input_shape).dense())
+    return _largest(linear.dense())
 
 
 def _fits_densely(rows: int, columns: int) -> bool:

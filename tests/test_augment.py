@@ -182,10 +182,10 @@ def test_both_steps_show_the_critic_augmented_images(monkeypatch, method: str) -
         return forward(samples, labels)
 
     monkeypatch.setattr(critic, "forward", watched)
-    training.critic_step(state, config.method, 8)
+    training.critic_step(state, config.method, state.sampler.take())
     # a gradient penalty scores its own batches, of augmented images too
     assert sum(len(batch) for batch in seen) == (32 if method == "r3gan" else 16)
-    training.generator_step(state, config.method, 8)
+    training.generator_step(state, config.method, state.sampler.take())
     assert sum(map(len, seen)) == {"r3gan": 48, "sn": 24, "bn": 24}[method]
     assert all((batch[..., -1] == 7).all() for batch in seen)
     assert all(p.grad is not None for p in state.generator.parameters())
@@ -196,8 +196,8 @@ def test_gradients_reach_the_generator_and_off_changes_nothing() -> None:
     losses = {}
     for policy in ("", "color,translation,cutout"):
         config, state = built(policy)
-        terms = training.critic_step(state, config.method, 8)
-        terms |= training.generator_step(state, config.method, 8)
+        terms = training.critic_step(state, config.method, state.sampler.take())
+        terms |= training.generator_step(state, config.method, state.sampler.take())
         assert terms["generator_gradient_norm"].item() > 0
         losses[policy] = terms["critic_loss"].item()
         state.augmentations = ()
@@ -217,5 +217,7 @@ def test_every_method_with_augmentation() -> None:
     for method in METHODS:
         config, state = built("color,translation,cutout", method)
         recipe = replace(config.method, n_critic=1)
-        terms = training.critic_step(state, recipe, 8) | training.generator_step(state, recipe, 8)
+        terms = training.critic_step(state, recipe, state.sampler.take()) | training.generator_step(
+            state, recipe, state.sampler.take()
+        )
         assert all(torch.isfinite(term) for term in terms.values()), method

@@ -184,8 +184,8 @@ def state_of(config: Config) -> State:
 @pytest.mark.parametrize(("source", "classes"), [("digits", 10), ("ring8", 8)])
 def test_every_method_steps_by_class(tmp_path, method: str, source: str, classes: int) -> None:
     state = state_of(config := settings(tmp_path, data=source, method=method))
-    terms = training.critic_step(state, config.method, 8)
-    terms |= training.generator_step(state, config.method, 8)
+    terms = training.critic_step(state, config.method, state.sampler.take())
+    terms |= training.generator_step(state, config.method, state.sampler.take())
     assert all(torch.isfinite(term) for term in terms.values())
     assert terms["generator_gradient_norm"] > 0
     assert state.critic.module.embedding.weight.grad.any()

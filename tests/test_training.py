@@ -253,8 +253,8 @@ def test_no_step_waits_for_the_device(tmp_path, method, by_class):
     state = build(config)
     watch = training._Watch(state.device)
     # a first pass outside the guard builds the optimizers' state
-    terms = training.critic_step(state, config.method, 8)
-    terms |= training.generator_step(state, config.method, 8)
+    terms = training.critic_step(state, config.method, state.sampler.take())
+    terms |= training.generator_step(state, config.method, state.sampler.take())
     optimizers = (state.critic_optimizer, state.generator_optimizer)
     counters = [kept["step"] for o in optimizers for kept in o.state.values()]
     assert all(counter.device.type == "cpu" for counter in counters)
@@ -262,19 +262,19 @@ def test_no_step_waits_for_the_device(tmp_path, method, by_class):
     # the average counts on the host, so that its branch on the count waits for nothing
     assert state.average.n_averaged.device.type == "cpu"
     with NoWaiting(counters):
-        terms = training.critic_step(state, config.method, 8)
-        terms |= training.generator_step(state, config.method, 8)
+        terms = training.critic_step(state, config.method, state.sampler.take())
+        terms |= training.generator_step(state, config.method, state.sampler.take())
         watch.update(terms, 1)
 
 
 def test_each_step_gives_gradients_to_its_own_network_only(tmp_path):
     config = tiny(tmp_path)
     state = build(config)
-    training.critic_step(state, config.method, 8)
+    training.critic_step(state, config.method, state.sampler.take())
     assert all(p.grad is None for p in state.generator.parameters())
     assert all(p.grad is not None for p in state.critic.parameters())
     state.critic_optimizer.zero_grad()
-    training.generator_step(state, config.method, 8)
+    training.generator_step(state, config.method, state.sampler.take())
     assert all(p.grad is None for p in state.critic.parameters())
     assert all(p.requires_grad for p in state.critic.parameters())
     assert all(p.grad is not None for p in state.generator.parameters())
@@ -285,7 +285,7 @@ def test_the_critic_is_normalized_and_the_clipped_one_is_inside_the_box(tmp_path
         config = tiny(tmp_path / method, method=method)
         state = build(config)
         for _ in range(5):
-            training.critic_step(state, config.method, 8)
+            training.critic_step(state, config.method, state.sampler.take())
         weights = [p for p in state.critic.parameters() if p.dim() > 1]
         if method == "sn":
             norms = [torch.linalg.svdvals(w.detach().flatten(1))[0].item() for w in weights]
@@ -299,7 +299,7 @@ def test_batch_norm_sees_real_and_fake_samples_apart(tmp_path):
     state = build(config)
     sizes = []
     state.critic.module.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
-    terms = training.critic_step(state, config.method, 8)
+    terms = training.critic_step(state, config.method, state.sampler.take())
     assert sizes == [8, 8]
     twin = build(config)
     real = twin.sampler.next().samples
@@ -318,7 +318,7 @@ def test_other_critics_see_both_in_one_forward(tmp_path):
         sizes = []
         hook = state.critic.module.register_forward_pre_hook
         hook(lambda _, inputs, sizes=sizes: sizes.append(len(inputs[0])))
-        training.critic_step(state, config.method, 8)
+        training.critic_step(state, config.method, state.sampler.take())
         assert sizes == [16]
 
 
@@ -328,12 +328,14 @@ def test_the_penalty_counts_with_its_weight(tmp_path):
     for weight in (0.0, 1e3):
         method = replace(METHODS["r1"], penalty_weight=weight)
         state = build(tiny(tmp_path, method=method))
-        terms = training.critic_step(state, method, 8)
+        terms = training.critic_step(state, method, state.sampler.take())
         assert terms["penalty"] > 0
         norms[weight] = terms["critic_gradient_norm"].item()
     plain = replace(METHODS["r1"], penalty="none")
     state = build(tiny(tmp_path, method=plain))
-    without = training.critic_step(state, plain, 8)["critic_gradient_norm"].item()
+    without = training.critic_step(state, plain, state.sampler.take())[
+        "critic_gradient_norm"
+    ].item()
     assert norms[0.0] == pytest.approx(without, rel=1e-6)
     assert norms[1e3] != pytest.approx(without, rel=1e-3)
 
@@ -342,7 +344,7 @@ def test_orthonormal_regularization_orthonormalizes(tmp_path):
     method = replace(METHODS["orthonormal"], lr=1e-2)
     state = build(tiny(tmp_path, method=method))
     for _ in range(300):
-        terms = training.critic_step(state, method, 8)
+        terms = training.critic_step(state, method, state.sampler.take())
     for kernel in state.critic.module.parameters():
         if kernel.dim() > 1:
             values = torch.linalg.svdvals(kernel.detach().flatten(1))
@@ -352,9 +354,8 @@ def test_orthonormal_regularization_orthonormalizes(tmp_path):
 
 def test_relativistic_generator_steps_take_the_next_real_batch(tmp_path):
     for method, batches in (("sn", 1), ("r3gan", 2)):
-        state = build(config := tiny(tmp_path, method=method))
-        training.critic_step(state, config.method, 8)
-        training.generator_step(state, config.method, 8)
+        state = build(config := tiny(tmp_path, method=replace(METHODS[method], n_critic=1)))
+        training._step(config, state)
         assert state.sampler.state_dict()["position"] == 8 * batches
 
 
@@ -393,7 +394,7 @@ def test_average_follows_its_recursion(tmp_path):
     state = build(config)
     expected = None
     for step in range(1, 6):
-        training.generator_step(state, config.method, 8)
+        training.generator_step(state, config.method, state.sampler.take())
         state.step = step
         state.update_average(config.ema_start)
         current = next(state.generator.module.parameters()).detach().clone()

@@ -17,6 +17,7 @@ MAY_CHANGE_ON_RESUME = frozenset(
         "steps",
         "out",
         "performance.compile",
+        "performance.cuda_graphs",
         "performance.devices",
         "performance.nodes",
         "performance.strategy",
@@ -114,8 +115,10 @@ class PerformanceConfig:
     """Where and in what arithmetic to compute."""
 
     device: Literal["auto", "cpu", "cuda", "mps"] = option("auto", "auto: a GPU if there is one")
-    precision: Literal["32-true", "bf16-mixed"] = option(
-        "32-true", "bf16-mixed: bfloat16 autocast, float32 weights and power iteration"
+    precision: Literal["auto", "32-true", "bf16-mixed"] = option(
+        "auto",
+        "bf16-mixed: bfloat16 autocast, float32 weights and power iteration; "
+        "auto: on a CUDA GPU that has bfloat16",
     )
     devices: int = option(1, "processes a node, each with a GPU of its own or on the CPU")
     nodes: int = option(1, "machines, which see the same files")
@@ -125,14 +128,20 @@ class PerformanceConfig:
     compile: Literal["auto", "on", "off"] = option(
         "auto", "compile both networks' forward with torch.compile; auto: on a CUDA GPU"
     )
+    cuda_graphs: Literal["auto", "on", "off"] = option(
+        "auto", "replay each step as one CUDA graph; auto: on a CUDA GPU, in one process"
+    )
 
     def __post_init__(self) -> None:
         require_one_of(self.device, "performance.device", choices=["auto", "cpu", "cuda", "mps"])
-        require_one_of(self.precision, "performance.precision", choices=["32-true", "bf16-mixed"])
+        precisions = ["auto", "32-true", "bf16-mixed"]
+        require_one_of(self.precision, "performance.precision", choices=precisions)
         require_count(self.devices, "performance.devices")
         require_count(self.nodes, "performance.nodes")
         require_one_of(self.strategy, "performance.strategy", choices=["auto", "ddp"])
-        require_one_of(self.compile, "performance.compile", choices=["auto", "on", "off"])
+        for key in ("compile", "cuda_graphs"):
+            choices = ["auto", "on", "off"]
+            require_one_of(getattr(self, key), f"performance.{key}", choices=choices)
 
     @property
     def processes(self) -> int:

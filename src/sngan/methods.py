@@ -75,11 +75,21 @@ class Method:
             got=f"spectral_norm {self.spectral_norm!r}, clip {self.clip:g}",
         )
 
-    def make_optimizer(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
-        """Build the recipe's optimizer over the parameters of one network."""
+    def make_optimizer(
+        self, parameters: Iterable[nn.Parameter], *, captured_on: torch.device | None = None
+    ) -> Optimizer:
+        """Build the recipe's optimizer over the parameters of one network.
+
+        With ``captured_on``, one whose step can be captured in a CUDA graph on this device: its
+        learning rate is a tensor there.
+        """
+        options: dict[str, Any] = {"lr": self.lr}
+        if captured_on is not None:
+            options["lr"] = torch.tensor(self.lr, device=captured_on)
+            options |= _CAPTURABLE[self.optimizer]
         if self.optimizer in ("adam", "adamw"):
-            return _OPTIMIZERS[self.optimizer](parameters, lr=self.lr, betas=self.betas)
-        return _OPTIMIZERS[self.optimizer](parameters, lr=self.lr)
+            options["betas"] = self.betas
+        return _OPTIMIZERS[self.optimizer](parameters, **options)
 
 
 _NORMS = ("none", "matrix", "operator")
@@ -88,6 +98,12 @@ _OPTIMIZERS: dict[str, Any] = {
     "adamw": torch.optim.AdamW,
     "rmsprop": torch.optim.RMSprop,
     "sgd": torch.optim.SGD,
+}
+_CAPTURABLE: dict[str, dict[str, bool]] = {
+    "adam": {"capturable": True, "fused": True},
+    "adamw": {"capturable": True, "fused": True},
+    "rmsprop": {"capturable": True},
+    "sgd": {"fused": True},
 }
 
 METHODS: dict[str, Method] = {

@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +18,7 @@ from sngan._checks import require
 from sngan.augment import augment, names_in
 from sngan.compiling import compile_forward
 from sngan.config import Config, DataConfig
+from sngan.graphs import StepGraph
 from sngan.launching import make_fabric
 from sngan.run import balanced_labels, build_networks, noise_from_seed
 
@@ -47,6 +49,7 @@ class State:
     backward: Callable[[Tensor], None]
     autocast: Callable[[], AbstractContextManager[None]]
     without_sync: Callable[[Any], AbstractContextManager[None]]
+    graph: StepGraph
     step: int = 0
     seconds: float = 0.0
 
@@ -60,15 +63,19 @@ class State:
         random.seed(config.seed)
         shape, model, method = dataset.sample_shape, config.model, config.method
         generator, critic = build_networks(config)
+        graph = StepGraph(fabric.device, wanted=config.performance.cuda_graphs)
+        make_optimizer = partial(
+            method.make_optimizer, captured_on=fabric.device if graph.is_wanted else None
+        )
         # convolutions of images run a quarter faster in this format on a CPU
         for network in (generator, critic):
             network.to(memory_format=torch.channels_last)  # pyright: ignore
             if fabric.world_size > 1:
                 models.synchronize_batch_norms(network)
         generator, generator_optimizer = fabric.setup(
-            generator, method.make_optimizer(generator.parameters())
+            generator, make_optimizer(generator.parameters())
         )
-        critic, critic_optimizer = fabric.setup(critic, method.make_optimizer(critic.parameters()))
+        critic, critic_optimizer = fabric.setup(critic, make_optimizer(critic.parameters()))
         compile_forward(
             generator.module, critic.module, device=fabric.device, wanted=config.performance.compile
         )
@@ -110,6 +117,7 @@ class State:
             fabric.backward,
             fabric.autocast,
             fabric.no_backward_sync,
+            graph,
         )
 
     def noise(self, n: int) -> Tensor:
@@ -128,7 +136,11 @@ class State:
         """Set the learning rate of both optimizers."""
         for optimizer in (self.generator_optimizer, self.critic_optimizer):
             for group in optimizer.param_groups:
-                group["lr"] = lr
+                if isinstance(group["lr"], Tensor):
+                    # a captured step reads it where it is
+                    group["lr"].fill_(lr)
+                else:
+                    group["lr"] = lr
 
     def update_average(self, start: int) -> None:
         """Move the average; up to step ``start`` it is the generator itself."""
@@ -184,13 +196,23 @@ class State:
             got=len(self.dataset),
         )
         for key in self._parts():
-            getattr(self, key).load_state_dict(saved[key])
+            part = getattr(self, key)
+            part.load_state_dict(_adapted(part, saved[key]))
         self.step, self.seconds = saved["step"], saved["seconds"]
         _set_rng_state(saved["rng"])
 
     def _parts(self) -> list[str]:
         parts = ["generator", "critic", "average", "generator_optimizer", "critic_optimizer"]
         return [*parts, "sampler", *(["spectral_norm"] if self.spectral_norm else [])]
+
+
+def _adapted(part: Any, saved: dict[str, Any]) -> dict[str, Any]:
+    """The state of an optimizer, but the options of this one, which fit the device it is on."""
+    if not isinstance(part, Optimizer):
+        return saved
+    own = [{**group, "params": ()} for group in part.param_groups]
+    groups = zip(own, saved["param_groups"], strict=True)
+    return {**saved, "param_groups": [{**mine, "params": one["params"]} for mine, one in groups]}
 
 
 def open_dataset(settings: DataConfig, progress: Callable[[int, int], None]) -> data.Dataset:

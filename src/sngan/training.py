@@ -174,14 +174,22 @@ def _loop(config: Config, state: State, folder: Path, judge: evidence.Judge | No
 def _step(config: Config, state: State) -> dict[str, Tensor]:
     """``n_critic`` critic steps and one generator step; return their terms, on the device."""
     state.set_learning_rate(_learning_rate(config, state.step))
-    critic_terms: dict[str, Tensor] = {}
-    own_part = config.batch_size // ranks.count()
-    for _ in range(config.method.n_critic):
-        critic_terms = critic_step(state, config.method, own_part)
-    generator_terms = generator_step(state, config.method, own_part)
+    method = config.method
+    # a relativistic generator is compared with real samples as well
+    batches = method.n_critic + LOSSES[method.loss].relativistic
+    reals = [state.sampler.take() for _ in range(batches)]
+    terms = state.graph(partial(_iteration, state, method), reals)
     state.step += 1
     state.update_average(config.ema_start)
-    return critic_terms | generator_terms
+    return terms
+
+
+def _iteration(state: State, method: Method, reals: list[data.Batch]) -> dict[str, Tensor]:
+    """What the device does in a step, given real samples as they are stored."""
+    critic_terms: dict[str, Tensor] = {}
+    for real in reals[: method.n_critic]:
+        critic_terms = critic_step(state, method, real)
+    return critic_terms | generator_step(state, method, reals[-1])
 
 
 class _Outputs:
@@ -224,7 +232,7 @@ class _Outputs:
             "seconds": now - self._started,
             **_to_floats(self._terms, over_ranks=True),
             **evidence.transport_record(state, seed=self._config.seed),
-            "lr": state.critic_optimizer.param_groups[0]["lr"],
+            "lr": float(state.critic_optimizer.param_groups[0]["lr"]),
             "steps_per_second": (state.step - self._logged_step) / (now - self._logged_at),
             "sigma": _to_floats(state.sigmas()),
         }
@@ -269,12 +277,12 @@ class _Outputs:
         save_generator(state.average.module, self._folder)
 
 
-def critic_step(state: State, method: Method, batch_size: int) -> dict[str, Tensor]:
-    """Update the critic once, on real images and on fakes made without gradients."""
-    real, labels = state.sampler.next()
+def critic_step(state: State, method: Method, batch: data.Batch) -> dict[str, Tensor]:
+    """Update the critic once, on real samples as they are stored, and fakes without gradients."""
+    real, labels = state.sampler.prepared(batch)
     with torch.no_grad():
         # fakes of the real ones' classes, so that the points between a pair have a class
-        fake = state.generator(state.noise(batch_size), labels)
+        fake = state.generator(state.noise(len(real)), labels)
         real, fake = state.augment(real), state.augment(fake)
     real_scores, fake_scores = _scores(state.critic, (real, fake), labels, method)
     loss = LOSSES[method.loss].critic(real_scores, fake_scores)
@@ -303,30 +311,41 @@ def critic_step(state: State, method: Method, batch_size: int) -> dict[str, Tens
     return terms
 
 
-def generator_step(state: State, method: Method, batch_size: int) -> dict[str, Tensor]:
-    """Update the generator once, through a critic whose weights get no gradients."""
-    state.critic.requires_grad_(False)
-    pair, real_scores = LOSSES[method.loss], None
-    if pair.relativistic:
-        real, labels = state.sampler.next()
-        with torch.no_grad():
-            real_scores = state.critic(state.augment(real), labels)
-    else:
-        labels = state.sampler.draw_labels(batch_size)
-    fake = state.generator(state.noise(batch_size), labels)
-    # the critic shall not wait for gradients of its own
-    with state.without_sync(state.critic):
-        fake_scores = state.critic(state.augment(fake), labels)
-    loss = pair.generator(fake_scores, real_scores)
-    state.generator_optimizer.zero_grad()
-    state.backward(loss)
-    state.critic.requires_grad_(True)
+def generator_step(state: State, method: Method, batch: data.Batch) -> dict[str, Tensor]:
+    """Update the generator once, through a critic whose weights get no gradients.
+
+    As many fakes as the batch has real samples, which only relativistic losses look at.
+    """
+    pair, real_scores, n = LOSSES[method.loss], None, len(batch.samples)
+    with _frozen(state.critic):
+        if pair.relativistic:
+            real, labels = state.sampler.prepared(batch)
+            with torch.no_grad():
+                real_scores = state.critic(state.augment(real), labels)
+        else:
+            labels = state.sampler.draw_labels(n)
+        fake = state.generator(state.noise(n), labels)
+        # the critic shall not wait for gradients of its own
+        with state.without_sync(state.critic):
+            fake_scores = state.critic(state.augment(fake), labels)
+        loss = pair.generator(fake_scores, real_scores)
+        state.generator_optimizer.zero_grad()
+        state.backward(loss)
     terms = {
         "generator_loss": loss.detach(),
         "generator_gradient_norm": _gradient_norm(state.generator),
     }
     state.generator_optimizer.step()
     return terms
+
+
+@contextmanager
+def _frozen(network: Any) -> Generator[None]:
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)
 
 
 def _scores(

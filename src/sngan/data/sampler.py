@@ -27,7 +27,8 @@ class Sampler:
     Images leave as ``x/128 − 1 + U(0, 1/128)`` with ``dequantize`` (Miyato et al. 2018's released
     code), in [−1, 1), or as ``x/127.5 − 1``; points as they are. When the samples live on the
     device, nothing here waits for it. Processes that share a run draw the batch of all, and each
-    leaves with its own part of it.
+    leaves with its own part of it. :meth:`next` is :meth:`take`, which moves on, and
+    :meth:`prepared`, which does the rest and is work of the device alone.
 
     Raises
     ------
@@ -51,17 +52,25 @@ class Sampler:
         self._seed, self._flip, self._dequantize = seed, flip, dequantize
         home = self.device if _stays_on_device(dataset, self.device) else torch.device("cpu")
         self._samples = dataset.samples.to(home)
-        self._labels = None if dataset.labels is None else dataset.labels.to(home)
+        self._labels = None if dataset.labels is None else dataset.labels.to(self.device)
         self._epoch = self._position = 0
         self._order = self._permutation()
 
     def next(self) -> Batch:
         """Return the next batch, or this rank's part of it."""
+        return self.prepared(self.take())
+
+    def take(self) -> Batch:
+        """Return the next batch, or this rank's part of it, with images still uint8."""
         indices = ranks.share(self._indices())
         samples = self._samples[indices].to(self.device, non_blocking=True)
-        labels = None
-        if self._labels is not None:
-            labels = self._labels[indices].to(self.device, non_blocking=True)
+        if self._labels is None:
+            return Batch(samples, None)
+        return Batch(samples, self._labels[indices.to(self.device, non_blocking=True)])
+
+    def prepared(self, batch: Batch) -> Batch:
+        """Return a batch of :meth:`take` as training shall see it, images flipped and in floats."""
+        samples, labels = batch
         return Batch(self._prepared(samples) if samples.dim() == 4 else samples, labels)
 
     def draw_labels(self, n: int) -> Tensor | None:
@@ -69,8 +78,7 @@ class Sampler:
         if self._labels is None:
             return None
         choose = partial(torch.randint, len(self._labels))
-        indices = ranks.draw(choose, (n,), device=self._labels.device)
-        return self._labels[indices].to(self.device, non_blocking=True)
+        return self._labels[ranks.draw(choose, (n,), device=self.device)]
 
     def state_dict(self) -> dict[str, Any]:
         """Where the sampler is: plain integers."""

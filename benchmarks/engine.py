@@ -6,6 +6,7 @@ the medians of the per-round ratios, of wall and of CPU time.
 
 - `sngan`: the engine, as `sngan train` runs it.
 - `sngan compiled`: the same with `performance.compile=on`.
+- `sngan plain`: the same neither compiled nor captured in a CUDA graph; on a CPU that is `sngan`.
 - `careful`: a loop written well, on torch's parametrized spectral norm: fakes without gradients,
   real and fake in one forward, no critic gradients in the generator's step, no waiting, networks in
   the channels-last format. Like all plain loops it convolves after upsampling and before pooling.
@@ -15,7 +16,7 @@ the medians of the per-round ratios, of wall and of CPU time.
   critic gradients in the generator's step, `.item()` in each step, the default memory format.
 
     python benchmarks/engine.py [--rounds N] [--json FILE] [--sizes NAME ...]
-                                [--contenders NAME ...]
+                                [--contenders NAME ...] [--device cpu|cuda]
 """
 
 import argparse
@@ -25,6 +26,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
 from unittest import mock
@@ -50,6 +52,7 @@ SIZES: dict[str, tuple[float, int, int]] = {
 CONTENDERS = (
     "sngan",
     "sngan compiled",
+    "sngan plain",
     "careful",
     "careful, sngan's layers",
     "careful, default format",
@@ -64,11 +67,19 @@ def images() -> data.Dataset:
     return data.Dataset("noise", pixels.to(torch.uint8))
 
 
-def settings(size: str, *, compiled: bool = False) -> Config:
+def settings(
+    size: str, *, device: str = "cpu", compiled: bool = False, plain: bool = False
+) -> Config:
+    """The engine's settings; ``plain`` is without compiling and capturing, even on a GPU."""
     width, batch_size, n_critic = SIZES[size]
+    compiling = "on" if compiled else "auto"
     config = Config(
         model=ModelConfig(name="resnet", width=width, latent_dim=128, sample_shape=(3, 32, 32)),
-        performance=PerformanceConfig(device="cpu", compile="on" if compiled else "off"),
+        performance=PerformanceConfig(
+            device=device,
+            compile="off" if plain else compiling,
+            cuda_graphs="off" if plain else "auto",
+        ),
         batch_size=batch_size,
         ema_start=0,
     )
@@ -76,9 +87,11 @@ def settings(size: str, *, compiled: bool = False) -> Config:
     return config
 
 
-def engine(size: str, *, compiled: bool = False) -> Iteration:
+def engine(
+    size: str, *, device: str = "cpu", compiled: bool = False, plain: bool = False
+) -> Iteration:
     """One iteration of sngan's engine."""
-    config = settings(size, compiled=compiled)
+    config = settings(size, device=device, compiled=compiled, plain=plain)
     state = State.build(config, images())
 
     def iteration() -> None:
@@ -104,28 +117,32 @@ def networks(size: str) -> tuple[nn.Module, nn.Module]:
     return training.build_networks(settings(size))
 
 
-def careful(size: str, *, memory_format: torch.memory_format) -> Iteration:
-    """One iteration of a loop written well."""
+def careful(size: str, *, device: str, memory_format: torch.memory_format) -> Iteration:
+    """One iteration of a loop written well; on a GPU in bfloat16, as sngan's."""
     _, batch_size, n_critic = SIZES[size]
-    generator, critic = networks(size)
+    generator, critic = (network.to(device) for network in networks(size))
     generator.to(memory_format=memory_format)
     normalized(critic).to(memory_format=memory_format)
+    half = partial(torch.autocast, device, torch.bfloat16, enabled=device == "cuda")
     critic_optimizer, generator_optimizer = adam(critic), adam(generator)
     average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(_DECAY), use_buffers=True)
-    pixels = images().samples
+    pixels = images().samples.to(device)
 
     def iteration() -> None:
         for _ in range(n_critic):
-            real = pixels[torch.randint(len(pixels), (batch_size,))] / 128 - 1
+            indices = torch.randint(len(pixels), (batch_size,), device=device)
+            real = pixels[indices] / 128 - 1
             real += torch.rand_like(real) / 128
-            with torch.no_grad():
-                fake = generator(torch.randn(batch_size, 128))
-            loss = losses.hinge.critic(*critic(torch.cat([real, fake])).chunk(2))
+            with half():
+                with torch.no_grad():
+                    fake = generator(torch.randn(batch_size, 128, device=device))
+                loss = losses.hinge.critic(*critic(torch.cat([real, fake])).chunk(2))
             critic_optimizer.zero_grad()
             loss.backward()
             critic_optimizer.step()
         critic.requires_grad_(False)
-        loss = -critic(generator(torch.randn(batch_size, 128))).mean()
+        with half():
+            loss = -critic(generator(torch.randn(batch_size, 128, device=device))).mean()
         generator_optimizer.zero_grad()
         loss.backward()
         generator_optimizer.step()
@@ -135,10 +152,10 @@ def careful(size: str, *, memory_format: torch.memory_format) -> Iteration:
     return iteration
 
 
-def common(size: str) -> Iteration:
+def common(size: str, *, device: str) -> Iteration:
     """One iteration of a loop as it is usually written."""
     _, batch_size, n_critic = SIZES[size]
-    generator, critic = networks(size)
+    generator, critic = (network.to(device) for network in networks(size))
     normalized(critic)
     critic_optimizer, generator_optimizer = adam(critic), adam(generator)
     average = copy.deepcopy(generator)
@@ -146,9 +163,9 @@ def common(size: str) -> Iteration:
 
     def iteration() -> None:
         for _ in range(n_critic):
-            real = next(batches) / 127.5 - 1
+            real = next(batches).to(device) / 127.5 - 1
             critic_optimizer.zero_grad()
-            fake = generator(torch.randn(batch_size, 128)).detach()
+            fake = generator(torch.randn(batch_size, 128, device=device)).detach()
             real_loss = torch.relu(1 - critic(real)).mean()
             fake_loss = torch.relu(1 + critic(fake)).mean()
             loss = real_loss + fake_loss
@@ -156,7 +173,7 @@ def common(size: str) -> Iteration:
             critic_optimizer.step()
             loss.item()
         generator_optimizer.zero_grad()
-        loss = -critic(generator(torch.randn(batch_size, 128))).mean()
+        loss = -critic(generator(torch.randn(batch_size, 128, device=device))).mean()
         loss.backward()
         generator_optimizer.step()
         loss.item()
@@ -191,30 +208,47 @@ def plain(iteration: Iteration) -> Iteration:
     return run
 
 
-def contenders(size: str) -> dict[str, Callable[[], Iteration]]:
+def contenders(size: str, *, device: str) -> dict[str, Callable[[], Iteration]]:
     fast, default = torch.channels_last, torch.contiguous_format
+    well = partial(careful, size, device=device)
     return {
-        "sngan": lambda: engine(size),
-        "sngan compiled": lambda: engine(size, compiled=True),
-        "careful": lambda: plain(careful(size, memory_format=fast)),
-        "careful, sngan's layers": lambda: careful(size, memory_format=fast),
-        "careful, default format": lambda: plain(careful(size, memory_format=default)),
-        "common": lambda: plain(common(size)),
+        "sngan": lambda: engine(size, device=device),
+        "sngan compiled": lambda: engine(size, device=device, compiled=True),
+        "sngan plain": lambda: engine(size, device=device, plain=True),
+        "careful": lambda: plain(well(memory_format=fast)),
+        "careful, sngan's layers": lambda: well(memory_format=fast),
+        "careful, default format": lambda: plain(well(memory_format=default)),
+        "common": lambda: plain(common(size, device=device)),
     }
 
 
-def measure(size: str, *, rounds: int, names: list[str]) -> dict[str, dict[str, float]]:
+def waiting(iteration: Iteration, device: str) -> Iteration:
+    """The iteration with the device's work done; the CPU's is."""
+
+    def run() -> None:
+        iteration()
+        torch.cuda.synchronize()
+
+    return run if device == "cuda" else iteration
+
+
+def measure(
+    size: str, *, device: str, rounds: int, names: list[str]
+) -> dict[str, dict[str, float]]:
     """Return for each contender its seconds of wall and CPU time, and their ratios to sngan's."""
-    iterations = {name: contenders(size)[name]() for name in names}
+    known = contenders(size, device=device)
+    iterations = {name: waiting(known[name](), device) for name in names}
     wall: dict[str, list[float]] = {name: [] for name in names}
     cpu: dict[str, list[float]] = {name: [] for name in names}
-    for index in range(rounds + 1):
+    # on a GPU the first ones compile and capture
+    warm_up = 5 if device == "cuda" else 1
+    for index in range(rounds + warm_up):
         # a new first one each round: none shall always run after the heavy one
         turn = index % len(names)
         for name in names[turn:] + names[:turn]:
             start = time.perf_counter(), time.process_time()
             iterations[name]()
-            if index:  # the first warms up
+            if index >= warm_up:
                 wall[name].append(time.perf_counter() - start[0])
                 cpu[name].append(time.process_time() - start[1])
     return {
@@ -236,16 +270,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
-    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=CONTENDERS)
+    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/engine.json"))
     arguments = parser.parse_args()
-    names = [name for name in CONTENDERS if name == "sngan" or name in arguments.contenders]
+    device = arguments.device
+    usual = CONTENDERS[:2] + CONTENDERS[3:] if device == "cpu" else CONTENDERS
+    asked = {"sngan", *(arguments.contenders or usual)}
+    names = [name for name in CONTENDERS if name in asked]
     threads = torch.get_num_threads()
     print(f"torch {torch.__version__}, {threads} threads; seconds of an iteration, sngan's share")
     results = {}
     for size in arguments.sizes:
         rounds = arguments.rounds * (6 if SIZES[size][0] < 1 else 1)
-        results[size] = measure(size, rounds=rounds, names=names)
+        results[size] = measure(size, device=device, rounds=rounds, names=names)
         print(f"{size} ({rounds} rounds)\n{'':24}     wall  share      CPU  share")
         for name, row in results[size].items():
             print(

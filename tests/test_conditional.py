@@ -248,7 +248,7 @@ def test_the_critic_sees_fakes_with_the_labels_they_were_made_for(tmp_path, meth
         with_kwargs=True,
     )
     for step in (training.critic_step, training.generator_step):
-        step(state, METHODS[method], 8)
+        step(state, METHODS[method], state.sampler.take())
         (fake, labels), images = made.pop(), torch.cat([batch for batch, _ in scored])
         of_images = torch.cat([given for _, given in scored])
         assert len(images) == len(of_images)

@@ -23,7 +23,7 @@ LEVELS = [
         "records",
         "compiling",
     },
-    {"lipschitz", "models", "metrics", "penalties"},
+    {"lipschitz", "models", "metrics", "penalties", "graphs"},
     {"methods", "checkpoint"},
     {"config"},
     {"run", "launching"},

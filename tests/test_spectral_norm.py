@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm as torch_spectral_norm
 from torch.nn.utils.spectral_norm import spectral_norm as torch_spectral_norm_hook
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sngan import SpectralNorm
 
@@ -514,6 +515,29 @@ def test_power_iteration_runs_outside_autocast():
         optimizer.step()
     raw = layer.weight * sn.sigmas()[""]
     assert sn.sigmas()[""].item() == pytest.approx(torch.linalg.svdvals(raw)[0].item(), rel=1e-5)
+
+
+def test_power_iteration_runs_without_tf32():
+    """Which cuDNN's convolutions use unless told otherwise, and which has ten bits only."""
+    convolutions = torch.backends.cudnn.conv
+    seen = []
+
+    class Watching(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            if "convolution" in str(function):
+                seen.append(convolutions.fp32_precision)
+            return function(*args, **(kwargs or {}))
+
+    layer = nn.Conv2d(2, 3, 3, padding=1)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+    usual = convolutions.fp32_precision
+    SpectralNorm(layer, optimizer, kind="operator", input_shape=(2, 8, 8))
+    layer(torch.ones(1, 2, 8, 8)).sum().backward()
+    with Watching():
+        optimizer.step()
+    # Wᵀu and the derivative before the step, Wv and Wᵀu after it
+    assert seen == ["ieee"] * 4
+    assert convolutions.fp32_precision == usual != "ieee"
 
 
 def test_clipping_before_the_step_acts_on_the_normalized_weights_gradient():

@@ -4,8 +4,8 @@
 # pyright: reportPrivateUsage=false, reportPrivateImportUsage=false
 
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, NoReturn
 
 import torch
@@ -267,7 +267,7 @@ class SpectralNorm:
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         args, kwargs = self._evaluate_closure(args, kwargs)
         for group in self._groups:
-            with group.full_precision():
+            with _full_precision(group.scale.device):
                 group.to_raw(_skipped(optimizer))
         return args, kwargs
 
@@ -277,7 +277,7 @@ class SpectralNorm:
 
     def _normalize(self, skipped: Tensor | None) -> None:
         for group in self._groups:
-            with group.full_precision():
+            with _full_precision(group.scale.device):
                 group.to_normalized(self.iterations, skipped)
 
     def _evaluate_closure(
@@ -411,13 +411,6 @@ class _Group:
             self.scale = self.scale.to(device)
             self.u = [u.to(device) for u in self.u]
 
-    def full_precision(self) -> AbstractContextManager[Any]:
-        """Outside autocast, which would take the power iteration down to half precision."""
-        device = self.scale.device.type
-        if torch.is_autocast_enabled(device):
-            return torch.autocast(device, enabled=False)
-        return nullcontext()
-
 
 def _check_ownership(kernels: list[Kernel], optimizer: Optimizer) -> None:
     require(
@@ -518,8 +511,25 @@ def _grouped(norms: list[Norm], coefficient: float) -> list[_Group]:
     for norm in norms:
         weight = norm.weight()
         kinds.setdefault((weight.device, weight.dtype), []).append(norm)
-    with torch.no_grad():
-        return [_Group(alike, coefficient) for alike in kinds.values()]
+    groups: list[_Group] = []
+    for (device, _), alike in kinds.items():
+        with torch.no_grad(), _full_precision(device):
+            groups.append(_Group(alike, coefficient))
+    return groups
+
+
+@contextmanager
+def _full_precision(device: torch.device) -> Generator[None]:
+    """Outside autocast, and without cuDNN's TF32: a norm to 1e-3 would bound nothing."""
+    convolutions: Any = torch.backends.cudnn.conv  # pyright: ignore[reportAttributeAccessIssue]
+    precision = convolutions.fp32_precision
+    convolutions.fp32_precision = "ieee"
+    is_autocast = torch.is_autocast_enabled(device.type)
+    try:
+        with torch.autocast(device.type, enabled=False) if is_autocast else nullcontext():
+            yield
+    finally:
+        convolutions.fp32_precision = precision
 
 
 def _skipped(optimizer: Optimizer) -> Tensor | None:

@@ -61,6 +61,8 @@ class State:
         fabric = fabric or make_fabric(config.performance)
         torch.manual_seed(config.seed)
         random.seed(config.seed)
+        # all batches have one shape, for which the quickest kernels are worth a search
+        torch.backends.cudnn.benchmark = True
         shape, model, method = dataset.sample_shape, config.model, config.method
         generator, critic = build_networks(config)
         graph = StepGraph(fabric.device, wanted=config.performance.cuda_graphs)

@@ -17,7 +17,7 @@ from sngan.data import stacked, toy
 from sngan.data.arrays import Arrays, open_arrays, to_dataset
 from sngan.data.cache import ImageCache, default_folder, key
 from sngan.data.dataset import Dataset
-from sngan.data.decoding import Decoded, Encoded, Progress, decode_all
+from sngan.data.decoding import FIT, Decoded, Encoded, Progress, decode_all
 from sngan.data.folder import open_folder, open_zip
 from sngan.data.hub import open_hub
 from sngan.data.idx import find_idx, open_idx
@@ -89,7 +89,7 @@ def open_source(
         cache=cache,
         store=ImageCache(
             cache_dir or default_folder(),
-            key(opened.fingerprint, Path(source).absolute(), resolution, channels, split),
+            key(FIT, opened.fingerprint, Path(source).absolute(), resolution, channels, split),
         ),
         decode=partial(
             decode_all,

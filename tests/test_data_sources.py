@@ -9,6 +9,7 @@ import sys
 import types
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,9 @@ import torch
 from PIL import Image
 
 from sngan.data import MIXTURES, open_source
+from sngan.data import cache as cache_module
 from sngan.data import decoding as decoding_module
+from sngan.data import source as source_module
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -269,7 +272,7 @@ def test_hub_without_and_with_the_package(monkeypatch):
         assert (name, split) == ("owner/pets", "test")
         return Table()
 
-    fake = types.SimpleNamespace(load_dataset=load_dataset, Image=HubImage, ClassLabel=ClassLabel)
+    fake = SimpleNamespace(load_dataset=load_dataset, Image=HubImage, ClassLabel=ClassLabel)
     monkeypatch.setitem(sys.modules, "datasets", fake)
     pets = open_source("hf:owner/pets:test")
     assert torch.equal(pets.samples[2], as_tensor(photo(2, (8, 8))))
@@ -493,6 +496,22 @@ def test_damaged_cache_is_made_again(folder, tmp_path, suffix, caplog):
     assert "is damaged" in caplog.text
 
 
+def test_many_images_are_kept_without_being_asked(folder, tmp_path, monkeypatch):
+    options = {"cache_dir": tmp_path / "cache"}
+    calls = count_decodes(monkeypatch)
+    open_source(str(folder), **options)
+    assert not (tmp_path / "cache").exists()
+    monkeypatch.setattr(source_module, "_WORTH_KEEPING", 6)
+    first, second = (open_source(str(folder), **options) for _ in range(2))
+    assert len(calls) == 12
+    assert torch.equal(first.samples, second.samples)
+    # where there is no room, they are decoded to memory
+    monkeypatch.setattr(cache_module.shutil, "disk_usage", lambda _: SimpleNamespace(free=9))
+    third = open_source(str(folder), cache_dir=tmp_path / "full")
+    assert torch.equal(first.samples, third.samples)
+    assert not list((tmp_path / "full").iterdir())
+
+
 def test_writing_into_samples_leaves_the_cache_alone(folder, tmp_path):
     options = {"cache": "disk", "cache_dir": tmp_path / "cache"}
     open_source(str(folder), **options)
@@ -513,11 +532,11 @@ def test_workers_keep_the_order_and_progress_reaches_the_end(folder, workers):
 
 @pytest.mark.skipif(not SHARED.exists(), reason="../shared/data with CIFAR-10 is not there")
 def test_cifar10_parquet_and_zip_agree_with_pillow():
-    test = open_source(str(SHARED / "cifar10"), split="test")
+    test = open_source(str(SHARED / "cifar10"), split="test", cache="memory")
     assert test.samples.shape == (10_000, 3, 32, 32)
     assert torch.bincount(test.labels).tolist() == [1000] * 10
     path = SHARED / "cifar10-test-folder.zip"
-    zipped = open_source(str(path))
+    zipped = open_source(str(path), cache="memory")
     assert zipped.class_names == test.class_names
     assert torch.bincount(zipped.labels).tolist() == [1000] * 10
     with zipfile.ZipFile(path) as archive:

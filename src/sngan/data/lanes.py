@@ -33,7 +33,7 @@ class Lanes:
     A batch is as many samples of each lane; a lane at the end of its chunk takes the next that no
     lane has had, from the next epoch where this one has no more. All of it follows from the
     chunks' lengths, the batch size and the seed, so that every process knows where all lanes are.
-    There are as many lanes as divide the batch, 8 and the number of chunks at most.
+    Their number is the largest up to 8, and to that of the chunks, which divides the batch size.
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, *, seed: int) -> None:

@@ -105,10 +105,15 @@ def _index(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Offset, size and label of each image, and how many each shard has."""
     kept = [stem.with_suffix(suffix) for suffix in (".members.npy", ".lengths.npy")]
-    if all(file.exists() for file in kept):
+    try:
         # mapped, so that an index of many millions takes no memory either
         rows, lengths = (np.load(file, mmap_mode="r") for file in kept)
-        return rows, lengths
+        if len(rows) == lengths.sum():
+            return rows, lengths
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, EOFError) as error:
+        _log.warning("the index %s is damaged (%s): reading the shards again", kept[0], error)
     numbers = array("q")
     lengths = np.zeros(len(files), np.int64)
     for position, file in enumerate(files):

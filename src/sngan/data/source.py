@@ -86,14 +86,15 @@ def open_source(
     require(channels in (None, 1, 3), "data.channels", expected="1 or 3", got=channels)
     if resolution is not None:
         require_count(resolution, "data.resolution", minimum=4)
-    embedded = _EMBEDDED.get(source)
-    if source in toy.NAMES and embedded is None:
-        return toy.points(source)
     folder = cache_dir or default_folder()
     if source.startswith(PREFIX) or cache == "stream":
         opened = _open_in_chunks(source, split=split, cache_dir=folder, progress=progress)
+    elif source in _EMBEDDED:
+        opened = _EMBEDDED[source]()
+    elif source in toy.NAMES:
+        return toy.points(source)
     else:
-        opened = embedded() if embedded else _open(source, split)
+        opened = _open(source, split)
     if isinstance(opened, Arrays):
         arrays = to_dataset(source, opened, side=resolution, channels=channels)
         return replace(arrays, cache=cache)

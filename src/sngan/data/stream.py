@@ -78,8 +78,9 @@ class StreamedRows:
         """Images uint8 ``(rows, channels, side, side)`` and their labels, on the device."""
         while len(self._pending) < self._ahead:
             self._pending.append((self._load_next(), self._lanes.state_dict()))
-        batch, self._state = self._pending.popleft()
+        batch, state = self._pending.popleft()
         images, labels = (part.to(self._device, non_blocking=True) for part in batch.result())
+        self._state = state
         return images, None if self._class_ends is None else labels
 
     def draw_labels(self, n: int) -> Tensor | None:

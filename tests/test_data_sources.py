@@ -49,7 +49,7 @@ def folder(tmp_path):
 
 
 def as_tensor(picture: Image.Image) -> torch.Tensor:
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+    return torch.from_numpy(np.array(picture)).reshape(*picture.size[::-1], -1).permute(2, 0, 1)
 
 
 def test_digits_are_scikit_learns():
@@ -291,6 +291,21 @@ def test_resolution_resizes_the_shorter_side_and_cuts_the_centre(tmp_path):
     assert difference.abs().max() <= 2
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize(
+    ("size", "side"), [((16, 16), 40), ((40, 24), 8), ((9, 31), 5), ((101, 99), 64), ((7, 7), 6)]
+)
+def test_resizing_is_that_of_pillow(size, side, mode):
+    noise = np.random.default_rng(side).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+    picture = Image.fromarray(noise).convert(mode)
+    square = min(size)
+    left, top = ((length - square) // 2 for length in size)
+    cut = picture.crop((left, top, left + square, top + square))
+    expected = as_tensor(cut.resize((side, side), Image.Resampling.BICUBIC)).int()
+    found = decoding_module.fit(picture, decoding_module.Form(side, len(expected)))
+    assert (torch.from_numpy(found).int() - expected).abs().max() <= 2
+
+
 def test_resizing_is_antialiased(tmp_path):
     stripes = np.zeros((64, 64, 3), np.uint8)
     stripes[:, ::2] = 255
@@ -430,6 +445,7 @@ def test_broken_zips(tmp_path, content):
 
 def test_symbolic_link_loops_end(folder):
     (folder / "cat" / "loop").symlink_to(folder)
+    (folder / "cat" / "nothing.png").symlink_to(folder / "missing.png")
     assert len(open_source(str(folder))) == 6
 
 

@@ -385,6 +385,12 @@ def test_damaged_shards(folder, tmp_path, change, message):
         open_source(f"shards:{tmp_path}/a.tar", cache_dir=tmp_path)
 
 
+def test_a_folder_is_no_shard(tmp_path):
+    (tmp_path / "a.tar").mkdir()
+    with pytest.raises(ValueError, match=r"^data: expected a whole tar file, got .*Is a directory"):
+        open_source(f"shards:{tmp_path}/a.tar", cache_dir=tmp_path)
+
+
 def test_shards_without_images(tmp_path):
     write_tar(tmp_path / "a.tar", {"a.txt": b"x", "b.cls": b"1"})
     with pytest.raises(ValueError, match=r"^data: expected images in .*, got none by extension"):

@@ -134,17 +134,17 @@ def _index(
 
 def _members(path: Path) -> Iterator[tuple[int, int, int]]:
     """Offset, size and label of each sample that has an image."""
-    with path.open("rb") as file:
-        begin = file.read(8)
-        for magic, name in _COMPRESSED.items():
-            plain = not begin.startswith(magic)
-            require(plain, "data", expected="uncompressed tar files", got=f"{path}, {name}")
-        file.seek(0)
-        try:
+    try:
+        with path.open("rb") as file:
+            begin = file.read(8)
+            for magic, name in _COMPRESSED.items():
+                plain = not begin.startswith(magic)
+                require(plain, "data", expected="uncompressed tar files", got=f"{path}, {name}")
+            file.seek(0)
             with tarfile.open(fileobj=file, mode="r:") as tar:
                 yield from _samples(tar, file)
-        except tarfile.TarError as error:
-            raise ValueError(f"data: expected a whole tar file, got {path} ({error})") from error
+    except (tarfile.TarError, OSError) as error:
+        raise ValueError(f"data: expected a whole tar file, got {path} ({error})") from error
 
 
 def _samples(tar: tarfile.TarFile, file: IO[bytes]) -> Iterator[tuple[int, int, int]]:

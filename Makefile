@@ -37,6 +37,8 @@ bench: $(READY)
 	$(BIN)/python benchmarks/lipschitz.py
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/data.py
+	$(BIN)/python benchmarks/streaming.py
+	$(BIN)/python benchmarks/startup.py
 
 clean:
 	rm -rf $(VENV)

@@ -1,8 +1,9 @@
 """Images per second from a folder of JPEGs to one array, and the start-up time from the cache.
 
-`sngan` decodes in threads, once; `PIL loop` is one thread of open, crop, resize; `DataLoader` is
-torch's, with a data set of the same work in each `__getitem__` and worker processes. CPU time
-counts threads and worker processes: images per CPU second are images per second and core.
+`sngan` decodes in threads, once; `PIL loop` is one thread of open, crop, resize, with Lanczos
+filter as usual and with the bicubic one that sngan uses; `DataLoader` is torch's, with a data set
+of the same work as the PIL loop's in each `__getitem__` and worker processes. CPU time counts
+threads and worker processes: images per CPU second are images per second and core.
 
     python benchmarks/data.py [--images N] [--side PIXELS] [--rounds N] [--json FILE]
 """
@@ -38,9 +39,9 @@ def write_jpegs(folder: Path, *, count: int, side: int) -> None:
         image.save(folder / f"{index:05d}.jpg", quality=90)
 
 
-def decode(path: Path) -> np.ndarray:
+def decode(path: Path, filter: Image.Resampling = Image.Resampling.LANCZOS) -> np.ndarray:
     with Image.open(path) as image:
-        fitted = ImageOps.fit(image.convert("RGB"), (_SIDE, _SIDE), Image.Resampling.LANCZOS)
+        fitted = ImageOps.fit(image.convert("RGB"), (_SIDE, _SIDE), filter)
     return np.asarray(fitted).transpose(2, 0, 1)
 
 
@@ -55,8 +56,8 @@ class Folder(Dataset[Tensor]):
         return torch.from_numpy(decode(self.paths[index]).copy())
 
 
-def pil_loop(folder: Path) -> None:
-    np.stack([decode(path) for path in sorted(folder.iterdir())])
+def pil_loop(folder: Path, filter: Image.Resampling) -> None:
+    np.stack([decode(path, filter) for path in sorted(folder.iterdir())])
 
 
 def loader(folder: Path) -> None:
@@ -64,10 +65,18 @@ def loader(folder: Path) -> None:
     torch.cat(list(batches))
 
 
-def sngan(folder: Path, *, cache: str = "memory", cache_dir: Path | None = None) -> None:
-    opened = data.open_source(str(folder), resolution=_SIDE, cache=cache, cache_dir=cache_dir)
+def sngan(
+    folder: Path,
+    *,
+    cache: str = "memory",
+    cache_dir: Path | None = None,
+    workers: int | None = None,
+) -> None:
+    opened = data.open_source(
+        str(folder), resolution=_SIDE, cache=cache, cache_dir=cache_dir, workers=workers
+    )
     # mapped pages are read when they are first touched
-    opened.samples.sum()
+    opened.samples.numpy().max()
 
 
 def timed(job: Callable[[], None]) -> tuple[float, float]:
@@ -86,7 +95,9 @@ def measure(folder: Path, cache_dir: Path, *, rounds: int) -> dict[str, dict[str
     """Medians over rounds, in each of which every contender runs once."""
     jobs = {
         "sngan": partial(sngan, folder),
-        "PIL loop": partial(pil_loop, folder),
+        "sngan, one thread": partial(sngan, folder, workers=1),
+        "PIL loop": partial(pil_loop, folder, Image.Resampling.LANCZOS),
+        "PIL loop, bicubic": partial(pil_loop, folder, Image.Resampling.BICUBIC),
         "DataLoader": partial(loader, folder),
         "sngan, second start": partial(sngan, folder, cache="disk", cache_dir=cache_dir),
     }

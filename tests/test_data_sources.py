@@ -9,6 +9,7 @@ import sys
 import types
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +19,9 @@ import torch
 from PIL import Image
 
 from sngan.data import MIXTURES, open_source
+from sngan.data import cache as cache_module
 from sngan.data import decoding as decoding_module
+from sngan.data import source as source_module
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -46,7 +49,7 @@ def folder(tmp_path):
 
 
 def as_tensor(picture: Image.Image) -> torch.Tensor:
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+    return torch.from_numpy(np.array(picture)).reshape(*picture.size[::-1], -1).permute(2, 0, 1)
 
 
 def test_digits_are_scikit_learns():
@@ -269,7 +272,7 @@ def test_hub_without_and_with_the_package(monkeypatch):
         assert (name, split) == ("owner/pets", "test")
         return Table()
 
-    fake = types.SimpleNamespace(load_dataset=load_dataset, Image=HubImage, ClassLabel=ClassLabel)
+    fake = SimpleNamespace(load_dataset=load_dataset, Image=HubImage, ClassLabel=ClassLabel)
     monkeypatch.setitem(sys.modules, "datasets", fake)
     pets = open_source("hf:owner/pets:test")
     assert torch.equal(pets.samples[2], as_tensor(photo(2, (8, 8))))
@@ -283,9 +286,24 @@ def test_resolution_resizes_the_shorter_side_and_cuts_the_centre(tmp_path):
     wide = photo(0, size=(60, 40))
     wide.save(tmp_path / "a.png")
     opened = open_source(str(tmp_path), resolution=20)
-    centre = wide.crop((10, 0, 50, 40)).resize((20, 20), Image.Resampling.LANCZOS)
+    centre = wide.crop((10, 0, 50, 40)).resize((20, 20), Image.Resampling.BICUBIC)
     difference = opened.samples[0].int() - as_tensor(centre).int()
     assert difference.abs().max() <= 2
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize(
+    ("size", "side"), [((16, 16), 40), ((40, 24), 8), ((9, 31), 5), ((101, 99), 64), ((7, 7), 6)]
+)
+def test_resizing_is_that_of_pillow(size, side, mode):
+    noise = np.random.default_rng(side).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+    picture = Image.fromarray(noise).convert(mode)
+    square = min(size)
+    left, top = ((length - square) // 2 for length in size)
+    cut = picture.crop((left, top, left + square, top + square))
+    expected = as_tensor(cut.resize((side, side), Image.Resampling.BICUBIC)).int()
+    found = decoding_module.fit(picture, decoding_module.Form(side, len(expected)))
+    assert (torch.from_numpy(found).int() - expected).abs().max() <= 2
 
 
 def test_resizing_is_antialiased(tmp_path):
@@ -427,6 +445,7 @@ def test_broken_zips(tmp_path, content):
 
 def test_symbolic_link_loops_end(folder):
     (folder / "cat" / "loop").symlink_to(folder)
+    (folder / "cat" / "nothing.png").symlink_to(folder / "missing.png")
     assert len(open_source(str(folder))) == 6
 
 
@@ -493,6 +512,22 @@ def test_damaged_cache_is_made_again(folder, tmp_path, suffix, caplog):
     assert "is damaged" in caplog.text
 
 
+def test_many_images_are_kept_without_being_asked(folder, tmp_path, monkeypatch):
+    options = {"cache_dir": tmp_path / "cache"}
+    calls = count_decodes(monkeypatch)
+    open_source(str(folder), **options)
+    assert not (tmp_path / "cache").exists()
+    monkeypatch.setattr(source_module, "_WORTH_KEEPING", 6)
+    first, second = (open_source(str(folder), **options) for _ in range(2))
+    assert len(calls) == 12
+    assert torch.equal(first.samples, second.samples)
+    # where there is no room, they are decoded to memory
+    monkeypatch.setattr(cache_module.shutil, "disk_usage", lambda _: SimpleNamespace(free=9))
+    third = open_source(str(folder), cache_dir=tmp_path / "full")
+    assert torch.equal(first.samples, third.samples)
+    assert not list((tmp_path / "full").iterdir())
+
+
 def test_writing_into_samples_leaves_the_cache_alone(folder, tmp_path):
     options = {"cache": "disk", "cache_dir": tmp_path / "cache"}
     open_source(str(folder), **options)
@@ -513,11 +548,11 @@ def test_workers_keep_the_order_and_progress_reaches_the_end(folder, workers):
 
 @pytest.mark.skipif(not SHARED.exists(), reason="../shared/data with CIFAR-10 is not there")
 def test_cifar10_parquet_and_zip_agree_with_pillow():
-    test = open_source(str(SHARED / "cifar10"), split="test")
+    test = open_source(str(SHARED / "cifar10"), split="test", cache="memory")
     assert test.samples.shape == (10_000, 3, 32, 32)
     assert torch.bincount(test.labels).tolist() == [1000] * 10
     path = SHARED / "cifar10-test-folder.zip"
-    zipped = open_source(str(path))
+    zipped = open_source(str(path), cache="memory")
     assert zipped.class_names == test.class_names
     assert torch.bincount(zipped.labels).tolist() == [1000] * 10
     with zipfile.ZipFile(path) as archive:

@@ -1,6 +1,7 @@
 """The settings of a run: frozen dataclasses with the same fields as the YAML and the flags."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +33,8 @@ class DataConfig:
     source: str = option(
         "digits",
         "digits, ring8, grid25, swissroll, a folder or zip of images (class folders give labels), "
-        "a Parquet file or folder, a folder of IDX files, .npz/.npy, or hf:NAME[:SPLIT]",
+        "a Parquet file or folder, shards:PATTERN (tar files, as shards:data/*.tar or "
+        "shards:data/{000..099}.tar), a folder of IDX files, .npz/.npy, or hf:NAME[:SPLIT]",
     )
     split: str = option("train", "split of a Parquet folder or of IDX files")
     resolution: int | None = option(None, "image side in pixels; left out: that of the data")
@@ -44,8 +46,11 @@ class DataConfig:
         "color, translation, cutout, joined by commas",
     )
     dequantize: bool = option(True, "add uniform noise of one grey level, as in Miyato et al.")
-    cache: Literal["auto", "device", "memory", "disk"] = option(
-        "auto", "where the decoded images stay: on the training device, in memory, in a disk file"
+    cache: Literal["auto", "device", "memory", "disk", "stream"] = option(
+        "auto",
+        "where the decoded images stay: on the training device, in memory, in a disk file; stream: "
+        "nowhere, shards and Parquet larger than memory are decoded in training; auto: stream for "
+        "shards, a disk file for 10,000 images and more, the device where they fit",
     )
     workers: int | None = option(None, "decoding threads; left out: one a core")
 
@@ -56,7 +61,8 @@ class DataConfig:
             self.channels in (None, 1, 3), "data.channels", expected="1 or 3", got=self.channels
         )
         augmentations.names_in(self.augment)
-        require_one_of(self.cache, "data.cache", choices=["auto", "device", "memory", "disk"])
+        caches = ["auto", "device", "memory", "disk", "stream"]
+        require_one_of(self.cache, "data.cache", choices=caches)
         if self.workers is not None:
             require_count(self.workers, "data.workers")
 
@@ -204,7 +210,7 @@ class Config:
         require_one_of(self.schedule, "schedule", choices=["constant", "linear"])
         require_number(self.ema_decay, "ema_decay", minimum=0.0, maximum=1.0)
         if not self.out:
-            stem = Path(self.data.source).stem.replace(":", "-")
+            stem = re.sub(r"[^\w.-]+", "-", Path(self.data.source).stem).strip("-") or "data"
             object.__setattr__(self, "out", f"runs/{stem}-{self.method.name}")
 
 

@@ -99,7 +99,10 @@ def evaluate(
 
     run = load(folder)
     settings = run.config.evaluation
-    chosen = run.config.data if source is None else replace(run.config.data, source=source)
+    chosen = run.config.data
+    if source is not None:
+        # how the run's own data is kept need not fit another
+        chosen = replace(chosen, source=source, cache="auto")
     with counting("decoding", file=sys.stderr) as progress:
         dataset = open_dataset(chosen, progress)
     require(

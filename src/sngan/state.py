@@ -185,17 +185,17 @@ class State:
             **parts,
             "step": self.step,
             "seconds": self.seconds,
-            "samples": len(self.dataset),
+            "samples": self.dataset.total,
             "rng": _rng_state(),
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Restore :meth:`state_dict`; the data must be the same."""
         require(
-            saved["samples"] == len(self.dataset),
+            saved["samples"] == self.dataset.total,
             "data",
             expected=f"the {saved['samples']} samples that the run was trained on",
-            got=len(self.dataset),
+            got=self.dataset.total,
         )
         for key in self._parts():
             part = getattr(self, key)

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import logging
+import math
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,15 @@ def default_folder() -> Path:
 def key(*parts: object) -> str:
     """A name for what these parts determine."""
     return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:32]
+
+
+def has_room(folder: Path, size: int) -> bool:
+    """Whether a file of ``size`` bytes can be written there and leaves as much free."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > 2 * size
+    except OSError:
+        return False
 
 
 class ImageCache:
@@ -47,6 +58,10 @@ class ImageCache:
         except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
             _log.warning("the cache %s is damaged (%s): decoding again", self.images, error)
         return None
+
+    def has_room(self, shape: tuple[int, ...]) -> bool:
+        """Whether the folder can take images of this shape."""
+        return has_room(self.images.parent, math.prod(shape))
 
     def allocate(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         """Make a new file of this shape to decode into."""

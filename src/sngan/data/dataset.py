@@ -1,8 +1,12 @@
 """A data set: all samples in one tensor, and what was left out."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from sngan.data.stream import Stream
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,9 @@ class Dataset:
     """Images uint8 ``(N, C, H, W)`` with C 1 or 3, or points float32 ``(N, dim)``.
 
     ``labels`` are int64 ``(N,)`` indices into ``class_names``; ``cache`` says where the samples
-    shall stay: ``device``, ``memory``, ``disk``, or ``auto`` for the device if they fit.
+    shall stay: ``device``, ``memory``, ``disk``, or ``auto`` for the device if they fit. With
+    ``stream`` these samples are some of a data set that is larger than memory: what is measured
+    is measured of them, and the sampler draws from all.
     """
 
     name: str
@@ -27,9 +33,15 @@ class Dataset:
     class_names: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     cache: str = "auto"
+    stream: "Stream | None" = None
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    @property
+    def total(self) -> int:
+        """How many samples training draws from."""
+        return len(self) if self.stream is None else len(self.stream)
 
     @property
     def is_images(self) -> bool:

@@ -13,7 +13,9 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch.nn.functional import interpolate
 
 from sngan.data.dataset import Skipped
 
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 _log = logging.getLogger("sngan")
 
-
+FIT = "bicubic"
+"""Names what :func:`fit` does to an image, for keys of what is kept."""
 _TASK = 64
 
 
@@ -72,17 +75,29 @@ def default_side(width: int, height: int) -> int:
 
 
 def fit(image: "Image", form: Form) -> NDArray[np.uint8]:
-    """``(channels, side, side)``: shorter side resized with antialiasing, then the centre cut."""
-    from PIL import Image, ImageOps
+    """``(channels, side, side)``: the central square, resized bicubically with antialiasing.
+
+    As Pillow's ``BICUBIC`` but for two grey levels, and in less than half of its time.
+    """
+    from PIL import Image
 
     if image.mode.startswith("I"):
         # PIL clips 16-bit greys to 255 where they should be scaled
         image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
-    image = image.convert("L" if form.channels == 1 else "RGB")
-    if image.size != (form.side, form.side):
-        image = ImageOps.fit(image, (form.side, form.side), Image.Resampling.LANCZOS)
-    array = np.asarray(image)
-    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+    mode = "L" if form.channels == 1 else "RGB"
+    # to its own mode it would be copied
+    pixels = np.asarray(image if image.mode == mode else image.convert(mode))
+    array = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    return array if image.size == (form.side, form.side) else _resized(array, form.side)
+
+
+def _resized(array: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    height, width = array.shape[1:]
+    square = min(height, width)
+    top, left = (height - square) // 2, (width - square) // 2
+    # PIL's memory is not writable, which torch wants
+    cut = torch.from_numpy(array[:, top : top + square, left : left + square].copy("K"))
+    return interpolate(cut[None], (side, side), mode="bicubic", antialias=True)[0].numpy()
 
 
 def decode_all(
@@ -116,15 +131,16 @@ def decode_all(
             reasons = _reasons(pool, chain(read, blocks))
             raise _nothing_left(encoded, [*skipped, *reasons])
         images = allocate((encoded.total, form.channels, form.side, form.side))
-        decode = partial(_decode, form=form, strict=channels is None)
+        decode_one = partial(decode, form=form, strict=channels is None)
         done = 0
         for block in chain(read, blocks):
-            for item, result in zip(block, _in_parallel(pool, decode, block), strict=True):
-                if isinstance(result, Skipped):
-                    skipped.append(result)
-                    continue
-                images[len(labels)] = result
-                labels.append(item.label)
+            room = images[len(labels) : len(labels) + len(block)]
+            bad = _in_parallel(pool, decode_one, block, room)
+            good = [row for row in range(len(block)) if row not in bad]
+            if bad:
+                room[: len(good)] = room[good]
+                skipped += bad.values()
+            labels += [block[row].label for row in good]
             done += len(block)
             if progress:
                 progress(done, encoded.total)
@@ -163,7 +179,14 @@ class _MixedError(ValueError):
     pass
 
 
-def _decode(item: Item, *, form: Form, strict: bool) -> NDArray[np.uint8] | Skipped:
+def decode(item: Item, *, form: Form, strict: bool) -> NDArray[np.uint8] | Skipped:
+    """One image ``(channels, side, side)``, or why it is none; ``strict``: of its own channels.
+
+    Raises
+    ------
+    ValueError
+        ``strict``, and the image has another number of channels.
+    """
     from PIL import Image, ImageOps
 
     try:
@@ -186,15 +209,25 @@ def _decode(item: Item, *, form: Form, strict: bool) -> NDArray[np.uint8] | Skip
 
 
 def _in_parallel(
-    pool: ThreadPoolExecutor, decode: _Decode, items: list[Item]
-) -> Iterator[NDArray[np.uint8] | Skipped]:
-    """Decode in order, many items a task: small images take less time than a task's overhead."""
+    pool: ThreadPoolExecutor, decode_one: _Decode, items: list[Item], images: NDArray[np.uint8]
+) -> dict[int, Skipped]:
+    """Decode items to rows of images, and return the rows that have none.
 
-    def run(task: list[Item]) -> list[NDArray[np.uint8] | Skipped]:
-        return [decode(item) for item in task]
+    Many items a task: a small image takes less time than a task's overhead.
+    """
 
-    tasks = [items[start : start + _TASK] for start in range(0, len(items), _TASK)]
-    return chain.from_iterable(pool.map(run, tasks))
+    def run(rows: range) -> dict[int, Skipped]:
+        bad: dict[int, Skipped] = {}
+        for row in rows:
+            result = decode_one(items[row])
+            if isinstance(result, Skipped):
+                bad[row] = result
+            else:
+                images[row] = result
+        return bad
+
+    tasks = [range(len(items))[start : start + _TASK] for start in range(0, len(items), _TASK)]
+    return {row: skip for bad in pool.map(run, tasks) for row, skip in bad.items()}
 
 
 def _reason(error: Exception) -> str:
@@ -203,9 +236,11 @@ def _reason(error: Exception) -> str:
 
 
 def _reasons(pool: ThreadPoolExecutor, blocks: Iterator[list[Item]]) -> Iterator[Skipped]:
-    decode = partial(_decode, form=Form(4, 3), strict=False)
+    form = Form(4, 3)
     for block in blocks:
-        yield from (r for r in _in_parallel(pool, decode, block) if isinstance(r, Skipped))
+        room = np.empty((len(block), form.channels, form.side, form.side), np.uint8)
+        decode_one = partial(decode, form=form, strict=False)
+        yield from _in_parallel(pool, decode_one, block, room).values()
 
 
 def _nothing_left(encoded: Encoded, skipped: list[Skipped]) -> ValueError:

@@ -2,10 +2,15 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sngan._checks import require
+from sngan.data.chunks import Chunk, Chunked, count_labels
 from sngan.data.decoding import Encoded, Item
 
 _BLOCK = 4096
@@ -37,8 +42,64 @@ def open_parquet(path: Path, *, split: str) -> Encoded:
 
     total = sum(file.metadata.num_rows for file in files)
     require(total > 0, "data", expected=f"rows in {path}", got="none")
-    stamp = [f"{f.name}:{f.stat().st_size}:{f.stat().st_mtime_ns}" for f in _of_split(path, split)]
-    return Encoded(str(path), total, blocks, _class_names(schema, label), "\n".join(stamp))
+    names = _class_names(schema, label)
+    return Encoded(str(path), total, blocks, names, _stamp(_of_split(path, split)))
+
+
+def open_parquet_in_chunks(path: Path, *, split: str) -> Chunked:
+    """The same, of which a row group at a time is in memory.
+
+    Raises
+    ------
+    ValueError
+        As :func:`open_parquet`.
+    """
+    files = _of_split(path, split)
+    with _open(files[0]) as first:
+        schema = first.schema_arrow
+    image, label = _image_column(schema, path), _label_column(schema)
+    chunks: list[Chunk] = []
+    labels: list[NDArray[Any]] = []
+    for file in files:
+        with _open(file) as opened:
+            lengths = [opened.metadata.row_group(g).num_rows for g in range(opened.num_row_groups)]
+            if label:
+                labels += [_labels(opened, label)]
+        chunks += [
+            Chunk(length, partial(_RowGroup, file, group, image, label))
+            for group, length in enumerate(lengths)
+            if length
+        ]
+    require(bool(chunks), "data", expected=f"rows in {path}", got="none")
+    counts = count_labels(str(path), labels)
+    return Chunked(str(path), tuple(chunks), _stamp(files), counts, _class_names(schema, label))
+
+
+class _RowGroup:
+    """The encoded images of a row group, in memory, by their position."""
+
+    def __init__(self, path: Path, group: int, image: str, label: str | None) -> None:
+        self._name = f"{path}, row group {group}"
+        columns = [image, *([label] if label else [])]
+        with _open(path) as file:
+            table = file.read_row_group(group, columns=columns, use_threads=False)
+        self._images = table.column(image)
+        self._labels = table.column(label) if label else None
+
+    def __call__(self, position: int) -> Item:
+        label = None if self._labels is None else self._labels[position].as_py()
+        item = _item(self._images[position].as_py(), label, position)
+        return item._replace(name=f"{self._name}, {item.name}")
+
+
+def _labels(file: Any, label: str) -> NDArray[np.int64]:
+    column = file.read([label], use_threads=False).column(0)
+    return column.cast("int64").fill_null(-1).to_numpy()
+
+
+def _stamp(files: list[Path]) -> str:
+    stats = [(file.name, file.stat()) for file in files]
+    return "\n".join(f"{name}:{s.st_size}:{s.st_mtime_ns}" for name, s in stats)
 
 
 def _of_split(path: Path, split: str) -> list[Path]:

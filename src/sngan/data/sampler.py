@@ -1,15 +1,16 @@
-"""Endless batches: every sample once an epoch, from the memory of the training device."""
+"""Endless batches: every sample once an epoch, in memory or streamed."""
 
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from sngan import _ranks as ranks
 from sngan._checks import require_count
 from sngan.data.dataset import Dataset
+from sngan.data.lanes import shuffled
+from sngan.data.stream import StreamedRows
 
 
 class Batch(NamedTuple):
@@ -23,12 +24,13 @@ class Sampler:
     """Draws batches; its state is the epoch and the position in it.
 
     Each epoch is a permutation that follows from ``seed`` and the epoch's number; a batch over the
-    end of one takes the rest from the next. Flips and noise come from torch's global generator.
-    Images leave as ``x/128 − 1 + U(0, 1/128)`` with ``dequantize`` (Miyato et al. 2018's released
-    code), in [−1, 1), or as ``x/127.5 − 1``; points as they are. When the samples live on the
-    device, nothing here waits for it. Processes that share a run draw the batch of all, and each
-    leaves with its own part of it. :meth:`next` is :meth:`take`, which moves on, and
-    :meth:`prepared`, which does the rest and is work of the device alone.
+    end of one takes the rest from the next (of streamed data: :class:`sngan.data.lanes.Lanes`).
+    Flips and noise come from torch's global generator. Images leave as ``x/128 − 1 + U(0, 1/128)``
+    with ``dequantize`` (Miyato et al. 2018's released code), in [−1, 1), or as ``x/127.5 − 1``;
+    points as they are. When the samples live on the device, nothing here waits for it. Processes
+    that share a run draw the batch of all, and each leaves with its own part of it. :meth:`next` is
+    :meth:`take`, which moves on, and :meth:`prepared`, which does the rest and is work of the
+    device alone.
 
     Raises
     ------
@@ -49,12 +51,17 @@ class Sampler:
         require_count(batch_size, "batch_size")
         self.device = torch.device(device)
         self.batch_size = batch_size
-        self._seed, self._flip, self._dequantize = seed, flip, dequantize
-        home = self.device if _stays_on_device(dataset, self.device) else torch.device("cpu")
-        self._samples = dataset.samples.to(home)
-        self._labels = None if dataset.labels is None else dataset.labels.to(self.device)
-        self._epoch = self._position = 0
-        self._order = self._permutation()
+        self._flip, self._dequantize = flip, dequantize
+        if dataset.stream is None:
+            self._rows = _RowsInMemory(dataset, batch_size, device=self.device, seed=seed)
+        else:
+            self._rows = StreamedRows(
+                dataset.stream,
+                batch_size,
+                device=self.device,
+                labelled=dataset.labels is not None,
+                seed=seed,
+            )
 
     def next(self) -> Batch:
         """Return the next batch, or this rank's part of it."""
@@ -62,11 +69,7 @@ class Sampler:
 
     def take(self) -> Batch:
         """Return the next batch, or this rank's part of it, with images still uint8."""
-        indices = ranks.share(self._indices())
-        samples = self._samples[indices].to(self.device, non_blocking=True)
-        if self._labels is None:
-            return Batch(samples, None)
-        return Batch(samples, self._labels[indices.to(self.device, non_blocking=True)])
+        return Batch(*self._rows.next())
 
     def prepared(self, batch: Batch) -> Batch:
         """Return a batch of :meth:`take` as training shall see it, images flipped and in floats."""
@@ -75,39 +78,15 @@ class Sampler:
 
     def draw_labels(self, n: int) -> Tensor | None:
         """Labels int64 ``(n,)`` in the frequencies of the data; ``None`` for data without."""
-        if self._labels is None:
-            return None
-        choose = partial(torch.randint, len(self._labels))
-        return self._labels[ranks.draw(choose, (n,), device=self.device)]
+        return self._rows.draw_labels(n)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the sampler is: plain integers."""
-        return {"epoch": self._epoch, "position": self._position}
+        return self._rows.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go to where :meth:`state_dict` was taken, of the same data and seed."""
-        self._epoch, self._position = state["epoch"], state["position"]
-        self._order = self._permutation()
-
-    def _indices(self) -> Tensor:
-        parts: list[Tensor] = []
-        missing = self.batch_size
-        while missing:
-            part = self._order[self._position : self._position + missing]
-            parts.append(part)
-            missing -= len(part)
-            self._position += len(part)
-            if self._position == len(self._order):
-                self._epoch, self._position = self._epoch + 1, 0
-                self._order = self._permutation()
-        return torch.cat(parts)
-
-    def _permutation(self) -> Tensor:
-        # SeedSequence keeps the epochs of nearby seeds apart
-        (seed,) = np.random.SeedSequence((self._seed, self._epoch)).generate_state(1, np.uint64)
-        generator = torch.Generator().manual_seed(int(seed) % 2**63)
-        order = torch.randperm(len(self._samples), generator=generator)
-        return order.to(self._samples.device)
+        self._rows.load_state_dict(state)
 
     def _prepared(self, pixels: Tensor) -> Tensor:
         if self._flip:
@@ -119,6 +98,57 @@ class Sampler:
         images = pixels / 128 - 1
         noise = ranks.draw(torch.rand, images.shape, device=images.device)
         return images.add_(noise, alpha=1 / 128)
+
+
+class _RowsInMemory:
+    """The rows of batches, from samples on the device where they can stay there."""
+
+    def __init__(
+        self, dataset: Dataset, batch_size: int, *, device: torch.device, seed: int
+    ) -> None:
+        self._device, self._batch_size, self._seed = device, batch_size, seed
+        home = device if _stays_on_device(dataset, device) else torch.device("cpu")
+        self._samples = dataset.samples.to(home)
+        self._labels = None if dataset.labels is None else dataset.labels.to(device)
+        self._epoch = self._position = 0
+        self._order = self._permutation()
+
+    def next(self) -> tuple[Tensor, Tensor | None]:
+        indices = ranks.share(self._indices())
+        samples = self._samples[indices].to(self._device, non_blocking=True)
+        if self._labels is None:
+            return samples, None
+        return samples, self._labels[indices.to(self._device, non_blocking=True)]
+
+    def draw_labels(self, n: int) -> Tensor | None:
+        if self._labels is None:
+            return None
+        choose = partial(torch.randint, len(self._labels))
+        return self._labels[ranks.draw(choose, (n,), device=self._device)]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epoch": self._epoch, "position": self._position}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._epoch, self._position = state["epoch"], state["position"]
+        self._order = self._permutation()
+
+    def _indices(self) -> Tensor:
+        parts: list[Tensor] = []
+        missing = self._batch_size
+        while missing:
+            part = self._order[self._position : self._position + missing]
+            parts.append(part)
+            missing -= len(part)
+            self._position += len(part)
+            if self._position == len(self._order):
+                self._epoch, self._position = self._epoch + 1, 0
+                self._order = self._permutation()
+        return torch.cat(parts)
+
+    def _permutation(self) -> Tensor:
+        order = shuffled(len(self._samples), self._seed, self._epoch)
+        return order.to(self._samples.device)
 
 
 def _stays_on_device(dataset: Dataset, device: torch.device) -> bool:

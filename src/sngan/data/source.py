@@ -16,19 +16,26 @@ from sngan._checks import require, require_count, require_one_of
 from sngan.data import stacked, toy
 from sngan.data.arrays import Arrays, open_arrays, to_dataset
 from sngan.data.cache import ImageCache, default_folder, key
+from sngan.data.chunks import Chunked
 from sngan.data.dataset import Dataset
-from sngan.data.decoding import Decoded, Encoded, Progress, decode_all
+from sngan.data.decoding import FIT, Decoded, Encoded, Form, Progress, decode_all
 from sngan.data.folder import open_folder, open_zip
 from sngan.data.hub import open_hub
 from sngan.data.idx import find_idx, open_idx
-from sngan.data.parquet import open_parquet
+from sngan.data.parquet import open_parquet, open_parquet_in_chunks
+from sngan.data.shards import PREFIX, open_shards
+from sngan.data.stream import Stream
 
-CACHES = ("auto", "device", "memory", "disk")
+CACHES = ("auto", "device", "memory", "disk", "stream")
+# as many take seconds to decode
+_WORTH_KEEPING = 10_000
+# of a stream, for what is measured
+_REPRESENTATIVE = 10_000
 _NAMES = (*toy.NAMES, stacked.NAME)
 _EMBEDDED = {"digits": toy.digits, stacked.NAME: stacked.stacked_digits}
 _ACCEPTED = (
     f"{', '.join(_NAMES)}, a folder or zip of images, a Parquet file or folder, "
-    "a folder of IDX files, .npz, .npy, or hf:NAME[:SPLIT]"
+    "shards:PATTERN (tar files), a folder of IDX files, .npz, .npy, or hf:NAME[:SPLIT]"
 )
 
 
@@ -43,14 +50,14 @@ def open_source(
     cache_dir: Path | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Open a SOURCE and decode its images to one uint8 tensor.
+    """Open a SOURCE and decode its images to one uint8 tensor, or some of a stream's.
 
     Parameters
     ----------
     source
         ``digits``, ``stacked-digits``, ``ring8``, ``grid25``, ``swissroll``, a folder or zip of
-        images (class folders give labels), a Parquet file or folder, a folder of IDX files,
-        ``.npz``/``.npy``, or ``hf:NAME[:SPLIT]``.
+        images (class folders give labels), a Parquet file or folder, ``shards:PATTERN`` (tar files
+        in WebDataset's layout), a folder of IDX files, ``.npz``/``.npy``, or ``hf:NAME[:SPLIT]``.
     resolution
         Side in pixels: the shorter side is resized to it, antialiased, and the centre cut. Left
         out, the shorter side of the first image as a multiple of 4, or 64 if it is over 128.
@@ -60,7 +67,9 @@ def open_source(
         Of a Parquet folder, IDX files or a hub data set.
     cache
         ``disk`` keeps the decoded images in a file under ``cache_dir`` that the next start maps;
-        ``memory`` and ``device`` do not; ``auto`` does if they need over a quarter of the memory.
+        ``memory`` and ``device`` do not; ``auto`` does from 10,000 images on, or if they need over
+        a quarter of the memory. ``stream``, of Parquet and shards (where ``auto`` means it), reads
+        and decodes in training: ``samples`` are then 10,000 at equal distances.
     workers
         Decoding threads; left out, one a core.
     cache_dir
@@ -77,37 +86,58 @@ def open_source(
     require(channels in (None, 1, 3), "data.channels", expected="1 or 3", got=channels)
     if resolution is not None:
         require_count(resolution, "data.resolution", minimum=4)
-    embedded = _EMBEDDED.get(source)
-    if source in toy.NAMES and embedded is None:
+    folder = cache_dir or default_folder()
+    if source.startswith(PREFIX) or cache == "stream":
+        opened = _open_in_chunks(source, split=split, cache_dir=folder, progress=progress)
+    elif source in _EMBEDDED:
+        opened = _EMBEDDED[source]()
+    elif source in toy.NAMES:
         return toy.points(source)
-    opened = embedded() if embedded else _open(source, split)
-    if not isinstance(opened, Encoded):
+    else:
+        opened = _open(source, split)
+    if isinstance(opened, Arrays):
         arrays = to_dataset(source, opened, side=resolution, channels=channels)
         return replace(arrays, cache=cache)
 
+    stream = opened if isinstance(opened, Chunked) and cache in ("auto", "stream") else None
+    most = None if stream is None else _REPRESENTATIVE
+    encoded = opened.encoded(most=most) if isinstance(opened, Chunked) else opened
+    what = (encoded.fingerprint, Path(source).absolute(), most, split)
     decoded = _cached(
-        cache=cache,
-        store=ImageCache(
-            cache_dir or default_folder(),
-            key(opened.fingerprint, Path(source).absolute(), resolution, channels, split),
-        ),
+        cache=cache if stream is None else "auto",
+        store=ImageCache(folder, key(*what, resolution, channels, FIT)),
         decode=partial(
             decode_all,
-            opened,
+            encoded,
             side=resolution,
             channels=channels,
             workers=workers,
             progress=progress,
         ),
     )
-    labels = torch.tensor(decoded.labels) if min(decoded.labels) >= 0 else None
-    return Dataset(
+    dataset = Dataset(
         source,
         torch.from_numpy(decoded.images),
-        labels,
-        opened.class_names,
+        torch.tensor(decoded.labels) if min(decoded.labels) >= 0 else None,
+        encoded.class_names,
         tuple(decoded.skipped),
         cache,
+    )
+    return dataset if stream is None else _streamed(dataset, stream, workers)
+
+
+def _streamed(dataset: Dataset, source: Chunked, workers: int | None) -> Dataset:
+    """Let training draw from all of a source, some of which the data set holds."""
+    channels, side, _ = dataset.sample_shape
+    counts = None if source.class_counts is None else torch.from_numpy(source.class_counts)
+    names = source.class_names
+    if counts is not None and len(names) < len(counts):
+        names = tuple(map(str, range(len(counts))))
+    return replace(
+        dataset,
+        labels=None if counts is None else dataset.labels,
+        class_names=names,
+        stream=Stream(source.chunks, Form(side, channels), counts, workers),
     )
 
 
@@ -118,8 +148,8 @@ def _cached(*, cache: str, store: ImageCache, decode: Callable[..., Decoded]) ->
         return found
 
     def allocate(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        too_large = cache == "auto" and math.prod(shape) > _memory() / 4
-        if cache == "disk" or too_large:
+        large = shape[0] >= _WORTH_KEEPING or math.prod(shape) > _memory() / 4
+        if cache == "disk" or (cache == "auto" and large and store.has_room(shape)):
             return store.allocate(shape)
         return np.empty(shape, np.uint8)
 
@@ -128,6 +158,18 @@ def _cached(*, cache: str, store: ImageCache, decode: Callable[..., Decoded]) ->
         return store.store(decoded) if isinstance(decoded.images, np.memmap) else decoded
     finally:
         store.discard()
+
+
+def _open_in_chunks(
+    source: str, *, split: str, cache_dir: Path, progress: Progress | None
+) -> Chunked:
+    if source.startswith(PREFIX):
+        return open_shards(source.removeprefix(PREFIX), cache_dir=cache_dir, progress=progress)
+    path = Path(source).expanduser()
+    is_parquet = path.suffix == ".parquet" or any(path.glob("*.parquet"))
+    expected = "stream only for shards:PATTERN and Parquet"
+    require(path.exists() and is_parquet, "data.cache", expected=expected, got=f"it for {source}")
+    return open_parquet_in_chunks(path, split=split)
 
 
 def _open(source: str, split: str) -> Encoded | Arrays:

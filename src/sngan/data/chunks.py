@@ -1,0 +1,74 @@
+"""Sources that are read in parts: tar shards, the row groups of Parquet files."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sngan.data.decoding import Encoded, Item
+
+_BLOCK = 4096
+_MOST_CLASSES = 2**20
+_log = logging.getLogger("sngan")
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """``length`` encoded images that are read as one; ``open()`` gives them by their position."""
+
+    length: int
+    open: Callable[[], Callable[[int], Item]]
+
+
+@dataclass(frozen=True)
+class Chunked:
+    """A source in chunks, none of them empty; ``class_counts`` are those of all its labels."""
+
+    name: str
+    chunks: tuple[Chunk, ...]
+    fingerprint: str
+    class_counts: NDArray[np.int64] | None
+    class_names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return sum(chunk.length for chunk in self.chunks)
+
+    def encoded(self, *, most: int | None = None) -> Encoded:
+        """All images, or ``most`` of them at equal distances over all chunks."""
+        total = len(self)
+        picked = total if most is None else min(most, total)
+
+        def blocks() -> Iterator[list[Item]]:
+            first = 0
+            for chunk in self.chunks:
+                # the i-th that is picked is number ⌊i·total/picked⌋ of all
+                low, high = (-(-edge * picked // total) for edge in (first, first + chunk.length))
+                positions = [i * total // picked - first for i in range(low, high)]
+                first += chunk.length
+                item = chunk.open() if positions else None
+                for start in range(0, len(positions), _BLOCK):
+                    assert item is not None
+                    yield [item(position) for position in positions[start : start + _BLOCK]]
+
+        return Encoded(self.name, picked, blocks, self.class_names, self.fingerprint)
+
+
+def count_labels(name: str, parts: Iterable[NDArray[Any]]) -> NDArray[np.int64] | None:
+    """How many samples each class has; ``None`` where one has no label (−1) or it is no class."""
+    counts = np.zeros(0, np.int64)
+    without = 0
+    for labels in parts:
+        known = labels[labels >= 0]
+        without += len(labels) - len(known)
+        if len(known) and known.max() >= _MOST_CLASSES:
+            _log.warning("%s: labels up to %d are taken for no classes", name, known.max())
+            return None
+        more = np.bincount(known, minlength=len(counts))
+        more[: len(counts)] += counts
+        counts = more
+    if without and len(counts):
+        _log.warning("%s: %d samples have no label, so that none is used", name, without)
+    return counts if len(counts) and not without else None

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch.distributed as dist
 
-from sngan import _rendezvous, checkpoint, training
+from sngan import _rendezvous, checkpoint, cli, training
 from sngan.config import PerformanceConfig
 from test_training import assert_identical, final_state, metrics, timeless, tiny, wait_for_step
 
@@ -111,6 +111,9 @@ def test_without_restarts_a_killed_rank_ends_the_run(tmp_path, victim):
     assert process.returncode == 1
     assert f"rank      : {victim} (local_rank: {victim})" in errors
     assert "Signal 9 (SIGKILL)" in errors
+    assert f"rank {1 - victim}: RuntimeError: " in errors
+    assert f"last checkpoint: {run / 'checkpoints' / 'last.pt'}" in errors
+    assert errors.count("Traceback") == 1, "torchrun's own"
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids.values())
 
 
@@ -166,6 +169,17 @@ def test_a_run_that_ended_before_its_first_checkpoint_is_in_nobodys_way(tmp_path
     assert (tmp_path / "run" / "config.yaml").exists()
     training.train(config)
     assert final_state(tmp_path / "run")["step"] == 10
+
+
+def test_a_failure_is_one_line_and_a_traceback_in_the_log(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(training.State, "build", no_memory)
+    run = tmp_path / "run"
+    command = ["train", "--out", str(run), "--set", "width=0.1", "device=cpu"]
+    assert cli.main(command) == 1
+    errors = capsys.readouterr().err
+    assert errors.startswith("sngan: error: RuntimeError: no memory; log: ")
+    assert len(errors.splitlines()) == 1
+    assert "Traceback" in (run / "train.log").read_text()
 
 
 def no_memory(*_: object) -> None:

@@ -100,12 +100,15 @@ def _train(fabric: "Fabric", config: Config, resume: bool, overwrite: bool) -> R
             _loop(config, state, folder, prepared.judge)
             _log.info("done: step %d", state.step)
         except TrainingError as failure:
-            _log.error("%s", failure)
+            # a person hears of it by the error itself, once
+            _log.info("failed: %s", failure)
             raise
         except Exception as error:
-            _log.exception("training failed")
+            _log.info("failed", exc_info=True)
             line = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
             if ranks.count() > 1:
+                # torchrun may end this process before the error itself is heard
+                _log.error("rank %d: %s; %s", ranks.own(), line, _whereabouts(folder))
                 # the other ranks may not know of it
                 raise launching.RankError(f"rank {ranks.own()}: {line}") from error
             raise TrainingError(f"{line}; {_whereabouts(folder)}") from error

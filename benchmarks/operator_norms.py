@@ -259,7 +259,7 @@ def of_side(side: int, *, channels: int, mode: str) -> tuple[nn.Module, tuple[in
 
 
 def one_norm(size: int, *, make: Callable[[int], tuple], method: str) -> Callable[[], dict]:
-    """The norm of a layer by one method, over that of Lanczos where this is not it."""
+    """The norm of a layer by one of our methods, or by Lanczos'."""
     layer, shape = make(size)
     if method == "truth":
         return lambda: {"norm": truth(layer, shape)}

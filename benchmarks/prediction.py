@@ -5,6 +5,7 @@ alone; kernels are the ATen operations of an iteration. The machine is one of NV
 its figures are the vendor's peaks and round guesses, named in `Machine`.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -50,7 +51,7 @@ class Machine:
         if gpus == 1:
             return 0.0
         across = gpus > self.gpus_a_node
-        doublings = torch.tensor(gpus / self.gpus_a_node).log2().item() if across else 0.0
+        doublings = math.log2(gpus / self.gpus_a_node) if across else 0.0
         latency = self.node_latency + self.latency_a_doubling * doublings
         rate = self.bandwidth if across else self.node_bandwidth
         return messages * latency + traffic.ring(gpus) * payload / rate
@@ -66,18 +67,26 @@ class Work:
     random: float
 
 
-class _Counter(TorchDispatchMode):
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
+# operations that launch nothing
+VIEWS = (
+    "view",
+    "detach",
+    "expand",
+    "permute",
+    "transpose",
+    "aten.t.",
+    "unsqueeze",
+    "alias",
+    "slice",
+)
+
+
+class KernelCounter(TorchDispatchMode):
+    count = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        # views launch nothing
-        self.count += not any("view" in str(func) or name in str(func) for name in _VIEWS)
+        self.count += not any(name in str(func) for name in VIEWS)
         return func(*args, **(kwargs or {}))
-
-
-_VIEWS = ("detach", "expand", "permute", "transpose", "aten.t.", "unsqueeze", "alias", "slice")
 
 
 def settings(side: int) -> Config:
@@ -85,42 +94,36 @@ def settings(side: int) -> Config:
     return Config(out="unused", model=model, method=named("sn"), batch_size=FIXED_BATCH)
 
 
+def counted(run: Callable[[], Tensor]) -> tuple[float, float, int]:
+    """Operations of a sum, then of its gradients where it has any; kernels of both."""
+    kernels = KernelCounter()
+    with FlopCounterMode(display=False) as forward, kernels:
+        loss = run()
+    with FlopCounterMode(display=False) as backward, kernels:
+        if loss.requires_grad:
+            loss.backward()
+    return forward.get_total_flops(), backward.get_total_flops(), kernels.count
+
+
 def work(config: Config) -> Work:
-    """Count one iteration of ``sn`` on shapes alone, with batches of 2."""
+    """Count one iteration of ``sn`` on shapes alone, of a batch of one image."""
     with torch.device("meta"):
         generator, critic = build_networks(config)
-        noise = torch.empty(2, config.model.latent_dim)
-        images = torch.empty(4, *config.model.sample_shape or ())
+        noise = torch.empty(1, config.model.latent_dim)
+        # a real and a generated one
+        images = torch.empty(2, *config.model.sample_shape or ())
     n_critic = config.method.n_critic
-
-    def counted(run: Callable[[], Tensor]) -> tuple[float, float, int]:
-        kernels = _Counter()
-        with FlopCounterMode(display=False) as forward, kernels:
-            loss = run()
-        with FlopCounterMode(display=False) as backward, kernels:
-            if loss.requires_grad:
-                loss.backward()
-        return forward.get_total_flops() / 2, backward.get_total_flops() / 2, kernels.count
-
-    def fakes() -> Tensor:
-        with torch.no_grad():
-            return generator(noise).sum()
-
-    def generator_step() -> Tensor:
-        return critic(generator(noise)).sum()
-
-    steps = [(n_critic, counted(fakes)), (n_critic, counted(lambda: critic(images).sum()))]
+    fake = torch.no_grad()(lambda: generator(noise).sum())
+    steps = [(n_critic, counted(fake)), (n_critic, counted(lambda: critic(images).sum()))]
     critic.requires_grad_(False)
-    steps.append((1, counted(generator_step)))
-    # Adam and the average: some ten fused operations for all weights, and spectral normalization
-    # some ten for each kind of layer
+    steps.append((1, counted(lambda: critic(generator(noise)).sum())))
+    # Adam, the average, spectral normalization: some ten for all weights, or for a kind of layer
     upkeep = (n_critic + 1) * 60
-    values = images[0].numel()
     return Work(
         operations=sum(times * (forward + backward) for times, (forward, backward, _) in steps),
         backward=sum(times * backward for times, (_, backward, _) in steps),
         kernels=sum(times * kernels for times, (_, _, kernels) in steps) + upkeep,
-        random=n_critic * values + (n_critic + 1) * config.model.latent_dim,
+        random=n_critic * images[0].numel() + (n_critic + 1) * config.model.latent_dim,
     )
 
 
@@ -136,7 +139,7 @@ def predict(config: Config, gpus: int, batch_size: int, machine: Machine) -> dic
         "gradients": gradients,
         "batch norm": machine.all_reduce(sent.norm_messages, sent.norm_bytes, gpus),
         "random": batch_size * one.random / machine.random,
-        "flag": machine.flag * torch.tensor(float(gpus)).log2().item(),
+        "flag": machine.flag * math.log2(gpus),
     }
     high = sum(parts.values())
     hidden = min(gradients, computing * one.backward / one.operations)

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
+from scipy.optimize import nnls
 
 import prediction
 import traffic
@@ -144,8 +145,6 @@ def measure(rounds: int) -> dict[str, Any]:
 
 def least_squares(rows: Sequence[Sequence[float]], values: Sequence[float]) -> list[float]:
     """Coefficients of least relative error, none below zero."""
-    from scipy.optimize import nnls
-
     scale = 1 / np.array(values)
     return [float(x) for x in nnls(np.array(rows) * scale[:, None], np.ones(len(values)))[0]]
 

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow lint types bench clean
+.PHONY: demo test test-slow test-nodes lint types bench bench-growth clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -23,6 +23,10 @@ test: $(READY)
 test-slow: $(READY)
 	$(BIN)/pytest -m slow
 
+# two machines: on loopback, in two network namespaces (root only), as SLURM starts them
+test-nodes: $(READY)
+	$(BIN)/pytest -m "" tests/test_nodes.py
+
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -39,6 +43,13 @@ bench: $(READY)
 	$(BIN)/python benchmarks/data.py
 	$(BIN)/python benchmarks/streaming.py
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/scaling.py
+
+bench-growth: $(READY)
+	$(BIN)/python benchmarks/operator_norms.py --growth
+	$(BIN)/python benchmarks/lipschitz.py --growth
+	$(BIN)/python benchmarks/transport.py --growth
+	$(BIN)/python benchmarks/metrics.py --growth
 
 clean:
 	rm -rf $(VENV)

@@ -5,7 +5,9 @@ slopes in closed form (eclipse) and optimized (sdp), all as a ratio to the large
 search finds, which for two inputs is compared with a dense grid too. Times are of the upper bound
 alone; the search has its own column.
 
-    python benchmarks/lipschitz.py [--seeds N] [--json FILE]
+With --growth, cost and tightness against the width and the depth of the network.
+
+    python benchmarks/lipschitz.py [--seeds N] [--growth] [--json FILE]
 """
 
 import argparse
@@ -14,12 +16,14 @@ import math
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 import torch
 from torch import nn
 
+import growth
 from sngan.lipschitz import lipschitz_bounds
 from sngan.spectral import certified_norm
 
@@ -132,13 +136,52 @@ def table(rows: dict[str, dict[str, float]]) -> str:
     return "\n".join(lines)
 
 
+def of_width(width: int, *, depth: int = 4) -> Network:
+    """``depth`` hidden layers of ``width``, from 16 inputs to one score."""
+    torch.manual_seed(0)
+    return dense(16, *[width] * depth, 1)
+
+
+def of_depth(depth: int) -> Network:
+    return of_width(64, depth=depth)
+
+
+def one_bound(size: int, *, make: Callable[[int], Network], of: str) -> Callable[[], dict]:
+    network, shape = make(size)
+    if of == "search":
+        return lambda: {"lower": lipschitz_bounds(network, shape, slopes="product").lower}
+    return lambda: {"upper": lipschitz_bounds(network, shape, slopes=of, samples=1, rounds=0).upper}
+
+
+def grown() -> list[growth.Series]:
+    axes = {
+        "width, 4 hidden layers": (
+            of_width,
+            {"sdp": (16, 32, 64, 128)},
+            (16, 32, 64, 128, 256, 512),
+        ),
+        "depth, width 64": (of_depth, {"sdp": (2, 4, 8)}, (2, 4, 8, 16)),
+    }
+    return [
+        growth.Series(
+            f"{of} against {name}", partial(one_bound, make=make, of=of), fewer.get(of, sizes)
+        )
+        for name, (make, fewer, sizes) in axes.items()
+        for of in ("product", "eclipse", "sdp", "search")
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--growth", action="store_true")
     parser.add_argument(
         "--json", type=Path, default=Path(__file__).parent / "results" / "lipschitz.json"
     )
     arguments = parser.parse_args()
+    if arguments.growth:
+        write(growth.measure(grown()), arguments.json)
+        return
     # small matrices: threads would cost more than they give
     torch.set_num_threads(1)
     rows: dict[str, dict[str, float]] = {}
@@ -150,11 +193,15 @@ def main() -> None:
         rows[name] = {key: median([run[key] for run in runs]) for key in runs[0]}
     print(f"bound / largest gradient found; medians over {arguments.seeds} networks")
     print(table(rows))
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
     finite = {
         n: {k: v if math.isfinite(v) else None for k, v in r.items()} for n, r in rows.items()
     }
-    arguments.json.write_text(json.dumps(finite, indent=2) + "\n")
+    write(finite, arguments.json)
+
+
+def write(results: object, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -5,9 +5,11 @@ own, so that its peak memory is its own: the growth over the process with the fe
 The direct forms hold all n² distances or kernels at once, and the square root of a matrix; they
 are left out where that takes more than ``--limit`` GiB. Threads are as torch has them.
 
-    python benchmarks/metrics.py [--sizes N ...] [--dimensions D ...] [--large N] [--json FILE]
+    python benchmarks/metrics.py [--sizes N ...] [--dimensions D ...] [--large N] [--growth]
+                                 [--json FILE]
 
-``--large 50000`` adds the metrics of manifolds at that size.
+``--large 50000`` adds the metrics of manifolds at that size. With --growth, cost against the number
+of samples and the dimension of the features, on one thread.
 """
 
 import argparse
@@ -16,6 +18,7 @@ import multiprocessing
 import resource
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ import torch
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
+import growth
 from sngan.metrics import (
     copying_ratio,
     frechet_distance,
@@ -121,6 +125,28 @@ def row(name: str, count: int, dimension: int, limit: float) -> dict[str, Any]:
     }
 
 
+def of_samples(count: int, *, name: str) -> Callable[[], dict]:
+    x, y = features(count, 64)
+    return lambda: {"value": METRICS[name][0](x, y)}
+
+
+def of_dimension(dimension: int, *, name: str) -> Callable[[], dict]:
+    x, y = features(2000, dimension)
+    return lambda: {"value": METRICS[name][0](x, y)}
+
+
+def grown() -> list[growth.Series]:
+    axes = {
+        "samples, 64 features": (of_samples, (1000, 2000, 4000, 8000, 16_000)),
+        "features, 2,000 samples": (of_dimension, (64, 128, 256, 512, 1024, 2048)),
+    }
+    return [
+        growth.Series(f"{name} against {axis}", partial(of, name=name), sizes)
+        for axis, (of, sizes) in axes.items()
+        for name in ("frechet", "kernel", "manifold")
+    ]
+
+
 def show(found: dict[str, Any]) -> None:
     ours, direct = found["ours"], found["direct"]
     line = f"{found['metric']:<10} {found['samples']:7,} {found['dimension']:5} "
@@ -137,8 +163,12 @@ def main() -> None:
     parser.add_argument("--dimensions", type=int, nargs="*", default=[64, 2048])
     parser.add_argument("--large", type=int, nargs="*", default=[])
     parser.add_argument("--limit", type=float, default=2.0)
+    parser.add_argument("--growth", action="store_true")
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/metrics.json"))
     arguments = parser.parse_args()
+    if arguments.growth:
+        write(growth.measure(grown()), arguments.json)
+        return
     print(f"{torch.get_num_threads()} threads; s: seconds, MiB: growth of the peak memory")
     print(f"{'':<37}{'ours':>17}{'direct':>19}")
     columns = f"{'metric':<10} {'samples':>7} {'dim':>5} {'value':>12} {'s':>8} {'MiB':>7}"
@@ -151,10 +181,13 @@ def main() -> None:
     for name, count, dimension in cases:
         rows.append(row(name, count, dimension, arguments.limit))
         show(rows[-1])
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    result = {"threads": torch.get_num_threads(), "rows": rows}
-    arguments.json.write_text(json.dumps(result, indent=2))
-    print(f"written: {arguments.json}")
+    write({"threads": torch.get_num_threads(), "rows": rows}, arguments.json)
+
+
+def write(results: object, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=2))
+    print(f"written: {path}")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ bound: for the estimate that is as labelled, for a rival that claims one it is m
 With --random, how tight the two proofs are over random small layers, by padding mode, against a
 dense SVD: quantiles of value over truth, and how often a proof fell below the truth.
 
-    python benchmarks/operator_norms.py [--layers NAME ...] [--random N] [--json FILE]
+With --growth, cost and tightness against the channels and the side of the maps.
+
+    python benchmarks/operator_norms.py [--layers NAME ...] [--random N] [--growth] [--json FILE]
 """
 
 import argparse
@@ -15,6 +17,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +26,7 @@ import torch.nn.functional as F
 from scipy.sparse.linalg import LinearOperator, svds
 from torch import Tensor, nn
 
+import growth
 from sngan import operator_norm
 from sngan.spectral.maps import linear_map
 from sngan.spectral.operator import gram_bound
@@ -244,10 +248,76 @@ def measure_random(count: int) -> dict[str, dict[str, float]]:
     }
 
 
+def of_channels(channels: int, *, side: int, mode: str) -> tuple[nn.Module, tuple[int, ...]]:
+    layer = nn.Conv2d(channels, channels, 3, padding=1, padding_mode=mode)
+    initialize(layer, "gaussian")
+    return layer, (channels, side, side)
+
+
+def of_side(side: int, *, channels: int, mode: str) -> tuple[nn.Module, tuple[int, ...]]:
+    return of_channels(channels, side=side, mode=mode)
+
+
+def one_norm(size: int, *, make: Callable[[int], tuple], method: str) -> Callable[[], dict]:
+    """The norm of a layer by one of our methods, or by Lanczos'."""
+    layer, shape = make(size)
+    if method == "truth":
+        return lambda: {"norm": truth(layer, shape)}
+    return lambda: {"norm": operator_norm(layer, shape, method=method).item()}
+
+
+def grown() -> list[growth.Series]:
+    channels, sides = (16, 32, 64, 128, 256), (8, 16, 32, 64)
+    zeros = {"mode": "zeros"}
+    makes: list[tuple[str, Callable[[int], tuple], tuple[int, ...], tuple[str, ...]]] = [
+        (
+            "channels, 16² maps",
+            partial(of_channels, side=16, **zeros),
+            channels,
+            ("truth", "upper_bound", "gram", "estimate"),
+        ),
+        (
+            "side, 64 channels",
+            partial(of_side, channels=64, **zeros),
+            sides,
+            ("truth", "upper_bound", "gram", "estimate"),
+        ),
+        ("channels, 4² maps", partial(of_channels, side=4, **zeros), channels[:4], ("exact",)),
+        (
+            "channels, 16² circular",
+            partial(of_channels, side=16, mode="circular"),
+            channels,
+            ("exact",),
+        ),
+    ]
+    return [
+        growth.Series(f"{method} against {name}", partial(one_norm, make=make, method=method), of)
+        for name, make, of, methods in makes
+        for method in methods
+    ]
+
+
+def with_ratios(results: list[dict]) -> list[dict]:
+    """Add each value over Lanczos' of the same layer, where that was computed."""
+    true = {
+        (found["series"].removeprefix("truth against "), row["size"]): row["norm"]
+        for found in results
+        if found["series"].startswith("truth")
+        for row in found["rows"]
+    }
+    for found in results:
+        name = found["series"].partition(" against ")[2]
+        for row in found["rows"]:
+            if (name, row["size"]) in true:
+                row["ratio"] = row["norm"] / true[name, row["size"]]
+    return results
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--layers", nargs="+", choices=LAYERS, default=list(LAYERS))
     parser.add_argument("--random", type=int, default=0, metavar="N")
+    parser.add_argument("--growth", action="store_true")
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/operator_norms.json"))
     arguments = parser.parse_args()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; value/truth and time")
@@ -256,6 +326,15 @@ def main() -> None:
         results["random"] = drawn = measure_random(arguments.random)
         for name, row in drawn.items():
             print(f"{name:24}", ", ".join(f"{key} {value:.4g}" for key, value in row.items()))
+        arguments.layers = []
+    if arguments.growth:
+        results["growth"] = found = with_ratios(growth.measure(grown()))
+        for series in found:
+            ratios = [
+                f"{row['size']}: {row['ratio']:.6f}" for row in series["rows"] if "ratio" in row
+            ]
+            if ratios:
+                print(f"value/truth, {series['series']}: {', '.join(ratios)}")
         arguments.layers = []
     for name in arguments.layers:
         results[name] = measured = measure(name)

@@ -2,9 +2,10 @@
 
 Two Gaussian samples, one shifted, of n points each. The truth is SciPy's assignment, an
 independent exact solver. POT's default number of iterations stops before the optimum from some
-size on, with no more than a warning.
+size on, with no more than a warning. With --growth, cost against the number of points.
 
-    python benchmarks/transport.py [--sizes N ...] [--dimension D] [--large N] [--json FILE]
+    python benchmarks/transport.py [--sizes N ...] [--dimension D] [--large N] [--growth]
+                                   [--json FILE]
 """
 
 import argparse
@@ -12,6 +13,7 @@ import json
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ import ot
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
+import growth
 from sngan.transport import (
     entropic_wasserstein,
     minibatch_wasserstein,
@@ -93,13 +96,37 @@ def show(name: str, row: Row, truth: float) -> None:
     )
 
 
+def one_distance(count: int, *, of: Callable[[Array, Array], Any]) -> Callable[[], dict]:
+    x, y = samples(count, 8)
+    return lambda: {"distance": of(x, y).distance}
+
+
+def grown() -> list[growth.Series]:
+    distances = {
+        "exact": (wasserstein, (250, 500, 1000, 2000, 4000, 8000)),
+        "entropic, 50 steps": (
+            partial(entropic_wasserstein, regularization=0.05, max_iterations=50),
+            (250, 500, 1000, 2000, 4000),
+        ),
+        "sliced": (sliced_wasserstein, (1000, 10_000, 100_000, 1_000_000)),
+    }
+    return [
+        growth.Series(f"{name} against points", partial(one_distance, of=of), sizes)
+        for name, (of, sizes) in distances.items()
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="*", default=[500, 1000, 2000, 4000])
     parser.add_argument("--dimension", type=int, default=8)
     parser.add_argument("--large", type=int, default=100_000)
+    parser.add_argument("--growth", action="store_true")
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/transport.json"))
     arguments = parser.parse_args()
+    if arguments.growth:
+        write(growth.measure(grown()), arguments.json)
+        return
     results: dict[str, dict[str, Row]] = {}
     heading = f"{'':<20} {'W1':>10} {'error':>9} {'lower':>10} {'upper':>10} {'seconds':>8}"
     for count in arguments.sizes:
@@ -114,9 +141,13 @@ def main() -> None:
     print(f"\nn = {arguments.large}; the distance of the two distributions is 1\n{heading}")
     show("sliced", row, 1.0)
     results[str(arguments.large)] = {"sliced": row}
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(results, indent=2))
-    print(f"written: {arguments.json}")
+    write(results, arguments.json)
+
+
+def write(results: object, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=2))
+    print(f"written: {path}")
 
 
 if __name__ == "__main__":

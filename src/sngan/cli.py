@@ -120,6 +120,8 @@ def _settings_of_run(argv: list[str]) -> list[str]:
 
 
 def _generate(argv: list[str]) -> None:
+    import torch
+
     from sngan import run
     from sngan.export import export
     from sngan.parser import CommandParser
@@ -139,7 +141,8 @@ def _generate(argv: list[str]) -> None:
     )
     parser.switch("--overwrite", "replace what is at --out")
     values = parser.parse(argv)
-    opened = run.load(values["run"])
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    opened = run.load(values["run"], device=device)
     label = values["label"]
     started = time.perf_counter()
     export(
@@ -151,7 +154,7 @@ def _generate(argv: list[str]) -> None:
         overwrite=values["overwrite"],
     )
     rate = values["n"] / (time.perf_counter() - started)
-    print(f"samples: {values['out']} ({rate:,.0f} a second)")
+    print(f"samples: {values['out']} ({rate:,.0f} a second on {device})")
 
 
 def _report(argv: list[str]) -> None:

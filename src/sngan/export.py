@@ -1,9 +1,13 @@
 """Samples of a run as files: a folder of PNGs, an .npz, or one grid PNG."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import torch
@@ -15,6 +19,9 @@ from sngan._checks import require, require_count
 from sngan.console import counting
 from sngan.run import Run
 
+# batches drawn that wait for being written: enough to keep all threads busy, few enough for memory
+_WAITING = 8
+
 
 def export(
     run: Run,
@@ -25,7 +32,9 @@ def export(
     labels: Tensor | int | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Draw ``n`` samples and write them to ``out``.
+    """Draw ``n`` samples and write them to ``out``, PNGs while the next ones are drawn.
+
+    Of a folder and of ``FILE.npz`` only some batches are in memory at a time, whatever ``n``.
 
     ``FILE.png`` is one grid (or a scatter of points); ``FILE.npz`` has the array ``samples``,
     uint8 ``(n, height, width, channels)`` images or float32 ``(n, dim)`` points, and of a
@@ -53,13 +62,11 @@ def export(
         if out.suffix == ".png":
             pictures.save_samples(torch.cat(list(batches)), out)
         elif out.suffix == ".npz":
-            samples = np.concatenate([_array(batch) for batch in batches])
-            if drawn is None:
-                np.savez(out, samples=samples)
-            else:
-                np.savez(out, samples=samples, labels=drawn.numpy())
+            _save_npz(batches, out, n=n, labels=drawn)
+        elif len(run.config.model.sample_shape or ()) == 1:
+            _save_points(batches, out)
         else:
-            _save_folder(batches, out)
+            _save_images(batches, out)
 
 
 def _counted(
@@ -79,22 +86,55 @@ def _array(samples: Tensor) -> NDArray[Any]:
     return pictures.to_uint8(samples).permute(0, 2, 3, 1).contiguous().numpy()
 
 
-def _save_folder(batches: Iterable[Tensor], folder: Path) -> None:
+def _save_npz(batches: Iterable[Tensor], out: Path, *, n: int, labels: Tensor | None) -> None:
+    """Write what ``np.savez`` would, batch by batch."""
+    arrays = map(_array, batches)
+    first = next(arrays)
+    header = {"descr": first.dtype.str, "fortran_order": False, "shape": (n, *first.shape[1:])}
+    with ZipFile(out, "w") as archive:
+        with archive.open("samples.npy", "w", force_zip64=True) as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for array in chain([first], arrays):
+                file.write(array.tobytes())
+        if labels is not None:
+            with archive.open("labels.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, labels.numpy())
+
+
+def _save_points(batches: Iterable[Tensor], folder: Path) -> None:
     folder.mkdir(exist_ok=True)
-    first = 0
-    with ThreadPoolExecutor() as pool:
+    with (folder / "points.csv").open("w") as file:
         for batch in batches:
-            array = _array(batch)
-            if array.ndim == 2:
-                with (folder / "points.csv").open("ab" if first else "wb") as file:
-                    np.savetxt(file, array, delimiter=",", fmt="%.7g")
-            else:
-                paths = (folder / f"{first + i:05d}.png" for i in range(len(array)))
-                list(pool.map(_save_png, array, paths))
-            first += len(array)
+            np.savetxt(file, batch.numpy(), delimiter=",", fmt="%.7g")
 
 
-def _save_png(image: NDArray[Any], path: Path) -> None:
+def _save_images(batches: Iterable[Tensor], folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    _in_background(_saving(batches, folder))
+
+
+def _saving(batches: Iterable[Tensor], folder: Path) -> Iterator[Callable[[], None]]:
+    first = 0
+    for batch in batches:
+        yield partial(_save_pngs, _array(batch), folder, first)
+        first += len(batch)
+
+
+def _save_pngs(images: NDArray[Any], folder: Path, first: int) -> None:
     from PIL import Image
 
-    Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(path)
+    for number, image in enumerate(images, start=first):
+        picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
+        picture.save(folder / f"{number:05d}.png")
+
+
+def _in_background(tasks: Iterable[Callable[[], None]]) -> None:
+    """Do the tasks in threads while the next ones are made; only so many wait at a time."""
+    waiting: deque[Future[None]] = deque()
+    with ThreadPoolExecutor() as pool:
+        for task in tasks:
+            waiting.append(pool.submit(task))
+            if len(waiting) > _WAITING:
+                waiting.popleft().result()
+        while waiting:
+            waiting.popleft().result()

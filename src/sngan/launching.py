@@ -15,6 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from sngan import _ranks as ranks
+from sngan import _rendezvous as rendezvous
 from sngan._checks import require
 from sngan.config import PerformanceConfig
 
@@ -38,17 +39,16 @@ def make_fabric(settings: PerformanceConfig) -> "Fabric":
     Raises
     ------
     ValueError
-        The machine has no such devices, or torchrun started another number of processes.
+        The machine has no such devices, or torchrun or SLURM started other processes.
     """
     # seconds of import time that `sngan --help` should not pay
     from lightning_fabric import Fabric
-    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
-    started = int(os.environ["WORLD_SIZE"]) if TorchElasticEnvironment.detect() else None
+    started = _started(settings)
     require(
         started in (None, settings.processes),
         "performance.devices",
-        expected=f"devices × nodes = {started}, the processes that torchrun started",
+        expected=f"devices × nodes = {started}, the processes that were started",
         got=f"{settings.devices} × {settings.nodes}",
     )
     try:
@@ -81,6 +81,7 @@ def on_ranks(settings: PerformanceConfig, work: Callable[..., Any], *arguments: 
     fabric = make_fabric(settings)
     if not settings.is_shared:
         return work(fabric, *arguments)
+    rendezvous.join_group(fabric.strategy.process_group_backend)  # pyright: ignore
     # the multiprocessing of torch is heavy as well
     from torch.multiprocessing.spawn import ProcessException
 
@@ -117,6 +118,18 @@ def _on_rank(fabric: "Fabric", work: Callable[..., Any], arguments: tuple[Any, .
         atexit.register(os._exit, 0)
     atexit.register(ranks.leave)
     return outcome
+
+
+def _started(settings: PerformanceConfig) -> int | None:
+    """The processes that torchrun has started, or SLURM for a run of several; ``None``: neither."""
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+    if TorchElasticEnvironment.detect():
+        return int(os.environ["WORLD_SIZE"])
+    # a batch script has SLURM's variables too, and may train on one device of its own
+    is_task = settings.is_shared and SLURMEnvironment.detect()
+    return int(os.environ["SLURM_NTASKS"]) if is_task else None
 
 
 def _ddp() -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -13,6 +14,9 @@ from sngan._checks import require, require_count, require_one_of
 from sngan.config import Config
 
 CONFIG, GENERATOR, CHECKPOINTS = "config.yaml", "generator.safetensors", "checkpoints"
+# torch draws normal numbers by 16: of whole blocks it draws the same, however many at once
+_BLOCK = 16
+_CPU_BATCH, _LARGEST_BATCH = 64, 1024
 
 
 @dataclass(frozen=True)
@@ -44,17 +48,34 @@ class Run:
 
     @torch.no_grad()
     def batches(
-        self, n: int, *, seed: int = 0, labels: Tensor | int | None = None, batch_size: int = 256
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        labels: Tensor | int | None = None,
+        batch_size: int | None = None,
     ) -> Iterator[Tensor]:
-        """Yield what :meth:`generate` returns in parts, for more samples than fit in memory."""
+        """Yield what :meth:`generate` returns in parts, for more samples than fit in memory.
+
+        Each part has ``batch_size`` samples, a multiple of 16; left out: 64 on the CPU, and on a
+        GPU, after a first part of 16, as many as half of its free memory takes. The samples are
+        the same whatever the size, but for the rounding of another one's kernels.
+        """
         require_count(n, "n")
         device = next(self.generator.parameters()).device
-        noise = noise_from_seed(n, self.config.model.latent_dim, seed=seed)
+        rows = batch_size or (_CPU_BATCH if device.type == "cpu" else _BLOCK)
+        require(rows % _BLOCK == 0, "batch_size", expected=f"a multiple of {_BLOCK}", got=rows)
+        noise = _noise_blocks(self.config.model.latent_dim, seed=seed)
         classes = self.labels(n, labels)
-        for start in range(0, n, batch_size):
-            part = slice(start, start + batch_size)
+        start = 0
+        while start < n:
+            part = slice(start, min(start + rows, n))
+            drawn = torch.cat(list(islice(noise, rows // _BLOCK)))[: part.stop - start].to(device)
             given = None if classes is None else classes[part].to(device)
-            yield self.generator(noise[part].to(device), given).cpu()
+            yield self.generator(drawn, given).cpu()
+            start = part.stop
+            if batch_size is None and device.type == "cuda":
+                rows = _rows_that_fit(rows, device)
 
     def labels(self, n: int, labels: Tensor | int | None = None) -> Tensor | None:
         """The labels int64 ``(n,)`` of ``n`` samples; ``None`` for an unconditional run.
@@ -166,7 +187,24 @@ def save_generator(generator: nn.Module, folder: Path) -> None:
 
 def noise_from_seed(n: int, latent_dim: int, *, seed: int) -> Tensor:
     """Standard normal noise ``(n, latent_dim)``, drawn on the CPU so that devices agree."""
-    return torch.randn(n, latent_dim, generator=torch.Generator().manual_seed(seed))
+    blocks = islice(_noise_blocks(latent_dim, seed=seed), -(-n // _BLOCK))
+    return torch.cat(list(blocks))[:n]
+
+
+def _noise_blocks(latent_dim: int, *, seed: int) -> Iterator[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        yield torch.randn(_BLOCK, latent_dim, generator=generator)
+
+
+def _rows_that_fit(rows: int, device: torch.device) -> int:
+    """Rows of a batch in half the free memory, if they need as much each as those of the last."""
+    allocated = torch.cuda.memory_allocated(device)
+    needed = max(torch.cuda.max_memory_allocated(device) - allocated, 1)
+    free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - allocated
+    torch.cuda.reset_peak_memory_stats(device)
+    fitting = rows * (free // 2) // needed // _BLOCK * _BLOCK
+    return min(max(fitting, _BLOCK), _LARGEST_BATCH)
 
 
 def balanced_labels(

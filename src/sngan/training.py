@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sngan import _ranks as ranks
+from sngan import _rendezvous as rendezvous
 from sngan import checkpoint, data, evidence, launching, models, pictures
 from sngan import config as configs
 from sngan._checks import require
@@ -24,7 +25,7 @@ from sngan.losses import LOSSES
 from sngan.methods import Method
 from sngan.penalties import PENALTIES, clip_weights_, orthonormal
 from sngan.records import Recorder, read_metrics
-from sngan.run import CHECKPOINTS, CONFIG, Run, build_networks, load, save_generator
+from sngan.run import CHECKPOINTS, CONFIG, GENERATOR, Run, build_networks, load, save_generator
 from sngan.state import State, open_dataset
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
     Arjovsky et al. 2017, arXiv:1701.07875). On the CPU a resumed run equals an uninterrupted one
     bit for bit. With ``config.performance.devices`` or ``nodes`` above 1 as many processes share
     each batch; the first one writes, and results are those of one process but for rounding. A
-    script that calls this with several devices needs ``if __name__ == "__main__":``.
+    script that calls this with several devices needs ``if __name__ == "__main__":``. What torchrun
+    restarts goes on from the newest readable checkpoint by itself.
 
     Parameters
     ----------
@@ -78,6 +80,9 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
 
 def _train(fabric: "Fabric", config: Config, resume: bool, overwrite: bool) -> Run | None:
     """Train on this rank; return the run where it was not launched."""
+    # a node all of whose own processes lived does not know of the restart
+    restarted = ranks.any_of(rendezvous.is_restarted() and _has_checkpoint(Path(config.out)))
+    resume = resume or restarted
     prepared = ranks.together(lambda: _prepare(config, resume=resume, overwrite=overwrite))
     ranks.together(lambda: _start_folder(prepared, keep=resume))
     folder, config = Path(config.out), prepared.config
@@ -89,16 +94,21 @@ def _train(fabric: "Fabric", config: Config, resume: bool, overwrite: bool) -> R
             state = State.build(config, prepared.dataset, fabric)
             if prepared.saved is not None:
                 state.load_state_dict(prepared.saved)
+            if restarted:
+                _log.warning("restarted by torchrun: goes on from step %d", state.step)
             _log.info("step %d of %d, on %s", state.step, config.steps, state.device)
             _loop(config, state, folder, prepared.judge)
             _log.info("done: step %d", state.step)
         except TrainingError as failure:
-            _log.error("%s", failure)
+            # a person hears of it by the error itself, once
+            _log.info("failed: %s", failure)
             raise
         except Exception as error:
-            _log.exception("training failed")
+            _log.info("failed", exc_info=True)
             line = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
             if ranks.count() > 1:
+                # torchrun may end this process before the error itself is heard
+                _log.error("rank %d: %s; %s", ranks.own(), line, _whereabouts(folder))
                 # the other ranks may not know of it
                 raise launching.RankError(f"rank {ranks.own()}: {line}") from error
             raise TrainingError(f"{line}; {_whereabouts(folder)}") from error
@@ -413,12 +423,18 @@ def _check_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
     )
     occupied = folder.is_dir() and any(folder.iterdir())
     is_run = (folder / CONFIG).is_file()
+    # one that ended before its first checkpoint has nothing to lose
+    is_begun = is_run and not _has_checkpoint(folder) and not (folder / GENERATOR).exists()
     require(
-        not occupied or (overwrite and is_run),
+        not occupied or is_begun or (overwrite and is_run),
         "out",
         expected="a new or empty folder (--resume goes on, --overwrite deletes a run)",
         got=f"{folder}, {'a run' if is_run else 'which holds other files'}",
     )
+
+
+def _has_checkpoint(folder: Path) -> bool:
+    return any((folder / CHECKPOINTS).glob("*.pt"))
 
 
 def _fill_in(config: Config, dataset: data.Dataset) -> Config:

@@ -1,0 +1,72 @@
+"""How the cost of one computation grows with its problem: measured alone, fitted by a power.
+
+Each size runs in a process of its own with one thread, after the smallest one as a warm-up. Time is
+CPU time, which other jobs disturb less than the wall clock; memory is the growth of the process's
+peak over that of the warm-up. An exponent is the slope of log cost against log size by least
+squares, over the points above the resolution of the measurement.
+"""
+
+import multiprocessing
+import resource
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+LEAST_SECONDS, LEAST_MEBIBYTES = 0.01, 4.0
+
+
+@dataclass(frozen=True)
+class Series:
+    """One computation of growing size; ``compute(size)`` prepares it and returns what to time.
+
+    That returns the facts to show beside the cost.
+    """
+
+    name: str
+    compute: Callable[[int], Callable[[], dict[str, float]]]
+    sizes: Sequence[int]
+
+
+def cost(series: Series, size: int) -> dict[str, float]:
+    """CPU seconds, growth of the peak memory in MiB and facts, in this process."""
+    torch.set_num_threads(1)
+    series.compute(series.sizes[0])()
+    run = series.compute(size)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.process_time()
+    facts = run()
+    seconds = time.process_time() - start
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak
+    return {"size": size, "seconds": seconds, "mebibytes": grown / 1024, **facts}
+
+
+def exponent(rows: Sequence[dict[str, float]], key: str, least: float) -> float | None:
+    """The power of the size that ``key`` grows with; ``None`` with fewer than three points."""
+    points = [(row["size"], row[key]) for row in rows if row[key] >= least]
+    if len(points) < 3:
+        return None
+    sizes, values = np.log(np.array(points)).T
+    return float(np.polyfit(sizes, values, 1)[0])
+
+
+def measure(many: Sequence[Series]) -> list[dict[str, Any]]:
+    """Measure every size of every series and print one line for each, with the exponents."""
+    print("CPU s of one thread, MiB of peak memory; t ~ size^a, m ~ size^b")
+    results: list[dict[str, Any]] = []
+    for series in many:
+        with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+            rows = [pool.apply(cost, (series, size)) for size in series.sizes]
+        powers = {
+            "time": exponent(rows, "seconds", LEAST_SECONDS),
+            "memory": exponent(rows, "mebibytes", LEAST_MEBIBYTES),
+        }
+        results.append({"series": series.name, "rows": rows, "exponents": powers})
+        shown = ", ".join(f"{key} {value:.2f}" for key, value in powers.items() if value)
+        print(f"{series.name}: {shown or 'too small for a fit'}")
+        for row in rows:
+            print("   ", "  ".join(f"{key} {value:.4g}" for key, value in row.items()), flush=True)
+    return results

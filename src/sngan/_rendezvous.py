@@ -1,0 +1,57 @@
+"""How the processes that torchrun started find each other, also after it has restarted them.
+
+Its agent keeps one store over all restarts, with the addresses of processes that are dead: torch
+connects to those and fails, or waits for half an hour (2.13; pytorch/pytorch#135712). A prefix that
+only the living know keeps them apart.
+"""
+# torch.distributed does not list its stores as its own
+# pyright: reportPrivateImportUsage=none
+
+import os
+import time
+from uuid import uuid4
+
+import torch.distributed as dist
+
+_POLL_SECONDS = 0.02
+
+
+def is_restarted() -> bool:
+    """Whether torchrun started this process again, after one of its node had failed."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+def join_group(backend: str) -> None:
+    """Join the process group of torchrun's processes; without its agent's store, do nothing."""
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return
+    rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
+    session = _open_session(store, count) if rank == 0 else _enter_session(store, rank)
+    own = dist.PrefixStore(session, store)
+    dist.init_process_group(backend, store=own, rank=rank, world_size=count)
+
+
+def _open_session(store: dist.Store, count: int) -> str:
+    """Tell a new name to all who greet, until each rank has answered to it.
+
+    A greeting may be one of a dead process: it is answered too, and nobody reads that.
+    """
+    session = uuid4().hex
+    absent = set(range(1, count))
+    while absent:
+        for rank in tuple(absent):
+            if store.check([f"{session}/{rank}"]):
+                absent.remove(rank)
+            elif store.check([f"greeting/{rank}"]):
+                store.set(f"name for {store.get(f'greeting/{rank}').decode()}", session)
+        time.sleep(_POLL_SECONDS)
+    return session
+
+
+def _enter_session(store: dist.Store, rank: int) -> str:
+    greeting = uuid4().hex
+    store.set(f"greeting/{rank}", greeting)
+    session = store.get(f"name for {greeting}").decode()
+    store.set(f"{session}/{rank}", "here")
+    return session

@@ -9,7 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from sngan import METHODS, graphs, launching, methods, training
+from sngan import METHODS, graphs, methods, training
 from sngan.config import PerformanceConfig
 from test_training import AUGMENTED, BY_CLASS, NoWaiting, assert_identical, build, tiny
 
@@ -224,26 +224,6 @@ def test_a_captured_step_reads_nothing_on_the_host(tmp_path, cuda):
     batches = [state.sampler.take() for _ in range(config.method.n_critic)]
     with NoWaiting([]):
         state.graph(lambda _: {}, batches)
-
-
-@pytest.mark.parametrize(
-    ("device", "has_cuda", "has_bfloat16", "expected"),
-    [
-        ("auto", False, True, "32-true"),
-        ("cpu", True, True, "32-true"),
-        ("auto", True, True, "bf16-mixed"),
-        ("cuda", True, True, "bf16-mixed"),
-        ("auto", True, False, "32-true"),
-    ],
-)
-def test_precision_is_what_suits_the_device(
-    monkeypatch, caplog, device, has_cuda, has_bfloat16, expected
-):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_cuda)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bfloat16)
-    assert launching._precision(PerformanceConfig(device=device)) == expected
-    assert launching._precision(PerformanceConfig(device=device, precision="32-true")) == "32-true"
-    assert len(caplog.records) == (has_cuda and not has_bfloat16)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")

@@ -22,6 +22,7 @@ LEVELS = [
         "console",
         "records",
         "compiling",
+        "precision",
     },
     {"lipschitz", "models", "metrics", "penalties", "graphs"},
     {"methods", "checkpoint"},

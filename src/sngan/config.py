@@ -124,7 +124,7 @@ class PerformanceConfig:
     precision: Literal["auto", "32-true", "bf16-mixed"] = option(
         "auto",
         "bf16-mixed: bfloat16 autocast, float32 weights and power iteration; "
-        "auto: on a CUDA GPU that has bfloat16",
+        "auto: for images, on a CUDA GPU that has bfloat16",
     )
     devices: int = option(1, "processes a node, each with a GPU of its own or on the CPU")
     nodes: int = option(1, "machines, which see the same files")

@@ -57,7 +57,6 @@ def make_fabric(settings: PerformanceConfig) -> "Fabric":
             devices=settings.devices,
             num_nodes=settings.nodes,
             strategy=_ddp() if settings.is_shared else "auto",
-            precision=_precision(settings),
         )
     except (RuntimeError, ValueError) as error:
         line = " ".join(str(error).split())
@@ -153,19 +152,6 @@ def _without_buffers() -> dict[str, Any]:
     known = inspect.signature(DistributedDataParallel).parameters
     name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
     return {name: False}
-
-
-def _precision(settings: PerformanceConfig) -> Any:
-    if settings.precision != "auto":
-        return settings.precision
-    if settings.device not in ("auto", "cuda") or not _has_cuda():
-        return "32-true"
-    import torch
-
-    if torch.cuda.is_bf16_supported(including_emulation=False):
-        return "bf16-mixed"
-    _log.warning("performance.precision: 32-true, as this GPU has no bfloat16")
-    return "32-true"
 
 
 def _has_cuda() -> bool:

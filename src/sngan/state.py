@@ -20,6 +20,7 @@ from sngan.compiling import compile_forward
 from sngan.config import Config, DataConfig
 from sngan.graphs import StepGraph
 from sngan.launching import make_fabric
+from sngan.precision import autocast_for
 from sngan.run import balanced_labels, build_networks, noise_from_seed
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _BATCH = 256
 class State:
     """Both networks, the average, their optimizers, the constraint, the sampler, the step."""
 
-    # Fabric's wrappers: called under its precision, the plain networks in their `.module`
+    # Fabric's wrappers, with the plain networks in their `.module`
     generator: Any
     critic: Any
     average: AveragedModel
@@ -47,7 +48,7 @@ class State:
     augmentations: tuple[str, ...]
     device: torch.device
     backward: Callable[[Tensor], None]
-    autocast: Callable[[], AbstractContextManager[None]]
+    autocast: Callable[[], AbstractContextManager[Any]]
     without_sync: Callable[[Any], AbstractContextManager[None]]
     graph: StepGraph
     step: int = 0
@@ -117,7 +118,7 @@ class State:
             names_in(config.data.augment),
             fabric.device,
             fabric.backward,
-            fabric.autocast,
+            autocast_for(config.performance.precision, fabric.device, is_images=dataset.is_images),
             fabric.no_backward_sync,
             graph,
         )
@@ -125,6 +126,16 @@ class State:
     def noise(self, n: int) -> Tensor:
         """Standard normal noise ``(n, latent_dim)`` on the device, this rank's part."""
         return ranks.draw(torch.randn, (n, self.latent_dim), device=self.device)
+
+    def generate(self, noise: Tensor, labels: Tensor | None) -> Tensor:
+        """What the generator makes of noise, in the run's precision; float32 or better."""
+        with self.autocast():
+            return _at_least_float32(self.generator(noise, labels))
+
+    def score(self, samples: Tensor, labels: Tensor | None) -> Tensor:
+        """The critic's scores of samples, in the run's precision; float32 or better."""
+        with self.autocast():
+            return _at_least_float32(self.critic(samples, labels))
 
     def augment(self, samples: Tensor) -> Tensor:
         """What the critic shall see of real samples, and of generated ones."""
@@ -215,6 +226,10 @@ def _adapted(part: Any, saved: dict[str, Any]) -> dict[str, Any]:
     own = [{**group, "params": ()} for group in part.param_groups]
     groups = zip(own, saved["param_groups"], strict=True)
     return {**saved, "param_groups": [{**mine, "params": one["params"]} for mine, one in groups]}
+
+
+def _at_least_float32(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def open_dataset(settings: DataConfig, progress: Callable[[int, int], None]) -> data.Dataset:

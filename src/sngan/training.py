@@ -292,16 +292,15 @@ def critic_step(state: State, method: Method, batch: data.Batch) -> dict[str, Te
     real, labels = state.sampler.prepared(batch)
     with torch.no_grad():
         # fakes of the real ones' classes, so that the points between a pair have a class
-        fake = state.generator(state.noise(len(real)), labels)
+        fake = state.generate(state.noise(len(real)), labels)
         real, fake = state.augment(real), state.augment(fake)
-    real_scores, fake_scores = _scores(state.critic, (real, fake), labels, method)
+    real_scores, fake_scores = _scores(state, (real, fake), labels, method)
     loss = LOSSES[method.loss].critic(real_scores, fake_scores)
     terms = {
         "critic_loss": loss.detach(),
         "w_estimate": (real_scores.mean() - fake_scores.mean()).detach(),
     }
     if method.penalty != "none":
-        # Fabric's wrapper refuses the penalty's own autograd.grad under mixed precision
         with state.autocast():
             # not its compiled call, which has no second derivative
             critic = partial(state.critic.module.forward, labels=labels)
@@ -331,13 +330,13 @@ def generator_step(state: State, method: Method, batch: data.Batch) -> dict[str,
         if pair.relativistic:
             real, labels = state.sampler.prepared(batch)
             with torch.no_grad():
-                real_scores = state.critic(state.augment(real), labels)
+                real_scores = state.score(state.augment(real), labels)
         else:
             labels = state.sampler.draw_labels(n)
-        fake = state.generator(state.noise(n), labels)
+        fake = state.generate(state.noise(n), labels)
         # the critic shall not wait for gradients of its own
         with state.without_sync(state.critic):
-            fake_scores = state.critic(state.augment(fake), labels)
+            fake_scores = state.score(state.augment(fake), labels)
         loss = pair.generator(fake_scores, real_scores)
         state.generator_optimizer.zero_grad()
         state.backward(loss)
@@ -359,15 +358,15 @@ def _frozen(network: Any) -> Generator[None]:
 
 
 def _scores(
-    critic: Any, batches: tuple[Tensor, Tensor], labels: Tensor | None, method: Method
+    state: State, batches: tuple[Tensor, Tensor], labels: Tensor | None, method: Method
 ) -> tuple[Tensor, Tensor]:
     """The critic's scores of real and of fake samples, in one forward where it can."""
     real, fake = batches
     if method.critic_norm == "batch":
         # in one batch each would be normalized by the mean of both
-        return critic(real, labels), critic(fake, labels)
+        return state.score(real, labels), state.score(fake, labels)
     both = None if labels is None else labels.repeat(2)
-    real_scores, fake_scores = critic(torch.cat([real, fake]), both).chunk(2)
+    real_scores, fake_scores = state.score(torch.cat([real, fake]), both).chunk(2)
     return real_scores, fake_scores
 
 

@@ -4,7 +4,7 @@ What gathers is collective: all ranks call it, in the same order.
 """
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 from typing_extensions import TypeIs
@@ -41,7 +41,7 @@ def split(tensor: Tensor, like: "DTensor") -> "DTensor":
 
 def reshard(module: nn.Module) -> None:
     """Free the gathered weights of a module, so that its parameters are the sharded ones again."""
-    fsdp = sys.modules.get("torch.distributed.fsdp")
+    fsdp: Any = sys.modules.get("torch.distributed.fsdp")
     if fsdp is not None:
         for layer in module.modules():
             if isinstance(layer, fsdp.FSDPModule):

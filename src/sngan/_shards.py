@@ -43,6 +43,6 @@ def reshard(module: nn.Module) -> None:
     """Free the gathered weights of a module, so that its parameters are the sharded ones again."""
     fsdp: Any = sys.modules.get("torch.distributed.fsdp")
     if fsdp is not None:
-        for layer in module.modules():
-            if isinstance(layer, fsdp.FSDPModule):
-                layer.reshard()
+        layers: list[Any] = [m for m in module.modules() if isinstance(m, fsdp.FSDPModule)]
+        for layer in layers:
+            layer.reshard()

@@ -1,7 +1,8 @@
 """Everything that changes while a run trains: what a checkpoint holds."""
 
+import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,8 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sngan import _ranks as ranks
-from sngan import data, models, spectral
+from sngan import _shards as shards
+from sngan import data, models, sharding, spectral
 from sngan._checks import require
 from sngan.augment import augment, names_in
 from sngan.compiling import compile_forward
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 _PICTURED_IMAGES, _PICTURED_POINTS = 64, 2000
 _BATCH = 256
+_log = logging.getLogger("sngan")
 
 
 @dataclass
@@ -65,13 +68,25 @@ class State:
             network.to(memory_format=torch.channels_last)  # pyright: ignore
             if fabric.world_size > 1:
                 models.synchronize_batch_norms(network)
-        generator, generator_optimizer = fabric.setup(
-            generator, method.make_optimizer(generator.parameters())
+        average = AveragedModel(
+            generator, fabric.device, multi_avg_fn=_moved_by(config.ema_decay), use_buffers=True
         )
-        critic, critic_optimizer = fabric.setup(critic, method.make_optimizer(critic.parameters()))
-        compile_forward(
-            generator.module, critic.module, device=fabric.device, wanted=config.performance.compile
-        )
+        generator, critic = fabric.setup_module(generator), fabric.setup_module(critic)
+        # parameters are other ones once they are sharded
+        optimizers: list[Any] = [
+            fabric.setup_optimizers(method.make_optimizer(network.parameters()))
+            for network in (generator, critic)
+        ]
+        generator_optimizer, critic_optimizer = optimizers
+        wanted = config.performance.compile
+        if sharding.is_sharded(generator.module):
+            sharding.shard(average.module, sharding.mesh_of(generator.module))
+            if method.penalty != "none" or method.orthonormal:
+                sharding.keep_gathered(critic.module)
+            if wanted == "on":
+                _log.warning("performance.compile: not compiled, weights are gathered in between")
+            wanted = "off"
+        compile_forward(generator.module, critic.module, device=fabric.device, wanted=wanted)
         spectral_norm = None
         if method.spectral_norm != "none":
             spectral_norm = spectral.SpectralNorm(
@@ -81,11 +96,6 @@ class State:
                 coefficient=method.coefficient,
                 input_shape=shape if method.spectral_norm == "operator" else None,
             )
-        average = AveragedModel(
-            generator.module,
-            multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay),
-            use_buffers=True,
-        )
         sampler = data.Sampler(
             dataset if model.conditional else replace(dataset, labels=None),
             config.batch_size,
@@ -139,14 +149,21 @@ class State:
 
     @torch.no_grad()
     def sample(self, n: int, *, seed: int) -> Tensor:
-        """Samples of the averaged generator, on the CPU; a seed fixes noise and labels."""
+        """Samples of the averaged generator, on the CPU; a seed fixes noise and labels.
+
+        Where one rank does this alone, the others call :meth:`lend_average`.
+        """
         noise = noise_from_seed(n, self.latent_dim, seed=seed).to(self.device)
         labels = self.fixed_labels(n)
-        generator = self.average.module.eval()
+        generator = sharding.whole(self.average.module).eval()
         parts = torch.arange(n, device=self.device).split(_BATCH)
         return torch.cat(
             [generator(noise[p], None if labels is None else labels[p]).cpu() for p in parts]
         )
+
+    def lend_average(self) -> None:
+        """Take part in gathering the averaged generator, which another rank samples."""
+        sharding.whole(self.average.module)
 
     def pictured(self, *, seed: int) -> Tensor:
         """The samples that a picture shows."""
@@ -184,7 +201,7 @@ class State:
             got=len(self.dataset),
         )
         for key in self._parts():
-            getattr(self, key).load_state_dict(saved[key])
+            sharding.load_state(getattr(self, key), saved[key])
         self.step, self.seconds = saved["step"], saved["seconds"]
         _set_rng_state(saved["rng"])
 
@@ -204,6 +221,16 @@ def open_dataset(settings: DataConfig, progress: Callable[[int, int], None]) -> 
         workers=settings.workers,
         progress=progress,
     )
+
+
+def _moved_by(decay: float) -> Callable[..., None]:
+    """The update of a moving average, each rank's of its own parts."""
+    update = get_ema_multi_avg_fn(decay)
+
+    def update_parts(average: Iterable[Tensor], current: Iterable[Tensor], count: Tensor) -> None:
+        update([*map(shards.part, average)], [*map(shards.part, current)], count)
+
+    return update_parts
 
 
 def _rng_state() -> dict[str, Any]:

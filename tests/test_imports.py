@@ -22,6 +22,7 @@ LEVELS = [
         "console",
         "records",
         "compiling",
+        "shard_files",
         "sharding",
     },
     {"lipschitz", "models", "metrics", "penalties", "strategies"},

@@ -56,6 +56,15 @@ def any_of(flag: bool) -> bool:
     return flag if count() == 1 else bool(_reduced(torch.tensor(int(flag)), dist.ReduceOp.MAX))
 
 
+def of_first(value: _Result) -> _Result:
+    """What the first rank has, on all."""
+    if count() == 1:
+        return value
+    values = [value]
+    dist.broadcast_object_list(values)
+    return values[0]
+
+
 def together(work: Callable[[], _Result]) -> _Result:
     """Do work that may be refused, on all ranks; where one fails, all raise its error."""
     if count() == 1:

@@ -434,7 +434,6 @@ DAMAGES = [
     no_folder,
     no_part,
     cut_part,
-    changed_part,
     no_index,
     cut_index,
     evil_index,

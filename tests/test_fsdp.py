@@ -13,11 +13,23 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sngan import METHODS, Config, SpectralNorm, checkpoint, data, launching, models, training
+from sngan import (
+    METHODS,
+    Config,
+    SpectralNorm,
+    checkpoint,
+    data,
+    launching,
+    models,
+    training,
+)
 from sngan import _shards as shards
 from sngan.config import DataConfig, EvaluationConfig, ModelConfig, PerformanceConfig
 from sngan.run import load, load_critic
 from sngan.shard_files import read_shards
+from sngan.spectral.kernels import find_kernels
+from sngan.spectral.operator import certified_norm
+from sngan.spectral.shapes import input_shapes
 from sngan.state import State
 from test_distributed import needs_proc, ranks_of, start
 from test_training import assert_identical, final_state, metrics, tiny, wait_for_step
@@ -27,7 +39,7 @@ DIGITS = DataConfig(source="digits", flip=True)
 CNN = ModelConfig(name="cnn", width=0.1, latent_dim=8)
 RESNET = replace(CNN, name="resnet", width=0.05)
 POINTS = {"model": replace(CNN, name="mlp"), "data": DataConfig(source="ring8")}
-STEPS = 4
+STEPS = 3
 
 CASES = {method: {"method": method} for method in METHODS} | {
     "sn-resnet": {"method": "sn", "model": RESNET},
@@ -225,6 +237,17 @@ def saved(fabric, folder: Path) -> None:
     assert_identical(whole(again.state_dict()), expected)
 
 
+def refusal() -> str:
+    """What is said to one who shards first and takes over torch's normalization then."""
+    from torch.distributed.fsdp import fully_shard
+
+    network = nn.Sequential(nn.utils.parametrizations.spectral_norm(nn.Linear(3, 2)))
+    fully_shard(network)
+    with pytest.raises(ValueError, match="module") as refused:
+        SpectralNorm.from_parametrized(network, torch.optim.SGD(network.parameters()))
+    return str(refused.value)
+
+
 def all_cases(fabric, folder: Path) -> None:
     """What each of two processes does."""
     torch.set_num_threads(1)
@@ -233,6 +256,7 @@ def all_cases(fabric, folder: Path) -> None:
         "trained": {case: trained(case, fabric) for case in CASES},
         "looped": {case: looped(case, rank, 2) for case in LOOPS},
         "traffic": {case: traffic(case, fabric) for case in TRAFFIC},
+        "refusal": refusal(),
     }
     saved(fabric, folder / "checkpoints")
     continued(fabric, folder / "double")
@@ -297,6 +321,11 @@ def test_a_loop_of_ones_own(ranks, case):
         got = ranks[rank]["looped"][case]
         for part in ("weights", "norm", "singular", "certified", "rescaled"):
             torch.testing.assert_close(got[part], expected[part], rtol=1e-9, atol=1e-12)
+
+
+def test_torchs_normalization_is_taken_over_before_sharding(ranks):
+    expected = "module: expected whole weights (call fully_shard afterwards), got sharded ones"
+    assert ranks[0]["refusal"] == expected
 
 
 ROWS = {"dense": 5 + 7, "two iterations": 5 + 7, "tied": 5, "convolutions": 27 + 18 + 6 + 64}
@@ -496,7 +525,7 @@ def on(performance: PerformanceConfig, config: Config) -> Config:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["sn", "sn-operator", "wgan-gp", "r3gan"])
+@pytest.mark.parametrize("method", ["sn", "wgan-gp", "wn"])
 def test_resume_on_other_ranks_and_strategies(tmp_path, method):
     settings = {"data": DIGITS, "model": CNN, "method": method, "ema_start": 5, "ema_decay": 0.9}
     evaluated = {"evaluation": EvaluationConfig(every=10, samples=40, extractor="pixels")}
@@ -511,16 +540,30 @@ def test_resume_on_other_ranks_and_strategies(tmp_path, method):
     assert (other["step"], other["sampler"]) == (one["step"], one["sampler"])
     assert torch.equal(other["rng"]["torch"], one["rng"]["torch"])
     for network in NETWORKS:
-        torch.testing.assert_close(dict(other[network]), dict(one[network]), rtol=1e-2, atol=1e-3)
+        for name, tensor in one[network].items():
+            # single entries of Adam's first steps turn on rounding
+            difference = torch.linalg.vector_norm((other[network][name] - tensor).double())
+            assert difference <= 1e-2 * torch.linalg.vector_norm(tensor.double()) + 1e-4, name
     records = metrics(tmp_path / "parts")
     losses = [r["critic_loss"] for r in records if "critic_loss" in r]
     expected = [r["critic_loss"] for r in metrics(tmp_path / "whole") if "critic_loss" in r]
     assert losses == pytest.approx(expected, rel=1e-3)
-    assert [r["evaluation"].keys() for r in records if "evaluation" in r]
+    assert [r["step"] for r in records if "evaluation" in r] == [10, 20, 30, 40, 50]
     again = load(tmp_path / "whole")
     torch.testing.assert_close(run.generate(8), again.generate(8), rtol=1e-2, atol=1e-3)
     names = [name for name, _ in load_critic(run.folder).named_parameters()]
     assert names == [name for name, _ in load_critic(again.folder).named_parameters()]
+
+
+@pytest.mark.slow
+def test_the_last_critic_is_certified(tmp_path):
+    config = tiny(tmp_path / "run", steps=10, method="sn-operator", model=RESNET, data=DIGITS)
+    run = training.train(on(TWO, config))
+    critic = load_critic(run.folder)
+    names = [name for kernel in find_kernels(critic) for name in kernel.names]
+    for name, shape in input_shapes(critic, (1, 8, 8), names).items():
+        bound = certified_norm(critic.get_submodule(name), shape).norm
+        assert 0.9 < bound <= 1, name
 
 
 @pytest.mark.slow

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 def is_sharded(tensor: Tensor) -> "TypeIs[DTensor]":
     """Whether each rank holds but a part of the tensor, or one of equal copies."""
+    # asked several times a weight and step
+    if type(tensor) in (Tensor, nn.Parameter):
+        return False
     # before somebody imports the class, which takes half a second, no tensor is one
     module = sys.modules.get("torch.distributed.tensor")
     return module is not None and isinstance(tensor, module.DTensor)

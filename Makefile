@@ -37,6 +37,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/lipschitz.py
 	$(BIN)/python benchmarks/engine.py
 	$(BIN)/python benchmarks/data.py
+	$(BIN)/python benchmarks/ranks.py
 
 clean:
 	rm -rf $(VENV)

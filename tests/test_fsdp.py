@@ -133,7 +133,7 @@ LOOPS = {
 }
 
 
-def looped(case: str, rank: int = 0, ranks: int = 1) -> dict:
+def looped(case: str, rank: int = 0, ranks: int = 1, *, mesh=None, seed: int = 7) -> dict:
     """A loop of the user's own, with ``fully_shard`` or on one process."""
     from torch.distributed.fsdp import fully_shard
 
@@ -143,10 +143,9 @@ def looped(case: str, rank: int = 0, ranks: int = 1) -> dict:
     if ranks > 1:
         if case == "dense":
             for layer in (network[0], network[2]):
-                fully_shard(layer)
-        fully_shard(network)
-    # each rank draws its own noise, as a user may want; u must not depend on it
-    torch.manual_seed(7)
+                fully_shard(layer, mesh=mesh)
+        fully_shard(network, mesh=mesh)
+    torch.manual_seed(seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
     norm = SpectralNorm(network, optimizer, **options)
     generator = torch.Generator().manual_seed(3)
@@ -256,6 +255,7 @@ def all_cases(fabric, folder: Path) -> None:
         "trained": {case: trained(case, fabric) for case in CASES},
         "looped": {case: looped(case, rank, 2) for case in LOOPS},
         "traffic": {case: traffic(case, fabric) for case in TRAFFIC},
+        "apart": looped("convolutions", rank, 2, seed=rank),
         "refusal": refusal(),
     }
     saved(fabric, folder / "checkpoints")
@@ -321,6 +321,14 @@ def test_a_loop_of_ones_own(ranks, case):
         got = ranks[rank]["looped"][case]
         for part in ("weights", "norm", "singular", "certified", "rescaled"):
             torch.testing.assert_close(got[part], expected[part], rtol=1e-9, atol=1e-12)
+
+
+def test_ranks_that_were_seeded_apart_agree(ranks):
+    one, other = (rank["apart"] for rank in ranks)
+    assert_identical(one["norm"], other["norm"])
+    assert_identical(one["weights"], other["weights"])
+    for name, values in one["singular"].items():
+        assert values[0].item() == pytest.approx(1, rel=0.02), name
 
 
 def test_torchs_normalization_is_taken_over_before_sharding(ranks):
@@ -553,6 +561,30 @@ def test_resume_on_other_ranks_and_strategies(tmp_path, method):
     torch.testing.assert_close(run.generate(8), again.generate(8), rtol=1e-2, atol=1e-3)
     names = [name for name, _ in load_critic(run.folder).named_parameters()]
     assert names == [name for name, _ in load_critic(again.folder).named_parameters()]
+
+
+def on_four(fabric, folder: Path) -> None:
+    """Weights over four ranks, and over two ranks twice."""
+    from torch.distributed.device_mesh import init_device_mesh
+
+    torch.set_num_threads(1)
+    rank, twice = (
+        fabric.global_rank,
+        init_device_mesh("cpu", (2, 2), mesh_dim_names=("copy", "part")),
+    )
+    results = {case: [looped(case, rank, 4, mesh=mesh) for mesh in (None, twice)] for case in LOOPS}
+    torch.save(results, folder / f"rank{rank}.pt")
+
+
+@pytest.mark.slow
+def test_four_ranks_and_hybrid_sharding(tmp_path):
+    launching.on_ranks(replace(TWO, devices=4), on_four, tmp_path)
+    results = [torch.load(tmp_path / f"rank{rank}.pt") for rank in range(4)]
+    for case in LOOPS:
+        expected = looped(case)
+        for got in (one for result in results for one in result[case]):
+            for part in ("weights", "norm", "singular", "certified", "rescaled"):
+                torch.testing.assert_close(got[part], expected[part], rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.slow

@@ -90,6 +90,8 @@ def _train(fabric: "Fabric", config: Config, resume: bool, overwrite: bool) -> R
             state = State.build(config, prepared.dataset, fabric)
             if prepared.saved is not None:
                 state.load_state_dict(prepared.saved)
+                # as large as the state, on every rank, and read only once
+                prepared = replace(prepared, saved=None)
             _log.info("step %d of %d, on %s", state.step, config.steps, state.device)
             _loop(config, state, folder, prepared.judge)
             _log.info("done: step %d", state.step)

@@ -63,23 +63,30 @@ class State:
         random.seed(config.seed)
         shape, model, method = dataset.sample_shape, config.model, config.method
         generator, critic = build_networks(config)
-        # convolutions of images run a quarter faster in this format on a CPU
+        is_sharded = config.performance.is_sharded
         for network in (generator, critic):
+            # convolutions of images run a quarter faster in this format on a CPU
             network.to(memory_format=torch.channels_last)  # pyright: ignore
             if fabric.world_size > 1:
                 models.synchronize_batch_norms(network)
+            if not is_sharded:
+                network.to(fabric.device)
         average = AveragedModel(
-            generator, fabric.device, multi_avg_fn=_moved_by(config.ema_decay), use_buffers=True
+            generator, multi_avg_fn=_moved_by(config.ema_decay), use_buffers=True
         )
-        generator, critic = fabric.setup_module(generator), fabric.setup_module(critic)
-        # parameters are other ones once they are sharded
+        # sharding takes one stage after the other to the device, which may not hold them all
+        generator, critic = (
+            fabric.setup_module(network, move_to_device=not is_sharded)
+            for network in (generator, critic)
+        )
+        # of the parameters that sharding makes
         optimizers: list[Any] = [
             fabric.setup_optimizers(method.make_optimizer(network.parameters()))
             for network in (generator, critic)
         ]
         generator_optimizer, critic_optimizer = optimizers
         wanted = config.performance.compile
-        if sharding.is_sharded(generator.module):
+        if is_sharded:
             sharding.shard(average.module, sharding.mesh_of(generator.module))
             if method.penalty != "none" or method.orthonormal:
                 sharding.keep_gathered(critic.module)

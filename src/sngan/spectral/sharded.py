@@ -9,6 +9,7 @@ ranks: those of all weights in one all-reduce before the step and one an iterati
 of ``columns + 1`` numbers a weight.
 """
 
+import copy
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -75,8 +76,10 @@ class Gathered(Norm):
         return self._on_whole_weight().advance(u, image, iterations=iterations)
 
     def _on_whole_weight(self) -> Norm:
-        self._norm.kernel = replace(self.kernel, weight=shards.whole(self.kernel.weight))
-        return self._norm
+        # a copy, with which the whole weight goes
+        norm = copy.copy(self._norm)
+        norm.kernel = replace(self.kernel, weight=shards.whole(self.kernel.weight))
+        return norm
 
 
 class ShardedGroup(Group):
@@ -132,10 +135,10 @@ class ShardedGroup(Group):
         # linear in u, so that it can be divided by ‖u‖ after the sum
         adjoints = [rows[index].adjoint(output) for index, output in outputs.items()]
         sums = self._sums([*adjoints, *(output.square().sum() for output in outputs.values())])
-        images, squares = sums[: len(rows)], sums[len(rows) :]
+        images, lengths = sums[: len(rows)], [square.sqrt() for square in sums[len(rows) :]]
         return {
-            index: (outputs[index] / square.sqrt(), image / square.sqrt())
-            for index, image, square in zip(rows, images, squares, strict=True)
+            index: (outputs[index] / length, image / length)
+            for index, image, length in zip(rows, images, lengths, strict=True)
         }
 
     @override

@@ -1,5 +1,6 @@
 """Sharded weights (FSDP2) train what whole ones do, and are saved for any number of ranks."""
 
+import logging
 import os
 import pickle
 import shutil
@@ -249,6 +250,20 @@ def refusal() -> str:
     return str(refused.value)
 
 
+def compiled_log(fabric) -> list[str]:
+    """What is logged where a compiled run is asked for."""
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())
+    logging.getLogger("sngan").addHandler(handler)
+    config = replace(config_of("sn"), performance=replace(TWO, compile="on"))
+    dataset = data.open_source(config.data.source)
+    state = State.build(training._fill_in(config, dataset), dataset, fabric)
+    training._step(config, state)
+    logging.getLogger("sngan").removeHandler(handler)
+    return lines
+
+
 def all_cases(fabric, folder: Path) -> None:
     """What each of two processes does."""
     torch.set_num_threads(1)
@@ -258,6 +273,7 @@ def all_cases(fabric, folder: Path) -> None:
         "looped": {case: looped(case, rank, 2) for case in LOOPS},
         "traffic": {case: traffic(case, fabric) for case in TRAFFIC},
         "apart": looped("convolutions", rank, 2, seed=rank),
+        "compiled log": compiled_log(fabric),
         "refusal": refusal(),
     }
     saved(fabric, folder / "checkpoints")
@@ -331,6 +347,12 @@ def test_ranks_that_were_seeded_apart_agree(ranks):
     assert_identical(one["weights"], other["weights"])
     for name, values in one["singular"].items():
         assert values[0].item() == pytest.approx(1, rel=0.02), name
+
+
+def test_the_log_says_that_nothing_is_compiled(ranks):
+    line = "performance.compile: not compiled, weights are gathered in between"
+    # only the first rank speaks
+    assert [rank["compiled log"] for rank in ranks] == [[line], []]
 
 
 def test_torchs_normalization_is_taken_over_before_sharding(ranks):
@@ -618,6 +640,19 @@ def test_a_killed_rank_ends_the_run_which_can_be_resumed(tmp_path):
     _, errors = again.communicate(timeout=120)
     assert again.returncode == 0, errors
     assert final_state(run)["step"] == step + 10
+
+
+@pytest.mark.slow
+@needs_proc
+def test_an_interrupt_saves_the_parts_of_all_ranks(tmp_path):
+    run = tmp_path / "run"
+    process = start(run, "--steps", "100000", "--performance.strategy", "fsdp")
+    wait_for_step(run, 10, process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.startswith("sngan: error: interrupted at step ")
+    assert f"step {checkpoint.read(run / 'checkpoints' / 'last.pt')['step']};" in errors
 
 
 @pytest.mark.slow

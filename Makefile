@@ -44,6 +44,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/streaming.py
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/ranks.py
 
 bench-growth: $(READY)
 	$(BIN)/python benchmarks/operator_norms.py --growth

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "sngan"
 
 # each row may import from the rows above it, and from itself only inside a folder
 LEVELS = [
-    {"_checks", "_fields", "_signals", "_ranks", "_rendezvous"},
+    {"_checks", "_fields", "_signals", "_ranks", "_rendezvous", "_shards"},
     {
         "spectral",
         "transport",
@@ -23,8 +23,10 @@ LEVELS = [
         "records",
         "compiling",
         "precision",
+        "shard_files",
+        "sharding",
     },
-    {"lipschitz", "models", "metrics", "penalties", "graphs"},
+    {"lipschitz", "models", "metrics", "penalties", "strategies", "graphs"},
     {"methods", "checkpoint"},
     {"config"},
     {"run", "launching"},

@@ -13,14 +13,19 @@ from torch import Tensor
 _Result = TypeVar("_Result")
 
 
+def is_grouped() -> bool:
+    """Whether there is a process group, be it of one process."""
+    return dist.is_available() and dist.is_initialized()
+
+
 def count() -> int:
     """How many processes share the run."""
-    return dist.get_world_size() if _is_shared() else 1
+    return dist.get_world_size() if is_grouped() else 1
 
 
 def own() -> int:
     """The number of this process, from 0."""
-    return dist.get_rank() if _is_shared() else 0
+    return dist.get_rank() if is_grouped() else 0
 
 
 def is_first() -> bool:
@@ -56,6 +61,15 @@ def any_of(flag: bool) -> bool:
     return flag if count() == 1 else bool(_reduced(torch.tensor(int(flag)), dist.ReduceOp.MAX))
 
 
+def of_first(value: _Result) -> _Result:
+    """What the first rank has, on all."""
+    if count() == 1:
+        return value
+    values = [value]
+    dist.broadcast_object_list(values)
+    return values[0]
+
+
 def together(work: Callable[[], _Result]) -> _Result:
     """Do work that may be refused, on all ranks; where one fails, all raise its error."""
     if count() == 1:
@@ -76,10 +90,6 @@ def together(work: Callable[[], _Result]) -> _Result:
 def leave() -> None:
     """End this process's part in the group."""
     dist.destroy_process_group()
-
-
-def _is_shared() -> bool:
-    return dist.is_available() and dist.is_initialized()
 
 
 def _reduced(value: Tensor, operation: Any) -> Tensor:

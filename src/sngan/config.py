@@ -128,8 +128,10 @@ class PerformanceConfig:
     )
     devices: int = option(1, "processes a node, each with a GPU of its own or on the CPU")
     nodes: int = option(1, "machines, which see the same files")
-    strategy: Literal["auto", "ddp"] = option(
-        "auto", "ddp: replicas that share each batch; auto: ddp with more than one process"
+    strategy: Literal["auto", "ddp", "fsdp"] = option(
+        "auto",
+        "ddp: replicas that share each batch; fsdp: the weights are sharded as well (FSDP2), for "
+        "networks that one device cannot hold; auto: ddp with more than one process",
     )
     compile: Literal["auto", "on", "off"] = option(
         "auto", "compile both networks' forward with torch.compile; auto: on a CUDA GPU"
@@ -144,7 +146,7 @@ class PerformanceConfig:
         require_one_of(self.precision, "performance.precision", choices=precisions)
         require_count(self.devices, "performance.devices")
         require_count(self.nodes, "performance.nodes")
-        require_one_of(self.strategy, "performance.strategy", choices=["auto", "ddp"])
+        require_one_of(self.strategy, "performance.strategy", choices=["auto", "ddp", "fsdp"])
         for key in ("compile", "cuda_graphs"):
             choices = ["auto", "on", "off"]
             require_one_of(getattr(self, key), f"performance.{key}", choices=choices)
@@ -157,7 +159,12 @@ class PerformanceConfig:
     @property
     def is_shared(self) -> bool:
         """Whether a run is launched on processes of their own, be it on one."""
-        return self.processes > 1 or self.strategy == "ddp"
+        return self.processes > 1 or self.strategy != "auto"
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether each process holds but a part of the weights."""
+        return self.strategy == "fsdp"
 
 
 @dataclass(frozen=True)

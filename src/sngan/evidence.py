@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from sngan import data
+from sngan import data, sharding
 from sngan._checks import require_one_of
 from sngan.config import Config
 from sngan.run import noise_from_seed
@@ -73,8 +73,10 @@ def transport_record(state: State, *, seed: int) -> dict[str, float]:
 
     real = state.dataset.samples[:_POINTS].to(state.device)
     noise = noise_from_seed(len(real), state.latent_dim, seed=seed).to(state.device)
-    fake = state.generator.module(noise, state.fixed_labels(len(real)))
-    critic = state.critic.module
+    generator, critic = (
+        sharding.whole(network.module) for network in (state.generator, state.critic)
+    )
+    fake = generator(noise, state.fixed_labels(len(real)))
     # cheap enough for every logged step: no search for a steep point, the plain product
     bounds = lipschitz_bounds(
         critic, state.dataset.sample_shape, slopes="product", samples=1, rounds=0

@@ -79,7 +79,7 @@ class StepGraph:
 def _obstacle(device: torch.device) -> str | None:
     if device.type != "cuda":
         return f"{device.type} has no CUDA graphs"
-    return "several processes share the run" if ranks.count() > 1 else None
+    return "processes of a group send to each other" if ranks.is_grouped() else None
 
 
 def _beside(work: Work, batches: list[Batch]) -> dict[str, Tensor]:

@@ -2,7 +2,6 @@
 
 import atexit
 import contextlib
-import inspect
 import logging
 import multiprocessing
 import os
@@ -56,13 +55,21 @@ def make_fabric(settings: PerformanceConfig) -> "Fabric":
             accelerator=settings.device,
             devices=settings.devices,
             num_nodes=settings.nodes,
-            strategy=_ddp() if settings.is_shared else "auto",
+            strategy=_strategy(settings),
         )
     except (RuntimeError, ValueError) as error:
         line = " ".join(str(error).split())
         raise ValueError(
             f"performance.devices: expected ones of this machine, got {line}"
         ) from error
+
+
+def _strategy(settings: PerformanceConfig) -> Any:
+    from sngan import strategies
+
+    if not settings.is_shared:
+        return "auto"
+    return strategies.fsdp(settings.processes) if settings.is_sharded else strategies.ddp()
 
 
 def on_ranks(settings: PerformanceConfig, work: Callable[..., Any], *arguments: Any) -> Any:
@@ -105,6 +112,8 @@ def _on_rank(fabric: "Fabric", work: Callable[..., Any], arguments: tuple[Any, .
         os.setsid()
     # kernels of one channel have several equal layouts; DDP copies them all the same
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+    # critics return views, which nothing here changes in place
+    warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor")
     with contextlib.nullcontext() if ranks.is_first() else _silence():
         try:
             outcome = work(fabric, *arguments)
@@ -129,35 +138,6 @@ def _started(settings: PerformanceConfig) -> int | None:
     # a batch script has SLURM's variables too, and may train on one device of its own
     is_task = settings.is_shared and SLURMEnvironment.detect()
     return int(os.environ["SLURM_NTASKS"]) if is_task else None
-
-
-def _ddp() -> Any:
-    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-    from lightning_fabric.strategies.ddp import DDPStrategy
-
-    launched = TorchElasticEnvironment.detect() or SLURMEnvironment.detect()
-    return DDPStrategy(
-        start_method="popen" if launched else "spawn",
-        # hosts agree over gloo, so that they do not wait for their devices
-        process_group_backend="cpu:gloo,cuda:nccl" if _has_cuda() else "gloo",
-        **_without_buffers(),
-    )
-
-
-def _without_buffers() -> dict[str, Any]:
-    """The replicas' buffers are bit-equal and need not be sent; the argument has a new name."""
-    from torch.nn.parallel import DistributedDataParallel
-
-    known = inspect.signature(DistributedDataParallel).parameters
-    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
-    return {name: False}
-
-
-def _has_cuda() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
 
 
 @contextlib.contextmanager

@@ -1,10 +1,10 @@
 """Everything that changes while a run trains: what a checkpoint holds."""
 
+import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,7 +13,8 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sngan import _ranks as ranks
-from sngan import data, models, spectral
+from sngan import _shards as shards
+from sngan import data, models, sharding, spectral
 from sngan._checks import require
 from sngan.augment import augment, names_in
 from sngan.compiling import compile_forward
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _PICTURED_IMAGES, _PICTURED_POINTS = 64, 2000
 _BATCH = 256
+_log = logging.getLogger("sngan")
 
 
 @dataclass
@@ -65,23 +67,16 @@ class State:
         # all batches have one shape, for which the quickest kernels are worth a search
         torch.backends.cudnn.benchmark = True
         shape, model, method = dataset.sample_shape, config.model, config.method
-        generator, critic = build_networks(config)
+        generator, critic, average = _networks(config, fabric)
         graph = StepGraph(fabric.device, wanted=config.performance.cuda_graphs)
-        make_optimizer = partial(
-            method.make_optimizer, captured_on=fabric.device if graph.is_wanted else None
-        )
-        # convolutions of images run a quarter faster in this format on a CPU
-        for network in (generator, critic):
-            network.to(memory_format=torch.channels_last)  # pyright: ignore
-            if fabric.world_size > 1:
-                models.synchronize_batch_norms(network)
-        generator, generator_optimizer = fabric.setup(
-            generator, make_optimizer(generator.parameters())
-        )
-        critic, critic_optimizer = fabric.setup(critic, make_optimizer(critic.parameters()))
-        compile_forward(
-            generator.module, critic.module, device=fabric.device, wanted=config.performance.compile
-        )
+        captured_on = fabric.device if graph.is_wanted else None
+        optimizers: list[Any] = [
+            fabric.setup_optimizers(
+                method.make_optimizer(network.parameters(), captured_on=captured_on)
+            )
+            for network in (generator, critic)
+        ]
+        generator_optimizer, critic_optimizer = optimizers
         spectral_norm = None
         if method.spectral_norm != "none":
             spectral_norm = spectral.SpectralNorm(
@@ -91,11 +86,6 @@ class State:
                 coefficient=method.coefficient,
                 input_shape=shape if method.spectral_norm == "operator" else None,
             )
-        average = AveragedModel(
-            generator.module,
-            multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay),
-            use_buffers=True,
-        )
         sampler = data.Sampler(
             dataset if model.conditional else replace(dataset, labels=None),
             config.batch_size,
@@ -164,14 +154,21 @@ class State:
 
     @torch.no_grad()
     def sample(self, n: int, *, seed: int) -> Tensor:
-        """Samples of the averaged generator, on the CPU; a seed fixes noise and labels."""
+        """Samples of the averaged generator, on the CPU; a seed fixes noise and labels.
+
+        Where one rank does this alone, the others call :meth:`lend_average`.
+        """
         noise = noise_from_seed(n, self.latent_dim, seed=seed).to(self.device)
         labels = self.fixed_labels(n)
-        generator = self.average.module.eval()
+        generator = sharding.whole(self.average.module).eval()
         parts = torch.arange(n, device=self.device).split(_BATCH)
         return torch.cat(
             [generator(noise[p], None if labels is None else labels[p]).cpu() for p in parts]
         )
+
+    def lend_average(self) -> None:
+        """Take part in gathering the averaged generator, which another rank samples."""
+        sharding.whole(self.average.module)
 
     def pictured(self, *, seed: int) -> Tensor:
         """The samples that a picture shows."""
@@ -210,7 +207,7 @@ class State:
         )
         for key in self._parts():
             part = getattr(self, key)
-            part.load_state_dict(_adapted(part, saved[key]))
+            sharding.load_state(part, _adapted(part, saved[key]))
         self.step, self.seconds = saved["step"], saved["seconds"]
         _set_rng_state(saved["rng"])
 
@@ -228,6 +225,34 @@ def _adapted(part: Any, saved: dict[str, Any]) -> dict[str, Any]:
     return {**saved, "param_groups": [{**mine, "params": one["params"]} for mine, one in groups]}
 
 
+def _networks(config: Config, fabric: "Fabric") -> tuple[Any, Any, AveragedModel]:
+    """Generator and critic in Fabric's wrappers, and the average, all on the device."""
+    is_sharded = config.performance.is_sharded
+    plain = build_networks(config)
+    for network in plain:
+        # convolutions of images run a quarter faster in this format on a CPU
+        network.to(memory_format=torch.channels_last)  # pyright: ignore
+        if fabric.world_size > 1:
+            models.synchronize_batch_norms(network)
+        if not is_sharded:
+            network.to(fabric.device)
+    average = AveragedModel(plain[0], multi_avg_fn=_moved_by(config.ema_decay), use_buffers=True)
+    # sharding takes one stage after the other to the device, which may not hold them all
+    generator, critic = (
+        fabric.setup_module(network, move_to_device=not is_sharded) for network in plain
+    )
+    wanted = config.performance.compile
+    if is_sharded:
+        sharding.shard(average.module, sharding.mesh_of(generator.module))
+        if config.method.penalty != "none" or config.method.orthonormal:
+            sharding.keep_gathered(critic.module)
+        if wanted == "on":
+            _log.warning("performance.compile: not compiled, weights are gathered in between")
+        wanted = "off"
+    compile_forward(generator.module, critic.module, device=fabric.device, wanted=wanted)
+    return generator, critic, average
+
+
 def _at_least_float32(tensor: Tensor) -> Tensor:
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
@@ -243,6 +268,16 @@ def open_dataset(settings: DataConfig, progress: Callable[[int, int], None]) -> 
         workers=settings.workers,
         progress=progress,
     )
+
+
+def _moved_by(decay: float) -> Callable[..., None]:
+    """The update of a moving average, each rank's of its own parts."""
+    update = get_ema_multi_avg_fn(decay)
+
+    def update_parts(average: Iterable[Tensor], current: Iterable[Tensor], count: Tensor) -> None:
+        update([*map(shards.part, average)], [*map(shards.part, current)], count)
+
+    return update_parts
 
 
 def _rng_state() -> dict[str, Any]:

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sngan import _ranks as ranks
 from sngan import _rendezvous as rendezvous
-from sngan import checkpoint, data, evidence, launching, models, pictures
+from sngan import _shards as shards
+from sngan import checkpoint, data, evidence, launching, models, pictures, sharding
 from sngan import config as configs
 from sngan._checks import require
 from sngan._signals import stop_on_interrupt
@@ -94,6 +95,8 @@ def _train(fabric: "Fabric", config: Config, resume: bool, overwrite: bool) -> R
             state = State.build(config, prepared.dataset, fabric)
             if prepared.saved is not None:
                 state.load_state_dict(prepared.saved)
+                # as large as the state, on every rank, and read only once
+                prepared = replace(prepared, saved=None)
             if restarted:
                 _log.warning("restarted by torchrun: goes on from step %d", state.step)
             _log.info("step %d of %d, on %s", state.step, config.steps, state.device)
@@ -254,6 +257,7 @@ class _Outputs:
     def picture(self) -> None:
         """Draw samples from noise that is the same at every step."""
         if self._recorder is None:
+            self._state.lend_average()
             return
         path = self._folder / SAMPLES / f"step-{self._state.step:06d}.png"
         samples = self._state.pictured(seed=self._config.seed)
@@ -263,11 +267,16 @@ class _Outputs:
     def evaluate(self, judge: evidence.Judge | None) -> None:
         """Record the metrics, and keep the checkpoint if it is the best so far."""
         self._watch.stop_if_not_finite(self._folder)
+        values, is_best = {}, False
+        if judge is None:
+            self._state.lend_average()
+        else:
+            values = judge.evaluate(self._state, seed=self._config.seed)
+            is_best = judge.is_best(values, read_metrics(self._folder))
+        if ranks.any_of(is_best):
+            checkpoint.write(self._state.state_dict(), self._folder / CHECKPOINTS / checkpoint.BEST)
         if self._recorder is None or judge is None:
             return
-        values = judge.evaluate(self._state, seed=self._config.seed)
-        if judge.is_best(values, read_metrics(self._folder)):
-            checkpoint.write(self._state.state_dict(), self._folder / CHECKPOINTS / checkpoint.BEST)
         self._recorder.log({"step": self._state.step, "evaluation": values})
         self._progress.note(
             f"step {self._state.step}: {judge.metric} {values.get(judge.metric, float('nan')):.4g}"
@@ -280,11 +289,11 @@ class _Outputs:
         if state.step == config.steps:
             evidence.certify(state)
         state.seconds = time.perf_counter() - self._started
-        if self._recorder is None:
-            return
         folder = self._folder / CHECKPOINTS
         checkpoint.rotate(state.state_dict(), folder, keep_every=config.keep_every)
-        save_generator(state.average.module, self._folder)
+        generator = sharding.whole(state.average.module)
+        if self._recorder is not None:
+            save_generator(generator, self._folder)
 
 
 def critic_step(state: State, method: Method, batch: data.Batch) -> dict[str, Tensor]:
@@ -302,8 +311,9 @@ def critic_step(state: State, method: Method, batch: data.Batch) -> dict[str, Te
     }
     if method.penalty != "none":
         with state.autocast():
-            # not its compiled call, which has no second derivative
-            critic = partial(state.critic.module.forward, labels=labels)
+            # not its compiled call, which has no second derivative, but with its hooks
+            call = state.critic.module._call_impl  # pyright: ignore[reportPrivateUsage]
+            critic = partial(call, labels=labels)
             penalty = PENALTIES[method.penalty](critic, real, fake)
         terms["penalty"] = penalty.detach()
         loss = loss + method.penalty_weight * penalty
@@ -313,7 +323,8 @@ def critic_step(state: State, method: Method, batch: data.Batch) -> dict[str, Te
         loss = loss + method.orthonormal * distance
     state.critic_optimizer.zero_grad()
     state.backward(loss)
-    terms["critic_gradient_norm"] = _gradient_norm(state.critic)
+    shards.reshard(state.critic)
+    terms["critic_gradient_norm"] = sharding.gradient_norm(state.critic)
     state.critic_optimizer.step()
     if method.clip:
         clip_weights_(state.critic, method.clip)
@@ -340,9 +351,10 @@ def generator_step(state: State, method: Method, batch: data.Batch) -> dict[str,
         loss = pair.generator(fake_scores, real_scores)
         state.generator_optimizer.zero_grad()
         state.backward(loss)
+        shards.reshard(state.critic)
     terms = {
         "generator_loss": loss.detach(),
-        "generator_gradient_norm": _gradient_norm(state.generator),
+        "generator_gradient_norm": sharding.gradient_norm(state.generator),
     }
     state.generator_optimizer.step()
     return terms
@@ -399,11 +411,6 @@ class _Watch:
 def _learning_rate(config: Config, step: int) -> float:
     left = 1.0 - step / config.steps if config.schedule == "linear" else 1.0
     return config.method.lr * left
-
-
-def _gradient_norm(module: nn.Module) -> Tensor:
-    gradients = [p.grad for p in module.parameters() if p.grad is not None]
-    return torch.nn.utils.get_total_norm(gradients)
 
 
 def _to_floats(terms: dict[str, Tensor], *, over_ranks: bool = False) -> dict[str, float]:

@@ -21,7 +21,8 @@ class SelfAttention(nn.Module):
         for layer in (self.key, self.query, self.value, self.output):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]
-        self.gamma = nn.Parameter(torch.zeros(()))
+        # of one dimension, along which sharding can split it
+        self.gamma = nn.Parameter(torch.zeros(1))
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return maps of the same shape ``(N, C, H, W)``."""

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from sngan import _shards as shards
 from sngan.spectral.kernels import find_kernels
 
 
@@ -13,11 +14,12 @@ def spectral_norms(module: nn.Module, *, iterations: int = 20) -> dict[str, Tens
     Power iteration, ``v = Wᵀu/‖Wᵀu‖``, ``u = Wv/‖Wv‖``, ``σ = ‖Wᵀu‖``, approaches σ from below.
     It starts from a fixed vector, so it never touches a random number generator, and it does
     not wait for the device. The matrix is the kernel's ``(out_channels, in_channels·kh·kw)``
-    form (Miyato et al. 2018, arXiv:1802.05957), not the convolution as a linear map.
+    form (Miyato et al. 2018, arXiv:1802.05957), not the convolution as a linear map. Sharded
+    weights are gathered, one after the other; all ranks call it.
     """
     norms: dict[str, Tensor] = {}
     for kernel in find_kernels(module, computed=True):
-        matrix = kernel.matrix(kernel.weight)
+        matrix = kernel.matrix(shards.whole(kernel.weight))
         # an irrational phase keeps the fixed start away from symmetric kernels' null spaces
         u = torch.arange(kernel.rows, device=matrix.device, dtype=matrix.dtype).mul_(1.618).cos_()
         for _ in range(iterations):

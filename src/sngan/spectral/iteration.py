@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import grad as derivatives
 from typing_extensions import override
 
+from sngan import _shards as shards
 from sngan.spectral.geometry import Geometry
 from sngan.spectral.kernels import Kernel
 from sngan.spectral.operator import convolution_gram_bounds, gram_bound
@@ -40,18 +41,23 @@ class Norm(ABC):
         """Follow the weight to where it is now: the new ``u`` and its image."""
 
     def weight(self) -> Tensor:
-        """The weight, outside of any graph."""
-        return self.kernel.weight.detach()
+        """The weight, or this rank's part of a sharded one, outside of any graph."""
+        return shards.part(self.kernel.weight)
 
     def radial(self, gradient: Tensor) -> Tensor:
-        """``⟨g, W̄⟩``."""
+        """``⟨g, W̄⟩``, of this rank's part."""
         # in the kernel's own order both are views, whatever their memory format
         flat = self.kernel.matrix(gradient).reshape(-1)
         return flat.dot(self.kernel.matrix(self.weight()).reshape(-1))
 
 
 class PowerIteration(Norm):
-    """σ by power iteration: ``u ← Wv/‖Wv‖``, ``v ← Wᵀu/‖Wᵀu‖``, ``σ = ‖Wᵀu‖``, from below."""
+    """σ by power iteration: ``u ← Wv/‖Wv‖``, ``v ← Wᵀu/‖Wᵀu‖``, ``σ = ‖Wᵀu‖``, from below.
+
+    ``axis`` is the dimension of ``u`` that belongs to dimension 0 of the weight.
+    """
+
+    axis: int
 
     @override
     def start(self) -> tuple[Tensor, Tensor]:
@@ -61,10 +67,13 @@ class PowerIteration(Norm):
     @override
     def project_(self, gradient: Tensor, u: Tensor, *, coefficient: float) -> Tensor:
         image = self.adjoint(u)
-        # c·v = factor·W̄ᵀu, so what the formula has of 1/c and of the factor acts on the image
-        scale = -((self.factor / coefficient) ** 2)
-        self.add_derivative_(gradient, u * self.radial(gradient), image, alpha=scale)
+        self.subtract_(gradient, u * self.radial(gradient), image, coefficient=coefficient)
         return image
+
+    def subtract_(self, gradient: Tensor, u: Tensor, image: Tensor, *, coefficient: float) -> None:
+        """``g −= ⟨g, W̄⟩/c · ∂σ/∂W`` in place, for the image of ``u`` and ``⟨g, W̄⟩·u``."""
+        # c·v = factor·W̄ᵀu, so what the formula has of 1/c and of the factor acts on the image
+        self.add_derivative_(gradient, u, image, alpha=-((self.factor / coefficient) ** 2))
 
     @override
     def advance(self, u: Tensor, image: Tensor, *, iterations: int) -> tuple[Tensor, Tensor]:
@@ -73,6 +82,10 @@ class PowerIteration(Norm):
             u = unit(self.forward(image, u))
             image = self.adjoint(u)
         return u, image
+
+    @abstractmethod
+    def splits(self, rows: int) -> bool:
+        """Whether parts of ``rows`` or more entries of dimension 0 map each by itself."""
 
     @abstractmethod
     def new_vector(self) -> Tensor:
@@ -93,6 +106,12 @@ class PowerIteration(Norm):
 
 class MatrixNorm(PowerIteration):
     """The spectral norm of the reshaped kernel: ``∂σ/∂W = uvᵀ`` (Miyato et al. 2018)."""
+
+    axis = 0
+
+    @override
+    def splits(self, rows: int) -> bool:
+        return self.kernel.row_dim == 0
 
     @override
     def new_vector(self) -> Tensor:
@@ -118,15 +137,18 @@ class TorusNorm(PowerIteration):
     transposed convolution is the adjoint of the one with the same kernel, of the same norm.
     """
 
+    axis = 1
+
     def __init__(self, kernel: Kernel, geometry: Geometry) -> None:
         torus = geometry.small_torus()
+        self._groups = geometry.groups
         super().__init__(kernel, factor=torus.factor)
         dim = len(torus.sides)
         self._sides = torus.sides
         self._options: dict[str, Any] = {
             "stride": torus.stride,
             "dilation": torus.dilation,
-            "groups": geometry.groups,
+            "groups": self._groups,
         }
         rows = zip(geometry.kernel, torus.stride, torus.dilation, strict=True)
         # by how much the last window reaches past the end, or stops before it
@@ -144,9 +166,14 @@ class TorusNorm(PowerIteration):
         )[dim - 1]
 
     @override
+    def splits(self, rows: int) -> bool:
+        # torch convolves to one channel at least
+        return self._groups == 1 and rows > 0
+
+    @override
     def new_vector(self) -> Tensor:
-        weight = self.weight()
-        return weight.new_empty(1, len(weight), *self._sides).normal_()
+        outputs = len(self.kernel.weight)
+        return self.weight().new_empty(1, outputs, *self._sides).normal_()
 
     @override
     def forward(self, image: Tensor, u: Tensor) -> Tensor:
@@ -159,9 +186,7 @@ class TorusNorm(PowerIteration):
 
     @override
     def add_derivative_(self, tensor: Tensor, u: Tensor, image: Tensor, *, alpha: float) -> None:
-        derivative = self._derivative(
-            self._wrapped(image), self.kernel.weight.shape, u, **self._options
-        )
+        derivative = self._derivative(self._wrapped(image), tensor.shape, u, **self._options)
         tensor.add_(derivative, alpha=alpha)
 
     def _wrapped(self, signal: Tensor) -> Tensor:

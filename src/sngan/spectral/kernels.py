@@ -43,7 +43,7 @@ class Kernel:
         weight are viewed and not copied; the singular values do not depend on that order.
         """
         if self.row_dim == 0 and self.weight.is_contiguous():
-            return tensor.reshape(tensor.shape[0], -1)
+            return tensor.flatten(1)
         return tensor.permute(self._order()).flatten(1)
 
     def add_outer_(self, tensor: Tensor, u: Tensor, v: Tensor, *, alpha: float) -> None:

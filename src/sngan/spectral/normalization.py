@@ -1,10 +1,10 @@
 """Spectral normalization as a change of coordinates around the optimizer's step."""
 
-# torch's operations on lists of tensors have no public names
-# pyright: reportPrivateUsage=false, reportPrivateImportUsage=false
+# torch has no public way to exchange a parameter for a while
+# pyright: reportPrivateUsage=false
 
 import weakref
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
 from typing import Any, NoReturn
 
@@ -13,15 +13,17 @@ from torch import Tensor, nn
 from torch.optim import LBFGS, Optimizer
 from torch.utils.weak import WeakIdKeyDictionary
 
+from sngan import _shards as shards
 from sngan._checks import require, require_count, require_number, require_one_of
 from sngan.spectral.geometry import Geometry, geometry_of
+from sngan.spectral.group import Group
 from sngan.spectral.iteration import GramBound, MatrixNorm, Norm, TorusNorm
 from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED, Kernel, LayerSelection, find_kernels
 from sngan.spectral.operator import certified_norm
 from sngan.spectral.shapes import input_shapes
-from sngan.spectral.torch_import import TorchNorm, strip_torch_spectral_norm
+from sngan.spectral.sharded import ShardedGroup, on_shards
+from sngan.spectral.torch_import import strip_torch_spectral_norm
 
-_WARM_UP_ITERATIONS = 15
 # what is within this of c is certified already, and stays as it is
 _CERTIFIED = 1e-5
 _owners: "WeakIdKeyDictionary" = WeakIdKeyDictionary()
@@ -47,6 +49,13 @@ class SpectralNorm:
     of the normalized weight. Gradients are mapped in place: zero them before the next backward.
     A weight written from outside (``load_state_dict``) is taken as the normalized one, and is
     normalized again at the next step. A layer whose σ is zero stays zero.
+
+    The network may be sharded (``torch.distributed.fsdp.fully_shard``, then the optimizer, then
+    this). Each rank then follows its own rows, and ``columns + 1`` numbers a weight are summed over
+    the ranks before a step and for each iteration after it; what cannot be followed by rows is
+    gathered (``strict``, convolutions of several groups, transposed ones for ``"matrix"``). σ and
+    the state are those of whole weights, for any number of ranks; ``state_dict``,
+    ``load_state_dict``, ``singular_values`` and ``certify`` are then collective.
 
     Parameters
     ----------
@@ -173,7 +182,7 @@ class SpectralNorm:
     def singular_values(self) -> dict[str, Tensor]:
         """``{layer name: singular values of the normalized weight}``, largest first."""
         return {
-            name: torch.linalg.svdvals(norm.kernel.matrix(norm.weight()))
+            name: torch.linalg.svdvals(norm.kernel.matrix(shards.whole(norm.kernel.weight)))
             for group in self._groups
             for norm in group.norms
             for name in norm.kernel.names
@@ -242,7 +251,8 @@ class SpectralNorm:
             for index, norm in enumerate(group.norms):
                 bound = _certified(module, norm.kernel, self._shapes)
                 if bound > 0 and not 1 - _CERTIFIED <= bound / self.coefficient <= 1:
-                    group.rescale(index, (bound + _rounding(norm.weight())) / self.coefficient)
+                    weight = shards.whole(norm.kernel.weight)
+                    group.rescale(index, (bound + _rounding(weight)) / self.coefficient)
                     bound = _certified(module, norm.kernel, self._shapes)
                 bounds.update((name, bound) for name in norm.kernel.names)
         return bounds
@@ -310,108 +320,6 @@ class SpectralNorm:
         return replay
 
 
-class _Group:
-    """The weights of one device and dtype, and the state of their norms.
-
-    For each weight what its norm carries on, ``u``; for all, in one tensor, ``scale`` = σ/c.
-    """
-
-    def __init__(self, norms: list[Norm], coefficient: float) -> None:
-        self.norms = norms
-        self.coefficient = coefficient
-        weight = norms[0].weight()
-        self.scale = weight.new_ones(len(norms))
-        self._factors = [norm.factor / coefficient for norm in norms]
-        self.u: list[Tensor] = []
-        # images Wᵀu: what the hook before the step hands to the one after it
-        self._images: dict[int, Tensor] = {}
-        for index, norm in enumerate(norms):
-            u, self._images[index] = norm.start()
-            self.u.append(u)
-        self.to_normalized(_WARM_UP_ITERATIONS, None)
-
-    def sigmas(self) -> tuple[Tensor, ...]:
-        return (self.scale * self.coefficient).unbind()
-
-    def state(self) -> Iterator[tuple[str, dict[str, Tensor]]]:
-        for norm, scale, u in zip(self.norms, self.scale, self.u, strict=True):
-            yield norm.kernel.names[0], {"scale": scale.clone(), "u": u.clone()}
-
-    def load(self, saved: dict[str, dict[str, Tensor]]) -> None:
-        for index, norm in enumerate(self.norms):
-            part = saved[norm.kernel.names[0]]
-            self.scale[index] = part["scale"]
-            self.u[index].copy_(part["u"])
-
-    def restart(self, known: dict[str, TorchNorm]) -> None:
-        """Normalize the raw weights again, with the vectors and norms that torch had."""
-        for index, norm in enumerate(self.norms):
-            torch_norm = known[norm.kernel.names[0]]
-            self.rescale(index, torch_norm.sigma / (self.scale[index] * self.coefficient))
-            self.u[index].copy_(torch_norm.u)
-
-    def rescale(self, index: int, divisor: Tensor | float) -> None:
-        """Divide a normalized weight; the raw one stays."""
-        self.norms[index].weight().div_(divisor)
-        self.scale[index] *= divisor
-
-    def to_raw(self, skipped: Tensor | None) -> None:
-        """∂L/∂W̄ → ∂L/∂W in ``.grad``, and W̄ → W, in place, for the weights with a gradient."""
-        self._follow_the_module()
-        self._images = {}
-        gradients: list[Tensor] = []
-        for index, norm in enumerate(self.norms):
-            gradient = norm.kernel.weight.grad
-            if gradient is None:
-                continue
-            gradients.append(gradient)
-            self._images[index] = norm.project_(
-                gradient, self.u[index], coefficient=self.coefficient
-            )
-        if gradients:
-            torch._foreach_div_(gradients, self._of_stepping(self.scale))
-            torch._foreach_mul_(
-                self._weights(), self._of_stepping(_unless(skipped, self.scale, 1.0))
-            )
-
-    def to_normalized(self, iterations: int, skipped: Tensor | None) -> None:
-        """Follow the norms to the new W, then W → W̄, in place."""
-        if not self._images:
-            return
-        for index, image in self._images.items():
-            u, self._images[index] = self.norms[index].advance(
-                self.u[index], image, iterations=iterations
-            )
-            self.u[index].copy_(_unless(skipped, u, self.u[index]))
-        self._set_scales(skipped)
-        divisors = _unless(skipped, self.scale, 1.0)
-        torch._foreach_div_(self._weights(), self._of_stepping(divisors))
-
-    def _set_scales(self, skipped: Tensor | None) -> None:
-        norms = torch._foreach_norm(list(self._images.values()))
-        torch._foreach_mul_(norms, [self._factors[index] for index in self._images])
-        scales = list(self.scale.unbind())
-        for index, norm in zip(self._images, norms, strict=True):
-            scales[index] = norm
-        fresh = torch.stack(scales)
-        fresh.masked_fill_(fresh == 0, 1.0)
-        self.scale.copy_(_unless(skipped, fresh, self.scale))
-
-    def _weights(self) -> list[Tensor]:
-        return [self.norms[index].weight() for index in self._images]
-
-    def _of_stepping(self, values: Tensor) -> list[Tensor]:
-        parts = values.unbind()
-        return [parts[index] for index in self._images]
-
-    def _follow_the_module(self) -> None:
-        """The module may have been moved to another device since."""
-        device = self.norms[0].weight().device
-        if self.scale.device != device:
-            self.scale = self.scale.to(device)
-            self.u = [u.to(device) for u in self.u]
-
-
 def _check_ownership(kernels: list[Kernel], optimizer: Optimizer) -> None:
     require(
         isinstance(optimizer, Optimizer),
@@ -458,7 +366,7 @@ def _norms(
             norms.append(MatrixNorm(kernel))
         else:
             norms.append(TorusNorm(kernel, geometry))
-    return norms
+    return [on_shards(norm) for norm in norms]
 
 
 def _geometry(
@@ -482,12 +390,25 @@ def _geometry(
 
 def _certified(module: nn.Module, kernel: Kernel, shapes: dict[str, tuple[int, ...]]) -> float:
     name = kernel.names[0]
-    layer = module.get_submodule(name)
-    if isinstance(layer, nn.Embedding):
-        # a map of one-hot vectors
-        layer = _as_linear(layer)
-        return certified_norm(layer, (layer.in_features,)).norm
-    return certified_norm(layer, shapes[name]).norm
+    with _whole_weight(module.get_submodule(name), kernel) as layer:
+        if isinstance(layer, nn.Embedding):
+            # a map of one-hot vectors
+            layer = _as_linear(layer)
+            return certified_norm(layer, (layer.in_features,)).norm
+        return certified_norm(layer, shapes[name]).norm
+
+
+@contextmanager
+def _whole_weight(layer: nn.Module, kernel: Kernel) -> Generator[nn.Module]:
+    """A layer that has its whole weight for a while."""
+    parameters = layer._parameters
+    if shards.is_sharded(kernel.weight):
+        weight = nn.Parameter(shards.whole(kernel.weight))
+        layer._parameters = {**parameters, "weight": weight}
+    try:
+        yield layer
+    finally:
+        layer._parameters = parameters
 
 
 def _as_linear(embedding: nn.Embedding) -> nn.Linear:
@@ -506,15 +427,17 @@ def _rounding(weight: Tensor) -> float:
     return torch.finfo(weight.dtype).eps * spread
 
 
-def _grouped(norms: list[Norm], coefficient: float) -> list[_Group]:
-    kinds: dict[tuple[torch.device, torch.dtype], list[Norm]] = {}
+def _grouped(norms: list[Norm], coefficient: float) -> list[Group]:
+    kinds: dict[tuple[object, ...], list[Norm]] = {}
     for norm in norms:
-        weight = norm.weight()
-        kinds.setdefault((weight.device, weight.dtype), []).append(norm)
-    groups: list[_Group] = []
-    for (device, _), alike in kinds.items():
-        with torch.no_grad(), _full_precision(device):
-            groups.append(_Group(alike, coefficient))
+        part, weight = norm.weight(), norm.kernel.weight
+        layout = (weight.device_mesh, weight.placements) if shards.is_sharded(weight) else ()
+        kinds.setdefault((part.device, part.dtype, *layout), []).append(norm)
+    groups: list[Group] = []
+    for alike in kinds.values():
+        kind = ShardedGroup if shards.is_sharded(alike[0].kernel.weight) else Group
+        with torch.no_grad(), _full_precision(alike[0].weight().device):
+            groups.append(kind(alike, coefficient))
     return groups
 
 
@@ -536,7 +459,3 @@ def _skipped(optimizer: Optimizer) -> Tensor | None:
     """Whether GradScaler makes a fused optimizer skip this step: a flag on the device."""
     found_inf = getattr(optimizer, "found_inf", None)
     return None if found_inf is None else found_inf.squeeze() > 0
-
-
-def _unless(skipped: Tensor | None, new: Tensor, old: Tensor | float) -> Tensor:
-    return new if skipped is None else torch.where(skipped, old, new)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sngan import _shards as shards
 from sngan._checks import require
 from sngan.spectral.geometry import Sizes
 
@@ -48,6 +49,7 @@ def input_shapes(
             layer.training = True
         for handle in handles:
             handle.remove()
+        shards.reshard(module)
     for name in names:
         require(name in shapes, "module", expected=f"a call of {name!r}", got="none in forward()")
     return shapes

@@ -11,6 +11,7 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm as _torch_parametrization
 from torch.nn.utils.spectral_norm import SpectralNorm as _TorchHook
 
+from sngan import _shards as shards
 from sngan._checks import require
 
 # torch keeps the class private; an instance of it is the public way to its type
@@ -35,8 +36,15 @@ def strip_torch_spectral_norm(module: nn.Module) -> dict[str, TorchNorm]:
     Raises
     ------
     ValueError
-        No layer carries torch's spectral normalization, or one carries other parametrizations too.
+        No layer carries torch's spectral normalization, one carries other parametrizations too, or
+        the module is sharded.
     """
+    require(
+        not any(map(shards.is_sharded, module.parameters())),
+        "module",
+        expected="whole weights (call fully_shard afterwards)",
+        got="sharded ones",
+    )
     norms: dict[str, TorchNorm] = {}
     for name, layer in list(module.named_modules()):
         if parametrize.is_parametrized(layer, "weight"):

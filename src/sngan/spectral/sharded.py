@@ -1,0 +1,207 @@
+"""Norms of weights of which each rank holds some rows, as ``fully_shard`` leaves them.
+
+With ``W = [W₁; …; W_P]`` and ``u = (u₁, …, u_P)``, rank r has ``W_r`` and ``u_r``:
+
+    Wᵀu = Σ_r W_rᵀu_r,    (Wv)_r = W_r v,    ‖u‖² = Σ_r ‖u_r‖²,    ⟨g, W̄⟩ = Σ_r ⟨g_r, W̄_r⟩
+
+so the algorithm is that of whole weights, and only images ``Wᵀu`` and scalars are summed over the
+ranks: those of all weights in one all-reduce before the step and one an iteration after it, each
+of ``columns + 1`` numbers a weight.
+"""
+
+import copy
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from typing_extensions import override
+
+from sngan import _shards as shards
+from sngan.spectral.group import Group
+from sngan.spectral.iteration import Norm, PowerIteration, unit
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
+
+_Pair = tuple[Tensor, Tensor]
+
+
+def on_shards(norm: Norm) -> Norm:
+    """The norm itself where it can be followed by rows or the weight is whole, else gathered.
+
+    By rows it cannot: a bound that is no power iteration; a transposed convolution as a matrix,
+    whose rows are not in dimension 0; a convolution of several groups, or one of which some rank
+    has no channel; a weight that is not split along dimension 0, and that alone.
+    """
+    weight = norm.kernel.weight
+    if not shards.is_sharded(weight):
+        return norm
+    fewest = _fewest_rows(weight)
+    if isinstance(norm, PowerIteration) and fewest is not None and norm.splits(fewest):
+        return norm
+    return Gathered(norm)
+
+
+class Gathered(Norm):
+    """Follows a norm on every rank, for which the weight and its gradient are gathered."""
+
+    def __init__(self, norm: Norm) -> None:
+        super().__init__(norm.kernel, factor=norm.factor)
+        self._norm = norm
+
+    @override
+    def start(self) -> tuple[Tensor, Tensor]:
+        u, image = self._on_whole_weight().start()
+        # ranks that were seeded apart shall agree
+        mesh = _sharded_weight(self).device_mesh
+        for dim in range(mesh.ndim):
+            for tensor in (u, image):
+                dist.broadcast(tensor, group=mesh.get_group(dim), group_src=0)
+        return u, image
+
+    @override
+    def project_(self, gradient: Tensor, u: Tensor, *, coefficient: float) -> Tensor:
+        weight = _sharded_weight(self)
+        assert weight.grad is not None
+        projected = shards.whole(weight.grad)
+        image = self._on_whole_weight().project_(projected, u, coefficient=coefficient)
+        gradient.copy_(shards.part(shards.split(projected, weight)))
+        return image
+
+    @override
+    def advance(self, u: Tensor, image: Tensor, *, iterations: int) -> tuple[Tensor, Tensor]:
+        return self._on_whole_weight().advance(u, image, iterations=iterations)
+
+    def _on_whole_weight(self) -> Norm:
+        # a copy, with which the whole weight goes
+        norm = copy.copy(self._norm)
+        norm.kernel = replace(self.kernel, weight=shards.whole(self.kernel.weight))
+        return norm
+
+
+class ShardedGroup(Group):
+    """Weights that are sharded alike; what their norms sum over the ranks is summed at once."""
+
+    def __init__(self, norms: list[Norm], coefficient: float) -> None:
+        weight = _sharded_weight(norms[0])
+        # no norm is followed by rows where there is no such dimension
+        self._ranks = weight.device_mesh.get_group(_split_over(weight) or 0)
+        super().__init__(norms, coefficient)
+
+    @override
+    def _start(self) -> tuple[list[Tensor], list[Tensor]]:
+        vectors: dict[int, Tensor] = {}
+        images: dict[int, Tensor] = {}
+        rows = self._by_rows(range(len(self.norms)))
+        for index, norm in enumerate(self.norms):
+            if index in rows:
+                # random numbers for the whole vector, so that it is the same on any number of ranks
+                vectors[index] = self._part(unit(rows[index].new_vector()), rows[index])
+            else:
+                vectors[index], images[index] = norm.start()
+        adjoints = [norm.adjoint(vectors[index]) for index, norm in rows.items()]
+        images |= zip(rows, self._sums(adjoints), strict=True)
+        return list(vectors.values()), [images[index] for index in vectors]
+
+    @override
+    def _project(self, gradients: dict[int, Tensor]) -> dict[int, Tensor]:
+        rows = self._by_rows(gradients)
+        images = super()._project({i: g for i, g in gradients.items() if i not in rows})
+        adjoints = [norm.adjoint(self.u[index]) for index, norm in rows.items()]
+        radials = [norm.radial(gradients[index]) for index, norm in rows.items()]
+        sums = self._sums([*adjoints, *radials])
+        images |= zip(rows, sums[: len(rows)], strict=True)
+        for (index, norm), radial in zip(rows.items(), sums[len(rows) :], strict=True):
+            u = self.u[index] * radial
+            norm.subtract_(gradients[index], u, images[index], coefficient=self.coefficient)
+        return {index: images[index] for index in gradients}
+
+    @override
+    def _advance(self, images: dict[int, Tensor], iterations: int) -> dict[int, _Pair]:
+        rows = self._by_rows(images)
+        moved = super()._advance({i: y for i, y in images.items() if i not in rows}, iterations)
+        pairs = {index: (self.u[index], images[index]) for index in rows}
+        for _ in range(iterations):
+            pairs = self._iterated(rows, pairs)
+        return moved | pairs
+
+    def _iterated(
+        self, rows: dict[int, PowerIteration], pairs: dict[int, _Pair]
+    ) -> dict[int, _Pair]:
+        outputs = {index: rows[index].forward(image, u) for index, (u, image) in pairs.items()}
+        # linear in u, so that it can be divided by ‖u‖ after the sum
+        adjoints = [rows[index].adjoint(output) for index, output in outputs.items()]
+        sums = self._sums([*adjoints, *(output.square().sum() for output in outputs.values())])
+        images, lengths = sums[: len(rows)], [square.sqrt() for square in sums[len(rows) :]]
+        return {
+            index: (outputs[index] / length, image / length)
+            for index, image, length in zip(rows, images, lengths, strict=True)
+        }
+
+    @override
+    def _whole_u(self, index: int) -> Tensor:
+        norm, u = self.norms[index], self.u[index]
+        if not isinstance(norm, PowerIteration):
+            return super()._whole_u(index)
+        shape = list(u.shape)
+        shape[norm.axis] = len(norm.kernel.weight)
+        whole = u.new_zeros(shape)
+        self._part(whole, norm).copy_(u)
+        dist.all_reduce(whole, group=self._ranks)
+        return whole
+
+    @override
+    def _own_u(self, index: int, u: Tensor) -> Tensor:
+        norm = self.norms[index]
+        return self._part(u, norm) if isinstance(norm, PowerIteration) else u
+
+    def _by_rows(self, indices: Iterable[int]) -> dict[int, PowerIteration]:
+        norms = {index: self.norms[index] for index in indices}
+        return {i: norm for i, norm in norms.items() if isinstance(norm, PowerIteration)}
+
+    def _part(self, whole: Tensor, norm: PowerIteration) -> Tensor:
+        """The part of this rank of a vector, which is split as the weight is."""
+        rows = len(norm.kernel.weight)
+        start = dist.get_rank(self._ranks) * _most_rows(rows, dist.get_world_size(self._ranks))
+        return whole.narrow(norm.axis, min(start, rows), len(norm.weight()))
+
+    def _sums(self, tensors: list[Tensor]) -> list[Tensor]:
+        """Each tensor summed over the ranks, in one all-reduce of all."""
+        if not tensors:
+            return []
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        dist.all_reduce(flat, group=self._ranks)
+        parts = flat.split([tensor.numel() for tensor in tensors])
+        return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
+
+
+def _sharded_weight(norm: Norm) -> "DTensor":
+    weight = norm.kernel.weight
+    assert shards.is_sharded(weight)
+    return weight
+
+
+def _split_over(weight: "DTensor") -> int | None:
+    """The dimension of the mesh that splits dimension 0 of a weight, where none splits another."""
+    from torch.distributed.tensor import Shard
+
+    splits = {dim: p for dim, p in enumerate(weight.placements) if not p.is_replicate()}
+    is_by_rows = [type(p) is Shard and p.dim == 0 for p in splits.values()]
+    return next(iter(splits)) if is_by_rows == [True] else None
+
+
+def _fewest_rows(weight: "DTensor") -> int | None:
+    """The length of dimension 0 on the rank that has least; ``None`` if it is not split alone."""
+    dim = _split_over(weight)
+    if dim is None:
+        return None
+    ranks = weight.device_mesh.size(dim)
+    return max(0, len(weight) - (ranks - 1) * _most_rows(len(weight), ranks))
+
+
+def _most_rows(rows: int, ranks: int) -> int:
+    """The rows of a rank, but of the last ones, which have what is left."""
+    return -(-rows // ranks)

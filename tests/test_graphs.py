@@ -76,13 +76,18 @@ def recording(tape, capture_error_mode):
         yield
 
 
+def fused_adam(parameters, *, capturable=False, **options):
+    assert capturable == isinstance(options["lr"], torch.Tensor)
+    return torch.optim.Adam(parameters, **options)
+
+
 @pytest.fixture
 def cuda(monkeypatch) -> Generator:
     """What of CUDA a captured step needs, on the CPU."""
     generator = Generator()
     monkeypatch.setattr(graphs, "_obstacle", lambda device: None)
-    # the fused ones alone keep to tensors on a CPU
-    monkeypatch.setitem(methods._CAPTURABLE, "adam", {"fused": True})
+    # torch refuses the option on a CPU, where the fused ones alone keep to tensors
+    monkeypatch.setitem(methods._OPTIMIZERS, "adam", fused_adam)
     monkeypatch.setattr(torch.cuda, "current_stream", Stream)
     monkeypatch.setattr(torch.cuda, "Stream", Stream)
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())

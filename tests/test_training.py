@@ -1,5 +1,6 @@
 """The engine: its two steps, exact resume, divergence, interruption, the average."""
 
+import copy
 import json
 import os
 import signal
@@ -406,6 +407,24 @@ def test_linear_schedule_goes_to_zero(tmp_path):
     run = training.train(tiny(tmp_path / "run", schedule="linear", steps=20))
     rates = [record["lr"] for record in metrics(run.folder)]
     assert rates == pytest.approx([2e-4 * (1 - done / 20) for done in (4, 9, 14, 19)])
+
+
+def test_moments_may_come_in_another_memory_format(tmp_path):
+    """Of which torch's fused optimizers take no notice, and are wrong then."""
+    config = tiny(tmp_path, model=replace(TINY, name="cnn"))
+    state, twin = build(config), build(config)
+    training._step(config, state)
+    saved = copy.deepcopy(state.state_dict())
+    moments = [kept["exp_avg"] for kept in saved["critic_optimizer"]["state"].values()]
+    assert any(not moment.is_contiguous() for moment in moments)
+    for optimizer in ("critic_optimizer", "generator_optimizer"):
+        for kept in saved[optimizer]["state"].values():
+            kept |= {key: value.contiguous() for key, value in kept.items()}
+    twin.load_state_dict(saved)
+    for one in (state, twin):
+        torch.manual_seed(7)
+        training._step(config, one)
+    assert_identical(state.state_dict()["critic"], twin.state_dict()["critic"])
 
 
 def test_divergence_names_the_step_the_term_and_the_last_good_checkpoint(tmp_path, monkeypatch):

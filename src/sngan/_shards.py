@@ -34,11 +34,13 @@ def whole(tensor: Tensor) -> Tensor:
 
 
 def split(tensor: Tensor, like: "DTensor") -> "DTensor":
-    """Shard a tensor that all ranks have, as another one is; nothing is sent."""
+    """Shard a tensor that all ranks have, as another one is, contiguous; nothing is sent."""
     from torch.distributed.tensor import DTensor, Replicate
 
     mesh = like.device_mesh
-    copies = DTensor.from_local(tensor, mesh, [Replicate()] * mesh.ndim, run_check=False)
+    copies = DTensor.from_local(
+        tensor.contiguous(), mesh, [Replicate()] * mesh.ndim, run_check=False
+    )
     return copies.redistribute(placements=like.placements)
 
 

@@ -83,10 +83,13 @@ class Method:
         With ``captured_on``, one whose step can be captured in a CUDA graph on this device: its
         learning rate is a tensor there.
         """
-        options: dict[str, Any] = {"lr": self.lr}
+        options: dict[str, Any] = {"lr": self.lr, "fused": True}
+        if self.optimizer == "rmsprop":
+            del options["fused"]
         if captured_on is not None:
             options["lr"] = torch.tensor(self.lr, device=captured_on)
-            options |= _CAPTURABLE[self.optimizer]
+            # torch's SGD keeps nothing on the host
+            options |= {} if self.optimizer == "sgd" else {"capturable": True}
         if self.optimizer in ("adam", "adamw"):
             options["betas"] = self.betas
         return _OPTIMIZERS[self.optimizer](parameters, **options)
@@ -99,13 +102,6 @@ _OPTIMIZERS: dict[str, Any] = {
     "rmsprop": torch.optim.RMSprop,
     "sgd": torch.optim.SGD,
 }
-_CAPTURABLE: dict[str, dict[str, bool]] = {
-    "adam": {"capturable": True, "fused": True},
-    "adamw": {"capturable": True, "fused": True},
-    "rmsprop": {"capturable": True},
-    "sgd": {"fused": True},
-}
-
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (

@@ -86,7 +86,7 @@ def gradient_norm(network: nn.Module) -> Tensor:
 
 
 def load_state(owner: Any, saved: dict[str, Any]) -> None:
-    """``owner.load_state_dict(saved)`` of whole tensors, also where those of the owner are sharded.
+    """``owner.load_state_dict(saved)`` of whole tensors, split and laid out as the owner's are.
 
     The owner is a module, an optimizer, or something else that has no sharded tensors.
     """
@@ -95,7 +95,7 @@ def load_state(owner: Any, saved: dict[str, Any]) -> None:
     elif isinstance(owner, Optimizer):
         parameters = [p for group in owner.param_groups for p in group["params"]]
         states = {
-            index: _split_moments(state, parameters[index])
+            index: {key: _like(parameters[index], value) for key, value in state.items()}
             for index, state in saved["state"].items()
         }
         saved = {**saved, "state": states}
@@ -109,10 +109,14 @@ def _split_like(saved: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, A
     }
 
 
-def _split_moments(state: Mapping[str, Any], parameter: Tensor) -> dict[str, Any]:
-    """The state of one parameter; what has its shape is split as it is."""
-    shaped = (k for k, v in state.items() if isinstance(v, Tensor) and v.shape == parameter.shape)
-    return _split_like(state, dict.fromkeys(shaped, parameter))
+def _like(parameter: Tensor, value: Any) -> Any:
+    """A moment of a parameter, split and laid out as that is; anything else as it is."""
+    if not isinstance(value, Tensor) or value.shape != parameter.shape:
+        return value
+    if shards.is_sharded(parameter):
+        return shards.split(value, parameter)
+    # torch's fused optimizers go through both in the order of their memory
+    return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
 
 
 def _stages(network: nn.Module) -> Iterator[nn.Module]:

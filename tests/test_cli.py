@@ -170,7 +170,7 @@ def test_skipped_files_are_counted_named_and_logged(tmp_path, capsys):
     (images / "broken.png").write_bytes(b"no picture")
     out = tmp_path / "run"
     assert main(["train", "--data", str(images), "--out", str(out), "--steps", "1", *SMALL]) == 0
-    assert (out / "skipped.txt").read_text().startswith("broken.png: ")
+    assert (out / "skipped.txt").read_text() == "broken.png: no image that Pillow can read\n"
     assert "skipped broken.png" in (out / "train.log").read_text()
     assert "Files left out (1)" in (out / "report.html").read_text()
 
@@ -200,6 +200,8 @@ def test_report_is_written_again(run, capsys):
         (["train", "--steps", "abc"], "--steps: expected an integer, got 'abc'"),
         (["train", "--steps", "-3"], "--steps: expected an integer of at least 1, got -3"),
         (["train", "--steps"], "--steps: expected"),
+        (["train", "--bogus"], r"--bogus: .* \(did you mean --out or --loss or --best\?\)$"),
+        (["train", "--steps"], "--steps: expected generator steps, got none$"),
         (["train", "--method", "sm"], r"--method: expected one of .*got 'sm' \(did you mean sn"),
         (["train", "--model", "resnit"], "--model: expected .*did you mean resnet"),
         (["train", "--lr", "-1"], "--method.lr: expected a finite number above 0, got -1"),

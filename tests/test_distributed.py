@@ -157,6 +157,15 @@ def test_other_devices_than_torchrun_started(tmp_path, monkeypatch):
     assert not (tmp_path / "run").exists()
 
 
+def test_machines_that_nothing_starts(tmp_path):
+    """Without torchrun or srun it would wait for them for ever."""
+    settings = PerformanceConfig(device="cpu", nodes=2)
+    message = "^performance.nodes: expected 1, or torchrun or srun to start .*, got 2$"
+    with pytest.raises(ValueError, match=message):
+        training.train(tiny(tmp_path / "run", performance=settings))
+    assert not (tmp_path / "run").exists()
+
+
 def test_devices_that_the_machine_lacks():
     settings = PerformanceConfig(device="mps", devices=2)
     with pytest.raises(ValueError, match=r"performance.devices: expected ones of this machine"):

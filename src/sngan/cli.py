@@ -92,7 +92,11 @@ def _train(argv: list[str]) -> None:
         "setting can be given without its group (--n_critic 1) or as --set key=value ...",
     )
     flags.add_config_flags(parser)
-    parser.switch("--resume", "go on from the newest checkpoint, with the run's own settings")
+    parser.switch(
+        "--resume",
+        "go on from the newest checkpoint, with the run's own settings; steps, devices, nodes, "
+        "strategy, compile and cuda_graphs may be others",
+    )
     parser.switch("--overwrite", "delete a run that is at --out")
     argv = flags.expand(argv)
     if "--resume" in argv:
@@ -183,11 +187,20 @@ def _evaluate(argv: list[str]) -> None:
     )
     parser.flag("run", str, "the run's folder")
     parser.flag("--data", str | None, "a SOURCE to compare with; left out: the run's", default=None)
-    parser.flag("--samples", int | None, "samples of each to compare", default=None)
+    own = "left out: the run's setting"
     parser.flag(
-        "--extractor", str | None, "auto, points, pixels, domain or inception", default=None
+        "--samples",
+        int | None,
+        f"generated samples, and at most as many real ones; {own}",
+        default=None,
     )
-    parser.flag("--weights", str | None, "file of InceptionV3 weights", default=None)
+    parser.flag(
+        "--extractor",
+        str | None,
+        f"features: auto, points, pixels, domain or inception; {own}",
+        default=None,
+    )
+    parser.flag("--weights", str | None, f"file of InceptionV3 weights; {own}", default=None)
     parser.flag("--seed", int, "which samples are drawn", default=0)
     parser.flag("--json", str, _JSON_HELP, default=None)
     values = parser.parse(argv)
@@ -267,8 +280,8 @@ def _distance(argv: list[str]) -> None:
     parser = CommandParser(
         "distance",
         description="The Wasserstein-1 distance of two data sets, exact on N samples of each with "
-        "a bracket that proves it, and the sliced distance of all samples. The ground distance is "
-        "Euclidean; images count as vectors of pixels in [-1, 1].",
+        "a bracket that proves it, and the sliced distance of all samples; of streamed data, of "
+        "10,000. The ground distance is Euclidean; images count as vectors of pixels in [-1, 1].",
     )
     parser.flag("source_x", str, "a SOURCE, as in `sngan train --data`")
     parser.flag("source_y", str, "another one, of samples of the same shape")

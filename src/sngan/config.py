@@ -32,9 +32,10 @@ class DataConfig:
 
     source: str = option(
         "digits",
-        "digits, ring8, grid25, swissroll, a folder or zip of images (class folders give labels), "
-        "a Parquet file or folder, shards:PATTERN (tar files, as shards:data/*.tar or "
-        "shards:data/{000..099}.tar), a folder of IDX files, .npz/.npy, or hf:NAME[:SPLIT]",
+        "digits, stacked-digits, ring8, grid25, swissroll, a folder or zip of images (class "
+        "folders give labels), a Parquet file or folder, shards:PATTERN (tar files, as "
+        "shards:data/*.tar or shards:data/{000..099}.tar), a folder of IDX files, .npz/.npy, or "
+        "hf:NAME[:SPLIT]",
     )
     split: str = option("train", "split of a Parquet folder or of IDX files")
     resolution: int | None = option(None, "image side in pixels; left out: that of the data")
@@ -102,7 +103,9 @@ class EvaluationConfig:
     every: int = option(0, "steps between two evaluations in training; 0: none")
     samples: int = option(1000, "generated samples, and at most as many real ones, to compare")
     extractor: Literal["auto", "points", "pixels", "domain", "inception"] = option(
-        "auto", "features of images; auto: domain (a classifier of this data) if it has labels"
+        "auto",
+        "features of images; auto: domain (a classifier of this data) if it has labels, else "
+        "pixels; points as they are",
     )
     weights: str | None = option(None, "file of InceptionV3 weights; left out: downloaded once")
     best: str = option(
@@ -123,8 +126,8 @@ class PerformanceConfig:
     device: Literal["auto", "cpu", "cuda", "mps"] = option("auto", "auto: a GPU if there is one")
     precision: Literal["auto", "32-true", "bf16-mixed"] = option(
         "auto",
-        "bf16-mixed: bfloat16 autocast, float32 weights and power iteration; "
-        "auto: for images, on a CUDA GPU that has bfloat16",
+        "32-true: float32; bf16-mixed: bfloat16 autocast, float32 weights and power iteration; "
+        "auto: bf16-mixed for images on a CUDA GPU that has it, else 32-true",
     )
     devices: int = option(1, "processes a node, each with a GPU of its own or on the CPU")
     nodes: int = option(1, "machines, which see the same files")

@@ -130,7 +130,8 @@ class Distance:
     """What is known of the Wasserstein distance of two data sets, in units of their samples.
 
     ``w1``, its bracket ``lower ≤ W1 ≤ upper`` and ``gap`` are exact for ``n`` and ``m`` samples
-    drawn from the two; ``sliced`` and ``sliced_lower ≤ W1`` are of all samples.
+    drawn from the two; ``sliced`` and ``sliced_lower ≤ W1`` are of all ``sizes`` that were read,
+    10,000 of what is streamed.
     """
 
     sources: tuple[str, str]
@@ -152,7 +153,7 @@ class Distance:
             f"in {self.dimension} dimensions",
             f"W1 = {self.w1:.6g}  exact for {self.n:,} and {self.m:,} of them",
             f"     in [{self.lower:.9g}, {self.upper:.9g}], duality gap {self.gap:.2g}",
-            f"sliced W1 = {self.sliced:.6g} of all samples; their W1 is at least "
+            f"sliced W1 = {self.sliced:.6g} of all that were read; their W1 is at least "
             f"{self.sliced_lower:.6g}",
         ]
         return "\n".join(lines)

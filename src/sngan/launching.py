@@ -45,6 +45,12 @@ def make_fabric(settings: PerformanceConfig) -> "Fabric":
 
     started = _started(settings)
     require(
+        settings.nodes == 1 or started is not None,
+        "performance.nodes",
+        expected="1, or torchrun or srun to start the processes of all machines",
+        got=settings.nodes,
+    )
+    require(
         started in (None, settings.processes),
         "performance.devices",
         expected=f"devices × nodes = {started}, the processes that were started",
@@ -110,6 +116,10 @@ def _on_rank(fabric: "Fabric", work: Callable[..., Any], arguments: tuple[Any, .
     if spawned:
         # Ctrl-C reaches the parent alone, which passes it on once
         os.setsid()
+        # what one process warns of on the screen, several do
+        to_person = logging.StreamHandler()
+        to_person.setLevel(logging.WARNING)
+        logging.basicConfig(handlers=[to_person], format="sngan: %(message)s")
     # kernels of one channel have several equal layouts; DDP copies them all the same
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     # critics return views, which nothing here changes in place

@@ -19,9 +19,13 @@ from sngan.penalties import PENALTIES
 class Method:
     """One way to train a critic. Every field of a recipe can be overridden by the user."""
 
-    name: str = option("sn", "the recipe that fills all fields of this group left out")
+    name: str = option(
+        "sn",
+        "the recipe that fills all fields of this group left out: vanilla, lsgan, wgan, wgan-gp, "
+        "sn, sn-operator, bn, ln, wn, orthonormal, gan-gp, sn-gp, wgan-lp, dragan, r1 or r3gan",
+    )
     paper: str = filled_in("")
-    loss: str = option("hinge", "loss pair of sngan.losses")
+    loss: str = option("hinge", f"loss pair of sngan.losses: {', '.join(LOSSES)}")
     spectral_norm: Literal["none", "matrix", "operator"] = option(
         "none",
         "spectral normalization of the critic; matrix: of each reshaped kernel, operator: of each "
@@ -32,7 +36,9 @@ class Method:
         "none", "another normalization of the critic: batch or layer norm, or weight normalization"
     )
     clip: float = option(0.0, "clip the critic's weights to [-clip, clip]; 0: no clipping")
-    penalty: str = option("none", "gradient penalty of sngan.penalties, or none")
+    penalty: str = option(
+        "none", f"gradient penalty of sngan.penalties: none, {', '.join(PENALTIES)}"
+    )
     penalty_weight: float = option(0.0, "weight of the penalty in the critic's loss (lambda)")
     orthonormal: float = option(
         0.0, "weight in the critic's loss of the distance of its kernels from orthonormal ones"

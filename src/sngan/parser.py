@@ -51,7 +51,9 @@ class CommandParser(ArgumentParser):
         return f"{key[1]}: expected {_in_words(self._kinds[key[1]])}, got {value[1]!r}"
 
     def _missing(self, text: str) -> str | None:
-        missing = re.search(r"arguments are required: ([\w-]+)", text)
+        missing = re.search(r"arguments are required: ([\w-]+)", text) or re.search(
+            r"argument (\S+): expected one argument", text
+        )
         name = missing[1].lstrip("-") if missing else ""
         return f"{name}: expected {self._texts[name]}, got none" if name in self._texts else None
 
@@ -60,7 +62,7 @@ class CommandParser(ArgumentParser):
         if not unknown:
             return None
         got = unknown[1].partition("=")[0]
-        known = [f"--{name}" for name in (*self._kinds, *also)]
+        known = list(dict.fromkeys(f"--{name}" for name in (*self._kinds, *also)))
         near = difflib.get_close_matches(got, known, n=3)
         hint = f" (did you mean {' or '.join(near)}?)" if near else ""
         return f"{got}: expected a flag of {self.prog} (see --help), got an unknown one{hint}"

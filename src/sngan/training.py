@@ -51,8 +51,9 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
     Arjovsky et al. 2017, arXiv:1701.07875). On the CPU a resumed run equals an uninterrupted one
     bit for bit. With ``config.performance.devices`` or ``nodes`` above 1 as many processes share
     each batch; the first one writes, and results are those of one process but for rounding. A
-    script that calls this with several devices needs ``if __name__ == "__main__":``. What torchrun
-    restarts goes on from the newest readable checkpoint by itself.
+    script that calls this with several devices, or with a strategy, needs
+    ``if __name__ == "__main__":``. What torchrun restarts goes on from the newest readable
+    checkpoint by itself.
 
     Parameters
     ----------

@@ -231,6 +231,11 @@ def _in_parallel(
 
 
 def _reason(error: Exception) -> str:
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        # its own text names an object in memory
+        return "no image that Pillow can read"
     text = " ".join(str(error).split())
     return text[:200] if text else type(error).__name__
 

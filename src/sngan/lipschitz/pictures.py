@@ -122,6 +122,7 @@ def _draw_bars(axes: Any, layers: list[LayerBound]) -> None:
     axes.set_xscale("log")
     axes.set_xlim(low, high * 1.5)
     axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
     axes.set_xlabel("Lipschitz constant σ of the layer")
     axes.set_title("What each layer can stretch")
     axes.legend(frameon=False, fontsize=7, loc="lower right")

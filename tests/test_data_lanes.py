@@ -102,3 +102,11 @@ def test_shuffled_follows_from_its_key():
     assert torch.equal(order.sort().values, torch.arange(100))
     assert torch.equal(order, shuffled(100, 1, 2, 3))
     assert not torch.equal(order, shuffled(100, 1, 3, 2))
+
+
+def test_lanes_of_other_chunks_are_refused():
+    """As many samples in other chunks would be drawn in parts that do not exist."""
+    state = Lanes([10] * 30, 12, seed=0).state_dict()
+    for lengths in ([100] * 3, [1] * 300):
+        with pytest.raises(ValueError, match=r"^data: expected the chunks that the run was"):
+            Lanes(lengths, 12, seed=0).load_state_dict(state)

@@ -560,3 +560,13 @@ def test_cifar10_parquet_and_zip_agree_with_pillow():
         for index in (0, 4321, 9999):
             with Image.open(io.BytesIO(archive.read(names[index]))) as picture:
                 assert torch.equal(zipped.samples[index], as_tensor(picture.convert("RGB")))
+
+
+def test_a_disk_cache_without_room_is_refused(tmp_path, monkeypatch):
+    """A mapped file on a full disk would end the process by SIGBUS."""
+    for i in range(3):
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / f"{i}.png")
+    monkeypatch.setattr(cache_module.ImageCache, "has_room", lambda self, shape: False)
+    with pytest.raises(ValueError, match=r"^data.cache: expected 'disk' with room for twice 576 b"):
+        open_source(str(tmp_path), cache="disk", cache_dir=tmp_path / "cache")
+    assert len(open_source(str(tmp_path), cache="auto", cache_dir=tmp_path / "cache")) == 3

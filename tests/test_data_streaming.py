@@ -524,7 +524,7 @@ def test_resuming_with_fewer_samples_is_refused(folder, tmp_path):
     training.train(config)
     (tmp_path / "train-000.tar").unlink()
     model = replace(config, steps=4)
-    with pytest.raises(training.TrainingError, match=f"expected the {SIZE} samples that the run"):
+    with pytest.raises(ValueError, match=f"expected the {SIZE} samples that the run"):
         training.train(model, resume=True)
 
 

@@ -126,3 +126,34 @@ def test_what_goes_wrong_in_the_background_is_raised(tmp_path):
     (tmp_path / "out" / "00003.png").mkdir(parents=True)
     with pytest.raises(IsADirectoryError):
         export.export(opened, tmp_path / "out", n=2000, overwrite=True)
+
+
+def test_overwriting_leaves_no_samples_of_before(tmp_path):
+    opened = untrained((3, 8, 8))
+    folder = tmp_path / "out"
+    export.export(opened, folder, n=20)
+    (folder / "notes.png").write_text("mine")
+    export.export(opened, folder, n=5, overwrite=True)
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == [*(f"{i:05d}.png" for i in range(5)), "notes.png"]
+
+
+def test_an_interrupted_npz_leaves_what_was_there(tmp_path, monkeypatch):
+    opened = untrained((3, 8, 8))
+    out = tmp_path / "samples.npz"
+    export.export(opened, out, n=20)
+    before = out.read_bytes()
+    real = export._array
+
+    def interrupted(batch):
+        interrupted.calls += 1
+        if interrupted.calls == 2:
+            raise KeyboardInterrupt
+        return real(batch)
+
+    interrupted.calls = 0
+    monkeypatch.setattr(export, "_array", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export.export(opened, out, n=500, overwrite=True)
+    assert out.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["samples.npz"]

@@ -176,6 +176,28 @@ def test_what_cannot_be_captured_is_called(tmp_path, cuda, monkeypatch, caplog):
     assert_identical(state, twin.state_dict())
 
 
+def test_the_reason_is_the_first_failure(tmp_path, cuda, monkeypatch, caplog):
+    """Ending a capture that failed fails too, and says nothing of why."""
+
+    real_end = Tape.__exit__
+
+    def end(self, *error):
+        real_end(self, *error)
+        raise RuntimeError("operation failed due to a previous error during capture")
+
+    def work(_batches):
+        raise RuntimeError("the reason")
+
+    monkeypatch.setattr(Tape, "__exit__", end)
+    step = graphs.StepGraph(torch.device("cpu"), wanted="on")
+    for _ in range(3):
+        step(lambda _: {}, [])
+    with pytest.raises(RuntimeError, match="the reason"):
+        step(work, [])
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == ["performance.cuda_graphs: not captured, the reason"]
+
+
 def test_a_failure_in_the_middle_of_capturing_leaves_the_critic_trainable(
     tmp_path, cuda, monkeypatch
 ):

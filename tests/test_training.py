@@ -427,6 +427,21 @@ def test_moments_may_come_in_another_memory_format(tmp_path):
     assert_identical(state.state_dict()["critic"], twin.state_dict()["critic"])
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_data_is_read_ends_it_at_once(tmp_path, monkeypatch, number):
+    def reading(*_):
+        os.kill(os.getpid(), number)
+        time.sleep(5)
+        pytest.fail("was not interrupted")
+
+    former = signal.getsignal(number)
+    monkeypatch.setattr(training, "open_dataset", reading)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(tiny(tmp_path / "run"))
+    assert signal.getsignal(number) is former
+    assert not (tmp_path / "run").exists()
+
+
 def test_divergence_names_the_step_the_term_and_the_last_good_checkpoint(tmp_path, monkeypatch):
     real_step = training.critic_step
 

@@ -35,3 +35,18 @@ def stop_on_interrupt() -> Generator[Callable[[], bool]]:
         yield stop.is_set
     finally:
         restore()
+
+
+@contextmanager
+def interrupt_at_once() -> Generator[None]:
+    """Let SIGINT and SIGTERM raise KeyboardInterrupt, so that what was begun is cleaned up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    former = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

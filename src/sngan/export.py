@@ -91,14 +91,20 @@ def _save_npz(batches: Iterable[Tensor], out: Path, *, n: int, labels: Tensor | 
     arrays = map(_array, batches)
     first = next(arrays)
     header = {"descr": first.dtype.str, "fortran_order": False, "shape": (n, *first.shape[1:])}
-    with ZipFile(out, "w") as archive:
-        with archive.open("samples.npy", "w", force_zip64=True) as file:
-            np.lib.format.write_array_header_1_0(file, header)
-            for array in chain([first], arrays):
-                file.write(array.tobytes())
-        if labels is not None:
-            with archive.open("labels.npy", "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, labels.numpy())
+    # what is there is replaced by a whole file or stays
+    fresh = out.with_name(f".{out.name}.tmp")
+    try:
+        with ZipFile(fresh, "w") as archive:
+            with archive.open("samples.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array_header_1_0(file, header)
+                for array in chain([first], arrays):
+                    file.write(array.tobytes())
+            if labels is not None:
+                with archive.open("labels.npy", "w", force_zip64=True) as file:
+                    np.lib.format.write_array(file, labels.numpy())
+        fresh.replace(out)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def _save_points(batches: Iterable[Tensor], folder: Path) -> None:
@@ -110,6 +116,9 @@ def _save_points(batches: Iterable[Tensor], folder: Path) -> None:
 
 def _save_images(batches: Iterable[Tensor], folder: Path) -> None:
     folder.mkdir(exist_ok=True)
+    for former in folder.glob("?????*.png"):
+        if former.stem.isdecimal():
+            former.unlink()
     _in_background(_saving(batches, folder))
 
 

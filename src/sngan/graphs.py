@@ -29,6 +29,7 @@ class StepGraph:
     def __init__(self, device: torch.device, *, wanted: str) -> None:
         self._calls = 0
         self._graph: torch.cuda.CUDAGraph | None = None
+        self._stream: torch.cuda.Stream | None = None
         self._batches: list[Batch] = []
         self._results: dict[str, Tensor] = {}
         obstacle = _obstacle(device)
@@ -45,7 +46,7 @@ class StepGraph:
         """Do the work once; it must be the same in each call."""
         self._calls += 1
         if self._wanted and self._calls <= _WARM_UP:
-            return _beside(work, batches)
+            return self._beside(work, batches)
         if self._wanted and self._graph is None:
             self._capture(work, batches)
         if self._graph is None:
@@ -55,6 +56,17 @@ class StepGraph:
         self._graph.replay()
         return self._results
 
+    def _beside(self, work: Work, batches: list[Batch]) -> dict[str, Tensor]:
+        """Work on another stream, with the current one waiting before and after."""
+        # always the same: memory and cuBLAS workspaces belong to a stream
+        self._stream = self._stream or torch.cuda.Stream()
+        current = torch.cuda.current_stream()
+        self._stream.wait_stream(current)
+        with torch.cuda.stream(self._stream):
+            results = work(batches)
+        current.wait_stream(self._stream)
+        return results
+
     def _capture(self, work: Work, batches: list[Batch]) -> None:
         self._batches = [_copied(batch) for batch in batches]
         generator = torch.cuda.default_generators[torch.cuda.current_device()]
@@ -62,14 +74,20 @@ class StepGraph:
         graph = torch.cuda.CUDAGraph()
         try:
             # other threads read the next images meanwhile
-            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            # and one that fails does not put the former stream back
+            with (
+                torch.cuda.stream(torch.cuda.current_stream()),
+                torch.cuda.graph(graph, capture_error_mode="thread_local"),
+            ):
                 self._results = work(self._batches)
         except Exception as error:
             # whatever cannot be captured, training goes on without
             self._wanted = False
             # the generator may still be in the middle of capturing
             generator.graphsafe_set_state(random_state)
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            # where ending the capture fails as well, it only says that something failed before
+            first = error.__context__ or error
+            reason = (str(first).strip().splitlines() or [type(first).__name__])[0]
             _log.warning("performance.cuda_graphs: not captured, %s", reason)
         else:
             self._graph = graph
@@ -80,16 +98,6 @@ def _obstacle(device: torch.device) -> str | None:
     if device.type != "cuda":
         return f"{device.type} has no CUDA graphs"
     return "processes of a group send to each other" if ranks.is_grouped() else None
-
-
-def _beside(work: Work, batches: list[Batch]) -> dict[str, Tensor]:
-    """Work on another stream, with the current one waiting before and after."""
-    current, beside = torch.cuda.current_stream(), torch.cuda.Stream()
-    beside.wait_stream(current)
-    with torch.cuda.stream(beside):
-        results = work(batches)
-    current.wait_stream(beside)
-    return results
 
 
 def _copied(batch: Batch) -> Batch:

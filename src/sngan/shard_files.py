@@ -95,6 +95,8 @@ class _Unpickler(pickle.Unpickler):
 
 _CLASSES = {
     "pathlib": ("Path", "PosixPath", "WindowsPath"),
+    # their module in Python 3.13
+    "pathlib._local": ("Path", "PosixPath", "WindowsPath"),
     "torch": ("Size",),
     "torch.serialization": ("_get_layout",),
     "torch.distributed.checkpoint.filesystem": ("_StorageInfo",),

@@ -15,7 +15,6 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from sngan import _ranks as ranks
 from sngan import _shards as shards
 from sngan import data, models, sharding, spectral
-from sngan._checks import require
 from sngan.augment import augment, names_in
 from sngan.compiling import compile_forward
 from sngan.config import Config, DataConfig
@@ -199,12 +198,6 @@ class State:
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Restore :meth:`state_dict`; the data must be the same."""
-        require(
-            saved["samples"] == self.dataset.total,
-            "data",
-            expected=f"the {saved['samples']} samples that the run was trained on",
-            got=self.dataset.total,
-        )
         for key in self._parts():
             part = getattr(self, key)
             sharding.load_state(part, _adapted(part, saved[key]))

@@ -19,7 +19,7 @@ from sngan import _shards as shards
 from sngan import checkpoint, data, evidence, launching, models, pictures, sharding
 from sngan import config as configs
 from sngan._checks import require
-from sngan._signals import stop_on_interrupt
+from sngan._signals import interrupt_at_once, stop_on_interrupt
 from sngan.config import Config
 from sngan.console import Progress, counting
 from sngan.losses import LOSSES
@@ -85,7 +85,8 @@ def _train(fabric: "Fabric", config: Config, resume: bool, overwrite: bool) -> R
     # a node all of whose own processes lived does not know of the restart
     restarted = ranks.any_of(rendezvous.is_restarted() and _has_checkpoint(Path(config.out)))
     resume = resume or restarted
-    prepared = ranks.together(lambda: _prepare(config, resume=resume, overwrite=overwrite))
+    with interrupt_at_once():
+        prepared = ranks.together(lambda: _prepare(config, resume=resume, overwrite=overwrite))
     ranks.together(lambda: _start_folder(prepared, keep=resume))
     folder, config = Path(config.out), prepared.config
     with ExitStack() as stack:
@@ -137,7 +138,7 @@ def _prepare(config: Config, *, resume: bool, overwrite: bool) -> _Prepared:
     with counting("decoding") as progress:
         dataset = open_dataset(config.data, progress)
     config = _fill_in(config, dataset)
-    saved = _read_checkpoint(folder, config) if resume else None
+    saved = _read_checkpoint(folder, config, dataset) if resume else None
     judged = config.evaluation.every and ranks.is_first()
     return _Prepared(config, dataset, saved, evidence.Judge(config, dataset) if judged else None)
 
@@ -480,7 +481,7 @@ def _class_names(dataset: data.Dataset) -> tuple[str, ...]:
     return names if len(names) > most else tuple(str(label) for label in range(most + 1))
 
 
-def _read_checkpoint(folder: Path, config: Config) -> dict[str, Any]:
+def _read_checkpoint(folder: Path, config: Config, dataset: data.Dataset) -> dict[str, Any]:
     changed = configs.differences(configs.load(folder / CONFIG), config)
     require(
         not changed, "resume", expected="the run's own settings", got="; ".join(changed) or "none"
@@ -493,6 +494,12 @@ def _read_checkpoint(folder: Path, config: Config) -> dict[str, Any]:
         "steps",
         expected=f"at least the {saved['step']} steps already done",
         got=config.steps,
+    )
+    require(
+        saved["samples"] == dataset.total,
+        "data",
+        expected=f"the {saved['samples']} samples that the run was trained on",
+        got=dataset.total,
     )
     return saved
 

@@ -5,6 +5,7 @@ import json
 import logging
 import math
 import os
+import secrets
 import shutil
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ class ImageCache:
 
     def __init__(self, folder: Path, name: str) -> None:
         self.images, self.rest = folder / f"{name}.npy", folder / f"{name}.json"
-        self._fresh = folder / f".{name}.{os.getpid()}.npy"
+        self._fresh = folder / f".{name}.{secrets.token_hex(4)}.npy"
 
     def load(self) -> Decoded | None:
         """Return what was stored, or ``None`` where it is missing or damaged."""

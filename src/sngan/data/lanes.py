@@ -7,6 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sngan._checks import require
+from sngan.data.cache import key
+
 _MOST = 8
 
 
@@ -38,6 +41,7 @@ class Lanes:
 
     def __init__(self, lengths: Sequence[int], batch_size: int, *, seed: int) -> None:
         self._lengths, self._seed = lengths, seed
+        self._chunks = key(*lengths)
         most = min(_MOST, len(lengths))
         count = max(n for n in range(1, most + 1) if batch_size % n == 0)
         self._rows = batch_size // count
@@ -50,12 +54,14 @@ class Lanes:
         return [part for lane in self._lanes for part in self._advance(lane)]
 
     def state_dict(self) -> dict[str, Any]:
-        """Where all lanes are: plain integers."""
+        """Where all lanes are, and which chunks they are of: plain values."""
         lanes = [list(lane) for lane in self._lanes]
-        return {"epoch": self._epoch, "dealt": self._dealt, "lanes": lanes}
+        return {"chunks": self._chunks, "epoch": self._epoch, "dealt": self._dealt, "lanes": lanes}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go to where :meth:`state_dict` was taken, of the same data, batch size and seed."""
+        same = state["chunks"] == self._chunks
+        require(same, "data", expected="the chunks that the run was trained on", got="others")
         self._epoch, self._dealt = state["epoch"], state["dealt"]
         self._lanes = [list(lane) for lane in state["lanes"]]
         self._order = self._shuffled_chunks()

@@ -81,7 +81,7 @@ class Sampler:
         return self._rows.draw_labels(n)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the sampler is: plain integers."""
+        """Where the sampler is: plain values."""
         return self._rows.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

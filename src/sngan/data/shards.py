@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import re
+import secrets
 import tarfile
 import weakref
 from array import array
@@ -126,7 +127,7 @@ def _index(
     rows = np.frombuffer(numbers, np.int64).reshape(-1, _COLUMNS)
     if has_room(stem.parent, rows.nbytes):
         for path, values in zip(kept, (rows, lengths), strict=True):
-            temporary = path.with_name(f".{os.getpid()}.{path.name}")
+            temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
             np.save(temporary, values)
             temporary.replace(path)
     return rows, lengths

@@ -149,8 +149,16 @@ def _cached(*, cache: str, store: ImageCache, decode: Callable[..., Decoded]) ->
 
     def allocate(shape: tuple[int, ...]) -> NDArray[np.uint8]:
         large = shape[0] >= _WORTH_KEEPING or math.prod(shape) > _memory() / 4
-        if cache == "disk" or (cache == "auto" and large and store.has_room(shape)):
-            return store.allocate(shape)
+        if cache == "disk" or (cache == "auto" and large):
+            if store.has_room(shape):
+                return store.allocate(shape)
+            # a mapped file that the disk cannot take ends the process without a word
+            require(
+                cache == "auto",
+                "data.cache",
+                expected=f"'disk' with room for twice {math.prod(shape)} bytes, writable",
+                got=store.images.parent,
+            )
         return np.empty(shape, np.uint8)
 
     try:

@@ -92,7 +92,7 @@ class StreamedRows:
         return torch.bucketize(numbers, self._class_ends, right=True)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the last batch ended, whatever was decoded since: plain integers."""
+        """Where the last batch ended, whatever was decoded since: plain values."""
         return self._state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def _save(tensors: Tensors, path: Path) -> None:
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.stem}.{os.getpid()}")
+    fresh = path.with_name(f".{path.stem}.{secrets.token_hex(4)}")
     try:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, fresh)
         fresh.replace(path)

@@ -116,9 +116,9 @@ def _on_rank(fabric: "Fabric", work: Callable[..., Any], arguments: tuple[Any, .
     if spawned:
         # Ctrl-C reaches the parent alone, which passes it on once
         os.setsid()
-        # what one process warns of on the screen, several do
+        # what one process warns of on the screen, several do; errors are told by the parent
         to_person = logging.StreamHandler()
-        to_person.setLevel(logging.WARNING)
+        to_person.addFilter(lambda record: record.levelno == logging.WARNING)
         logging.basicConfig(handlers=[to_person], format="sngan: %(message)s")
     # kernels of one channel have several equal layouts; DDP copies them all the same
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")

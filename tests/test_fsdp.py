@@ -1,5 +1,6 @@
 """Sharded weights (FSDP2) train what whole ones do, and are saved for any number of ranks."""
 
+import io
 import logging
 import os
 import pickle
@@ -27,7 +28,7 @@ from sngan import (
 from sngan import _shards as shards
 from sngan.config import DataConfig, EvaluationConfig, ModelConfig, PerformanceConfig
 from sngan.run import load, load_critic
-from sngan.shard_files import read_shards
+from sngan.shard_files import _Unpickler, read_shards
 from sngan.spectral.kernels import find_kernels
 from sngan.spectral.operator import certified_norm
 from sngan.spectral.shapes import input_shapes
@@ -666,3 +667,14 @@ def test_torchrun_starts_the_processes(tmp_path):
     assert output.count("step 10/10") == 1
     assert final_state(tmp_path / "run")["step"] == 10
     assert (tmp_path / "run" / "report.html").stat().st_size > 10_000
+
+
+def test_members_of_enums_as_older_pythons_pickle_them():
+    """By ``getattr``, which must not lead anywhere else."""
+    module = b"torch.distributed.checkpoint.metadata"
+    member = b"cbuiltins\ngetattr\n(c" + module + b"\n%s\nV%s\ntR."
+    read = _Unpickler(io.BytesIO(member % (b"_MEM_FORMAT_ENCODING", b"TORCH_PRESERVE_FORMAT")))
+    assert read.load().name == "TORCH_PRESERVE_FORMAT"
+    read = _Unpickler(io.BytesIO(member % (b"Metadata", b"__init__")))
+    with pytest.raises(pickle.UnpicklingError, match=r"getattr of .* is no part of an index"):
+        read.load()

@@ -9,6 +9,7 @@ import io
 import pickle
 import warnings
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +91,16 @@ class _Unpickler(pickle.Unpickler):
         is_dtype = module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)
         if is_dtype or name in _CLASSES.get(module, ()):
             return super().find_class(module, name)
+        if (module, name) == ("builtins", "getattr"):
+            return _member
         raise pickle.UnpicklingError(f"{module}.{name} is no part of an index of tensors")
+
+
+def _member(kind: Any, name: str) -> Any:
+    """A member of an enum, which Python before 3.11.4 pickles as ``getattr``; nothing else."""
+    if not (isinstance(kind, type) and issubclass(kind, Enum)):
+        raise pickle.UnpicklingError(f"getattr of {kind!r} is no part of an index of tensors")
+    return kind[name]
 
 
 _CLASSES = {

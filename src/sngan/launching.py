@@ -71,10 +71,11 @@ def make_fabric(settings: PerformanceConfig) -> "Fabric":
 
 
 def _strategy(settings: PerformanceConfig) -> Any:
-    from sngan import strategies
-
     if not settings.is_shared:
         return "auto"
+    # brings in all of torch's distributed training, which one process does not need
+    from sngan import strategies
+
     return strategies.fsdp(settings.processes) if settings.is_sharded else strategies.ddp()
 
 

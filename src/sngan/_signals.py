@@ -1,10 +1,11 @@
-"""Ctrl-C that lets a step finish and a checkpoint be saved; a second one that does not."""
+"""SIGINT and SIGTERM: let a step finish, end at once, or go to a handler for a while."""
 
 import signal
 import threading
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
+from typing import Any
 
 
 @contextmanager
@@ -37,16 +38,20 @@ def stop_on_interrupt() -> Generator[Callable[[], bool]]:
         restore()
 
 
-@contextmanager
-def interrupt_at_once() -> Generator[None]:
+def interrupt_at_once() -> AbstractContextManager[None]:
     """Let SIGINT and SIGTERM raise KeyboardInterrupt, so that what was begun is cleaned up."""
+    return interrupts_to(signal.default_int_handler)
+
+
+@contextmanager
+def interrupts_to(handler: Callable[[int, FrameType | None], Any]) -> Generator[None]:
+    """Give SIGINT and SIGTERM to a handler; only the main thread can, others leave them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    former = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    former = {n: signal.signal(n, handler) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
+        for number, before in former.items():
+            signal.signal(number, before)

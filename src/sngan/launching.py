@@ -5,7 +5,6 @@ import contextlib
 import logging
 import multiprocessing
 import os
-import signal
 import threading
 import warnings
 from collections.abc import Callable, Generator
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sngan import _ranks as ranks
 from sngan import _rendezvous as rendezvous
 from sngan._checks import require
+from sngan._signals import interrupts_to
 from sngan.config import PerformanceConfig
 
 if TYPE_CHECKING:
@@ -166,9 +166,6 @@ def _silence() -> Generator[None]:
 def _signals_passed_on() -> Generator[Callable[[], bool]]:
     """Pass SIGINT and SIGTERM on to the processes started inside; yield whether any came."""
     came = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield came.is_set
-        return
     others = set(multiprocessing.active_children())
 
     def pass_on(_number: int, _frame: FrameType | None) -> None:
@@ -176,9 +173,5 @@ def _signals_passed_on() -> Generator[Callable[[], bool]]:
         for child in set(multiprocessing.active_children()) - others:
             child.terminate()
 
-    former = {n: signal.signal(n, pass_on) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with interrupts_to(pass_on):
         yield came.is_set
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow test-nodes lint types bench bench-growth clean
+.PHONY: demo test test-bitwise test-slow test-nodes lint types bench bench-growth clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -19,6 +19,10 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/pytest
+
+# equality bit for bit must not depend on the processor: once more without AVX-512
+test-bitwise: $(READY)
+	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(BIN)/pytest -m "bitwise and not slow"
 
 test-slow: $(READY)
 	$(BIN)/pytest -m slow

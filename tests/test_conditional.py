@@ -193,6 +193,7 @@ def test_every_method_steps_by_class(tmp_path, method: str, source: str, classes
     assert state.pictured(seed=config.seed).shape[1:] == state.dataset.sample_shape
 
 
+@pytest.mark.bitwise
 def test_settings_are_filled_in_and_read_back(run: Run) -> None:
     assert run.config.model.class_names == tuple("0123456789")
     opened = sngan.load(run.folder)

@@ -489,6 +489,7 @@ def cache(tmp_path, monkeypatch) -> None:
 
 
 @pytest.mark.usefixtures("cache")
+@pytest.mark.bitwise
 def test_training_resumes_bit_for_bit(folder, tmp_path):
     whole = run_config(folder, tmp_path / "whole", steps=40)
     parts = run_config(folder, tmp_path / "parts", steps=20)

@@ -78,6 +78,7 @@ def ranks(tmp_path_factory) -> list[dict]:
 
 
 @pytest.mark.parametrize("case", [*CASES, "float32"])
+@pytest.mark.bitwise
 def test_replicas_are_bit_identical(ranks, case):
     assert_identical(ranks[0][case], ranks[1][case])
 

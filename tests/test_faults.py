@@ -65,6 +65,7 @@ def undisturbed(tmp_path_factory) -> Path:
 @pytest.mark.slow
 @needs_proc
 @pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.bitwise
 def test_a_restarted_run_is_the_undisturbed_one_bit_for_bit(tmp_path, undisturbed, victim):
     run = tmp_path / "run"
     process = torchrun(run, restarts=1)

@@ -92,6 +92,7 @@ DIGITS = DataConfig(source="digits", flip=True)
         [settings["method"], settings["data"].source, *["by-class"][: "model" in settings]]
     ),
 )
+@pytest.mark.bitwise
 def test_resume_after_a_crash_is_bit_for_bit(tmp_path, monkeypatch, settings):
     settings = {
         **settings,
@@ -127,6 +128,7 @@ def test_resume_after_a_crash_is_bit_for_bit(tmp_path, monkeypatch, settings):
         assert left.read_bytes() == right.read_bytes()
 
 
+@pytest.mark.bitwise
 def test_steps_may_grow(tmp_path):
     training.train(tiny(tmp_path / "whole", steps=30))
     training.train(tiny(tmp_path / "grown", steps=20))
@@ -165,6 +167,7 @@ def wait_for_step(run: Path, step: int, process: subprocess.Popen) -> None:
     raise AssertionError(f"step {step} not reached: {process.communicate()}")
 
 
+@pytest.mark.bitwise
 def test_resume_after_kill_9_is_bit_for_bit(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     victim = start(killed, "--steps", "120")
@@ -496,6 +499,7 @@ def test_a_metric_where_more_is_better_keeps_the_largest(tmp_path):
     assert kept["step"] == found[values.index(max(values))]["step"]
 
 
+@pytest.mark.bitwise
 def test_evaluation_changes_nothing_of_the_training(tmp_path):
     training.train(evaluating(tmp_path / "one"))
     training.train(tiny(tmp_path / "other", data="ring8"))
@@ -537,6 +541,7 @@ def test_resume_with_other_settings_names_them(tmp_path):
         training.train(tiny(tmp_path / "none"), resume=True)
 
 
+@pytest.mark.bitwise
 def test_resume_falls_back_to_the_checkpoint_before(tmp_path, caplog):
     training.train(tiny(tmp_path / "run", steps=20))
     last = tmp_path / "run" / "checkpoints" / "last.pt"

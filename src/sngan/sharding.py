@@ -70,10 +70,11 @@ def whole(network: nn.Module) -> nn.Module:
     if not is_sharded(network):
         return network
     gathered = {name: shards.whole(value) for name, value in network.state_dict().items()}
-    plain = copy.deepcopy(_plain[network])
-    plain.load_state_dict(gathered, assign=True)
     device = next(network.parameters()).device
-    return plain.to(device).train(network.training)
+    # gathered tensors are contiguous: copying them keeps the memory format of the network
+    plain = copy.deepcopy(_plain[network]).to_empty(device=device)
+    plain.load_state_dict(gathered)
+    return plain.train(network.training)
 
 
 def gradient_norm(network: nn.Module) -> Tensor:

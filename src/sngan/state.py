@@ -223,8 +223,6 @@ def _networks(config: Config, fabric: "Fabric") -> tuple[Any, Any, AveragedModel
     is_sharded = config.performance.is_sharded
     plain = build_networks(config)
     for network in plain:
-        # convolutions of images run a quarter faster in this format on a CPU
-        network.to(memory_format=torch.channels_last)  # pyright: ignore
         if fabric.world_size > 1:
             models.synchronize_batch_norms(network)
         if not is_sharded:

@@ -1,32 +1,22 @@
 """Spectral normalization as a change of coordinates around the optimizer's step."""
 
-# torch has no public way to exchange a parameter for a while
-# pyright: reportPrivateUsage=false
-
 import weakref
-from collections.abc import Callable, Generator
-from contextlib import contextmanager, nullcontext
 from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
-from torch.optim import LBFGS, Optimizer
-from torch.utils.weak import WeakIdKeyDictionary
+from torch.optim import Optimizer
 
 from sngan import _shards as shards
 from sngan._checks import require, require_count, require_number, require_one_of
-from sngan.spectral.geometry import Geometry, geometry_of
-from sngan.spectral.group import Group
-from sngan.spectral.iteration import GramBound, MatrixNorm, Norm, TorusNorm
-from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED, Kernel, LayerSelection, find_kernels
-from sngan.spectral.operator import certified_norm
+from sngan.spectral.assembly import make_groups, make_norms
+from sngan.spectral.certification import certify_group
+from sngan.spectral.closure import evaluate_closure
+from sngan.spectral.full_precision import full_precision
+from sngan.spectral.kernels import LayerSelection, find_kernels
+from sngan.spectral.ownership import check_ownership, claim, release
 from sngan.spectral.shapes import input_shapes
-from sngan.spectral.sharded import ShardedGroup, on_shards
 from sngan.spectral.torch_import import strip_torch_spectral_norm
-
-# what is within this of c is certified already, and stays as it is
-_CERTIFIED = 1e-5
-_owners: "WeakIdKeyDictionary" = WeakIdKeyDictionary()
 
 
 class SpectralNorm:
@@ -127,20 +117,21 @@ class SpectralNorm:
             got=input_shape,
         )
         kernels = find_kernels(module, layers)
-        _check_ownership(kernels, optimizer)
+        check_ownership(kernels, optimizer)
         self.kind = kind
         self.coefficient = coefficient
         self.iterations = iterations
         self._module = weakref.ref(module)
         names = [name for kernel in kernels for name in kernel.names]
         self._shapes = None if input_shape is None else input_shapes(module, input_shape, names)
-        self._groups = _grouped(_norms(module, kernels, self._shapes, strict=strict), coefficient)
+        self._groups = make_groups(
+            make_norms(module, kernels, self._shapes, strict=strict), coefficient
+        )
         self._handles = [
             optimizer.register_step_pre_hook(self._before_step),
             optimizer.register_step_post_hook(self._after_step),
         ]
-        for kernel in kernels:
-            _owners[kernel.weight] = weakref.ref(self)
+        claim(kernels, self)
 
     @classmethod
     def from_parametrized(
@@ -248,22 +239,14 @@ class SpectralNorm:
         assert self._shapes is not None
         bounds: dict[str, float] = {}
         for group in self._groups:
-            for index, norm in enumerate(group.norms):
-                bound = _certified(module, norm.kernel, self._shapes)
-                if bound > 0 and not 1 - _CERTIFIED <= bound / self.coefficient <= 1:
-                    weight = shards.whole(norm.kernel.weight)
-                    group.rescale(index, (bound + _rounding(weight)) / self.coefficient)
-                    bound = _certified(module, norm.kernel, self._shapes)
-                bounds.update((name, bound) for name in norm.kernel.names)
+            bounds |= certify_group(module, group, self._shapes)
         return bounds
 
     def remove(self) -> None:
         """Detach from the optimizer; the module keeps its normalized weights as plain ones."""
         for handle in self._handles:
             handle.remove()
-        for group in self._groups:
-            for norm in group.norms:
-                _owners.pop(norm.kernel.weight, None)
+        release([norm.kernel for group in self._groups for norm in group.norms])
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -275,184 +258,20 @@ class SpectralNorm:
     def _before_step(
         self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        args, kwargs = self._evaluate_closure(args, kwargs)
+        args, kwargs = evaluate_closure(args, kwargs, restore=lambda: self._normalize(None))
         for group in self._groups:
-            with _full_precision(group.scale.device):
+            with full_precision(group.scale.device):
                 group.to_raw(_skipped(optimizer))
         return args, kwargs
 
-    @torch.no_grad()
     def _after_step(self, optimizer: Optimizer, *_: Any) -> None:
         self._normalize(_skipped(optimizer))
 
+    @torch.no_grad()
     def _normalize(self, skipped: Tensor | None) -> None:
         for group in self._groups:
-            with _full_precision(group.scale.device):
+            with full_precision(group.scale.device):
                 group.to_normalized(self.iterations, skipped)
-
-    def _evaluate_closure(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Run a closure now, while the weights are normalized, and pass its loss on."""
-        # args[0] is the optimizer: torch calls its hooks with the bound method's arguments
-        closure = args[1] if len(args) > 1 else kwargs.get("closure")
-        if closure is None:
-            return args, kwargs
-        with torch.enable_grad():
-            loss = closure()
-        return args[:1], {**kwargs, "closure": self._once(loss)}
-
-    def _once(self, loss: Any) -> Callable[[], Any]:
-        calls = 0
-
-        def replay() -> Any:
-            nonlocal calls
-            calls += 1
-            if calls > 1:
-                with torch.no_grad():
-                    self._normalize(None)
-                raise RuntimeError(
-                    "optimizer.step(closure): expected one evaluation of the closure a step, got "
-                    "a second; the weights are raw then, so SpectralNorm cannot be exact"
-                )
-            return loss
-
-        return replay
-
-
-def _check_ownership(kernels: list[Kernel], optimizer: Optimizer) -> None:
-    require(
-        isinstance(optimizer, Optimizer),
-        "optimizer",
-        expected="a torch.optim.Optimizer",
-        got=type(optimizer).__name__,
-    )
-    require(
-        not isinstance(optimizer, LBFGS),
-        "optimizer",
-        expected="one loss evaluation a step",
-        got="LBFGS, which evaluates its closure several times",
-    )
-    stepped = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
-    for kernel in kernels:
-        owner = _owners.get(kernel.weight)
-        require(
-            owner is None or owner() is None,
-            "module",
-            expected="weights without another SpectralNorm (call its remove() first)",
-            got=f"{kernel.names[0]!r}, normalized already",
-        )
-        require(
-            id(kernel.weight) in stepped or not kernel.weight.requires_grad,
-            "optimizer",
-            expected="every trainable weight that is normalized",
-            got=f"no parameter {kernel.names[0]}.weight",
-        )
-
-
-def _norms(
-    module: nn.Module,
-    kernels: list[Kernel],
-    shapes: dict[str, tuple[int, ...]] | None,
-    *,
-    strict: bool,
-) -> list[Norm]:
-    norms: list[Norm] = []
-    for kernel in kernels:
-        geometry = None if shapes is None else _geometry(module, kernel, shapes)
-        if strict:
-            norms.append(GramBound(kernel, geometry))
-        elif geometry is None:
-            norms.append(MatrixNorm(kernel))
-        else:
-            norms.append(TorusNorm(kernel, geometry))
-    return [on_shards(norm) for norm in norms]
-
-
-def _geometry(
-    module: nn.Module, kernel: Kernel, shapes: dict[str, tuple[int, ...]]
-) -> Geometry | None:
-    """The convolution that a weight belongs to; None for a matrix."""
-    layers = [module.get_submodule(name) for name in kernel.names]
-    if not isinstance(layers[0], (*CONVOLUTIONS, *TRANSPOSED)):
-        return None
-    geometries = {
-        geometry_of(layer, shapes[n]) for layer, n in zip(layers, kernel.names, strict=True)
-    }
-    require(
-        len(geometries) == 1,
-        "module",
-        expected="tied convolutions of one stride, padding and input size, for 'operator'",
-        got=f"{' and '.join(kernel.names)}, which differ",
-    )
-    return geometries.pop()
-
-
-def _certified(module: nn.Module, kernel: Kernel, shapes: dict[str, tuple[int, ...]]) -> float:
-    name = kernel.names[0]
-    with _whole_weight(module.get_submodule(name), kernel) as layer:
-        if isinstance(layer, nn.Embedding):
-            # a map of one-hot vectors
-            layer = _as_linear(layer)
-            return certified_norm(layer, (layer.in_features,)).norm
-        return certified_norm(layer, shapes[name]).norm
-
-
-@contextmanager
-def _whole_weight(layer: nn.Module, kernel: Kernel) -> Generator[nn.Module]:
-    """A layer that has its whole weight for a while."""
-    parameters = layer._parameters
-    if shards.is_sharded(kernel.weight):
-        weight = nn.Parameter(shards.whole(kernel.weight))
-        layer._parameters = {**parameters, "weight": weight}
-    try:
-        yield layer
-    finally:
-        layer._parameters = parameters
-
-
-def _as_linear(embedding: nn.Embedding) -> nn.Linear:
-    linear = nn.Linear(embedding.num_embeddings, embedding.embedding_dim, bias=False, device="meta")
-    linear.weight = nn.Parameter(embedding.weight.detach().t())
-    return linear
-
-
-def _rounding(weight: Tensor) -> float:
-    """How far rounding its entries can move the norm of a layer.
-
-    By half an ε of ``‖W‖_F`` as a matrix, and √taps times that as a convolution; twice this here.
-    """
-    taps = weight[0, 0].numel()
-    spread = float(torch.linalg.vector_norm(weight)) * taps**0.5
-    return torch.finfo(weight.dtype).eps * spread
-
-
-def _grouped(norms: list[Norm], coefficient: float) -> list[Group]:
-    kinds: dict[tuple[object, ...], list[Norm]] = {}
-    for norm in norms:
-        part, weight = norm.weight(), norm.kernel.weight
-        layout = (weight.device_mesh, weight.placements) if shards.is_sharded(weight) else ()
-        kinds.setdefault((part.device, part.dtype, *layout), []).append(norm)
-    groups: list[Group] = []
-    for alike in kinds.values():
-        kind = ShardedGroup if shards.is_sharded(alike[0].kernel.weight) else Group
-        with torch.no_grad(), _full_precision(alike[0].weight().device):
-            groups.append(kind(alike, coefficient))
-    return groups
-
-
-@contextmanager
-def _full_precision(device: torch.device) -> Generator[None]:
-    """Outside autocast, and without cuDNN's TF32: a norm to 1e-3 would bound nothing."""
-    convolutions: Any = torch.backends.cudnn.conv  # pyright: ignore[reportAttributeAccessIssue]
-    precision = convolutions.fp32_precision
-    convolutions.fp32_precision = "ieee"
-    is_autocast = torch.is_autocast_enabled(device.type)
-    try:
-        with torch.autocast(device.type, enabled=False) if is_autocast else nullcontext():
-            yield
-    finally:
-        convolutions.fp32_precision = precision
 
 
 def _skipped(optimizer: Optimizer) -> Tensor | None:

@@ -1,0 +1,67 @@
+"""The norms of a network's kernels, in groups that take their steps together."""
+
+import torch
+from torch import nn
+
+from sngan import _shards as shards
+from sngan._checks import require
+from sngan.spectral.full_precision import full_precision
+from sngan.spectral.geometry import Geometry, geometry_of
+from sngan.spectral.group import Group
+from sngan.spectral.iteration import GramBound, MatrixNorm, Norm, TorusNorm
+from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED, Kernel
+from sngan.spectral.sharded import ShardedGroup, on_shards
+
+
+def make_norms(
+    module: nn.Module,
+    kernels: list[Kernel],
+    shapes: dict[str, tuple[int, ...]] | None,
+    *,
+    strict: bool,
+) -> list[Norm]:
+    """The norm of each kernel: as a map where input shapes are given, else as a matrix."""
+    norms: list[Norm] = []
+    for kernel in kernels:
+        geometry = None if shapes is None else _geometry(module, kernel, shapes)
+        if strict:
+            norms.append(GramBound(kernel, geometry))
+        elif geometry is None:
+            norms.append(MatrixNorm(kernel))
+        else:
+            norms.append(TorusNorm(kernel, geometry))
+    return [on_shards(norm) for norm in norms]
+
+
+def _geometry(
+    module: nn.Module, kernel: Kernel, shapes: dict[str, tuple[int, ...]]
+) -> Geometry | None:
+    """The convolution that a weight belongs to; None for a matrix."""
+    layers = [module.get_submodule(name) for name in kernel.names]
+    if not isinstance(layers[0], (*CONVOLUTIONS, *TRANSPOSED)):
+        return None
+    geometries = {
+        geometry_of(layer, shapes[n]) for layer, n in zip(layers, kernel.names, strict=True)
+    }
+    require(
+        len(geometries) == 1,
+        "module",
+        expected="tied convolutions of one stride, padding and input size, for 'operator'",
+        got=f"{' and '.join(kernel.names)}, which differ",
+    )
+    return geometries.pop()
+
+
+def make_groups(norms: list[Norm], coefficient: float) -> list[Group]:
+    """Normalize the weights, in one group for each device, dtype and way of sharding."""
+    kinds: dict[tuple[object, ...], list[Norm]] = {}
+    for norm in norms:
+        part, weight = norm.weight(), norm.kernel.weight
+        layout = (weight.device_mesh, weight.placements) if shards.is_sharded(weight) else ()
+        kinds.setdefault((part.device, part.dtype, *layout), []).append(norm)
+    groups: list[Group] = []
+    for alike in kinds.values():
+        kind = ShardedGroup if shards.is_sharded(alike[0].kernel.weight) else Group
+        with torch.no_grad(), full_precision(alike[0].weight().device):
+            groups.append(kind(alike, coefficient))
+    return groups

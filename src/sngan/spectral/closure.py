@@ -1,0 +1,39 @@
+"""Closures of ``optimizer.step(closure)``: evaluated once, while the weights are normalized."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+
+def evaluate_closure(
+    args: tuple[Any, ...], kwargs: dict[str, Any], *, restore: Callable[[], None]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Evaluate the closure among the arguments of a step now; pass its loss on in its place.
+
+    ``restore`` is called, before an error is raised, if the optimizer asks for a second evaluation.
+    """
+    # args[0] is the optimizer: torch calls its hooks with the bound method's arguments
+    closure = args[1] if len(args) > 1 else kwargs.get("closure")
+    if closure is None:
+        return args, kwargs
+    with torch.enable_grad():
+        loss = closure()
+    return args[:1], {**kwargs, "closure": _once(loss, restore)}
+
+
+def _once(loss: Any, restore: Callable[[], None]) -> Callable[[], Any]:
+    calls = 0
+
+    def replay() -> Any:
+        nonlocal calls
+        calls += 1
+        if calls > 1:
+            restore()
+            raise RuntimeError(
+                "optimizer.step(closure): expected one evaluation of the closure a step, got "
+                "a second; the weights are raw then, so SpectralNorm cannot be exact"
+            )
+        return loss
+
+    return replay

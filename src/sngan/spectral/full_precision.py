@@ -1,0 +1,21 @@
+"""Norms in full precision, whatever the network computes in."""
+
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+
+
+@contextmanager
+def full_precision(device: torch.device) -> Generator[None]:
+    """Outside autocast, and without cuDNN's TF32: a norm to 1e-3 would bound nothing."""
+    convolutions: Any = torch.backends.cudnn.conv  # pyright: ignore[reportAttributeAccessIssue]
+    precision = convolutions.fp32_precision
+    convolutions.fp32_precision = "ieee"
+    is_autocast = torch.is_autocast_enabled(device.type)
+    try:
+        with torch.autocast(device.type, enabled=False) if is_autocast else nullcontext():
+            yield
+    finally:
+        convolutions.fp32_precision = precision

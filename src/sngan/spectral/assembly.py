@@ -7,10 +7,12 @@ from sngan import _shards as shards
 from sngan._checks import require
 from sngan.spectral.full_precision import full_precision
 from sngan.spectral.geometry import Geometry, geometry_of
+from sngan.spectral.gram import GramBound
 from sngan.spectral.group import Group
-from sngan.spectral.iteration import GramBound, MatrixNorm, Norm, TorusNorm
+from sngan.spectral.iteration import MatrixNorm, Norm
 from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED, Kernel
 from sngan.spectral.sharded import ShardedGroup, on_shards
+from sngan.spectral.torus import TorusNorm
 
 
 def make_norms(

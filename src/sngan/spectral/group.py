@@ -9,28 +9,32 @@ import torch
 from torch import Tensor
 
 from sngan import _shards as shards
-from sngan.spectral.iteration import Norm
+from sngan.spectral.iteration import Norm, accumulator
 from sngan.spectral.torch_import import TorchNorm
 
-_WARM_UP_ITERATIONS = 15
+# σ this near to c is c: the weight is left as it is
+_EXACT = 1e-6
 
 
 class Group:
     """Weights, and the state of their norms.
 
-    For each weight what its norm carries on, ``u``; for all, in one tensor, ``scale`` = σ/c.
+    For each weight the tensor ``u`` that its norm carries on; for all, in one tensor, ``scale`` =
+    σ/c.
     """
 
     def __init__(self, norms: list[Norm], coefficient: float) -> None:
         self.norms = norms
         self.coefficient = coefficient
-        weight = norms[0].weight()
-        self.scale = weight.new_ones(len(norms))
+        self.scale = norms[0].weight().new_ones(len(norms))
+        started = [self._start(index) for index in range(len(norms))]
+        self.u = [u for u, _ in started]
         self._factors = [norm.factor / coefficient for norm in norms]
-        self.u, images = self._start()
-        # images Wᵀu: what the hook before the step hands to the one after it
-        self._images = dict(enumerate(images))
-        self.to_normalized(_WARM_UP_ITERATIONS, None)
+        # of the weights that are raw now, between the hook before the step and the one after it
+        self._wt_u: dict[int, Tensor] = {}
+        for index, (_, sigma) in enumerate(started):
+            if abs(sigma / coefficient - 1) > _EXACT:
+                self.rescale(index, sigma / coefficient or 1.0)
 
     def sigmas(self) -> tuple[Tensor, ...]:
         """σ of each raw weight."""
@@ -68,7 +72,7 @@ class Group:
             for index, norm in enumerate(self.norms)
             if (gradient := norm.kernel.weight.grad) is not None
         }
-        self._images = self._project(gradients)
+        self._wt_u = self._project(gradients)
         if gradients:
             torch._foreach_div_(list(gradients.values()), self._of_stepping(self.scale))
             torch._foreach_mul_(
@@ -77,34 +81,33 @@ class Group:
 
     def to_normalized(self, iterations: int, skipped: Tensor | None) -> None:
         """Follow the norms to the new W, then W → W̄, in place."""
-        if not self._images:
+        if not self._wt_u:
             return
-        for index, (u, image) in self._advance(self._images, iterations).items():
-            self._images[index] = image
+        for index, (u, wt_u) in self._advance(self._wt_u, iterations).items():
+            self._wt_u[index] = wt_u
             self.u[index].copy_(_unless(skipped, u, self.u[index]))
         self._set_scales(skipped)
         divisors = _unless(skipped, self.scale, 1.0)
         torch._foreach_div_(self._weights(), self._of_stepping(divisors))
 
-    def _start(self) -> tuple[list[Tensor], list[Tensor]]:
-        """Random vectors ``u`` and their images."""
-        started = [norm.start() for norm in self.norms]
-        return [u for u, _ in started], [image for _, image in started]
+    def _start(self, index: int) -> tuple[Tensor, float]:
+        """The exact σ of a raw weight, and this rank's part of its ``u``."""
+        return self.norms[index].start()
 
     def _project(self, gradients: dict[int, Tensor]) -> dict[int, Tensor]:
-        """Take the radial part off each gradient, in place; return the images of ``u``."""
+        """Take the radial part off each gradient, in place; return ``wt_u`` of each."""
         return {
-            index: self.norms[index].project_(gradient, self.u[index], coefficient=self.coefficient)
+            index: self.norms[index].project_(gradient, self.u[index])
             for index, gradient in gradients.items()
         }
 
     def _advance(
-        self, images: dict[int, Tensor], iterations: int
+        self, wt_u: dict[int, Tensor], iterations: int
     ) -> dict[int, tuple[Tensor, Tensor]]:
-        """Follow the weights to where they are now: the new ``u`` and their images."""
+        """Follow the weights to where they are now: the new ``u`` and ``wt_u`` of each."""
         return {
             index: self.norms[index].advance(self.u[index], image, iterations=iterations)
-            for index, image in images.items()
+            for index, image in wt_u.items()
         }
 
     def _whole_u(self, index: int) -> Tensor:
@@ -114,21 +117,22 @@ class Group:
         return u
 
     def _set_scales(self, skipped: Tensor | None) -> None:
-        norms = torch._foreach_norm(list(self._images.values()))
-        torch._foreach_mul_(norms, [self._factors[index] for index in self._images])
+        vectors = list(self._wt_u.values())
+        norms = torch._foreach_norm(vectors, dtype=accumulator(vectors[0]))
+        torch._foreach_mul_(norms, [self._factors[index] for index in self._wt_u])
         scales = list(self.scale.unbind())
-        for index, norm in zip(self._images, norms, strict=True):
+        for index, norm in zip(self._wt_u, norms, strict=True):
             scales[index] = norm
-        fresh = torch.stack(scales)
+        fresh = torch.stack(scales).to(self.scale)
         fresh.masked_fill_(fresh == 0, 1.0)
         self.scale.copy_(_unless(skipped, fresh, self.scale))
 
     def _weights(self) -> list[Tensor]:
-        return [self.norms[index].weight() for index in self._images]
+        return [self.norms[index].weight() for index in self._wt_u]
 
     def _of_stepping(self, values: Tensor) -> list[Tensor]:
         parts = values.unbind()
-        return [parts[index] for index in self._images]
+        return [parts[index] for index in self._wt_u]
 
     def _follow_the_module(self) -> None:
         """The module may have been moved to another device since."""

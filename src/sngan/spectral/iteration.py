@@ -1,27 +1,25 @@
-"""How a kernel's norm is followed from step to step: power iteration, or a guaranteed bound."""
+"""The norm of a kernel, followed from step to step; power iteration on its matrix."""
 
+import copy
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.nn import grad as derivatives
 from typing_extensions import override
 
 from sngan import _shards as shards
-from sngan.spectral.geometry import Geometry
 from sngan.spectral.kernels import Kernel
-from sngan.spectral.operator import convolution_gram_bounds, gram_bound
-
-_TRACE = 1e-15
+from sngan.spectral.leading import leading_vector
 
 
 class Norm(ABC):
-    """A norm σ of one kernel, with what it carries on from step to step in a tensor ``u``.
+    """A norm σ of one kernel, with the tensor ``u`` that it carries on from step to step.
 
-    ``image`` is a tensor with ``σ = factor · ‖image‖``, so that many norms are taken in one call.
+    ``wt_u`` is a tensor with ``σ = factor · ‖wt_u‖``, so that many norms are taken in one call:
+    ``Wᵀu`` for power iteration.
     """
 
     def __init__(self, kernel: Kernel, *, factor: float = 1.0) -> None:
@@ -29,23 +27,33 @@ class Norm(ABC):
         self.factor = factor
 
     @abstractmethod
-    def start(self) -> tuple[Tensor, Tensor]:
-        """A random ``u`` and its image."""
+    def start(self) -> tuple[Tensor, float]:
+        """Return ``u`` and σ of the whole weight, both converged; no random state is used."""
 
     @abstractmethod
-    def project_(self, gradient: Tensor, u: Tensor, *, coefficient: float) -> Tensor:
-        """``g −= ⟨g, W̄⟩/c · ∂σ/∂W`` in place, at ``σ(W̄) = c``; return the image of ``u``."""
+    def project_(self, gradient: Tensor, u: Tensor) -> Tensor:
+        """``g −= ⟨g, W⟩/σ · ∂σ/∂W`` in place; return ``wt_u``. The size of W does not matter."""
 
     @abstractmethod
-    def advance(self, u: Tensor, image: Tensor, *, iterations: int) -> tuple[Tensor, Tensor]:
-        """Follow the weight to where it is now: the new ``u`` and its image."""
+    def measure(self, u: Tensor) -> Tensor:
+        """Return ``wt_u`` of the weight as it is."""
+
+    @abstractmethod
+    def advance(self, u: Tensor, wt_u: Tensor, *, iterations: int) -> tuple[Tensor, Tensor]:
+        """Follow the weight to where it is now: return the new ``u`` and ``wt_u``."""
 
     def weight(self) -> Tensor:
         """The weight, or this rank's part of a sharded one, outside of any graph."""
         return shards.part(self.kernel.weight)
 
+    def on(self, weight: Tensor) -> Self:
+        """Return the same norm of another weight."""
+        norm = copy.copy(self)
+        norm.kernel = replace(self.kernel, weight=weight)
+        return norm
+
     def radial(self, gradient: Tensor) -> Tensor:
-        """``⟨g, W̄⟩``, of this rank's part."""
+        """``⟨g, W⟩``, of this rank's part."""
         # in the kernel's own order both are views, whatever their memory format
         flat = self.kernel.matrix(gradient).reshape(-1)
         return flat.dot(self.kernel.matrix(self.weight()).reshape(-1))
@@ -60,48 +68,61 @@ class PowerIteration(Norm):
     axis: int
 
     @override
-    def start(self) -> tuple[Tensor, Tensor]:
-        u = unit(self.new_vector())
-        return u, self.adjoint(u)
+    def start(self) -> tuple[Tensor, float]:
+        weight = shards.whole(self.kernel.weight)
+        # a power of two, which rounds nothing, keeps squares in range
+        exponent = math.frexp(weight.abs().max().item())[1]
+        scaled = self.on(weight.to(accumulator(weight)) * 2.0**-exponent)
+        # from a fixed seed, so that all ranks start alike
+        noise = torch.randn(scaled.vector_shape(), generator=torch.Generator().manual_seed(0))
+        u = leading_vector(scaled.forward, scaled.adjoint, noise.to(scaled.kernel.weight))
+        sigma = length(scaled.adjoint(u)).item()
+        return u.to(weight), self.factor * math.ldexp(sigma, exponent)
 
     @override
-    def project_(self, gradient: Tensor, u: Tensor, *, coefficient: float) -> Tensor:
-        image = self.adjoint(u)
-        self.subtract_(gradient, u * self.radial(gradient), image, coefficient=coefficient)
-        return image
+    def project_(self, gradient: Tensor, u: Tensor) -> Tensor:
+        wt_u = self.adjoint(u)
+        self.subtract_(gradient, u, wt_u, radial=self.radial(gradient))
+        return wt_u
 
-    def subtract_(self, gradient: Tensor, u: Tensor, image: Tensor, *, coefficient: float) -> None:
-        """``g −= ⟨g, W̄⟩/c · ∂σ/∂W`` in place, for the image of ``u`` and ``⟨g, W̄⟩·u``."""
-        # c·v = factor·W̄ᵀu, so what the formula has of 1/c and of the factor acts on the image
-        self.add_derivative_(gradient, u, image, alpha=-((self.factor / coefficient) ** 2))
+    def subtract_(self, gradient: Tensor, u: Tensor, wt_u: Tensor, *, radial: Tensor) -> None:
+        """``g −= ⟨g, W⟩/σ · ∂σ/∂W`` in place, for ``radial`` = ⟨g, W⟩."""
+        # σ = factor·‖wt_u‖ and ∂σ/∂W is that of ⟨u, Wv⟩ times the factor, which cancels
+        ratio = divided(radial, length(wt_u).square_(), 0.0)
+        self.add_derivative_(gradient, u * ratio, wt_u, alpha=-1.0)
 
     @override
-    def advance(self, u: Tensor, image: Tensor, *, iterations: int) -> tuple[Tensor, Tensor]:
-        for _ in range(iterations):
-            # a trace of u keeps the direction where the weight is zero
-            u = unit(self.forward(image, u))
-            image = self.adjoint(u)
-        return u, image
+    def measure(self, u: Tensor) -> Tensor:
+        return self.adjoint(u)
+
+    @override
+    def advance(self, u: Tensor, wt_u: Tensor, *, iterations: int) -> tuple[Tensor, Tensor]:
+        for iteration in range(iterations):
+            v = wt_u if iteration == 0 else unit(wt_u, wt_u)
+            # where the weight is zero, u stays what it is
+            u = unit(self.forward(v), u)
+            wt_u = self.adjoint(u)
+        return u, wt_u
 
     @abstractmethod
     def splits(self, rows: int) -> bool:
         """Whether parts of ``rows`` or more entries of dimension 0 map each by itself."""
 
     @abstractmethod
-    def new_vector(self) -> Tensor:
-        """Gaussian noise in the space of the outputs."""
+    def vector_shape(self) -> tuple[int, ...]:
+        """The shape of ``u`` of the whole weight."""
 
     @abstractmethod
-    def forward(self, image: Tensor, u: Tensor) -> Tensor:
-        """``W·image + 1e-15·u``."""
+    def forward(self, wt_u: Tensor) -> Tensor:
+        """``W·wt_u``."""
 
     @abstractmethod
     def adjoint(self, u: Tensor) -> Tensor:
         """``Wᵀu``."""
 
     @abstractmethod
-    def add_derivative_(self, tensor: Tensor, u: Tensor, image: Tensor, *, alpha: float) -> None:
-        """``tensor += alpha · ∂⟨u, W·image⟩/∂W`` in place."""
+    def add_derivative_(self, tensor: Tensor, u: Tensor, wt_u: Tensor, *, alpha: float) -> None:
+        """``tensor += alpha · ∂⟨u, W·wt_u⟩/∂W`` in place."""
 
 
 class MatrixNorm(PowerIteration):
@@ -114,146 +135,37 @@ class MatrixNorm(PowerIteration):
         return self.kernel.row_dim == 0
 
     @override
-    def new_vector(self) -> Tensor:
-        return self.weight().new_empty(self.kernel.rows).normal_()
+    def vector_shape(self) -> tuple[int, ...]:
+        return (self.kernel.rows,)
 
     @override
-    def forward(self, image: Tensor, u: Tensor) -> Tensor:
-        return torch.addmv(u, self.kernel.matrix(self.weight()), image, beta=_TRACE)
+    def forward(self, wt_u: Tensor) -> Tensor:
+        return self.kernel.matrix(self.weight()).mv(wt_u)
 
     @override
     def adjoint(self, u: Tensor) -> Tensor:
         return self.kernel.matrix(self.weight()).t().mv(u)
 
     @override
-    def add_derivative_(self, tensor: Tensor, u: Tensor, image: Tensor, *, alpha: float) -> None:
-        self.kernel.add_outer_(tensor, u, image, alpha=alpha)
+    def add_derivative_(self, tensor: Tensor, u: Tensor, wt_u: Tensor, *, alpha: float) -> None:
+        self.kernel.add_outer_(tensor, u, wt_u, alpha=alpha)
 
 
-class TorusNorm(PowerIteration):
-    """The norm of the convolution on a small torus, times what that may miss of the true norm.
-
-    ``∂σ/∂W`` is the weight gradient of the convolution at input v and output gradient u. A
-    transposed convolution is the adjoint of the one with the same kernel, of the same norm.
-    """
-
-    axis = 1
-
-    def __init__(self, kernel: Kernel, geometry: Geometry) -> None:
-        torus = geometry.small_torus()
-        self._groups = geometry.groups
-        super().__init__(kernel, factor=torus.factor)
-        dim = len(torus.sides)
-        self._sides = torus.sides
-        self._options: dict[str, Any] = {
-            "stride": torus.stride,
-            "dilation": torus.dilation,
-            "groups": self._groups,
-        }
-        rows = zip(geometry.kernel, torus.stride, torus.dilation, strict=True)
-        # by how much the last window reaches past the end, or stops before it
-        self._overlaps = [d * (k - 1) + 1 - s for k, s, d in rows]
-        self._convolve: Callable[..., Tensor] = (F.conv1d, F.conv2d, F.conv3d)[dim - 1]
-        self._transposed: Callable[..., Tensor] = (
-            F.conv_transpose1d,
-            F.conv_transpose2d,
-            F.conv_transpose3d,
-        )[dim - 1]
-        self._derivative: Callable[..., Tensor] = (
-            derivatives.conv1d_weight,
-            derivatives.conv2d_weight,
-            derivatives.conv3d_weight,
-        )[dim - 1]
-
-    @override
-    def splits(self, rows: int) -> bool:
-        # torch convolves to one channel at least
-        return self._groups == 1 and rows > 0
-
-    @override
-    def new_vector(self) -> Tensor:
-        outputs = len(self.kernel.weight)
-        return self.weight().new_empty(1, outputs, *self._sides).normal_()
-
-    @override
-    def forward(self, image: Tensor, u: Tensor) -> Tensor:
-        output = self._convolve(self._wrapped(image), self.weight(), **self._options)
-        return output.add_(u, alpha=_TRACE)
-
-    @override
-    def adjoint(self, u: Tensor) -> Tensor:
-        return self._folded(self._transposed(u, self.weight(), **self._options))
-
-    @override
-    def add_derivative_(self, tensor: Tensor, u: Tensor, image: Tensor, *, alpha: float) -> None:
-        derivative = self._derivative(self._wrapped(image), tensor.shape, u, **self._options)
-        tensor.add_(derivative, alpha=alpha)
-
-    def _wrapped(self, signal: Tensor) -> Tensor:
-        """Let the signal go on past its end as a torus does."""
-        for axis, overlap in enumerate(self._overlaps, start=2):
-            length = signal.shape[axis]
-            while signal.shape[axis] < length + overlap:
-                missing = min(length, length + overlap - signal.shape[axis])
-                signal = torch.cat([signal, signal.narrow(axis, 0, missing)], axis)
-        return signal
-
-    def _folded(self, signal: Tensor) -> Tensor:
-        """The adjoint of :meth:`_wrapped`: what lies past the end is added to the start."""
-        for axis, overlap in enumerate(self._overlaps, start=2):
-            length = signal.shape[axis] - overlap
-            if overlap < 0:
-                padding = [0, 0] * (signal.dim() - axis - 1) + [0, -overlap]
-                signal = F.pad(signal, padding)
-            elif overlap > 0:
-                parts = signal.split(length, axis)
-                signal = parts[0].clone()
-                for part in parts[1:]:
-                    signal.narrow(axis, 0, part.shape[axis]).add_(part)
-        return signal
+def unit(vector: Tensor, otherwise: Tensor) -> Tensor:
+    """``x/‖x‖`` over all dimensions; something else where ``x`` is zero."""
+    return divided(vector, length(vector), otherwise)
 
 
-class GramBound(Norm):
-    """A guaranteed upper bound of σ, by Gram iteration (Delattre et al. 2023), anew in each step.
-
-    A positively homogeneous function of the weight, so the change of coordinates holds for it as
-    for σ, with its own derivative. ``u`` is the index of the frequency with the largest bound, on
-    which alone the derivative depends.
-    """
-
-    def __init__(self, kernel: Kernel, geometry: Geometry | None) -> None:
-        super().__init__(kernel)
-        self._geometry = geometry
-
-    @override
-    def start(self) -> tuple[Tensor, Tensor]:
-        weight = self.weight()
-        index = torch.zeros(1, dtype=torch.long, device=weight.device)
-        return self.advance(index, weight, iterations=1)
-
-    @override
-    def project_(self, gradient: Tensor, u: Tensor, *, coefficient: float) -> Tensor:
-        with torch.enable_grad():
-            weight = self.weight().requires_grad_()
-            (derivative,) = torch.autograd.grad(self._bounds(weight, u).sum(), weight)
-        gradient.sub_(derivative * (self.radial(gradient) / coefficient))
-        return u
-
-    @override
-    def advance(self, u: Tensor, image: Tensor, *, iterations: int) -> tuple[Tensor, Tensor]:
-        weight = self.weight()
-        largest, index = self._bounds(weight, None).max(0, keepdim=True)
-        # rounded up to the weight's own precision
-        room = 1 + 2 * torch.finfo(weight.dtype).eps
-        return index, (largest * room).to(weight.dtype)
-
-    def _bounds(self, weight: Tensor, index: Tensor | None) -> Tensor:
-        """The bound at each frequency, or at one; of a matrix there is one only."""
-        if self._geometry is None:
-            return gram_bound(self.kernel.matrix(weight).double()).view(1)
-        return convolution_gram_bounds(weight.double(), self._geometry, index)
+def divided(tensor: Tensor, size: Tensor, otherwise: Tensor | float) -> Tensor:
+    """``x/size``; something else where the size is zero."""
+    return torch.where(size > 0, tensor / size, otherwise)
 
 
-def unit(vector: Tensor) -> Tensor:
-    """``x/‖x‖`` over all dimensions."""
-    return vector / torch.linalg.vector_norm(vector)
+def length(vector: Tensor) -> Tensor:
+    """``‖x‖`` over all dimensions, in a precision in which no square leaves the range."""
+    return torch.linalg.vector_norm(vector, dtype=accumulator(vector))
+
+
+def accumulator(tensor: Tensor) -> torch.dtype:
+    """float64, where the device has it."""
+    return tensor.dtype if tensor.device.type == "mps" else torch.float64

@@ -4,14 +4,12 @@ With ``W = [W₁; …; W_P]`` and ``u = (u₁, …, u_P)``, rank r has ``W_r`` a
 
     Wᵀu = Σ_r W_rᵀu_r,    (Wv)_r = W_r v,    ‖u‖² = Σ_r ‖u_r‖²,    ⟨g, W̄⟩ = Σ_r ⟨g_r, W̄_r⟩
 
-so the algorithm is that of whole weights, and only images ``Wᵀu`` and scalars are summed over the
-ranks: those of all weights in one all-reduce before the step and one an iteration after it, each
-of ``columns + 1`` numbers a weight.
+so the algorithm is that of whole weights, and only the vectors ``Wᵀu`` and scalars are summed
+over the ranks: those of all weights in one all-reduce before the step and one an iteration after
+it, each of ``columns + 1`` numbers a weight.
 """
 
-import copy
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,7 +19,7 @@ from typing_extensions import override
 
 from sngan import _shards as shards
 from sngan.spectral.group import Group
-from sngan.spectral.iteration import Norm, PowerIteration, unit
+from sngan.spectral.iteration import Norm, PowerIteration, divided, length
 
 if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
@@ -53,33 +51,28 @@ class Gathered(Norm):
         self._norm = norm
 
     @override
-    def start(self) -> tuple[Tensor, Tensor]:
-        u, image = self._on_whole_weight().start()
-        # ranks that were seeded apart shall agree
-        mesh = _sharded_weight(self).device_mesh
-        for dim in range(mesh.ndim):
-            for tensor in (u, image):
-                dist.broadcast(tensor, group=mesh.get_group(dim), group_src=0)
-        return u, image
+    def start(self) -> tuple[Tensor, float]:
+        return self._norm.start()
 
     @override
-    def project_(self, gradient: Tensor, u: Tensor, *, coefficient: float) -> Tensor:
+    def project_(self, gradient: Tensor, u: Tensor) -> Tensor:
         weight = _sharded_weight(self)
         assert weight.grad is not None
         projected = shards.whole(weight.grad)
-        image = self._on_whole_weight().project_(projected, u, coefficient=coefficient)
+        wt_u = self._on_whole_weight().project_(projected, u)
         gradient.copy_(shards.part(shards.split(projected, weight)))
-        return image
+        return wt_u
 
     @override
-    def advance(self, u: Tensor, image: Tensor, *, iterations: int) -> tuple[Tensor, Tensor]:
-        return self._on_whole_weight().advance(u, image, iterations=iterations)
+    def measure(self, u: Tensor) -> Tensor:
+        return self._on_whole_weight().measure(u)
+
+    @override
+    def advance(self, u: Tensor, wt_u: Tensor, *, iterations: int) -> tuple[Tensor, Tensor]:
+        return self._on_whole_weight().advance(u, wt_u, iterations=iterations)
 
     def _on_whole_weight(self) -> Norm:
-        # a copy, with which the whole weight goes
-        norm = copy.copy(self._norm)
-        norm.kernel = replace(self.kernel, weight=shards.whole(self.kernel.weight))
-        return norm
+        return self._norm.on(shards.whole(self.kernel.weight))
 
 
 class ShardedGroup(Group):
@@ -92,38 +85,27 @@ class ShardedGroup(Group):
         super().__init__(norms, coefficient)
 
     @override
-    def _start(self) -> tuple[list[Tensor], list[Tensor]]:
-        vectors: dict[int, Tensor] = {}
-        images: dict[int, Tensor] = {}
-        rows = self._by_rows(range(len(self.norms)))
-        for index, norm in enumerate(self.norms):
-            if index in rows:
-                # random numbers for the whole vector, so that it is the same on any number of ranks
-                vectors[index] = self._part(unit(rows[index].new_vector()), rows[index])
-            else:
-                vectors[index], images[index] = norm.start()
-        adjoints = [norm.adjoint(vectors[index]) for index, norm in rows.items()]
-        images |= zip(rows, self._sums(adjoints), strict=True)
-        return list(vectors.values()), [images[index] for index in vectors]
+    def _start(self, index: int) -> tuple[Tensor, float]:
+        u, sigma = super()._start(index)
+        return self._own_u(index, u).contiguous(), sigma
 
     @override
     def _project(self, gradients: dict[int, Tensor]) -> dict[int, Tensor]:
         rows = self._by_rows(gradients)
-        images = super()._project({i: g for i, g in gradients.items() if i not in rows})
+        wt_u = super()._project({i: g for i, g in gradients.items() if i not in rows})
         adjoints = [norm.adjoint(self.u[index]) for index, norm in rows.items()]
         radials = [norm.radial(gradients[index]) for index, norm in rows.items()]
         sums = self._sums([*adjoints, *radials])
-        images |= zip(rows, sums[: len(rows)], strict=True)
+        wt_u |= zip(rows, sums[: len(rows)], strict=True)
         for (index, norm), radial in zip(rows.items(), sums[len(rows) :], strict=True):
-            u = self.u[index] * radial
-            norm.subtract_(gradients[index], u, images[index], coefficient=self.coefficient)
-        return {index: images[index] for index in gradients}
+            norm.subtract_(gradients[index], self.u[index], wt_u[index], radial=radial)
+        return {index: wt_u[index] for index in gradients}
 
     @override
-    def _advance(self, images: dict[int, Tensor], iterations: int) -> dict[int, _Pair]:
-        rows = self._by_rows(images)
-        moved = super()._advance({i: y for i, y in images.items() if i not in rows}, iterations)
-        pairs = {index: (self.u[index], images[index]) for index in rows}
+    def _advance(self, wt_u: dict[int, Tensor], iterations: int) -> dict[int, _Pair]:
+        rows = self._by_rows(wt_u)
+        moved = super()._advance({i: y for i, y in wt_u.items() if i not in rows}, iterations)
+        pairs = {index: (self.u[index], wt_u[index]) for index in rows}
         for _ in range(iterations):
             pairs = self._iterated(rows, pairs)
         return moved | pairs
@@ -131,14 +113,20 @@ class ShardedGroup(Group):
     def _iterated(
         self, rows: dict[int, PowerIteration], pairs: dict[int, _Pair]
     ) -> dict[int, _Pair]:
-        outputs = {index: rows[index].forward(image, u) for index, (u, image) in pairs.items()}
+        outputs: dict[int, Tensor] = {}
+        for index, (u, wt_u) in pairs.items():
+            # divided by the size that it was, Wv is of size one, and so are the squares
+            size = length(wt_u) * self.scale[index]
+            output = rows[index].forward(divided(wt_u, size, 0.0))
+            outputs[index] = torch.where(size > 0, output, u)
         # linear in u, so that it can be divided by ‖u‖ after the sum
         adjoints = [rows[index].adjoint(output) for index, output in outputs.items()]
         sums = self._sums([*adjoints, *(output.square().sum() for output in outputs.values())])
-        images, lengths = sums[: len(rows)], [square.sqrt() for square in sums[len(rows) :]]
+        wt_us, sizes = sums[: len(rows)], [square.sqrt() for square in sums[len(rows) :]]
+        moved = zip(rows, outputs.values(), wt_us, sizes, strict=True)
         return {
-            index: (outputs[index] / length, image / length)
-            for index, image, length in zip(rows, images, lengths, strict=True)
+            index: (divided(output, size, pairs[index][0]), divided(wt_u, size, 0.0))
+            for index, output, wt_u, size in moved
         }
 
     @override

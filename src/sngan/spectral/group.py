@@ -9,11 +9,17 @@ import torch
 from torch import Tensor
 
 from sngan import _shards as shards
-from sngan.spectral.iteration import Norm, accumulator
+from sngan._checks import require
+from sngan.spectral.iteration import Norm, accumulator, length
 from sngan.spectral.torch_import import TorchNorm
+from sngan.spectral.writes import Writes
 
 # σ this near to c is c: the weight is left as it is
 _EXACT = 1e-6
+# a weight with σ/c in this range may be the normalized one of a state that is loaded later
+_NORMALIZED = (2 / 3, 3 / 2)
+
+Part = dict[str, Tensor]
 
 
 class Group:
@@ -27,50 +33,85 @@ class Group:
         self.norms = norms
         self.coefficient = coefficient
         self.scale = norms[0].weight().new_ones(len(norms))
-        started = [self._start(index) for index in range(len(norms))]
-        self.u = [u for u, _ in started]
         self._factors = [norm.factor / coefficient for norm in norms]
         # of the weights that are raw now, between the hook before the step and the one after it
         self._wt_u: dict[int, Tensor] = {}
+        self._writes = Writes(norms)
+        started = [self._start(index) for index in range(len(norms))]
+        self.u = [u for u, _ in started]
         for index, (_, sigma) in enumerate(started):
-            if abs(sigma / coefficient - 1) > _EXACT:
-                self.rescale(index, sigma / coefficient or 1.0)
+            self._normalize(index, sigma)
+        self._writes.note(range(len(norms)))
 
-    def sigmas(self) -> tuple[Tensor, ...]:
-        """σ of each raw weight."""
-        return (self.scale * self.coefficient).unbind()
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.norms[0].weight().device
 
-    def state(self) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    @property
+    def names(self) -> list[str]:
+        """One name of each weight's layers, by which its state is saved."""
+        return [norm.kernel.names[0] for norm in self.norms]
+
+    def sigmas(self) -> list[Tensor]:
+        """σ of each raw weight; of one that was written from outside, the σ of what it is now."""
+        sigmas = list((self.scale * self.coefficient).unbind())
+        for index in self._replaced():
+            sigmas[index] = self.scale.new_tensor(self._start(index)[1])
+        return sigmas
+
+    def state(self) -> Iterator[tuple[str, Part]]:
         """The name of each weight, and its part of the state."""
-        for index, (norm, scale) in enumerate(zip(self.norms, self.scale, strict=True)):
-            yield norm.kernel.names[0], {"scale": scale.clone(), "u": self._whole_u(index)}
+        for index, (name, scale) in enumerate(zip(self.names, self.scale, strict=True)):
+            yield name, {"scale": scale.clone(), "u": self._whole_u(index)}
 
-    def load(self, saved: dict[str, dict[str, Tensor]]) -> None:
-        """Restore what :meth:`state` gave."""
-        for index, norm in enumerate(self.norms):
-            state = saved[norm.kernel.names[0]]
-            self.scale[index] = state["scale"]
-            self.u[index].copy_(self._own_u(index, state["u"]))
+    def require_fitting(self, parts: dict[int, Part]) -> None:
+        """Raise ``ValueError`` if a part of the state is of a weight of another shape."""
+        for index, part in parts.items():
+            own, got = self._whole_u(index).shape, part["u"].shape
+            require(
+                own == got,
+                "state",
+                expected=f"u of shape {tuple(own)}",
+                got=f"{self.names[index]}: {tuple(got)}",
+            )
+
+    def load(self, parts: dict[int, Part]) -> None:
+        """Restore parts of :meth:`state`, which belong to the weights as they were saved.
+
+        Those may be in the network already, or be loaded before the next step.
+        """
+        self.require_fitting(parts)
+        for index, part in parts.items():
+            self.scale[index] = part["scale"]
+            self.u[index].copy_(self._own_u(index, shards.whole(part["u"])))
+        self._writes.load(parts)
 
     def restart(self, known: dict[str, TorchNorm]) -> None:
         """Normalize the raw weights again, with the vectors and norms that torch had."""
         for index, norm in enumerate(self.norms):
             torch_norm = known[norm.kernel.names[0]]
-            self.rescale(index, torch_norm.sigma / (self.scale[index] * self.coefficient))
             self.u[index].copy_(torch_norm.u)
+            self.rescale(index, torch_norm.sigma / (self.scale[index] * self.coefficient))
 
     def rescale(self, index: int, divisor: Tensor | float) -> None:
         """Divide a normalized weight; the raw one stays."""
         self.norms[index].weight().div_(divisor)
         self.scale[index] *= divisor
+        self._writes.note([index], size=self._size(index))
 
-    def to_raw(self, skipped: Tensor | None) -> None:
-        """∂L/∂W̄ → ∂L/∂W in ``.grad``, and W̄ → W, in place, for the weights with a gradient."""
+    def to_raw(self, stepping: set[int], skipped: Tensor | None) -> None:
+        """∂L/∂W̄ → ∂L/∂W in ``.grad``, and W̄ → W, in place.
+
+        For the weights that have a gradient and whose ids are in ``stepping``.
+        """
         self._follow_the_module()
+        self._start_replaced()
+        self._writes.begin_step()
         gradients = {
-            index: shards.part(gradient)
+            index: shards.part(norm.kernel.weight.grad)
             for index, norm in enumerate(self.norms)
-            if (gradient := norm.kernel.weight.grad) is not None
+            if norm.kernel.weight.grad is not None and id(norm.kernel.weight) in stepping
         }
         self._wt_u = self._project(gradients)
         if gradients:
@@ -89,10 +130,44 @@ class Group:
         self._set_scales(skipped)
         divisors = _unless(skipped, self.scale, 1.0)
         torch._foreach_div_(self._weights(), self._of_stepping(divisors))
+        self._writes.note(self._wt_u)
+        self._wt_u = {}
 
     def _start(self, index: int) -> tuple[Tensor, float]:
         """The exact σ of a raw weight, and this rank's part of its ``u``."""
         return self.norms[index].start()
+
+    def _normalize(self, index: int, sigma: float) -> None:
+        """Divide a raw weight by its exact σ/c."""
+        scale = sigma / self.coefficient or 1.0
+        if abs(scale - 1) > _EXACT:
+            weight = self.norms[index].weight()
+            if _NORMALIZED[0] < scale < _NORMALIZED[1]:
+                self._writes.keep(index, weight.clone())
+            weight.div_(scale)
+        self.scale[index] = scale
+
+    def _start_replaced(self) -> None:
+        """Normalize, as at the start, the weights that somebody else put in place of ours."""
+        written, replaced = self._writes.outside(), self._replaced()
+        for index in replaced:
+            u, sigma = self._start(index)
+            self.u[index].copy_(u)
+            self._normalize(index, sigma)
+        self._writes.note(written, size=None)
+        self._writes.note(replaced)
+
+    def _replaced(self) -> list[int]:
+        """The weights in whose place others were written; waits for the device if some were."""
+        written = [index for index in self._writes.outside() if index not in self._wt_u]
+        return [index for index in written if self._writes.is_replaced(index, self._size(index))]
+
+    def _size(self, index: int) -> float:
+        """``‖W̄ᵀu‖/c`` of a weight as it is."""
+        return length(self._measure(index)).item() * self._factors[index]
+
+    def _measure(self, index: int) -> Tensor:
+        return self.norms[index].measure(self.u[index])
 
     def _project(self, gradients: dict[int, Tensor]) -> dict[int, Tensor]:
         """Take the radial part off each gradient, in place; return ``wt_u`` of each."""
@@ -106,8 +181,8 @@ class Group:
     ) -> dict[int, tuple[Tensor, Tensor]]:
         """Follow the weights to where they are now: the new ``u`` and ``wt_u`` of each."""
         return {
-            index: self.norms[index].advance(self.u[index], image, iterations=iterations)
-            for index, image in wt_u.items()
+            index: self.norms[index].advance(self.u[index], y, iterations=iterations)
+            for index, y in wt_u.items()
         }
 
     def _whole_u(self, index: int) -> Tensor:
@@ -135,11 +210,11 @@ class Group:
         return [parts[index] for index in self._wt_u]
 
     def _follow_the_module(self) -> None:
-        """The module may have been moved to another device since."""
-        device = self.norms[0].weight().device
-        if self.scale.device != device:
-            self.scale = self.scale.to(device)
-            self.u = [u.to(device) for u in self.u]
+        """The module may have been moved to another device or dtype since."""
+        weight = self.norms[0].weight()
+        if self.scale.device != weight.device or self.scale.dtype != weight.dtype:
+            self.scale = self.scale.to(weight)
+            self.u = [u.to(weight if u.is_floating_point() else weight.device) for u in self.u]
 
 
 def _unless(skipped: Tensor | None, new: Tensor, old: Tensor | float) -> Tensor:

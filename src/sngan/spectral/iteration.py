@@ -71,7 +71,10 @@ class PowerIteration(Norm):
     def start(self) -> tuple[Tensor, float]:
         weight = shards.whole(self.kernel.weight)
         # a power of two, which rounds nothing, keeps squares in range
-        exponent = math.frexp(weight.abs().max().item())[1]
+        largest = weight.abs().max().item()
+        if not math.isfinite(largest):
+            return weight.new_zeros(self.vector_shape()), largest
+        exponent = math.frexp(largest)[1]
         scaled = self.on(weight.to(accumulator(weight)) * 2.0**-exponent)
         # from a fixed seed, so that all ranks start alike
         noise = torch.randn(scaled.vector_shape(), generator=torch.Generator().manual_seed(0))

@@ -1,6 +1,7 @@
 """Spectral normalization as a change of coordinates around the optimizer's step."""
 
 import weakref
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import torch
@@ -11,11 +12,12 @@ from sngan import _shards as shards
 from sngan._checks import require, require_count, require_number, require_one_of
 from sngan.spectral.assembly import make_groups, make_norms
 from sngan.spectral.certification import certify_group
-from sngan.spectral.closure import evaluate_closure
-from sngan.spectral.full_precision import full_precision
+from sngan.spectral.constraint import Constraint
 from sngan.spectral.kernels import LayerSelection, find_kernels
-from sngan.spectral.ownership import check_ownership, claim, release
+from sngan.spectral.optimizers import base_optimizers
+from sngan.spectral.ownership import claim, release, require_free
 from sngan.spectral.shapes import input_shapes
+from sngan.spectral.stepping import follow
 from sngan.spectral.torch_import import strip_torch_spectral_norm
 
 
@@ -98,7 +100,7 @@ class SpectralNorm:
     def __init__(
         self,
         module: nn.Module,
-        optimizer: Optimizer,
+        optimizer: Optimizer | Sequence[Optimizer],
         *,
         kind: str = "matrix",
         coefficient: float = 1.0,
@@ -116,28 +118,27 @@ class SpectralNorm:
             expected="None for 'matrix'" if kind == "matrix" else "one such as (3, 32, 32)",
             got=input_shape,
         )
+        optimizers = base_optimizers(optimizer)
         kernels = find_kernels(module, layers)
-        check_ownership(kernels, optimizer)
+        require_free(kernels, optimizers)
         self.kind = kind
         self.coefficient = coefficient
         self.iterations = iterations
         self._module = weakref.ref(module)
-        names = [name for kernel in kernels for name in kernel.names]
-        self._shapes = None if input_shape is None else input_shapes(module, input_shape, names)
-        self._groups = make_groups(
-            make_norms(module, kernels, self._shapes, strict=strict), coefficient
-        )
-        self._handles = [
-            optimizer.register_step_pre_hook(self._before_step),
-            optimizer.register_step_post_hook(self._after_step),
-        ]
-        claim(kernels, self)
+        own = {name: module.get_submodule(name) for kernel in kernels for name in kernel.names}
+        self._shapes = None if input_shape is None else input_shapes(module, input_shape, list(own))
+        norms = make_norms(module, kernels, self._shapes, strict=strict)
+        self._groups = make_groups(norms, coefficient)
+        self._constraint = Constraint(self._groups, own, iterations)
+        claim(self._constraint, own.values())
+        for one in optimizers:
+            follow(self._constraint, one)
 
     @classmethod
     def from_parametrized(
         cls,
         module: nn.Module,
-        optimizer: Optimizer,
+        optimizer: Optimizer | Sequence[Optimizer],
         *,
         coefficient: float = 1.0,
         iterations: int = 1,
@@ -160,8 +161,13 @@ class SpectralNorm:
             group.restart(norms)
         return sn
 
+    @torch.no_grad()
     def sigmas(self) -> dict[str, Tensor]:
-        """``{layer name: σ of the raw weight}``: scalars on the layer's device, no waiting."""
+        """``{layer name: σ of the raw weight}``: scalars on the layer's device, no waiting.
+
+        Of a weight that was written from outside since the last step, σ of what was written.
+        """
+        self._constraint.require_own_weights()
         return {
             name: sigma
             for group in self._groups
@@ -172,6 +178,7 @@ class SpectralNorm:
     @torch.no_grad()
     def singular_values(self) -> dict[str, Tensor]:
         """``{layer name: singular values of the normalized weight}``, largest first."""
+        self._constraint.require_own_weights()
         return {
             name: torch.linalg.svdvals(norm.kernel.matrix(shards.whole(norm.kernel.weight)))
             for group in self._groups
@@ -186,6 +193,7 @@ class SpectralNorm:
             "layers": {name: part for group in self._groups for name, part in group.state()},
         }
 
+    @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore :meth:`state_dict`; load the module's own state dict as well.
 
@@ -201,15 +209,13 @@ class SpectralNorm:
             got=state["coefficient"],
         )
         saved = state["layers"]
-        own = {name: part["u"].shape for group in self._groups for name, part in group.state()}
-        require(set(saved) == set(own), "state", expected=f"layers {list(own)}", got=list(saved))
-        for name, shape in own.items():
-            got = saved[name]["u"].shape
-            require(
-                got == shape, "state", expected=f"u of shape {tuple(shape)}", got=f"{name}: {got}"
-            )
-        for group in self._groups:
-            group.load(saved)
+        names = [name for group in self._groups for name in group.names]
+        require(set(saved) == set(names), "state", expected=f"layers {names}", got=list(saved))
+        parts = [{i: saved[name] for i, name in enumerate(g.names)} for g in self._groups]
+        for group, own in zip(self._groups, parts, strict=True):
+            group.require_fitting(own)
+        for group, own in zip(self._groups, parts, strict=True):
+            group.load(own)
 
     @torch.no_grad()
     def certify(self) -> dict[str, float]:
@@ -234,6 +240,7 @@ class SpectralNorm:
             expected="'operator' for a certificate",
             got="'matrix'",
         )
+        self._constraint.require_own_weights()
         module = self._module()
         assert module is not None
         assert self._shapes is not None
@@ -244,37 +251,10 @@ class SpectralNorm:
 
     def remove(self) -> None:
         """Detach from the optimizer; the module keeps its normalized weights as plain ones."""
-        for handle in self._handles:
-            handle.remove()
-        release([norm.kernel for group in self._groups for norm in group.norms])
+        release(self._constraint)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
             "SpectralNorm is tied to its optimizer's hooks: copy the module and the optimizer, "
             "make a new SpectralNorm of them and load this one's state_dict()"
         )
-
-    @torch.no_grad()
-    def _before_step(
-        self, optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        args, kwargs = evaluate_closure(args, kwargs, restore=lambda: self._normalize(None))
-        for group in self._groups:
-            with full_precision(group.scale.device):
-                group.to_raw(_skipped(optimizer))
-        return args, kwargs
-
-    def _after_step(self, optimizer: Optimizer, *_: Any) -> None:
-        self._normalize(_skipped(optimizer))
-
-    @torch.no_grad()
-    def _normalize(self, skipped: Tensor | None) -> None:
-        for group in self._groups:
-            with full_precision(group.scale.device):
-                group.to_normalized(self.iterations, skipped)
-
-
-def _skipped(optimizer: Optimizer) -> Tensor | None:
-    """Whether GradScaler makes a fused optimizer skip this step: a flag on the device."""
-    found_inf = getattr(optimizer, "found_inf", None)
-    return None if found_inf is None else found_inf.squeeze() > 0

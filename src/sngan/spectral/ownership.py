@@ -1,48 +1,65 @@
-"""Which SpectralNorm a weight belongs to, and whether an optimizer fits it."""
+"""Which weights are under a SpectralNorm, and how long."""
 
 import weakref
-from typing import Any
+from collections.abc import Iterable
 
-from torch.optim import LBFGS, Optimizer
-from torch.utils.weak import WeakIdKeyDictionary
+from torch import nn
+from torch.optim import Optimizer
 
 from sngan._checks import require
+from sngan.spectral.constraint import Constraint
 from sngan.spectral.kernels import Kernel
+from sngan.spectral.optimizers import stepped_by
 
-_owners: "WeakIdKeyDictionary" = WeakIdKeyDictionary()
+# a constraint lives as long as one of its layers
+_of_layer: weakref.WeakKeyDictionary[nn.Module, list[Constraint]] = weakref.WeakKeyDictionary()
+_constraints: weakref.WeakSet[Constraint] = weakref.WeakSet()
 
 
-def claim(kernels: list[Kernel], owner: Any) -> None:
-    """Let the owner, for as long as it lives, be the only one of these weights."""
+def claim(constraint: Constraint, layers: Iterable[nn.Module]) -> None:
+    """Keep the constraint while one of its layers lives; release what it replaces."""
+    for other in list(_constraints):
+        if not other.ids.isdisjoint(constraint.ids):
+            release(other)
+    for layer in layers:
+        _of_layer.setdefault(layer, []).append(constraint)
+    _constraints.add(constraint)
+
+
+def release(constraint: Constraint) -> None:
+    """Undo :func:`claim`, and leave the optimizers."""
+    constraint.leave()
+    _constraints.discard(constraint)
+    for layer, held in list(_of_layer.items()):
+        if constraint in held:
+            held.remove(constraint)
+        if not held:
+            del _of_layer[layer]
+
+
+def constraints_of(optimizer: Optimizer) -> list[Constraint]:
+    """The constraints on weights that an optimizer holds.
+
+    Raises
+    ------
+    RuntimeError
+        If a layer has another weight than the one that was normalized.
+    """
+    if not _constraints:
+        return []
+    held = stepped_by(optimizer)
+    for constraint in _constraints:
+        constraint.require_own_weights(held)
+    return [constraint for constraint in _constraints if not constraint.ids.isdisjoint(held)]
+
+
+def require_free(kernels: list[Kernel], optimizers: list[Optimizer]) -> None:
+    """Raise ``ValueError`` if another SpectralNorm holds a weight, or no optimizer does."""
+    stepped = {weight for optimizer in optimizers for weight in stepped_by(optimizer)}
+    owned = {weight for one in _constraints if one.is_followed for weight in one.ids}
     for kernel in kernels:
-        _owners[kernel.weight] = weakref.ref(owner)
-
-
-def release(kernels: list[Kernel]) -> None:
-    """Undo :func:`claim`."""
-    for kernel in kernels:
-        _owners.pop(kernel.weight, None)
-
-
-def check_ownership(kernels: list[Kernel], optimizer: Optimizer) -> None:
-    """Raise ``ValueError`` if the weights have an owner, or the optimizer does not fit them."""
-    require(
-        isinstance(optimizer, Optimizer),
-        "optimizer",
-        expected="a torch.optim.Optimizer",
-        got=type(optimizer).__name__,
-    )
-    require(
-        not isinstance(optimizer, LBFGS),
-        "optimizer",
-        expected="one loss evaluation a step",
-        got="LBFGS, which evaluates its closure several times",
-    )
-    stepped = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
-    for kernel in kernels:
-        owner = _owners.get(kernel.weight)
         require(
-            owner is None or owner() is None,
+            id(kernel.weight) not in owned,
             "module",
             expected="weights without another SpectralNorm (call its remove() first)",
             got=f"{kernel.names[0]!r}, normalized already",

@@ -90,6 +90,11 @@ class ShardedGroup(Group):
         return self._own_u(index, u).contiguous(), sigma
 
     @override
+    def _measure(self, index: int) -> Tensor:
+        wt_u = super()._measure(index)
+        return self._sums([wt_u])[0] if self._by_rows([index]) else wt_u
+
+    @override
     def _project(self, gradients: dict[int, Tensor]) -> dict[int, Tensor]:
         rows = self._by_rows(gradients)
         wt_u = super()._project({i: g for i, g in gradients.items() if i not in rows})

@@ -1,0 +1,122 @@
+"""The weights under one SpectralNorm, and the optimizers that step them."""
+
+import weakref
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
+
+from sngan import _shards as shards
+from sngan._checks import require
+from sngan.spectral import optimizer_state
+from sngan.spectral.full_precision import full_precision
+from sngan.spectral.group import Group
+from sngan.spectral.optimizers import skipped, stepped_by
+
+# set in the defaults of an optimizer, which its copies have too
+MARK = "under_spectral_norm"
+
+
+class Constraint:
+    """Groups of normalized weights; each optimizer's step changes the coordinates of its own.
+
+    It lives as long as one of the layers, or an optimizer that it follows. It never holds a layer.
+    """
+
+    def __init__(self, groups: list[Group], layers: dict[str, nn.Module], iterations: int) -> None:
+        self.groups = groups
+        self.iterations = iterations
+        self._layers = {name: weakref.ref(layer) for name, layer in layers.items()}
+        self._followed: weakref.WeakKeyDictionary[Optimizer, list[RemovableHandle]]
+        self._followed = weakref.WeakKeyDictionary()
+        self.ids = {id(norm.kernel.weight) for group in groups for norm in group.norms}
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether an optimizer that was followed still exists."""
+        return len(self._followed) > 0
+
+    def follow(self, optimizer: Optimizer) -> None:
+        """Let the state travel with the optimizer's; take the state that was loaded into it."""
+        if optimizer in self._followed:
+            return
+        self._followed[optimizer] = [
+            optimizer.register_state_dict_post_hook(self._save),
+            optimizer.register_load_state_dict_post_hook(self._load),
+        ]
+        optimizer.defaults[MARK] = True
+        self._load(optimizer)
+
+    def leave(self) -> None:
+        """Undo :meth:`follow` for all optimizers."""
+        for optimizer, handles in self._followed.items():
+            optimizer.defaults.pop(MARK, None)
+            for handle in handles:
+                handle.remove()
+        self._followed.clear()
+
+    @torch.no_grad()
+    def to_raw(self, optimizer: Optimizer) -> None:
+        """Change to raw coordinates for the weights that this optimizer steps."""
+        stepping = stepped_by(optimizer)
+        for group in self.groups:
+            with full_precision(group.device):
+                group.to_raw(stepping, skipped(optimizer))
+
+    @torch.no_grad()
+    def to_normalized(self, flag: Tensor | None = None) -> None:
+        """Normalize all weights that are raw; ``flag`` says whether the step was skipped."""
+        for group in self.groups:
+            with full_precision(group.device):
+                group.to_normalized(self.iterations, flag)
+
+    def require_own_weights(self, stepping: set[int] | None = None) -> None:
+        """Raise ``RuntimeError`` if a layer has another weight now, which ``stepping`` concerns."""
+        for group in self.groups:
+            for norm in group.norms:
+                if not shards.is_sharded(norm.kernel.weight):
+                    self._require_own_weight(norm.kernel.names, norm.kernel.weight, stepping)
+
+    def _require_own_weight(
+        self, names: tuple[str, ...], weight: Tensor, stepping: set[int] | None
+    ) -> None:
+        for name in names:
+            layer = self._layers[name]()
+            if layer is None or any(own is weight for own in layer.parameters(recurse=False)):
+                continue
+            ids = {id(weight), *map(id, layer.parameters())}
+            if stepping is None or not stepping.isdisjoint(ids):
+                raise RuntimeError(
+                    f"module: expected the weight of {name!r} that SpectralNorm was made with, got "
+                    "another Parameter (load_state_dict(assign=True), a new nn.Parameter, a "
+                    "parametrization?); make the optimizer and SpectralNorm again, after that"
+                )
+
+    @torch.no_grad()
+    def _save(self, optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
+        held = stepped_by(optimizer)
+        parts: dict[int, optimizer_state.Parts] = {}
+        for group in self.groups:
+            for norm, (_, part) in zip(group.norms, group.state(), strict=True):
+                if id(norm.kernel.weight) in held:
+                    own = {"coefficient": group.coefficient, **part}
+                    parts.setdefault(id(norm.kernel.weight), []).append(own)
+        optimizer_state.store(optimizer, state_dict, parts)
+
+    @torch.no_grad()
+    def _load(self, optimizer: Optimizer) -> None:
+        parts = optimizer_state.take(optimizer, self.ids)
+        for group in self.groups:
+            loaded: dict[int, dict[str, Any]] = {}
+            for index, norm in enumerate(group.norms):
+                if parts.get(id(norm.kernel.weight)):
+                    loaded[index] = parts[id(norm.kernel.weight)].pop(0)
+                    require(
+                        loaded[index]["coefficient"] == group.coefficient,
+                        "coefficient",
+                        expected=f"{loaded[index]['coefficient']} of the optimizer's state",
+                        got=group.coefficient,
+                    )
+            group.load(loaded)

@@ -1,0 +1,80 @@
+"""Optimizers that SpectralNorm follows: the one inside a wrapper, and those it refuses."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+from torch.optim import LBFGS, Optimizer
+
+from sngan._checks import require
+
+# where wrappers keep their optimizer: Accelerate, Fabric, Lookahead; sharpness-aware minimization
+_INSIDE = ("optimizer", "base_optimizer")
+
+
+def base_optimizers(optimizer: Optimizer | Sequence[Optimizer]) -> list[Optimizer]:
+    """The optimizers whose ``step()`` moves the weights, out of their wrappers.
+
+    Raises
+    ------
+    ValueError
+        If one is no torch optimizer, evaluates the loss several times a step, or exchanges weights
+        outside of its step.
+    """
+    several = optimizer if isinstance(optimizer, Sequence) else [optimizer]
+    bases = [_unwrapped(one) for one in several]
+    require(bool(bases), "optimizer", expected="one optimizer or several", got="none")
+    for base in bases:
+        _require_followable(base)
+    return bases
+
+
+def stepped_by(optimizer: Optimizer) -> set[int]:
+    """The ids of the weights that an optimizer holds."""
+    return {id(weight) for group in optimizer.param_groups for weight in group["params"]}
+
+
+def skipped(optimizer: Optimizer) -> Tensor | None:
+    """Whether GradScaler makes a fused optimizer skip this step: a flag on the device."""
+    found_inf = getattr(optimizer, "found_inf", None)
+    return None if found_inf is None else found_inf.squeeze() > 0
+
+
+def _unwrapped(optimizer: Optimizer) -> Optimizer:
+    for name in _INSIDE:
+        inside = getattr(optimizer, name, None)
+        if isinstance(inside, Optimizer) and inside is not optimizer:
+            return _unwrapped(inside)
+    return optimizer
+
+
+def _require_followable(optimizer: Optimizer) -> None:
+    name = type(optimizer).__name__
+    require(
+        isinstance(optimizer, Optimizer),
+        "optimizer",
+        expected="a torch.optim.Optimizer, or a sequence of them",
+        got=name,
+    )
+    require(
+        hasattr(optimizer, "_optimizer_step_pre_hooks"),
+        "optimizer",
+        expected="a torch.optim.Optimizer that calls torch's step hooks",
+        got=f"{name}, which wraps another one (pass that)",
+    )
+    require(
+        not isinstance(optimizer, LBFGS),
+        "optimizer",
+        expected="one loss evaluation a step",
+        got="LBFGS, which evaluates its closure several times",
+    )
+    exchanges = [
+        pair
+        for pair in (("train", "eval"), ("first_step", "second_step"))
+        if all(callable(getattr(optimizer, method, None)) for method in pair)
+    ]
+    require(
+        not exchanges,
+        "optimizer",
+        expected="one that moves weights in step() alone",
+        got=f"{name}, whose {'() and '.join(exchanges[0]) if exchanges else ''}() move them too",
+    )

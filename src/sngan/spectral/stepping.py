@@ -1,0 +1,111 @@
+"""Hooks around the steps of all optimizers: they change the coordinates of normalized weights.
+
+torch calls a global hook for each optimizer, so a new optimizer for the same weights is followed.
+"""
+
+import functools
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
+
+from sngan.spectral.closure import evaluate_closure
+from sngan.spectral.constraint import MARK, Constraint
+from sngan.spectral.optimizers import skipped
+from sngan.spectral.ownership import constraints_of
+
+_RECOVERS = "recovers_normalized_weights"
+
+
+@dataclass
+class _Step:
+    """A running step; ``depth`` counts its calls, as a class's step may call that of its parent."""
+
+    constraints: list[Constraint]
+    depth: int = 1
+
+
+_running: weakref.WeakKeyDictionary[Optimizer, _Step] = weakref.WeakKeyDictionary()
+
+
+def follow(constraint: Constraint, optimizer: Optimizer) -> None:
+    """Let the constraint's state travel with the optimizer; normalize after a step that fails."""
+    constraint.follow(optimizer)
+    kind: Any = type(optimizer)
+    if not hasattr(kind.step, _RECOVERS):
+        kind.step = _recovering(kind.step)
+    # a learning rate scheduler keeps the step that it found in the instance
+    own = vars(optimizer).get("step")
+    if own is not None and not hasattr(own, _RECOVERS):
+        optimizer.step = _recovering(own, weakref.ref(optimizer))
+
+
+def _before(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if optimizer in _running:
+        _running[optimizer].depth += 1
+        return None
+    constraints = constraints_of(optimizer)
+    if not constraints:
+        _require_original(optimizer)
+        return None
+    for constraint in constraints:
+        follow(constraint, optimizer)
+    args, kwargs = evaluate_closure(args, kwargs, restore=lambda: _normalize(constraints))
+    _running[optimizer] = _Step(constraints)
+    for constraint in constraints:
+        constraint.to_raw(optimizer)
+    return args, kwargs
+
+
+def _after(optimizer: Optimizer, *_: Any) -> None:
+    step = _running.get(optimizer)
+    if step is None:
+        return
+    step.depth -= 1
+    if step.depth == 0:
+        del _running[optimizer]
+        for constraint in step.constraints:
+            constraint.to_normalized(skipped(optimizer))
+
+
+def _normalize(constraints: list[Constraint]) -> None:
+    for constraint in constraints:
+        constraint.to_normalized()
+
+
+def _recovering(
+    step: Callable[..., Any], optimizer: "weakref.ref[Optimizer] | None" = None
+) -> Callable[..., Any]:
+    """The same step, which leaves normalized weights when it raises."""
+
+    @functools.wraps(step)
+    def recovering(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return step(*args, **kwargs)
+        except BaseException:
+            stepped = args[0] if optimizer is None else optimizer()
+            failed = None if stepped is None else _running.pop(stepped, None)
+            if failed is not None:
+                _normalize(failed.constraints)
+            raise
+
+    setattr(recovering, _RECOVERS, True)
+    return recovering
+
+
+def _require_original(optimizer: Optimizer) -> None:
+    if MARK in getattr(optimizer, "defaults", ()):
+        raise RuntimeError(
+            "optimizer: expected the one that SpectralNorm was made with, got a copy of it; make "
+            "SpectralNorm(module, optimizer) for the copied network and optimizer"
+        )
+
+
+register_optimizer_step_pre_hook(_before)
+register_optimizer_step_post_hook(_after)

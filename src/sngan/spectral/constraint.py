@@ -40,7 +40,7 @@ class Constraint:
 
     def follow(self, optimizer: Optimizer) -> None:
         """Let the state travel with the optimizer's; take the state that was loaded into it."""
-        if optimizer in self._followed:
+        if optimizer in self._followed or self.ids.isdisjoint(stepped_by(optimizer)):
             return
         self._followed[optimizer] = [
             optimizer.register_state_dict_post_hook(self._save),

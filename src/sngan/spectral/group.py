@@ -14,10 +14,10 @@ from sngan.spectral.iteration import Norm, accumulator, length
 from sngan.spectral.torch_import import TorchNorm
 from sngan.spectral.writes import Writes
 
-# σ this near to c is c: the weight is left as it is
-_EXACT = 1e-6
-# a weight with σ/c in this range may be the normalized one of a state that is loaded later
-_NORMALIZED = (2 / 3, 3 / 2)
+# a weight found with σ this near to c is normalized already, by an estimate, and is not moved
+_NORMALIZED = 1e-3
+# a weight with σ/c in this range may be one that was normalized, of a state that is loaded later
+_LOADED = (2 / 3, 3 / 2)
 
 Part = dict[str, Tensor]
 
@@ -140,9 +140,9 @@ class Group:
     def _normalize(self, index: int, sigma: float) -> None:
         """Divide a raw weight by its exact σ/c."""
         scale = sigma / self.coefficient or 1.0
-        if abs(scale - 1) > _EXACT:
+        if abs(scale - 1) > _NORMALIZED:
             weight = self.norms[index].weight()
-            if _NORMALIZED[0] < scale < _NORMALIZED[1]:
+            if _LOADED[0] < scale < _LOADED[1]:
                 self._writes.keep(index, weight.clone())
             weight.div_(scale)
         self.scale[index] = scale

@@ -50,6 +50,8 @@ def _before(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any])
     if optimizer in _running:
         _running[optimizer].depth += 1
         return None
+    if _moves_nothing(optimizer, kwargs):
+        return None
     constraints = constraints_of(optimizer)
     if not constraints:
         _require_original(optimizer)
@@ -97,6 +99,13 @@ def _recovering(
 
     setattr(recovering, _RECOVERS, True)
     return recovering
+
+
+def _moves_nothing(optimizer: Optimizer, kwargs: dict[str, Any]) -> bool:
+    """Whether torch.distributed.checkpoint only wants the optimizer to create its state."""
+    if kwargs != {"closure": None}:
+        return False
+    return all(group.get("lr", 1.0) == 0 for group in optimizer.param_groups)
 
 
 def _require_original(optimizer: Optimizer) -> None:

@@ -13,7 +13,7 @@ from sngan._checks import require
 from sngan.spectral import optimizer_state
 from sngan.spectral.full_precision import full_precision
 from sngan.spectral.group import Group
-from sngan.spectral.optimizers import skipped, stepped_by
+from sngan.spectral.optimizers import require_followable, skipped, stepped_by
 
 # set in the defaults of an optimizer, which its copies have too
 MARK = "under_spectral_norm"
@@ -42,6 +42,7 @@ class Constraint:
         """Let the state travel with the optimizer's; take the state that was loaded into it."""
         if optimizer in self._followed or self.ids.isdisjoint(stepped_by(optimizer)):
             return
+        require_followable(optimizer)
         self._followed[optimizer] = [
             optimizer.register_state_dict_post_hook(self._save),
             optimizer.register_load_state_dict_post_hook(self._load),

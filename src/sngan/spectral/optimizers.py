@@ -21,10 +21,10 @@ def base_optimizers(optimizer: Optimizer | Sequence[Optimizer]) -> list[Optimize
         outside of its step.
     """
     several = optimizer if isinstance(optimizer, Sequence) else [optimizer]
-    bases = [_unwrapped(one) for one in several]
+    bases = [base_of(one) for one in several]
     require(bool(bases), "optimizer", expected="one optimizer or several", got="none")
     for base in bases:
-        _require_followable(base)
+        require_followable(base)
     return bases
 
 
@@ -39,15 +39,17 @@ def skipped(optimizer: Optimizer) -> Tensor | None:
     return None if found_inf is None else found_inf.squeeze() > 0
 
 
-def _unwrapped(optimizer: Optimizer) -> Optimizer:
+def base_of(optimizer: Optimizer) -> Optimizer:
+    """The optimizer inside a wrapper whose step moves the weights, or the optimizer itself."""
     for name in _INSIDE:
         inside = getattr(optimizer, name, None)
         if isinstance(inside, Optimizer) and inside is not optimizer:
-            return _unwrapped(inside)
+            return base_of(inside)
     return optimizer
 
 
-def _require_followable(optimizer: Optimizer) -> None:
+def require_followable(optimizer: Optimizer) -> None:
+    """Raise ``ValueError`` for an optimizer around whose steps coordinates cannot change."""
     name = type(optimizer).__name__
     require(
         isinstance(optimizer, Optimizer),

@@ -17,7 +17,7 @@ from torch.optim.optimizer import (
 
 from sngan.spectral.closure import evaluate_closure
 from sngan.spectral.constraint import MARK, Constraint
-from sngan.spectral.optimizers import skipped
+from sngan.spectral.optimizers import base_of, skipped
 from sngan.spectral.ownership import constraints_of
 
 _RECOVERS = "recovers_normalized_weights"
@@ -50,7 +50,7 @@ def _before(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any])
     if optimizer in _running:
         _running[optimizer].depth += 1
         return None
-    if _moves_nothing(optimizer, kwargs):
+    if base_of(optimizer) is not optimizer or _moves_nothing(optimizer, kwargs):
         return None
     constraints = constraints_of(optimizer)
     if not constraints:

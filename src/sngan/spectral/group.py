@@ -149,7 +149,10 @@ class Group:
 
     def _start_replaced(self) -> None:
         """Normalize, as at the start, the weights that somebody else put in place of ours."""
-        written, replaced = self._writes.outside(), self._replaced()
+        written = self._writes.outside()
+        if not written:
+            return
+        replaced = self._replaced()
         for index in replaced:
             u, sigma = self._start(index)
             self.u[index].copy_(u)

@@ -55,6 +55,7 @@ class Group:
 
     def sigmas(self) -> list[Tensor]:
         """σ of each raw weight; of one that was written from outside, the σ of what it is now."""
+        self._follow_the_module()
         sigmas = list((self.scale * self.coefficient).unbind())
         for index in self._replaced():
             sigmas[index] = self.scale.new_tensor(self._start(index)[1])
@@ -81,6 +82,7 @@ class Group:
 
         Those may be in the network already, or be loaded before the next step.
         """
+        self._follow_the_module()
         self.require_fitting(parts)
         for index, part in parts.items():
             self.scale[index] = part["scale"]
@@ -214,10 +216,19 @@ class Group:
 
     def _follow_the_module(self) -> None:
         """The module may have been moved to another device or dtype since."""
-        weight = self.norms[0].weight()
-        if self.scale.device != weight.device or self.scale.dtype != weight.dtype:
-            self.scale = self.scale.to(weight)
-            self.u = [u.to(weight if u.is_floating_point() else weight.device) for u in self.u]
+        weights = [norm.kernel.weight for norm in self.norms]
+        kinds = {(weight.device, weight.dtype) for weight in weights}
+        if kinds == {(self.scale.device, self.scale.dtype)}:
+            return
+        require(
+            len(kinds) == 1 and weights[0].dtype in (torch.float32, torch.float64),
+            "module",
+            expected="weights that move to one device together, as float32 or float64",
+            got=" and ".join(f"{dtype} on {device}" for device, dtype in kinds),
+        )
+        self.scale = self.scale.to(weights[0])
+        like = self.scale
+        self.u = [u.to(like if u.is_floating_point() else like.device) for u in self.u]
 
 
 def _unless(skipped: Tensor | None, new: Tensor, old: Tensor | float) -> Tensor:

@@ -1,5 +1,8 @@
 """The weights under one SpectralNorm, and the optimizers that step them."""
 
+# the quickest way to a layer's own parameters
+# pyright: reportPrivateUsage=false
+
 import weakref
 from typing import Any
 
@@ -32,6 +35,11 @@ class Constraint:
         self._followed: weakref.WeakKeyDictionary[Optimizer, list[RemovableHandle]]
         self._followed = weakref.WeakKeyDictionary()
         self.ids = {id(norm.kernel.weight) for group in groups for norm in group.norms}
+        self._attributes = {
+            (name, id(own)): attribute
+            for name, layer in layers.items()
+            for attribute, own in layer.named_parameters(recurse=False, remove_duplicate=False)
+        }
 
     @property
     def is_followed(self) -> bool:
@@ -85,7 +93,8 @@ class Constraint:
     ) -> None:
         for name in names:
             layer = self._layers[name]()
-            if layer is None or any(own is weight for own in layer.parameters(recurse=False)):
+            attribute = self._attributes[name, id(weight)]
+            if layer is None or layer._parameters.get(attribute) is weight:
                 continue
             ids = {id(weight), *map(id, layer.parameters())}
             if stepping is None or not stepping.isdisjoint(ids):

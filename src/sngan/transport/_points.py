@@ -1,21 +1,30 @@
 """Point clouds and weights, checked and in float64; their costs, and the memory these take."""
 
+import math
 import os
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
-from torch import Tensor
 
-from sngan._checks import require
-
-Array: TypeAlias = NDArray[np.float64]
-Values: TypeAlias = Tensor | NDArray[np.floating[Any]]
+from sngan._checks import require, require_number
+from sngan._reals import Array, Reals, real_array
+from sngan.transport._masses import Masses
 
 EPSILON = float(np.finfo(np.float64).eps)
+_MOST = 1000.0  # the power; W_1000 of n points is W_∞ to a factor n^(1/1000)
+_CHUNK = 2**20  # numbers of the differences that are held at once
+
+
+class Costs(NamedTuple):
+    """Costs ``values`` in units of ``2^exponent``, at most 2."""
+
+    values: Array
+    exponent: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,33 +33,43 @@ class Problem:
 
     x: Array
     y: Array
-    weights_x: Array
-    weights_y: Array
-    p: int
+    given_x: Array
+    given_y: Array
+    p: float
 
     @property
     def dimension(self) -> int:
         return self.x.shape[1]
 
-    def costs(self) -> Array:
-        """``|x_i − y_j|^p``, (n, m)."""
-        return require_finite_costs(distances(self.x, self.y) ** self.p)
+    @cached_property
+    def weights_x(self) -> Array:
+        """The weights of ``x``, of sum 1: as they were given, over their sum."""
+        return self.given_x / math.fsum(self.given_x)
 
+    @cached_property
+    def weights_y(self) -> Array:
+        return self.given_y / math.fsum(self.given_y)
 
-def distances(x: Array, y: Array) -> Array:
-    """Euclidean distances (n, m), from the differences, so that close points lose no digit."""
-    return np.asarray(cdist(x, y), dtype=np.float64)
+    @cached_property
+    def masses(self) -> Masses:
+        """The weights as exact integers."""
+        return Masses.of(self.given_x, self.given_y)
+
+    def costs(self, *, longest: float = math.inf) -> Costs:
+        """``min(|x_i − y_j|, longest)^p``, (n, m)."""
+        return powers(np.minimum(distances(self.x, self.y), longest), self.p)
 
 
 def problem(
-    x: Values,
-    y: Values,
-    p: int = 1,
-    weights_x: Values | None = None,
-    weights_y: Values | None = None,
+    x: Reals,
+    y: Reals,
+    p: float = 1,
+    weights_x: Reals | None = None,
+    weights_y: Reals | None = None,
 ) -> Problem:
     """Check all of it; weights of sum 1 within 1e-6 are divided by their sum, None is uniform."""
-    require(p in (1, 2), "p", expected="1 or 2", got=repr(p))
+    power = p.item() if isinstance(p, np.generic) else p
+    require_number(power, "p", minimum=1.0, maximum=_MOST)
     left, right = as_points(x, "x"), as_points(y, "y")
     require(
         left.shape[1] == right.shape[1],
@@ -63,11 +82,11 @@ def problem(
         right,
         as_weights(weights_x, len(left), "weights_x"),
         as_weights(weights_y, len(right), "weights_y"),
-        p,
+        power,
     )
 
 
-def as_points(values: Values, name: str) -> Array:
+def as_points(values: Reals, name: str) -> Array:
     """Return finite points (n, d) in float64; ``(n,)`` are points on a line."""
     points = as_float64(values, name)
     require(
@@ -79,8 +98,8 @@ def as_points(values: Values, name: str) -> Array:
     return points.reshape(len(points), -1)
 
 
-def as_weights(values: Values | None, count: int, name: str) -> Array:
-    """Return weights (count,) of sum 1; None is uniform."""
+def as_weights(values: Reals | None, count: int, name: str) -> Array:
+    """Return weights (count,) of sum 1 within 1e-6; None is uniform."""
     if values is None:
         return np.full(count, 1 / count)
     weights = as_float64(values, name)
@@ -90,36 +109,109 @@ def as_weights(values: Values | None, count: int, name: str) -> Array:
         expected=f"one weight a point, shape ({count},)",
         got=f"shape {weights.shape}",
     )
-    least, total = weights.min(), weights.sum()
+    least = weights.min()
     require(bool(least >= 0), name, expected="no negative weight", got=f"{least:g}")
-    require(bool(abs(total - 1) <= 1e-6), name, expected="a sum of 1 within 1e-6", got=f"{total:g}")
-    return weights / total
+    # rounded once, so that no order of the weights matters
+    total = math.fsum(weights)
+    require(abs(total - 1) <= 1e-6, name, expected="a sum of 1 within 1e-6", got=f"{total:g}")
+    return weights
 
 
-def as_float64(values: Values, name: str) -> Array:
-    """Return a float64 array of finite values, from a real floating-point tensor or array."""
-    kind = getattr(values, "dtype", type(values).__name__)
-    is_real = isinstance(values, Tensor) and values.is_floating_point()
-    is_real |= isinstance(values, np.ndarray) and values.dtype.kind == "f"
-    require(is_real, name, expected="a real floating-point tensor or array", got=kind)
-    if isinstance(values, Tensor):
-        values = values.detach().cpu().double().numpy()
-    array = np.asarray(values, dtype=np.float64)
+def as_float64(values: Reals, name: str) -> Array:
+    """Return a float64 array of finite values."""
+    array = real_array(values, name, expected="a real floating-point tensor, array or list")
     finite = np.isfinite(array)
     first = "" if finite.all() else f"{array[~finite][0]} among them"
     require(not first, name, expected="finite values", got=first)
     return array
 
 
-def require_finite_costs(costs: Array) -> Array:
-    """Return ``costs``; raise where a distance, or its square, is beyond float64."""
+def distances(x: Array, y: Array) -> Array:
+    """Euclidean distances (n, m), from the differences, so that close points lose no digit.
+
+    Scaled by a power of two, so that no square overflows; pairs so close that their squares may
+    underflow at that scale are scaled by themselves.
+    """
+    exponent = exponent_of(x, y)
+    with np.errstate(over="ignore"):  # told by those who need them finite
+        scaled = cdist(np.ldexp(x, -exponent), np.ldexp(y, -exponent))
+        found = np.asarray(np.ldexp(scaled, exponent), dtype=np.float64)
+    close = np.flatnonzero(scaled < 2.0**-400)
+    step = max(1, _CHUNK // x.shape[1])
+    for start in range(0, len(close), step):
+        i, j = np.divmod(close[start : start + step], len(y))
+        found[i, j] = paired_distances(x[i], y[j])
+    return found
+
+
+def paired_distances(x: Array, y: Array) -> Array:
+    """Euclidean distances (n,) of the points ``x`` (n, d) to their partners ``y`` (n, d)."""
+    with np.errstate(over="ignore"):
+        differences = np.abs(x - y)
+        exponents = np.frexp(differences.max(1))[1]
+        scaled = np.ldexp(differences, -exponents[:, None])
+        return np.ldexp(np.sqrt((scaled * scaled).sum(1)), exponents)
+
+
+def powers(lengths: Array, p: float) -> Costs:
+    """``lengths^p`` in units of a power of two, rounded down; the lengths are overwritten.
+
+    Raises
+    ------
+    ValueError
+        If the largest is beyond float64.
+    """
+    unit = cost_unit(float(lengths.max()), p)
+    scaled = np.ldexp(lengths, -unit.length, out=lengths)
+    if p != 1:
+        scaled /= unit.largest
+        np.power(scaled, p, out=scaled)
+        scaled *= unit.factor
+    return Costs(scaled, unit.cost)
+
+
+class CostUnit(NamedTuple):
+    """``(2^length)^p = 2^cost`` or, of lengths over ``largest · 2^length``, ``factor · 2^cost``."""
+
+    length: int
+    largest: float
+    factor: float
+    cost: int
+
+
+def cost_unit(largest: float, p: float) -> CostUnit:
+    """A power of two for lengths and one for their powers, which are then of size 1 at most.
+
+    For p other than 1 and 2 lengths are divided by the largest, whose power would else be small,
+    and the factor is rounded down by as much as powers may be off.
+
+    Raises
+    ------
+    ValueError
+        If the largest power is beyond float64.
+    """
+    try:
+        finite = math.isfinite(largest**p)
+    except OverflowError:
+        finite = False
     require(
-        bool(np.isfinite(costs).all()),
+        finite,
         "x, y",
         expected="distances to the power p that float64 can hold",
         got="an overflow: divide both by a constant",
     )
-    return costs
+    fraction, length = math.frexp(largest)
+    if p in (1, 2) or largest == 0:
+        return CostUnit(length, 1.0, 1.0, int(p) * length)
+    whole, rest = divmod(length * Fraction(p), 1)
+    power, shift = math.frexp(fraction**p)
+    down = 1 - (2 * p + 16) * EPSILON
+    return CostUnit(length, fraction, power * 2.0 ** float(rest) * down, int(whole) + shift)
+
+
+def exponent_of(*values: Array | float) -> int:
+    """Return the ``e`` for which ``2^(e − 1) ≤ max |values| < 2^e``; 0 where all are 0."""
+    return int(np.frexp(max(float(np.abs(part).max()) for part in values))[1])
 
 
 def require_memory(problem: Problem, copies: int, *, instead: str) -> None:

@@ -2,21 +2,27 @@
 
 For any plan ``P ≥ 0`` with marginals ``a``, ``b`` and any potentials with
 ``f(i) + g(j) ≤ c(i, j)``: ``Σ a f + Σ b g ≤ W_p^p ≤ Σ P c`` (weak duality). Nothing else is
-trusted here, neither a solver's status nor its value.
+trusted here, neither a solver's status nor its value. Lengths and costs are summed in units of
+powers of two, so that none overflows, and what may underflow is added to the bracket.
 """
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from fractions import Fraction
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import coo_array, csr_array, diags_array
+from scipy.sparse import coo_array, csr_array
 
-from sngan.transport._points import EPSILON, Array, Problem
+from sngan._reals import Array
+from sngan.transport._masses import Index, Masses, leafwise, staircase
+from sngan.transport._points import EPSILON, Costs, Problem, exponent_of, paired_distances
 
-Index = NDArray[np.intp]
+_SMALLEST = 2.0**-1074
+# products below this may have lost digits to underflow
+_UNSAFE = 2.0**-960
+_TIGHT = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,15 +33,17 @@ class WassersteinResult:
     ----------
     distance
         ``W_p``, in the units of the points: the root of the cost of ``plan``. Where ``optimal`` is
-        false (the solver was stopped early, or is approximate) it is an upper value.
+        false (the solver was stopped early, or is approximate, or float64 cannot tell more) it is
+        an upper value.
     lower, upper
-        A bracket of ``W_p``: from the feasible potentials, and from the feasible plan. Both ends
-        allow for the rounding of distances, products and sums.
+        A bracket of ``W_p``: from the feasible potentials, and from the feasible plan; on a line
+        both from the plan, which couples quantiles and is therefore optimal. Both ends allow for
+        the rounding of weights, distances, products and sums.
     gap
         Primal minus dual cost, ``upper^p − lower^p``, in units of ``W_p^p``. Zero up to rounding
         proves the plan and the potentials optimal.
     optimal
-        Whether ``gap`` is at most 1e-9 of the largest cost.
+        Whether ``gap`` is at most 1e-9 of ``upper^p``.
     plan
         ``scipy.sparse.csr_array`` (n, m): the mass that moves from ``x_i`` to ``y_j``. Its sums
         over rows and columns are the weights.
@@ -53,110 +61,204 @@ class WassersteinResult:
     plan: Any
     potential_x: Array
     potential_y: Array
-    p: int
+    p: float
+
+
+class Plan(NamedTuple):
+    """A sparse plan (n, m); ``misses`` bounds the mass that each point's sum is short of."""
+
+    shares: csr_array
+    misses: tuple[Array, Array] | None = None
+
+
+class Potentials(NamedTuple):
+    """Feasible ``f`` (n,) and ``g`` (m,) in units of ``2^exponent``."""
+
+    f: Array
+    g: Array
+    exponent: int
+
+
+class _Cost(NamedTuple):
+    """``value · 2^cost · (2^length)^p``, a bound or a value of ``W_p^p``."""
+
+    value: float
+    cost: int = 0
+    length: int = 0
 
 
 def certify(
-    problem: Problem, plan: csr_array, plan_costs: Array, f: Array, g: Array, *, largest: float
+    problem: Problem, plan: Plan, potentials: Potentials, *, is_monotone: bool = False
 ) -> WassersteinResult:
-    """Bracket ``W_p`` by a plan (with the cost of each of its entries) and feasible potentials."""
-    a, b, p = problem.weights_x, problem.weights_y, problem.p
-    primal = math.fsum(plan.data * plan_costs)
-    # moving the mass that rounding misplaced costs at most the largest cost
-    misplaced = _misplaced(plan, a, b)
-    terms = np.concatenate([a * f, b * g])
-    # the rounding of the weights and of the products; fsum adds none
-    dual = math.fsum(terms) - 4 * EPSILON * math.fsum(np.abs(terms))
-    # the relative error of a Euclidean distance summed naively over its dimensions
-    rounding = p * (problem.dimension + 8) * EPSILON
-    above = (primal + misplaced * largest) * (1 + rounding)
-    below = max(0.0, dual * (1 - rounding))
+    """Bracket ``W_p`` by a plan and feasible potentials; a monotone plan on a line is optimal."""
+    p = problem.p
+    below, primal, above = _around(problem, plan)
+    if not is_monotone:
+        below = _dual(problem, potentials)
+    lower, upper = _rounded(_root(below, p), p, up=False), _rounded(_root(above, p), p, up=True)
     return WassersteinResult(
-        distance=_root(primal, p),
-        lower=_root(below, p),
-        upper=_root(above, p),
-        gap=above - below,
-        optimal=above - below <= 1e-9 * largest,
-        plan=plan,
-        potential_x=f,
-        potential_y=g,
+        distance=min(max(_root(primal, p), lower), upper),
+        lower=lower,
+        upper=upper,
+        gap=_difference(above, below, potentials.exponent, p),
+        optimal=upper == 0 or (lower / upper) ** p >= 1 - _TIGHT,
+        plan=plan.shares,
+        potential_x=_in_units(potentials.f, potentials.exponent),
+        potential_y=_in_units(potentials.g, potentials.exponent),
         p=p,
     )
 
 
-def _misplaced(plan: csr_array, a: Array, b: Array) -> float:
-    """Bound the mass by which a plan misses its marginals, the rounding of its sums included."""
-    errors = math.fsum(np.abs(plan.sum(1) - a)) + math.fsum(np.abs(plan.sum(0) - b))
-    longest = max(np.diff(plan.indptr).max(), np.bincount(plan.indices).max(initial=0))
-    return errors + EPSILON * float(longest - 1)
+def _around(problem: Problem, plan: Plan) -> tuple[_Cost, _Cost, _Cost]:
+    """The cost of a plan, between bounds of the exact plan's that it stands for."""
+    entries, p, rounding = plan.shares.tocoo(), problem.p, _rounding(problem)
+    lengths = paired_distances(problem.x[entries.row], problem.y[entries.col])
+    radii = () if plan.misses is None else _radii(problem)
+    unit = exponent_of(lengths, *radii)
+    products = entries.data * np.ldexp(lengths, -unit) ** p
+    cost = math.fsum(products)
+    # 2^−1074 for each that may have underflowed
+    lost = _SMALLEST * int(np.count_nonzero((products < _UNSAFE) & (lengths > 0)))
+    above = cost + lost
+    for misses, radius in zip(plan.misses or (), radii, strict=True):
+        # mass that goes by the centre: |x − y|^p ≤ (2 max(r_x, r_y))^p
+        above += math.fsum(misses * np.ldexp(radius, 1 - unit) ** p) + _SMALLEST * len(radius)
+    below = max(0.0, (cost - lost) * (1 - rounding))
+    return (
+        _Cost(below, length=unit),
+        _Cost(cost, length=unit),
+        _Cost(above * (1 + rounding), length=unit),
+    )
 
 
-def certify_matrix(
-    problem: Problem, costs: Array, plan: csr_array, starts: Iterable[Array]
-) -> WassersteinResult:
-    """Repair any plan and the best of some potentials for a cost matrix, then certify them."""
-    a, b = problem.weights_x, problem.weights_y
-    repaired = feasible_plan(plan, a, b)
-    pairs = [feasible_potentials(costs, start) for start in starts]
-    f, g = max(pairs, key=lambda pair: float(a @ pair[0] + b @ pair[1]))
-    entries = repaired.tocoo()
-    plan_costs = costs[entries.row, entries.col]
-    return certify(problem, repaired, plan_costs, f, g, largest=float(costs.max()))
+def _dual(problem: Problem, potentials: Potentials) -> _Cost:
+    """Bound ``Σ a f + Σ b g`` from below."""
+    weights = np.concatenate([problem.weights_x, problem.weights_y])
+    terms = weights * np.concatenate([potentials.f, potentials.g])
+    # the rounding of the weights and of the products; fsum adds none
+    lost = 4 * EPSILON * math.fsum(np.abs(terms)) + _SMALLEST * len(terms)
+    below = max(0.0, math.fsum(terms) - lost) * max(0.0, 1 - _rounding(problem))
+    return _Cost(below, cost=potentials.exponent)
 
 
-def feasible_potentials(costs: Array, start: Array) -> tuple[Array, Array]:
+def _rounding(problem: Problem) -> float:
+    """Bound the relative error of a mass times a power of a distance summed over dimensions."""
+    return (problem.p * (problem.dimension + 8) + 8) * EPSILON
+
+
+def _radii(problem: Problem) -> tuple[Array, Array]:
+    """Distances of all points to the coordinates' medians: one outlier does not move these."""
+    both = np.concatenate([problem.x, problem.y])
+    centre = np.sort(both, axis=0)[len(both) // 2]
+    return paired_distances(problem.x, centre), paired_distances(problem.y, centre)
+
+
+def root(value: float, exponent: int, p: float) -> float:
+    """``(value · 2^exponent)^(1/p)``, which may neither overflow nor underflow on its way.
+
+    Below 0, where rounding can put the value of a linear program, it is 0.
+    """
+    if p == 1:
+        return float(np.ldexp(value, exponent))
+    value, rest = max(0.0, value), math.fmod(exponent, p)
+    found = math.sqrt(value * 2**rest) if p == 2 else value ** (1 / p) * 2 ** (rest / p)
+    return float(np.ldexp(found, round((exponent - rest) / p)))
+
+
+def _root(cost: _Cost, p: float) -> float:
+    """The length whose power a cost is."""
+    return float(np.ldexp(root(cost.value, cost.cost, p), cost.length))
+
+
+def _rounded(length: float, p: float, *, up: bool) -> float:
+    """A bound that allows for a few roundings of the root, and for that of a subnormal length."""
+    if length == 0:
+        return 0.0
+    margin = 0.0 if p == 1 else 8 * EPSILON
+    return math.nextafter(length * (1 + margin if up else 1 - margin), math.inf if up else 0.0)
+
+
+def _difference(above: _Cost, below: _Cost, exponent: int, p: float) -> float:
+    """``above − below``, computed in units of ``2^exponent``."""
+
+    def scaled(cost: _Cost) -> float:
+        return cost.value * 2.0 ** float(cost.cost - exponent + cost.length * Fraction(p))
+
+    return float(np.ldexp(max(0.0, scaled(above) - scaled(below)), exponent))
+
+
+def _in_units(potential: Array, exponent: int) -> Array:
+    """``potential · 2^exponent``, rounded down where it is subnormal."""
+    scaled = np.ldexp(potential, exponent)
+    return np.where(np.ldexp(scaled, -exponent) > potential, np.nextafter(scaled, -np.inf), scaled)
+
+
+def feasible_potentials(costs: Costs, start: Array) -> Potentials:
     """Return the c-transforms ``g(j) = min_i c − f``, then ``f(i) = min_j c − g``, feasible.
 
     They are the largest ``g`` for ``f = start`` and the largest ``f`` for this ``g``; a row of
     which nothing is known starts at ``−inf``.
     """
-    g = (costs - start[:, None]).min(0)
-    f = (costs - g).min(1)
+    values = costs.values
+    g = (values - start[:, None]).min(0)
+    f = (values - g).min(1)
     # f + g rounds to more than c in places: step down until float64 agrees
-    while ((excess := (f[:, None] + g - costs).max(1)) > 0).any():
+    while ((excess := (f[:, None] + g - values).max(1)) > 0).any():
         f = np.where(excess > 0, np.minimum(np.nextafter(f, -np.inf), f - excess), f)
-    return f, g
+    return Potentials(f, g, costs.exponent)
 
 
-def feasible_plan(plan: csr_array, a: Array, b: Array) -> csr_array:
-    """Scale rows and columns down to the marginals, then couple what is left.
+def best_potentials(problem: Problem, costs: Costs, starts: Iterable[Array]) -> Potentials:
+    """Return the feasible potentials that prove the most."""
+    pairs = [feasible_potentials(costs, start) for start in starts]
+    return max(pairs, key=lambda pair: _dual(problem, pair).value)
+
+
+def forest_plan(i: Index, j: Index, masses: Masses) -> Plan:
+    """Give cells the masses that their points' weights ask for, and couple the rest in order.
+
+    On the support of a basic solution no rest remains, and no weight is missed by a rounding.
+    """
+    placed, rest = leafwise(i, j, masses)
+    cells = [(i, j, placed)]
+    if rest is not None:
+        cells.append(staircase(rest))
+    rows, columns, amounts = (np.concatenate(parts) for parts in zip(*cells, strict=True))
+    return Plan(as_plan(rows, columns, masses.shares(amounts), (len(masses.x), len(masses.y))))
+
+
+def as_plan(i: Index, j: Index, shares: Array, shape: tuple[int, int]) -> csr_array:
+    """Return a sparse plan of the cells that hold mass."""
+    kept = shares > 0
+    return coo_array((shares[kept], (i[kept], j[kept])), shape=shape).tocsr()
+
+
+def rounded_plan(problem: Problem, plan: Array) -> Plan:
+    """Scale rows and columns down to the weights, then couple what is left; overwrites ``plan``.
 
     Altschuler, Weed, Rigollet 2017, arXiv:1705.09634, algorithm 2, with a sparse coupling of the
     remainders in the place of their outer product; the bound on the added cost is the same.
     """
-    plan = diags_array(_shrink(a, plan.sum(1))) @ plan
-    plan = plan @ diags_array(_shrink(b, plan.sum(0)))
-    left_a, left_b = np.maximum(a - plan.sum(1), 0), np.maximum(b - plan.sum(0), 0)
-    return (plan + as_plan(*staircase(left_a, left_b), (len(a), len(b)))).tocsr()
+    a, b = problem.weights_x, problem.weights_y
+    plan *= _shrink(a, plan.sum(1))[:, None]
+    plan *= _shrink(b, plan.sum(0))
+    # less than a rounding of all mass is coupled with the rest instead
+    i, j = np.nonzero(plan > EPSILON**2)
+    sparse = as_plan(i, j, plan[i, j], plan.shape)
+    left_a, left_b = np.maximum(a - sparse.sum(1), 0), np.maximum(b - sparse.sum(0), 0)
+    left = min(math.fsum(left_a), math.fsum(left_b))
+    if left > 0:
+        rest = Masses.of(left_a, left_b)
+        i, j, amounts = staircase(rest)
+        sparse = (sparse + as_plan(i, j, left * rest.shares(amounts), plan.shape)).tocsr()
+    # each sum is of that many rounded products, and so is each remainder
+    rounding = 4 * (sum(plan.shape) + 8) * EPSILON
+    misses = (
+        np.abs(weights - sums) + rounding * weights
+        for weights, sums in ((a, sparse.sum(1)), (b, sparse.sum(0)))
+    )
+    return Plan(sparse, tuple(misses))  # pyright: ignore[reportArgumentType]
 
 
 def _shrink(target: Array, total: Array) -> Array:
     return np.divide(target, total, out=np.ones_like(target), where=total > target)
-
-
-def staircase(a: Array, b: Array) -> tuple[Index, Index, Array]:
-    """Couple masses in their given order (north-west corner): cells ``i``, ``j`` and their mass.
-
-    The cells are a monotone path from (0, 0) to (n − 1, m − 1), of n + m − 1 cells, each one step
-    down or right; some may hold no mass.
-    """
-    # in extended precision where the machine has it: equal sums of many parts then meet
-    ends_a, ends_b = (np.cumsum(masses, dtype=np.longdouble) for masses in (a, b))
-    ends = np.concatenate([ends_a[:-1], ends_b[:-1]])
-    order = np.argsort(ends, kind="stable")
-    down = order < len(a) - 1
-    i = np.concatenate([[0], np.cumsum(down)])
-    j = np.concatenate([[0], np.cumsum(~down)])
-    total = min(ends_a[-1], ends_b[-1])
-    mass = np.diff(np.minimum(ends[order], total), prepend=0.0, append=total)
-    return i, j, mass.astype(np.float64)
-
-
-def as_plan(i: Index, j: Index, mass: Array, shape: tuple[int, int]) -> csr_array:
-    """Return a sparse plan; mass below one rounding of 1 is no move."""
-    kept = mass > EPSILON
-    return coo_array((mass[kept], (i[kept], j[kept])), shape=shape).tocsr()
-
-
-def _root(cost: float, p: int) -> float:
-    return cost if p == 1 else math.sqrt(cost)

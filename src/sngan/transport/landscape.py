@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sngan._checks import require, require_number
-from sngan.transport._points import Array, Values, as_float64
+from sngan._reals import Array, Reals
+from sngan.transport._points import as_float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,7 @@ class Landscape:
     wasserstein_gradient: Array
 
 
-def landscape(shifts: Values, *, width: float = 0.0) -> Landscape:
+def landscape(shifts: Reals, *, width: float = 0.0) -> Landscape:
     """Distances between the uniform distributions on ``[0, w]`` and ``[t, t + w]``, closed form.
 
     With ``r = min(1, |t|/w)``, the share of mass outside the overlap: ``JS = r log 2`` (Jensen and
@@ -41,14 +42,15 @@ def landscape(shifts: Values, *, width: float = 0.0) -> Landscape:
     Parameters
     ----------
     shifts
-        ``t``, shape ``(k,)``, of any sign: a floating-point tensor or array.
+        ``t``, shape ``(k,)``, of any sign: a floating-point tensor, an array or a list.
     width
         ``w ≥ 0``, in units of the shift.
 
     Raises
     ------
     ValueError
-        Shifts that are not finite, not floating-point or not of shape ``(k,)``; a negative width.
+        If shifts are not finite, not floating-point or not of shape ``(k,)``, or the width is
+        negative.
     """
     t = as_float64(shifts, "shifts")
     require(t.ndim == 1, "shifts", expected="shape (k,)", got=f"shape {t.shape}")

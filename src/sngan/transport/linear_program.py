@@ -7,7 +7,9 @@ import numpy as np
 from scipy.sparse import csr_array, diags_array, hstack, kron
 
 from sngan._checks import require
-from sngan.transport._points import Array, Values, distances, problem
+from sngan._reals import Array, Reals
+from sngan.transport._points import Problem, distances, powers, problem
+from sngan.transport.certificates import root
 
 _MOST_POINTS = 400
 
@@ -19,12 +21,14 @@ class LinearProgramResult:
     Attributes
     ----------
     primal
-        The cheapest plan: ``min Σ P(i, j) |x_i − y_j|``.
+        The cheapest plan: ``(min Σ P(i, j) |x_i − y_j|^p)^(1/p)``.
     dual
-        The best pair of potentials: ``max Σ a f + Σ b g`` with ``f(i) + g(j) ≤ |x_i − y_j|``.
+        The best pair of potentials: the same root of ``max Σ a f + Σ b g`` with
+        ``f(i) + g(j) ≤ |x_i − y_j|^p``.
     critic
         The best 1-Lipschitz critic on the points: ``max Σ a φ(x) − Σ b φ(y)`` with
-        ``φ(z) − φ(z') ≤ |z − z'|`` for all points ``z``, ``z'`` of both clouds.
+        ``φ(z) − φ(z') ≤ |z − z'|`` for all points ``z``, ``z'`` of both clouds. One function is a
+        dual of the plan for p = 1 alone: NaN for others, as its values are.
     plan
         The cheapest plan, ``scipy.sparse.csr_array`` (n, m).
     potential_x, potential_y
@@ -44,13 +48,14 @@ class LinearProgramResult:
 
 
 def dual_linear_program(
-    x: Values,
-    y: Values,
+    x: Reals,
+    y: Reals,
     *,
-    weights_x: Values | None = None,
-    weights_y: Values | None = None,
+    p: float = 1,
+    weights_x: Reals | None = None,
+    weights_y: Reals | None = None,
 ) -> LinearProgramResult:
-    """Solve ``W_1`` as a plan, as two potentials and as one critic, by SciPy's HiGHS.
+    """Solve ``W_p`` as a plan and as two potentials, ``W_1`` also as one critic, by SciPy's HiGHS.
 
     To see the duality of Kantorovich and Rubinstein on small clouds, of 400 points together at
     most; :func:`sngan.transport.wasserstein` is for the rest. HiGHS meets constraints to 1e-7 of
@@ -59,17 +64,17 @@ def dual_linear_program(
 
     Parameters
     ----------
-    x, y, weights_x, weights_y
+    x, y, p, weights_x, weights_y
         As in :func:`sngan.transport.wasserstein`.
 
     Raises
     ------
     ValueError
-        What :func:`sngan.transport.wasserstein` raises; too many points.
+        If :func:`sngan.transport.wasserstein` would raise, or there are too many points.
     RuntimeError
-        HiGHS gave up.
+        If HiGHS gives up.
     """
-    clouds = problem(x, y, 1, weights_x, weights_y)
+    clouds = problem(x, y, p, weights_x, weights_y)
     n, m = len(clouds.x), len(clouds.y)
     require(
         n + m <= _MOST_POINTS,
@@ -78,26 +83,30 @@ def dual_linear_program(
         got=f"{n} + {m}",
     )
     costs = clouds.costs()
-    # a unit of length at which the solver's absolute tolerances mean something
-    unit = float(costs.max()) or 1.0
+    # a unit at which the solver's absolute tolerances mean something
+    unit = float(costs.values.max()) or 1.0
+    flat = costs.values.ravel() / unit
     masses = np.concatenate([clouds.weights_x, clouds.weights_y])
     pairs = _pairs(n, m)
-    flat = costs.ravel() / unit
     plan = _cheapest_plan(flat, masses, pairs)
     potentials = _best_potentials(masses, pairs, flat)
-    points = np.concatenate([clouds.x, clouds.y])
-    between = distances(points, points).ravel() / unit
+    critic = np.full(n + m, np.nan)
+    if clouds.p == 1:
+        critic = _best_critic(clouds, costs.exponent) / unit
     signed = np.concatenate([clouds.weights_x, -clouds.weights_y])
-    critic = _best_potentials(signed, _differences(n + m), between)
+
+    def length(value: float) -> float:
+        return root(value * unit, costs.exponent, clouds.p)
+
     return LinearProgramResult(
-        primal=float(flat @ plan) * unit,
-        dual=float(masses @ potentials) * unit,
-        critic=float(signed @ critic) * unit,
+        primal=length(float(flat @ plan)),
+        dual=length(float(masses @ potentials)),
+        critic=float(np.ldexp(signed @ critic * unit, costs.exponent)),
         plan=csr_array(plan.reshape(n, m)),
-        potential_x=potentials[:n] * unit,
-        potential_y=potentials[n:] * unit,
-        critic_x=critic[:n] * unit,
-        critic_y=critic[n:] * unit,
+        potential_x=np.ldexp(potentials[:n] * unit, costs.exponent),
+        potential_y=np.ldexp(potentials[n:] * unit, costs.exponent),
+        critic_x=np.ldexp(critic[:n] * unit, costs.exponent),
+        critic_y=np.ldexp(critic[n:] * unit, costs.exponent),
     )
 
 
@@ -116,6 +125,15 @@ def _differences(count: int) -> csr_array:
 
 def _identity(count: int) -> Any:
     return diags_array(np.ones(count))
+
+
+def _best_critic(clouds: Problem, exponent: int) -> Array:
+    """The values of a 1-Lipschitz critic on all points, in units of ``2^exponent``."""
+    points = np.concatenate([clouds.x, clouds.y])
+    between = powers(distances(points, points), 1)
+    limits = np.ldexp(between.values.ravel(), between.exponent - exponent)
+    signed = np.concatenate([clouds.weights_x, -clouds.weights_y])
+    return _best_potentials(signed, _differences(len(points)), limits)
 
 
 def _cheapest_plan(costs: Array, masses: Array, pairs: csr_array) -> Array:

@@ -1,14 +1,14 @@
 """The mean exact distance of small random batches."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from sngan._checks import require, require_count
-from sngan.transport._points import Values, problem
+from sngan._reals import Reals
+from sngan.transport._points import problem
 from sngan.transport.exact import wasserstein
-from sngan.transport.sliced import root_error
+from sngan.transport.sliced import mean_power
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class MinibatchResult:
 
 
 def minibatch_wasserstein(
-    x: Values, y: Values, *, batch_size: int = 256, batches: int = 32, seed: int = 0, p: int = 1
+    x: Reals, y: Reals, *, batch_size: int = 256, batches: int = 32, seed: int = 0, p: float = 1
 ) -> MinibatchResult:
     """Mean exact ``W_p`` between random batches of two samples: ``(mean W_p^p)^(1/p)``.
 
@@ -35,7 +35,8 @@ def minibatch_wasserstein(
     Parameters
     ----------
     x, y
-        Points ``(n, d)`` and ``(m, d)``, floating-point tensors or arrays, of equal weights.
+        Points ``(n, d)`` and ``(m, d)``, floating-point tensors, arrays or lists, of equal
+        weights.
     batch_size
         Points per batch, drawn without replacement.
     batches
@@ -43,12 +44,12 @@ def minibatch_wasserstein(
     seed
         Of the batches.
     p
-        1 or 2.
+        Between 1 and 1000.
 
     Raises
     ------
     ValueError
-        What :func:`sngan.transport.wasserstein` raises; a batch larger than a sample.
+        If :func:`sngan.transport.wasserstein` would raise, or a batch is larger than a sample.
     """
     clouds = problem(x, y, p)
     require_count(batch_size, "batch_size")
@@ -63,12 +64,10 @@ def minibatch_wasserstein(
     )
     generator = np.random.default_rng(seed)
 
-    def batch_cost() -> float:
+    def batch_distance() -> float:
         left = generator.choice(len(clouds.x), batch_size, replace=False)
         right = generator.choice(len(clouds.y), batch_size, replace=False)
-        return wasserstein(clouds.x[left], clouds.y[right], p).distance ** p
+        return wasserstein(clouds.x[left], clouds.y[right], clouds.p).distance
 
-    costs = np.array([batch_cost() for _ in range(batches)])
-    mean = float(costs.mean())
-    spread = float(costs.std(ddof=1)) / math.sqrt(batches) if batches > 1 else math.nan
-    return MinibatchResult(mean ** (1 / p), root_error(mean, spread, p), batch_size, batches)
+    found = mean_power(np.array([batch_distance() for _ in range(batches)]), clouds.p)
+    return MinibatchResult(found.distance, found.standard_error, batch_size, batches)

@@ -7,7 +7,8 @@ import numpy as np
 from scipy.sparse import coo_array
 
 from sngan._checks import require, require_number
-from sngan.transport._points import Array, Problem, Values, as_float64, problem
+from sngan._reals import Array, Reals
+from sngan.transport._points import EPSILON, Problem, as_float64, paired_distances, problem
 from sngan.transport.exact import wasserstein
 
 if TYPE_CHECKING:
@@ -17,12 +18,12 @@ Move: TypeAlias = tuple[int, int, float, float]
 
 
 def explain(
-    x: Values,
-    y: Values,
+    x: Reals,
+    y: Reals,
     *,
-    weights_x: Values | None = None,
-    weights_y: Values | None = None,
-    plan: Values | None = None,
+    weights_x: Reals | None = None,
+    weights_y: Reals | None = None,
+    plan: Reals | None = None,
     total: float = 1.0,
 ) -> str:
     """Table of the moves that turn one pile arrangement into another, with their costs.
@@ -45,8 +46,8 @@ def explain(
     Raises
     ------
     ValueError
-        What :func:`sngan.transport.wasserstein` raises; a plan whose marginals are not the
-        weights; ``total`` not positive.
+        If :func:`sngan.transport.wasserstein` would raise, the marginals of the plan are not the
+        weights, or ``total`` is not positive.
 
     Examples
     --------
@@ -85,13 +86,13 @@ def explain(
 
 
 def moves(
-    x: Values,
-    y: Values,
+    x: Reals,
+    y: Reals,
     path: str | Path,
     *,
-    weights_x: Values | None = None,
-    weights_y: Values | None = None,
-    plan: Values | None = None,
+    weights_x: Reals | None = None,
+    weights_y: Reals | None = None,
+    plan: Reals | None = None,
 ) -> Path:
     """Draw a plan: piles before and after with arrows on a line, points with lines in the plane.
 
@@ -110,7 +111,7 @@ def moves(
     Raises
     ------
     ValueError
-        What :func:`explain` raises; points of more than two dimensions.
+        If :func:`explain` would raise, or points have more than two dimensions.
     """
     clouds = problem(x, y, 1, weights_x, weights_y)
     require(
@@ -136,19 +137,21 @@ def moves(
     return file
 
 
-def _moves(clouds: Problem, plan: Values | None) -> list[Move]:
+def _moves(clouds: Problem, plan: Reals | None) -> list[Move]:
     """``(i, j, mass, distance)`` of each move, of the cheapest plan if none is given."""
     if plan is None:
         a, b = clouds.weights_x, clouds.weights_y
-        entries = wasserstein(clouds.x, clouds.y, weights_x=a, weights_y=b).plan.tocoo()
+        cheapest = wasserstein(clouds.x, clouds.y, weights_x=a, weights_y=b).plan
+        # what the rounding of the weights leaves to move is no move to show
+        entries = (cheapest * (cheapest > EPSILON)).tocoo()
     else:
         entries = coo_array(_checked_plan(clouds, plan))
-    distances = np.linalg.norm(clouds.x[entries.row] - clouds.y[entries.col], axis=1)
+    distances = paired_distances(clouds.x[entries.row], clouds.y[entries.col])
     columns: Any = (entries.row, entries.col, entries.data, distances)
     return sorted(zip(*(column.tolist() for column in columns), strict=True))
 
 
-def _checked_plan(clouds: Problem, plan: Values) -> Array:
+def _checked_plan(clouds: Problem, plan: Reals) -> Array:
     shares = as_float64(plan, "plan")
     shape = (len(clouds.x), len(clouds.y))
     require(shares.shape == shape, "plan", expected=f"shape {shape}", got=f"shape {shares.shape}")

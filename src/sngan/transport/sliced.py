@@ -2,14 +2,17 @@
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from sngan._checks import require_count
-from sngan.transport._points import EPSILON, Array, Problem, Values, problem
-from sngan.transport.certificates import staircase
+from sngan._reals import Array, Reals
+from sngan.transport._masses import staircase
+from sngan.transport._points import EPSILON, Problem, exponent_of, problem
 
 _BLOCK = 2**22  # numbers held at once, unless one projection alone takes more
+_TINIEST = 2.0**-1022
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class SlicedResult:
 
 
 def sliced_wasserstein(
-    x: Values, y: Values, *, projections: int = 128, seed: int = 0, p: int = 1
+    x: Reals, y: Reals, *, projections: int = 128, seed: int = 0, p: float = 1
 ) -> SlicedResult:
     """Sliced Wasserstein distance over random directions, uniform on the sphere.
 
@@ -47,57 +50,84 @@ def sliced_wasserstein(
     Parameters
     ----------
     x, y
-        Points ``(n, d)`` and ``(m, d)``, or ``(n,)`` and ``(m,)``; floating-point tensors or
-        arrays, of equal weights.
+        Points ``(n, d)`` and ``(m, d)``, or ``(n,)`` and ``(m,)``; floating-point tensors,
+        arrays or lists, of equal weights.
     projections
         The number of directions.
     seed
         Of the directions.
     p
-        1 or 2.
+        Between 1 and 1000.
 
     Raises
     ------
     ValueError
-        What :func:`sngan.transport.wasserstein` raises of its points.
+        If points, ``p`` or a count are none that :func:`sngan.transport.wasserstein` takes.
     """
     clouds = problem(x, y, p)
     require_count(projections, "projections")
     require_count(seed, "seed", minimum=0)
     directions = np.random.default_rng(seed).standard_normal((projections, clouds.dimension))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    costs = _projected_costs(clouds, directions)
-    mean = float(costs.mean())
-    spread = float(costs.std(ddof=1)) / math.sqrt(projections) if projections > 1 else math.nan
+    x_scaled, y_scaled, exponent = _scaled(clouds.x, clouds.y)
+    distances = _projected_distances(x_scaled, y_scaled, directions, clouds)
+    found = mean_power(distances, clouds.p)
+    rounding = _rounding(x_scaled, y_scaled)
     return SlicedResult(
-        distance=mean ** (1 / p),
-        standard_error=root_error(mean, spread, p),
-        lower=max(0.0, float(costs.max()) ** (1 / p) - _rounding(clouds)),
+        distance=float(np.ldexp(found.distance, exponent)),
+        standard_error=float(np.ldexp(found.standard_error, exponent)),
+        lower=float(np.ldexp(max(0.0, float(distances.max()) - rounding), exponent)),
         projections=projections,
     )
 
 
-def root_error(mean: float, error: float, p: int) -> float:
-    """Return the standard error of ``mean^(1/p)``, to first order."""
-    return error if p == 1 or mean == 0 else error / (2 * math.sqrt(mean))
+class PowerMean(NamedTuple):
+    """``(mean of distance^p)^(1/p)`` of some distances, with its standard error, to first order."""
+
+    distance: float
+    standard_error: float
 
 
-def _projected_costs(clouds: Problem, directions: Array) -> Array:
-    """``W_p^p`` of each projection."""
-    i, j, mass = staircase(clouds.weights_x, clouds.weights_y)
-    kept = mass > EPSILON
-    i, j, mass = i[kept], j[kept], mass[kept]
-    block = max(1, _BLOCK // (len(clouds.x) + len(clouds.y)))
-    costs: list[Array] = []
+def mean_power(distances: Array, p: float) -> PowerMean:
+    """The error is over the distances; NaN for one."""
+    # of their largest, so that no power overflows
+    unit = float(distances.max()) or 1.0
+    powers = (distances / unit) ** p
+    mean = float(powers.mean())
+    count = len(powers)
+    error = float(powers.std(ddof=1)) / math.sqrt(count) if count > 1 else math.nan
+    slope = mean ** (1 / p - 1) / p if mean else 1.0
+    return PowerMean(unit * mean ** (1 / p), unit * slope * error)
+
+
+def _scaled(x: Array, y: Array) -> tuple[Array, Array, int]:
+    """Both about one centre and divided by a power of two, in ``[−1, 1]``, and its exponent."""
+    first = exponent_of(x, y)
+    x, y = np.ldexp(x, -first), np.ldexp(y, -first)
+    centre = (x.mean(0) + y.mean(0)) / 2
+    x, y = x - centre, y - centre
+    second = exponent_of(x, y)
+    return np.ldexp(x, -second), np.ldexp(y, -second), first + second
+
+
+def _projected_distances(x: Array, y: Array, directions: Array, clouds: Problem) -> Array:
+    """``W_p`` of each projection."""
+    i, j, amounts = staircase(clouds.masses)
+    kept = amounts > 0
+    i, j, shares = i[kept], j[kept], clouds.masses.shares(amounts[kept])
+    block = max(1, _BLOCK // (len(x) + len(y)))
+    found: list[Array] = []
     for start in range(0, len(directions), block):
         some = directions[start : start + block]
-        left, right = np.sort(some @ clouds.x.T), np.sort(some @ clouds.y.T)
-        costs.append(np.abs(left[:, i] - right[:, j]) ** clouds.p @ mass)
-    return np.concatenate(costs)
+        left, right = np.sort(some @ x.T), np.sort(some @ y.T)
+        moved = np.abs(left[:, i] - right[:, j])
+        units = np.maximum(moved.max(1), _TINIEST)
+        found.append(units * ((moved / units[:, None]) ** clouds.p @ shares) ** (1 / clouds.p))
+    return np.concatenate(found)
 
 
-def _rounding(clouds: Problem) -> float:
+def _rounding(x: Array, y: Array) -> float:
     """Bound the rounding of a projection, its direction's length and a mean over n points."""
-    radius = max(np.linalg.norm(clouds.x, axis=1).max(), np.linalg.norm(clouds.y, axis=1).max())
-    terms = 2 * clouds.dimension + len(clouds.x) + len(clouds.y) + 8
+    radius = max(np.linalg.norm(x, axis=1).max(), np.linalg.norm(y, axis=1).max())
+    terms = 2 * x.shape[1] + len(x) + len(y) + 16
     return float(2 * terms * EPSILON * radius)

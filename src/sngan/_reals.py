@@ -1,0 +1,82 @@
+"""Real numbers from tensors, arrays and lists, checked and in float64."""
+
+from collections.abc import Sequence
+from typing import Any, NoReturn, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.masked import MaskedTensor
+
+Array: TypeAlias = NDArray[np.float64]
+Reals: TypeAlias = Tensor | NDArray[np.floating[Any]] | Sequence[Any]
+
+
+def real_array(values: Reals, name: str, *, expected: str) -> Array:
+    """Return a float64 array of a floating-point tensor or array, or of a list of numbers.
+
+    Integers are taken from lists alone, where people write 1 for 1.0: an array of them is more
+    often of labels, or of pixels that nobody has scaled.
+
+    Raises
+    ------
+    ValueError
+        If the values are integers, complex numbers or no numbers, sparse, masked, or on the meta
+        device.
+    """
+    if isinstance(values, Tensor):
+        require_dense(values, name, expected=expected)
+        return values.detach().cpu().double().resolve_neg().numpy()
+    return _unmasked(values, name, expected)
+
+
+def real_tensor(values: Reals, name: str, *, expected: str) -> Tensor:
+    """Return a float64 tensor, on the device of a tensor, else on the CPU.
+
+    Raises
+    ------
+    ValueError
+        As :func:`real_array`.
+    """
+    if isinstance(values, Tensor):
+        require_dense(values, name, expected=expected)
+        return values.detach().to(torch.float64)
+    array = _unmasked(values, name, expected)
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+
+def require_dense(values: Tensor, name: str, *, expected: str) -> None:
+    """Raise unless a tensor holds floating-point numbers, one at each place."""
+    if isinstance(values, MaskedTensor):
+        _refuse(name, f"{expected}, without a mask", "a MaskedTensor")
+    if values.layout != torch.strided or values.is_nested:
+        kind = "nested" if values.is_nested else str(values.layout)
+        _refuse(name, f"{expected}, dense", f"a tensor of layout {kind}: call .to_dense() first")
+    if values.is_meta:
+        _refuse(name, expected, "a tensor on the meta device, which holds no values")
+    if not values.is_floating_point():
+        _refuse(name, expected, f"{values.dtype} {tuple(values.shape)}")
+
+
+def _unmasked(values: Any, name: str, expected: str) -> Array:
+    is_list = isinstance(values, list | tuple)
+    if not is_list and not hasattr(values, "__array__"):
+        _refuse(name, expected, type(values).__name__)
+    try:
+        # an ordinary conversion of a list would lose the masks in it
+        array: NDArray[Any] = np.ma.asarray(values) if is_list else np.asanyarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        _refuse(name, expected, f"a {type(values).__name__} that is no array ({error})")
+    hidden = int(np.ma.count_masked(array))
+    if hidden:
+        got = f"a masked array, {hidden} of {array.size} values masked"
+        _refuse(name, f"{expected}, without masked values", f"{got}: leave them out first")
+    if array.dtype.kind not in ("fiu" if is_list else "f"):
+        _refuse(name, expected, f"{array.dtype} {array.shape}")
+    with np.errstate(over="ignore"):  # of a longer type, and told as infinite later
+        return np.ascontiguousarray(array, dtype=np.float64).reshape(array.shape)
+
+
+def _refuse(name: str, expected: str, got: str) -> NoReturn:
+    raise ValueError(f"{name}: expected {expected}, got {got}")

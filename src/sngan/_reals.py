@@ -31,8 +31,8 @@ def real_array(values: Reals, name: str, *, expected: str) -> Array:
     return _unmasked(values, name, expected)
 
 
-def real_tensor(values: Reals, name: str, *, expected: str) -> Tensor:
-    """Return a float64 tensor, on the device of a tensor, else on the CPU.
+def real_tensor(values: Reals, name: str, *, expected: str, integers: bool = False) -> Tensor:
+    """Return a float64 tensor, on the device of a tensor, else on the CPU; of integers if told.
 
     Raises
     ------
@@ -40,14 +40,14 @@ def real_tensor(values: Reals, name: str, *, expected: str) -> Tensor:
         As :func:`real_array`.
     """
     if isinstance(values, Tensor):
-        require_dense(values, name, expected=expected)
+        require_dense(values, name, expected=expected, integers=integers)
         return values.detach().to(torch.float64)
-    array = _unmasked(values, name, expected)
+    array = _unmasked(values, name, expected, integers=integers)
     return torch.from_numpy(array if array.flags.writeable else array.copy())
 
 
-def require_dense(values: Tensor, name: str, *, expected: str) -> None:
-    """Raise unless a tensor holds floating-point numbers, one at each place."""
+def require_dense(values: Tensor, name: str, *, expected: str, integers: bool = False) -> None:
+    """Raise unless a tensor holds floating-point numbers (or ``integers``), one at each place."""
     if isinstance(values, MaskedTensor):
         _refuse(name, f"{expected}, without a mask", "a MaskedTensor")
     if values.layout != torch.strided or values.is_nested:
@@ -55,11 +55,12 @@ def require_dense(values: Tensor, name: str, *, expected: str) -> None:
         _refuse(name, f"{expected}, dense", f"a tensor of layout {kind}: call .to_dense() first")
     if values.is_meta:
         _refuse(name, expected, "a tensor on the meta device, which holds no values")
-    if not values.is_floating_point():
+    is_integer = not (values.is_complex() or values.dtype == torch.bool or values.is_quantized)
+    if not (values.is_floating_point() or (integers and is_integer)):
         _refuse(name, expected, f"{values.dtype} {tuple(values.shape)}")
 
 
-def _unmasked(values: Any, name: str, expected: str) -> Array:
+def _unmasked(values: Any, name: str, expected: str, *, integers: bool = False) -> Array:
     is_list = isinstance(values, list | tuple)
     if not is_list and not hasattr(values, "__array__"):
         _refuse(name, expected, type(values).__name__)
@@ -72,7 +73,7 @@ def _unmasked(values: Any, name: str, expected: str) -> Array:
     if hidden:
         got = f"a masked array, {hidden} of {array.size} values masked"
         _refuse(name, f"{expected}, without masked values", f"{got}: leave them out first")
-    if array.dtype.kind not in ("fiu" if is_list else "f"):
+    if array.dtype.kind not in ("fiu" if is_list or integers else "f"):
         _refuse(name, expected, f"{array.dtype} {array.shape}")
     with np.errstate(over="ignore"):  # of a longer type, and told as infinite later
         return np.ascontiguousarray(array, dtype=np.float64).reshape(array.shape)

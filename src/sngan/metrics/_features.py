@@ -1,36 +1,72 @@
-"""Features, checked and in float64, and their squared distances in blocks of rows."""
+"""Features, checked and in float64, in a unit of their own, and their squared distances."""
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from sngan._checks import require
+from sngan._reals import Reals, real_tensor
 
 BLOCK = 2**23  # numbers of a block: 64 MiB in float64
-_EPSILON = torch.finfo(torch.float64).eps
+# scalar products leave this share of two squared norms with eleven digits
+_CANCELLED = 1e-4
+_FEW = 256
 
 
-def as_features(values: Tensor, name: str, *, minimum: int = 1) -> Tensor:
+class Scaled(NamedTuple):
+    """Features over ``2^exponent``, about one centre: they lie in ``[−1, 1]``."""
+
+    x: Tensor
+    y: Tensor
+    exponent: int
+
+
+def as_features(values: Reals, name: str, *, minimum: int = 1) -> Tensor:
     """``(n, d)`` in float64, of at least ``minimum`` rows, all finite."""
-    is_matrix = values.dim() == 2 and values.is_floating_point() and values.shape[1] > 0
-    got = f"{values.dtype} {tuple(values.shape)}"
+    features = real_tensor(values, name, expected="floating-point features (n, d)")
+    is_matrix = features.dim() == 2 and features.shape[1] > 0
+    got = f"shape {tuple(features.shape)}"
     require(is_matrix, name, expected="floating-point features (n, d)", got=got)
-    require(len(values) >= minimum, name, expected=f"at least {minimum} samples", got=len(values))
-    features = values.detach().to(torch.float64)
+    rows = len(features)
+    require(rows >= minimum, name, expected=f"at least {minimum} samples", got=rows)
     require(bool(features.isfinite().all()), name, expected="finite features", got="nan or inf")
     return features
 
 
-def as_pair(generated: Tensor, real: Tensor, *, minimum: int = 1) -> tuple[Tensor, Tensor]:
-    """Both as float64 features of one dimension, of at least ``minimum`` rows each."""
+def as_pair(generated: Reals, real: Reals, *, minimum: int = 1) -> tuple[Tensor, Tensor]:
+    """Both as float64 features of one dimension and device, of at least ``minimum`` rows each."""
     left = as_features(generated, "generated", minimum=minimum)
     right = as_features(real, "real", minimum=minimum)
     expected = f"features of dimension {right.shape[1]}, as real"
     same = left.shape[1] == right.shape[1]
     require(same, "generated", expected=expected, got=f"dimension {left.shape[1]}")
+    expected = f"features on {right.device}, as real"
+    require(left.device == right.device, "generated", expected=expected, got=left.device)
     return left, right
+
+
+def exponent_of(*values: Tensor) -> int:
+    """Return the ``e`` for which ``2^(e − 1) ≤ max |values| < 2^e``; 0 where all are 0."""
+    return math.frexp(max(float(part.abs().max()) for part in values))[1]
+
+
+def shifted(values: Tensor, exponent: int) -> Tensor:
+    """``values · 2^exponent``, in two steps, because a power alone may overflow."""
+    half = exponent // 2
+    return values * 2.0**half * 2.0 ** (exponent - half)
+
+
+def scaled(x: Tensor, y: Tensor) -> Scaled:
+    """Both in one unit, about the median of some of ``y``: a mean follows outliers."""
+    first = exponent_of(x, y)
+    x, y = shifted(x, -first), shifted(y, -first)
+    centre = y[:: max(1, len(y) // _FEW)].median(0).values
+    x, y = x - centre, y - centre
+    second = exponent_of(x, y)
+    return Scaled(shifted(x, -second), shifted(y, -second), first + second)
 
 
 def row_blocks(rows: int, columns: int) -> Iterator[slice]:
@@ -40,17 +76,16 @@ def row_blocks(rows: int, columns: int) -> Iterator[slice]:
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Blocks of rows of ``|x_i − y_j|²``, float64.
+    """Blocks of rows of ``|x_i − y_j|²`` of features that :func:`scaled` returned.
 
-    They come from scalar products, whose rounding would tell equal points apart: what is below it
-    is 0.
+    They come from scalar products. Where these cancel, as between a point and its copy, the
+    distance is that of the differences.
     """
-    # about the mean the norms, and the rounding with them, are small
-    centre = y.mean(0)
-    x, y = x - centre, y - centre
     norms_x, norms_y = x.square().sum(1), y.square().sum(1)
-    rounding = 8 * math.sqrt(x.shape[1]) * _EPSILON
     for rows in row_blocks(len(x), len(y)):
         scale = norms_x[rows, None] + norms_y
         squared = torch.addmm(scale, x[rows], y.T, alpha=-2)
-        yield rows, squared.masked_fill_(squared <= rounding * scale, 0)
+        cancelled = (squared <= _CANCELLED * scale).nonzero()
+        for i, j in (pairs.T for pairs in cancelled.split(max(1, BLOCK // x.shape[1]))):
+            squared[i, j] = (x[rows][i] - y[j]).square().sum(1)
+        yield rows, squared

@@ -1,12 +1,14 @@
 """The Fréchet distance of two Gaussians fitted to features."""
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from sngan._checks import require
-from sngan.metrics._features import as_features, as_pair
+from sngan._reals import Reals, real_tensor
+from sngan.metrics._features import as_features, as_pair, exponent_of, shifted
 
 
 class Gaussian(NamedTuple):
@@ -16,7 +18,7 @@ class Gaussian(NamedTuple):
     root: Tensor
 
 
-def fit_gaussian(features: Tensor) -> Gaussian:
+def fit_gaussian(features: Reals) -> Gaussian:
     """Mean and unbiased covariance of features ``(n, d)``, n of at least 2.
 
     The root is the triangle of the QR factorization of the centred features, so no digit is lost
@@ -25,32 +27,51 @@ def fit_gaussian(features: Tensor) -> Gaussian:
     Raises
     ------
     ValueError
-        Not floating-point ``(n, d)``, fewer than 2 rows, values that are not finite.
+        If features are not floating-point ``(n, d)``, of at least 2 rows, and finite.
     """
     x = as_features(features, "features", minimum=2)
+    exponent = exponent_of(x)
+    x = shifted(x, -exponent)
     mean = x.mean(0)
-    centred = (x - mean) / (len(x) - 1) ** 0.5
-    tall = len(x) > x.shape[1]
-    return Gaussian(mean, torch.linalg.qr(centred, mode="r").R if tall else centred)
+    root = (x - mean) / (len(x) - 1) ** 0.5
+    if len(x) > x.shape[1]:
+        root = torch.linalg.qr(root, mode="r").R
+    return Gaussian(shifted(mean, exponent), shifted(root, exponent))
 
 
-def gaussian_of_moments(mean: Tensor, covariance: Tensor) -> Gaussian:
+def gaussian_of_moments(mean: Reals, covariance: Reals) -> Gaussian:
     """Published statistics: a mean ``(d,)`` and a covariance ``(d, d)``.
 
     Raises
     ------
     ValueError
-        Shapes that do not fit, or eigenvalues below zero by more than rounding.
+        If shapes do not fit, values are not finite, or the covariance is not symmetric or has
+        eigenvalues below zero, by more than rounding.
     """
-    size = len(mean)
-    fits = covariance.shape == (size, size)
-    require(fits, "covariance", expected=f"shape {(size, size)}", got=tuple(covariance.shape))
-    values, vectors = torch.linalg.eigh(covariance.to(torch.float64))
+    centre = _finite(mean, "mean", expected="floating-point numbers (d,)")
+    require(centre.dim() == 1, "mean", expected="shape (d,)", got=tuple(centre.shape))
+    matrix = _finite(covariance, "covariance", expected="floating-point numbers (d, d)")
+    size = len(centre)
+    fits = matrix.shape == (size, size) and size > 0
+    require(fits, "covariance", expected=f"shape {(size, size)}", got=tuple(matrix.shape))
+    exponent = 2 * (exponent_of(matrix) // 2)
+    matrix = shifted(matrix, -exponent)
+    uneven = float((matrix - matrix.T).abs().max())
+    expected = "a symmetric matrix"
+    require(uneven <= 1e-6, "covariance", expected=expected, got=f"differences of {uneven:g}")
+    values, vectors = torch.linalg.eigh(matrix)
     lowest, highest = float(values[0]), float(values[-1])
     semidefinite = lowest >= -1e-6 * abs(highest)
-    got = f"the eigenvalue {lowest:g}"
+    got = f"the eigenvalue {float(shifted(values[0], exponent)):g}"
     require(semidefinite, "covariance", expected="a positive semidefinite matrix", got=got)
-    return Gaussian(mean.to(torch.float64), values.clamp_min(0).sqrt()[:, None] * vectors.T)
+    root = values.clamp_min(0).sqrt()[:, None] * vectors.T
+    return Gaussian(centre.to(root.device), shifted(root, exponent // 2))
+
+
+def _finite(values: Reals, name: str, *, expected: str) -> Tensor:
+    numbers = real_tensor(values, name, expected=expected)
+    require(bool(numbers.isfinite().all()), name, expected="finite values", got="nan or inf")
+    return numbers
 
 
 def gaussian_distance(x: Gaussian, y: Gaussian) -> float:
@@ -60,14 +81,31 @@ def gaussian_distance(x: Gaussian, y: Gaussian) -> float:
     exact to rounding; the eigenvalues of ``Σ_x Σ_y`` lose half the digits of their roots, which
     shows where there are fewer samples than features. Source: Dowson, Landau 1982, The Fréchet
     distance between multivariate normal distributions.
+
+    Raises
+    ------
+    ValueError
+        If the dimensions differ, or the distance is beyond float64.
     """
-    shift = (x.mean - y.mean).square().sum()
-    traces = x.root.square().sum() + y.root.square().sum()
-    overlap = torch.linalg.svdvals(x.root @ y.root.T).sum()
-    return float((shift + traces - 2 * overlap).clamp_min(0))
+    same, expected = x.mean.shape == y.mean.shape, f"the dimension of y, {len(y.mean)}"
+    require(same, "x", expected=expected, got=len(x.mean))
+    shift = x.mean - y.mean
+    exponent = exponent_of(shift, x.root, y.root)
+    shift, left, right = (shifted(part, -exponent) for part in (shift, x.root, y.root))
+    traces = left.square().sum() + right.square().sum()
+    overlap = torch.linalg.svdvals(left @ right.T).sum()
+    scaled = (shift.square().sum() + traces - 2 * overlap).clamp_min(0)
+    distance = float(shifted(scaled, 2 * exponent))
+    require(
+        math.isfinite(distance),
+        "x, y",
+        expected="a squared distance that float64 can hold",
+        got="an overflow: divide both by a constant",
+    )
+    return distance
 
 
-def frechet_distance(generated: Tensor, real: Tensor) -> float:
+def frechet_distance(generated: Reals, real: Reals) -> float:
     """Fréchet distance of the Gaussians fitted to two sets of features; on Inception's, the FID.
 
     Following the field it is the square, in squared units of the features. It is biased up by
@@ -82,7 +120,8 @@ def frechet_distance(generated: Tensor, real: Tensor) -> float:
     Raises
     ------
     ValueError
-        Shapes that do not fit, fewer than 2 rows, values that are not finite.
+        If shapes do not fit, there are fewer than 2 rows, values are not finite, or the distance
+        is beyond float64.
     """
     x, y = as_pair(generated, real, minimum=2)
     return gaussian_distance(fit_gaussian(x), fit_gaussian(y))

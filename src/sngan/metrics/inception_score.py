@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sngan._checks import require_count
+from sngan._reals import Reals
 from sngan.metrics._features import as_features
 
 
@@ -16,7 +18,7 @@ class InceptionScore(NamedTuple):
     deviation: float
 
 
-def inception_score(logits: Tensor, *, splits: int = 10) -> InceptionScore:
+def inception_score(logits: Reals, *, splits: int = 10) -> InceptionScore:
     """``exp(E KL(p(y|x) ‖ p(y)))``, the mean over ``splits`` consecutive parts of the samples.
 
     Between 1 and the number of classes; biased down at few samples a split. By the original code
@@ -33,8 +35,9 @@ def inception_score(logits: Tensor, *, splits: int = 10) -> InceptionScore:
     Raises
     ------
     ValueError
-        Another shape, fewer samples than splits, values that are not finite.
+        If logits have another shape, are fewer than the splits, or are not finite.
     """
+    require_count(splits, "splits")
     log_p = as_features(logits, "logits", minimum=splits).log_softmax(1)
     scores = torch.stack([_score(part) for part in log_p.tensor_split(splits)])
     return InceptionScore(float(scores.mean()), float(scores.std(correction=0)))

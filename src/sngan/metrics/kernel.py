@@ -1,12 +1,15 @@
 """The kernel distance: an unbiased squared MMD of two sets of features."""
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from sngan.metrics._features import as_pair, row_blocks
+from sngan._checks import require
+from sngan._reals import Reals
+from sngan.metrics._features import as_pair, exponent_of, row_blocks, shifted
 
 
 class KernelDistance(NamedTuple):
@@ -16,7 +19,7 @@ class KernelDistance(NamedTuple):
     standard_error: float
 
 
-def kernel_distance(generated: Tensor, real: Tensor) -> KernelDistance:
+def kernel_distance(generated: Reals, real: Reals) -> KernelDistance:
     """Squared MMD under ``k(x, y) = (x·y/d + 1)³``; on Inception's features, the KID.
 
     The U-statistic over all pairs: unbiased at any sample count, so it may fall below 0 where the
@@ -34,12 +37,16 @@ def kernel_distance(generated: Tensor, real: Tensor) -> KernelDistance:
     Raises
     ------
     ValueError
-        Shapes that do not fit, fewer than 3 rows, values that are not finite.
+        If shapes do not fit, there are fewer than 3 rows, values are not finite, or their sixth
+        power is not.
     """
     x, y = as_pair(generated, real, minimum=3)
-    across_x, across_y = _kernel_sums(x, y)
-    within_x = _kernel_sums(x, x)[0] - _kernel(x.square().sum(1), x.shape[1])
-    within_y = _kernel_sums(y, y)[0] - _kernel(y.square().sum(1), y.shape[1])
+    exponent = exponent_of(x, y)
+    kernel = _Kernel.of(exponent, x.shape[1])
+    x, y = shifted(x, -exponent), shifted(y, -exponent)
+    across_x, across_y = kernel.sums(x, y)
+    within_x = kernel.sums(x, x)[0] - kernel(x.square().sum(1))
+    within_y = kernel.sums(y, y)[0] - kernel(y.square().sum(1))
     n, m = len(x), len(y)
     distance = (
         within_x.sum() / (n * (n - 1))
@@ -47,21 +54,58 @@ def kernel_distance(generated: Tensor, real: Tensor) -> KernelDistance:
         - 2 * across_x.sum() / (n * m)
     )
     variance = _jackknife(within_x, across_x, m) + _jackknife(within_y, across_y, n)
-    return KernelDistance(float(distance), math.sqrt(variance))
+    found = KernelDistance(
+        *(kernel.unit(value) for value in (float(distance), math.sqrt(variance)))
+    )
+    require(
+        all(map(math.isfinite, found)),
+        "generated, real",
+        expected="features whose sixth power float64 can hold",
+        got="an overflow: divide both by a constant",
+    )
+    return found
 
 
-def _kernel(products: Tensor, dimension: int) -> Tensor:
-    return (products / dimension + 1) ** 3
+@dataclass(frozen=True)
+class _Kernel:
+    """``k − 1`` of products of features that were divided by ``2^exponent``.
 
+    ``(t + 1)³ − 1 = t³ + 3t² + 3t``: the constant cancels in a difference of means, and beside it
+    small features would vanish. It is in units of ``2^(6·exponent)`` for large features and of
+    ``2^(2·exponent)`` for small ones, in which it is of size 1.
+    """
 
-def _kernel_sums(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Sums of ``k(x_i, y_j)`` over j, ``(n,)``, and over i, ``(m,)``."""
-    over_columns, over_rows = torch.empty_like(x[:, 0]), torch.zeros_like(y[:, 0])
-    for rows in row_blocks(len(x), len(y)):
-        values = _kernel(x[rows] @ y.T, x.shape[1])
-        over_columns[rows] = values.sum(1)
-        over_rows += values.sum(0)
-    return over_columns, over_rows
+    exponent: int
+    dimension: int
+    cubic: float
+    square: float
+    linear: float
+
+    @classmethod
+    def of(cls, exponent: int, dimension: int) -> "_Kernel":
+        if exponent > 0:
+            return cls(exponent, dimension, 1.0, 3 * 4.0**-exponent, 3 * 16.0**-exponent)
+        return cls(exponent, dimension, 16.0**exponent, 3 * 4.0**exponent, 3.0)
+
+    def __call__(self, products: Tensor) -> Tensor:
+        t = products / self.dimension
+        return t * (t * (self.cubic * t + self.square) + self.linear)
+
+    def sums(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Sums of ``k(x_i, y_j) − 1`` over j, ``(n,)``, and over i, ``(m,)``."""
+        over_columns, over_rows = torch.empty_like(x[:, 0]), torch.zeros_like(y[:, 0])
+        for rows in row_blocks(len(x), len(y)):
+            values = self(x[rows] @ y.T)
+            over_columns[rows] = values.sum(1)
+            over_rows += values.sum(0)
+        return over_columns, over_rows
+
+    def unit(self, value: float) -> float:
+        """A value of the scaled kernel in that of the features; infinite beyond float64."""
+        try:
+            return math.ldexp(value, (6 if self.exponent > 0 else 2) * self.exponent)
+        except OverflowError:
+            return math.inf
 
 
 def _jackknife(within: Tensor, across: Tensor, others: int) -> float:

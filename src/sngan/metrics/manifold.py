@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from sngan._checks import require_count
-from sngan.metrics._features import as_pair, squared_distances
+from sngan._reals import Reals
+from sngan.metrics._features import as_pair, scaled, squared_distances
 
 # so that a neighbour on its own sphere is inside, whatever its rounding
 _MARGIN = 1 + 1e-9
@@ -22,8 +23,8 @@ class Manifold(NamedTuple):
 
 
 def manifold(
-    generated: Tensor,
-    real: Tensor,
+    generated: Reals,
+    real: Reals,
     *,
     precision_neighbours: int = 3,
     density_neighbours: int = 5,
@@ -50,18 +51,18 @@ def manifold(
     Raises
     ------
     ValueError
-        Shapes that do not fit, too few rows, values that are not finite.
+        If shapes do not fit, there are too few rows, or values are not finite.
     """
     require_count(precision_neighbours, "precision_neighbours")
     require_count(density_neighbours, "density_neighbours")
     needed = max(precision_neighbours, density_neighbours) + 1
-    generated, real = as_pair(generated, real, minimum=needed)
-    narrow, wide = _squared_radii(real, precision_neighbours, density_neighbours)
-    (reach,) = _squared_radii(generated, precision_neighbours)
-    precise = torch.zeros(len(generated), dtype=torch.bool, device=generated.device)
+    x, y, _ = scaled(*as_pair(generated, real, minimum=needed))
+    narrow, wide = _squared_radii(y, precision_neighbours, density_neighbours)
+    (reach,) = _squared_radii(x, precision_neighbours)
+    precise = torch.zeros(len(x), dtype=torch.bool, device=x.device)
     recalled, covered = (torch.zeros_like(narrow, dtype=torch.bool) for _ in range(2))
     held = torch.zeros_like(precise, dtype=torch.int64)
-    for rows, squared in squared_distances(generated, real):
+    for rows, squared in squared_distances(x, y):
         precise[rows] = (squared <= narrow).any(1)
         recalled |= (squared <= reach[rows, None]).any(0)
         inside = squared <= wide

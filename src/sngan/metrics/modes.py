@@ -6,9 +6,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sngan._checks import require
+from sngan._checks import require, require_number
+from sngan._reals import Reals, real_tensor
 from sngan.data.toy import Mixture
 from sngan.metrics._features import as_features
+from sngan.metrics.neighbours import nearest_neighbours
 
 
 class Coverage(NamedTuple):
@@ -28,7 +30,7 @@ class MixtureCoverage(NamedTuple):
     high_quality: float
 
 
-def mixture_coverage(points: Tensor, mixture: Mixture) -> MixtureCoverage:
+def mixture_coverage(points: Reals, mixture: Mixture) -> MixtureCoverage:
     """Modes of a mixture of Gaussians that samples reach.
 
     A sample belongs to the nearest centre, and is of high quality within 3 standard deviations of
@@ -39,13 +41,14 @@ def mixture_coverage(points: Tensor, mixture: Mixture) -> MixtureCoverage:
     Raises
     ------
     ValueError
-        Not floating-point ``(n, dim)`` of the mixture's dimension, no points, nan or inf.
+        If points are not floating-point ``(n, dim)`` of the mixture's dimension, none, or not
+        finite.
     """
     x = as_features(points, "points")
     centres = mixture.centres.to(x)
     expected = f"dimension {centres.shape[1]}, as the mixture's"
     require(x.shape[1] == centres.shape[1], "points", expected=expected, got=x.shape[1])
-    distance, mode = torch.cdist(x, centres).min(1)
+    mode, distance = (column[:, 0] for column in nearest_neighbours(x, centres))
     good = distance <= 3 * mixture.std
     total = len(centres)
     counts = torch.bincount(mode, minlength=total)
@@ -57,18 +60,24 @@ def mixture_coverage(points: Tensor, mixture: Mixture) -> MixtureCoverage:
     )
 
 
-def class_coverage(classes: Tensor, reference: Tensor, *, smoothing: float = 0.0) -> Coverage:
+def class_coverage(classes: Reals, reference: Reals, *, smoothing: float = 0.0) -> Coverage:
     """Classes ``(n,)``, integers, against the ``reference`` counts or weights ``(K,)`` of each.
 
     The divergence is :func:`kl_divergence` of their histogram from the reference. A covered class
     has one sample.
+
+    Raises
+    ------
+    ValueError
+        If classes are not integers ``(n,)`` from 0 to K − 1, or :func:`kl_divergence` raises.
     """
-    counts = torch.bincount(classes, minlength=len(reference))
-    divergence = kl_divergence(counts, reference, smoothing=smoothing)
-    return Coverage(int((counts > 0).sum()), len(reference), divergence)
+    weights = _histogram(reference, "reference")
+    counts = torch.bincount(_indices(classes, len(weights)), minlength=len(weights))
+    divergence = kl_divergence(counts, weights, smoothing=smoothing)
+    return Coverage(int((counts > 0).sum()), len(weights), divergence)
 
 
-def kl_divergence(counts: Tensor, reference: Tensor, *, smoothing: float = 0.0) -> float:
+def kl_divergence(counts: Reals, reference: Reals, *, smoothing: float = 0.0) -> float:
     """``KL(p ‖ q) = Σ p log(p/q)`` in nats, of histograms ``(K,)`` that are divided by their sums.
 
     ``smoothing`` is added to each bin of both first (1/2: Jeffreys 1946), without which an empty
@@ -77,13 +86,37 @@ def kl_divergence(counts: Tensor, reference: Tensor, *, smoothing: float = 0.0) 
     Raises
     ------
     ValueError
-        Shapes that differ, negative or no counts.
+        If shapes differ, counts are negative, none or not finite, or ``smoothing`` is negative.
     """
-    same = counts.shape == reference.shape
-    require(same, "counts", expected=f"shape {tuple(reference.shape)}", got=tuple(counts.shape))
-    p, q = (histogram.double() + smoothing for histogram in (counts, reference))
-    filled = min(float(p.min()), float(q.min())) >= 0 and float(p.sum()) > 0 < float(q.sum())
+    require_number(smoothing, "smoothing", minimum=0.0)
+    left, right = _histogram(counts, "counts"), _histogram(reference, "reference")
+    same = left.shape == right.shape
+    require(same, "counts", expected=f"shape {tuple(right.shape)}", got=tuple(left.shape))
+    p, q = left.to(right.device) + smoothing, right + smoothing
+    filled = min(float(p.min()), float(q.min())) >= 0 and float(p.max()) > 0 < float(q.max())
     require(filled, "counts", expected="numbers of at least 0, not all 0", got="others")
+    p, q = (histogram / histogram.max() for histogram in (p, q))
     p, q = p / p.sum(), q / q.sum()
     divergence = float((torch.xlogy(p, p) - torch.xlogy(p, q)).sum())
     return divergence if math.isinf(divergence) else max(0.0, divergence)
+
+
+def _histogram(values: Reals, name: str) -> Tensor:
+    """Reals or weights (K,) in float64."""
+    expected = "numbers (K,), K of at least 1"
+    bins = real_tensor(values, name, expected=expected, integers=True)
+    is_vector = bins.dim() == 1 and len(bins) > 0
+    require(is_vector, name, expected=expected, got=f"shape {tuple(bins.shape)}")
+    require(bool(bins.isfinite().all()), name, expected="finite numbers", got="nan or inf")
+    return bins
+
+
+def _indices(classes: Reals, count: int) -> Tensor:
+    """Classes (n,) from 0 to count − 1."""
+    expected = "integers (n,) of at least 0"
+    numbers = real_tensor(classes, "classes", expected=expected, integers=True)
+    fits = numbers.dim() == 1 and bool(((numbers >= 0) & (numbers == numbers.floor())).all())
+    require(fits, "classes", expected=expected, got=f"others, of shape {tuple(numbers.shape)}")
+    most = int(numbers.max()) if len(numbers) else 0
+    require(most < count, "counts", expected=f"shape {(count,)}", got=(most + 1,))
+    return numbers.long()

@@ -1,13 +1,14 @@
 """The nearest real samples: whether a generator repeats what it was trained on."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from sngan._checks import require, require_count
-from sngan.metrics._features import as_features, as_pair, squared_distances
+from sngan._reals import Reals
+from sngan.metrics._features import as_features, as_pair, scaled, shifted, squared_distances
 
 
 class Neighbours(NamedTuple):
@@ -21,7 +22,7 @@ class Neighbours(NamedTuple):
 
 
 def nearest_neighbours(
-    samples: Tensor, real: Tensor | Iterable[Tensor], *, count: int = 1
+    samples: Reals, real: Reals | Iterable[Reals], *, count: int = 1
 ) -> Neighbours:
     """Find the ``count`` real samples that are nearest to each sample.
 
@@ -38,24 +39,24 @@ def nearest_neighbours(
     Raises
     ------
     ValueError
-        Shapes that do not fit, fewer than ``count`` real samples, values that are not finite.
+        If shapes do not fit, there are fewer than ``count`` real samples, or values are not finite.
     """
     require_count(count, "count")
     x = as_features(samples, "samples")
     indices = torch.empty(len(x), 0, dtype=torch.int64, device=x.device)
-    squared = x.new_empty(len(x), 0)
+    distances = x.new_empty(len(x), 0)
     seen = 0
-    for part in [real] if isinstance(real, Tensor) else real:
+    for part in _parts(real):
         found, at = _nearest(*as_pair(x, part), min(count, len(part)))
-        indices, squared = torch.cat([indices, at + seen], 1), torch.cat([squared, found], 1)
-        squared, kept = squared.topk(min(count, squared.shape[1]), largest=False)
+        indices, distances = torch.cat([indices, at + seen], 1), torch.cat([distances, found], 1)
+        distances, kept = distances.topk(min(count, distances.shape[1]), largest=False)
         indices = indices.gather(1, kept)
         seen += len(part)
     require(seen >= count, "real", expected=f"at least {count} samples", got=seen)
-    return Neighbours(indices, squared.sqrt())
+    return Neighbours(indices, distances)
 
 
-def copying_ratio(generated: Tensor, real: Tensor) -> float:
+def copying_ratio(generated: Reals, real: Reals) -> float:
     """Median distance of a generated sample to its nearest real one, over that among the real.
 
     Near 1 for fresh samples of the same distribution, 0 for copies; infinite or NaN where half of
@@ -64,7 +65,7 @@ def copying_ratio(generated: Tensor, real: Tensor) -> float:
     Raises
     ------
     ValueError
-        Shapes that do not fit, fewer than 2 real samples, values that are not finite.
+        If shapes do not fit, there are fewer than 2 real samples, or values are not finite.
     """
     x, y = as_pair(generated, real)
     as_features(real, "real", minimum=2)
@@ -73,9 +74,19 @@ def copying_ratio(generated: Tensor, real: Tensor) -> float:
     return float(to_real / among_real)
 
 
+def _parts(real: Any) -> Iterable[Any]:
+    """One tensor, array or list of rows is one part."""
+    first = real[0] if isinstance(real, list | tuple) and real else None
+    is_rows = getattr(first, "ndim", None) == 1
+    if isinstance(first, list | tuple):
+        is_rows = not (first and isinstance(first[0], list | tuple))
+    return [real] if hasattr(real, "__array__") or is_rows else real
+
+
 def _nearest(x: Tensor, y: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    x, y, exponent = scaled(x, y)
     found = x.new_empty(len(x), count)
     at = torch.empty(len(x), count, dtype=torch.int64, device=x.device)
     for rows, squared in squared_distances(x, y):
         found[rows], at[rows] = squared.topk(count, largest=False)
-    return found, at
+    return shifted(found.sqrt(), exponent), at

@@ -95,7 +95,7 @@ def certify(
     below, primal, above = _around(problem, plan)
     if not is_monotone:
         below = _dual(problem, potentials)
-    lower, upper = _rounded(_root(below, p), p, up=False), _rounded(_root(above, p), p, up=True)
+    lower, upper = _bound(below, p, up=False), _bound(above, p, up=True)
     return WassersteinResult(
         distance=min(max(_root(primal, p), lower), upper),
         lower=lower,
@@ -122,7 +122,9 @@ def _around(problem: Problem, plan: Plan) -> tuple[_Cost, _Cost, _Cost]:
     above = cost + lost
     for misses, radius in zip(plan.misses or (), radii, strict=True):
         # mass that goes by the centre: |x − y|^p ≤ (2 max(r_x, r_y))^p
-        above += math.fsum(misses * np.ldexp(radius, 1 - unit) ** p) + _SMALLEST * len(radius)
+        above += math.fsum(misses * np.ldexp(radius, 1 - unit) ** p) + _SMALLEST * np.count_nonzero(
+            radius
+        )
     below = max(0.0, (cost - lost) * (1 - rounding))
     return (
         _Cost(below, length=unit),
@@ -160,9 +162,15 @@ def root(value: float, exponent: int, p: float) -> float:
     """
     if p == 1:
         return float(np.ldexp(value, exponent))
-    value, rest = max(0.0, value), math.fmod(exponent, p)
-    found = math.sqrt(value * 2**rest) if p == 2 else value ** (1 / p) * 2 ** (rest / p)
-    return float(np.ldexp(found, round((exponent - rest) / p)))
+    value = max(0.0, value)
+    if p == 2:
+        odd = exponent % 2
+        return float(np.ldexp(math.sqrt(value * 2**odd), (exponent - odd) // 2))
+    # small powers alone, because the rounding of 1/p grows with their logarithm
+    fraction, shift = math.frexp(value)
+    rest = math.fmod(shift + exponent, p)
+    found = fraction ** (1 / p) * 2 ** (rest / p)
+    return float(np.ldexp(found, round((shift + exponent - rest) / p)))
 
 
 def _root(cost: _Cost, p: float) -> float:
@@ -170,12 +178,13 @@ def _root(cost: _Cost, p: float) -> float:
     return float(np.ldexp(root(cost.value, cost.cost, p), cost.length))
 
 
-def _rounded(length: float, p: float, *, up: bool) -> float:
-    """A bound that allows for a few roundings of the root, and for that of a subnormal length."""
-    if length == 0:
+def _bound(cost: _Cost, p: float, *, up: bool) -> float:
+    """The root, moved by a few of its roundings and by that of a subnormal length."""
+    if cost.value == 0:
         return 0.0
     margin = 0.0 if p == 1 else 8 * EPSILON
-    return math.nextafter(length * (1 + margin if up else 1 - margin), math.inf if up else 0.0)
+    length = _root(cost, p) * (1 + margin if up else 1 - margin)
+    return math.nextafter(length, math.inf if up else 0.0)
 
 
 def _difference(above: _Cost, below: _Cost, exponent: int, p: float) -> float:

@@ -95,9 +95,7 @@ def wasserstein(
     return found
 
 
-def _of_costs(
-    clouds: Problem, costs: Costs, max_iterations: int
-) -> tuple[WassersteinResult, bool]:
+def _of_costs(clouds: Problem, costs: Costs, max_iterations: int) -> tuple[WassersteinResult, bool]:
     """The bracket for costs, and whether the simplex came to its end."""
     i, j, start, finished = _network_simplex(clouds, costs, max_iterations)
     plan = forest_plan(i, j, clouds.masses)

@@ -1,5 +1,6 @@
 """Real numbers from tensors, arrays and lists, checked and in float64."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn, TypeAlias
 
@@ -65,8 +66,13 @@ def _unmasked(values: Any, name: str, expected: str, *, integers: bool = False) 
     if not is_list and not hasattr(values, "__array__"):
         _refuse(name, expected, type(values).__name__)
     try:
-        # an ordinary conversion of a list would lose the masks in it
-        array: NDArray[Any] = np.ma.asarray(values) if is_list else np.asanyarray(values)
+        with warnings.catch_warnings():
+            # of a masked element that becomes nan
+            warnings.simplefilter("error", UserWarning)
+            # an ordinary conversion of a list would lose the masks in it
+            array: NDArray[Any] = np.ma.asarray(values) if is_list else np.asanyarray(values)
+    except UserWarning as warning:
+        _refuse(name, f"{expected}, without masked values", f"a list with some ({warning})")
     except (TypeError, ValueError, RuntimeError) as error:
         _refuse(name, expected, f"a {type(values).__name__} that is no array ({error})")
     hidden = int(np.ma.count_masked(array))

@@ -75,12 +75,13 @@ def copying_ratio(generated: Reals, real: Reals) -> float:
 
 
 def _parts(real: Any) -> Iterable[Any]:
-    """One tensor, array or list of rows is one part."""
+    """One tensor, array or list of rows is one part, and so is what holds no parts."""
     first = real[0] if isinstance(real, list | tuple) and real else None
     is_rows = getattr(first, "ndim", None) == 1
     if isinstance(first, list | tuple):
         is_rows = not (first and isinstance(first[0], list | tuple))
-    return [real] if hasattr(real, "__array__") or is_rows else real
+    is_one = hasattr(real, "__array__") or is_rows or not hasattr(real, "__iter__")
+    return [real] if is_one else real
 
 
 def _nearest(x: Tensor, y: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,5 @@
 """Features, checked and in float64, in a unit of their own, and their squared distances."""
 
-import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -9,6 +8,7 @@ from torch import Tensor
 
 from sngan._checks import require
 from sngan._reals import Reals, real_tensor
+from sngan._scaling import exponent_of, shifted
 
 BLOCK = 2**23  # numbers of a block: 64 MiB in float64
 # scalar products leave this share of two squared norms with eleven digits
@@ -46,17 +46,6 @@ def as_pair(generated: Reals, real: Reals, *, minimum: int = 1) -> tuple[Tensor,
     expected = f"features on {right.device}, as real"
     require(left.device == right.device, "generated", expected=expected, got=left.device)
     return left, right
-
-
-def exponent_of(*values: Tensor) -> int:
-    """Return the ``e`` for which ``2^(e − 1) ≤ max |values| < 2^e``; 0 where all are 0."""
-    return math.frexp(max(float(part.abs().max()) for part in values))[1]
-
-
-def shifted(values: Tensor, exponent: int) -> Tensor:
-    """``values · 2^exponent``, in two steps, because a power alone may overflow."""
-    half = exponent // 2
-    return values * 2.0**half * 2.0 ** (exponent - half)
 
 
 def scaled(x: Tensor, y: Tensor) -> Scaled:

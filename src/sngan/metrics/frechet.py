@@ -8,7 +8,8 @@ from torch import Tensor
 
 from sngan._checks import require
 from sngan._reals import Reals, real_tensor
-from sngan.metrics._features import as_features, as_pair, exponent_of, shifted
+from sngan._scaling import exponent_of, shifted
+from sngan.metrics._features import as_features, as_pair
 
 
 class Gaussian(NamedTuple):

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from sngan._checks import require
 from sngan._reals import Reals
-from sngan.metrics._features import as_pair, exponent_of, row_blocks, shifted
+from sngan._scaling import exponent_of, shifted
+from sngan.metrics._features import as_pair, row_blocks
 
 
 class KernelDistance(NamedTuple):

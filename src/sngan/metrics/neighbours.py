@@ -8,7 +8,8 @@ from torch import Tensor
 
 from sngan._checks import require, require_count
 from sngan._reals import Reals
-from sngan.metrics._features import as_features, as_pair, scaled, shifted, squared_distances
+from sngan._scaling import shifted
+from sngan.metrics._features import as_features, as_pair, scaled, squared_distances
 
 
 class Neighbours(NamedTuple):

@@ -22,8 +22,8 @@ _SHORT_SIDE = 16
 class Geometry:
     """All of a convolution but its weight; a transposed one is described by its adjoint.
 
-    One entry a spatial dimension: ``size`` is the length of the convolution's input, ``padding``
-    the lengths added left and right.
+    One entry a spatial dimension: ``padding`` are the lengths added left and right, and each of
+    ``sizes`` those of an input that the convolution is called with.
     """
 
     kernel: Sizes
@@ -31,7 +31,7 @@ class Geometry:
     dilation: Sizes
     padding: tuple[tuple[int, int], ...]
     mode: str
-    size: Sizes
+    sizes: tuple[Sizes, ...]
     groups: int
 
     def grouped(self, weight: Tensor) -> Tensor:
@@ -46,31 +46,42 @@ class Geometry:
         the stride divides n; where it does not, the outputs are some of those at stride 1. Every
         row may occur ``⌈outputs/N⌉`` times. Reflect and replicate padding repeat entries of the
         input: ``factor`` is the root of how often, the norm of the padding as a map. Along a
-        kernel of length 1 the symbol does not change: one place is enough.
+        kernel of length 1 the symbol does not change: one place is enough. Of several sizes the
+        largest one bounds those that lie in it. Circular norms do not grow with the size; the
+        frequencies of all of them are among those of their least common multiple.
         """
         torus = self._circular_torus() if self.mode == "circular" else self._padded_torus()
         sides = (1 if k == 1 else n for n, k in zip(torus.sides, self.kernel, strict=True))
         return replace(torus, sides=tuple(sides))
 
     def _padded_torus(self) -> "Torus":
-        padded = [n + sum(pad) for n, pad in zip(self.size, self.padding, strict=True)]
-        sides = tuple(-(-n // s) for n, s in zip(padded, self.stride, strict=True))
+        columns = list(zip(zip(*self.sizes, strict=True), self.padding, self.stride, strict=True))
+        sides = tuple(-(-(max(lengths) + sum(pad)) // s) for lengths, pad, s in columns)
         repeats = [
-            _most_repeated(n, pad, self.mode)
-            for n, pad in zip(self.size, self.padding, strict=True)
+            max(_most_repeated(n, pad, self.mode) for n in lengths) for lengths, pad, _ in columns
         ]
         pointwise = max(self.kernel) == 1 and not any(map(sum, self.padding))
         factor = math.sqrt(math.prod(repeats))
         return Torus(sides, self.stride, self.dilation, factor, is_exact=pointwise)
 
     def _circular_torus(self) -> "Torus":
-        strides = tuple(s if n % s == 0 else 1 for n, s in zip(self.size, self.stride, strict=True))
-        sides = tuple(n // s for n, s in zip(self.size, strides, strict=True))
-        outputs = replace(self, stride=strides).output_sizes()
-        repeats = [-(-out // side) for out, side in zip(outputs, sides, strict=True)]
-        is_exact = outputs == sides and strides == self.stride
-        factor = math.sqrt(math.prod(repeats))
-        return Torus(sides, strides, self.dilation, factor, is_exact=is_exact)
+        columns = list(zip(zip(*self.sizes, strict=True), self.stride, strict=True))
+        strides = tuple(1 if any(n % s for n in lengths) else s for lengths, s in columns)
+        finer = replace(self, stride=strides)
+        places = [tuple(n // s for n, s in zip(size, strides, strict=True)) for size in self.sizes]
+        sides = tuple(math.lcm(*lengths) for lengths in zip(*places, strict=True))
+        repeats = max(
+            math.prod(-(-out // n) for out, n in zip(finer.output_size(size), own, strict=True))
+            for size, own in zip(self.sizes, places, strict=True)
+        )
+        is_exact = finer.output_size(self.sizes[0]) == sides and strides == self.stride
+        return Torus(
+            sides,
+            strides,
+            self.dilation,
+            math.sqrt(repeats),
+            is_exact=is_exact and len(self.sizes) == 1,
+        )
 
     def small_torus(self) -> "Torus":
         """The same with at most 16 places a side, so that it is cheap, and the factor it costs.
@@ -96,9 +107,9 @@ class Geometry:
             dilations.append(dilation)
         return Torus(tuple(sides), tuple(strides), tuple(dilations), factor, is_exact=False)
 
-    def output_sizes(self) -> Sizes:
+    def output_size(self, size: Sizes) -> Sizes:
         """``⌊(n + padding − dilation·(k − 1) − 1)/s⌋ + 1`` in each dimension."""
-        rows = zip(self.size, self.padding, self.dilation, self.kernel, self.stride, strict=True)
+        rows = zip(size, self.padding, self.dilation, self.kernel, self.stride, strict=True)
         return tuple((n + sum(pad) - d * (k - 1) - 1) // s + 1 for n, pad, d, k, s in rows)
 
 
@@ -116,8 +127,13 @@ class Torus:
     is_exact: bool
 
 
-def geometry_of(layer: nn.Module, input_shape: Sizes) -> Geometry:
-    """Describe a convolution, or the adjoint of a transposed one, on ``(channels, *size)``."""
+def geometry_of(
+    layer: nn.Module, input_shape: Sizes, *, output_size: Sizes | None = None
+) -> Geometry:
+    """Describe a convolution, or the adjoint of a transposed one, on ``(channels, *size)``.
+
+    ``output_size`` is that of a transposed convolution which is called with one.
+    """
     if isinstance(layer, CONVOLUTIONS):
         return Geometry(
             kernel=_sizes(layer.kernel_size),
@@ -125,27 +141,40 @@ def geometry_of(layer: nn.Module, input_shape: Sizes) -> Geometry:
             dilation=_sizes(layer.dilation),
             padding=_padding(layer),
             mode=layer.padding_mode,
-            size=input_shape[1:],
+            sizes=(input_shape[1:],),
             groups=layer.groups,
         )
     assert isinstance(layer, TRANSPOSED)
-    return _adjoint_geometry(layer, input_shape)
-
-
-def _adjoint_geometry(layer: Transposed, input_shape: Sizes) -> Geometry:
-    kernel, stride, dilation = map(_sizes, (layer.kernel_size, layer.stride, layer.dilation))
-    padding, extra = _sizes(cast(Sizes, layer.padding)), _sizes(layer.output_padding)
-    rows = zip(input_shape[1:], stride, padding, dilation, kernel, extra, strict=True)
-    size = tuple((n - 1) * s - 2 * p + d * (k - 1) + e + 1 for n, s, p, d, k, e in rows)
+    padding = _sizes(cast(Sizes, layer.padding))
     return Geometry(
-        kernel=kernel,
-        stride=stride,
-        dilation=dilation,
+        kernel=_sizes(layer.kernel_size),
+        stride=_sizes(layer.stride),
+        dilation=_sizes(layer.dilation),
         padding=tuple((p, p) for p in padding),
         mode="zeros",
-        size=size,
+        sizes=(output_size or usual_output_size(layer, input_shape),),
         groups=layer.groups,
     )
+
+
+def usual_output_size(layer: Transposed, input_shape: Sizes) -> Sizes:
+    """The size that a transposed convolution gives where it is not asked for another."""
+    least = least_output_size(layer, input_shape)
+    return tuple(n + extra for n, extra in zip(least, _sizes(layer.output_padding), strict=True))
+
+
+def least_output_size(layer: Transposed, input_shape: Sizes) -> Sizes:
+    """``(n − 1)·s − 2p + d·(k − 1) + 1``, to which an output padding is added."""
+    kernel, stride, dilation = map(_sizes, (layer.kernel_size, layer.stride, layer.dilation))
+    padding = _sizes(cast(Sizes, layer.padding))
+    rows = zip(input_shape[1:], stride, padding, dilation, kernel, strict=True)
+    return tuple((n - 1) * s - 2 * p + d * (k - 1) + 1 for n, s, p, d, k in rows)
+
+
+def at_all_sizes(geometries: Sequence[Geometry]) -> Geometry:
+    """Describe one layer that is called at several sizes."""
+    sizes = dict.fromkeys(size for geometry in geometries for size in geometry.sizes)
+    return replace(geometries[0], sizes=tuple(sizes))
 
 
 def _padding(layer: Convolution) -> tuple[tuple[int, int], ...]:

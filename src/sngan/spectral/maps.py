@@ -10,7 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sngan._checks import require
-from sngan.spectral.geometry import Sizes, require_input_shape
+from sngan._scaling import exponent_of, shifted
+from sngan.spectral.geometry import (
+    Sizes,
+    least_output_size,
+    require_input_shape,
+    usual_output_size,
+)
 from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED
 
 SUM_POOLING = (nn.LPPool1d, nn.LPPool2d, nn.LPPool3d)
@@ -42,7 +48,8 @@ SEPARABLE: dict[type[nn.Module], int | None] = {
     nn.CircularPad2d: 2,
     nn.CircularPad3d: 3,
 }
-LINEAR = (nn.Linear, *CONVOLUTIONS, *TRANSPOSED, *BATCH_NORMS, *SEPARABLE)
+_WEIGHTED = (nn.Linear, *CONVOLUTIONS, *TRANSPOSED)
+LINEAR = (*_WEIGHTED, *BATCH_NORMS, *SEPARABLE)
 
 
 @dataclass(frozen=True)
@@ -79,16 +86,23 @@ class LinearMap:
         return matrix
 
 
-def linear_map(layer: nn.Module, input_shape: Sizes) -> LinearMap:
-    """Read a layer as a linear map on ``input_shape`` (no batch dimension).
+def linear_map(
+    layer: nn.Module,
+    input_shape: Sizes,
+    *,
+    output_size: Sizes | None = None,
+    exponent: int = 0,
+) -> LinearMap:
+    """Read a layer as a linear map on ``input_shape`` (no batch dimension), over ``2^exponent``.
+
+    ``output_size`` is that of a transposed convolution which is called with one.
 
     Raises
     ------
     ValueError
-        A layer without linear form (batch norm in training mode among them), a complex or integer
-        weight, an input shape that does not fit.
+        If the layer has no linear form (as batch norm in training mode), its weight is none that
+        :func:`weight_of` takes, or a shape does not fit.
     """
-    input_shape = tuple(input_shape)
     require(
         isinstance(layer, LINEAR),
         "layer",
@@ -99,7 +113,7 @@ def linear_map(layer: nn.Module, input_shape: Sizes) -> LinearMap:
         p = layer.norm_type
         require(p == 1, "layer", expected="sum pooling, norm_type 1", got=f"norm_type {p}")
     _require_fit(layer, input_shape)
-    forward = _forward(layer)
+    forward = _forward(layer, _output_padding(layer, input_shape, output_size), exponent)
     parameter = next(layer.parameters(), None)
     device = torch.device("cpu") if parameter is None else parameter.device
     zero = torch.zeros(1, *input_shape, dtype=torch.float64, device=device)
@@ -113,13 +127,13 @@ def linear_map(layer: nn.Module, input_shape: Sizes) -> LinearMap:
     return LinearMap(forward, input_shape, output_shape, device)
 
 
-def weight_of(layer: nn.Module) -> Tensor:
-    """The weight in float64, with its graph.
+def weight_of(layer: nn.Module, *, exponent: int = 0) -> Tensor:
+    """The weight over ``2^exponent`` in float64, with its graph.
 
     Raises
     ------
     ValueError
-        A complex or integer weight, or one that is not finite.
+        If the weight is complex or integer, not finite, or on the meta device.
     """
     weight: Tensor = layer.weight  # pyright: ignore
     require(
@@ -128,13 +142,22 @@ def weight_of(layer: nn.Module) -> Tensor:
         expected="a real floating-point weight",
         got=f"{weight.dtype}",
     )
+    expected = "finite weights"
+    require(not weight.is_meta, "layer", expected=expected, got="a weight on the meta device")
     finite = bool(weight.isfinite().all())
-    require(finite, "layer", expected="finite weights", got="a weight that is not finite")
-    return weight.double()
+    require(finite, "layer", expected=expected, got="a weight that is not finite")
+    return shifted(weight.double(), -exponent)
 
 
-def batch_norm_scale(layer: nn.Module) -> Tensor:
-    """``γ/√(var + ε)`` per channel, of a batch norm in eval mode."""
+def batch_norm_scale(layer: nn.Module, *, exponent: int = 0) -> Tensor:
+    """``γ/√(var + ε)`` per channel over ``2^exponent``, of a batch norm in eval mode.
+
+    Raises
+    ------
+    ValueError
+        If the layer is in training mode or without running statistics, or one of its numbers is
+        not finite or a variance below 0.
+    """
     assert isinstance(layer, BATCH_NORMS)
     variance = layer.running_var
     require(
@@ -144,19 +167,48 @@ def batch_norm_scale(layer: nn.Module) -> Tensor:
         got=f"{type(layer).__name__} that uses the batch's own",
     )
     assert variance is not None
+    expected = "a finite running variance of at least 0"
+    require(not variance.is_meta, "layer", expected=expected, got="one on the meta device")
+    valid = bool((variance.isfinite() & (variance >= 0)).all())
+    require(valid, "layer", expected=expected, got="one that is negative or not finite")
     scale = (variance.double() + layer.eps).rsqrt()
-    return scale * weight_of(layer) if layer.affine else scale
+    if layer.affine:
+        scale = scale * weight_of(layer)
+    finite = bool(scale.isfinite().all())
+    require(finite, "layer", expected="a finite scale γ/√(var + ε)", got="one that is not")
+    return shifted(scale, -exponent)
 
 
-def _forward(layer: nn.Module) -> Callable[[Tensor], Tensor]:
+def scale_exponent(layer: nn.Module) -> int:
+    """The exponent of the power of two that brings a layer's largest weight below 1."""
     if isinstance(layer, BATCH_NORMS):
-        scale = batch_norm_scale(layer).detach()
+        return exponent_of(batch_norm_scale(layer))
+    return exponent_of(weight_of(layer)) if isinstance(layer, _WEIGHTED) else 0
+
+
+def _output_padding(layer: nn.Module, input_shape: Sizes, output_size: Sizes | None) -> Sizes:
+    """What a transposed convolution adds to the least size; none for other layers."""
+    if not isinstance(layer, TRANSPOSED):
+        kind = type(layer).__name__
+        none = output_size is None
+        require(none, "output_size", expected=f"None for {kind}", got=output_size)
+        return ()
+    least = least_output_size(layer, input_shape)
+    size = output_size or usual_output_size(layer, input_shape)
+    fits = len(size) == len(least) and all(n >= low for n, low in zip(size, least, strict=True))
+    require(fits, "output_size", expected=f"sizes of at least {least}", got=output_size)
+    return tuple(n - low for n, low in zip(size, least, strict=True))
+
+
+def _forward(layer: nn.Module, output_padding: Sizes, exponent: int) -> Callable[[Tensor], Tensor]:
+    if isinstance(layer, BATCH_NORMS):
+        scale = batch_norm_scale(layer, exponent=exponent).detach()
         return lambda x: x * scale.view(-1, *[1] * (x.dim() - 2))
     if isinstance(layer, SUM_POOLING):
         return _sum_pool(layer)
     if isinstance(layer, tuple(SEPARABLE)):
         return layer
-    weight = weight_of(layer).detach()
+    weight = weight_of(layer, exponent=exponent).detach()
     if isinstance(layer, nn.Linear):
         return lambda x: F.linear(x, weight)
     if isinstance(layer, CONVOLUTIONS):
@@ -172,7 +224,7 @@ def _forward(layer: nn.Module) -> Callable[[Tensor], Tensor]:
         None,
         layer.stride,  # pyright: ignore
         layer.padding,  # pyright: ignore
-        layer.output_padding,  # pyright: ignore
+        output_padding,
         layer.groups,
         layer.dilation,  # pyright: ignore
     )

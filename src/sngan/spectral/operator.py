@@ -1,22 +1,35 @@
 """The operator norm of one linear layer: exact, proved from above, or estimated from below."""
 
 import math
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from sngan._checks import require, require_one_of
+from sngan._scaling import shifted
 from sngan.spectral.geometry import Geometry, Sizes, Torus, geometry_of
 from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED
-from sngan.spectral.maps import BATCH_NORMS, SEPARABLE, batch_norm_scale, linear_map, weight_of
+from sngan.spectral.maps import (
+    BATCH_NORMS,
+    SEPARABLE,
+    LinearMap,
+    batch_norm_scale,
+    linear_map,
+    scale_exponent,
+    weight_of,
+)
+from sngan.spectral.separable import largest_singular_value, separable_norm
 from sngan.spectral.symbol import Symbol, grid, supremum
 
 NormMethod = Literal["exact", "upper_bound", "gram", "estimate"]
 
 # float64 eigenvalues are good to some 1e-12; a proof leaves room for a thousand times that
 _ROUNDING = 1 + 1e-9
+_SMALLEST = 2.0**-1074
 _DENSE_SIDE, _DENSE_ENTRIES = 2048, 2**24
 _GRAM_ITERATIONS = 6
 _ESTIMATE_ITERATIONS, _ESTIMATE_TOLERANCE = 500, 1e-7
@@ -31,7 +44,11 @@ class Certificate(NamedTuple):
 
 
 def operator_norm(
-    layer: nn.Module, input_shape: tuple[int, ...], *, method: NormMethod = "upper_bound"
+    layer: nn.Module,
+    input_shape: tuple[int, ...],
+    *,
+    method: NormMethod = "upper_bound",
+    output_size: tuple[int, ...] | None = None,
 ) -> Tensor:
     r"""Return :math:`\|T\| = \sup \|Tx\|_2/\|x\|_2` of a linear layer as a map, bias aside.
 
@@ -57,6 +74,9 @@ def operator_norm(
           :math:`\|K\|_2 \le \|(K K^*)^{2^t}\|_F^{1/2^{t+1}}`, on a grid of at most 16 frequencies
           a dimension.
         - ``"estimate"``: power iteration through the layer and its adjoint, from below.
+    output_size
+        The spatial size that a transposed convolution is called with, as in
+        ``layer(x, output_size=(8, 8))``; by default the one that its ``output_padding`` gives.
 
     Returns
     -------
@@ -66,8 +86,9 @@ def operator_norm(
     Raises
     ------
     ValueError
-        A layer without linear form, a shape that does not fit it, a weight that is complex,
-        integer or not finite, an unknown method, or ``"exact"`` for a map too large for it.
+        If the layer has no linear form, a shape does not fit it, its weight is complex, integer,
+        not finite or on the meta device, the method is unknown, or the map is too large for
+        ``"exact"``.
 
     References
     ----------
@@ -77,90 +98,108 @@ def operator_norm(
     the other padding modes, the search.
     """
     require_one_of(method, "method", choices=_METHODS)
-    input_shape = tuple(input_shape)
-    linear = linear_map(layer, input_shape)
-    return _METHODS[method](layer, input_shape).to(linear.device)
+    case = _Case.of(layer, input_shape, output_size)
+    return case.in_units(_METHODS[method](case)).to(case.linear.device)
 
 
-def certified_norm(layer: nn.Module, input_shape: tuple[int, ...]) -> Certificate:
+def certified_norm(
+    layer: nn.Module, input_shape: tuple[int, ...], *, output_size: tuple[int, ...] | None = None
+) -> Certificate:
     """Return the smallest proved upper bound of a layer's norm that is affordable, and its method.
 
     ``exact`` where :func:`operator_norm` can be, else ``upper_bound``; times 1 + 1e-9.
     """
-    input_shape = tuple(input_shape)
-    linear = linear_map(layer, input_shape)
-    is_convolution = isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED))
-    if is_convolution and not _fits_densely(*linear.size()):
-        return _convolution_bound(weight_of(layer).detach(), geometry_of(layer, input_shape))
-    return Certificate(float(_exact(layer, input_shape)) * _ROUNDING, "exact", 0.0)
+    case = _Case.of(layer, input_shape, output_size)
+    if case.is_convolution and not _fits_densely(*case.linear.size()):
+        found = _convolution_bound(case)
+    else:
+        found = Certificate(float(_exact(case)) * _ROUNDING, "exact", 0.0)
+    norm = case.in_units(torch.tensor(found.norm, dtype=torch.float64))
+    return found._replace(norm=float(norm))
 
 
-def _exact(layer: nn.Module, input_shape: Sizes) -> Tensor:
+@dataclass(frozen=True)
+class _Case:
+    """A layer on inputs of one shape, and the power of two that its weight is divided by.
+
+    A norm is proportional to the weight, whose squares may lie beyond float64.
+    """
+
+    layer: nn.Module
+    input_shape: Sizes
+    output_size: Sizes | None
+    exponent: int
+    linear: LinearMap
+
+    @classmethod
+    def of(cls, layer: nn.Module, input_shape: Sizes, output_size: Sizes | None) -> "_Case":
+        shape = _sizes(input_shape, "input_shape")
+        size = None if output_size is None else _sizes(output_size, "output_size")
+        exponent = scale_exponent(layer)
+        linear = linear_map(layer, shape, output_size=size, exponent=exponent)
+        return cls(layer, shape, size, exponent, linear)
+
+    @property
+    def is_convolution(self) -> bool:
+        return isinstance(self.layer, (*CONVOLUTIONS, *TRANSPOSED))
+
+    def weight(self) -> Tensor:
+        """The scaled weight, with its graph."""
+        return weight_of(self.layer, exponent=self.exponent)
+
+    def geometry(self) -> Geometry:
+        return geometry_of(self.layer, self.input_shape, output_size=self.output_size)
+
+    def in_units(self, norm: Tensor) -> Tensor:
+        """The norm of the layer itself; where it is subnormal, rounded up."""
+        found = shifted(norm, self.exponent)
+        return found + _SMALLEST * (norm > 0)
+
+
+def _sizes(values: Sequence[int], name: str) -> Sizes:
+    try:
+        return tuple(operator.index(value) for value in values)
+    except TypeError:
+        raise ValueError(f"{name}: expected sizes such as (3, 32, 32), got {values!r}") from None
+
+
+def _exact(case: _Case) -> Tensor:
+    layer = case.layer
     if isinstance(layer, nn.Linear):
-        return _largest(weight_of(layer).detach())
+        return largest_singular_value(case.weight().detach())
     if isinstance(layer, BATCH_NORMS):
-        return batch_norm_scale(layer).detach().abs().amax()
+        return batch_norm_scale(layer, exponent=case.exponent).detach().abs().amax()
     if isinstance(layer, tuple(SEPARABLE)):
-        return _separable_norm(layer, input_shape)
-    geometry = geometry_of(layer, input_shape)
+        return separable_norm(layer, case.input_shape)
+    geometry = case.geometry()
     torus = geometry.torus()
     if torus.is_exact:
-        symbol = _symbol(weight_of(layer).detach(), geometry, torus)
+        symbol = _symbol(case.weight().detach(), geometry, torus)
         return torus.factor * symbol.norms(grid(torus.sides)).max()
-    linear = linear_map(layer, input_shape)
-    rows, columns = linear.size()
+    rows, columns = case.linear.size()
     require(
         _fits_densely(rows, columns),
         "method",
         expected=f"'upper_bound' for a map of more than {_DENSE_SIDE} dimensions",
         got=f"'exact' for {rows}×{columns}",
     )
-    return _largest(linear.dense())
+    return largest_singular_value(case.linear.dense())
 
 
 def _fits_densely(rows: int, columns: int) -> bool:
     return min(rows, columns) <= _DENSE_SIDE and rows * columns <= _DENSE_ENTRIES
 
 
-def _largest(matrix: Tensor) -> Tensor:
-    """The largest singular value; by the smaller Gram matrix's largest eigenvalue."""
-    gram = matrix @ matrix.t() if matrix.shape[0] <= matrix.shape[1] else matrix.t() @ matrix
-    return torch.linalg.eigvalsh(gram)[-1].clamp_min(0.0).sqrt()
+def _upper_bound(case: _Case) -> Tensor:
+    if case.is_convolution:
+        return torch.tensor(_convolution_bound(case).norm, dtype=torch.float64)
+    return _exact(case) * _ROUNDING
 
 
-def _separable_norm(layer: nn.Module, input_shape: Sizes) -> Tensor:
-    """Norm of ``T = A_1 ⊗ … ⊗ A_d``, the product of those of its factors.
-
-    Let t be the largest entry, at the place m, of ``T(1 ⊗ … ⊗ 1)``. ``T(1 ⊗ e_i ⊗ 1)``, read along
-    dimension j through m, is ``A_j e_i`` times a number; the product of these numbers is
-    ``t^{d−1}``.
-    """
-    linear = linear_map(layer, (1, *input_shape[1:]))
-    ones = torch.ones_like(linear.zeros())
-    response = linear.forward(ones)[0, 0]
-    place = [int(index) for index in torch.unravel_index(response.abs().argmax(), response.shape)]
-    norm = response[tuple(place)].abs() ** (1 - len(place))
-    for axis, length in enumerate(input_shape[1:]):
-        probe = torch.eye(length, dtype=torch.float64)
-        probe = probe.view(length, 1, *[length if a == axis else 1 for a in range(len(place))])
-        images = linear.forward(probe * ones)[:, 0]
-        norm = norm * _largest(
-            images[(slice(None), *place[:axis], slice(None), *place[axis + 1 :])]
-        )
-    return norm
-
-
-def _upper_bound(layer: nn.Module, input_shape: Sizes) -> Tensor:
-    if isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED)):
-        geometry = geometry_of(layer, input_shape)
-        norm = _convolution_bound(weight_of(layer).detach(), geometry).norm
-        return torch.tensor(norm, dtype=torch.float64)
-    return _exact(layer, input_shape) * _ROUNDING
-
-
-def _convolution_bound(weight: Tensor, geometry: Geometry) -> Certificate:
+def _convolution_bound(case: _Case) -> Certificate:
+    geometry = case.geometry()
     torus = geometry.torus()
-    symbol = _symbol(weight, geometry, torus)
+    symbol = _symbol(case.weight().detach(), geometry, torus)
     frequencies = grid(torus.sides)
     if len(frequencies) <= symbol.affordable_cells():
         norm = torus.factor * float(symbol.norms(frequencies).max())
@@ -174,13 +213,12 @@ def _symbol(weight: Tensor, geometry: Geometry, torus: Torus) -> Symbol:
     return Symbol.of(geometry.grouped(weight), stride=torus.stride, dilation=torus.dilation)
 
 
-def _gram(layer: nn.Module, input_shape: Sizes) -> Tensor:
-    if isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED)):
-        geometry = geometry_of(layer, input_shape)
-        return convolution_gram_bounds(weight_of(layer), geometry).amax()
-    if isinstance(layer, nn.Linear):
-        return gram_bound(weight_of(layer)) * _ROUNDING
-    return _exact(layer, input_shape) * _ROUNDING
+def _gram(case: _Case) -> Tensor:
+    if case.is_convolution:
+        return convolution_gram_bounds(case.weight(), case.geometry()).amax()
+    if isinstance(case.layer, nn.Linear) and case.layer.weight.numel() > 0:
+        return gram_bound(case.weight()) * _ROUNDING
+    return _exact(case) * _ROUNDING
 
 
 def convolution_gram_bounds(
@@ -225,8 +263,8 @@ def _frobenius(matrices: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _estimate(layer: nn.Module, input_shape: Sizes) -> Tensor:
-    linear = linear_map(layer, input_shape)
+def _estimate(case: _Case) -> Tensor:
+    linear = case.linear
     # from a fixed start, so that no random number generator is touched
     size = math.prod(linear.input_shape)
     start = torch.arange(size, dtype=torch.float64, device=linear.device).mul_(1.618).cos_()
@@ -243,7 +281,7 @@ def _estimate(layer: nn.Module, input_shape: Sizes) -> Tensor:
     return sigma
 
 
-_METHODS: dict[str, Callable[[nn.Module, Sizes], Tensor]] = {
+_METHODS: dict[str, Callable[[_Case], Tensor]] = {
     "exact": _exact,
     "upper_bound": _upper_bound,
     "gram": _gram,

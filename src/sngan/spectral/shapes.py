@@ -1,7 +1,7 @@
-"""The shape of what each layer of a network is given."""
+"""The shapes that each layer of a network is called with."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -9,32 +9,46 @@ from torch import Tensor, nn
 from sngan import _shards as shards
 from sngan._checks import require
 from sngan.spectral.geometry import Sizes
+from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED
+
+
+class Call(NamedTuple):
+    """The shape of one input, and the size that a transposed convolution made of it.
+
+    Of a layer that is no convolution the shape of a vector, as its norm is the same for all.
+    """
+
+    input_shape: Sizes
+    output_size: Sizes | None = None
+
+
+Calls = dict[str, tuple[Call, ...]]
 
 
 @torch.no_grad()
-def input_shapes(
-    module: nn.Module, input_shape: tuple[int, ...], names: Iterable[str]
-) -> dict[str, Sizes]:
-    """Return ``{layer name: input shape}`` for one input of zeros, batch dimension left out.
+def input_shapes(module: nn.Module, input_shape: tuple[int, ...], names: Iterable[str]) -> Calls:
+    """Return ``{layer name: its different calls}`` for one input of zeros, no batch dimension.
 
-    In eval mode, which is undone. Of a layer that is called several times, the largest sizes.
+    In eval mode, which is undone. Every call counts: with its own size, positional or by keyword,
+    with a batch dimension or without.
 
     Raises
     ------
     ValueError
-        The network does not take such an input, or does not call one of the layers.
+        If the network does not take such an input, or does not call one of the layers.
     """
-    shapes: dict[str, Sizes] = {}
+    calls: dict[str, dict[Call, None]] = {name: {} for name in names}
 
     def record(name: str) -> Any:
-        def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            shape = tuple(inputs[0].shape[1:])
-            shapes[name] = tuple(map(max, shape, shapes.get(name, shape)))
+        def hook(
+            layer: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any
+        ) -> None:
+            calls[name][_call_of(layer, inputs, named, output)] = None
 
         return hook
 
     layers = dict(module.named_modules(remove_duplicate=False))
-    handles = [layers[name].register_forward_pre_hook(record(name)) for name in names]
+    handles = [layers[name].register_forward_hook(record(name), with_kwargs=True) for name in calls]
     training = [layer for layer in module.modules() if layer.training]
     weight = next(module.parameters())
     try:
@@ -50,6 +64,16 @@ def input_shapes(
         for handle in handles:
             handle.remove()
         shards.reshard(module)
-    for name in names:
-        require(name in shapes, "module", expected=f"a call of {name!r}", got="none in forward()")
-    return shapes
+    for name, found in calls.items():
+        require(bool(found), "module", expected=f"a call of {name!r}", got="none in forward()")
+    return {name: tuple(found) for name, found in calls.items()}
+
+
+def _call_of(layer: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any) -> Call:
+    if not isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED)):
+        return Call((layer.in_features,) if isinstance(layer, nn.Linear) else ())
+    given: Tensor = inputs[0] if inputs else named["input"]
+    # without its batch dimension, which torch lets people leave out
+    dim = len(layer.kernel_size)
+    shape = tuple(given.shape[-dim - 1 :])
+    return Call(shape, tuple(output.shape[-dim:]) if isinstance(layer, TRANSPOSED) else None)

@@ -1,0 +1,37 @@
+"""The largest singular value of a matrix, and of one matrix for each dimension."""
+
+import torch
+from torch import Tensor, nn
+
+from sngan.spectral.geometry import Sizes
+from sngan.spectral.maps import linear_map
+
+
+def largest_singular_value(matrix: Tensor) -> Tensor:
+    """The largest singular value; by the smaller Gram matrix's largest eigenvalue."""
+    if matrix.numel() == 0:
+        return matrix.new_zeros(())
+    gram = matrix @ matrix.t() if matrix.shape[0] <= matrix.shape[1] else matrix.t() @ matrix
+    return torch.linalg.eigvalsh(gram)[-1].clamp_min(0.0).sqrt()
+
+
+def separable_norm(layer: nn.Module, input_shape: Sizes) -> Tensor:
+    """Norm of ``T = A_1 ⊗ … ⊗ A_d``, the product of those of its factors.
+
+    Let t be the largest entry, at the place m, of ``T(1 ⊗ … ⊗ 1)``. ``T(1 ⊗ e_i ⊗ 1)``, read along
+    dimension j through m, is ``A_j e_i`` times a number; the product of these numbers is
+    ``t^{d−1}``.
+    """
+    linear = linear_map(layer, (1, *input_shape[1:]))
+    ones = torch.ones_like(linear.zeros())
+    response = linear.forward(ones)[0, 0]
+    place = [int(index) for index in torch.unravel_index(response.abs().argmax(), response.shape)]
+    norm = response[tuple(place)].abs() ** (1 - len(place))
+    for axis, length in enumerate(input_shape[1:]):
+        probe = torch.eye(length, dtype=torch.float64)
+        probe = probe.view(length, 1, *[length if a == axis else 1 for a in range(len(place))])
+        images = linear.forward(probe * ones)[:, 0]
+        norm = norm * largest_singular_value(
+            images[(slice(None), *place[:axis], slice(None), *place[axis + 1 :])]
+        )
+    return norm

@@ -6,11 +6,12 @@ from torch import nn
 from sngan import _shards as shards
 from sngan._checks import require
 from sngan.spectral.full_precision import full_precision
-from sngan.spectral.geometry import Geometry, geometry_of
+from sngan.spectral.geometry import Geometry, at_all_sizes, geometry_of
 from sngan.spectral.gram import GramBound
 from sngan.spectral.group import Group
 from sngan.spectral.iteration import MatrixNorm, Norm
 from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED, Kernel
+from sngan.spectral.shapes import Calls
 from sngan.spectral.sharded import ShardedGroup, on_shards
 from sngan.spectral.torus import TorusNorm
 
@@ -18,7 +19,7 @@ from sngan.spectral.torus import TorusNorm
 def make_norms(
     module: nn.Module,
     kernels: list[Kernel],
-    shapes: dict[str, tuple[int, ...]] | None,
+    shapes: Calls | None,
     *,
     strict: bool,
 ) -> list[Norm]:
@@ -35,15 +36,16 @@ def make_norms(
     return [on_shards(norm) for norm in norms]
 
 
-def _geometry(
-    module: nn.Module, kernel: Kernel, shapes: dict[str, tuple[int, ...]]
-) -> Geometry | None:
+def _geometry(module: nn.Module, kernel: Kernel, shapes: Calls) -> Geometry | None:
     """The convolution that a weight belongs to; None for a matrix."""
     layers = [module.get_submodule(name) for name in kernel.names]
     if not isinstance(layers[0], (*CONVOLUTIONS, *TRANSPOSED)):
         return None
     geometries = {
-        geometry_of(layer, shapes[n]) for layer, n in zip(layers, kernel.names, strict=True)
+        at_all_sizes(
+            [geometry_of(layer, call.input_shape, output_size=call.output_size) for call in calls]
+        )
+        for layer, calls in zip(layers, (shapes[name] for name in kernel.names), strict=True)
     }
     require(
         len(geometries) == 1,

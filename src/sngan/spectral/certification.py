@@ -7,15 +7,14 @@ from sngan import _shards as shards
 from sngan.spectral.group import Group
 from sngan.spectral.kernels import Kernel
 from sngan.spectral.operator import certified_norm
+from sngan.spectral.shapes import Calls
 from sngan.spectral.whole_weight import whole_weight
 
 # a bound within this of c is accepted as it is
 _ACCEPTED = 1e-5
 
 
-def certify_group(
-    module: nn.Module, group: Group, shapes: dict[str, tuple[int, ...]]
-) -> dict[str, float]:
+def certify_group(module: nn.Module, group: Group, shapes: Calls) -> dict[str, float]:
     """Rescale each weight of a group to a proved norm of c; ``{layer name: proved bound}``."""
     bounds: dict[str, float] = {}
     for index, norm in enumerate(group.norms):
@@ -28,14 +27,18 @@ def certify_group(
     return bounds
 
 
-def _certified(module: nn.Module, kernel: Kernel, shapes: dict[str, tuple[int, ...]]) -> float:
+def _certified(module: nn.Module, kernel: Kernel, shapes: Calls) -> float:
+    """The largest bound of all the sizes that a layer is called at."""
     name = kernel.names[0]
     with whole_weight(module.get_submodule(name), kernel) as layer:
         if isinstance(layer, nn.Embedding):
             # a map of one-hot vectors
             layer = _as_linear(layer)
             return certified_norm(layer, (layer.in_features,)).norm
-        return certified_norm(layer, shapes[name]).norm
+        return max(
+            certified_norm(layer, call.input_shape, output_size=call.output_size).norm
+            for call in shapes[name]
+        )
 
 
 def _as_linear(embedding: nn.Embedding) -> nn.Linear:

@@ -173,8 +173,8 @@ def least_output_size(layer: Transposed, input_shape: Sizes) -> Sizes:
 
 def at_all_sizes(geometries: Sequence[Geometry]) -> Geometry:
     """Describe one layer that is called at several sizes."""
-    sizes = dict.fromkeys(size for geometry in geometries for size in geometry.sizes)
-    return replace(geometries[0], sizes=tuple(sizes))
+    sizes = {size for geometry in geometries for size in geometry.sizes}
+    return replace(geometries[0], sizes=tuple(sorted(sizes)))
 
 
 def _padding(layer: Convolution) -> tuple[tuple[int, int], ...]:

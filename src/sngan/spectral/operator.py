@@ -30,6 +30,7 @@ NormMethod = Literal["exact", "upper_bound", "gram", "estimate"]
 # float64 eigenvalues are good to some 1e-12; a proof leaves room for a thousand times that
 _ROUNDING = 1 + 1e-9
 _SMALLEST = 2.0**-1074
+_PROVED = ("upper_bound", "gram")
 _DENSE_SIDE, _DENSE_ENTRIES = 2048, 2**24
 _GRAM_ITERATIONS = 6
 _ESTIMATE_ITERATIONS, _ESTIMATE_TOLERANCE = 500, 1e-7
@@ -99,7 +100,8 @@ def operator_norm(
     """
     require_one_of(method, "method", choices=_METHODS)
     case = _Case.of(layer, input_shape, output_size)
-    return case.in_units(_METHODS[method](case)).to(case.linear.device)
+    norm = case.in_units(_METHODS[method](case), up=method in _PROVED)
+    return norm.to(case.linear.device)
 
 
 def certified_norm(
@@ -114,7 +116,7 @@ def certified_norm(
         found = _convolution_bound(case)
     else:
         found = Certificate(float(_exact(case)) * _ROUNDING, "exact", 0.0)
-    norm = case.in_units(torch.tensor(found.norm, dtype=torch.float64))
+    norm = case.in_units(torch.tensor(found.norm, dtype=torch.float64), up=True)
     return found._replace(norm=float(norm))
 
 
@@ -150,10 +152,10 @@ class _Case:
     def geometry(self) -> Geometry:
         return geometry_of(self.layer, self.input_shape, output_size=self.output_size)
 
-    def in_units(self, norm: Tensor) -> Tensor:
-        """The norm of the layer itself; where it is subnormal, rounded up."""
+    def in_units(self, norm: Tensor, *, up: bool) -> Tensor:
+        """The norm of the layer itself; ``up``: rounded so where it is subnormal."""
         found = shifted(norm, self.exponent)
-        return found + _SMALLEST * (norm > 0)
+        return found + _SMALLEST * (norm > 0).to(norm) if up else found
 
 
 def _sizes(values: Sequence[int], name: str) -> Sizes:

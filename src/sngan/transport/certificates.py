@@ -262,11 +262,9 @@ def rounded_plan(problem: Problem, plan: Array) -> Plan:
         sparse = (sparse + as_plan(i, j, left * rest.shares(amounts), plan.shape)).tocsr()
     # each sum is of that many rounded products, and so is each remainder
     rounding = 4 * (sum(plan.shape) + 8) * EPSILON
-    misses = (
-        np.abs(weights - sums) + rounding * weights
-        for weights, sums in ((a, sparse.sum(1)), (b, sparse.sum(0)))
-    )
-    return Plan(sparse, tuple(misses))  # pyright: ignore[reportArgumentType]
+    missed_x = np.abs(a - sparse.sum(1)) + rounding * a
+    missed_y = np.abs(b - sparse.sum(0)) + rounding * b
+    return Plan(sparse, (missed_x, missed_y))
 
 
 def _shrink(target: Array, total: Array) -> Array:

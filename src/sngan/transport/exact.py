@@ -138,7 +138,8 @@ def _network_simplex(clouds: Problem, costs: Costs, max_iterations: int) -> _Sol
             numItermax=max_iterations,
             log=True,
         )
-    return _Solution(*np.nonzero(plan > 0), log["u"], log["result_code"] == 1)
+    i, j = np.nonzero(plan > 0)
+    return _Solution(i, j, log["u"], log["result_code"] == 1)
 
 
 def _on_a_line(clouds: Problem) -> WassersteinResult:

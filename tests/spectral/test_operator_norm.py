@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from helpers.maps import truth
 from sngan.spectral import certified_norm, operator_norm
 from sngan.spectral.geometry import geometry_of
 from sngan.spectral.maps import linear_map
@@ -17,20 +18,6 @@ from sngan.spectral.symbol import Symbol, grid, supremum
 CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 PROVED = ("upper_bound", "gram")
-
-
-def matrix_of(layer: nn.Module, shape: tuple[int, ...]) -> torch.Tensor:
-    """The layer's matrix, from the layer itself: images of unit vectors less the image of 0."""
-    layer = layer.double()
-    size = math.prod(shape)
-    with torch.no_grad():
-        images = layer(torch.eye(size, dtype=torch.float64).view(size, *shape))
-        zero = layer(torch.zeros(1, *shape, dtype=torch.float64))
-    return (images - zero).flatten(1).t()
-
-
-def truth(layer: nn.Module, shape: tuple[int, ...]) -> float:
-    return float(torch.linalg.svdvals(matrix_of(layer, shape))[0])
 
 
 def norm(layer: nn.Module, shape: tuple[int, ...], method: str) -> float:

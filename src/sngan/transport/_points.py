@@ -13,7 +13,7 @@ from scipy.spatial.distance import cdist
 
 from sngan._checks import require, require_number
 from sngan._reals import Array, Reals, real_array
-from sngan.transport._masses import Masses
+from sngan.transport._masses import Index, Masses
 
 EPSILON = float(np.finfo(np.float64).eps)
 _MOST = 1000.0  # the power; W_1000 of n points is W_∞ to a factor n^(1/1000)
@@ -134,23 +134,26 @@ def distances(x: Array, y: Array) -> Array:
     """
     exponent = exponent_of(x, y)
     with np.errstate(over="ignore"):  # told by those who need them finite
-        scaled = cdist(np.ldexp(x, -exponent), np.ldexp(y, -exponent))
-        found = np.asarray(np.ldexp(scaled, exponent), dtype=np.float64)
-    close = np.flatnonzero(scaled < 2.0**-400)
-    step = max(1, _CHUNK // x.shape[1])
-    for start in range(0, len(close), step):
-        i, j = np.divmod(close[start : start + step], len(y))
-        found[i, j] = paired_distances(x[i], y[j])
+        found = np.asarray(cdist(np.ldexp(x, -exponent), np.ldexp(y, -exponent)), dtype=np.float64)
+        close = np.flatnonzero(found < 2.0**-400)
+        np.ldexp(found, exponent, out=found)
+    i, j = np.divmod(close, len(y))
+    found[i, j] = paired_distances(x, y, i, j)
     return found
 
 
-def paired_distances(x: Array, y: Array) -> Array:
-    """Euclidean distances (n,) of the points ``x`` (n, d) to their partners ``y`` (n, d)."""
-    with np.errstate(over="ignore"):
-        differences = np.abs(x - y)
-        exponents = np.frexp(differences.max(1))[1]
-        scaled = np.ldexp(differences, -exponents[:, None])
-        return np.ldexp(np.sqrt((scaled * scaled).sum(1)), exponents)
+def paired_distances(x: Array, y: Array, i: Index, j: Index) -> Array:
+    """Euclidean distances of the points ``x_i`` to ``y_j``, each pair scaled by itself."""
+    found = np.empty(len(i))
+    step = max(1, _CHUNK // x.shape[1])
+    for start in range(0, len(i), step):
+        some = slice(start, start + step)
+        with np.errstate(over="ignore"):
+            differences = np.abs(x[i[some]] - y[j[some]])
+            exponents = np.frexp(differences.max(1))[1]
+            np.ldexp(differences, -exponents[:, None], out=differences)
+            found[some] = np.ldexp(np.sqrt(np.square(differences).sum(1)), exponents)
+    return found
 
 
 def powers(lengths: Array, p: float) -> Costs:

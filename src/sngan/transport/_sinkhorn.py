@@ -45,7 +45,10 @@ class Sinkhorn:
         self._iterate(epsilon, max_iterations, _FINAL_ERROR)
 
     def plan(self) -> Array:
-        return self._u[:, None] * self._kernel * self._v
+        """The plan, in the place of the kernel: the last thing to ask for."""
+        self._kernel *= self._u[:, None]
+        self._kernel *= self._v
+        return self._kernel
 
     def potential_x(self) -> Array:
         return self._f + self._epsilon * np.log(self._u)

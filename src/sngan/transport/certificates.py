@@ -17,12 +17,20 @@ from scipy.sparse import coo_array, csr_array
 
 from sngan._reals import Array
 from sngan.transport._masses import Index, Masses, leafwise, staircase
-from sngan.transport._points import EPSILON, Costs, Problem, exponent_of, paired_distances
+from sngan.transport._points import (
+    EPSILON,
+    Costs,
+    Problem,
+    distances,
+    exponent_of,
+    paired_distances,
+)
 
 _SMALLEST = 2.0**-1074
 # products below this may have lost digits to underflow
 _UNSAFE = 2.0**-960
 _TIGHT = 1e-9
+_LEFT_OUT = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +120,7 @@ def certify(
 def _around(problem: Problem, plan: Plan) -> tuple[_Cost, _Cost, _Cost]:
     """The cost of a plan, between bounds of the exact plan's that it stands for."""
     entries, p, rounding = plan.shares.tocoo(), problem.p, _rounding(problem)
-    lengths = paired_distances(problem.x[entries.row], problem.y[entries.col])
+    lengths = paired_distances(problem.x, problem.y, entries.row, entries.col)
     radii = () if plan.misses is None else _radii(problem)
     unit = exponent_of(lengths, *radii)
     products = entries.data * np.ldexp(lengths, -unit) ** p
@@ -122,9 +130,8 @@ def _around(problem: Problem, plan: Plan) -> tuple[_Cost, _Cost, _Cost]:
     above = cost + lost
     for misses, radius in zip(plan.misses or (), radii, strict=True):
         # mass that goes by the centre: |x − y|^p ≤ (2 max(r_x, r_y))^p
-        above += math.fsum(misses * np.ldexp(radius, 1 - unit) ** p) + _SMALLEST * np.count_nonzero(
-            radius
-        )
+        above += math.fsum(misses * np.ldexp(radius, 1 - unit) ** p)
+        above += _SMALLEST * float(np.count_nonzero(radius))
     below = max(0.0, (cost - lost) * (1 - rounding))
     return (
         _Cost(below, length=unit),
@@ -152,7 +159,7 @@ def _radii(problem: Problem) -> tuple[Array, Array]:
     """Distances of all points to the coordinates' medians: one outlier does not move these."""
     both = np.concatenate([problem.x, problem.y])
     centre = np.sort(both, axis=0)[len(both) // 2]
-    return paired_distances(problem.x, centre), paired_distances(problem.y, centre)
+    return distances(problem.x, centre[None]).ravel(), distances(problem.y, centre[None]).ravel()
 
 
 def root(value: float, exponent: int, p: float) -> float:
@@ -242,26 +249,28 @@ def as_plan(i: Index, j: Index, shares: Array, shape: tuple[int, int]) -> csr_ar
     return coo_array((shares[kept], (i[kept], j[kept])), shape=shape).tocsr()
 
 
-def rounded_plan(problem: Problem, plan: Array) -> Plan:
-    """Scale rows and columns down to the weights, then couple what is left; overwrites ``plan``.
+def rounded_plan(problem: Problem, plan: Array, rows: Index, columns: Index) -> Plan:
+    """Scale a plan of some rows and columns down to their weights, then couple what is left.
 
     Altschuler, Weed, Rigollet 2017, arXiv:1705.09634, algorithm 2, with a sparse coupling of the
     remainders in the place of their outer product; the bound on the added cost is the same.
+    Overwrites ``plan``.
     """
     a, b = problem.weights_x, problem.weights_y
-    plan *= _shrink(a, plan.sum(1))[:, None]
-    plan *= _shrink(b, plan.sum(0))
-    # less than a rounding of all mass is coupled with the rest instead
-    i, j = np.nonzero(plan > EPSILON**2)
-    sparse = as_plan(i, j, plan[i, j], plan.shape)
+    plan *= _shrink(a[rows], plan.sum(1))[:, None]
+    plan *= _shrink(b[columns], plan.sum(0))
+    # all that is left out weighs less than the mass that the iterations misplace
+    i, j = np.nonzero(plan > _LEFT_OUT / plan.size)
+    shape = len(a), len(b)
+    sparse = coo_array((plan[i, j], (rows[i], columns[j])), shape=shape).tocsr()
     left_a, left_b = np.maximum(a - sparse.sum(1), 0), np.maximum(b - sparse.sum(0), 0)
     left = min(math.fsum(left_a), math.fsum(left_b))
     if left > 0:
         rest = Masses.of(left_a, left_b)
         i, j, amounts = staircase(rest)
-        sparse = (sparse + as_plan(i, j, left * rest.shares(amounts), plan.shape)).tocsr()
+        sparse = (sparse + as_plan(i, j, left * rest.shares(amounts), shape)).tocsr()
     # each sum is of that many rounded products, and so is each remainder
-    rounding = 4 * (sum(plan.shape) + 8) * EPSILON
+    rounding = 4 * (sum(shape) + 8) * EPSILON
     missed_x = np.abs(a - sparse.sum(1)) + rounding * a
     missed_y = np.abs(b - sparse.sum(0)) + rounding * b
     return Plan(sparse, (missed_x, missed_y))

@@ -113,7 +113,7 @@ def _width(result: WassersteinResult) -> float:
 
 def _longest_move(clouds: Problem, found: WassersteinResult) -> float:
     entries = found.plan.tocoo()
-    return float(paired_distances(clouds.x[entries.row], clouds.y[entries.col]).max())
+    return float(paired_distances(clouds.x, clouds.y, entries.row, entries.col).max())
 
 
 class _Solution(NamedTuple):

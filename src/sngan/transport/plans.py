@@ -146,7 +146,7 @@ def _moves(clouds: Problem, plan: Reals | None) -> list[Move]:
         entries = (cheapest * (cheapest > EPSILON)).tocoo()
     else:
         entries = coo_array(_checked_plan(clouds, plan))
-    distances = paired_distances(clouds.x[entries.row], clouds.y[entries.col])
+    distances = paired_distances(clouds.x, clouds.y, entries.row, entries.col)
     columns: Any = (entries.row, entries.col, entries.data, distances)
     return sorted(zip(*(column.tolist() for column in columns), strict=True))
 

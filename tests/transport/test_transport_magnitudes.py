@@ -81,7 +81,7 @@ def test_the_bracket_holds_at_every_magnitude(case, p):
 
 
 @pytest.mark.slow
-@settings(max_examples=20_000, deadline=None)
+@settings(max_examples=10_000, deadline=None)
 @given(pairs(), powers)
 def test_thousands_of_brackets_hold_at_every_magnitude(case, p):
     check_bracket(decimal_wasserstein(*case, p), *case, p)
@@ -103,6 +103,22 @@ def test_the_bracket_holds_for_weights_of_every_magnitude(case, p):
     for named in ({"weights_x": weights}, {"weights_y": weights}):
         left, right = (x, y) if "weights_x" in named else (y, x)
         check_bracket(truth, left, right, p, **named)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(pairs(), powers, st.permutations([1, 2, 3]))
+def test_the_bracket_holds_for_uneven_weights_on_both_sides(case, p, counts):
+    x, y = (np.resize(part, (3, part.shape[1])) for part in case)
+    truth = decimal_wasserstein(np.repeat(x, [1, 2, 3], 0), np.repeat(y, counts, 0), p)
+    weights = {"weights_x": np.array([1, 2, 3]) / 6, "weights_y": np.array(counts) / 6}
+    if truth_overflows(x, y, p):
+        return
+    result = wasserstein(x, y, p, **weights)
+    # the floats nearest to 1/6, 1/3 and 1/2 are other weights, by one rounding
+    moved = max(decimal_wasserstein(one[None], two[None], 1) for one in x for two in y)
+    room = (truth ** Decimal(p) + Decimal("1e-15") * moved ** Decimal(p)) ** (1 / Decimal(p))
+    assert Decimal(result.lower) <= room
+    assert Decimal(result.upper) >= 2 * truth - room
 
 
 @pytest.mark.parametrize("p", [1, 2, 3.5])
@@ -156,6 +172,16 @@ def test_estimates_follow_the_unit_of_length(scale):
 def test_a_sliced_bound_stays_below_a_far_pair():
     x, y = (np.append(part, [[1e15, 0]], axis=0) for part in clouds(6, 6, 2))
     assert sliced_wasserstein(x, y).lower <= wasserstein(x, y).lower
+
+
+def test_equal_clouds_of_any_size_are_at_distance_zero():
+    for scale in (1e-310, 1e-103, 1e-20, 1e100):
+        for p in (1, 2, 3):
+            x = scale * np.array([1.0, 0.0, 3.0])
+            for part in (x, np.stack([x, -x], axis=1)):
+                result = wasserstein(part, part[::-1], p)
+                assert (result.lower, result.distance, result.upper, result.gap) == (0, 0, 0, 0)
+                assert result.optimal
 
 
 def test_a_table_of_small_moves():

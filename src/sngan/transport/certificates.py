@@ -198,7 +198,8 @@ def _difference(above: _Cost, below: _Cost, exponent: int, p: float) -> float:
     """``above − below``, computed in units of ``2^exponent``."""
 
     def scaled(cost: _Cost) -> float:
-        return cost.value * 2.0 ** float(cost.cost - exponent + cost.length * Fraction(p))
+        whole, rest = divmod(cost.cost - exponent + cost.length * Fraction(p), 1)
+        return float(np.ldexp(cost.value * 2.0 ** float(rest), int(whole)))
 
     return float(np.ldexp(max(0.0, scaled(above) - scaled(below)), exponent))
 

@@ -1,10 +1,11 @@
 """Both bounds of a network's Lipschitz constant."""
 
+import torch
 from torch import Tensor, nn
 
 from sngan._checks import require, require_count, require_one_of
-from sngan.lipschitz.graph import kept_rng, prepared
 from sngan.lipschitz.lower import Effort, lower_bound
+from sngan.lipschitz.prepare import kept_rng, prepared, unwrapped
 from sngan.lipschitz.records import LipschitzBounds
 from sngan.lipschitz.upper import upper_bound
 
@@ -73,16 +74,12 @@ def lipschitz_bounds(
     require_one_of(slopes, "slopes", choices=SLOPES)
     require_count(samples, "samples")
     require_count(rounds, "rounds", minimum=0)
-    copied, example = prepared(module, tuple(input_shape))
-    _require_data(data, tuple(example.shape[1:]))
-    train_mode = frozenset(
-        name for name, part in module.named_modules(remove_duplicate=False) if part.training
-    )
-    upper = upper_bound(copied, example, slopes=slopes, train_mode=train_mode)
-    with kept_rng(example):
-        lower = lower_bound(
-            copied, example, data=data, effort=Effort(samples, rounds), seed=seed
-        )  # fmt: skip
+    with torch.inference_mode(False), torch.enable_grad():
+        copied = prepared(module, input_shape)
+        _require_data(data, tuple(copied.example.shape[1:]))
+        upper = upper_bound(copied, slopes=slopes, train_mode=_in_train_mode(module))
+        with kept_rng(copied.example):
+            lower = lower_bound(copied, data=data, effort=Effort(samples, rounds), seed=seed)
     return LipschitzBounds(
         lower=lower.value,
         upper=upper.value,
@@ -93,6 +90,11 @@ def lipschitz_bounds(
         reasons=upper.reasons,
         notes=(lower.note,) if lower.note else (),
     )
+
+
+def _in_train_mode(module: nn.Module) -> frozenset[str]:
+    modules = unwrapped(module).named_modules(remove_duplicate=False)
+    return frozenset(name for name, part in modules if part.training)
 
 
 def _require_data(data: Tensor | None, shape: tuple[int, ...]) -> None:

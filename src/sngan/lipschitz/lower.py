@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from sngan.lipschitz.prepare import Prepared
 from sngan.lipschitz.records import first_line
 
 _SCALES = (0.1, 1.0, 10.0)
@@ -41,9 +42,7 @@ class Effort:
     rounds: int
 
 
-def lower_bound(
-    module: nn.Module, example: Tensor, *, data: Tensor | None, effort: Effort, seed: int
-) -> Lower:
+def lower_bound(module: Prepared, *, data: Tensor | None, effort: Effort, seed: int) -> Lower:
     """Search for the point where the prepared ``module`` is steepest.
 
     Starts from data, noise around it, and points between pairs that are far apart in value for
@@ -52,14 +51,14 @@ def lower_bound(
     """
     # on the CPU and of its own, so that a seed means the same everywhere
     generator = torch.Generator().manual_seed(seed)
-    slope = _Slope(module, example, generator)
+    slope = _Slope(module, generator)
     try:
         # the only kernels for attention that can be differentiated twice
         with sdpa_kernel(SDPBackend.MATH):
             return _searched(slope, data, effort)
     except RuntimeError as error:
         note = f"no lower bound: autograd cannot differentiate the module ({first_line(error)})"
-        return Lower(0.0, example[0].clone(), note)
+        return Lower(0.0, module.example[0].clone(), note)
 
 
 def _searched(slope: "_Slope", data: Tensor | None, effort: Effort) -> Lower:
@@ -76,10 +75,10 @@ def _searched(slope: "_Slope", data: Tensor | None, effort: Effort) -> Lower:
 class _Slope:
     """The size of a module's derivative at a batch of points, sample by sample."""
 
-    def __init__(self, module: nn.Module, example: Tensor, generator: torch.Generator) -> None:
+    def __init__(self, module: Prepared, generator: torch.Generator) -> None:
         self.module = module
-        self.shape = tuple(example.shape[1:])
-        self.device = example.device
+        self.shape = tuple(module.example.shape[1:])
+        self.device = module.example.device
         self.generator = generator
         self.is_per_sample = self._acts_per_sample()
 

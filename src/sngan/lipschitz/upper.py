@@ -6,18 +6,24 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sngan.lipschitz.factor import Factor
-from sngan.lipschitz.graph import Graph, Node, traced
+from sngan.lipschitz.graph import Graph, Node, computes, traced
 from sngan.lipschitz.merging import Chain, affine_chains, dense, merged_factors
 from sngan.lipschitz.modules import HOW_TO_REGISTER, class_of
+from sngan.lipschitz.prepare import Prepared
 from sngan.lipschitz.records import LayerBound, first_line
 from sngan.lipschitz.slopes import slope_bound
-from sngan.lipschitz.walk import Walk, unsafe_mutation, walk
+from sngan.lipschitz.tracer import UntraceableError
+from sngan.lipschitz.walk import Walk, walk
 
 _LARGEST_SPECTRUM = 1024
 _NEAR_ONE = 1e-6
+_OTHER_VALUES = (
+    "its values are others than those of its recorded operations: they depend on more than these, "
+    "as on chance, on earlier calls or on Python code that reads numbers"
+)
 
 
 @dataclass(frozen=True)
@@ -31,25 +37,19 @@ class Upper:
     reasons: tuple[str, ...]
 
 
-def upper_bound(
-    module: nn.Module, example: Tensor, *, slopes: str, train_mode: frozenset[str]
-) -> Upper:
-    """Bound the prepared ``module`` from above; ``example`` is one input."""
+def upper_bound(module: Prepared, *, slopes: str, train_mode: frozenset[str]) -> Upper:
+    """Bound the prepared ``module`` from above."""
     try:
-        graph = traced(module, example)
+        graph = traced(module)
+    except UntraceableError as error:
+        return _refused(module, str(error))
     except Exception as error:
-        # fx has no common type for what it cannot trace, and runs code that may raise anything
-        reason = (
-            f"{type(module).__name__}: torch.fx cannot trace it "
-            f"({type(error).__name__}: {first_line(error)}); {HOW_TO_REGISTER}"
-        )
-        return Upper(math.inf, "product", math.inf, (), (reason,))
+        # the module's own code may raise anything where it meets what the tracer does
+        return _refused(module, f"{type(error).__name__}: {first_line(error)}")
     walked = walk(graph, train_mode=train_mode)
-    mutation = unsafe_mutation(graph, walked)
-    if mutation is not None:
-        reason = f"{_name(graph, mutation)}: it changes a tensor in place that is used again"
-        return Upper(math.inf, "product", math.inf, _layers(graph, walked), (reason,))
     walked = walk(graph, train_mode=train_mode, known=merged_factors(graph, walked))
+    if math.isfinite(walked.output.constant) and not computes(graph, module):
+        return _refused(module, _OTHER_VALUES)
     product = walked.output.constant
     value, method = product, "product"
     if slopes != "product" and 0.0 < product < math.inf:
@@ -57,6 +57,13 @@ def upper_bound(
         if tighter is not None and tighter < product:
             value, method = tighter, slopes
     return Upper(value, method, product, _layers(graph, walked), _reasons(graph, walked))
+
+
+def _refused(module: Prepared, reason: str) -> Upper:
+    """No bound, as the operations of the module are not known."""
+    kind = type(module.module).__name__
+    said = f"{kind}: it cannot be traced: {reason}; {HOW_TO_REGISTER}"
+    return Upper(math.inf, "product", math.inf, (), (said,))
 
 
 def _tighter(graph: Graph, walked: Walk, *, optimized: bool) -> float | None:

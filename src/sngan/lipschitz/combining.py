@@ -71,7 +71,7 @@ def _terms(name: str, node: Node, values: Values, result: Tensor) -> list[Term] 
     if node.target is overwritten:
         return _overwritten(args, values)
     if name in _STACKING and not nodes_in((args[1:], options)):
-        return [Term(part, 1.0) for part in nodes_in(args[0])]
+        return [Term(part, 1.0) for part in nodes_in(args[0]) if _has_elements(values(part))]
     if name in _SUMS:
         return _summed(name, args, options, values=values, result=result)
     if name == "setitem":
@@ -80,6 +80,10 @@ def _terms(name: str, node: Node, values: Values, result: Tensor) -> list[Term] 
     if branches is None:
         return None
     return [Term(b, spread(values(b), result)) for b in branches if isinstance(b, Node)]
+
+
+def _has_elements(value: Any) -> bool:
+    return not isinstance(value, Tensor) or value.numel() > 0
 
 
 def _summed(

@@ -211,6 +211,9 @@ def _computes_as(layer: nn.Module, kind: type) -> bool:
 
 def linear_factor(layer: nn.Module, input_shape: Shape) -> Factor:
     """A linear layer, by its certified operator norm."""
+    weight = getattr(layer, "weight", None)
+    if isinstance(weight, Tensor) and weight.numel() == 0:
+        return Factor(0.0, "closed_form", affine=True)
     if isinstance(layer, nn.Linear):
         # it acts on the last dimension: the norm of a block diagonal of copies is that of one
         input_shape = (layer.in_features,)

@@ -124,6 +124,9 @@ class _Tracer(TorchFunctionMode):
         if inspect.isgetsetdescriptor(owner) and func.__name__ == "__get__":
             func, args = getattr, (args[0], owner.__name__)
         func = _OPERATORS.get(func, func)
+        if func is operator.setitem and _is_own_part(*args):
+            # the end of x[i] *= c, which has changed the memory already
+            return None
         return self._called("call_function", func, func, args, kwargs or {})
 
     @contextmanager
@@ -228,6 +231,9 @@ class _Tracer(TorchFunctionMode):
                 return
             label = (call.target or "module") if call.op == "call_module" else None
             nodes = by_place(name_of(call.target), *call.nodes)
+            for tensor in tensors_in(result):
+                # also what was computed from values that were taken out on the way
+                self.watch.mark(tensor, call.name)
             node = self._graph.create_node(call.op, call.target, *nodes, name=label)
             self._bind(result, _Entry(node))
             if changed:
@@ -242,6 +248,9 @@ class _Tracer(TorchFunctionMode):
         if not read <= {key[0] for key in given}:
             self._refuse(f"{call.name} reads tensors that are not among its arguments")
         changed = {key: tensor for key, tensor in given.items() if key[0] in written}
+        if call.target is operator.setitem or call.name.endswith("_"):
+            # other arguments may be views of the same memory
+            changed = dict(list(changed.items())[:1])
         if len(changed) != len(written):
             self._refuse(
                 f"{call.name} changes more than one view of a tensor, or none it was given"
@@ -319,6 +328,14 @@ class _Tracer(TorchFunctionMode):
 
     def _refuse(self, reason: str) -> None:
         self._refusals.append(reason)
+
+
+def _is_own_part(tensor: Tensor, index: Any, value: Any) -> bool:
+    """Whether a value is the very part of the tensor that it is written to."""
+    if not isinstance(value, Tensor) or storage_of(value) != storage_of(tensor):
+        return False
+    with torch._C.DisableTorchFunction():
+        return _key(tensor[index]) == _key(value)
 
 
 def _key(tensor: Tensor) -> _Key:

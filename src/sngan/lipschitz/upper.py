@@ -39,17 +39,20 @@ class Upper:
 
 def upper_bound(module: Prepared, *, slopes: str, train_mode: frozenset[str]) -> Upper:
     """Bound the prepared ``module`` from above."""
+    for name, tensor in module.module.named_parameters():
+        if not bool(tensor.isfinite().all()):
+            return _refused(f"{name}: it holds numbers that are not finite")
     try:
         graph = traced(module)
     except UntraceableError as error:
-        return _refused(module, str(error))
+        return _refused(_untraced(module, str(error)))
     except Exception as error:
         # the module's own code may raise anything where it meets what the tracer does
-        return _refused(module, f"{type(error).__name__}: {first_line(error)}")
+        return _refused(_untraced(module, f"{type(error).__name__}: {first_line(error)}"))
     walked = walk(graph, train_mode=train_mode)
     walked = walk(graph, train_mode=train_mode, known=merged_factors(graph, walked))
     if math.isfinite(walked.output.constant) and not computes(graph, module):
-        return _refused(module, _OTHER_VALUES)
+        return _refused(_untraced(module, _OTHER_VALUES))
     product = walked.output.constant
     value, method = product, "product"
     if slopes != "product" and 0.0 < product < math.inf:
@@ -59,11 +62,12 @@ def upper_bound(module: Prepared, *, slopes: str, train_mode: frozenset[str]) ->
     return Upper(value, method, product, _layers(graph, walked), _reasons(graph, walked))
 
 
-def _refused(module: Prepared, reason: str) -> Upper:
-    """No bound, as the operations of the module are not known."""
-    kind = type(module.module).__name__
-    said = f"{kind}: it cannot be traced: {reason}; {HOW_TO_REGISTER}"
-    return Upper(math.inf, "product", math.inf, (), (said,))
+def _untraced(module: Prepared, reason: str) -> str:
+    return f"{type(module.module).__name__}: it cannot be traced: {reason}; {HOW_TO_REGISTER}"
+
+
+def _refused(reason: str) -> Upper:
+    return Upper(math.inf, "product", math.inf, (), (reason,))
 
 
 def _tighter(graph: Graph, walked: Walk, *, optimized: bool) -> float | None:
@@ -184,7 +188,7 @@ def _kind(graph: Graph, node: Node) -> str:
 @torch.no_grad()
 def _spectrum(graph: Graph, node: Node) -> tuple[float, ...]:
     weight = getattr(graph.layer(node), "weight", None) if node.op == "call_module" else None
-    if not isinstance(weight, Tensor) or weight.dim() < 2:
+    if not isinstance(weight, Tensor) or weight.dim() < 2 or weight.numel() == 0:
         return ()
     matrix = weight.flatten(1)
     if min(matrix.shape) > _LARGEST_SPECTRUM:

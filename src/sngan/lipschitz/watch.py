@@ -72,6 +72,10 @@ class Watch(TorchDispatchMode):
         """Take the tensor for independent of the input: it was made from a shape alone."""
         self._origins.pop(storage_of(tensor), None)
 
+    def mark(self, tensor: Tensor, origin: str) -> None:
+        """Take the tensor for dependent on the input."""
+        self._origins.setdefault(storage_of(tensor), origin)
+
     def now(self) -> int:
         """A moment that :meth:`touched_since` compares with."""
         self._read, self._written = set(), set()

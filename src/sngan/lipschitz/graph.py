@@ -68,9 +68,10 @@ def traced(module: Prepared) -> Graph:
         If the module does what a recording cannot show. Other errors come from the module itself.
     """
     leaves = {path: part for path, part in module.module.named_modules() if is_leaf(part)}
+    older = [*module.module.parameters(), *module.module.buffers()]
     example = module.noise(0)
     with kept_rng(example):
-        recording = recorded(module, example.clone(), leaves)
+        recording = recorded(module, example, leaves, older)
         values = _values(recording, leaves, example)
     return Graph(recording, leaves, values, module.batch_dims)
 

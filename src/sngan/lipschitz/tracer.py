@@ -13,7 +13,7 @@ refused with a reason.
 import inspect
 import operator
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from types import FrameType
@@ -29,7 +29,7 @@ from sngan.lipschitz.frames import arguments, is_call_of
 from sngan.lipschitz.functions import name_of
 from sngan.lipschitz.modules import registered_functions
 from sngan.lipschitz.names import ABOUT_SHAPE, LIKE_SHAPE, by_place
-from sngan.lipschitz.watch import Watch, storage_of
+from sngan.lipschitz.watch import Watch, all_tensors, storage_of
 
 Node = fx.Node
 # the memory, the offset, the sizes, the strides and the type: tensors that agree in it are equal
@@ -74,31 +74,54 @@ class Recording:
 
 
 def recorded(
-    run: Callable[[Tensor], Any], example: Tensor, leaves: Mapping[str, nn.Module]
+    run: Callable[[Tensor], Any],
+    example: Tensor,
+    leaves: Mapping[str, nn.Module],
+    older: Sequence[Tensor],
 ) -> Recording:
     """Record ``run(example)``; calls of the modules ``leaves`` are one operation each.
+
+    ``older`` are tensors that exist, such as the module's own.
 
     Raises
     ------
     UntraceableError
         If the output does not follow from the recorded operations alone.
     """
-    tracer = _Tracer(example, leaves)
+    tracer = _run(run, example, leaves, older)
+    if tracer.found_unknown:
+        # a constant that is no part of the module, or made unseen: constants are older
+        tracer = _run(run, example, leaves, all_tensors())
+    return tracer.finished()
+
+
+def _run(
+    run: Callable[[Tensor], Any],
+    example: Tensor,
+    leaves: Mapping[str, nn.Module],
+    older: Sequence[Tensor],
+) -> "_Tracer":
+    source = example.clone()
+    tracer = _Tracer(source, leaves, older)
     with ExitStack() as stack:
         stack.enter_context(tracer.watch)
         stack.enter_context(tracer)
         stack.enter_context(tracer.leaves_recorded())
         stack.enter_context(tracer.functions_recorded())
-        output = run(example)
-    return tracer.finished(output)
+        tracer.output = run(source)
+    return tracer
 
 
 class _Tracer(TorchFunctionMode):
     """Sees every call of a torch function, and writes those on dependent tensors down."""
 
-    def __init__(self, example: Tensor, leaves: Mapping[str, nn.Module]) -> None:
+    def __init__(
+        self, example: Tensor, leaves: Mapping[str, nn.Module], older: Sequence[Tensor]
+    ) -> None:
         super().__init__()
-        self.watch = Watch(example)
+        self.watch = Watch(example, older)
+        self.output: Any = None
+        self.found_unknown = False
         self._leaves = leaves
         self._graph = fx.Graph()
         self._writing: set[Node] = set()
@@ -174,9 +197,9 @@ class _Tracer(TorchFunctionMode):
         finally:
             sys.setprofile(before)
 
-    def finished(self, output: Any) -> Recording:
+    def finished(self) -> Recording:
         """The recording, without the operations that the output does not need."""
-        result = self._read(output)
+        result = self._read(self.output)
         refusals = [*self._refusals, *self.watch.leaks]
         if refusals:
             raise UntraceableError(refusals[0])
@@ -290,6 +313,7 @@ class _Tracer(TorchFunctionMode):
         if not isinstance(value, Tensor):
             return value
         if not self.watch.knows(value):
+            self.found_unknown = True
             self._refuse("a tensor appears that no operation seen here has made")
         elif self.watch.depends(value):
             return self._current(value)

@@ -4,6 +4,7 @@
 # pyright: reportPrivateUsage=false
 
 import gc
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -17,16 +18,16 @@ class Watch(TorchDispatchMode):
     """Knows for every tensor whether its memory was computed from the input, and by which kernel.
 
     A function that the tracer does not see still runs kernels, which this mode does see. The only
-    memory it cannot vouch for is memory that appeared unseen, as in another thread.
+    memory it cannot vouch for is memory that appeared unseen, as in another thread: what is neither
+    among the tensors that are ``older`` nor made by a kernel that was seen.
     """
 
-    def __init__(self, source: Tensor) -> None:
+    def __init__(self, source: Tensor, older: Iterable[Tensor]) -> None:
         super().__init__()
         # the storages are kept alive, so that no address is used twice; with the order they came in
         self._known: dict[int, tuple[int, Any]] = {}
-        for tensor in [o for o in gc.get_objects() if issubclass(type(o), Tensor)]:
+        for tensor in [*older, source]:
             self._learn(tensor)
-        self._learn(source)
         self._origins = {storage_of(source): "the input"}
         self._read: set[int] = set()
         self._written: set[int] = set()
@@ -99,6 +100,11 @@ class Watch(TorchDispatchMode):
             # sparse and the like: unknown, so nothing may be read from it
             return
         self._known.setdefault(storage._cdata, (len(self._known), storage))
+
+
+def all_tensors() -> list[Tensor]:
+    """All tensors that Python knows now: a look at every object, which takes a while."""
+    return [item for item in gc.get_objects() if issubclass(type(item), Tensor)]
 
 
 def storage_of(tensor: Tensor) -> int:

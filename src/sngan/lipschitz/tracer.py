@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -190,12 +191,17 @@ class _Tracer(TorchFunctionMode):
                 if call is not None:
                     running[frame] = call
 
-        before = sys.getprofile()
-        sys.setprofile(observe if functions else before)
+        if not functions:
+            yield
+            return
+        before: Any = sys.getprofile()
+        sys.setprofile(observe)
         try:
             yield
         finally:
-            sys.setprofile(before)
+            sys.setprofile(None)
+            # a profiler written in C is an object that starts itself
+            (before.enable if hasattr(before, "enable") else partial(sys.setprofile, before))()
 
     def finished(self) -> Recording:
         """The recording, without the operations that the output does not need."""

@@ -13,6 +13,7 @@ from sngan.lipschitz.graph import Graph, Node, computes, traced
 from sngan.lipschitz.merging import Chain, affine_chains, dense, merged_factors
 from sngan.lipschitz.modules import HOW_TO_REGISTER, class_of
 from sngan.lipschitz.prepare import Prepared
+from sngan.lipschitz.progress import Report, silent
 from sngan.lipschitz.records import LayerBound, first_line
 from sngan.lipschitz.slopes import slope_bound
 from sngan.lipschitz.tracer import UntraceableError
@@ -37,7 +38,9 @@ class Upper:
     reasons: tuple[str, ...]
 
 
-def upper_bound(module: Prepared, *, slopes: str, train_mode: frozenset[str]) -> Upper:
+def upper_bound(
+    module: Prepared, *, slopes: str, train_mode: frozenset[str], report: Report = silent
+) -> Upper:
     """Bound the prepared ``module`` from above."""
     for name, tensor in module.module.named_parameters():
         if not bool(tensor.isfinite().all()):
@@ -49,7 +52,7 @@ def upper_bound(module: Prepared, *, slopes: str, train_mode: frozenset[str]) ->
     except Exception as error:
         # the module's own code may raise anything where it meets what the tracer does
         return _refused(_untraced(module, f"{type(error).__name__}: {first_line(error)}"))
-    walked = walk(graph, train_mode=train_mode)
+    walked = walk(graph, train_mode=train_mode, report=report)
     walked = walk(graph, train_mode=train_mode, known=merged_factors(graph, walked))
     if math.isfinite(walked.output.constant) and not computes(graph, module):
         return _refused(_untraced(module, _OTHER_VALUES))

@@ -19,6 +19,7 @@ from sngan.lipschitz.modules import (
     registered_factor,
     registered_function,
 )
+from sngan.lipschitz.progress import Report, silent
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,11 @@ class Walk:
 
 
 def walk(
-    graph: Graph, *, train_mode: frozenset[str], known: Mapping[Node, Factor] | None = None
+    graph: Graph,
+    *,
+    train_mode: frozenset[str],
+    known: Mapping[Node, Factor] | None = None,
+    report: Report = silent,
 ) -> Walk:
     """Accumulate constants from the input to the output.
 
@@ -54,7 +59,9 @@ def walk(
     flows: dict[Node, Flow] = {}
     factors: dict[Node, Factor] = {}
     inputs: dict[Node, Node] = {}
-    for node in graph.nodes:
+    nodes = graph.nodes
+    for place, node in enumerate(nodes):
+        report("upper bound", place + 1, len(nodes))
         if node.op == "placeholder":
             flows[node] = Flow(1.0, {})
             continue
@@ -67,7 +74,7 @@ def walk(
         factors[node] = known.get(node) or _checked(_factor(graph, node, sources, train_mode))
         flows[node] = _passed(node, factors[node], flows[sources[0]])
         inputs[node] = sources[0]
-    return Walk(factors, inputs, flows[graph.nodes[-1]])
+    return Walk(factors, inputs, flows[nodes[-1]])
 
 
 def _combination(graph: Graph, node: Node, flows: Mapping[Node, Flow]) -> Combination | None:

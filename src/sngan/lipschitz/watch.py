@@ -35,6 +35,11 @@ class Watch(TorchDispatchMode):
         self.is_recording = False
         self.leaks: list[str] = []
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # otherwise the first kernel imports torch._dynamo, which takes a second
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:

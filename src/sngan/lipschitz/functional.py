@@ -112,6 +112,19 @@ def _dropout(call: Call) -> Factor:
     return STRUCTURE
 
 
+def _batch_norm(call: Call) -> Factor:
+    """``γ/√(variance + ε)`` of the running statistics, which every channel has."""
+    options = _options(call, 0, {"running_mean": None, "running_var": None, "weight": None})
+    rest = _options(call, 3, {"bias": None, "training": False, "momentum": 0.1, "eps": 1e-5})
+    if rest["training"] or options["running_var"] is None:
+        return unbounded("without running statistics it mixes the batch")
+    scale = (options["running_var"].double() + rest["eps"]).rsqrt()
+    scale = scale if options["weight"] is None else scale * options["weight"]
+    if not bool(scale.isfinite().all()):
+        return unbounded("its running variance is negative, or its scale is not finite")
+    return Factor(scale.abs().max().item() * (1 + 1e-12), "closed_form", affine=True)
+
+
 def _layer_norm(call: Call) -> Factor:
     return normalized(call.option(1, "weight", None), call.option(3, "eps", 1e-5))
 
@@ -135,6 +148,7 @@ RULES: dict[str, CallRule] = {
     **_of_dims("adaptive_max_pool", _adaptive_max_pool, "AdaptiveMaxPool"),
     **dict.fromkeys(("dropout", "dropout1d", "dropout2d", "dropout3d"), _dropout),
     **dict.fromkeys(("layer_norm", "group_norm"), _layer_norm),
+    "batch_norm": _batch_norm,
     "interpolate": _interpolate,
     "pad": _pad,
 }

@@ -52,7 +52,7 @@ def program(seed: int) -> tuple[Program, tuple[int, ...]]:
         made.steps.append(step)
         made.texts.append(name)
         last = _tried(made, shape)
-        if last is None or not 0 < last[-1].numel() <= _MOST_ELEMENTS:
+        if last is None or last[-1].dim() == 0 or not 0 < last[-1].numel() <= _MOST_ELEMENTS:
             made.steps.pop()
             made.texts.pop()
     return made.double().eval(), shape
@@ -249,7 +249,8 @@ def _moved(rng: random.Random, x: Tensor) -> Callable[[Tensor], Tensor]:
             lambda v: v.flatten(1), lambda v: v.reshape(v.shape[0], -1), lambda v: v.view(-1),
             lambda v: v.transpose(0, -1), lambda v: v.unsqueeze(1), lambda v: v.squeeze(),
             lambda v: v.mT, lambda v: v.flip(-1), lambda v: v.roll(1, -1), lambda v: v[..., k:],
-            lambda v: v[..., chosen], lambda v: v[..., [0, 0]], lambda v: v.index_select(-1, chosen),
+            lambda v: v[..., chosen], lambda v: v[..., [0, 0]],
+            lambda v: v.index_select(-1, chosen),
             lambda v: v.chunk(2, -1)[k % 2], lambda v: torch.cat(v.split(n, -1), -1),
             lambda v: torch.cat(v.tensor_split((n, 1), dim=-1), dim=-1),
             lambda v: torch.cat(tensors=v.unbind(-1), dim=0),
@@ -289,10 +290,12 @@ def _pooled(rng: random.Random, x: Tensor) -> Callable[[Tensor], Tensor]:
     k, s = rng.randint(1, 3), rng.randint(1, 2)
     return rng.choice(
         [
-            lambda v: F.max_pool2d(v, k, s), lambda v: F.max_pool1d(input=v, kernel_size=k, stride=s),
+            lambda v: F.max_pool2d(v, k, s),
+            lambda v: F.max_pool1d(input=v, kernel_size=k, stride=s),
             lambda v: F.max_pool2d(v, (1, k), 1, dilation=2), lambda v: F.avg_pool2d(v, k, s),
             lambda v: F.avg_pool1d(v, k, 1, k // 2), lambda v: F.adaptive_avg_pool1d(v, k),
-            lambda v: F.adaptive_max_pool2d(v, (k, s)), lambda v: F.avg_pool2d(v, k, divisor_override=s),
+            lambda v: F.adaptive_max_pool2d(v, (k, s)),
+            lambda v: F.avg_pool2d(v, k, divisor_override=s),
             lambda v: F.interpolate(v, scale_factor=2.0), lambda v: F.interpolate(v, size=5),
             lambda v: F.max_pool3d(v, k, 1),
         ]
@@ -311,7 +314,8 @@ def _summed(rng: random.Random) -> Callable[[Tensor, Tensor], Tensor]:
 
     return rng.choice(
         [
-            lambda a, b: a + b, lambda a, b: a - b, lambda a, b: torch.add(input=a, other=b, alpha=c),
+            lambda a, b: a + b, lambda a, b: a - b,
+            lambda a, b: torch.add(input=a, other=b, alpha=c),
             lambda a, b: torch.sub(a, b, alpha=c), lambda a, b: a.add(b), grown,
             lambda a, b: torch.add(a, other=b), lambda a, b: a.clone().add_(b).mul_(c),
             lambda a, b: torch.rsub(a, b), lambda a, b: (a + b) / 2,
@@ -329,7 +333,8 @@ def _joined(rng: random.Random) -> Callable[[Tensor, Tensor], Tensor]:
             lambda a, b: torch.max(a, other=b), lambda a, b: torch.maximum(*(a + b).chunk(2, -1)),
             lambda a, b: torch.where(mask[: a.shape[-1]], a, b),
             lambda a, b: torch.where(condition=mask[: a.shape[-1]], input=a, other=b),
-            lambda a, b: a.where(mask[: a.shape[-1]], b), lambda a, b: a.masked_fill(b.isnan(), 1.0),
+            lambda a, b: a.where(mask[: a.shape[-1]], b),
+            lambda a, b: a.masked_fill(b.isnan(), 1.0),
             lambda a, b: torch.cat([a, b], -1) if a.shape == b.shape else a + 0.5,
         ]
     )  # fmt: skip

@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
-from helpers.programs import program
 from torch import Tensor
 
+from helpers.programs import program
 from sngan.lipschitz import lipschitz_bounds
 from sngan.lipschitz.prepare import prepared
 

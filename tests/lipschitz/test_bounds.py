@@ -1,7 +1,9 @@
 """What lipschitz_bounds takes and gives: rules of users, arguments, records, pictures."""
 
+import copy
 import json
 import math
+import warnings
 
 import pytest
 import torch
@@ -15,6 +17,8 @@ from helpers.networks import (
     upper,
 )
 from sngan.lipschitz import lipschitz_bounds
+from sngan.lipschitz.effort import Effort, effort_for, work_of
+from sngan.lipschitz.prepare import prepared
 
 
 def test_registered_rules(monkeypatch):
@@ -60,6 +64,12 @@ NET = nn.Sequential(nn.Linear(3, 2))
         ({"input_shape": (4,)}, "input_shape: expected one that module takes"),
         ({"input_shape": (0,)}, "input_shape: expected positive sizes"),
         ({"input_shape": ()}, "input_shape: expected positive sizes"),
+        ({"input_shape": 3}, "input_shape: expected positive sizes .* got 3"),
+        ({"module": nn.Linear(3, 2, device="meta")}, "module: expected weights that have values"),
+        ({"module": torch.jit.script(nn.Linear(3, 2))}, "cannot be traced, give the original"),
+        ({"module": nn.Sequential(torch.jit.script(nn.Linear(3, 2)))}, "give the original"),
+        ({"module": nn.Unflatten(1, (3, 0))}, "input_shape: expected one that module takes"),
+        ({"module": nn.ZeroPad1d((-3, 0))}, "module: expected one real tensor with elements"),
         ({"data": torch.zeros(3)}, "data: expected points of shape"),
         ({"data": torch.zeros(2, 4)}, "data: expected points of shape"),
         ({"data": torch.full((2, 3), math.nan)}, "data: expected finite"),
@@ -97,3 +107,52 @@ def test_pictures_are_written(tmp_path):
         lip.plot_cone(network, x, torch.zeros(2), 1.0, tmp_path / "no.png")
     with pytest.raises(ValueError, match="module: expected one number a sample"):
         lip.plot_cone(nn.Identity(), x, direction, 1.0, tmp_path / "no.png")
+
+
+def test_the_search_shrinks_with_the_size_of_the_network():
+    small = effort_for(prepared(nn.Linear(3, 3), (3,)), samples=None, rounds=None)
+    assert (small.samples, small.rounds) == (256, 20)
+    layer = nn.Conv2d(16, 64, 3, padding=1)
+    module = prepared(layer, (16, 32, 32))
+    assert work_of(module) == 2 * 16 * 64 * 9 * 32 * 32
+    large = effort_for(module, samples=None, rounds=None)
+    assert 6 <= large.samples == round(256 * 1.5e7 / work_of(module)) < 256
+    assert effort_for(module, samples=100, rounds=7) == Effort(100, 7)
+
+
+def test_without_a_search_there_is_a_note():
+    bounds = lipschitz_bounds(NET, (3,), lower=False, progress=True)
+    assert bounds.lower == 0.0 < bounds.upper < math.inf
+    assert bounds.notes == ("no lower bound: none was asked for",)
+    assert bounds.witness.shape == (3,)
+
+
+WEIGHTS = {
+    "weight": nn.Linear(3, 3), "bias": nn.Linear(3, 3), "slope": nn.PReLU(),
+    "variance": nn.BatchNorm1d(3).eval(), "negative variance": nn.BatchNorm1d(3).eval(),
+    "instance norm": nn.InstanceNorm1d(3, track_running_stats=True).eval(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_numbers_that_are_not_finite_have_a_reason(name, value):
+    layer = copy.deepcopy(WEIGHTS[name])
+    if hasattr(layer, "running_var"):
+        layer.running_var[0] = -1.0 if "negative" in name else math.nan
+    else:
+        (layer.bias if name == "bias" else layer.weight).data.flatten()[0] = value
+    shape = (3, 4) if name == "instance norm" else (3,)
+    bounds = quick(layer, shape, samples=9, rounds=1)
+    assert bounds.upper == math.inf
+    assert "finite" in bounds.reasons[0] or "variance is negative" in bounds.reasons[0]
+
+
+def test_layers_without_elements():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        network = nn.Sequential(nn.Linear(3, 0), nn.Linear(0, 2))
+    bounds = quick(network, (3,), samples=9, rounds=1)
+    assert (bounds.lower, bounds.upper) == (0.0, 0.0)
+    with pytest.raises(ValueError, match="module: expected one real tensor with elements"):
+        quick(network[0], (3,))

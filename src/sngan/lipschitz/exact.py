@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 _NARROW = (torch.float32, torch.float16, torch.bfloat16)
-_CASTS = ("float", "half", "bfloat16")
+_CASTS = (Tensor.float, Tensor.half, Tensor.bfloat16)
 
 
 class ExactMode(TorchFunctionMode):
@@ -35,12 +35,11 @@ class ExactMode(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         """Call ``func`` with float64 in place of narrower types."""
-        name = getattr(func, "__name__", "")
         given: tuple[Any, Any] = (args, kwargs or {})
-        if name in _CASTS:
+        if func in _CASTS:
             func = Tensor.double
         # a view as another type reads the bits, and a new tensor has the values of its own type
-        elif name != "view" and tensors_in(given):
+        elif func is not Tensor.view and tensors_in(given):
             given = replaced(given, lambda part: torch.float64 if _is_narrow(part) else part)
         args, kwargs = replaced(given, self._wide)
         return replaced(func(*args, **kwargs), self._wide)

@@ -8,24 +8,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# their results depend on a tensor's shape, type and place, and not on its values
-ABOUT_SHAPE = frozenset(
+_ABOUT_SHAPE = (
+    *("size", "dim", "ndimension", "numel", "nelement", "stride", "element_size", "__len__"),
+    *("is_contiguous", "is_floating_point", "is_complex", "is_signed", "get_device"),
+    *("storage_offset", "is_pinned", "is_shared", "is_inference", "has_names"),
+    *("is_same_size", "result_type", "register_hook", "retain_grad"),
+)
+# attributes that depend on a tensor's shape, type and place, and not on its values
+_ATTRIBUTES = frozenset(
     (
-        *("size", "dim", "ndimension", "numel", "nelement", "stride", "element_size", "__len__"),
-        *("is_contiguous", "is_floating_point", "is_complex", "is_signed", "get_device"),
-        *("storage_offset", "is_pinned", "is_shared", "is_inference", "has_names"),
         *("shape", "ndim", "device", "dtype", "layout", "requires_grad", "grad", "grad_fn"),
         *("is_leaf", "is_cuda", "is_cpu", "is_mps", "is_meta", "is_sparse", "is_quantized"),
         *("is_nested", "is_mkldnn", "itemsize", "nbytes", "names", "_version", "retains_grad"),
-        *("is_same_size", "result_type", "register_hook", "retain_grad"),
     )
 )
-# these make a new tensor from a shape
-LIKE_SHAPE = frozenset(
-    (
-        *("zeros_like", "ones_like", "empty_like", "full_like"),
-        *("new_zeros", "new_ones", "new_full", "new_empty"),
-    )
+_LIKE_SHAPE = (
+    *("zeros_like", "ones_like", "empty_like", "full_like"),
+    *("new_zeros", "new_ones", "new_full", "new_empty"),
 )
 _ALIASES = {
     **dict.fromkeys(("divide", "true_divide", "truediv"), "div"),
@@ -72,6 +71,23 @@ def named(known: Iterable[str]) -> dict[Any, str]:
     return names | {Tensor.where: "where of a tensor"}
 
 
+def is_about_shape(function: Any, args: tuple[Any, ...]) -> bool:
+    """Whether a call gives what depends on a tensor's shape, type and place, not on its values."""
+    if function is getattr:
+        return args[1] in _ATTRIBUTES
+    return function in _SHAPE_FUNCTIONS
+
+
+def is_like_shape(function: Any) -> bool:
+    """Whether a function makes a new tensor from the shape of one."""
+    return function in _LIKE_FUNCTIONS
+
+
+def _functions(names: Iterable[str]) -> frozenset[Any]:
+    found = [getattr(space, name, None) for space in (torch, Tensor) for name in names]
+    return frozenset(function for function in found if callable(function))
+
+
 def by_place(
     name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -84,3 +100,6 @@ def by_place(
             break
         places.append(rest.pop(tensor))
     return tuple(places), rest
+
+
+_SHAPE_FUNCTIONS, _LIKE_FUNCTIONS = _functions(_ABOUT_SHAPE), _functions(_LIKE_SHAPE)

@@ -29,7 +29,7 @@ from sngan.lipschitz.exact import replaced, tensors_in
 from sngan.lipschitz.frames import arguments, is_call_of
 from sngan.lipschitz.functions import name_of
 from sngan.lipschitz.modules import registered_functions
-from sngan.lipschitz.names import ABOUT_SHAPE, LIKE_SHAPE, by_place
+from sngan.lipschitz.names import by_place, is_about_shape, is_like_shape
 from sngan.lipschitz.watch import Watch, all_tensors, storage_of
 
 Node = fx.Node
@@ -236,7 +236,7 @@ class _Tracer(TorchFunctionMode):
         with torch._C.DisableTorchFunction():
             tensors = tensors_in((args, kwargs))
             name = args[1] if target is getattr else getattr(target, "__name__", str(target))
-            if name in ABOUT_SHAPE or not any(map(self.watch.depends, tensors)):
+            if is_about_shape(target, args) or not any(map(self.watch.depends, tensors)):
                 return None
             _, written = self.watch.touched_since(self._idle)
             self._check_weights(written)
@@ -250,7 +250,7 @@ class _Tracer(TorchFunctionMode):
         with torch._C.DisableTorchFunction():
             changed = self._changed(call)
             self._idle = self.watch.now()
-            if call.name in LIKE_SHAPE and not nodes_in((call.nodes[0][1:], call.nodes[1])):
+            if is_like_shape(call.target) and not nodes_in((call.nodes[0][1:], call.nodes[1])):
                 self.watch.clear(result)
                 return
             if call.target is operator.setitem:

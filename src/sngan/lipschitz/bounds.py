@@ -114,7 +114,7 @@ def lipschitz_bounds(
         layers=above.layers,
         witness=below.witness,
         reasons=above.reasons,
-        notes=(below.note,) if below.note else (),
+        notes=(*((below.note,) if below.note else ()), *above.notes),
     )
 
 

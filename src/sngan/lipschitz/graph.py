@@ -49,13 +49,13 @@ class Graph:
         """Arguments of a node with the values of the nodes in them."""
         return _filled(arguments, self.values)
 
-    def run(self, nodes: Sequence[Node], source: Node, tensor: Tensor) -> Tensor:
-        """Run a chain of nodes on ``tensor`` in the place of the value of ``source``."""
-        values = {**self.values, source: tensor}
+    def run(self, nodes: Sequence[Node], given: Mapping[Node, Any]) -> dict[Node, Any]:
+        """Run some nodes, in their order, where others have the values ``given``."""
+        values = {**self.values, **given}
         with ExactMode():
             for node in nodes:
                 values[node] = _value(self.recording, self.leaves, node, values)
-        return values[nodes[-1]]
+        return values
 
 
 @torch.no_grad()

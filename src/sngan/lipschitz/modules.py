@@ -337,7 +337,7 @@ _RULES: dict[type, ModuleRule] = {
     nn.LayerNorm: lambda layer, _shape: normalized(layer.weight, layer.eps),
     nn.GroupNorm: lambda layer, _shape: normalized(layer.weight, layer.eps),
     **dict.fromkeys(ATTENTION_LAYERS, _attention),
-    GroupSort: lambda _layer, _shape: Factor(1.0, "closed_form"),
+    GroupSort: lambda layer, _shape: Factor(1.0, "closed_form", sorts=layer.group_size),
     nn.Embedding: _embedding,
     nn.GLU: _product_gate,
 }

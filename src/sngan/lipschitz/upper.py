@@ -1,21 +1,20 @@
-"""The certified upper bound: trace, walk, merge, and the tighter proof for dense networks."""
+"""The certified upper bound: trace, walk, merge, and the tighter proof by slopes."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from sngan.lipschitz.factor import Factor
 from sngan.lipschitz.graph import Graph, Node, computes, traced
-from sngan.lipschitz.merging import Chain, affine_chains, dense, merged_factors
+from sngan.lipschitz.merging import affine_chains, merged_factors
 from sngan.lipschitz.modules import HOW_TO_REGISTER, class_of
 from sngan.lipschitz.prepare import Prepared
 from sngan.lipschitz.progress import Report, silent
 from sngan.lipschitz.records import LayerBound, first_line
-from sngan.lipschitz.slopes import slope_bound
+from sngan.lipschitz.slopes import tightened
 from sngan.lipschitz.tracer import UntraceableError
 from sngan.lipschitz.walk import Walk, walk
 
@@ -36,6 +35,7 @@ class Upper:
     product: float
     layers: tuple[LayerBound, ...]
     reasons: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def upper_bound(
@@ -57,12 +57,13 @@ def upper_bound(
     if math.isfinite(walked.output.constant) and not computes(graph, module):
         return _refused(_untraced(module, _OTHER_VALUES))
     product = walked.output.constant
-    value, method = product, "product"
-    if slopes != "product" and 0.0 < product < math.inf:
-        tighter = _tighter(graph, walked, optimized=slopes == "sdp")
-        if tighter is not None and tighter < product:
-            value, method = tighter, slopes
-    return Upper(value, method, product, _layers(graph, walked), _reasons(graph, walked))
+    layers, reasons = _layers(graph, walked), _reasons(graph, walked)
+    if slopes == "product" or not 0.0 < product < math.inf:
+        return Upper(product, "product", product, layers, reasons)
+    tighter = tightened(graph, walked, slopes)
+    method = slopes if tighter.value < product else "product"
+    notes = (tighter.note,) if tighter.note else ()
+    return Upper(min(tighter.value, product), method, product, layers, reasons, notes)
 
 
 def _untraced(module: Prepared, reason: str) -> str:
@@ -71,51 +72,6 @@ def _untraced(module: Prepared, reason: str) -> str:
 
 def _refused(reason: str) -> Upper:
     return Upper(math.inf, "product", math.inf, (), (reason,))
-
-
-def _tighter(graph: Graph, walked: Walk, *, optimized: bool) -> float | None:
-    """The bound by slopes, for a network that alternates small affine chains and activations."""
-    path = _path(walked)
-    if path is None:
-        return None
-    chains = {chain[0]: chain for chain in affine_chains(graph, walked)}
-    weights: list[Tensor] = []
-    slopes: list[tuple[float, float]] = []
-    index = 0
-    while index < len(path):
-        chain: Chain | None = chains.get(path[index])
-        if chain is not None and len(weights) == len(slopes):
-            matrix = dense(graph, chain, walked.sources[chain[0]])
-            if matrix is None:
-                return None
-            weights.append(matrix)
-            index += len(chain)
-            continue
-        range_ = walked.factors[path[index]].slopes
-        if range_ is None or len(weights) != len(slopes) + 1:
-            return None
-        slopes.append(range_)
-        index += 1
-    last = 1.0
-    if len(slopes) == len(weights):
-        low, high = slopes.pop()
-        last = max(abs(low), abs(high))
-    if len(weights) < 2:
-        return None
-    found = slope_bound(weights, slopes, optimized=optimized)
-    return None if found is None else found * last * (1 + 1e-12)
-
-
-def _path(walked: Walk) -> list[Node] | None:
-    """The operations in order, if each feeds only the next."""
-    nodes = list(walked.factors)
-    if not nodes or any(len(node.users) != 1 for node in nodes):
-        return None
-    is_chain = all(walked.sources[node] is before for before, node in pairwise(nodes))
-    first = walked.sources[nodes[0]]
-    starts = first.op == "placeholder" and len(first.users) == 1
-    ends = next(iter(nodes[-1].users)).op == "output"
-    return nodes if is_chain and starts and ends else None
 
 
 def _layers(graph: Graph, walked: Walk) -> tuple[LayerBound, ...]:

@@ -36,10 +36,15 @@ class Flow:
 
 @dataclass(frozen=True)
 class Walk:
-    """The operations of one input that the output depends on: their factors and inputs."""
+    """The operations of one input that the output depends on: their factors and inputs.
+
+    ``constants`` has all of them and the input itself, in the order in which they run, each with
+    its constant relative to the network's input.
+    """
 
     factors: dict[Node, Factor]
     sources: dict[Node, Node]
+    constants: dict[Node, float]
     output: Flow
 
 

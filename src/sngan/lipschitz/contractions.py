@@ -67,7 +67,9 @@ def sorting(groups: Tensor, count: int) -> Contraction:
     leave.scatter_(2, groups[:, None].expand(-1, size - 1, -1), basis.expand(number, -1, -1))
     leave = leave.flatten(0, 1)
     blocks = torch.arange(number).repeat_interleave(size - 1)
-    return Contraction(_eye(count) - leave.t() @ leave, leave.t(), leave, blocks, blocks, _SORTING_MARGIN)
+    return Contraction(
+        _eye(count) - leave.t() @ leave, leave.t(), leave, blocks, blocks, _SORTING_MARGIN
+    )
 
 
 def largest(groups: Tensor, count: int) -> Contraction:
@@ -91,8 +93,8 @@ def largest(groups: Tensor, count: int) -> Contraction:
 def ball(sigma: float, outputs: int, inputs: int) -> Contraction:
     """Any operation of Lipschitz constant ``sigma``: ``‖Δy‖ ≤ sigma‖Δz‖``, one block."""
     center = torch.zeros(outputs, inputs, dtype=torch.float64)
-    blocks = (torch.zeros(size, dtype=torch.long) for size in (outputs, inputs))
-    return Contraction(center, _eye(outputs), sigma * _eye(inputs), *blocks, _LEAST_MARGIN)
+    out, into = torch.zeros(outputs, dtype=torch.long), torch.zeros(inputs, dtype=torch.long)
+    return Contraction(center, _eye(outputs), sigma * _eye(inputs), out, into, _LEAST_MARGIN)
 
 
 def _of_sum_zero(size: int) -> Tensor:

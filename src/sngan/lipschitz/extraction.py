@@ -9,6 +9,7 @@ network is cut where the fewest values are still to be used, and these values ar
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from torch import Tensor
 from sngan.lipschitz import contractions
 from sngan.lipschitz.contractions import Contraction
 from sngan.lipschitz.factor import hypotenuse
-from sngan.lipschitz.names import name_of
+from sngan.lipschitz.functions import name_of
 from sngan.lipschitz.graph import Graph, Node
 from sngan.lipschitz.merging import jacobian
 from sngan.lipschitz.stages import Stage, Stages, stage_of
@@ -28,7 +29,7 @@ _CHOICES = ("maximum", "minimum", "max", "min")
 _TOLERANCE = 1e-9
 
 
-class NotCovered(Exception):
+class NotCoveredError(Exception):
     """Says why a network, or the part of it before some operation, is not of this form."""
 
 
@@ -46,7 +47,7 @@ def extracted(graph: Graph, walked: Walk) -> Extracted:
 
     Raises
     ------
-    NotCovered
+    NotCoveredError
         If not even the last nonlinear operation has.
     """
     return _Extraction(graph, walked).run()
@@ -63,27 +64,30 @@ class _Extraction:
 
     def run(self) -> Extracted:
         if not self.curved:
-            raise NotCovered("the network is affine, and its constant is that of its matrix")
-        bounds = [0, *(self.place[node] for node in self.curved), len(self.order)]
-        cuts = [
-            self._cut(start, stop) for start, stop in zip(bounds, bounds[1:], strict=False)
-        ]
-        last = self._matrix(cuts[-1], self.output)
+            raise NotCoveredError("the network is affine, and its constant is that of its matrix")
+        places = [0, *(self.place[node] for node in self.curved), len(self.order)]
+        cuts = [self._cut(start, stop) for start, stop in pairwise(places)]
+        last = self._linear(self._small(cuts[-1]), [self.output])
         middle: list[Stage] = []
-        note, before = "", 1.0
-        reached = len(self.curved)
         try:
-            for index in reversed(range(len(self.curved))):
-                middle.append(self._stage(self.curved[index], cuts[index], cuts[index + 1]))
-                reached = index
-            first = self._first(cuts[0])
-        except NotCovered as reason:
+            for node, before, after in reversed([*zip(self.curved, cuts, cuts[1:], strict=False)]):
+                middle.append(self._stage(node, before, after))
+            first = self._linear([self.order[0]], self._small(cuts[0]))
+        except NotCoveredError as reason:
             if not middle:
                 raise
-            note = f"the product bounds what comes before {self.curved[reached].name}: {reason}"
-            live = cuts[reached]
-            before = hypotenuse(self.walked.constants[node] for node in live)
-            first = torch.eye(self._size(live), dtype=torch.float64)
+            return self._from(cuts[len(cuts) - 1 - len(middle)], middle, last, str(reason))
+        return Extracted(Stages(first, middle[::-1], last), 1.0, "")
+
+    def _from(
+        self, cut: list[Node] | None, middle: list[Stage], last: Tensor, reason: str
+    ) -> Extracted:
+        """What is there: the product of the constants bounds the state at the cut."""
+        live = self._small(cut)
+        names = " and ".join(node.name for node in live)
+        before = hypotenuse(self.walked.constants[node] for node in live)
+        first = torch.eye(self._size(live), dtype=torch.float64)
+        note = f"the product of the constants bounds {names}, because {reason}"
         return Extracted(Stages(first, middle[::-1], last), before, note)
 
     def _is_linear(self, node: Node) -> bool:
@@ -114,24 +118,18 @@ class _Extraction:
 
     def _small(self, cut: list[Node] | None) -> list[Node]:
         if cut is None:
-            raise NotCovered("its parts are tuples of tensors where the network could be cut")
+            raise NotCoveredError("its parts are tuples of tensors where the network could be cut")
         if self._size(cut) > MOST_VALUES:
             names = " and ".join(node.name for node in cut)
-            raise NotCovered(f"{names} has {self._size(cut)} values, more than {MOST_VALUES}")
+            raise NotCoveredError(f"{names} has {self._size(cut)} values, more than {MOST_VALUES}")
         return cut
-
-    def _first(self, cut: list[Node] | None) -> Tensor:
-        return self._linear([self.order[0]], self._small(cut))
-
-    def _matrix(self, cut: list[Node] | None, target: Node) -> Tensor:
-        return self._linear(self._small(cut), [target])
 
     def _stage(self, node: Node, before: list[Node] | None, after: list[Node] | None) -> Stage:
         start, end = self._small(before), self._small(after)
         sources = [n for n in node.all_input_nodes if n in self.place]
         for size in (self._size(sources), self._size([node])):
             if size > MOST_VALUES:
-                raise NotCovered(f"{node.name} has {size} values, more than {MOST_VALUES}")
+                raise NotCoveredError(f"{node.name} has {size} values, more than {MOST_VALUES}")
         contraction, reads = self._contraction(node, sources)
         matrix = self._linear([*start, node], [*reads, *end])
         state, read = self._size(start), self._size(reads)
@@ -149,11 +147,11 @@ class _Extraction:
         if not isinstance(value, Tensor) or any(
             not isinstance(self.graph.values[source], Tensor) for source in sources
         ):
-            raise NotCovered(f"{node.name} gives or takes a tuple of tensors")
+            raise NotCoveredError(f"{node.name} gives or takes a tuple of tensors")
         if factor is None:
             return self._maximum(node, sources), list(sources)
         if len(sources) != 1 or not math.isfinite(factor.sigma):
-            raise NotCovered(f"{node.name} has no constant")
+            raise NotCoveredError(f"{node.name} has no constant")
         count = self._size(sources)
         if factor.slopes is not None:
             return contractions.elementwise(*factor.slopes, count), list(sources)
@@ -173,14 +171,14 @@ class _Extraction:
         if len(sources) == 2:
             return contractions.largest(torch.stack(groups, dim=1), count)
         if len(groups[0]) != count:
-            raise NotCovered(f"{node.name} repeats elements")
+            raise NotCoveredError(f"{node.name} repeats elements")
         return contractions.elementwise(0.0, 1.0, count)
 
     def _linear(self, given: Sequence[Node], wanted: Sequence[Node]) -> Tensor:
         """The matrix of the wanted tensors in terms of the given ones, checked to be linear."""
         sizes = self._size(given), self._size(wanted)
         if math.prod(sizes) > _MOST_ENTRIES:
-            raise NotCovered(f"a matrix of {sizes[1]} × {sizes[0]} elements is too large")
+            raise NotCoveredError(f"a matrix of {sizes[1]} × {sizes[0]} elements is too large")
         example = self.graph.values[self.order[0]]
         flat = torch.zeros(sizes[0], dtype=torch.float64, device=example.device)
         flat.requires_grad_()
@@ -195,8 +193,10 @@ class _Extraction:
             step = torch.linspace(-1.0, 2.0, sizes[0], dtype=torch.float64)
             moved = self._evaluated(given, wanted, step.to(flat.device)).cpu()
         error = (moved - image - matrix @ step).abs()
-        if not bool((error <= _TOLERANCE * (moved.abs() + image.abs() + matrix.abs() @ step.abs())).all()):
-            raise NotCovered("the operations between two nonlinear ones are not linear")
+        if not bool(
+            (error <= _TOLERANCE * (moved.abs() + image.abs() + matrix.abs() @ step.abs())).all()
+        ):
+            raise NotCoveredError("the operations between two nonlinear ones are not linear")
         return matrix
 
     def _evaluated(self, given: Sequence[Node], wanted: Sequence[Node], flat: Tensor) -> Tensor:
@@ -217,9 +217,7 @@ class _Extraction:
             node = waiting.pop()
             if node not in found:
                 found.add(node)
-                waiting += [
-                    n for n in node.all_input_nodes if n in self.place and n not in given
-                ]
+                waiting += [n for n in node.all_input_nodes if n in self.place and n not in given]
         return sorted(found, key=self.place.__getitem__)
 
 

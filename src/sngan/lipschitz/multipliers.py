@@ -17,8 +17,8 @@ Any multipliers give a proof. Those in closed form come in three kinds.
   singular vectors of this network of non-negative numbers: with forward values u of ``‖leave·v‖``
   and backward values g of the gradient at w, ``λ = g/u`` proves its norm. For the inequality's
   matrix is bounded below by one with no positive element off the diagonal that maps the positive
-  vector ``(d, u)`` to ``(0, 0)``, and such an M-matrix is semidefinite. So the constant of a network
-  with weights ≥ 0 is found exactly, without a search.
+  vector ``(d, u)`` to ``(0, 0)``, and such an M-matrix is semidefinite. So the constant of a
+  network with weights ≥ 0 is found exactly, without a search.
 """
 
 import math
@@ -137,18 +137,17 @@ def _by_majorants(
     found: list[Tensor] = []
     for stage in reversed(stages.middle):
         majorant = _majorant(form, stage, rule)
-        best: Tensor | None = None
-        least = math.inf
+        best: tuple[float, Tensor, Tensor] | None = None
         for margin in margins or (stage.margin,):
             multipliers = (1 + margin) * majorant
             pulled = pulled_back(form, stage, multipliers)
-            value = math.inf if pulled is None else _estimated_norm(pulled.form)
-            if pulled is not None and value < least:
-                best, least, chosen = pulled.form, value, multipliers
+            size = math.inf if pulled is None else _estimated_norm(pulled.form)
+            if pulled is not None and (best is None or size < best[0]):
+                best = (size, pulled.form, multipliers)
         if best is None:
             return None
-        form = best
-        found.append(chosen)
+        form = best[1]
+        found.append(best[2])
     return float(eigenvalues(stages.first.t() @ form @ stages.first)[-1]), found[::-1]
 
 

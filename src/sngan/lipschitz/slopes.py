@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from sngan.lipschitz.extraction import NotCovered, extracted
+from sngan.lipschitz.extraction import NotCoveredError, extracted
 from sngan.lipschitz.graph import Graph
 from sngan.lipschitz.multipliers import closed_forms, searched
 from sngan.lipschitz.stages import Stages, balanced
 from sngan.lipschitz.sweep import narrowed, proved_bound
 from sngan.lipschitz.walk import Walk
-
 
 # of the matrices, which are products of the layers' weights
 _ROUNDING = 1e-11
@@ -26,17 +25,19 @@ class Tightened:
     note: str
 
 
-def tightened(graph: Graph, walked: Walk, slopes: str) -> Tightened:
-    """The bound by slopes of a network whose product of constants is finite and not 0."""
-    product = walked.output.constant
+def tightened(graph: Graph, walked: Walk, slopes: str, *, product: float) -> Tightened:
+    """The bound by slopes where it is below ``product``, the finite bound by the constants.
+
+    No operation of ``walked`` may be merged with others, so that each constant is one of its value.
+    """
     try:
         end = extracted(graph, walked)
-    except NotCovered as reason:
+    except NotCoveredError as reason:
         return _declined(slopes, str(reason))
     found = slope_bound(end.stages, optimized=slopes == "sdp")
     if found is None:
         return _declined(slopes, "no multipliers pass the check of their proof")
-    value = (found * end.before + _ROUNDING * product) * (1 + _ROUNDING)
+    value = (found * end.before + _ROUNDING * walked.output.constant) * (1 + _ROUNDING)
     if value >= product:
         return _declined(slopes, f"its bound {value:.6g} is not smaller")
     return Tightened(value, f"slopes={slopes!r} covers a part: {end.note}" if end.note else "")

@@ -52,15 +52,15 @@ def upper_bound(
     except Exception as error:
         # the module's own code may raise anything where it meets what the tracer does
         return _refused(_untraced(module, f"{type(error).__name__}: {first_line(error)}"))
-    walked = walk(graph, train_mode=train_mode, report=report)
-    walked = walk(graph, train_mode=train_mode, known=merged_factors(graph, walked))
+    plain = walk(graph, train_mode=train_mode, report=report)
+    walked = walk(graph, train_mode=train_mode, known=merged_factors(graph, plain))
     if math.isfinite(walked.output.constant) and not computes(graph, module):
         return _refused(_untraced(module, _OTHER_VALUES))
     product = walked.output.constant
     layers, reasons = _layers(graph, walked), _reasons(graph, walked)
     if slopes == "product" or not 0.0 < product < math.inf:
         return Upper(product, "product", product, layers, reasons)
-    tighter = tightened(graph, walked, slopes)
+    tighter = tightened(graph, plain, slopes, product=product)
     method = slopes if tighter.value < product else "product"
     notes = (tighter.note,) if tighter.note else ()
     return Upper(min(tighter.value, product), method, product, layers, reasons, notes)

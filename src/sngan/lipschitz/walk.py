@@ -79,7 +79,8 @@ def walk(
         factors[node] = known.get(node) or _checked(_factor(graph, node, sources, train_mode))
         flows[node] = _passed(node, factors[node], flows[sources[0]])
         inputs[node] = sources[0]
-    return Walk(factors, inputs, flows[nodes[-1]])
+    constants = {node: flow.constant for node, flow in flows.items()}
+    return Walk(factors, inputs, constants, flows[nodes[-1]])
 
 
 def _combination(graph: Graph, node: Node, flows: Mapping[Node, Flow]) -> Combination | None:

@@ -54,10 +54,12 @@ def lipschitz_bounds(
         Points ``(N, *input_shape)`` to start the search from, beside noise; at most ``samples`` of
         them are used.
     slopes
-        For networks that alternate small affine parts and activations of bounded slopes:
-        ``"eclipse"`` tightens the product of the layers' constants by a bound in closed form,
-        ``"sdp"`` searches for the best bound of this kind, in some seconds; ``"product"`` does
-        neither. Other networks get the product.
+        How nonlinear operations and the layers between them fit together: by ranges of slopes for
+        activations, by kept sums and norms for GroupSort and MaxMin, in chains, residual blocks and
+        convolutions of up to 1,024 values. ``"eclipse"`` tightens the product of the layers'
+        constants by bounds in closed form, ``"sdp"`` searches for the best bound of this kind, in
+        seconds up to a minute; ``"product"`` does neither. Where the sizes are too large, only the
+        last part of the network or the product counts, and ``notes`` says so.
     lower
         Whether to search for a lower bound; otherwise it is 0, with a note.
     samples, rounds
@@ -80,7 +82,8 @@ def lipschitz_bounds(
     References
     ----------
     Szegedy et al. 2014, arXiv:1312.6199 (product of norms); Xu, Sivaranjani 2024, arXiv:2404.04375
-    (ECLipsE); Fazlyab et al. 2019, arXiv:1906.04893 (LipSDP).
+    (ECLipsE); Fazlyab et al. 2019, arXiv:1906.04893 (LipSDP); Pauli et al. 2024, arXiv:2401.14033
+    (GroupSort, residual networks); Syed, Hu 2025, arXiv:2503.14297 (closed forms).
 
     Examples
     --------

@@ -64,7 +64,7 @@ class _Extraction:
 
     def run(self) -> Extracted:
         if not self.curved:
-            raise NotCoveredError("the network is affine, and its constant is that of its matrix")
+            raise NotCoveredError("the network is affine and has no slopes")
         places = [0, *(self.place[node] for node in self.curved), len(self.order)]
         cuts = [self._cut(start, stop) for start, stop in pairwise(places)]
         last = self._linear(self._small(cuts[-1]), [self.output])

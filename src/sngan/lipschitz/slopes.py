@@ -58,7 +58,7 @@ def slope_bound(stages: Stages, *, optimized: bool) -> float | None:
     network = replace(even, first=narrowed(even.first))
     starts = [multipliers for _, multipliers in closed_forms(network)]
     constant = _first_proved(network, starts)
-    if optimized and starts:
+    if optimized and starts and network.middle:
         better = proved_bound(network, searched(network, starts[0]))
         constant = min((c for c in (constant, better) if c is not None), default=None)
     return None if constant is None else scale * constant

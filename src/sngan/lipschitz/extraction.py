@@ -21,12 +21,12 @@ from sngan.lipschitz.functions import name_of
 from sngan.lipschitz.graph import Graph, Node
 from sngan.lipschitz.merging import jacobian
 from sngan.lipschitz.stages import Stage, Stages, stage_of
+from sngan.lipschitz.sweep import EXACTNESS
 from sngan.lipschitz.walk import Walk
 
 MOST_VALUES = 1024
 _MOST_ENTRIES = 2**22
 _CHOICES = ("maximum", "minimum", "max", "min")
-_TOLERANCE = 1e-9
 
 
 class NotCoveredError(Exception):
@@ -175,7 +175,10 @@ class _Extraction:
         return contractions.elementwise(0.0, 1.0, count)
 
     def _linear(self, given: Sequence[Node], wanted: Sequence[Node]) -> Tensor:
-        """The matrix of the wanted tensors in terms of the given ones, checked to be linear."""
+        """The matrix of the wanted tensors in terms of the given ones.
+
+        The check finds what is not linear, and matrices whose elements are what cancellation left.
+        """
         sizes = self._size(given), self._size(wanted)
         if math.prod(sizes) > _MOST_ENTRIES:
             raise NotCoveredError(f"a matrix of {sizes[1]} × {sizes[0]} elements is too large")
@@ -194,9 +197,9 @@ class _Extraction:
             moved = self._evaluated(given, wanted, step.to(flat.device)).cpu()
         error = (moved - image - matrix @ step).abs()
         if not bool(
-            (error <= _TOLERANCE * (moved.abs() + image.abs() + matrix.abs() @ step.abs())).all()
+            (error <= EXACTNESS * (moved.abs() + image.abs() + matrix.abs() @ step.abs())).all()
         ):
-            raise NotCoveredError("the operations between two nonlinear ones are not linear")
+            raise NotCoveredError("what lies between two operations is not linear to 12 digits")
         return matrix
 
     def _evaluated(self, given: Sequence[Node], wanted: Sequence[Node], flat: Tensor) -> Tensor:

@@ -13,8 +13,7 @@ from sngan.lipschitz.stages import Stages, balanced
 from sngan.lipschitz.sweep import narrowed, proved_bound
 from sngan.lipschitz.walk import Walk
 
-# of the matrices, which are products of the layers' weights
-_ROUNDING = 1e-11
+_ROUNDING = 1e-15
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ def tightened(graph: Graph, walked: Walk, slopes: str, *, product: float) -> Tig
     found = slope_bound(end.stages, optimized=slopes == "sdp")
     if found is None:
         return _declined(slopes, "no multipliers pass the check of their proof")
-    value = (found * end.before + _ROUNDING * walked.output.constant) * (1 + _ROUNDING)
+    value = found * end.before * (1 + _ROUNDING)
     if value >= product:
         return _declined(slopes, f"its bound {value:.6g} is not smaller")
     return Tightened(value, f"slopes={slopes!r} covers a part: {end.note}" if end.note else "")

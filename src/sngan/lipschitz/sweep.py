@@ -30,8 +30,10 @@ from torch import Tensor
 from sngan.lipschitz.stages import Stage, Stages
 
 # what is given up so that the block matrices are safely definite
-_SLACKS = (1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
+_SLACKS = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
 _EPSILON = 2.0**-52
+# how exact the elements of the stages' matrices are, in units of a row
+EXACTNESS = 1e-12
 # a coordinate of the state without any influence still needs a positive scale
 _LEAST_SIZE = 1e-12
 
@@ -114,15 +116,16 @@ def is_definite(matrix: Tensor, sizes: Tensor, *, terms: int = 0) -> bool:
     """Whether a matrix is positive definite whatever rounding did to it.
 
     Element (i, j) must be a sum of at most ``terms`` products (or as many as there are rows) whose
-    sizes add up to at most ``√(sizes_i sizes_j)``, so that it is off by a small multiple of
-    ``terms·2⁻⁵³`` of that. Scaled to sizes of 1, the n×n matrix is off by at most n times as much,
-    and a Cholesky factorization that ends proves that what it factorized is definite but for
-    ``n·2⁻⁵³`` of its trace (Rump 2006, doi:10.1007/s10543-006-0056-1). The margin is above both.
+    sizes add up to at most ``√(sizes_i sizes_j)``, of factors that are exact to ``EXACTNESS``. Then
+    it is off by a small multiple of ``terms·2⁻⁵³ + EXACTNESS`` of that, and the n×n matrix, scaled
+    to sizes of 1, by at most n times as much. A Cholesky factorization that ends proves that its
+    matrix is definite up to ``n·2⁻⁵³`` of the trace (Rump 2006, doi:10.1007/s10543-006-0056-1).
+    The margin is above both.
     """
     if not bool((sizes > 0).all()) or not bool(matrix.isfinite().all()):
         return False
     count = len(matrix)
-    margin = 8 * _EPSILON * count * max(count, terms)
+    margin = count * (8 * _EPSILON * max(count, terms) + 4 * EXACTNESS)
     scale = sizes.rsqrt()
     scaled = scale[:, None] * (matrix + matrix.t()) / 2 * scale
     scaled.diagonal().sub_(margin)

@@ -141,28 +141,26 @@ def loaded(path: Path) -> list[torch.Tensor]:
     return [torch.from_numpy(w.astype(float)) for w in loadmat(path)["weights"].ravel()]
 
 
-def table(rows: dict[str, Row]) -> str:
-    head = ("product", "eclipse", "sdp", "found", "sdp/found", "sdp/product")
-    seconds = ("product s", "eclipse s", "sdp s")
-    lines = [f"{'network':42}" + "".join(f"{name:>12}" for name in (*head, *seconds))]
-    for name, row in rows.items():
-        cells = (row.product, row.eclipse, row.sdp, row.found)
-        ratios = (row.sdp / row.found, row.sdp / row.product)
-        times = (row.product_s, row.eclipse_s, row.sdp_s)
-        texts = [f"{x:12.5g}" for x in cells] + [f"{x:12.3f}" for x in ratios]
-        lines.append(f"{name:42}" + "".join([*texts, *(f"{x:12.2f}" for x in times)]))
-    return "\n".join(lines)
+def printed(name: str, row: Row) -> Row:
+    """Print a line as soon as it is known: the whole takes minutes."""
+    cells = (row.product, row.eclipse, row.sdp, row.found)
+    ratios = (row.sdp / row.found, row.sdp / row.product)
+    times = (row.product_s, row.eclipse_s, row.sdp_s)
+    texts = [f"{x:11.5g}" for x in cells] + [f"{x:11.3f}" for x in ratios]
+    print(f"{name:42}" + "".join([*texts, *(f"{x:11.2f}" for x in times)]), flush=True)
+    return row
 
 
-def ratio_table(rows: dict[int, Row]) -> str:
-    head = ("truth", "Fast, publ.", "eclipse", "ECLipsE", "sdp", "eclipse s", "sdp s")
-    lines = [f"{'layers':8}" + "".join(f"{name:>12}" for name in head)]
-    for depth, row in rows.items():
-        ratios = [value / row.product for value in (row.found, row.eclipse, row.sdp)]
-        cells = (ratios[0], ECLIPSE_FAST[depth], ratios[1], ECLIPSE[depth], ratios[2])
-        texts = [f"{x:12.4f}" for x in cells] + [f"{row.eclipse_s:12.2f}", f"{row.sdp_s:12.2f}"]
-        lines.append(f"{depth:<8}" + "".join(texts))
-    return "\n".join(lines)
+def printed_ratios(depth: int, row: Row) -> Row:
+    ratios = [value / row.product for value in (row.found, row.eclipse, row.sdp)]
+    cells = (ratios[0], ECLIPSE_FAST[depth], ratios[1], ECLIPSE[depth], ratios[2])
+    texts = [f"{x:11.4f}" for x in cells] + [f"{x:11.2f}" for x in (row.eclipse_s, row.sdp_s)]
+    print(f"{depth:<8}" + "".join(texts), flush=True)
+    return row
+
+
+def head(first: str, *names: str) -> None:
+    print(first + "".join(f"{name:>11}" for name in names))
 
 
 def main() -> None:
@@ -175,22 +173,25 @@ def main() -> None:
     arguments = parser.parse_args()
     # small matrices: threads would cost more than they give
     torch.set_num_threads(1)
+    head(f"{'network':42}", "product", "eclipse", "sdp", "found", "sdp/found", "sdp/product",
+         "product s", "eclipse s", "sdp s")  # fmt: skip
+    networks: dict[str, Callable[[], Network]] = dict(NETWORKS)
+    for path in sorted(arguments.data.glob("*.mat")) if arguments.data else []:
+        networks[path.stem] = lambda path=path: dense(loaded(path))
     rows: dict[str, Row] = {}
-    for name, make in NETWORKS.items():
-        for seed in range(arguments.seeds):
+    for name, make in networks.items():
+        for seed in range(arguments.seeds if name in NETWORKS else 1):
             torch.manual_seed(seed)
             network, shape = make()
-            rows[f"{name} #{seed}"] = measured(network, shape, found=steepest(network, shape))
-    for path in sorted(arguments.data.glob("*.mat")) if arguments.data else []:
-        network, shape = dense(loaded(path))
-        rows[path.stem] = measured(network, shape, found=steepest(network, shape))
-    print(table(rows), flush=True)
+            row = measured(network, shape, found=steepest(network, shape))
+            rows[f"{name} #{seed}"] = printed(name, row)
+    print("\nrandom networks 4-80-…-80-1 with weights ≥ 0, as ratios to the product of the norms")
+    head(f"{'layers':8}", "truth", "Fast, publ.", "eclipse", "ECLipsE", "sdp", "eclipse s", "sdp s")
     random: dict[int, Row] = {}
     for depth in DEPTHS:
         weights = published_random(depth)
-        random[depth] = measured(*dense(weights), found=product_of(weights))
-    print("\nrandom networks 4-80-…-80-1 with weights ≥ 0, as ratios to the product of the norms")
-    print(ratio_table(random))
+        row = measured(*dense(weights), found=product_of(weights))
+        random[depth] = printed_ratios(depth, row)
     results = {"networks": rows, "random": random}
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     data = {part: {str(k): asdict(row) for k, row in of.items()} for part, of in results.items()}

@@ -11,11 +11,6 @@ from sngan.lipschitz.modules import module_factor
 PAIRS = 2000
 
 
-@pytest.fixture(autouse=True)
-def _seed():
-    torch.manual_seed(0)
-
-
 def function_of(layer):
     low, high = module_factor(
         layer, (6,), result=(6,), has_options=False, batch_dims=1, in_train_mode=False

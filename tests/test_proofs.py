@@ -83,6 +83,13 @@ def test_lipschitz_prints_a_table_and_writes_json(operator_run, tmp_path, capsys
     assert "stages.0.conv1" in names
 
 
+def test_lipschitz_without_the_search(operator_run, capsys):
+    assert main(["lipschitz", str(operator_run), "--upper-only", "--json", "-"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["lower"] == 0.0 < found["upper"] <= 0.9**4
+    assert found["notes"] == ["no lower bound: none was asked for"]
+
+
 def test_the_log_shows_w1_between_the_critics_bound_and_the_sliced_truth(points_run):
     lines = (points_run / "metrics.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines]

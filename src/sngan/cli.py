@@ -266,9 +266,10 @@ def _lipschitz(argv: list[str]) -> None:
         "below by a point where it is that steep. Draws RUN/lipschitz/layers.png and cone.png.",
     )
     parser.flag("run", str, "the run's folder")
+    parser.switch("--upper-only", "prove the upper bound, without the search for a steep point")
     parser.flag("--json", str, _JSON_HELP, default=None)
     values = parser.parse(argv)
-    bounds = jobs.lipschitz(values["run"])
+    bounds = jobs.lipschitz(values["run"], lower=not values["upper_only"], progress=True)
     text = f"{bounds.table()}\npictures: {Path(values['run']) / jobs.LIPSCHITZ}"
     _answer(bounds.to_dict(), text, json_to=values["json"])
 

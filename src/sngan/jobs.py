@@ -46,12 +46,15 @@ def _report(folder: Path) -> None:
         write_report(folder)
 
 
-def lipschitz(folder: str | Path) -> "LipschitzBounds":
+def lipschitz(
+    folder: str | Path, *, lower: bool = True, progress: bool = False
+) -> "LipschitzBounds":
     """Bound the Lipschitz constant of a run's critic, and draw it into ``RUN/lipschitz/``.
 
     ``layers.png`` has each layer's norm and singular values; ``cone.png`` the critic along its
     steepest direction, inside the double cone of the proved slope. The lower bound is searched for
-    from the run's own samples and noise, so the training data is not needed.
+    from the run's own samples and noise, so the training data is not needed. Without ``lower``
+    there is no search and no ``cone.png``; ``progress`` draws a bar on a terminal.
 
     Raises
     ------
@@ -63,11 +66,12 @@ def lipschitz(folder: str | Path) -> "LipschitzBounds":
     run, critic = load(folder), load_critic(folder)
     shape = run.config.model.sample_shape
     assert shape is not None
-    bounds = lipschitz_bounds(critic, shape, data=run.generate(_SAMPLES))
+    data = run.generate(_SAMPLES) if lower else None
+    bounds = lipschitz_bounds(critic, shape, data=data, lower=lower, progress=progress)
     pictures = Path(folder) / LIPSCHITZ
     pictures.mkdir(exist_ok=True)
     plot_layers(bounds, pictures / "layers.png")
-    if bounds.reasons:
+    if bounds.reasons or not lower:
         return bounds
     critic = critic.double()
     point = bounds.witness.requires_grad_()

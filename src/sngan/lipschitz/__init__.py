@@ -1,6 +1,7 @@
 """Lipschitz constants of networks: proved above, attained below; and 1-Lipschitz layers."""
 
 from sngan.lipschitz import blocks as blocks
+from sngan.lipschitz.bounds import InconsistentBoundsError as InconsistentBoundsError
 from sngan.lipschitz.bounds import lipschitz_bounds as lipschitz_bounds
 from sngan.lipschitz.modules import epsilon_constant as epsilon_constant
 from sngan.lipschitz.modules import register as register

@@ -5,6 +5,7 @@ SiLU and Mish are roots of the second derivative, computed with 40 digits and ro
 A softplus is taken as the smooth function, without the switch to the identity above its threshold.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -21,26 +22,33 @@ _MISH = (-0.11252612238946256, 1.0884981612517279)
 _SELU = 1.7580993408473769  # scale · α, as in Klambauer et al. 2017, arXiv:1706.02515
 _SIXTH = 0.16666667163372042  # torch computes with the float32 next to 1/6
 _SMOOTH_THRESHOLD = 20.0
+_NOT_FINITE = "its slope is not a finite number"
 
 
 def leaky(slope: float) -> Factor:
     """``max(x, 0) + slope · min(x, 0)``."""
+    if not math.isfinite(slope):
+        return unbounded(_NOT_FINITE)
     return from_slopes(min(slope, 1.0), max(slope, 1.0))
 
 
 def prelu(weight: Tensor) -> Factor:
     """A leaky ReLU with a slope for each channel."""
+    if not bool(weight.isfinite().all()):
+        return unbounded(_NOT_FINITE)
     return from_slopes(min(1.0, weight.min().item()), max(1.0, weight.max().item()))
 
 
 def elu(alpha: float) -> Factor:
     """``x`` or ``α(eˣ − 1)``: slopes 1 and ``α·(0, 1]``."""
+    if not math.isfinite(alpha):
+        return unbounded(_NOT_FINITE)
     return from_slopes(min(0.0, alpha), max(1.0, alpha))
 
 
 def celu(alpha: float) -> Factor:
     """``x`` or ``α(e^(x/α) − 1)``, for α > 0."""
-    if alpha <= 0.0:
+    if not 0.0 < alpha < math.inf:
         return unbounded(f"CELU with alpha={alpha} grows without limit")
     return from_slopes(0.0, 1.0)
 
@@ -52,7 +60,7 @@ def gelu(approximate: str) -> Factor:
 
 def softplus(threshold: float) -> Factor:
     """``log(1 + e^(βx))/β``: a sigmoid slope."""
-    if threshold < _SMOOTH_THRESHOLD:
+    if not threshold >= _SMOOTH_THRESHOLD:
         return unbounded(f"Softplus with threshold={threshold} jumps where it turns linear")
     return from_slopes(0.0, 1.0)
 

@@ -11,7 +11,8 @@ class Factor:
 
     ``sigma`` is the Lipschitz constant or a bound of it; ``method`` says how it is known.
     ``affine`` operations may be merged with their neighbours. ``slopes`` is the range of the
-    derivative of an elementwise function. ``reason`` says why ``sigma`` is infinite. ``spectrum``
+    derivative of an elementwise function; ``sorts`` is the size of the groups of neighbours in
+    dimension 1 that it sorts. ``reason`` says why ``sigma`` is infinite. ``spectrum``
     has the singular values, where they came with the constant.
     """
 
@@ -19,6 +20,7 @@ class Factor:
     method: str
     affine: bool = False
     slopes: tuple[float, float] | None = None
+    sorts: int = 0
     reason: str = ""
     spectrum: tuple[float, ...] = ()
 

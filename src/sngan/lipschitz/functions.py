@@ -1,69 +1,33 @@
 """The constants of tensor functions and methods of which one argument depends on the input."""
 
-import inspect
 import math
-import operator
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Hashable
+from numbers import Real
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sngan.lipschitz import activations, pooling
+from sngan.lipschitz import activations, functional
+from sngan.lipschitz.calls import Call, CallRule, scaled, spread
+from sngan.lipschitz.combining import COMBINING
+from sngan.lipschitz.exact import tensors_in
 from sngan.lipschitz.factor import STRUCTURE, Factor, root, times, unbounded
-from sngan.lipschitz.modules import HOW_TO_REGISTER, linear_factor, normalized
-
-_IN_PLACE = {operator.iadd: "add", operator.isub: "sub", operator.imul: "mul"}
-_ALIASES = {
-    **dict.fromkeys(("divide", "true_divide", "truediv", "itruediv"), "div"),
-    **dict.fromkeys(("concat", "concatenate"), "cat"),
-    "subtract": "sub",
-    "multiply": "mul",
-}
-_PLAIN_INDEX = (int, slice, type(None), type(Ellipsis))
-
-
-@dataclass(frozen=True)
-class Call:
-    """A call in the traced graph with the values it had; ``args[0]`` depends on the input."""
-
-    name: str
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    result: Any
-
-    @property
-    def options(self) -> tuple[Any, ...]:
-        """The arguments after the tensor."""
-        return self.args[1:]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The tensor's shape without the batch dimension."""
-        return tuple(self.args[0].shape[1:])
-
-    def option(self, place: int, name: str, default: Any) -> Any:
-        """The argument at ``place`` after the tensor, or of this name."""
-        return self.options[place] if place < len(self.options) else self.kwargs.get(name, default)
-
-
-CallRule = Callable[[Call], Factor]
+from sngan.lipschitz.modules import HOW_TO_REGISTER, linear_factor
+from sngan.lipschitz.names import named
 
 
 def name_of(target: Any) -> str:
-    """The common name of a method, a function of torch or an operator; empty for others."""
-    if isinstance(target, str):
-        name = target.removesuffix("_") if not target.endswith("__") else ""
-        return _ALIASES.get(name, name)
-    return _NAMES.get(target, "")
+    """The common name of a function or method of torch; empty for others."""
+    return _NAMES.get(target, "") if isinstance(target, Hashable) else ""
 
 
 def call_factor(call: Call) -> Factor:
     """The factor of a call of which only ``args[0]`` depends on the network's input."""
     if not _is_real(call.result):
         return unbounded(f"{call.name or 'it'} gives values that are not real numbers")
+    if call.is_second:
+        return _from_left(call)
     if call.name in activations.FUNCTIONS:
         factor = activations.FUNCTIONS[call.name](call.option)
         # constant arguments may broadcast the tensor
@@ -73,52 +37,50 @@ def call_factor(call: Call) -> Factor:
     return unbounded(f"no known constant; {HOW_TO_REGISTER}")
 
 
-def scaled(factor: Factor, size: float) -> Factor:
-    """The factor of an operation followed by one of norm ``size``."""
-    if size == 1.0:
-        return factor
-    return Factor(times(factor.sigma, size), factor.method, factor.affine, reason=factor.reason)
-
-
-def spread(tensor: Any, result: Tensor) -> float:
-    """What broadcasting contributes: the root of how often each element is repeated."""
-    if not isinstance(tensor, Tensor) or result.numel() <= tensor.numel():
-        return 1.0
-    return root(result.numel() / tensor.numel())
-
-
 def _is_real(result: Any) -> bool:
-    parts = result if isinstance(result, tuple | list) else [result]
-    return all(isinstance(part, Tensor) and part.is_floating_point() for part in parts)
+    """Whether some part is real: the indices beside it count where they are read."""
+    return any(tensor.is_floating_point() for tensor in tensors_in(result))
 
 
 def _affine(sigma: float) -> Factor:
     return Factor(sigma, "closed_form", affine=True)
 
 
-def _structure(call: Call) -> Factor:
-    options = [*call.options, *call.kwargs.values()]
-    if call.name == "view" and any(isinstance(option, torch.dtype) for option in options):
+def _moved(call: Call) -> Factor:
+    """Operations that only move elements: the root of how often one of them is repeated.
+
+    The call is repeated on the elements' numbers, from 1 on; other elements are constants.
+    """
+    tensor: Any = call.args[0]
+    if not isinstance(tensor, Tensor):
+        # a part of the values that an operation returned together
+        return STRUCTURE
+    if call.name == "view" and any(isinstance(part, torch.dtype) for part in call.options):
         return unbounded("it reads the bits of its input as other numbers")
-    kinds = {part.dtype for part in (call.args[0], call.result) if isinstance(part, Tensor)}
-    # a cast is no change here, but it rounds what it is merged with
-    return STRUCTURE if len(kinds) == 1 else Factor(1.0, "structure")
+    count = tensor.numel()
+    numbers = torch.arange(1, count + 1, dtype=torch.float64, device=tensor.device)
+    moved = call.function(numbers.view(tensor.shape), *call.options, **call.kwargs)
+    repeated = 0
+    for part in tensors_in(moved):
+        own = part[(part >= 1) & (part <= count) & (part == part.round())].long()
+        repeated = max(repeated, int(torch.bincount(own.flatten()).max()) if own.numel() else 0)
+    return STRUCTURE if repeated <= 1 else _affine(root(float(repeated)))
 
 
-def _item(call: Call) -> Factor:
-    index = call.args[1]
-    if not isinstance(call.args[0], Tensor):
-        return STRUCTURE
-    parts = index if isinstance(index, tuple) else (index,)
-    if all(isinstance(part, _PLAIN_INDEX) and not isinstance(part, bool) for part in parts):
-        return STRUCTURE
-    return unbounded("an index that is a tensor or a list may repeat elements")
+def _strided(call: Call) -> Factor:
+    tensor = call.args[0]
+    is_whole = tensor.is_contiguous() and tensor.untyped_storage().nbytes() == tensor.nbytes
+    return _moved(call) if is_whole else unbounded("it reads memory beside its tensor")
 
 
 def _attribute(call: Call) -> Factor:
-    if call.args[1] in ("T", "mT", "data"):
+    if call.args[1] in ("T", "mT", "H", "mH", "data", "real"):
         return STRUCTURE
     return unbounded(f"no known constant of the attribute {call.args[1]}")
+
+
+def _constant(_call: Call) -> Factor:
+    return Factor(0.0, "closed_form")
 
 
 def _sum(call: Call) -> Factor:
@@ -130,19 +92,17 @@ def _mean(call: Call) -> Factor:
     return _affine(1.0 if count == 1 else (1 + 1e-15) / math.sqrt(count))
 
 
-def _repeat(call: Call) -> Factor:
-    return _affine(spread(call.args[0], call.result))
-
-
 def _largest(_call: Call) -> Factor:
-    # |max a − max b| ≤ max |a − b| ≤ ‖a − b‖
+    # |max a − max b| ≤ max |a − b| ≤ ‖a − b‖; sorting is nearest to the identity
     return Factor(1.0, "closed_form")
 
 
 def _scaling(call: Call) -> Factor:
-    if len(call.args) != 2 or call.kwargs or not isinstance(call.args[1], Tensor | int | float):
+    if len(call.args) != 2 or call.kwargs or not isinstance(call.args[1], Tensor | Real):
         return unbounded(f"{call.name} with options has no known constant")
     other = torch.as_tensor(call.args[1], dtype=torch.float64).abs()
+    if other.numel() == 0:
+        return _constant(call)
     if call.name == "div":
         # one rounded division, and the rounding of a float32 option is none: it is read exactly
         sigma = math.inf if other.min() == 0 else (1 + 1e-15) / other.min().item()
@@ -154,146 +114,77 @@ def _scaling(call: Call) -> Factor:
 
 
 def _linear(call: Call) -> Factor:
-    return _by_matrix(call.option(0, "weight", None))
+    weight: Tensor = call.option(0, "weight", None)
+    return _by_matrix(weight if weight.dim() == 2 else weight[None])
 
 
 def _matmul(call: Call) -> Factor:
-    other = call.options[0]
-    if other.dim() != 2 or call.args[0].dim() < 2:
-        return unbounded("a product with a stack of matrices has no known constant")
-    return _by_matrix(other.t())
+    """``x @ W`` with a matrix, a vector or a stack of matrices."""
+    tensor, other = call.args[0], call.options[0]
+    matrices = other if other.dim() > 1 else other[:, None]
+    if matrices.dim() == 2:
+        return _by_matrix(matrices.t())
+    if tensor.dim() < 2:
+        return unbounded("a product of a vector with a stack of matrices has no known constant")
+    return _by_stack(matrices, tensor, call.result)
+
+
+def _from_left(call: Call) -> Factor:
+    """``c * x`` and ``W @ x``: a call with the tensor in second place."""
+    if call.name == "mul":
+        return _scaling(call)
+    if call.name not in ("matmul", "bmm"):
+        return unbounded("no known constant with the tensor in second place")
+    other, tensor = call.options[0], call.args[0]
+    matrices = other if other.dim() > 1 else other[None]
+    if matrices.dim() == 2:
+        return _by_matrix(matrices)
+    if tensor.dim() < 2:
+        return unbounded("a product of a stack of matrices with a vector has no known constant")
+    return _by_stack(matrices, tensor, call.result)
+
+
+def _by_stack(matrices: Tensor, tensor: Tensor, result: Tensor) -> Factor:
+    """Each matrix times its part of the tensor, which may be repeated for several of them."""
+    if matrices.numel() == 0 or not bool(matrices.isfinite().all()):
+        return unbounded("its matrices are empty or not finite")
+    norms = torch.linalg.matrix_norm(matrices.double(), 2)
+    repeated = math.prod(result.shape[:-2]) / max(math.prod(tensor.shape[:-2]), 1)
+    return _affine(times(float(norms.max()) * (1 + 1e-9), root(max(repeated, 1.0))))
 
 
 def _by_matrix(weight: Tensor) -> Factor:
     layer = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0], bias=False)
-    layer.weight = nn.Parameter(weight.detach())
+    layer.weight = nn.Parameter(weight.detach().double())
     return linear_factor(layer, (weight.shape[1],))
 
 
-def _convolution(kind: type[nn.Module]) -> CallRule:
-    def rule(call: Call) -> Factor:
-        weight: Tensor = call.option(0, "weight", None)
-        names = ("stride", "padding", "dilation", "groups")
-        defaults = (1, 0, 1, 1)
-        options = {
-            name: call.option(place, name, default)
-            for place, (name, default) in enumerate(zip(names, defaults, strict=True), start=2)
-        }
-        inputs, size = weight.shape[1] * options["groups"], tuple(weight.shape[2:])
-        layer: Any = nn.utils.skip_init(
-            kind, inputs, weight.shape[0], size, bias=False, **options
-        )  # fmt: skip
-        layer.weight = nn.Parameter(weight.detach())
-        return linear_factor(layer, call.shape)
-
-    return rule
-
-
-def _average_pool(kind: Callable[..., nn.Module]) -> CallRule:
-    return lambda call: linear_factor(kind(*call.options, **call.kwargs), call.shape)
-
-
-def _max_pool(kind: Callable[..., nn.Module]) -> CallRule:
-    def rule(call: Call) -> Factor:
-        names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
-        defaults = (None, None, 0, 1, False, False)
-        options = {
-            name: call.option(place, name, default)
-            for place, (name, default) in enumerate(zip(names, defaults, strict=True))
-        }
-        # the functions that call this one say "no stride" by an empty list
-        options["stride"] = options["stride"] or None
-        return pooling.max_pool(kind(**options), call.shape)
-
-    return rule
-
-
-def _adaptive_max_pool(kind: Callable[..., nn.Module]) -> CallRule:
-    return lambda call: pooling.adaptive_max_pool(kind(*call.options, **call.kwargs), call.shape)
-
-
-def _interpolate(call: Call) -> Factor:
-    options = inspect.signature(F.interpolate).bind(*call.args, **call.kwargs).arguments
-    options.pop("input")
-    if options.pop("antialias", False) or options.pop("recompute_scale_factor", None):
-        return unbounded("interpolation with these options has no known constant")
-    return linear_factor(nn.Upsample(**options), call.shape)
-
-
-_PADS: dict[str, tuple[Callable[..., nn.Module], ...]] = {
-    "reflect": (nn.ReflectionPad1d, nn.ReflectionPad2d, nn.ReflectionPad3d),
-    "replicate": (nn.ReplicationPad1d, nn.ReplicationPad2d, nn.ReplicationPad3d),
-    "circular": (nn.CircularPad1d, nn.CircularPad2d, nn.CircularPad3d),
-}
-
-
-def _pad(call: Call) -> Factor:
-    widths, mode = call.option(0, "pad", ()), call.option(1, "mode", "constant")
-    if mode == "constant":
-        return STRUCTURE
-    return linear_factor(_PADS[mode][len(widths) // 2 - 1](tuple(widths)), call.shape)
-
-
-def _dropout(call: Call) -> Factor:
-    if call.option(1, "training", True) and call.option(0, "p", 0.5) > 0:
-        return unbounded("it drops at random, in train mode")
-    return STRUCTURE
-
-
-def _layer_norm(call: Call) -> Factor:
-    return normalized(call.option(1, "weight", None), call.option(3, "eps", 1e-5))
-
-
-_STRUCTURAL = (
-    *("flatten", "reshape", "view", "unflatten", "squeeze", "unsqueeze"),
-    *("permute", "transpose", "t", "movedim", "moveaxis", "swapaxes", "swapdims"),
-    *("contiguous", "clone", "detach", "double", "float", "to", "type_as"),
-    *("flip", "fliplr", "flipud", "roll", "rot90"),
-    *("chunk", "split", "tensor_split", "unbind", "narrow", "select"),
-    *("pixel_shuffle", "pixel_unshuffle", "channel_shuffle"),
-    *("view_as", "reshape_as", "ravel", "neg", "negative", "positive"),
+# every element of their results is one of the tensor or a constant
+_MOVING = (
+    *("flatten", "reshape", "view", "unflatten", "squeeze", "unsqueeze", "view_as", "reshape_as"),
+    *("permute", "transpose", "t", "movedim", "moveaxis", "adjoint", "ravel", "contiguous"),
+    *("clone", "detach", "double", "to", "type", "type_as", "cpu", "cuda", "requires_grad_"),
+    *("alias", "conj", "resolve_conj", "resolve_neg", "neg", "positive", "lift_fresh"),
+    *("flip", "fliplr", "flipud", "roll", "rot90", "pixel_shuffle", "pixel_unshuffle"),
+    *("channel_shuffle", "native_channel_shuffle", "expand", "expand_as", "repeat", "tile"),
+    *("broadcast_to", "repeat_interleave", "tril", "triu", "diag", "diagonal", "diag_embed"),
+    *("chunk", "split", "split_with_sizes", "tensor_split", "hsplit", "vsplit", "dsplit"),
+    *("unbind", "narrow", "select", "index_select", "gather", "take", "take_along_dim"),
+    *("masked_select", "masked_fill", "unfold", "atleast_1d", "atleast_2d", "atleast_3d"),
+    "getitem",
 )
-_DIMS = (1, 2, 3)
 _RULES: dict[str, CallRule] = {
-    **dict.fromkeys(_STRUCTURAL, _structure),
-    **dict.fromkeys(("expand", "expand_as", "repeat", "tile", "broadcast_to"), _repeat),
-    **dict.fromkeys(("amax", "amin", "max", "min"), _largest),
+    **functional.RULES,
+    **dict.fromkeys(_MOVING, _moved),
+    **dict.fromkeys(("amax", "amin", "max", "min", "sort", "topk", "msort"), _largest),
     **dict.fromkeys(("mul", "div"), _scaling),
-    **{f"avg_pool{d}d": _average_pool(getattr(nn, f"AvgPool{d}d")) for d in _DIMS},
-    **{f"adaptive_avg_pool{d}d": _average_pool(getattr(nn, f"AdaptiveAvgPool{d}d")) for d in _DIMS},
-    **{f"max_pool{d}d": _max_pool(getattr(nn, f"MaxPool{d}d")) for d in _DIMS},
-    **{
-        f"adaptive_max_pool{d}d": _adaptive_max_pool(getattr(nn, f"AdaptiveMaxPool{d}d"))
-        for d in _DIMS
-    },
-    **{f"conv{d}d": _convolution(getattr(nn, f"Conv{d}d")) for d in _DIMS},
-    **dict.fromkeys(("dropout", "dropout1d", "dropout2d", "dropout3d"), _dropout),
-    "getitem": _item,
+    **dict.fromkeys(("matmul", "bmm"), _matmul),
+    **dict.fromkeys(("zero", "fill"), _constant),
+    "as_strided": _strided,
     "getattr": _attribute,
     "sum": _sum,
     "mean": _mean,
     "linear": _linear,
-    "matmul": _matmul,
-    "interpolate": _interpolate,
-    "pad": _pad,
-    "layer_norm": _layer_norm,
-    "group_norm": _layer_norm,
 }
-STACKING = ("cat", "stack", "hstack", "vstack")
-COMBINING = ("add", "sub", *STACKING, "maximum", "minimum", "max", "min")
 PRODUCTS = ("mul", "div", "matmul", "bmm", "einsum", "scaled_dot_product_attention")
-
-
-def _names() -> dict[Any, str]:
-    known = [*activations.FUNCTIONS, *_RULES, *COMBINING, *PRODUCTS, *_ALIASES]
-    names: dict[Any, str] = {getattr: "getattr", **_IN_PLACE}
-    for name in known:
-        for spelled in (name, f"{name}_"):
-            for namespace in (torch, F, operator):
-                function = getattr(namespace, spelled, None)
-                if function is not None:
-                    names[function] = _ALIASES.get(name, name)
-    return names
-
-
-_NAMES = _names()
+_NAMES = named([*activations.FUNCTIONS, *_RULES, *COMBINING, *PRODUCTS])

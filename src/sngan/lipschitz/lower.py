@@ -5,14 +5,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from sngan.lipschitz.effort import Effort
+from sngan.lipschitz.prepare import Prepared
+from sngan.lipschitz.progress import Report, silent
 from sngan.lipschitz.records import first_line
 
 _SCALES = (0.1, 1.0, 10.0)
-_KEPT = 8
-_SEARCH_ITERATIONS, _FINAL_ITERATIONS = 6, 300
+_PHASE = "lower bound"
+_FINAL_ITERATIONS = 300
 _CLIMB_RATE = 0.1
 _DENSE_SIDE = 64
 # half-lengths of the secants, relative to the size of the point
@@ -33,16 +36,8 @@ class Lower:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Effort:
-    """How long to search: points of noise, and rounds of improving the best ones."""
-
-    samples: int
-    rounds: int
-
-
 def lower_bound(
-    module: nn.Module, example: Tensor, *, data: Tensor | None, effort: Effort, seed: int
+    module: Prepared, *, data: Tensor | None, effort: Effort, seed: int, report: Report = silent
 ) -> Lower:
     """Search for the point where the prepared ``module`` is steepest.
 
@@ -52,34 +47,40 @@ def lower_bound(
     """
     # on the CPU and of its own, so that a seed means the same everywhere
     generator = torch.Generator().manual_seed(seed)
-    slope = _Slope(module, example, generator)
+    slope = _Slope(module, generator, effort.iterations)
     try:
         # the only kernels for attention that can be differentiated twice
         with sdpa_kernel(SDPBackend.MATH):
-            return _searched(slope, data, effort)
-    except RuntimeError as error:
+            return _searched(slope, data, effort, report)
+    except Exception as error:
+        # the module's own code may raise anything where its input has a history
         note = f"no lower bound: autograd cannot differentiate the module ({first_line(error)})"
-        return Lower(0.0, example[0].clone(), note)
+        return Lower(0.0, module.example[0].clone(), note)
 
 
-def _searched(slope: "_Slope", data: Tensor | None, effort: Effort) -> Lower:
-    points = _candidates(slope, data, samples=effort.samples)
-    best = _top(points, slope.norms(points))
+def _searched(slope: "_Slope", data: Tensor | None, effort: Effort, report: Report) -> Lower:
+    report(_PHASE, 0, effort.rounds + 1)
+    points = _candidates(slope, data, effort)
+    best = _top(points, slope.norms(points), effort.kept)
     for round_ in range(effort.rounds):
+        report(_PHASE, round_ + 1, effort.rounds + 1)
         width = 2.0 ** (-12 * round_ / effort.rounds)
         tried = torch.cat([slope.climbed(best[0], width), *slope.perturbed(best[0], width)])
-        tried_norms = slope.norms(tried)
-        best = _top(torch.cat([best[0], tried]), torch.cat([best[1], tried_norms]))
+        points, norms = torch.cat([best[0], tried]), torch.cat([best[1], slope.norms(tried)])
+        best = _top(points, norms, effort.kept)
     return _first_proved(slope, best[0])
 
 
 class _Slope:
     """The size of a module's derivative at a batch of points, sample by sample."""
 
-    def __init__(self, module: nn.Module, example: Tensor, generator: torch.Generator) -> None:
+    def __init__(self, module: Prepared, generator: torch.Generator, iterations: int) -> None:
         self.module = module
-        self.shape = tuple(example.shape[1:])
-        self.device = example.device
+        self.iterations = iterations
+        # until it is seen that the slope is constant on pieces
+        self.can_climb = True
+        self.shape = tuple(module.example.shape[1:])
+        self.device = module.example.device
         self.generator = generator
         self.is_per_sample = self._acts_per_sample()
 
@@ -88,14 +89,16 @@ class _Slope:
         noise = torch.randn(count, *shape, generator=self.generator, dtype=torch.float64)
         return noise.to(self.device)
 
-    def norms(self, points: Tensor, *, iterations: int = _SEARCH_ITERATIONS) -> Tensor:
+    def norms(self, points: Tensor) -> Tensor:
         """``‖Jv‖`` of unit vectors v after some power iterations: at most the norm of J."""
-        return torch.cat([self._norms(part, iterations) for part in points.split(64)]).detach()
+        return torch.cat([self._norms(part) for part in points.split(64)]).detach()
 
     def climbed(self, points: Tensor, width: float) -> Tensor:
         """The points moved along the gradient of their slope, by ``width`` of their size."""
+        if not self.can_climb:
+            return points[:0]
         points = points.detach().requires_grad_()
-        total = self._norms(points, _SEARCH_ITERATIONS, differentiable=True).sum()
+        total = self._norms(points, differentiable=True).sum()
         if not total.requires_grad:
             return points.detach()[:0]
         try:
@@ -104,6 +107,7 @@ class _Slope:
             # some operations have no second derivative
             return points.detach()[:0]
         lengths = _lengths(gradient)
+        self.can_climb = bool(lengths.any())
         step = _CLIMB_RATE * width * _sizes(points) / lengths
         moved = (points + _wide(step, points) * gradient).detach()
         # on a linear piece there is nowhere to climb
@@ -156,14 +160,14 @@ class _Slope:
         alone = torch.cat([self.module(point[None].clone()).reshape(1, -1) for point in points])
         try:
             together = self.module(points.clone())
-        except RuntimeError:
-            # it was written for one sample
+        except Exception:
+            # it was written for one sample, and says so as it likes
             return False
         if together.shape[:1] != (2,) or together.numel() != alone.numel():
             return False
         return torch.allclose(together.reshape(2, -1), alone, equal_nan=True)
 
-    def _norms(self, points: Tensor, iterations: int, *, differentiable: bool = False) -> Tensor:
+    def _norms(self, points: Tensor, *, differentiable: bool = False) -> Tensor:
         x = points if differentiable else points.detach().requires_grad_()
         y = self.run(x)
         if not y.requires_grad:
@@ -171,7 +175,7 @@ class _Slope:
         if y.shape[1] == 1:
             gradient = _pulled(y, x, torch.ones_like(y), create_graph=differentiable)
             return _lengths(gradient)
-        v = self._power(x, y, iterations)
+        v = self._power(x, y, self.iterations)
         return _lengths(_directional(y, x, v, create_graph=differentiable))
 
     def _power(self, x: Tensor, y: Tensor, iterations: int) -> Tensor:
@@ -187,7 +191,8 @@ class _Slope:
         return v.detach()
 
 
-def _candidates(slope: _Slope, data: Tensor | None, *, samples: int) -> Tensor:
+def _candidates(slope: _Slope, data: Tensor | None, effort: Effort) -> Tensor:
+    samples = effort.samples
     noise = [scale * slope.noise(samples // 3 + 1, *slope.shape) for scale in _SCALES]
     if data is None:
         points = torch.cat(noise)
@@ -198,10 +203,10 @@ def _candidates(slope: _Slope, data: Tensor | None, *, samples: int) -> Tensor:
         jitter = slope.noise(len(own), *slope.shape) / math.sqrt(math.prod(slope.shape))
         near = [own + _wide(width * _sizes(own), own) * jitter for width in (_JITTER, 0.01)]
         points = torch.cat([*near, *noise])
-    return torch.cat([points, _between_steep_pairs(slope, points)])
+    return torch.cat([points, _between_steep_pairs(slope, points, effort.kept)])
 
 
-def _between_steep_pairs(slope: _Slope, points: Tensor) -> Tensor:
+def _between_steep_pairs(slope: _Slope, points: Tensor, count: int) -> Tensor:
     """Points on the segments whose ends differ most in value for their distance.
 
     Somewhere on such a segment the derivative is at least that steep.
@@ -214,7 +219,7 @@ def _between_steep_pairs(slope: _Slope, points: Tensor) -> Tensor:
     first, second = first[order], second[order]
     steepness = _lengths(values[first] - values[second])
     steepness = steepness / _lengths(points[first] - points[second]).clamp_min(1e-9)
-    steep = steepness.nan_to_num().topk(min(_KEPT, few)).indices
+    steep = steepness.nan_to_num().topk(min(count, few)).indices
     ends = points[first[steep]], points[second[steep]]
     return torch.cat([torch.lerp(*ends, weight) for weight in (0.1, 0.3, 0.5, 0.7, 0.9)])
 
@@ -241,9 +246,9 @@ def _proved(slope: _Slope, point: Tensor) -> Lower | None:
     return None
 
 
-def _top(points: Tensor, norms: Tensor) -> tuple[Tensor, Tensor]:
+def _top(points: Tensor, norms: Tensor, count: int) -> tuple[Tensor, Tensor]:
     norms = norms.nan_to_num(nan=-1.0, posinf=-1.0)
-    best = norms.topk(min(_KEPT, len(norms)))
+    best = norms.topk(min(count, len(norms)))
     return points[best.indices], best.values
 
 

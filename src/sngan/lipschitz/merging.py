@@ -14,6 +14,7 @@ Chain = tuple[Node, ...]
 
 _MOST_ENTRIES = 2**20
 _MOST_PASSES = 512
+_AT_ONCE = 64
 # float64 products of up to 2¹⁰ terms err by less than 2⁻⁴² of the product of the norms
 _ROUNDING = 1e-9
 
@@ -67,16 +68,24 @@ def dense(graph: Graph, chain: Chain, source: Node) -> Tensor | None:
         return None
     with torch.enable_grad():
         # the operations may work in place, which a leaf does not allow
-        image = graph.run(chain, source, start.clone())
-        return _jacobian(image, start) if image.requires_grad else None
+        image: Tensor = graph.run(chain, {source: start.clone()})[chain[-1]]
+        return jacobian(image, start) if image.requires_grad else None
 
 
-def _jacobian(image: Tensor, start: Tensor) -> Tensor:
+def jacobian(image: Tensor, start: Tensor) -> Tensor:
+    """The matrix of a linear map, by rows or by columns, whichever are fewer."""
     if image.numel() <= start.numel():
-        rows = [torch.autograd.grad(y, start, retain_graph=True)[0] for y in image.flatten()]
-        return torch.stack([row.flatten() for row in rows])
+        return _rows(image, start)
     # the gradient is linear in the output's direction: its own gradients are the columns
     direction = torch.zeros_like(image, requires_grad=True)
     (pulled,) = torch.autograd.grad(image, start, direction, create_graph=True)
-    columns = [torch.autograd.grad(g, direction, retain_graph=True)[0] for g in pulled.flatten()]
-    return torch.stack([column.flatten() for column in columns], dim=1)
+    return _rows(pulled, direction).t()
+
+
+def _rows(image: Tensor, start: Tensor) -> Tensor:
+    flat = image.flatten()
+    rows = [
+        torch.autograd.grad(flat, start, unit, retain_graph=True, is_grads_batched=True)[0]
+        for unit in torch.eye(len(flat), dtype=flat.dtype, device=flat.device).split(_AT_ONCE)
+    ]
+    return torch.cat(rows).flatten(1)

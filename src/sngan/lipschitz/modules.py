@@ -3,9 +3,13 @@
 # torch has no public names for its families of layers, and none for a module's hooks
 # pyright: reportPrivateUsage=false
 
+import copy
 import inspect
 import math
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from types import FunctionType
 from typing import Any, TypeVar, overload
 
 from torch import Tensor, nn
@@ -13,8 +17,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.utils import parametrize
-from torch.nn.utils.spectral_norm import SpectralNorm as _SpectralNormHook
-from torch.nn.utils.weight_norm import WeightNorm as _WeightNormHook
 
 from sngan._checks import require
 from sngan.lipschitz import activations, pooling
@@ -37,7 +39,9 @@ ATTENTION_LAYERS: tuple[type[nn.Module], ...] = (
     *(nn.TransformerDecoder, nn.TransformerDecoderLayer),
 )
 _TRAIN_MODE: tuple[type[nn.Module], ...] = (_BatchNorm, _DropoutNd, nn.RReLU)
-_WEIGHT_HOOKS = (_SpectralNormHook, _WeightNormHook)
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+# they only pass on what they hold, whose calls are recorded
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.DataParallel)
 _registered: dict[Any, UserRule] = {}
 
 
@@ -51,8 +55,7 @@ def register(target: Any, rule: UserRule | None = None) -> Any:
     The rule's result is believed: it must bound ``‖f(x) − f(y)‖/‖x − y‖`` for every x and y, of
     the map in eval mode. ``input_shape`` comes without the batch dimension. A rule for a function
     gets the function in place of the layer, and applies to calls whose first argument is the only
-    one that depends on the network's input; torch.fx sees a function of your own as one only after
-    ``torch.fx.wrap("its_name")``. The latest rule of a target counts, also over the
+    one that depends on the network's input. The latest rule of a target counts, also over the
     built-in one. With one argument it is a decorator.
 
     Raises
@@ -103,22 +106,71 @@ def registered_function(function: Any) -> UserRule | None:
     return _registered.get(function) if callable(function) else None
 
 
-def module_factor(layer: nn.Module, input_shape: Shape, *, in_train_mode: bool) -> Factor:
-    """The factor of a leaf module at this input shape (without batch dimension)."""
+def registered_functions() -> list[FunctionType]:
+    """The functions of a user's own Python code that have a rule."""
+    own = [target for target in _registered if isinstance(target, FunctionType)]
+    return [function for function in own if not (function.__module__ or "").startswith("torch.")]
+
+
+def module_factor(
+    layer: nn.Module,
+    shape: Shape,
+    *,
+    in_train_mode: bool,
+    batch_dims: int = 1,
+    has_options: bool = False,
+    result: Shape = (),
+) -> Factor:
+    """The factor of a leaf module for an input of ``shape``, with its batch dimensions.
+
+    ``result`` is the shape of the output, ``has_options`` whether the call has more arguments.
+    """
     if in_train_mode and isinstance(layer, _TRAIN_MODE) and getattr(layer, "p", 1.0) > 0:
         return unbounded("its map in train mode is random or mixes the batch: call .eval() first")
-    hooks = [*layer._forward_hooks.values(), *layer._forward_pre_hooks.values()]
-    if any(not isinstance(hook, _WEIGHT_HOOKS) for hook in hooks):
-        return unbounded("its forward hooks may change what it computes")
     rule = _rule_of(layer)
     if rule is None:
         return unbounded(f"no known constant; {HOW_TO_REGISTER}")
-    return rule(layer, input_shape)
+    if isinstance(rule, _UserRule):
+        return registered_factor(layer, rule.rule, shape[batch_dims:])
+    if has_options and isinstance(layer, _TRANSPOSED):
+        layer = _of_output(layer, shape, result)
+    elif has_options and not isinstance(layer, ATTENTION_LAYERS):
+        return unbounded("no known constant with further arguments")
+    return rule(layer, sample_shape(layer, shape))
 
 
-def has_rule(layer: nn.Module) -> bool:
-    """Whether a module is taken as a whole."""
-    return _rule_of(layer) is not None
+def sample_shape(layer: nn.Module, shape: Shape) -> Shape:
+    """The shape of one sample as torch reads it: with one dimension less it is all of the input."""
+    found = re.search(r"(\d)d$", class_of(layer).__name__)
+    is_batch = isinstance(layer, _BatchNorm)
+    if found is not None and not is_batch and len(shape) == int(found[1]) + 1:
+        return shape
+    return shape[1:]
+
+
+def _of_output(layer: Any, shape: Shape, result: Shape) -> Any:
+    """The transposed convolution whose own output size is the one that a call asked for."""
+    sizes = sample_shape(layer, shape)[1:]
+    plain = [
+        (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1
+        for size, stride, padding, dilation, kernel in zip(
+            sizes, layer.stride, layer.padding, layer.dilation, layer.kernel_size, strict=True
+        )
+    ]
+    asked = copy.copy(layer)
+    asked.output_padding = tuple(
+        size - own for size, own in zip(result[-len(sizes) :], plain, strict=True)
+    )
+    return asked
+
+
+def is_leaf(layer: nn.Module) -> bool:
+    """Whether a module is taken as a whole: if it has a rule or is a layer of torch's own."""
+    if class_of(layer) in _CONTAINERS:
+        return False
+    return _rule_of(layer) is not None or class_of(layer).__module__.startswith(
+        ("torch.nn", "torch.ao.nn")
+    )
 
 
 def class_of(layer: nn.Module) -> type[nn.Module]:
@@ -127,7 +179,14 @@ def class_of(layer: nn.Module) -> type[nn.Module]:
     return kind.__mro__[1] if parametrize.is_parametrized(layer) else kind
 
 
-def _rule_of(layer: nn.Module) -> ModuleRule | None:
+@dataclass(frozen=True)
+class _UserRule:
+    """A rule that counts for every input, with a shape that has no batch dimension."""
+
+    rule: UserRule
+
+
+def _rule_of(layer: nn.Module) -> ModuleRule | _UserRule | None:
     """The rule of the nearest base class whose forward the layer has not replaced."""
     for kind in type(layer).__mro__:
         if kind not in _registered and kind not in _RULES:
@@ -135,8 +194,7 @@ def _rule_of(layer: nn.Module) -> ModuleRule | None:
         if not _computes_as(layer, kind):
             return None
         if kind in _registered:
-            rule = _registered[kind]
-            return lambda layer, shape: registered_factor(layer, rule, shape)
+            return _UserRule(_registered[kind])
         return _RULES[kind]
     return None
 
@@ -153,9 +211,12 @@ def _computes_as(layer: nn.Module, kind: type) -> bool:
 
 def linear_factor(layer: nn.Module, input_shape: Shape) -> Factor:
     """A linear layer, by its certified operator norm."""
+    weight = getattr(layer, "weight", None)
+    if isinstance(weight, Tensor) and weight.numel() == 0:
+        return Factor(0.0, "closed_form", affine=True)
     if isinstance(layer, nn.Linear):
         # it acts on the last dimension: the norm of a block diagonal of copies is that of one
-        input_shape = input_shape[-1:]
+        input_shape = (layer.in_features,)
     try:
         norm, method = certified_norm(layer, input_shape)[:2]
     except ValueError as error:
@@ -166,6 +227,8 @@ def linear_factor(layer: nn.Module, input_shape: Shape) -> Factor:
 def _batch_norm(layer: _BatchNorm, input_shape: Shape) -> Factor:
     if layer.running_var is None:
         return unbounded("without running statistics it mixes the batch")
+    if not bool((layer.running_var + layer.eps > 0).all()):
+        return unbounded("its running variance is negative or not a number")
     return linear_factor(layer, input_shape)
 
 
@@ -175,6 +238,8 @@ def _instance_norm(layer: _InstanceNorm, _shape: Shape) -> Factor:
     scale = (layer.running_var + layer.eps).rsqrt()
     if layer.affine:
         scale = scale * layer.weight
+    if not bool(scale.isfinite().all()):
+        return unbounded("its running variance is negative, or its scale is not finite")
     sigma = scale.abs().max().item()
     # one addition, one root, one product: each rounded once
     return Factor(sigma * (1 + 1e-12), "exact", affine=True)
@@ -272,7 +337,7 @@ _RULES: dict[type, ModuleRule] = {
     nn.LayerNorm: lambda layer, _shape: normalized(layer.weight, layer.eps),
     nn.GroupNorm: lambda layer, _shape: normalized(layer.weight, layer.eps),
     **dict.fromkeys(ATTENTION_LAYERS, _attention),
-    GroupSort: lambda _layer, _shape: Factor(1.0, "closed_form"),
+    GroupSort: lambda layer, _shape: Factor(1.0, "closed_form", sorts=layer.group_size),
     nn.Embedding: _embedding,
     nn.GLU: _product_gate,
 }

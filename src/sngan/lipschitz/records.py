@@ -49,7 +49,7 @@ class LipschitzBounds:
     upper
         The constant is at most this; infinite where no bound is known, for ``reasons``.
     method
-        What proved ``upper``: ``product``, ``eclipse`` or ``sdp``.
+        The proof of ``upper``: ``product``, ``eclipse`` or ``sdp``.
     product
         The bound from the layers alone.
     layers
@@ -59,7 +59,8 @@ class LipschitzBounds:
     reasons
         One sentence for each operation or trait of the module that makes ``upper`` infinite.
     notes
-        Why ``lower`` is 0 although the module may not be constant.
+        Why ``lower`` is 0 although the module may not be constant; why the product counts although
+        a bound by slopes was asked for, or which part of the network it covers.
     """
 
     lower: float

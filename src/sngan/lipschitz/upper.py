@@ -1,23 +1,29 @@
-"""The certified upper bound: trace, walk, merge, and the tighter proof for dense networks."""
+"""The certified upper bound: trace, walk, merge, and the tighter proof by slopes."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sngan.lipschitz.factor import Factor
-from sngan.lipschitz.graph import Graph, Node, traced
-from sngan.lipschitz.merging import Chain, affine_chains, dense, merged_factors
+from sngan.lipschitz.graph import Graph, Node, computes, traced
+from sngan.lipschitz.merging import affine_chains, merged_factors
 from sngan.lipschitz.modules import HOW_TO_REGISTER, class_of
+from sngan.lipschitz.prepare import Prepared
+from sngan.lipschitz.progress import Report, silent
 from sngan.lipschitz.records import LayerBound, first_line
-from sngan.lipschitz.slopes import slope_bound
-from sngan.lipschitz.walk import Walk, unsafe_mutation, walk
+from sngan.lipschitz.slopes import tightened
+from sngan.lipschitz.tracer import UntraceableError
+from sngan.lipschitz.walk import Walk, walk
 
 _LARGEST_SPECTRUM = 1024
 _NEAR_ONE = 1e-6
+_OTHER_VALUES = (
+    "its values are others than those of its recorded operations: they depend on more than these, "
+    "as on chance, on earlier calls or on Python code that reads numbers"
+)
 
 
 @dataclass(frozen=True)
@@ -29,79 +35,43 @@ class Upper:
     product: float
     layers: tuple[LayerBound, ...]
     reasons: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def upper_bound(
-    module: nn.Module, example: Tensor, *, slopes: str, train_mode: frozenset[str]
+    module: Prepared, *, slopes: str, train_mode: frozenset[str], report: Report = silent
 ) -> Upper:
-    """Bound the prepared ``module`` from above; ``example`` is one input."""
+    """Bound the prepared ``module`` from above."""
+    for name, tensor in module.module.named_parameters():
+        if not bool(tensor.isfinite().all()):
+            return _refused(f"{name}: it holds numbers that are not finite")
     try:
-        graph = traced(module, example)
+        graph = traced(module)
+    except UntraceableError as error:
+        return _refused(_untraced(module, str(error)))
     except Exception as error:
-        # fx has no common type for what it cannot trace, and runs code that may raise anything
-        reason = (
-            f"{type(module).__name__}: torch.fx cannot trace it "
-            f"({type(error).__name__}: {first_line(error)}); {HOW_TO_REGISTER}"
-        )
-        return Upper(math.inf, "product", math.inf, (), (reason,))
-    walked = walk(graph, train_mode=train_mode)
-    mutation = unsafe_mutation(graph, walked)
-    if mutation is not None:
-        reason = f"{_name(graph, mutation)}: it changes a tensor in place that is used again"
-        return Upper(math.inf, "product", math.inf, _layers(graph, walked), (reason,))
-    walked = walk(graph, train_mode=train_mode, known=merged_factors(graph, walked))
+        # the module's own code may raise anything where it meets what the tracer does
+        return _refused(_untraced(module, f"{type(error).__name__}: {first_line(error)}"))
+    plain = walk(graph, train_mode=train_mode, report=report)
+    walked = walk(graph, train_mode=train_mode, known=merged_factors(graph, plain))
+    if math.isfinite(walked.output.constant) and not computes(graph, module):
+        return _refused(_untraced(module, _OTHER_VALUES))
     product = walked.output.constant
-    value, method = product, "product"
-    if slopes != "product" and 0.0 < product < math.inf:
-        tighter = _tighter(graph, walked, optimized=slopes == "sdp")
-        if tighter is not None and tighter < product:
-            value, method = tighter, slopes
-    return Upper(value, method, product, _layers(graph, walked), _reasons(graph, walked))
+    layers, reasons = _layers(graph, walked), _reasons(graph, walked)
+    if slopes == "product" or not 0.0 < product < math.inf:
+        return Upper(product, "product", product, layers, reasons)
+    tighter = tightened(graph, plain, slopes, product=product)
+    method = slopes if tighter.value < product else "product"
+    notes = (tighter.note,) if tighter.note else ()
+    return Upper(min(tighter.value, product), method, product, layers, reasons, notes)
 
 
-def _tighter(graph: Graph, walked: Walk, *, optimized: bool) -> float | None:
-    """The bound by slopes, for a network that alternates small affine chains and activations."""
-    path = _path(walked)
-    if path is None:
-        return None
-    chains = {chain[0]: chain for chain in affine_chains(graph, walked)}
-    weights: list[Tensor] = []
-    slopes: list[tuple[float, float]] = []
-    index = 0
-    while index < len(path):
-        chain: Chain | None = chains.get(path[index])
-        if chain is not None and len(weights) == len(slopes):
-            matrix = dense(graph, chain, walked.sources[chain[0]])
-            if matrix is None:
-                return None
-            weights.append(matrix)
-            index += len(chain)
-            continue
-        range_ = walked.factors[path[index]].slopes
-        if range_ is None or len(weights) != len(slopes) + 1:
-            return None
-        slopes.append(range_)
-        index += 1
-    last = 1.0
-    if len(slopes) == len(weights):
-        low, high = slopes.pop()
-        last = max(abs(low), abs(high))
-    if len(weights) < 2:
-        return None
-    found = slope_bound(weights, slopes, optimized=optimized)
-    return None if found is None else found * last * (1 + 1e-12)
+def _untraced(module: Prepared, reason: str) -> str:
+    return f"{type(module.module).__name__}: it cannot be traced: {reason}; {HOW_TO_REGISTER}"
 
 
-def _path(walked: Walk) -> list[Node] | None:
-    """The operations in order, if each feeds only the next."""
-    nodes = list(walked.factors)
-    if not nodes or any(len(node.users) != 1 for node in nodes):
-        return None
-    is_chain = all(walked.sources[node] is before for before, node in pairwise(nodes))
-    first = walked.sources[nodes[0]]
-    starts = first.op == "placeholder" and len(first.users) == 1
-    ends = next(iter(nodes[-1].users)).op == "output"
-    return nodes if is_chain and starts and ends else None
+def _refused(reason: str) -> Upper:
+    return Upper(math.inf, "product", math.inf, (), (reason,))
 
 
 def _layers(graph: Graph, walked: Walk) -> tuple[LayerBound, ...]:
@@ -177,7 +147,7 @@ def _kind(graph: Graph, node: Node) -> str:
 @torch.no_grad()
 def _spectrum(graph: Graph, node: Node) -> tuple[float, ...]:
     weight = getattr(graph.layer(node), "weight", None) if node.op == "call_module" else None
-    if not isinstance(weight, Tensor) or weight.dim() < 2:
+    if not isinstance(weight, Tensor) or weight.dim() < 2 or weight.numel() == 0:
         return ()
     matrix = weight.flatten(1)
     if min(matrix.shape) > _LARGEST_SPECTRUM:

@@ -1,0 +1,142 @@
+"""Branches that enter a sum, a concatenation, a maximum or a tensor of which they fill a part."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from sngan.lipschitz.calls import spread
+from sngan.lipschitz.factor import root, times
+
+Node = fx.Node
+Values = Callable[[Any], Any]
+
+_STACKING = ("cat", "stack", "hstack", "vstack", "dstack", "column_stack")
+_SUMS = ("add", "sub", "rsub")
+_CHOICES = ("maximum", "minimum", "max", "min", "where", "where of a tensor")
+COMBINING = (*_STACKING, *_SUMS, *_CHOICES, "setitem", "copy")
+_PLAIN_INDEX = (int, slice, type(None), type(Ellipsis))
+
+
+@dataclass(frozen=True)
+class Term:
+    """A branch that enters a combination, and the factor that it gets there."""
+
+    source: Node
+    size: float
+
+
+@dataclass(frozen=True)
+class Combination:
+    """Branches whose constants add up, or the squares of whose constants do."""
+
+    terms: list[Term]
+    is_sum: bool = False
+
+
+def overwritten(old: Tensor, new: Tensor, places: Tensor) -> Tensor:
+    """``old`` where ``places`` is negative, and the elements of ``new`` at the places elsewhere."""
+    return torch.where(places >= 0, new.flatten()[places.clamp_min(0)], old)
+
+
+def combination(
+    name: str, node: Node, values: Values, dependent: Collection[Node]
+) -> Combination | None:
+    """The branches of a node, of which all others are constants; None if it is no combination.
+
+    ``name`` is the common name of the node's function, ``values`` gives arguments their values.
+    """
+    result: Any = values(node)
+    if not isinstance(result, Tensor) or not result.is_floating_point():
+        return None
+    found = _terms(name, node, values, result)
+    if found is None:
+        return None
+    terms = [term for term in found if term.source in dependent]
+    return Combination(terms, is_sum=name in _SUMS)
+
+
+def nodes_in(arguments: Any) -> list[Node]:
+    """The nodes in arguments, as often as they occur."""
+    found: list[Node] = []
+    fx.map_arg(arguments, lambda node: found.append(node))
+    return found
+
+
+def _terms(name: str, node: Node, values: Values, result: Tensor) -> list[Term] | None:
+    args, options = node.args, dict(node.kwargs)
+    if node.target is overwritten:
+        return _overwritten(args, values)
+    if name in _STACKING and not nodes_in((args[1:], options)):
+        return [Term(part, 1.0) for part in nodes_in(args[0]) if _has_elements(values(part))]
+    if name in _SUMS:
+        return _summed(name, args, options, values=values, result=result)
+    if name == "setitem":
+        return _assigned(args, values)
+    branches = None if options else _branches(name, args, values)
+    if branches is None:
+        return None
+    return [Term(b, spread(values(b), result)) for b in branches if isinstance(b, Node)]
+
+
+def _has_elements(value: Any) -> bool:
+    return not isinstance(value, Tensor) or value.numel() > 0
+
+
+def _summed(
+    name: str, args: tuple[Any, ...], options: dict[str, Any], *, values: Values, result: Tensor
+) -> list[Term] | None:
+    alpha = options.pop("alpha", 1.0)
+    if len(args) != 2 or options or not isinstance(alpha, Real):
+        return None
+    sizes = (1.0, abs(float(alpha)))
+    return [
+        Term(branch, times(size, spread(values(branch), result)))
+        for branch, size in zip(args, reversed(sizes) if name == "rsub" else sizes, strict=True)
+        if isinstance(branch, Node)
+    ]
+
+
+def _branches(name: str, args: tuple[Any, ...], values: Values) -> tuple[Any, ...] | None:
+    """What each element of the result is chosen from, if not by what depends on the input."""
+    if name == "where" and len(args) == 3:
+        choice, branches = args[0], args[1:]
+    elif name == "where of a tensor" and len(args) == 3:
+        choice, branches = args[1], (args[0], args[2])
+    elif name == "copy" and len(args) > 1:
+        choice, branches = None, (args[1],)
+    elif name in _CHOICES and len(args) == 2 and isinstance(values(args[1]), Tensor):
+        choice, branches = None, args
+    else:
+        return None
+    return None if isinstance(choice, Node) else branches
+
+
+def _assigned(args: tuple[Any, ...], values: Values) -> list[Term] | None:
+    """``old[index] = new``: repeated where it is broadcast."""
+    old, index, new = args
+    if nodes_in(index):
+        return None
+    whole, region = values(old), values(old)[index]
+    covers = region.numel() == whole.numel() and _is_plain(index)
+    kept = [] if covers or not isinstance(old, Node) else [Term(old, 1.0)]
+    return [*kept, *([Term(new, spread(values(new), region))] if isinstance(new, Node) else [])]
+
+
+def _is_plain(index: Any) -> bool:
+    """Whether an index names no element twice."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(isinstance(part, _PLAIN_INDEX) and not isinstance(part, bool) for part in parts)
+
+
+def _overwritten(args: tuple[Any, ...], values: Values) -> list[Term]:
+    old, new, _ = args
+    places: Tensor = values(args[2])
+    taken = places[places >= 0]
+    repeated = int(torch.bincount(taken.flatten()).max()) if taken.numel() else 0
+    sizes = (float(taken.numel() < places.numel()), root(float(repeated)))
+    pairs = zip((old, new), sizes, strict=True)
+    return [Term(part, size) for part, size in pairs if isinstance(part, Node) and size]

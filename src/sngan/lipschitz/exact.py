@@ -1,0 +1,92 @@
+"""Forward passes in float64: casts to other real types are identities, constants are widened."""
+
+# torch has no public name for the switch of its function modes
+# pyright: reportPrivateUsage=false
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+_NARROW = (torch.float32, torch.float16, torch.bfloat16)
+_CASTS = (Tensor.float, Tensor.half, Tensor.bfloat16)
+
+
+class ExactMode(TorchFunctionMode):
+    """Computes in float64 whatever precision the code asks for.
+
+    A bound is a statement about exact arithmetic. ``x.float()`` and ``x.to(torch.float16)`` leave a
+    float64 tensor as it is, and a tensor in less precision enters an operation with its exact
+    value. Other types (integers, booleans, complex numbers) stay as they are.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._widened: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def __exit__(self, *raised: Any) -> None:
+        """Forget the constants of this pass."""
+        self._widened.clear()
+        super().__exit__(*raised)
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Call ``func`` with float64 in place of narrower types."""
+        given: tuple[Any, Any] = (args, kwargs or {})
+        if func in _CASTS:
+            func = Tensor.double
+        # a view as another type reads the bits, and a new tensor has the values of its own type
+        elif func is not Tensor.view and tensors_in(given):
+            given = replaced(given, lambda part: torch.float64 if _is_narrow(part) else part)
+        args, kwargs = replaced(given, self._wide)
+        return replaced(func(*args, **kwargs), self._wide)
+
+    def _wide(self, part: Any) -> Any:
+        """The part, or its copy in float64: the same copy for one tensor during a pass."""
+        if not isinstance(part, Tensor):
+            return part
+        with torch._C.DisableTorchFunction():
+            if part.dtype not in _NARROW:
+                return part
+            if id(part) not in self._widened:
+                # with the tensor itself, so that its id stays its own
+                self._widened[id(part)] = (part, part.double())
+            return self._widened[id(part)][1]
+
+
+def replaced(value: Any, change: Callable[[Any], Any]) -> Any:
+    """A value with every part replaced by ``change``; the same object where nothing changes."""
+    if isinstance(value, Mapping):
+        pairs: dict[Any, Any] = {key: replaced(part, change) for key, part in value.items()}
+        return value if all(pairs[key] is value[key] for key in pairs) else pairs
+    if isinstance(value, tuple | list):
+        given: tuple[Any, ...] | list[Any] = value
+        parts = [replaced(part, change) for part in given]
+        if all(new is old for new, old in zip(parts, given, strict=True)):
+            return given
+        return parts if isinstance(given, list) else tuple(parts)
+    if isinstance(value, slice):
+        ends = (value.start, value.stop, value.step)
+        changed = [replaced(end, change) for end in ends]
+        return value if all(a is b for a, b in zip(ends, changed, strict=True)) else slice(*changed)
+    return change(value)
+
+
+def tensors_in(value: Any) -> list[Tensor]:
+    """The tensors in a value or in the tuples, lists, mappings and slices of it."""
+    found: list[Tensor] = []
+
+    def see(part: Any) -> Any:
+        if isinstance(part, Tensor):
+            found.append(part)
+        return part
+
+    replaced(value, see)
+    return found
+
+
+def _is_narrow(part: Any) -> bool:
+    return isinstance(part, torch.dtype) and part in _NARROW

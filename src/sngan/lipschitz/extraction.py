@@ -1,0 +1,240 @@
+"""A traced network as linear stages and contractions, as far back from its output as sizes allow.
+
+The operations that depend on the network's input are taken in the order in which they run. All
+that is not linear gets a contraction (``contractions.py``); before and after each of them the
+network is cut where the fewest values are still to be used, and these values are the state
+(``stages.py``). What lies between two cuts is linear, and its matrix is the Jacobian.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from sngan.lipschitz import contractions
+from sngan.lipschitz.contractions import Contraction
+from sngan.lipschitz.factor import hypotenuse
+from sngan.lipschitz.functions import name_of
+from sngan.lipschitz.graph import Graph, Node
+from sngan.lipschitz.merging import jacobian
+from sngan.lipschitz.stages import Stage, Stages, stage_of
+from sngan.lipschitz.sweep import EXACTNESS
+from sngan.lipschitz.walk import Walk
+
+MOST_VALUES = 1024
+_MOST_ENTRIES = 2**22
+_CHOICES = ("maximum", "minimum", "max", "min")
+
+
+class NotCoveredError(Exception):
+    """Says why a network, or the part of it before some operation, is not of this form."""
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """The last stages of a network, the constant of all before, and why it is not in the stages."""
+
+    stages: Stages
+    before: float
+    note: str
+
+
+def extracted(graph: Graph, walked: Walk) -> Extracted:
+    """The longest end of the network that has the form of ``Stages``.
+
+    Raises
+    ------
+    NotCoveredError
+        If not even the last nonlinear operation has.
+    """
+    return _Extraction(graph, walked).run()
+
+
+class _Extraction:
+    def __init__(self, graph: Graph, walked: Walk) -> None:
+        self.graph, self.walked = graph, walked
+        self.output: Node = graph.nodes[-1].args[0]  # pyright: ignore
+        needed = {self.output, *_ancestors(self.output)}
+        self.order = [node for node in walked.constants if node in needed]
+        self.place = {node: index for index, node in enumerate(self.order)}
+        self.curved = [node for node in self.order[1:] if not self._is_linear(node)]
+
+    def run(self) -> Extracted:
+        if not self.curved:
+            raise NotCoveredError("the network is affine and has no slopes")
+        places = [0, *(self.place[node] for node in self.curved), len(self.order)]
+        cuts = [self._cut(start, stop) for start, stop in pairwise(places)]
+        last = self._linear(self._small(cuts[-1]), [self.output])
+        middle: list[Stage] = []
+        try:
+            for node, before, after in reversed([*zip(self.curved, cuts, cuts[1:], strict=False)]):
+                middle.append(self._stage(node, before, after))
+            first = self._linear([self.order[0]], self._small(cuts[0]))
+        except NotCoveredError as reason:
+            if not middle:
+                raise
+            return self._from(cuts[len(cuts) - 1 - len(middle)], middle, last, str(reason))
+        return Extracted(Stages(first, middle[::-1], last), 1.0, "")
+
+    def _from(
+        self, cut: list[Node] | None, middle: list[Stage], last: Tensor, reason: str
+    ) -> Extracted:
+        """What is there: the product of the constants bounds the state at the cut."""
+        live = self._small(cut)
+        names = " and ".join(node.name for node in live)
+        before = hypotenuse(self.walked.constants[node] for node in live)
+        first = torch.eye(self._size(live), dtype=torch.float64)
+        note = f"the product of the constants bounds {names}, because {reason}"
+        return Extracted(Stages(first, middle[::-1], last), before, note)
+
+    def _is_linear(self, node: Node) -> bool:
+        factor = self.walked.factors.get(node)
+        if factor is None:
+            return node.op != "call_function" or name_of(node.target) not in _CHOICES
+        if factor.slopes is not None:
+            return factor.slopes[0] == factor.slopes[1]
+        return factor.affine
+
+    def _cut(self, start: int, stop: int) -> list[Node] | None:
+        """The smallest set of tensors, between two places, that all later operations need."""
+        best: list[Node] | None = None
+        for place in range(start, stop):
+            live = [
+                node
+                for node in self.order[: place + 1]
+                if node is self.output or any(self.place.get(u, -1) > place for u in node.users)
+            ]
+            if not all(isinstance(self.graph.values[node], Tensor) for node in live):
+                continue
+            if best is None or self._size(live) < self._size(best):
+                best = live
+        return best
+
+    def _size(self, nodes: Sequence[Node]) -> int:
+        return sum(self.graph.values[node].numel() for node in nodes)
+
+    def _small(self, cut: list[Node] | None) -> list[Node]:
+        if cut is None:
+            raise NotCoveredError("its parts are tuples of tensors where the network could be cut")
+        if self._size(cut) > MOST_VALUES:
+            names = " and ".join(node.name for node in cut)
+            raise NotCoveredError(f"{names} has {self._size(cut)} values, more than {MOST_VALUES}")
+        return cut
+
+    def _stage(self, node: Node, before: list[Node] | None, after: list[Node] | None) -> Stage:
+        start, end = self._small(before), self._small(after)
+        sources = [n for n in node.all_input_nodes if n in self.place]
+        for size in (self._size(sources), self._size([node])):
+            if size > MOST_VALUES:
+                raise NotCoveredError(f"{node.name} has {size} values, more than {MOST_VALUES}")
+        contraction, reads = self._contraction(node, sources)
+        matrix = self._linear([*start, node], [*reads, *end])
+        state, read = self._size(start), self._size(reads)
+        return stage_of(
+            contraction,
+            read=matrix[:read, :state],
+            kept=matrix[read:, :state],
+            added=matrix[read:, state:],
+        )
+
+    def _contraction(self, node: Node, sources: Sequence[Node]) -> tuple[Contraction, list[Node]]:
+        """The contraction of an operation, and the tensors that it reads."""
+        factor = self.walked.factors.get(node)
+        value = self.graph.values[node]
+        if not isinstance(value, Tensor) or any(
+            not isinstance(self.graph.values[source], Tensor) for source in sources
+        ):
+            raise NotCoveredError(f"{node.name} gives or takes a tuple of tensors")
+        if factor is None:
+            return self._maximum(node, sources), list(sources)
+        if len(sources) != 1 or not math.isfinite(factor.sigma):
+            raise NotCoveredError(f"{node.name} has no constant")
+        count = self._size(sources)
+        if factor.slopes is not None:
+            return contractions.elementwise(*factor.slopes, count), list(sources)
+        if factor.sorts:
+            return contractions.sorting(_neighbours(value, factor.sorts), count), list(sources)
+        return contractions.ball(factor.sigma, value.numel(), count), list(sources)
+
+    def _maximum(self, node: Node, sources: Sequence[Node]) -> Contraction:
+        """The elementwise maximum or minimum of two tensors, or of one and a constant."""
+        groups: list[Tensor] = []
+        count = 0
+        for source in sources:
+            shape = self.graph.values[source].shape
+            indices = count + torch.arange(math.prod(shape)).reshape(shape)
+            groups.append(indices.expand(self.graph.values[node].shape).flatten())
+            count += indices.numel()
+        if len(sources) == 2:
+            return contractions.largest(torch.stack(groups, dim=1), count)
+        if len(groups[0]) != count:
+            raise NotCoveredError(f"{node.name} repeats elements")
+        return contractions.elementwise(0.0, 1.0, count)
+
+    def _linear(self, given: Sequence[Node], wanted: Sequence[Node]) -> Tensor:
+        """The matrix of the wanted tensors in terms of the given ones.
+
+        The check finds what is not linear, and matrices whose elements are what cancellation left.
+        """
+        sizes = self._size(given), self._size(wanted)
+        if math.prod(sizes) > _MOST_ENTRIES:
+            raise NotCoveredError(f"a matrix of {sizes[1]} × {sizes[0]} elements is too large")
+        example = self.graph.values[self.order[0]]
+        flat = torch.zeros(sizes[0], dtype=torch.float64, device=example.device)
+        flat.requires_grad_()
+        with torch.enable_grad():
+            image = self._evaluated(given, wanted, flat.clone())
+            if not image.requires_grad:
+                matrix = torch.zeros(sizes[1], sizes[0], dtype=torch.float64)
+            else:
+                matrix = jacobian(image, flat).detach().cpu()
+        with torch.no_grad():
+            image = image.detach().cpu()
+            step = torch.linspace(-1.0, 2.0, sizes[0], dtype=torch.float64)
+            moved = self._evaluated(given, wanted, step.to(flat.device)).cpu()
+        error = (moved - image - matrix @ step).abs()
+        if not bool(
+            (error <= EXACTNESS * (moved.abs() + image.abs() + matrix.abs() @ step.abs())).all()
+        ):
+            raise NotCoveredError("what lies between two operations is not linear to 12 digits")
+        return matrix
+
+    def _evaluated(self, given: Sequence[Node], wanted: Sequence[Node], flat: Tensor) -> Tensor:
+        """The wanted tensors, flat and one after the other, where the given ones are ``flat``."""
+        parts = flat.split([self.graph.values[node].numel() for node in given])
+        values: dict[Node, Tensor] = {
+            node: part.reshape(self.graph.values[node].shape).clone()
+            for node, part in zip(given, parts, strict=True)
+        }
+        found = self.graph.run(self._between(values, wanted), values)
+        return torch.cat([found[node].reshape(-1) for node in wanted])
+
+    def _between(self, given: Mapping[Node, Tensor], wanted: Sequence[Node]) -> list[Node]:
+        """The operations that lead from the given tensors to the wanted ones, in order."""
+        found: set[Node] = set()
+        waiting = [node for node in wanted if node not in given]
+        while waiting:
+            node = waiting.pop()
+            if node not in found:
+                found.add(node)
+                waiting += [n for n in node.all_input_nodes if n in self.place and n not in given]
+        return sorted(found, key=self.place.__getitem__)
+
+
+def _neighbours(value: Tensor, size: int) -> Tensor:
+    """Indices of groups of neighbours in dimension 1, ``(number, size)``."""
+    indices = torch.arange(value.numel()).reshape(value.shape)
+    return indices.unflatten(1, (-1, size)).movedim(2, -1).reshape(-1, size)
+
+
+def _ancestors(node: Node) -> set[Node]:
+    found: set[Node] = set()
+    waiting = [node]
+    while waiting:
+        new = [n for n in waiting.pop().all_input_nodes if n not in found]
+        found.update(new)
+        waiting += new
+    return found

@@ -1,0 +1,216 @@
+r"""Multipliers for the proof in ``sweep.py``: in closed form, and the best ones by a search.
+
+Any multipliers give a proof. Those in closed form come in three kinds.
+
+- **Majorants.** Pull V back from the outputs. If a diagonal D, constant on each block, has
+  ``D ≽ enterᵀ V enter``, then ``Λ = (1 + t)D`` with any t > 0 continues. For an activation of
+  slopes ``[a, b]`` and ``t = (a + b)/(b − a)``, ``D = s·I`` with the largest eigenvalue s is
+  ECLipsE-Fast (Xu, Sivaranjani 2024, arXiv:2404.04375), never worse than the product of the norms;
+  D by Gershgorin's row sums is of the family of Syed, Hu 2025, arXiv:2503.14297. Here row sums are
+  scaled down as far as D stays a majorant, and t is also chosen from a list for the smallest
+  ``λ_max`` of the next V.
+- **Duals.** The same for the transposed network. If γ and λ* prove a constant of it, then γ and
+  ``λ = γ²/λ*`` prove it for the network: with ``Θ = diag(1, λ)``, ``Θ' = diag(γ², λ)`` and the
+  matrix T of ``(d, w) → (y, leave·v)`` the inequality is ``‖Θ^½ T Θ'^{−½}‖ ≤ 1``, and a matrix and
+  its transposed have one norm. ECLipsE-Fast itself, from the inputs to the outputs, is one.
+- **Sizes.** Replace all matrices by the norms of their elements (over blocks), and take the top
+  singular vectors of this network of non-negative numbers: with forward values u of ``‖leave·v‖``
+  and backward values g of the gradient at w, ``λ = g/u`` proves its norm. For the inequality's
+  matrix is bounded below by one with no positive element off the diagonal that maps the positive
+  vector ``(d, u)`` to ``(0, 0)``, and such an M-matrix is semidefinite. So the constant of a
+  network with weights ≥ 0 is found exactly, without a search.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from sngan.lipschitz.stages import Stage, Stages, dual
+from sngan.lipschitz.sweep import eigenvalues, pulled_back, pulled_through
+
+Rule = Literal["largest", "rows"]
+
+_MARGINS = (0.001, 0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5)
+_LEAST = 1e-9
+# with larger stages, one margin is tried instead of a list
+_MOST_TRIED = 256
+_SIZE_STEPS = 100
+_STEPS = 300
+_FEWEST_STEPS = 20
+# multiplications in a search: seconds on one core
+_WORK = 4e11
+# a search that gained less at half time ends
+_GAIN = 1e-6
+_RATE = 0.1
+_SLOWER = 0.5
+_BARRIER = 0.1
+_SOFTNESS = 0.03
+
+
+@torch.no_grad()
+def closed_forms(stages: Stages) -> list[tuple[float, list[Tensor]]]:
+    """All closed forms that prove something: γ² and its multipliers, the smallest first."""
+    found: list[tuple[float, list[Tensor]]] = []
+    sized = _by_sizes(stages)
+    pulled = pulled_through(stages, sized)
+    if pulled is not None:
+        found.append((float(eigenvalues(pulled.form)[-1]), sized))
+    other = dual(stages)
+    is_small = all(max(stage.enter.shape) <= _MOST_TRIED for stage in stages.middle)
+    for rule in ("largest", "rows"):
+        for margins in ((), _MARGINS) if is_small else ((),):
+            for network in (stages, other):
+                result = _by_majorants(network, rule, margins)
+                if result is not None:
+                    value, multipliers = result
+                    if network is other:
+                        multipliers = [value / m for m in reversed(multipliers)]
+                    found.append((value, multipliers))
+    finite = [item for item in found if math.isfinite(item[0])]
+    return sorted(finite, key=lambda item: item[0])
+
+
+def searched(stages: Stages, start: Sequence[Tensor]) -> list[Tensor]:
+    """Adam on log λ for the logarithm of γ², with a barrier that fades.
+
+    The barrier ``−μ·room`` keeps the path away from the edge, beyond which nothing is proved. Where
+    a step falls off, the search returns to the best so far and goes slower.
+    """
+    best, best_value = list(start), math.inf
+    rate, start_value = _RATE, 0.0
+    steps = _affordable_steps(stages)
+    logs, optimizer = _restarted(best, rate)
+    for step in range(steps):
+        left = 1 - step / steps
+        with torch.enable_grad():
+            pulled = pulled_through(stages, [log.exp() for log in logs])
+        if pulled is None:
+            rate *= _SLOWER
+            logs, optimizer = _restarted(best, rate)
+            continue
+        with torch.enable_grad():
+            values = eigenvalues(pulled.form)
+        reached = float(values[-1].detach())
+        start_value = start_value or reached
+        if reached < best_value:
+            best, best_value = [log.detach().exp() for log in logs], reached
+        if 2 * step > steps and best_value > start_value * (1 - _GAIN):
+            break
+        optimizer.zero_grad()
+        with torch.enable_grad():
+            smooth = _softened(values, _SOFTNESS * left**2) - _BARRIER * left**3 * pulled.room
+        smooth.backward()
+        # towards 0, so that the largest eigenvalue stops jumping between its rivals
+        optimizer.param_groups[0]["lr"] = rate * left
+        optimizer.step()
+    return best
+
+
+def _softened(values: Tensor, softness: float) -> Tensor:
+    """The logarithm of the largest value, smooth where several are close to it."""
+    largest = values[-1].detach()
+    ratios = (values / largest - 1) / (softness + _LEAST)
+    return largest.log() + (softness + _LEAST) * torch.logsumexp(ratios, dim=0)
+
+
+def _affordable_steps(stages: Stages) -> int:
+    # about ten products of matrices forward and twenty backward for each stage
+    work = sum(30.0 * max(s.enter.shape) ** 2 * min(s.enter.shape) for s in stages.middle)
+    return min(_STEPS, max(_FEWEST_STEPS, round(_WORK / work)))
+
+
+def _restarted(
+    multipliers: Sequence[Tensor], rate: float
+) -> tuple[list[Tensor], torch.optim.Optimizer]:
+    logs = [multiplier.log().requires_grad_() for multiplier in multipliers]
+    return logs, torch.optim.Adam(logs, lr=rate)
+
+
+def _by_majorants(
+    stages: Stages, rule: Rule, margins: Sequence[float]
+) -> tuple[float, list[Tensor]] | None:
+    """γ² and multipliers from the outputs to the inputs; no margins: the one that suits slopes."""
+    form: Tensor = stages.last.t() @ stages.last
+    found: list[Tensor] = []
+    for stage in reversed(stages.middle):
+        majorant = _majorant(form, stage, rule)
+        best: tuple[float, Tensor, Tensor] | None = None
+        for margin in margins or (stage.margin,):
+            multipliers = (1 + margin) * majorant
+            pulled = pulled_back(form, stage, multipliers)
+            size = math.inf if pulled is None else _estimated_norm(pulled.form)
+            if pulled is not None and (best is None or size < best[0]):
+                best = (size, pulled.form, multipliers)
+        if best is None:
+            return None
+        form = best[1]
+        found.append(best[2])
+    return float(eigenvalues(stages.first.t() @ form @ stages.first)[-1]), found[::-1]
+
+
+def _majorant(form: Tensor, stage: Stage, rule: Rule) -> Tensor:
+    """The least multiple of a diagonal D with ``D ≽ enterᵀ V enter``, as one number a block."""
+    inner = stage.enter.t() @ form @ stage.enter
+    floor = _LEAST * max(float(form.diagonal().max()), 1e-300)
+    if rule == "largest":
+        sizes = torch.ones(stage.blocks, dtype=form.dtype)
+    else:
+        start = torch.zeros(stage.blocks, dtype=form.dtype)
+        sizes = start.scatter_reduce(0, stage.enter_blocks, inner.abs().sum(dim=1), "amax")
+        sizes = sizes.clamp_min(_LEAST * float(sizes.max())).clamp_min(floor)
+    scale = sizes[stage.enter_blocks].rsqrt()
+    largest = float(eigenvalues(scale[:, None] * inner * scale)[-1])
+    return sizes * max(largest, _LEAST * _LEAST) + floor
+
+
+def _by_sizes(stages: Stages) -> list[Tensor]:
+    """``λ = g/u`` of the network of the sizes."""
+    first, last = stages.first.abs(), stages.last.abs()
+    sized = [_sized(stage) for stage in stages.middle]
+    vector = torch.ones(first.shape[1], dtype=first.dtype)
+    forward: list[Tensor] = []
+    backward: list[Tensor] = []
+    for _ in range(_SIZE_STEPS):
+        state = first @ (vector / vector.norm())
+        forward = []
+        for keep, enter, leave in sized:
+            forward.append(leave @ state)
+            state = keep @ state + enter @ forward[-1]
+        gradient = last.t() @ (last @ state)
+        backward = []
+        for keep, enter, leave in reversed(sized):
+            backward.append(enter.t() @ gradient)
+            gradient = keep.t() @ gradient + leave.t() @ backward[-1]
+        vector = first.t() @ gradient + torch.finfo(first.dtype).tiny
+    return [_quotient(g, u) for g, u in zip(reversed(backward), forward, strict=True)]
+
+
+def _sized(stage: Stage) -> tuple[Tensor, Tensor, Tensor]:
+    """The sizes of the elements of keep, enter and leave, over blocks."""
+    enter = _over_blocks(stage.enter.t() ** 2, stage.enter_blocks, stage.blocks).sqrt().t()
+    leave = _over_blocks(stage.leave**2, stage.leave_blocks, stage.blocks).sqrt()
+    return stage.keep.abs(), enter, leave
+
+
+def _over_blocks(rows: Tensor, blocks: Tensor, count: int) -> Tensor:
+    start = torch.zeros(count, rows.shape[1], dtype=rows.dtype)
+    return start.index_add(0, blocks, rows)
+
+
+def _quotient(gradient: Tensor, value: Tensor) -> Tensor:
+    """``g/u`` with both kept off zero."""
+    parts = (part.clamp_min(_LEAST * float(part.max()) + 1e-300) for part in (gradient, value))
+    above, below = parts
+    return above / below
+
+
+def _estimated_norm(form: Tensor) -> float:
+    """About ``λ_max``, to choose by: the 8-norm of the eigenvalues, by two squarings."""
+    size = float(torch.linalg.matrix_norm(form))
+    if size == 0.0 or not math.isfinite(size):
+        return size
+    square = (form / size) @ (form / size)
+    return size * float(torch.linalg.matrix_norm(square @ square)) ** 0.25

@@ -1,0 +1,105 @@
+"""The common names of torch's functions, methods and operators, and the order of their tensors."""
+
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_ABOUT_SHAPE = (
+    *("size", "dim", "ndimension", "numel", "nelement", "stride", "element_size", "__len__"),
+    *("is_contiguous", "is_floating_point", "is_complex", "is_signed", "get_device"),
+    *("storage_offset", "is_pinned", "is_shared", "is_inference", "has_names"),
+    *("is_same_size", "result_type", "register_hook", "retain_grad"),
+)
+# attributes that depend on a tensor's shape, type and place, and not on its values
+_ATTRIBUTES = frozenset(
+    (
+        *("shape", "ndim", "device", "dtype", "layout", "requires_grad", "grad", "grad_fn"),
+        *("is_leaf", "is_cuda", "is_cpu", "is_mps", "is_meta", "is_sparse", "is_quantized"),
+        *("is_nested", "is_mkldnn", "itemsize", "nbytes", "names", "_version", "retains_grad"),
+    )
+)
+_LIKE_SHAPE = (
+    *("zeros_like", "ones_like", "empty_like", "full_like"),
+    *("new_zeros", "new_ones", "new_full", "new_empty"),
+)
+_ALIASES = {
+    **dict.fromkeys(("divide", "true_divide", "truediv"), "div"),
+    **dict.fromkeys(("concat", "concatenate"), "cat"),
+    **dict.fromkeys(("row_stack",), "vstack"),
+    **dict.fromkeys(("mm", "mv", "__matmul__"), "matmul"),
+    **dict.fromkeys(("fmax",), "maximum"),
+    **dict.fromkeys(("fmin",), "minimum"),
+    "subtract": "sub",
+    "multiply": "mul",
+    "__rsub__": "rsub",
+    "arctan": "atan",
+    "clip": "clamp",
+    "negative": "neg",
+    "absolute": "abs",
+    "expit": "sigmoid",
+    "swapaxes": "transpose",
+    "swapdims": "transpose",
+}
+# the names of the tensors that come first, for functions that know more than one
+_TENSORS = {
+    **dict.fromkeys(
+        ("add", "sub", "rsub", "mul", "div", "maximum", "minimum", "max", "min"),
+        ("input", "other"),
+    ),
+    **dict.fromkeys(("cat", "stack", "hstack", "vstack", "dstack", "column_stack"), ("tensors",)),
+    "matmul": ("input", "other"),
+    "bmm": ("input", "mat2"),
+    "where": ("condition", "input", "other"),
+}
+
+
+def named(known: Iterable[str]) -> dict[Any, str]:
+    """The functions, methods and operators of torch with these names, in place or not."""
+    names: dict[Any, str] = {getattr: "getattr", operator.getitem: "getitem"}
+    names[operator.setitem] = "setitem"
+    for name in [*known, *_ALIASES]:
+        for spelled in (name, f"{name}_"):
+            for namespace in (torch, F, Tensor, torch.special):
+                function = getattr(namespace, spelled, None)
+                if callable(function):
+                    names[function] = _ALIASES.get(name, name)
+    # the method has the condition in second place
+    return names | {Tensor.where: "where of a tensor"}
+
+
+def is_about_shape(function: Any, args: tuple[Any, ...]) -> bool:
+    """Whether a call gives what depends on a tensor's shape, type and place, not on its values."""
+    if function is getattr:
+        return args[1] in _ATTRIBUTES
+    return function in _SHAPE_FUNCTIONS
+
+
+def is_like_shape(function: Any) -> bool:
+    """Whether a function makes a new tensor from the shape of one."""
+    return function in _LIKE_FUNCTIONS
+
+
+def _functions(names: Iterable[str]) -> frozenset[Any]:
+    found = [getattr(space, name, None) for space in (torch, Tensor) for name in names]
+    return frozenset(function for function in found if callable(function))
+
+
+def by_place(
+    name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments with the tensors that were given by keyword in their places."""
+    places, rest = list(args), dict(kwargs)
+    # the whole of it is overwritten
+    rest.pop("out", None)
+    for tensor in _TENSORS.get(name, ("input",))[len(places) :]:
+        if tensor not in rest:
+            break
+        places.append(rest.pop(tensor))
+    return tuple(places), rest
+
+
+_SHAPE_FUNCTIONS, _LIKE_FUNCTIONS = _functions(_ABOUT_SHAPE), _functions(_LIKE_SHAPE)

@@ -1,0 +1,113 @@
+r"""A network's differences as a sequence of linear stages with contractions in them.
+
+With the difference d of two inputs, ``v_0 = first·d``, each stage maps
+
+.. math:: v_{k+1} = \text{keep}_k v_k + \text{enter}_k w_k, \qquad
+          \|(w_k)_b\| \le \|(\text{leave}_k v_k)_b\| \text{ for each block } b,
+
+and the difference of the outputs is ``last·v_K``. A chain of layers and activations is of this
+form, and so are residual blocks (``keep = I + …``), concatenations and everything else whose
+operations are linear or contractions (``contractions.py``); sums of the two never need more than
+the live values as the state v.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from sngan.lipschitz.contractions import Contraction
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the state; ``…_blocks`` has the block of each element of w and ``leave·v``.
+
+    ``margin`` is that of the contraction.
+    """
+
+    keep: Tensor
+    enter: Tensor
+    leave: Tensor
+    enter_blocks: Tensor
+    leave_blocks: Tensor
+    margin: float
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks, and so how many multipliers."""
+        return 1 + int(self.enter_blocks.max())
+
+
+@dataclass(frozen=True)
+class Stages:
+    """``last · stage_K ∘ … ∘ stage_1 · first``."""
+
+    first: Tensor
+    middle: Sequence[Stage]
+    last: Tensor
+
+
+def stage_of(contraction: Contraction, *, kept: Tensor, read: Tensor, added: Tensor) -> Stage:
+    """The stage ``v⁺ = kept·v + added·y`` with ``y`` the operation at ``z = read·v``."""
+    return Stage(
+        keep=kept + added @ (contraction.center @ read),
+        enter=added @ contraction.enter,
+        leave=contraction.leave @ read,
+        enter_blocks=contraction.enter_blocks,
+        leave_blocks=contraction.leave_blocks,
+        margin=contraction.margin,
+    )
+
+
+def dual(stages: Stages) -> Stages:
+    """The transposed network, whose constant is the same.
+
+    For two inputs, ``w_b = Δ_b (leave·v)_b`` with some matrix ``‖Δ_b‖ ≤ 1``. The product of all
+    these matrices maps d to the difference of the outputs, and its transposed has the same norm.
+    """
+    middle = [
+        Stage(s.keep.t(), s.leave.t(), s.enter.t(), s.leave_blocks, s.enter_blocks, s.margin)
+        for s in reversed(stages.middle)
+    ]
+    return Stages(stages.last.t(), middle, stages.first.t())
+
+
+def balanced(stages: Stages) -> tuple[Stages, float]:
+    """The stages with norms near 1, and the power of two that was taken out: no rounding."""
+    first, exponent = _normalized(stages.first)
+    last, taken = _normalized(stages.last)
+    exponent += taken
+    middle: list[Stage] = []
+    for stage in stages.middle:
+        leave, inner = _normalized(stage.leave)
+        enter = torch.ldexp(stage.enter, torch.tensor(inner))
+        outer = max(_exponent(stage.keep), _exponent(enter))
+        scale = torch.tensor(-outer)
+        middle.append(
+            replace(
+                stage,
+                keep=torch.ldexp(stage.keep, scale),
+                enter=torch.ldexp(enter, scale),
+                leave=leave,
+            )
+        )
+        exponent += outer
+    return Stages(first, middle, last), math.ldexp(1.0, exponent)
+
+
+def _normalized(matrix: Tensor) -> tuple[Tensor, int]:
+    exponent = _exponent(matrix)
+    return torch.ldexp(matrix, torch.tensor(-exponent)), exponent
+
+
+def _exponent(matrix: Tensor) -> int:
+    """The power of two above the norm, as far as the largest element and the size tell."""
+    largest = float(matrix.abs().max()) if matrix.numel() else 0.0
+    if largest == 0.0:
+        return 0
+    shift = math.frexp(largest)[1]
+    scaled = torch.ldexp(matrix, torch.tensor(-shift))
+    return shift + math.frexp(float(torch.linalg.matrix_norm(scaled, 2)))[1]

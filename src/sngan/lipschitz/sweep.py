@@ -1,0 +1,184 @@
+r"""The proof: a quadratic form is pulled back from the outputs of a network to its inputs.
+
+``V_K = lastᵀ·last`` measures the outputs' difference in terms of the last state. If
+``vᵀV_{k+1}v`` bounds it for the state after a stage (``stages.py``), then for all multipliers
+``λ ≥ 0``, one for each block, and with Λ = diag(λ) over the elements of each block
+
+.. math:: v_{k+1}^\top V_{k+1} v_{k+1} \le v_{k+1}^\top V_{k+1} v_{k+1}
+          + \sum_b λ_b\big(\|(\text{leave}\,v_k)_b\|^2 - \|w_b\|^2\big) \le v_k^\top V_k v_k,
+
+if the block matrix
+
+.. math:: \begin{pmatrix} V_k - \text{keep}^\top V_{k+1}\,\text{keep}
+          - \text{leave}^\top Λ\,\text{leave} & -\text{keep}^\top V_{k+1}\,\text{enter} \\
+          -\text{enter}^\top V_{k+1}\,\text{keep} & Λ - \text{enter}^\top V_{k+1}\,\text{enter}
+          \end{pmatrix} \succeq 0.
+
+The least such V_k is a Schur complement. Then ``firstᵀ V_0 first ≼ γ²`` proves the constant γ. For
+a chain these are the blocks into which the inequality of LipSDP-Neuron (Fazlyab et al. 2019,
+arXiv:1906.04893) falls, as in ECLipsE (Xu, Sivaranjani 2024, arXiv:2404.04375), which goes from the
+inputs to the outputs; residual networks get those of Araujo et al. 2023, arXiv:2303.03169.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sngan.lipschitz.stages import Stage, Stages
+
+# what is given up so that the block matrices are safely definite
+_SLACKS = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
+_EPSILON = 2.0**-52
+# how exact the elements of the stages' matrices are, in units of a row
+EXACTNESS = 1e-12
+# a coordinate of the state without any influence still needs a positive scale
+_LEAST_SIZE = 1e-12
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """A form, and how much room the multipliers left.
+
+    ``room`` is the mean of ``log det(I − Λ^{−½} enterᵀ V enter Λ^{−½})`` over the elements of w,
+    summed over the stages: −∞ on the edge, where the least V_k ceases to exist.
+    """
+
+    form: Tensor
+    room: Tensor
+
+
+def pulled_back(form: Tensor, stage: Stage, multipliers: Tensor) -> Pulled | None:
+    """The least V_k for V_{k+1} = ``form``, or None where ``Λ − enterᵀ V enter`` is not definite.
+
+    Differentiable in the multipliers and in the form.
+    """
+    scale = multipliers[stage.enter_blocks].rsqrt()
+    entered = (stage.enter * scale).t() @ form
+    inner = torch.eye(len(scale), dtype=scale.dtype) - (entered @ stage.enter) * scale
+    factor, failed = torch.linalg.cholesky_ex(inner)
+    if failed:
+        return None
+    half = torch.linalg.solve_triangular(factor, entered @ stage.keep, upper=False)
+    left = multipliers[stage.leave_blocks].sqrt()[:, None] * stage.leave
+    rows = torch.cat([half, left])
+    earlier = stage.keep.t() @ (form @ stage.keep) + rows.t() @ rows
+    return Pulled(earlier, 2 * factor.diagonal().log().mean())
+
+
+def pulled_through(stages: Stages, multipliers: Sequence[Tensor]) -> Pulled | None:
+    """``firstᵀ V_0 first``, whose ``λ_max`` is γ² without a check; None without a proof."""
+    form = stages.last.t() @ stages.last
+    room = torch.zeros((), dtype=form.dtype)
+    for stage, multiplier in zip(reversed(stages.middle), reversed(multipliers), strict=True):
+        pulled = pulled_back(form, stage, multiplier)
+        if pulled is None:
+            return None
+        form, room = pulled.form, room + pulled.room
+    return Pulled(stages.first.t() @ form @ stages.first, room)
+
+
+def proved_bound(stages: Stages, multipliers: Sequence[Tensor]) -> float | None:
+    """The smallest γ whose matrices are definite beyond doubt; None where there is none."""
+    for slack in _SLACKS:
+        squared = _proved(stages, multipliers, slack)
+        if squared is not None:
+            return math.sqrt(squared) * (1 + _EPSILON)
+    return None
+
+
+def narrowed(first: Tensor) -> Tensor:
+    """A matrix K with no more columns than rows and ``K Kᵀ ≽ first·firstᵀ``, close to equality.
+
+    ``firstᵀ V first`` and ``V^½ first firstᵀ V^½`` have the same largest eigenvalue, and that of
+    ``Kᵀ V K`` is no smaller: K may replace ``first`` where inputs are more than what they become.
+    """
+    if first.shape[0] >= first.shape[1]:
+        return first
+    square = first @ first.t()
+    sizes = first.abs().sum(dim=1) ** 2
+    sizes = sizes.clamp_min(_LEAST_SIZE * float(sizes.max()))
+    for slack in _SLACKS:
+        factor, failed = torch.linalg.cholesky_ex(square + torch.diag(slack * sizes))
+        if not failed and is_definite(factor @ factor.t() - square, sizes, terms=first.shape[1]):
+            return factor
+    return first
+
+
+def eigenvalues(form: Tensor) -> Tensor:
+    """Those of a form that is symmetric but for rounding, ascending."""
+    return torch.linalg.eigvalsh((form + form.t()) / 2)
+
+
+def is_definite(matrix: Tensor, sizes: Tensor, *, terms: int = 0) -> bool:
+    """Whether a matrix is positive definite whatever rounding did to it.
+
+    Element (i, j) must be a sum of at most ``terms`` products (or as many as there are rows) whose
+    sizes add up to at most ``√(sizes_i sizes_j)``, of factors that are exact to ``EXACTNESS``. Then
+    it is off by a small multiple of ``terms·2⁻⁵³ + EXACTNESS`` of that, and the n×n matrix, scaled
+    to sizes of 1, by at most n times as much. A Cholesky factorization that ends proves that its
+    matrix is definite up to ``n·2⁻⁵³`` of the trace (Rump 2006, doi:10.1007/s10543-006-0056-1).
+    The margin is above both.
+    """
+    if not bool((sizes > 0).all()) or not bool(matrix.isfinite().all()):
+        return False
+    count = len(matrix)
+    margin = count * (8 * _EPSILON * max(count, terms) + 4 * EXACTNESS)
+    scale = sizes.rsqrt()
+    scaled = scale[:, None] * (matrix + matrix.t()) / 2 * scale
+    scaled.diagonal().sub_(margin)
+    return int(torch.linalg.cholesky_ex(scaled).info) == 0
+
+
+@torch.no_grad()
+def _proved(stages: Stages, multipliers: Sequence[Tensor], slack: float) -> float | None:
+    last = stages.last
+    sizes = _sizes(last, torch.ones(len(last), dtype=last.dtype))
+    exact = last.t() @ last
+    form: Tensor | None = exact + torch.diag(slack * sizes)
+    if not is_definite(form - exact, sizes, terms=len(last)):
+        return None
+    growth = 1.0
+    for stage, multiplier in zip(reversed(stages.middle), reversed(multipliers), strict=True):
+        # the form of the stage after grew by the slack, so its multipliers must
+        growth *= 1 + slack
+        form = _proved_back(form, stage, growth * multiplier, slack)
+        if form is None:
+            return None
+    first = stages.first
+    top = first.t() @ form @ first
+    sizes = _sizes(first, form.diagonal())
+    squared = float(eigenvalues(top)[-1]) + slack * float(sizes.max())
+    is_proof = is_definite(
+        torch.diag(torch.full_like(sizes, squared)) - top, sizes + squared, terms=len(first)
+    )
+    return squared if is_proof else None
+
+
+def _proved_back(form: Tensor, stage: Stage, multipliers: Tensor, slack: float) -> Tensor | None:
+    """A V_k whose block matrix passes the check; ``form`` counts as exact."""
+    pulled = pulled_back(form, stage, multipliers)
+    if pulled is None:
+        return None
+    weights = multipliers[stage.enter_blocks], multipliers[stage.leave_blocks]
+    sizes = _sizes(stage.keep, form.diagonal()) + _sizes(stage.leave, weights[1])
+    sizes = sizes.clamp_min(_LEAST_SIZE * float(sizes.max()))
+    earlier = (pulled.form + pulled.form.t()) / 2 + torch.diag(slack * sizes)
+    entered = stage.enter.t() @ form
+    corner = -(entered @ stage.keep)
+    left = weights[1][:, None] * stage.leave
+    outer = earlier - stage.keep.t() @ (form @ stage.keep) - stage.leave.t() @ left
+    inner = torch.diag(weights[0]) - entered @ stage.enter
+    block = torch.cat([torch.cat([outer, corner.t()], 1), torch.cat([corner, inner], 1)])
+    sizes = torch.cat(
+        [sizes + earlier.diagonal(), weights[0] + _sizes(stage.enter, form.diagonal())]
+    )
+    terms = len(stage.keep) + len(stage.leave)
+    return earlier if is_definite(block, sizes, terms=terms) else None
+
+
+def _sizes(matrix: Tensor, diagonal: Tensor) -> Tensor:
+    """Numbers p² with ``(|Aᵀ||X||A|)_ij ≤ p_i p_j`` for a semidefinite X of this diagonal."""
+    return (matrix.abs().t() @ diagonal.clamp_min(0).sqrt()) ** 2

@@ -1,0 +1,128 @@
+"""The memory that depends on a network's input, followed below Python in every kernel that runs."""
+
+# torch has no public names for the switch of its function modes and for the schema of a kernel
+# pyright: reportPrivateUsage=false
+
+import gc
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from sngan.lipschitz.exact import tensors_in
+
+
+class Watch(TorchDispatchMode):
+    """Knows for every tensor whether its memory was computed from the input, and by which kernel.
+
+    A function that the tracer does not see still runs kernels, which this mode does see. The only
+    memory it cannot vouch for is memory that appeared unseen, as in another thread: what is neither
+    among the tensors that are ``older`` nor made by a kernel that was seen.
+    """
+
+    def __init__(self, source: Tensor, older: Iterable[Tensor]) -> None:
+        super().__init__()
+        # the storages are kept alive, so that no address is used twice; with the order they came in
+        self._known: dict[int, tuple[int, Any]] = {}
+        for tensor in [*older, source]:
+            self._learn(tensor)
+        self._origins = {storage_of(source): "the input"}
+        self._read: set[int] = set()
+        self._written: set[int] = set()
+        # whether the kernels that run now belong to an operation that is recorded
+        self.is_recording = False
+        self.leaks: list[str] = []
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # otherwise the first kernel imports torch._dynamo, which takes a second
+        return False
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Run a kernel and note what it reads and writes."""
+        kwargs = kwargs or {}
+        with torch._C.DisableTorchFunction():
+            result = func(*args, **kwargs)
+            written = {storage_of(tensor) for tensor in _written_by(func, args, kwargs)}
+            read = {storage_of(tensor) for tensor in tensors_in((args, kwargs))}
+            read &= self._origins.keys()
+            made = tensors_in(result)
+            if read and not self.is_recording and (not made or not written.isdisjoint(read)):
+                self.leaks.append(f"{func} runs where no torch function was called")
+            if read:
+                for storage in [*written, *map(storage_of, made)]:
+                    self._origins.setdefault(storage, str(func))
+            for tensor in made:
+                self._learn(tensor)
+        self._read |= read
+        self._written |= written
+        return result
+
+    def depends(self, tensor: Tensor) -> bool:
+        """Whether the tensor's memory was computed from the input."""
+        return storage_of(tensor) in self._origins
+
+    def origin(self, tensor: Tensor) -> str:
+        """The kernel that first wrote what depends on the input into the tensor's memory."""
+        return self._origins[storage_of(tensor)]
+
+    def knows(self, tensor: Tensor) -> bool:
+        """Whether the tensor is older than the trace or was made by a kernel that was seen."""
+        return storage_of(tensor) in self._known
+
+    def clear(self, tensor: Tensor) -> None:
+        """Take the tensor for independent of the input: it was made from a shape alone."""
+        self._origins.pop(storage_of(tensor), None)
+
+    def mark(self, tensor: Tensor, origin: str) -> None:
+        """Take the tensor for dependent on the input."""
+        self._origins.setdefault(storage_of(tensor), origin)
+
+    def now(self) -> int:
+        """A moment that :meth:`touched_since` compares with."""
+        self._read, self._written = set(), set()
+        return len(self._known)
+
+    def touched_since(self, moment: int) -> tuple[set[int], set[int]]:
+        """What kernels have read of what depends on the input, and what they have written.
+
+        Without memory that is younger than ``moment``.
+        """
+        read, written = (
+            {storage for storage in touched if self._known[storage][0] < moment}
+            for touched in (self._read, self._written)
+        )
+        return read, written
+
+    def _learn(self, tensor: Tensor) -> None:
+        try:
+            storage = tensor.untyped_storage()
+        except (RuntimeError, NotImplementedError):
+            # sparse and the like: unknown, so nothing may be read from it
+            return
+        self._known.setdefault(storage._cdata, (len(self._known), storage))
+
+
+def all_tensors() -> list[Tensor]:
+    """All tensors that Python knows now: a look at every object, which takes a while."""
+    return [item for item in gc.get_objects() if issubclass(type(item), Tensor)]
+
+
+def storage_of(tensor: Tensor) -> int:
+    """The identity of the memory behind a tensor."""
+    with torch._C.DisableTorchFunction():
+        return tensor.untyped_storage()._cdata
+
+
+def _written_by(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
+    """The arguments that a kernel declares it writes to."""
+    found: list[Tensor] = []
+    for place, argument in enumerate(func._schema.arguments):
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            given = args[place] if place < len(args) else kwargs.get(argument.name)
+            found += tensors_in(given)
+    return found

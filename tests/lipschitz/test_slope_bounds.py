@@ -1,0 +1,32 @@
+"""Proofs by slopes against every pattern of activity."""
+
+import pytest
+import torch
+
+from helpers.networks import over_patterns, quick, relu_network
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.1, -0.3, 2.0])
+@pytest.mark.parametrize("sizes", [(2, 6, 1), (2, 5, 5, 1), (3, 4, 3, 3, 2)])
+@pytest.mark.parametrize("seed", range(3))
+def test_proofs_hold_against_every_pattern_of_activity(sizes, slope, seed):
+    torch.manual_seed(seed)
+    network = relu_network(sizes, slope)
+    # the proof by slopes covers the patterns that no input reaches, too
+    worst = over_patterns(network, slope)
+    found = {kind: quick(network, sizes[:1], slopes=kind) for kind in ("product", "eclipse", "sdp")}
+    for bounds in found.values():
+        assert bounds.upper >= worst * (1 - 1e-12)
+        assert bounds.lower <= worst * (1 + 1e-9)
+    assert found["sdp"].upper <= found["eclipse"].upper <= found["product"].upper
+    assert found["sdp"].upper < found["product"].upper
+
+
+def test_badly_scaled_layers_keep_the_proof():
+    network = relu_network((3, 6, 6, 1))
+    with torch.no_grad():
+        network[0].weight.mul_(1e-7)
+        network[2].weight.mul_(1e9)
+        network[2].weight[0] *= 1e-6
+    bounds = quick(network, (3,), slopes="sdp")
+    assert over_patterns(network, 0.0) <= bounds.upper <= bounds.product

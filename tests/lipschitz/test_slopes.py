@@ -1,0 +1,241 @@
+"""The bound by slopes against corners, closed forms and multipliers built to break its proof."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sngan.lipschitz import slopes as slopes_module
+from sngan.lipschitz.contractions import elementwise, sorting
+from sngan.lipschitz.multipliers import closed_forms
+from sngan.lipschitz.slopes import slope_bound
+from sngan.lipschitz.stages import Stages, balanced, dual, stage_of
+from sngan.lipschitz.sweep import is_definite, narrowed, proved_bound
+
+RELU = (0.0, 1.0)
+
+
+def eye(count):
+    return torch.eye(count).double()
+
+
+def chain(weights, activation):
+    """``W_l φ(… φ(W_1 x))`` with ``activation(count)`` for φ."""
+    first, *others = weights
+    stages = [
+        stage_of(
+            activation(after.shape[1]),
+            kept=torch.zeros(after.shape).double(),
+            read=eye(after.shape[1]),
+            added=after,
+        )
+        for after in others
+    ]
+    return Stages(first, stages, eye(weights[-1].shape[0]))
+
+
+def slopes_chain(weights, slopes):
+    return chain(weights, lambda count: elementwise(*slopes, count))
+
+
+def residual(first, blocks, last, slopes=RELU):
+    stages = [
+        stage_of(elementwise(*slopes, len(w)), kept=eye(len(g)), read=w, added=g) for w, g in blocks
+    ]
+    return Stages(first, stages, last)
+
+
+def random_weights(*sizes):
+    return [torch.randn(b, a).double() / a**0.5 for a, b in itertools.pairwise(sizes)]
+
+
+def norm(matrix):
+    return torch.linalg.matrix_norm(matrix, 2).item()
+
+
+def over_corners(stages, slopes):
+    """The largest norm over all patterns of slopes at the ends of the range."""
+    worst = 0.0
+    counts = [stage.enter.shape[1] for stage in stages.middle]
+    for signs in itertools.product((-1.0, 1.0), repeat=sum(counts)):
+        state = stages.first
+        for stage, gates in zip(
+            stages.middle, torch.tensor(signs).double().split(counts), strict=True
+        ):
+            state = stage.keep @ state + stage.enter @ (gates[:, None] * (stage.leave @ state))
+        worst = max(worst, norm(stages.last @ state))
+    return worst
+
+
+def from_the_papers(weights, majorant):
+    """ECLipsE-Fast's recursion with another majorant: from the inputs to the outputs, for ReLU."""
+    x = eye(weights[0].shape[1])
+    for weight in weights[:-1]:
+        # λ = 2/D for D ≽ W X⁻¹ Wᵀ, X ← Λ − Λ W X⁻¹ Wᵀ Λ/4
+        inner = weight @ torch.linalg.inv(x) @ weight.t()
+        sizes = 2 / majorant(inner)
+        x = torch.diag(sizes) - sizes[:, None] * inner * sizes / 4
+    return norm(weights[-1] @ torch.linalg.inv(x) @ weights[-1].t()) ** 0.5
+
+
+def eclipse_fast(inner):
+    return torch.full_like(inner[0], norm(inner))
+
+
+def row_sums(inner):
+    return inner.abs().sum(dim=1)
+
+
+@pytest.mark.parametrize("majorant", [eclipse_fast, row_sums])
+@pytest.mark.parametrize("sizes", [(3, 5, 4, 2), (8, 32, 32, 1), (4, 20, 20, 20, 20, 1)])
+def test_closed_forms_are_no_looser_than_published_ones(sizes, majorant):
+    for seed in range(5):
+        torch.manual_seed(seed)
+        weights = random_weights(*sizes)
+        found = slope_bound(slopes_chain(weights, RELU), optimized=False)
+        assert found <= from_the_papers(weights, majorant) * (1 + 1e-6)
+
+
+@pytest.mark.parametrize(
+    "slopes", [RELU, (0.1, 1.0), (-0.13, 1.13), (0.5, 3.0), (-2.0, 0.5), (-1, 1)]
+)
+def test_bounds_are_above_all_corners_and_below_the_product(slopes):
+    weights = random_weights(2, 3, 3, 1)
+    stages = slopes_chain(weights, slopes)
+    steepest = max(map(abs, slopes))
+    product = math.prod(map(norm, weights)) * steepest**2
+    worst = over_corners(stages, slopes)
+    closed = slope_bound(stages, optimized=False)
+    best = slope_bound(stages, optimized=True)
+    assert worst <= best <= closed <= product * (1 + 2e-3)
+    assert best <= 1.25 * worst
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_residual_bounds_are_above_all_corners(seed):
+    torch.manual_seed(seed)
+    first, last = torch.randn(3, 2).double(), torch.randn(1, 3).double()
+    blocks = [(torch.randn(4, 3).double(), torch.randn(3, 4).double()) for _ in range(2)]
+    stages = residual(first, blocks, last)
+    product = norm(first) * norm(last) * math.prod(1 + norm(w) * norm(g) for w, g in blocks)
+    worst = over_corners(stages, RELU)
+    best = slope_bound(stages, optimized=True)
+    assert worst <= best <= slope_bound(stages, optimized=False)
+    assert best <= min(1.3 * worst, 0.9 * product)
+
+
+def test_weights_of_one_sign_have_the_norm_of_their_product():
+    for depth in (1, 2, 5, 12):
+        weights = [w.abs() for w in random_weights(4, *[20] * depth, 1)]
+        exact = norm(torch.linalg.multi_dot(weights[::-1]))
+        found = slope_bound(slopes_chain(weights, RELU), optimized=False)
+        assert exact <= found <= exact * (1 + 1e-6)
+
+
+def test_the_product_is_reached_where_it_is_the_truth():
+    # identical rank-one layers: every gate open is the worst, and it attains the product
+    ones = torch.full((3, 3), 1 / 3).double()
+    assert 1.0 <= slope_bound(slopes_chain([ones] * 4, RELU), optimized=False) <= 1.0 + 1e-6
+
+
+def test_linear_networks_have_their_norm():
+    first, last = torch.randn(5, 9).double(), torch.randn(2, 5).double()
+    found = slope_bound(Stages(first, [], last), optimized=True)
+    assert norm(last @ first) <= found <= norm(last @ first) * (1 + 1e-7)
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_orthogonal_chains_of_sorting_have_constant_one(size):
+    weights = [torch.linalg.qr(torch.randn(8, 8).double()).Q for _ in range(4)]
+    stages = chain(weights, lambda n: sorting(torch.arange(n).view(-1, size), n))
+    # its multipliers are on the edge of what proves something: the check needs some room
+    assert 1.0 <= slope_bound(stages, optimized=False) <= 1.02
+    assert 1.0 <= slope_bound(stages, optimized=True) <= 1.005
+
+
+@pytest.mark.parametrize("powers", [(0, 0), (-300, 200), (140, 100), (-400, -400)])
+def test_scale_does_not_matter(powers):
+    weights = random_weights(3, 6, 6, 1)
+    plain = slope_bound(slopes_chain(weights, RELU), optimized=True)
+    scales = [2.0 ** powers[0], 2.0 ** powers[1], 1.0]
+    scaled = [w * s for w, s in zip(weights, scales, strict=True)]
+    found = slope_bound(slopes_chain(scaled, RELU), optimized=True)
+    assert found == pytest.approx(plain * math.prod(scales), rel=1e-9)
+
+
+def test_the_dual_is_the_transposed():
+    blocks = [(torch.randn(4, 3).double(), torch.randn(3, 4).double())]
+    stages = residual(torch.randn(3, 2).double(), blocks, torch.randn(2, 3).double())
+    assert over_corners(dual(stages), RELU) == pytest.approx(over_corners(stages, RELU), rel=1e-12)
+    both = [slope_bound(network, optimized=True) for network in (stages, dual(stages))]
+    assert both[0] == pytest.approx(both[1], rel=1e-2)
+
+
+def test_multipliers_that_prove_nothing_are_refused():
+    stages = slopes_chain(random_weights(3, 6, 6, 1), RELU)
+    value, multipliers = closed_forms(stages)[0]
+    assert proved_bound(stages, multipliers) == pytest.approx(value**0.5, rel=1e-6)
+    # the last stage's Λ no longer dominates: its block matrix is indefinite
+    assert proved_bound(stages, [multipliers[0], 0.05 * multipliers[1]]) is None
+    assert proved_bound(stages, [multipliers[0], -multipliers[1]]) is None
+    assert proved_bound(stages, [multipliers[0] * math.nan, multipliers[1]]) is None
+
+
+def test_a_search_that_breaks_the_proof_leaves_the_closed_form(monkeypatch):
+    stages = slopes_chain(random_weights(3, 6, 6, 1), RELU)
+    closed = slope_bound(stages, optimized=False)
+    assert slope_bound(stages, optimized=True) < 0.99 * closed
+    monkeypatch.setattr(slopes_module, "searched", lambda _, start: [0.01 * m for m in start])
+    assert slope_bound(stages, optimized=True) == closed
+    monkeypatch.setattr(slopes_module, "closed_forms", lambda _: [])
+    assert slope_bound(stages, optimized=True) is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(-6, 6), min_size=8, max_size=8), st.integers(0, 4))
+def test_whatever_the_multipliers_a_proof_is_above_the_corners(logarithms, seed):
+    torch.manual_seed(seed)
+    stages = slopes_chain(random_weights(2, 4, 4, 1), RELU)
+    multipliers = [*torch.tensor(logarithms).double().exp().split(4)]
+    found = proved_bound(stages, multipliers)
+    assert found is None or found >= over_corners(stages, RELU) * (1 - 1e-12)
+
+
+@pytest.mark.parametrize("least", [-1e-3, -1e-9, -1e-13, 0.0, 1e-16])
+def test_what_rounding_could_have_made_definite_is_not(least):
+    q = torch.linalg.qr(torch.randn(20, 20).double()).Q
+    values = torch.linspace(0.1, 1.0, 20).double()
+    values[0] = least
+    assert not is_definite(q @ torch.diag(values) @ q.t(), torch.ones(20).double())
+    values[0] = 1e-9
+    assert is_definite(q @ torch.diag(values) @ q.t(), torch.ones(20).double())
+
+
+def test_definite_matrices_of_bad_scale_are_recognized():
+    scale = torch.logspace(-100, 100, 12, dtype=torch.float64)
+    matrix = eye(12) + 0.05
+    assert is_definite(scale[:, None] * matrix * scale, scale**2)
+    assert not is_definite(-matrix, torch.ones(12).double())
+    assert not is_definite(matrix * math.nan, torch.ones(12).double())
+
+
+@pytest.mark.parametrize("shape", [(3, 50), (20, 21), (5, 3)])
+def test_narrowed_is_above_and_close(shape):
+    first = torch.randn(shape).double()
+    first[0] *= 1e-6
+    found = narrowed(first)
+    assert found.shape == (shape[0], min(shape))
+    gap = torch.linalg.eigvalsh(found @ found.t() - first @ first.t())
+    assert gap[0] >= -1e-13
+    assert gap[-1] <= 1e-6 * norm(first) ** 2
+
+
+def test_balanced_takes_out_a_power_of_two():
+    stages = slopes_chain([1e30 * w for w in random_weights(3, 6, 1)], RELU)
+    even, scale = balanced(stages)
+    assert math.frexp(scale)[0] == 0.5
+    assert 0.25 <= norm(even.first) <= 2.0
+    assert over_corners(even, RELU) * scale == pytest.approx(over_corners(stages, RELU), rel=1e-12)

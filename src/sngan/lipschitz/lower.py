@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from sngan._derivatives import twice_differentiable
 from sngan.lipschitz.records import first_line
 
 _SCALES = (0.1, 1.0, 10.0)
@@ -54,8 +54,7 @@ def lower_bound(
     generator = torch.Generator().manual_seed(seed)
     slope = _Slope(module, example, generator)
     try:
-        # the only kernels for attention that can be differentiated twice
-        with sdpa_kernel(SDPBackend.MATH):
+        with twice_differentiable():
             return _searched(slope, data, effort)
     except RuntimeError as error:
         note = f"no lower bound: autograd cannot differentiate the module ({first_line(error)})"

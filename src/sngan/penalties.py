@@ -111,7 +111,8 @@ def orthonormal(module: nn.Module) -> Tensor:
         The module has no linear layer.
     """
     kernels = find_kernels(module, computed=True)
-    return torch.stack([_to_orthonormal(kernel.matrix(kernel.weight)) for kernel in kernels]).sum()
+    matrices = [kernel.matrix(kernel.part(kernel.weight)) for kernel in kernels]
+    return torch.stack([_to_orthonormal(matrix) for matrix in matrices]).sum()
 
 
 def _to_orthonormal(matrix: Tensor) -> Tensor:

@@ -5,12 +5,14 @@ from torch import Tensor, nn
 
 from sngan import _shards as shards
 from sngan.spectral.group import Group
-from sngan.spectral.kernels import Kernel
+from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED, Kernel
 from sngan.spectral.operator import certified_norm
 from sngan.spectral.whole_weight import whole_weight
 
 # a bound within this of c is accepted as it is
 _ACCEPTED = 1e-5
+# the relative precision of eigenvalues in float64, with room
+_EIGENVALUES = 1e-13
 
 
 def certify_group(
@@ -20,27 +22,29 @@ def certify_group(
     bounds: dict[str, float] = {}
     for index, norm in enumerate(group.norms):
         bound = _certified(module, norm.kernel, shapes)
-        if bound > 0 and not 1 - _ACCEPTED <= bound / group.coefficient <= 1:
-            weight = shards.whole(norm.kernel.weight)
-            group.rescale(index, (bound + _rounding(weight)) / group.coefficient)
+        coefficient = abs(float(group.target.coefficients[index]))
+        lowest = 0.0 if group.target.is_upper_bound else 1 - _ACCEPTED
+        if bound > 0 and not lowest <= bound / coefficient <= 1:
+            weight = norm.kernel.part(shards.whole(norm.kernel.weight))
+            group.rescale(index, (bound + _rounding(weight)) / coefficient)
             bound = _certified(module, norm.kernel, shapes)
         bounds.update((name, bound) for name in norm.kernel.names)
     return bounds
 
 
 def _certified(module: nn.Module, kernel: Kernel, shapes: dict[str, tuple[int, ...]]) -> float:
-    name = kernel.names[0]
-    with whole_weight(module.get_submodule(name), kernel) as layer:
-        if isinstance(layer, nn.Embedding):
-            # a map of one-hot vectors
-            layer = _as_linear(layer)
-            return certified_norm(layer, (layer.in_features,)).norm
-        return certified_norm(layer, shapes[name]).norm
+    name = kernel.layers[0]
+    layer = module.get_submodule(name)
+    if isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED)):
+        with whole_weight(layer, kernel) as whole:
+            return certified_norm(whole, shapes[name]).norm
+    linear = _as_linear(kernel.matrix(kernel.part(shards.whole(kernel.weight))))
+    return certified_norm(linear, (linear.in_features,)).norm
 
 
-def _as_linear(embedding: nn.Embedding) -> nn.Linear:
-    linear = nn.Linear(embedding.num_embeddings, embedding.embedding_dim, bias=False, device="meta")
-    linear.weight = nn.Parameter(embedding.weight.detach().t())
+def _as_linear(matrix: Tensor) -> nn.Linear:
+    linear = nn.Linear(*reversed(matrix.shape), bias=False, device="meta")
+    linear.weight = nn.Parameter(matrix)
     return linear
 
 
@@ -48,7 +52,8 @@ def _rounding(weight: Tensor) -> float:
     """How far rounding its entries can move the norm of a layer.
 
     By half an ε of ``‖W‖_F`` as a matrix, and √taps times that as a convolution; twice this here.
+    And what the eigenvalues in float64 of the next certificate may differ by.
     """
     taps = weight[0, 0].numel()
     spread = float(torch.linalg.vector_norm(weight)) * taps**0.5
-    return torch.finfo(weight.dtype).eps * spread
+    return max(torch.finfo(weight.dtype).eps, _EIGENVALUES) * spread

@@ -62,6 +62,8 @@ class Constraint:
         """Undo :meth:`follow` for all optimizers."""
         for optimizer, handles in self._followed.items():
             optimizer.defaults.pop(MARK, None)
+            for group in self.groups:
+                group.target.take_back(optimizer)
             for handle in handles:
                 handle.remove()
         self._followed.clear()
@@ -86,7 +88,7 @@ class Constraint:
         for group in self.groups:
             for norm in group.norms:
                 if not shards.is_sharded(norm.kernel.weight):
-                    self._require_own_weight(norm.kernel.names, norm.kernel.weight, stepping)
+                    self._require_own_weight(norm.kernel.layers, norm.kernel.weight, stepping)
 
     def _require_own_weight(
         self, names: tuple[str, ...], weight: Tensor, stepping: set[int] | None
@@ -109,9 +111,9 @@ class Constraint:
         held = stepped_by(optimizer)
         parts: dict[int, optimizer_state.Parts] = {}
         for group in self.groups:
-            for norm, (_, part) in zip(group.norms, group.state(), strict=True):
+            for index, (norm, (_, part)) in enumerate(zip(group.norms, group.state(), strict=True)):
                 if id(norm.kernel.weight) in held:
-                    own = {"coefficient": group.coefficient, **part}
+                    own = {"coefficient": group.target.setting(index), **part}
                     parts.setdefault(id(norm.kernel.weight), []).append(own)
         optimizer_state.store(optimizer, state_dict, parts)
 
@@ -123,10 +125,7 @@ class Constraint:
             for index, norm in enumerate(group.norms):
                 if parts.get(id(norm.kernel.weight)):
                     loaded[index] = parts[id(norm.kernel.weight)].pop(0)
-                    require(
-                        loaded[index]["coefficient"] == group.coefficient,
-                        "coefficient",
-                        expected=f"{loaded[index]['coefficient']} of the optimizer's state",
-                        got=group.coefficient,
-                    )
+                    saved, setting = loaded[index]["coefficient"], group.target.setting(index)
+                    expected = f"{saved!r} of the optimizer's state"
+                    require(saved == setting, "coefficient", expected=expected, got=repr(setting))
             group.load(loaded)

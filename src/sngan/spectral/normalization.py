@@ -1,7 +1,7 @@
 """Spectral normalization as a change of coordinates around the optimizer's step."""
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import torch
@@ -9,16 +9,26 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from sngan import _shards as shards
-from sngan._checks import require, require_count, require_number, require_one_of
-from sngan.spectral.assembly import make_groups, make_norms
+from sngan._checks import require, require_count, require_one_of
+from sngan.spectral.assembly import called_layers, make_groups, make_norms
 from sngan.spectral.certification import certify_group
 from sngan.spectral.constraint import Constraint
-from sngan.spectral.kernels import LayerSelection, find_kernels
+from sngan.spectral.description import describe, warn_of_rest
+from sngan.spectral.kernels import Kernel, LayerSelection, find_kernels, require_normalizable
 from sngan.spectral.optimizers import base_optimizers
 from sngan.spectral.ownership import claim, release, require_free
 from sngan.spectral.shapes import input_shapes
 from sngan.spectral.stepping import follow
-from sngan.spectral.torch_import import strip_torch_spectral_norm
+from sngan.spectral.targets import (
+    BOUNDS,
+    LEARNABLE,
+    Bound,
+    Coefficient,
+    Coefficients,
+    coefficients_of,
+    require_learnable,
+)
+from sngan.spectral.torch_import import find_torch_norms, strip_torch_norms
 
 
 class SpectralNorm:
@@ -116,35 +126,72 @@ class SpectralNorm:
         optimizer: Optimizer | Sequence[Optimizer],
         *,
         kind: str = "matrix",
-        coefficient: float = 1.0,
+        coefficient: Coefficients = 1.0,
         iterations: int = 1,
         input_shape: tuple[int, ...] | None = None,
         layers: LayerSelection | None = None,
         strict: bool = False,
+        bound: Bound = "exact",
     ) -> None:
         require_one_of(kind, "kind", choices=["matrix", "operator"])
-        require_number(coefficient, "coefficient", above=0.0)
-        require_count(iterations, "iterations")
         require(
             (input_shape is None) == (kind == "matrix"),
             "input_shape",
             expected="None for 'matrix'" if kind == "matrix" else "one such as (3, 32, 32)",
             got=input_shape,
         )
-        optimizers = base_optimizers(optimizer)
         kernels = find_kernels(module, layers)
+        self._set_up(
+            module,
+            optimizer,
+            kernels,
+            coefficient=coefficient,
+            iterations=iterations,
+            input_shape=input_shape,
+            strict=strict,
+            bound=bound,
+        )
+        if layers is None:
+            warn_of_rest(module, kernels)
+
+    def _set_up(
+        self,
+        module: nn.Module,
+        optimizer: Optimizer | Sequence[Optimizer],
+        kernels: list[Kernel],
+        *,
+        coefficient: Coefficients,
+        iterations: int,
+        input_shape: tuple[int, ...] | None = None,
+        strict: bool = False,
+        bound: Bound = "exact",
+    ) -> None:
+        require_count(iterations, "iterations")
+        require_one_of(bound, "bound", choices=BOUNDS)
+        coefficients = coefficients_of(coefficient, kernels)
+        expected = "'exact' for learnable coefficients"
+        is_fit = bound == "exact" or LEARNABLE not in coefficients
+        require(is_fit, "bound", expected=expected, got=repr(bound))
+        optimizers = base_optimizers(optimizer)
         require_free(kernels, optimizers)
-        self.kind = kind
-        self.coefficient = coefficient
+        require_normalizable(module, kernels)
+        require_learnable(kernels, coefficients, optimizers)
+        self.kind = "matrix" if input_shape is None else "operator"
+        self.coefficient: Coefficients = (
+            dict(coefficient) if isinstance(coefficient, Mapping) else coefficient
+        )
         self.iterations = iterations
         self._module = weakref.ref(module)
-        own = {name: module.get_submodule(name) for kernel in kernels for name in kernel.names}
-        self._shapes = None if input_shape is None else input_shapes(module, input_shape, list(own))
+        names = called_layers(module, kernels)
+        self._shapes = None if input_shape is None else input_shapes(module, input_shape, names)
         norms = make_norms(module, kernels, self._shapes, strict=strict)
-        self._groups = make_groups(norms, coefficient)
+        self._groups = make_groups(norms, coefficients, bound=bound)
+        own = {name: module.get_submodule(name) for kernel in kernels for name in kernel.layers}
         self._constraint = Constraint(self._groups, own, iterations)
         claim(self._constraint, own.values())
         for one in optimizers:
+            for group in self._groups:
+                group.target.hand_over(group.norms, one)
             follow(self._constraint, one)
 
     @classmethod
@@ -153,7 +200,7 @@ class SpectralNorm:
         module: nn.Module,
         optimizer: Optimizer | Sequence[Optimizer],
         *,
-        coefficient: float = 1.0,
+        coefficient: float | Mapping[str, float] = 1.0,
         iterations: int = 1,
     ) -> "SpectralNorm":
         """Take over a network that carries torch's spectral norm, hook or parametrization.
@@ -162,16 +209,14 @@ class SpectralNorm:
         optimizer state) become the normalized ones, and the power iteration goes on from torch's
         ``u``. With ``coefficient=1`` the network computes what it computed in eval mode.
         """
-        norms = strip_torch_spectral_norm(module)
-        sn = cls(
-            module,
-            optimizer,
-            coefficient=coefficient,
-            iterations=iterations,
-            layers=list(norms),
-        )
+        norms = find_torch_norms(module)
+        kernels = [norm.kernel for norm in norms]
+        sn = cls.__new__(cls)
+        sn._set_up(module, optimizer, kernels, coefficient=coefficient, iterations=iterations)
+        strip_torch_norms(module, norms)
+        known = {norm.kernel.names[0]: norm for norm in norms}
         for group in sn._groups:
-            group.restart(norms)
+            group.restart(known)
         return sn
 
     @torch.no_grad()
@@ -188,15 +233,24 @@ class SpectralNorm:
             for name in norm.kernel.names
         }
 
+    def coefficients(self) -> dict[str, float | Tensor]:
+        """``{layer name: c}``: numbers, or the optimizer's parameters of learnable ones."""
+        return {
+            name: coefficient
+            for group in self._groups
+            for norm, coefficient in zip(group.norms, group.target.shown(), strict=True)
+            for name in norm.kernel.names
+        }
+
     @torch.no_grad()
     def singular_values(self) -> dict[str, Tensor]:
         """``{layer name: singular values of the normalized weight}``, largest first."""
         self._constraint.require_own_weights()
+        kernels = [norm.kernel for group in self._groups for norm in group.norms]
         return {
-            name: torch.linalg.svdvals(norm.kernel.matrix(shards.whole(norm.kernel.weight)))
-            for group in self._groups
-            for norm in group.norms
-            for name in norm.kernel.names
+            name: torch.linalg.svdvals(kernel.matrix(kernel.part(shards.whole(kernel.weight))))
+            for kernel in kernels
+            for name in kernel.names
         }
 
     def state_dict(self) -> dict[str, Any]:
@@ -216,7 +270,7 @@ class SpectralNorm:
             The state is of other layers, other shapes or another coefficient.
         """
         require(
-            state["coefficient"] == self.coefficient,
+            self._coefficients_of(state["coefficient"]) == self._coefficients_of(self.coefficient),
             "state",
             expected=f"coefficient {self.coefficient}",
             got=state["coefficient"],
@@ -265,6 +319,14 @@ class SpectralNorm:
     def remove(self) -> None:
         """Detach from the optimizer; the module keeps its normalized weights as plain ones."""
         release(self._constraint)
+
+    def __repr__(self) -> str:
+        """Each layer with its kind, c and σ, and what is not covered. It waits for the device."""
+        return describe(self._module(), self._groups, self.kind)
+
+    def _coefficients_of(self, given: Coefficients) -> list[Coefficient]:
+        kernels = [norm.kernel for group in self._groups for norm in group.norms]
+        return coefficients_of(given, kernels)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(

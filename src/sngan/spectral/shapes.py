@@ -27,24 +27,31 @@ def input_shapes(
     shapes: dict[str, Sizes] = {}
 
     def record(name: str) -> Any:
-        def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            shape = tuple(inputs[0].shape[1:])
+        def hook(_: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+            tensors = [x for x in (*inputs, *named.values()) if isinstance(x, Tensor)]
+            shape = tuple(tensors[0].shape[1:]) if tensors else ()
             shapes[name] = tuple(map(max, shape, shapes.get(name, shape)))
 
         return hook
 
     layers = dict(module.named_modules(remove_duplicate=False))
-    handles = [layers[name].register_forward_pre_hook(record(name)) for name in names]
+    handles = [
+        layers[name].register_forward_pre_hook(record(name), with_kwargs=True) for name in names
+    ]
+    # transformers leave out the calls of their layers on it
+    is_fast = torch.backends.mha.get_fastpath_enabled()
     training = [layer for layer in module.modules() if layer.training]
     weight = next(module.parameters())
     try:
         module.eval()
+        torch.backends.mha.set_fastpath_enabled(False)
         module(torch.zeros(1, *input_shape, dtype=weight.dtype, device=weight.device))
     except (RuntimeError, ValueError) as error:
         raise ValueError(
             f"input_shape: expected one that fits the module, got {input_shape} ({error})"
         ) from error
     finally:
+        torch.backends.mha.set_fastpath_enabled(is_fast)
         for layer in training:
             layer.training = True
         for handle in handles:

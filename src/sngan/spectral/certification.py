@@ -1,10 +1,13 @@
 """Proved norms of the layers of a network, and the weights rescaled by them."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
 from sngan import _shards as shards
 from sngan.spectral.group import Group
+from sngan.spectral.iteration import Norm
 from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED, Kernel
 from sngan.spectral.operator import certified_norm
 from sngan.spectral.whole_weight import whole_weight
@@ -15,12 +18,12 @@ _ACCEPTED = 1e-5
 _EIGENVALUES = 1e-13
 
 
-def certify_group(
-    module: nn.Module, group: Group, shapes: dict[str, tuple[int, ...]]
+def certify_groups(
+    module: nn.Module, groups: list[Group], shapes: dict[str, tuple[int, ...]]
 ) -> dict[str, float]:
-    """Rescale each weight of a group to a proved norm of c; ``{layer name: proved bound}``."""
+    """Rescale each weight to a proved norm of c, or below; ``{layer name: proved bound}``."""
     bounds: dict[str, float] = {}
-    for index, norm in enumerate(group.norms):
+    for group, index, norm in _weights(groups):
         bound = _certified(module, norm.kernel, shapes)
         coefficient = abs(float(group.target.coefficients[index]))
         lowest = 0.0 if group.target.is_upper_bound else 1 - _ACCEPTED
@@ -30,6 +33,12 @@ def certify_group(
             bound = _certified(module, norm.kernel, shapes)
         bounds.update((name, bound) for name in norm.kernel.names)
     return bounds
+
+
+def _weights(groups: list[Group]) -> Iterator[tuple[Group, int, Norm]]:
+    for group in groups:
+        for index, norm in enumerate(group.norms):
+            yield group, index, norm
 
 
 def _certified(module: nn.Module, kernel: Kernel, shapes: dict[str, tuple[int, ...]]) -> float:

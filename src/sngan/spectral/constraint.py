@@ -15,7 +15,7 @@ from sngan import _shards as shards
 from sngan._checks import require
 from sngan.spectral import optimizer_state
 from sngan.spectral.full_precision import full_precision
-from sngan.spectral.group import Group
+from sngan.spectral.group import Group, Part
 from sngan.spectral.optimizers import require_followable, skipped, stepped_by
 
 # set in the defaults of an optimizer, which its copies have too
@@ -105,6 +105,22 @@ class Constraint:
                     "another Parameter (load_state_dict(assign=True), a new nn.Parameter, a "
                     "parametrization?); make the optimizer and SpectralNorm again, after that"
                 )
+
+    def load(self, saved: dict[str, Part]) -> None:
+        """Restore the state of all weights, by one name of each.
+
+        Raises
+        ------
+        ValueError
+            If the state is of other layers or shapes.
+        """
+        names = [name for group in self.groups for name in group.names]
+        require(set(saved) == set(names), "state", expected=f"layers {names}", got=list(saved))
+        parts = [{i: saved[name] for i, name in enumerate(g.names)} for g in self.groups]
+        for group, own in zip(self.groups, parts, strict=True):
+            group.require_fitting(own)
+        for group, own in zip(self.groups, parts, strict=True):
+            group.load(own)
 
     @torch.no_grad()
     def _save(self, optimizer: Optimizer, state_dict: dict[str, Any]) -> None:

@@ -7,8 +7,19 @@ import torch
 from torch import Tensor, nn
 
 from sngan import _shards as shards
-from sngan._checks import require
+from sngan._checks import require, require_one_of
 from sngan.spectral.geometry import Sizes
+
+
+def require_kind(kind: str, input_shape: tuple[int, ...] | None) -> None:
+    """Raise ``ValueError`` for an unknown kind of norm, or an input shape that is missing."""
+    require_one_of(kind, "kind", choices=["matrix", "operator"])
+    require(
+        (input_shape is None) == (kind == "matrix"),
+        "input_shape",
+        expected="None for 'matrix'" if kind == "matrix" else "one such as (3, 32, 32)",
+        got=input_shape,
+    )
 
 
 @torch.no_grad()

@@ -24,8 +24,10 @@ REST = "*"
 _SMALLEST = 1e-20
 
 
-def coefficients_of(given: Coefficients, kernels: Sequence[Kernel]) -> list[Coefficient]:
-    """The coefficient of each kernel.
+def coefficients_of(
+    given: Coefficients, kernels: Sequence[Kernel], *, bound: Bound = "exact"
+) -> list[Coefficient]:
+    """The coefficient of each kernel, for a bound of that kind.
 
     A mapping has names of layers, or of single kernels, as keys; ``"*"`` stands for all others,
     which are kept at 1 without it.
@@ -33,15 +35,20 @@ def coefficients_of(given: Coefficients, kernels: Sequence[Kernel]) -> list[Coef
     Raises
     ------
     ValueError
-        A key that is no layer's name, two values for a tied weight, a value that is neither a
-        positive number nor ``"learnable"``.
+        If a key is no layer's name, a tied weight has two values, a value is neither a positive
+        number nor ``"learnable"``, or the bound is unknown or none for learnable ones.
     """
+    require_one_of(bound, "bound", choices=BOUNDS)
     mapping: Mapping[str, Coefficient] = given if isinstance(given, Mapping) else {REST: given}
     names = {name for kernel in kernels for name in (*kernel.names, *kernel.layers)}
     for name, value in mapping.items():
         require_one_of(name, "coefficient", choices=[*names, REST])
         _require_coefficient(value)
-    return [_of_kernel(mapping, kernel) for kernel in kernels]
+    coefficients: list[Coefficient] = [_of_kernel(mapping, kernel) for kernel in kernels]
+    is_fit = bound == "exact" or LEARNABLE not in coefficients
+    expected = "'exact' for learnable coefficients"
+    require(is_fit, "bound", expected=expected, got=repr(bound))
+    return coefficients
 
 
 def _of_kernel(mapping: Mapping[str, Coefficient], kernel: Kernel) -> Coefficient:

@@ -50,8 +50,9 @@ def test_each_of_several_optimizers_moves_the_norms_of_its_weights() -> None:
 
 def test_a_new_optimizer_of_the_same_weights_is_an_error_before_they_move() -> None:
     network = make()
-    learnable(network, torch.optim.SGD(network.parameters(), lr=0.1))
-    other = torch.optim.SGD(network.parameters(), lr=0.1)
+    first = torch.optim.SGD(network.parameters(), lr=0.1)
+    SpectralNorm(network, first, coefficient={"2": "learnable"})
+    other = torch.optim.RMSprop(network.parameters(), lr=0.1)
     before = copy.deepcopy(network.state_dict())
     with pytest.raises(RuntimeError, match="gave its learnable coefficients to"):
         step(network, other)

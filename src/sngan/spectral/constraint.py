@@ -51,6 +51,8 @@ class Constraint:
         if optimizer in self._followed or self.ids.isdisjoint(stepped_by(optimizer)):
             return
         require_followable(optimizer)
+        for group in self.groups:
+            group.target.require_handed_over(group.norms, optimizer)
         self._followed[optimizer] = [
             optimizer.register_state_dict_post_hook(self._save),
             optimizer.register_load_state_dict_post_hook(self._load),

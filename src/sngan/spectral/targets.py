@@ -138,6 +138,9 @@ class Target:
     def hand_over(self, norms: Sequence[Norm], optimizer: Optimizer) -> None:
         """Let an optimizer move what is learned of its weights, with its default settings."""
 
+    def require_handed_over(self, norms: Sequence[Norm], optimizer: Optimizer) -> None:
+        """Raise ``RuntimeError`` if an optimizer has weights, and not what is learned of them."""
+
     def take_back(self, optimizer: Optimizer) -> None:
         """Undo :meth:`hand_over`."""
 
@@ -190,6 +193,16 @@ class Learned(Target):
             optimizer.add_param_group({"params": gammas})
 
     @override
+    def require_handed_over(self, norms: Sequence[Norm], optimizer: Optimizer) -> None:
+        held = stepped_by(optimizer)
+        for norm, gamma in zip(norms, self.gammas, strict=True):
+            if id(norm.kernel.weight) in held and id(gamma) not in held:
+                raise RuntimeError(
+                    "optimizer: expected the one that SpectralNorm gave its learnable coefficients "
+                    "to, got another one for the same weights; make SpectralNorm again for it"
+                )
+
+    @override
     def take_back(self, optimizer: Optimizer) -> None:
         own = set(map(id, self.gammas))
         groups = optimizer.param_groups
@@ -217,17 +230,11 @@ class Learned(Target):
     def learn(
         self, norms: Sequence[Norm], gradients: Mapping[int, Tensor], stepping: Container[int]
     ) -> None:
-        for gamma in self.gammas:
+        for index, gamma in enumerate(self.gammas):
             if id(gamma) in stepping:
-                gamma.grad = None
-        for index, gradient in gradients.items():
-            gamma = self.gammas[index]
-            if id(gamma) not in stepping:
-                raise RuntimeError(
-                    "optimizer: expected the one that SpectralNorm gave its learnable coefficients "
-                    "to, got another one for the same weights; make SpectralNorm again for it"
-                )
-            gamma.grad = norms[index].radial(gradient) / gamma
+                gradient = gradients.get(index)
+                radial = None if gradient is None else norms[index].radial(gradient)
+                gamma.grad = None if radial is None else radial / gamma
 
     @override
     def state(self, index: int) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from sngan._checks import require
 from sngan.spectral import optimizer_state
 from sngan.spectral.full_precision import full_precision
 from sngan.spectral.group import Group, Part
+from sngan.spectral.kernels import Kernel
 from sngan.spectral.optimizers import require_followable, skipped, stepped_by
 
 # set in the defaults of an optimizer, which its copies have too
@@ -35,11 +36,6 @@ class Constraint:
         self._followed: weakref.WeakKeyDictionary[Optimizer, list[RemovableHandle]]
         self._followed = weakref.WeakKeyDictionary()
         self.ids = {id(norm.kernel.weight) for group in groups for norm in group.norms}
-        self._attributes = {
-            (name, id(own)): attribute
-            for name, layer in layers.items()
-            for attribute, own in layer.named_parameters(recurse=False, remove_duplicate=False)
-        }
 
     @property
     def is_followed(self) -> bool:
@@ -90,17 +86,15 @@ class Constraint:
         for group in self.groups:
             for norm in group.norms:
                 if not shards.is_sharded(norm.kernel.weight):
-                    self._require_own_weight(norm.kernel.layers, norm.kernel.weight, stepping)
+                    self._require_own_weight(norm.kernel, stepping)
 
-    def _require_own_weight(
-        self, names: tuple[str, ...], weight: Tensor, stepping: set[int] | None
-    ) -> None:
-        for name in names:
+    def _require_own_weight(self, kernel: Kernel, stepping: set[int] | None) -> None:
+        for name, parameter in zip(kernel.layers, kernel.parameters, strict=True):
             layer = self._layers[name]()
-            attribute = self._attributes[name, id(weight)]
-            if layer is None or layer._parameters.get(attribute) is weight:
+            attribute = parameter.rpartition(".")[2]
+            if layer is None or layer._parameters.get(attribute) is kernel.weight:
                 continue
-            ids = {id(weight), *map(id, layer.parameters())}
+            ids = {id(kernel.weight), *map(id, layer.parameters())}
             if stepping is None or not stepping.isdisjoint(ids):
                 raise RuntimeError(
                     f"module: expected the weight of {name!r} that SpectralNorm was made with, got "

@@ -124,6 +124,21 @@ def attending() -> nn.Module:
     return models.build("resnet", (1, 16, 16), width=0.05, attention=8)[1]
 
 
+class Sequences(nn.Module):
+    """Heads and gates whose rows lie on both of two ranks, and a bilinear layer of one row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # a bias of keys changes nothing: its gradient is rounding, which Adam would enlarge
+        self.encoder = nn.TransformerEncoderLayer(6, 3, 5, 0.0, batch_first=True, bias=False)
+        self.recurrent = nn.GRU(6, 3, batch_first=True)
+        self.last = nn.Bilinear(3, 3, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = self.recurrent(self.encoder(x))[0][:, -1]
+        return self.last(hidden, hidden.tanh())
+
+
 IMAGE = (3, 4, 4)
 OPERATOR = {"kind": "operator", "input_shape": IMAGE}
 LOOPS = {
@@ -134,6 +149,10 @@ LOOPS = {
     "operator": (convolutions, IMAGE, {**OPERATOR, "coefficient": 1.5}),
     "attention": (attending, (1, 16, 16), {}),
     "strict": (convolutions, IMAGE, {**OPERATOR, "strict": True}),
+    "by heads": (Sequences, (4, 6), {"coefficient": {"encoder.self_attn": 0.8}}),
+    "at most": (dense, (5,), {"coefficient": {"0": 0.8, "2": 1.0}, "bound": "at_most"}),
+    "at most, gathered": (convolutions, IMAGE, {"bound": "at_most", "coefficient": 0.7}),
+    "at most, strict": (convolutions, IMAGE, {**OPERATOR, "strict": True, "bound": "at_most"}),
 }
 
 

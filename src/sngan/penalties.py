@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPriva
 
 from sngan import _ranks as ranks
 from sngan._checks import require, require_number, require_same_shape
+from sngan._derivatives import twice_differentiable
 from sngan.spectral.kernels import find_kernels
 
 Critic = Callable[[Tensor], Tensor]
@@ -110,7 +111,8 @@ def orthonormal(module: nn.Module) -> Tensor:
         The module has no linear layer.
     """
     kernels = find_kernels(module, computed=True)
-    return torch.stack([_to_orthonormal(kernel.matrix(kernel.weight)) for kernel in kernels]).sum()
+    matrices = [kernel.matrix(kernel.part(kernel.weight)) for kernel in kernels]
+    return torch.stack([_to_orthonormal(matrix) for matrix in matrices]).sum()
 
 
 def _to_orthonormal(matrix: Tensor) -> Tensor:
@@ -170,7 +172,8 @@ def _spread(batch: Tensor) -> Tensor:
 def _gradients(critic: Critic, samples: Tensor) -> Tensor:
     """``∇D`` at each sample, ``(N, d)``, with a graph to the critic's parameters."""
     samples = samples.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(samples).sum(), samples, create_graph=True)
+    with twice_differentiable():
+        (gradient,) = torch.autograd.grad(critic(samples).sum(), samples, create_graph=True)
     return gradient.flatten(1)
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from sngan._derivatives import twice_differentiable
 from sngan.lipschitz.effort import Effort
 from sngan.lipschitz.prepare import Prepared
 from sngan.lipschitz.progress import Report, silent
@@ -49,8 +49,7 @@ def lower_bound(
     generator = torch.Generator().manual_seed(seed)
     slope = _Slope(module, generator, effort.iterations)
     try:
-        # the only kernels for attention that can be differentiated twice
-        with sdpa_kernel(SDPBackend.MATH):
+        with twice_differentiable():
             return _searched(slope, data, effort, report)
     except Exception as error:
         # the module's own code may raise anything where its input has a history

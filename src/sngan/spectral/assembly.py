@@ -13,7 +13,18 @@ from sngan.spectral.iteration import MatrixNorm, Norm
 from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED, Kernel
 from sngan.spectral.shapes import Calls
 from sngan.spectral.sharded import ShardedGroup, on_shards
+from sngan.spectral.targets import LEARNABLE, Bound, Coefficient, make_target
 from sngan.spectral.torus import TorusNorm
+
+
+def called_layers(module: nn.Module, kernels: list[Kernel]) -> list[str]:
+    """The names of the layers with these kernels, but those that attention reads and never calls.
+
+    That is its ``out_proj``.
+    """
+    names = [name for kernel in kernels for name in kernel.layers]
+    parents = {name: module.get_submodule(name.rpartition(".")[0]) for name in names if name}
+    return [n for n in names if not isinstance(parents.get(n), nn.MultiheadAttention)]
 
 
 def make_norms(
@@ -38,14 +49,14 @@ def make_norms(
 
 def _geometry(module: nn.Module, kernel: Kernel, shapes: Calls) -> Geometry | None:
     """The convolution that a weight belongs to; None for a matrix."""
-    layers = [module.get_submodule(name) for name in kernel.names]
+    layers = [module.get_submodule(name) for name in kernel.layers]
     if not isinstance(layers[0], (*CONVOLUTIONS, *TRANSPOSED)):
         return None
     geometries = {
         at_all_sizes(
             [geometry_of(layer, call.input_shape, output_size=call.output_size) for call in calls]
         )
-        for layer, calls in zip(layers, (shapes[name] for name in kernel.names), strict=True)
+        for layer, calls in zip(layers, (shapes[name] for name in kernel.layers), strict=True)
     }
     require(
         len(geometries) == 1,
@@ -56,16 +67,23 @@ def _geometry(module: nn.Module, kernel: Kernel, shapes: Calls) -> Geometry | No
     return geometries.pop()
 
 
-def make_groups(norms: list[Norm], coefficient: float) -> list[Group]:
-    """Normalize the weights, in one group for each device, dtype and way of sharding."""
-    kinds: dict[tuple[object, ...], list[Norm]] = {}
-    for norm in norms:
+def make_groups(norms: list[Norm], coefficients: list[Coefficient], *, bound: Bound) -> list[Group]:
+    """Normalize the weights, in one group for each device, dtype and way of sharding.
+
+    Learned coefficients are in groups of their own.
+    """
+    kinds: dict[tuple[object, ...], list[tuple[Norm, Coefficient]]] = {}
+    for norm, coefficient in zip(norms, coefficients, strict=True):
         part, weight = norm.weight(), norm.kernel.weight
         layout = (weight.device_mesh, weight.placements) if shards.is_sharded(weight) else ()
-        kinds.setdefault((part.device, part.dtype, *layout), []).append(norm)
+        key = (part.device, part.dtype, coefficient == LEARNABLE, *layout)
+        kinds.setdefault(key, []).append((norm, coefficient))
     groups: list[Group] = []
     for alike in kinds.values():
-        kind = ShardedGroup if shards.is_sharded(alike[0].kernel.weight) else Group
-        with torch.no_grad(), full_precision(alike[0].weight().device):
-            groups.append(kind(alike, coefficient))
+        own = [norm for norm, _ in alike]
+        weight = own[0].weight()
+        kind = ShardedGroup if shards.is_sharded(own[0].kernel.weight) else Group
+        target = make_target([c for _, c in alike], bound=bound, like=weight)
+        with torch.no_grad(), full_precision(weight.device):
+            groups.append(kind(own, target))
     return groups

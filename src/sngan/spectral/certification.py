@@ -1,49 +1,62 @@
 """Proved norms of the layers of a network, and the weights rescaled by them."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
 from sngan import _shards as shards
 from sngan.spectral.group import Group
-from sngan.spectral.kernels import Kernel
+from sngan.spectral.iteration import Norm
+from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED, Kernel
 from sngan.spectral.operator import certified_norm
 from sngan.spectral.shapes import Calls
 from sngan.spectral.whole_weight import whole_weight
 
 # a bound within this of c is accepted as it is
 _ACCEPTED = 1e-5
+# the relative precision of eigenvalues in float64, with room
+_EIGENVALUES = 1e-13
 
 
-def certify_group(module: nn.Module, group: Group, shapes: Calls) -> dict[str, float]:
-    """Rescale each weight of a group to a proved norm of c; ``{layer name: proved bound}``."""
+def certify_groups(module: nn.Module, groups: list[Group], shapes: Calls) -> dict[str, float]:
+    """Rescale each weight to a proved norm of c, or below; ``{layer name: proved bound}``."""
     bounds: dict[str, float] = {}
-    for index, norm in enumerate(group.norms):
+    for group, index, norm in _weights(groups):
         bound = _certified(module, norm.kernel, shapes)
-        if bound > 0 and not 1 - _ACCEPTED <= bound / group.coefficient <= 1:
-            weight = shards.whole(norm.kernel.weight)
-            group.rescale(index, (bound + _rounding(weight)) / group.coefficient)
+        coefficient = abs(float(group.target.coefficients[index]))
+        lowest = 0.0 if group.target.is_upper_bound else 1 - _ACCEPTED
+        if bound > 0 and not lowest <= bound / coefficient <= 1:
+            weight = norm.kernel.part(shards.whole(norm.kernel.weight))
+            group.rescale(index, (bound + _rounding(weight)) / coefficient)
             bound = _certified(module, norm.kernel, shapes)
         bounds.update((name, bound) for name in norm.kernel.names)
     return bounds
 
 
+def _weights(groups: list[Group]) -> Iterator[tuple[Group, int, Norm]]:
+    for group in groups:
+        for index, norm in enumerate(group.norms):
+            yield group, index, norm
+
+
 def _certified(module: nn.Module, kernel: Kernel, shapes: Calls) -> float:
     """The largest bound of all the sizes that a layer is called at."""
-    name = kernel.names[0]
-    with whole_weight(module.get_submodule(name), kernel) as layer:
-        if isinstance(layer, nn.Embedding):
-            # a map of one-hot vectors
-            layer = _as_linear(layer)
-            return certified_norm(layer, (layer.in_features,)).norm
-        return max(
-            certified_norm(layer, call.input_shape, output_size=call.output_size).norm
-            for call in shapes[name]
-        )
+    name = kernel.layers[0]
+    layer = module.get_submodule(name)
+    if isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED)):
+        with whole_weight(layer, kernel) as whole:
+            return max(
+                certified_norm(whole, call.input_shape, output_size=call.output_size).norm
+                for call in shapes[name]
+            )
+    linear = _as_linear(kernel.matrix(kernel.part(shards.whole(kernel.weight))))
+    return certified_norm(linear, (linear.in_features,)).norm
 
 
-def _as_linear(embedding: nn.Embedding) -> nn.Linear:
-    linear = nn.Linear(embedding.num_embeddings, embedding.embedding_dim, bias=False, device="meta")
-    linear.weight = nn.Parameter(embedding.weight.detach().t())
+def _as_linear(matrix: Tensor) -> nn.Linear:
+    linear = nn.Linear(*reversed(matrix.shape), bias=False, device="meta")
+    linear.weight = nn.Parameter(matrix)
     return linear
 
 
@@ -51,7 +64,8 @@ def _rounding(weight: Tensor) -> float:
     """How far rounding its entries can move the norm of a layer.
 
     By half an ε of ``‖W‖_F`` as a matrix, and √taps times that as a convolution; twice this here.
+    And what the eigenvalues in float64 of the next certificate may differ by.
     """
     taps = weight[0, 0].numel()
     spread = float(torch.linalg.vector_norm(weight)) * taps**0.5
-    return torch.finfo(weight.dtype).eps * spread
+    return max(torch.finfo(weight.dtype).eps, _EIGENVALUES) * spread

@@ -15,7 +15,8 @@ from sngan import _shards as shards
 from sngan._checks import require
 from sngan.spectral import optimizer_state
 from sngan.spectral.full_precision import full_precision
-from sngan.spectral.group import Group
+from sngan.spectral.group import Group, Part
+from sngan.spectral.kernels import Kernel
 from sngan.spectral.optimizers import require_followable, skipped, stepped_by
 
 # set in the defaults of an optimizer, which its copies have too
@@ -35,11 +36,6 @@ class Constraint:
         self._followed: weakref.WeakKeyDictionary[Optimizer, list[RemovableHandle]]
         self._followed = weakref.WeakKeyDictionary()
         self.ids = {id(norm.kernel.weight) for group in groups for norm in group.norms}
-        self._attributes = {
-            (name, id(own)): attribute
-            for name, layer in layers.items()
-            for attribute, own in layer.named_parameters(recurse=False, remove_duplicate=False)
-        }
 
     @property
     def is_followed(self) -> bool:
@@ -51,6 +47,8 @@ class Constraint:
         if optimizer in self._followed or self.ids.isdisjoint(stepped_by(optimizer)):
             return
         require_followable(optimizer)
+        for group in self.groups:
+            group.target.require_handed_over(group.norms, optimizer)
         self._followed[optimizer] = [
             optimizer.register_state_dict_post_hook(self._save),
             optimizer.register_load_state_dict_post_hook(self._load),
@@ -62,6 +60,8 @@ class Constraint:
         """Undo :meth:`follow` for all optimizers."""
         for optimizer, handles in self._followed.items():
             optimizer.defaults.pop(MARK, None)
+            for group in self.groups:
+                group.target.take_back(optimizer)
             for handle in handles:
                 handle.remove()
         self._followed.clear()
@@ -86,17 +86,15 @@ class Constraint:
         for group in self.groups:
             for norm in group.norms:
                 if not shards.is_sharded(norm.kernel.weight):
-                    self._require_own_weight(norm.kernel.names, norm.kernel.weight, stepping)
+                    self._require_own_weight(norm.kernel, stepping)
 
-    def _require_own_weight(
-        self, names: tuple[str, ...], weight: Tensor, stepping: set[int] | None
-    ) -> None:
-        for name in names:
+    def _require_own_weight(self, kernel: Kernel, stepping: set[int] | None) -> None:
+        for name, parameter in zip(kernel.layers, kernel.parameters, strict=True):
             layer = self._layers[name]()
-            attribute = self._attributes[name, id(weight)]
-            if layer is None or layer._parameters.get(attribute) is weight:
+            attribute = parameter.rpartition(".")[2]
+            if layer is None or layer._parameters.get(attribute) is kernel.weight:
                 continue
-            ids = {id(weight), *map(id, layer.parameters())}
+            ids = {id(kernel.weight), *map(id, layer.parameters())}
             if stepping is None or not stepping.isdisjoint(ids):
                 raise RuntimeError(
                     f"module: expected the weight of {name!r} that SpectralNorm was made with, got "
@@ -104,14 +102,30 @@ class Constraint:
                     "parametrization?); make the optimizer and SpectralNorm again, after that"
                 )
 
+    def load(self, saved: dict[str, Part]) -> None:
+        """Restore the state of all weights, by one name of each.
+
+        Raises
+        ------
+        ValueError
+            If the state is of other layers or shapes.
+        """
+        names = [name for group in self.groups for name in group.names]
+        require(set(saved) == set(names), "state", expected=f"layers {names}", got=list(saved))
+        parts = [{i: saved[name] for i, name in enumerate(g.names)} for g in self.groups]
+        for group, own in zip(self.groups, parts, strict=True):
+            group.require_fitting(own)
+        for group, own in zip(self.groups, parts, strict=True):
+            group.load(own)
+
     @torch.no_grad()
     def _save(self, optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
         held = stepped_by(optimizer)
         parts: dict[int, optimizer_state.Parts] = {}
         for group in self.groups:
-            for norm, (_, part) in zip(group.norms, group.state(), strict=True):
+            for index, (norm, (_, part)) in enumerate(zip(group.norms, group.state(), strict=True)):
                 if id(norm.kernel.weight) in held:
-                    own = {"coefficient": group.coefficient, **part}
+                    own = {"coefficient": group.target.setting(index), **part}
                     parts.setdefault(id(norm.kernel.weight), []).append(own)
         optimizer_state.store(optimizer, state_dict, parts)
 
@@ -123,10 +137,7 @@ class Constraint:
             for index, norm in enumerate(group.norms):
                 if parts.get(id(norm.kernel.weight)):
                     loaded[index] = parts[id(norm.kernel.weight)].pop(0)
-                    require(
-                        loaded[index]["coefficient"] == group.coefficient,
-                        "coefficient",
-                        expected=f"{loaded[index]['coefficient']} of the optimizer's state",
-                        got=group.coefficient,
-                    )
+                    saved, setting = loaded[index]["coefficient"], group.target.setting(index)
+                    expected = f"{saved!r} of the optimizer's state"
+                    require(saved == setting, "coefficient", expected=expected, got=repr(setting))
             group.load(loaded)

@@ -11,6 +11,8 @@ from sngan.spectral.kernels import find_kernels
 def spectral_norms(module: nn.Module, *, iterations: int = 20) -> dict[str, Tensor]:
     """Estimate ``{layer name: σ}``, the largest singular value of each layer's kernel matrix.
 
+    A layer with several matrices has a name for each, such as ``attention.query.0``.
+
     Power iteration, ``v = Wᵀu/‖Wᵀu‖``, ``u = Wv/‖Wv‖``, ``σ = ‖Wᵀu‖``, approaches σ from below.
     It starts from a fixed vector, so it never touches a random number generator, and it does
     not wait for the device. The matrix is the kernel's ``(out_channels, in_channels·kh·kw)``
@@ -19,7 +21,7 @@ def spectral_norms(module: nn.Module, *, iterations: int = 20) -> dict[str, Tens
     """
     norms: dict[str, Tensor] = {}
     for kernel in find_kernels(module, computed=True):
-        matrix = kernel.matrix(shards.whole(kernel.weight))
+        matrix = kernel.matrix(kernel.part(shards.whole(kernel.weight)))
         # an irrational phase keeps the fixed start away from symmetric kernels' null spaces
         u = torch.arange(kernel.rows, device=matrix.device, dtype=matrix.dtype).mul_(1.618).cos_()
         for _ in range(iterations):

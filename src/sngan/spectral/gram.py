@@ -25,18 +25,18 @@ class GramBound(Norm):
 
     @override
     def start(self) -> tuple[Tensor, float]:
-        weight = shards.whole(self.kernel.weight)
+        weight = self.kernel.part(shards.whole(self.kernel.weight))
         index, bound = self.on(weight).advance(weight, weight, iterations=1)
         return index, bound.item()
 
     @override
-    def project_(self, gradient: Tensor, u: Tensor) -> Tensor:
+    def project_(self, gradient: Tensor, u: Tensor, share: Tensor | None = None) -> Tensor:
         with torch.enable_grad():
             weight = self.weight().requires_grad_()
             bound = self._bounds(weight, u)
             (derivative,) = torch.autograd.grad(bound.sum(), weight)
         wt_u = bound.detach()
-        gradient.sub_(derivative * divided(self.radial(gradient), wt_u, 0.0))
+        gradient.sub_(derivative * divided(self.radial(gradient, share), wt_u, 0.0))
         return wt_u
 
     @override

@@ -11,6 +11,7 @@ from torch import Tensor
 from sngan import _shards as shards
 from sngan._checks import require
 from sngan.spectral.iteration import Norm, accumulator, length
+from sngan.spectral.targets import Target
 from sngan.spectral.torch_import import TorchNorm
 from sngan.spectral.writes import Writes
 
@@ -26,14 +27,15 @@ class Group:
     """Weights, and the state of their norms.
 
     For each weight the tensor ``u`` that its norm carries on; for all, in one tensor, ``scale`` =
-    σ/c.
+    σ/c. The ``target`` holds c, and makes divisors of scales.
     """
 
-    def __init__(self, norms: list[Norm], coefficient: float) -> None:
+    def __init__(self, norms: list[Norm], target: Target) -> None:
         self.norms = norms
-        self.coefficient = coefficient
+        self.target = target
         self.scale = norms[0].weight().new_ones(len(norms))
-        self._factors = [norm.factor / coefficient for norm in norms]
+        factors = zip(norms, target.factors(), strict=True)
+        self._factors = [norm.factor * factor for norm, factor in factors]
         # of the weights that are raw now, between the hook before the step and the one after it
         self._wt_u: dict[int, Tensor] = {}
         self._writes = Writes(norms)
@@ -56,7 +58,8 @@ class Group:
     def sigmas(self) -> list[Tensor]:
         """σ of each raw weight; of one that was written from outside, the σ of what it is now."""
         self._follow_the_module()
-        sigmas = list((self.scale * self.coefficient).unbind())
+        scales = zip(self.scale.unbind(), self.target.coefficients, strict=True)
+        sigmas = [scale * coefficient for scale, coefficient in scales]
         for index in self._replaced():
             sigmas[index] = self.scale.new_tensor(self._start(index)[1])
         return sigmas
@@ -64,12 +67,13 @@ class Group:
     def state(self) -> Iterator[tuple[str, Part]]:
         """The name of each weight, and its part of the state."""
         for index, (name, scale) in enumerate(zip(self.names, self.scale, strict=True)):
-            yield name, {"scale": scale.clone(), "u": self._whole_u(index)}
+            own = {"scale": scale.clone(), "u": self._whole_u(index)}
+            yield name, own | self.target.state(index)
 
     def require_fitting(self, parts: dict[int, Part]) -> None:
         """Raise ``ValueError`` if a part of the state is of a weight of another shape."""
         for index, part in parts.items():
-            own, got = self._whole_u(index).shape, part["u"].shape
+            own, got = self._whole_shape(index), part["u"].shape
             require(
                 own == got,
                 "state",
@@ -87,6 +91,7 @@ class Group:
         for index, part in parts.items():
             self.scale[index] = part["scale"]
             self.u[index].copy_(self._own_u(index, shards.whole(part["u"])))
+            self.target.load(index, part)
         self._writes.load(parts)
 
     def restart(self, known: dict[str, TorchNorm]) -> None:
@@ -94,12 +99,15 @@ class Group:
         for index, norm in enumerate(self.norms):
             torch_norm = known[norm.kernel.names[0]]
             self.u[index].copy_(torch_norm.u)
-            self.rescale(index, torch_norm.sigma / (self.scale[index] * self.coefficient))
+            # of vectors that never followed the weight it may have any sign
+            is_norm = (torch_norm.sigma > 0) & torch_norm.sigma.isfinite()
+            ratio = torch_norm.sigma / (self.scale[index] * self.target.coefficients[index])
+            self.rescale(index, torch.where(is_norm, ratio, 1.0))
 
     def rescale(self, index: int, divisor: Tensor | float) -> None:
         """Divide a normalized weight; the raw one stays."""
         self.norms[index].weight().div_(divisor)
-        self.scale[index] *= divisor
+        self.scale[index] = self.target.divisors(self.scale)[index] * divisor
         self._writes.note([index], size=self._size(index))
 
     def to_raw(self, stepping: set[int], skipped: Tensor | None) -> None:
@@ -111,16 +119,16 @@ class Group:
         self._start_replaced()
         self._writes.begin_step()
         gradients = {
-            index: shards.part(norm.kernel.weight.grad)
+            index: gradient
             for index, norm in enumerate(self.norms)
-            if norm.kernel.weight.grad is not None and id(norm.kernel.weight) in stepping
+            if id(norm.kernel.weight) in stepping and (gradient := norm.gradient()) is not None
         }
+        self.target.learn(self.norms, gradients, stepping)
         self._wt_u = self._project(gradients)
         if gradients:
-            torch._foreach_div_(list(gradients.values()), self._of_stepping(self.scale))
-            torch._foreach_mul_(
-                self._weights(), self._of_stepping(_unless(skipped, self.scale, 1.0))
-            )
+            divisors = self.target.divisors(self.scale)
+            torch._foreach_div_(list(gradients.values()), self._of_stepping(divisors))
+            torch._foreach_mul_(self._weights(), self._of_stepping(_unless(skipped, divisors, 1.0)))
 
     def to_normalized(self, iterations: int, skipped: Tensor | None) -> None:
         """Follow the norms to the new W, then W → W̄, in place."""
@@ -130,7 +138,7 @@ class Group:
             self._wt_u[index] = wt_u
             self.u[index].copy_(_unless(skipped, u, self.u[index]))
         self._set_scales(skipped)
-        divisors = _unless(skipped, self.scale, 1.0)
+        divisors = _unless(skipped, self.target.divisors(self.scale), 1.0)
         torch._foreach_div_(self._weights(), self._of_stepping(divisors))
         self._writes.note(self._wt_u)
         self._wt_u = {}
@@ -140,13 +148,14 @@ class Group:
         return self.norms[index].start()
 
     def _normalize(self, index: int, sigma: float) -> None:
-        """Divide a raw weight by its exact σ/c."""
-        scale = sigma / self.coefficient or 1.0
-        if abs(scale - 1) > _NORMALIZED:
+        """Divide a raw weight, whose exact σ this is."""
+        scale = self.target.start(index, sigma)
+        divisor = self.target.divisors(torch.tensor(scale, dtype=torch.float64)).item()
+        if abs(divisor - 1) > _NORMALIZED:
             weight = self.norms[index].weight()
-            if _LOADED[0] < scale < _LOADED[1]:
+            if _LOADED[0] < divisor < _LOADED[1]:
                 self._writes.keep(index, weight.clone())
-            weight.div_(scale)
+            weight.div_(divisor)
         self.scale[index] = scale
 
     def _start_replaced(self) -> None:
@@ -168,16 +177,21 @@ class Group:
         return [index for index in written if self._writes.is_replaced(index, self._size(index))]
 
     def _size(self, index: int) -> float:
-        """``‖W̄ᵀu‖/c`` of a weight as it is."""
-        return length(self._measure(index)).item() * self._factors[index]
+        """``‖W̄ᵀu‖`` of a weight as it is, as a multiple of what normalization leaves there."""
+        scale, divisor = self.scale[index], self.target.divisors(self.scale)[index]
+        left = scale * self.target.coefficients[index] / divisor
+        return (length(self._measure(index)) * self.norms[index].factor / left).item()
 
     def _measure(self, index: int) -> Tensor:
         return self.norms[index].measure(self.u[index])
 
     def _project(self, gradients: dict[int, Tensor]) -> dict[int, Tensor]:
         """Take the radial part off each gradient, in place; return ``wt_u`` of each."""
+        shares = self.target.shares(self.scale)
         return {
-            index: self.norms[index].project_(gradient, self.u[index])
+            index: self.norms[index].project_(
+                gradient, self.u[index], None if shares is None else shares[index]
+            )
             for index, gradient in gradients.items()
         }
 
@@ -190,6 +204,9 @@ class Group:
             for index, y in wt_u.items()
         }
 
+    def _whole_shape(self, index: int) -> torch.Size:
+        return self.u[index].shape
+
     def _whole_u(self, index: int) -> Tensor:
         return self.u[index].clone()
 
@@ -200,6 +217,7 @@ class Group:
         vectors = list(self._wt_u.values())
         norms = torch._foreach_norm(vectors, dtype=accumulator(vectors[0]))
         torch._foreach_mul_(norms, [self._factors[index] for index in self._wt_u])
+        self.target.to_scales_(norms, self._wt_u)
         scales = list(self.scale.unbind())
         for index, norm in zip(self._wt_u, norms, strict=True):
             scales[index] = norm
@@ -228,6 +246,7 @@ class Group:
         )
         self.scale = self.scale.to(weights[0])
         like = self.scale
+        self.target.to(like)
         self.u = [u.to(like if u.is_floating_point() else like.device) for u in self.u]
 
 

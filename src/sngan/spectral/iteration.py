@@ -31,8 +31,11 @@ class Norm(ABC):
         """Return ``u`` and σ of the whole weight, both converged; no random state is used."""
 
     @abstractmethod
-    def project_(self, gradient: Tensor, u: Tensor) -> Tensor:
-        """``g −= ⟨g, W⟩/σ · ∂σ/∂W`` in place; return ``wt_u``. The size of W does not matter."""
+    def project_(self, gradient: Tensor, u: Tensor, share: Tensor | None = None) -> Tensor:
+        """``g −= ⟨g, W⟩/σ · ∂σ/∂W`` in place; return ``wt_u``. The size of W does not matter.
+
+        Where a ``share`` is given, that part of the difference only.
+        """
 
     @abstractmethod
     def measure(self, u: Tensor) -> Tensor:
@@ -44,19 +47,25 @@ class Norm(ABC):
 
     def weight(self) -> Tensor:
         """The weight, or this rank's part of a sharded one, outside of any graph."""
-        return shards.part(self.kernel.weight)
+        return self.kernel.part(shards.part(self.kernel.weight))
+
+    def gradient(self) -> Tensor | None:
+        """The gradient at :meth:`weight`, a view; ``None`` where the weight has none."""
+        gradient = self.kernel.weight.grad
+        return None if gradient is None else self.kernel.part(shards.part(gradient))
 
     def on(self, weight: Tensor) -> Self:
         """Return the same norm of another weight."""
         norm = copy.copy(self)
-        norm.kernel = replace(self.kernel, weight=weight)
+        norm.kernel = replace(self.kernel, weight=weight, span=None)
         return norm
 
-    def radial(self, gradient: Tensor) -> Tensor:
-        """``⟨g, W⟩``, of this rank's part."""
+    def radial(self, gradient: Tensor, share: Tensor | None = None) -> Tensor:
+        """``⟨g, W⟩``, of this rank's part, or that share of it."""
         # in the kernel's own order both are views, whatever their memory format
         flat = self.kernel.matrix(gradient).reshape(-1)
-        return flat.dot(self.kernel.matrix(self.weight()).reshape(-1))
+        radial = flat.dot(self.kernel.matrix(self.weight()).reshape(-1))
+        return radial if share is None else radial * share
 
 
 class PowerIteration(Norm):
@@ -69,7 +78,7 @@ class PowerIteration(Norm):
 
     @override
     def start(self) -> tuple[Tensor, float]:
-        weight = shards.whole(self.kernel.weight)
+        weight = self.kernel.part(shards.whole(self.kernel.weight))
         # a power of two, which rounds nothing, keeps squares in range
         largest = weight.abs().max().item()
         if not math.isfinite(largest):
@@ -83,9 +92,9 @@ class PowerIteration(Norm):
         return u.to(weight), self.factor * math.ldexp(sigma, exponent)
 
     @override
-    def project_(self, gradient: Tensor, u: Tensor) -> Tensor:
+    def project_(self, gradient: Tensor, u: Tensor, share: Tensor | None = None) -> Tensor:
         wt_u = self.adjoint(u)
-        self.subtract_(gradient, u, wt_u, radial=self.radial(gradient))
+        self.subtract_(gradient, u, wt_u, radial=self.radial(gradient, share))
         return wt_u
 
     def subtract_(self, gradient: Tensor, u: Tensor, wt_u: Tensor, *, radial: Tensor) -> None:
@@ -135,7 +144,7 @@ class MatrixNorm(PowerIteration):
 
     @override
     def splits(self, rows: int) -> bool:
-        return self.kernel.row_dim == 0
+        return self.kernel.row_dim == 0 and self.kernel.span is None
 
     @override
     def vector_shape(self) -> tuple[int, ...]:

@@ -1,18 +1,20 @@
-"""The linear layers whose weight has a matrix, and that matrix."""
+"""The matrices of a network that have a spectral norm, and the parameters that hold them."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 from typing_extensions import TypeIs
 
+from sngan import _shards as shards
 from sngan._checks import require, require_one_of
-
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-LAYERS = (nn.Linear, nn.Embedding, *CONVOLUTIONS, *TRANSPOSED)
+from sngan.spectral.stacks import CONVOLUTIONS as CONVOLUTIONS
+from sngan.spectral.stacks import EMBEDDINGS, KINDS, Stack, stacks_of
+from sngan.spectral.stacks import LAYERS as LAYERS
+from sngan.spectral.stacks import TRANSPOSED as TRANSPOSED
 
 LayerSelection = (
     Iterable[str] | type[nn.Module] | tuple[type[nn.Module], ...] | Callable[[str, nn.Module], bool]
@@ -23,18 +25,36 @@ LayerSelection = (
 class Kernel:
     """A weight read as the matrix of Miyato et al. 2018: output channels × everything else.
 
-    ``row_dim`` is the dimension of the output channels: 1 for transposed convolutions, else 0.
-    ``names`` are the layers that own the weight: more than one when it is tied.
+    ``row_dim`` is the dimension of the output channels: 1 for transposed convolutions, else 0. A
+    weight of one dimension is a single row.
+    ``span`` are the first and the last rows (exclusive) of a parameter that holds several kernels,
+    ``None`` for a whole parameter; each method but :meth:`part` takes tensors of the kernel's own
+    shape.
+    ``names`` are the names under which the norm is reported, ``parameters`` those of the weight in
+    the network: more than one when it is tied.
     """
 
     names: tuple[str, ...]
+    parameters: tuple[str, ...]
     weight: Tensor
-    row_dim: int
+    row_dim: int = 0
+    span: tuple[int, int] | None = None
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The names of the layers that own the weight."""
+        return tuple(name.rpartition(".")[0] for name in self.parameters)
 
     @property
     def rows(self) -> int:
         """The number of rows: output channels (of a group, for transposed convolutions)."""
-        return self.weight.shape[self.row_dim]
+        if self.span is not None:
+            return self.span[1] - self.span[0]
+        return self.weight.shape[self.row_dim] if self.weight.dim() > 1 else 1
+
+    def part(self, tensor: Tensor) -> Tensor:
+        """The kernel's own part of its parameter, or of a tensor of the parameter's shape."""
+        return tensor if self.span is None else tensor[self.span[0] : self.span[1]]
 
     def matrix(self, tensor: Tensor) -> Tensor:
         """``(rows, columns)`` of the weight or of a tensor of its shape.
@@ -42,6 +62,8 @@ class Kernel:
         Columns come in the weight's memory order, so that a contiguous and a channels-last
         weight are viewed and not copied; the singular values do not depend on that order.
         """
+        if tensor.dim() == 1:
+            return tensor.unsqueeze(0)
         if self.row_dim == 0 and self.weight.is_contiguous():
             return tensor.flatten(1)
         return tensor.permute(self._order()).flatten(1)
@@ -66,7 +88,7 @@ def find_kernels(
 ) -> list[Kernel]:
     """The kernels of the selected layers of ``module``, tied weights once, in module order.
 
-    ``layers`` is ``None`` for all linear layers, or names, a type or types, or a predicate
+    ``layers`` is ``None`` for all of the ``LAYERS``, or names, a type or types, or a predicate
     ``(name, layer) -> bool``. With ``computed``, a weight that a parametrization computes is read
     as it is now.
 
@@ -76,27 +98,98 @@ def find_kernels(
         Nothing selected, an unknown name, a selected layer without a matrix, a weight that is
         computed by another parametrization, or a tied weight whose layers read it differently.
     """
-    kernels: dict[int, Kernel] = {}
+    found: dict[int, list[Kernel]] = {}
     for name, layer in _select(module, layers):
-        weight = _weight(name, layer, computed=computed)
-        row_dim = 1 if isinstance(layer, TRANSPOSED) else 0
-        twin = kernels.get(id(weight))
-        if twin is not None:
-            require(
-                twin.row_dim == row_dim,
-                "module",
-                expected="tied layers that read their weight alike",
-                got=f"{twin.names[0]!r} and its transpose {name!r}",
-            )
-        names = (*twin.names, name) if twin is not None else (name,)
-        kernels[id(weight)] = Kernel(names, weight, row_dim)
+        require(
+            isinstance(layer, LAYERS),
+            "layers",
+            expected=f"{KINDS} layers",
+            got=f"{name!r}, a {type(layer).__name__}",
+        )
+        for stack in stacks_of(layer):
+            parameter = _joined(name, stack.parameter)
+            weight = _weight(parameter, layer, stack.parameter, computed=computed)
+            kernels = list(_kernels(name, parameter, weight, stack))
+            found[id(weight)] = _merged(found.get(id(weight), []), kernels)
     require(
-        bool(kernels),
+        bool(found),
         "layers",
-        expected="a selection with at least one Linear, convolution or Embedding",
+        expected=f"a selection with at least one {KINDS}",
         got="none in this module",
     )
-    return list(kernels.values())
+    return [kernel for kernels in found.values() for kernel in kernels]
+
+
+def require_float(name: str, weight: Tensor) -> None:
+    """Raise ``ValueError`` for a weight that is complex, an integer, or of lower precision."""
+    require(
+        weight.dtype in (torch.float32, torch.float64),
+        "module",
+        expected="float32 or float64 weights (use autocast for lower precision)",
+        got=f"{weight.dtype} in {name!r}",
+    )
+
+
+def require_normalizable(module: nn.Module, kernels: Iterable[Kernel]) -> None:
+    """Raise ``ValueError`` for weights that cannot be normalized. It waits for the device."""
+    for kernel in kernels:
+        name, weight = kernel.parameters[0], kernel.weight
+        is_sparse = any(
+            isinstance(layer := module.get_submodule(n), EMBEDDINGS) and layer.sparse
+            for n in kernel.layers
+        )
+        require(
+            not is_sparse,
+            "module",
+            expected="embeddings with sparse=False: the gradient of σ is dense",
+            got=f"sparse=True in {kernel.layers[0]!r}",
+        )
+        require(
+            weight.device.type != "meta",
+            "module",
+            expected="weights on a device (call to_empty and initialize them first)",
+            got=f"{name!r} on the meta device",
+        )
+        require(
+            bool(shards.part(weight).isfinite().all()),
+            "module",
+            expected="finite weights",
+            got=f"NaN or infinity in {name!r}",
+        )
+
+
+def not_covered(module: nn.Module, kernels: Iterable[Kernel]) -> list[str]:
+    """The names of the parameters of two or more dimensions that are in none of the kernels."""
+    covered = {id(kernel.weight) for kernel in kernels}
+    return [
+        name
+        for name, parameter in module.named_parameters()
+        if id(parameter) not in covered and not is_lazy(parameter) and parameter.dim() > 1
+    ]
+
+
+def _kernels(name: str, parameter: str, weight: Tensor, stack: Stack) -> Iterator[Kernel]:
+    rows = len(weight) // len(stack.labels)
+    for index, label in enumerate(stack.labels):
+        span = None if len(stack.labels) == 1 else (index * rows, (index + 1) * rows)
+        yield Kernel((_joined(name, label),), (parameter,), weight, stack.row_dim, span)
+
+
+def _merged(earlier: list[Kernel], later: list[Kernel]) -> list[Kernel]:
+    """The kernels of a tied weight, with the names that all its layers have for them."""
+    if not earlier:
+        return later
+    is_alike = [(k.row_dim, k.span) for k in earlier] == [(k.row_dim, k.span) for k in later]
+    names = f"{earlier[0].names[0]!r} and its transpose {later[0].names[0]!r}"
+    require(is_alike, "module", expected="tied layers that read their weight alike", got=names)
+    return [
+        replace(one, names=one.names + other.names, parameters=one.parameters + other.parameters)
+        for one, other in zip(earlier, later, strict=True)
+    ]
+
+
+def _joined(*parts: str) -> str:
+    return ".".join(part for part in parts if part)
 
 
 def _select(module: nn.Module, layers: LayerSelection | None) -> Iterator[tuple[str, nn.Module]]:
@@ -121,26 +214,23 @@ def _are_types(
     return all(isinstance(kind, type) for kind in kinds)
 
 
-def _weight(name: str, layer: nn.Module, *, computed: bool) -> Tensor:
-    require(
-        isinstance(layer, LAYERS),
-        "layers",
-        expected="Linear, Conv1d/2d/3d, ConvTranspose1d/2d/3d or Embedding layers",
-        got=f"{name!r}, a {type(layer).__name__}",
+def _weight(name: str, layer: nn.Module, attribute: str, *, computed: bool) -> Tensor:
+    is_computed = parametrize.is_parametrized(layer, attribute) or hasattr(
+        layer, f"{attribute}_orig"
     )
-    is_computed = parametrize.is_parametrized(layer, "weight") or hasattr(layer, "weight_orig")
     require(
         computed or not is_computed,
         "module",
         expected="plain weights (SpectralNorm.from_parametrized imports torch's normalization)",
-        got=f"a parametrized weight in {name!r}",
+        got=f"a parametrized weight {name!r}",
     )
-    weight = layer.weight
+    weight = getattr(layer, attribute)
     assert isinstance(weight, Tensor)
     require(
-        weight.dtype in (torch.float32, torch.float64),
+        not is_lazy(weight),
         "module",
-        expected="float32 or float64 weights (use autocast for lower precision)",
-        got=f"{weight.dtype} in {name!r}",
+        expected="initialized weights (call the module once first)",
+        got=f"an uninitialized {name!r}",
     )
+    require_float(name, weight)
     return weight

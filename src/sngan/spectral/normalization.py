@@ -1,24 +1,26 @@
 """Spectral normalization as a change of coordinates around the optimizer's step."""
 
 import weakref
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from sngan import _shards as shards
-from sngan._checks import require, require_count, require_number, require_one_of
-from sngan.spectral.assembly import make_groups, make_norms
-from sngan.spectral.certification import certify_group
-from sngan.spectral.constraint import Constraint
-from sngan.spectral.kernels import LayerSelection, find_kernels
-from sngan.spectral.optimizers import base_optimizers
-from sngan.spectral.ownership import claim, release, require_free
-from sngan.spectral.shapes import input_shapes
-from sngan.spectral.stepping import follow
-from sngan.spectral.torch_import import strip_torch_spectral_norm
+from sngan._checks import require
+from sngan.spectral.certification import certify_groups
+from sngan.spectral.construction import Options, constrain
+from sngan.spectral.description import describe, warn_of_rest
+from sngan.spectral.group import Group
+from sngan.spectral.kernels import Kernel, LayerSelection, find_kernels
+from sngan.spectral.ownership import release
+from sngan.spectral.shapes import require_kind
+from sngan.spectral.targets import Bound, Coefficient, Coefficients, coefficients_of
+from sngan.spectral.torch_import import find_torch_norms, strip_torch_norms
+
+_T = TypeVar("_T")
 
 
 class SpectralNorm:
@@ -35,24 +37,37 @@ class SpectralNorm:
     and the weight becomes :math:`W = s\bar W`; after it, ``iterations`` power iterations
     (:math:`u \leftarrow Wv/\|Wv\|`, :math:`v \leftarrow W^\top u/\|W^\top u\|`,
     :math:`\sigma = \|W^\top u\|`, warm-started) normalize again. Per layer only ``s`` and ``u``
-    are kept. Nothing in the hooks waits for the device.
+    are kept. At the start σ is converged. Nothing in the hooks waits for the device.
 
     Weight decay therefore acts on the raw weight, and gradients clipped before the step are those
     of the normalized weight. Gradients are mapped in place: zero them before the next backward.
-    A weight written from outside (``load_state_dict``) is taken as the normalized one, and is
-    normalized again at the next step. A layer whose σ is zero stays zero.
+    A layer whose σ is zero stays zero.
+
+    ``s`` and ``u`` travel in ``optimizer.state_dict()``: save the network and the optimizer, and
+    load both in any order, before this is made or after. A weight that is then written from outside
+    is a new raw weight, which the next step normalizes exactly, unless it is the old one written
+    back. torch does not count writes through ``weight.data``: after one, σ takes some steps.
+
+    Each torch optimizer that steps the weights is followed, a later one too, and a step that raises
+    leaves normalized weights. A copied optimizer (``deepcopy``, ``pickle``) and a network with new
+    ``Parameter`` objects (``load_state_dict(assign=True)``, pruning) raise an error in their next
+    step: they need a SpectralNorm of their own.
 
     The network may be sharded (``torch.distributed.fsdp.fully_shard``, then the optimizer, then
     this). Each rank then follows its own rows, and ``columns + 1`` numbers a weight are summed over
     the ranks before a step and for each iteration after it; what cannot be followed by rows is
     gathered (``strict``, convolutions of several groups, transposed ones for ``"matrix"``). σ and
     the state are those of whole weights, for any number of ranks; ``state_dict``,
-    ``load_state_dict``, ``singular_values`` and ``certify`` are then collective.
+    ``load_state_dict`` (also the optimizer's), ``singular_values`` and ``certify`` are then
+    collective. Replicas start alike whatever their seeds, before or after DDP wraps the network.
 
     Parameters
     ----------
     module, optimizer
-        The network, and the one optimizer that holds all of its trainable selected weights.
+        The network, and the optimizer that holds all of its trainable selected weights, or several
+        that do together. Of a wrapper (Accelerate, Fabric, Lookahead, sharpness-aware minimization)
+        the optimizer inside is followed, so that the wrapper acts on normalized weights. Not
+        possible: LBFGS, schedule-free optimizers.
     kind
         ``"matrix"``: σ of the kernel as an ``(out_channels, in_channels·kh·kw)`` matrix. It is not
         the Lipschitz constant of a convolution. ``"operator"``: σ of the layer as a linear map,
@@ -60,28 +75,43 @@ class SpectralNorm:
         gradient of the convolution at input v, output gradient u. It is followed on a torus of
         at most 16 places a side, times what that may miss (4 % for a 3×3 kernel).
     coefficient
-        The norm c > 0 that the weights are kept at.
+        The norm c > 0 that the weights are kept at; or a mapping of layer names to such numbers,
+        with ``"*"`` for all other layers (1 without it). ``"learnable"``: c is a parameter γ of
+        each matrix, which starts at its present σ, so that a network computes what it did, and
+        which the optimizer moves with :math:`\partial L/\partial\gamma = \langle g, \bar W\rangle
+        /\gamma` (σReparam). γ is in a new parameter group of the optimizer, not in the network:
+        make learning rate schedules after this, and save the optimizer or this object too.
     iterations
         Power iterations after each step.
     input_shape
         For ``kind="operator"``: the shape of one input of ``module``, such as ``(3, 32, 32)``.
     layers
         Which layers: names, a type or types, or a predicate ``(name, layer) -> bool``; by default
-        every Linear, Conv1d/2d/3d, ConvTranspose1d/2d/3d and Embedding. Frozen ones are normalized
-        once and then left; a tied weight has one norm.
+        every Linear, Conv1d/2d/3d, ConvTranspose1d/2d/3d, Embedding, EmbeddingBag, Bilinear,
+        MultiheadAttention, LSTM, GRU, RNN and their cells, and one warning lists the parameters of
+        two or more dimensions that these leave out. Frozen ones are normalized once and then left;
+        a tied weight has one norm. Queries, keys and values of each head, and each gate, are
+        matrices of their own (``"attention.key.0"``, ``"lstm.weight_hh_l0.forget"``), since they
+        are multiplied with one another. Bilinear is the map of :math:`x \otimes y`: σ bounds
+        :math:`\|B(x, y)\|/\|x\|\|y\|`.
     strict
         Divide by a guaranteed upper bound of σ, by Gram iteration in float64, instead of the
         estimate that power iteration makes from below. Several times the cost of a critic step on
         a CPU; ``iterations`` is then not used.
+    bound
+        ``"exact"``: norms of c. ``"at_most"``: :math:`\bar W = W/\max(1, \sigma/c)`, so that a
+        weight below c is left as it is (SNGP, invertible networks, reinforcement learning).
 
     Raises
     ------
     ValueError
-        Nothing to normalize, a weight outside the optimizer, a weight that another SpectralNorm
-        holds, an optimizer that evaluates the loss several times a step (LBFGS), an input shape
-        that is missing or does not fit.
+        Nothing to normalize, a weight that is not finite, on the meta device, uninitialized or of
+        a sparse embedding, one outside the optimizer, one that another SpectralNorm holds, a
+        coefficient for a layer that is not there, an optimizer that evaluates the loss several
+        times a step (LBFGS), an input shape that is missing or does not fit.
     RuntimeError
-        In ``optimizer.step(closure)``, when the optimizer calls its closure more than once.
+        In ``optimizer.step(closure)``, when the optimizer calls its closure more than once; in the
+        step of a new optimizer for weights with learnable norms.
 
     Examples
     --------
@@ -94,7 +124,8 @@ class SpectralNorm:
     References
     ----------
     Miyato, Kataoka, Koyama, Yoshida: Spectral Normalization for Generative Adversarial Networks,
-    2018, arXiv:1802.05957. Delattre et al. 2023, arXiv:2305.16173 (``strict``).
+    2018, arXiv:1802.05957. Delattre et al. 2023, arXiv:2305.16173 (``strict``). Zhai et al. 2023,
+    arXiv:2303.06296 (learnable norms). Liu et al. 2020, arXiv:2006.10108 (``at_most`` in SNGP).
     """
 
     def __init__(
@@ -103,36 +134,34 @@ class SpectralNorm:
         optimizer: Optimizer | Sequence[Optimizer],
         *,
         kind: str = "matrix",
-        coefficient: float = 1.0,
+        coefficient: Coefficients = 1.0,
         iterations: int = 1,
         input_shape: tuple[int, ...] | None = None,
         layers: LayerSelection | None = None,
         strict: bool = False,
+        bound: Bound = "exact",
     ) -> None:
-        require_one_of(kind, "kind", choices=["matrix", "operator"])
-        require_number(coefficient, "coefficient", above=0.0)
-        require_count(iterations, "iterations")
-        require(
-            (input_shape is None) == (kind == "matrix"),
-            "input_shape",
-            expected="None for 'matrix'" if kind == "matrix" else "one such as (3, 32, 32)",
-            got=input_shape,
-        )
-        optimizers = base_optimizers(optimizer)
+        require_kind(kind, input_shape)
         kernels = find_kernels(module, layers)
-        require_free(kernels, optimizers)
-        self.kind = kind
-        self.coefficient = coefficient
-        self.iterations = iterations
+        options = Options(coefficient, iterations, input_shape, strict, bound)
+        self._adopt(module, optimizer, kernels, options)
+        if layers is None:
+            warn_of_rest(module, kernels)
+
+    def _adopt(
+        self,
+        module: nn.Module,
+        optimizer: Optimizer | Sequence[Optimizer],
+        kernels: list[Kernel],
+        options: Options,
+    ) -> None:
+        self._constraint, self._shapes = constrain(module, optimizer, kernels, options)
+        self._groups = self._constraint.groups
         self._module = weakref.ref(module)
-        own = {name: module.get_submodule(name) for kernel in kernels for name in kernel.names}
-        self._shapes = None if input_shape is None else input_shapes(module, input_shape, list(own))
-        norms = make_norms(module, kernels, self._shapes, strict=strict)
-        self._groups = make_groups(norms, coefficient)
-        self._constraint = Constraint(self._groups, own, iterations)
-        claim(self._constraint, own.values())
-        for one in optimizers:
-            follow(self._constraint, one)
+        self.kind = "matrix" if self._shapes is None else "operator"
+        self.iterations = options.iterations
+        given = options.coefficient
+        self.coefficient: Coefficients = dict(given) if isinstance(given, Mapping) else given
 
     @classmethod
     def from_parametrized(
@@ -140,7 +169,7 @@ class SpectralNorm:
         module: nn.Module,
         optimizer: Optimizer | Sequence[Optimizer],
         *,
-        coefficient: float = 1.0,
+        coefficient: float | Mapping[str, float] = 1.0,
         iterations: int = 1,
     ) -> "SpectralNorm":
         """Take over a network that carries torch's spectral norm, hook or parametrization.
@@ -149,16 +178,14 @@ class SpectralNorm:
         optimizer state) become the normalized ones, and the power iteration goes on from torch's
         ``u``. With ``coefficient=1`` the network computes what it computed in eval mode.
         """
-        norms = strip_torch_spectral_norm(module)
-        sn = cls(
-            module,
-            optimizer,
-            coefficient=coefficient,
-            iterations=iterations,
-            layers=list(norms),
-        )
+        norms = find_torch_norms(module)
+        kernels = [norm.kernel for norm in norms]
+        sn = cls.__new__(cls)
+        sn._adopt(module, optimizer, kernels, Options(coefficient, iterations))
+        strip_torch_norms(module, norms)
+        known = {norm.kernel.names[0]: norm for norm in norms}
         for group in sn._groups:
-            group.restart(norms)
+            group.restart(known)
         return sn
 
     @torch.no_grad()
@@ -168,23 +195,17 @@ class SpectralNorm:
         Of a weight that was written from outside since the last step, σ of what was written.
         """
         self._constraint.require_own_weights()
-        return {
-            name: sigma
-            for group in self._groups
-            for norm, sigma in zip(group.norms, group.sigmas(), strict=True)
-            for name in norm.kernel.names
-        }
+        return self._by_name(lambda group: group.sigmas())
+
+    def coefficients(self) -> dict[str, float | Tensor]:
+        """``{layer name: c}``: numbers, or the optimizer's parameters of learnable ones."""
+        return self._by_name(lambda group: group.target.shown())
 
     @torch.no_grad()
     def singular_values(self) -> dict[str, Tensor]:
         """``{layer name: singular values of the normalized weight}``, largest first."""
         self._constraint.require_own_weights()
-        return {
-            name: torch.linalg.svdvals(norm.kernel.matrix(shards.whole(norm.kernel.weight)))
-            for group in self._groups
-            for norm in group.norms
-            for name in norm.kernel.names
-        }
+        return self._by_name(lambda group: [_singular_values(norm.kernel) for norm in group.norms])
 
     def state_dict(self) -> dict[str, Any]:
         """The state beside the module's own: for each layer ``scale`` (σ/c) and ``u``."""
@@ -203,19 +224,12 @@ class SpectralNorm:
             The state is of other layers, other shapes or another coefficient.
         """
         require(
-            state["coefficient"] == self.coefficient,
+            self._coefficients_of(state["coefficient"]) == self._coefficients_of(self.coefficient),
             "state",
             expected=f"coefficient {self.coefficient}",
             got=state["coefficient"],
         )
-        saved = state["layers"]
-        names = [name for group in self._groups for name in group.names]
-        require(set(saved) == set(names), "state", expected=f"layers {names}", got=list(saved))
-        parts = [{i: saved[name] for i, name in enumerate(g.names)} for g in self._groups]
-        for group, own in zip(self._groups, parts, strict=True):
-            group.require_fitting(own)
-        for group, own in zip(self._groups, parts, strict=True):
-            group.load(own)
+        self._constraint.load(state["layers"])
 
     @torch.no_grad()
     def certify(self) -> dict[str, float]:
@@ -234,27 +248,41 @@ class SpectralNorm:
         ValueError
             ``kind="matrix"``, which does not bound convolutions as maps.
         """
-        require(
-            self._shapes is not None,
-            "kind",
-            expected="'operator' for a certificate",
-            got="'matrix'",
-        )
+        expected = "'operator' for a certificate"
+        require(self._shapes is not None, "kind", expected=expected, got="'matrix'")
         self._constraint.require_own_weights()
         module = self._module()
         assert module is not None
         assert self._shapes is not None
-        bounds: dict[str, float] = {}
-        for group in self._groups:
-            bounds |= certify_group(module, group, self._shapes)
-        return bounds
+        return certify_groups(module, self._groups, self._shapes)
 
     def remove(self) -> None:
         """Detach from the optimizer; the module keeps its normalized weights as plain ones."""
         release(self._constraint)
+
+    def __repr__(self) -> str:
+        """Each layer with its kind, c and σ, and what is not covered. It waits for the device."""
+        return describe(self._module(), self._groups, self.kind)
+
+    def _by_name(self, values: Callable[[Group], Sequence[_T]]) -> dict[str, _T]:
+        """One value of each weight, by the names of its layers."""
+        return {
+            name: value
+            for group in self._groups
+            for norm, value in zip(group.norms, values(group), strict=True)
+            for name in norm.kernel.names
+        }
+
+    def _coefficients_of(self, given: Coefficients) -> list[Coefficient]:
+        kernels = [norm.kernel for group in self._groups for norm in group.norms]
+        return coefficients_of(given, kernels)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
             "SpectralNorm is tied to its optimizer's hooks: copy the module and the optimizer, "
             "make a new SpectralNorm of them and load this one's state_dict()"
         )
+
+
+def _singular_values(kernel: Kernel) -> Tensor:
+    return torch.linalg.svdvals(kernel.matrix(kernel.part(shards.whole(kernel.weight))))

@@ -68,5 +68,5 @@ def require_free(kernels: list[Kernel], optimizers: list[Optimizer]) -> None:
             id(kernel.weight) in stepped or not kernel.weight.requires_grad,
             "optimizer",
             expected="every trainable weight that is normalized",
-            got=f"no parameter {kernel.names[0]}.weight",
+            got=f"no parameter {kernel.parameters[0]}",
         )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from sngan import _shards as shards
-from sngan._checks import require
+from sngan._checks import require, require_one_of
 from sngan.spectral.geometry import Sizes
 from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED
 
@@ -23,6 +23,17 @@ class Call(NamedTuple):
 
 
 Calls = dict[str, tuple[Call, ...]]
+
+
+def require_kind(kind: str, input_shape: tuple[int, ...] | None) -> None:
+    """Raise ``ValueError`` for an unknown kind of norm, or an input shape that is missing."""
+    require_one_of(kind, "kind", choices=["matrix", "operator"])
+    require(
+        (input_shape is None) == (kind == "matrix"),
+        "input_shape",
+        expected="None for 'matrix'" if kind == "matrix" else "one such as (3, 32, 32)",
+        got=input_shape,
+    )
 
 
 @torch.no_grad()
@@ -49,16 +60,20 @@ def input_shapes(module: nn.Module, input_shape: tuple[int, ...], names: Iterabl
 
     layers = dict(module.named_modules(remove_duplicate=False))
     handles = [layers[name].register_forward_hook(record(name), with_kwargs=True) for name in calls]
+    # transformers leave out the calls of their layers on it
+    is_fast = torch.backends.mha.get_fastpath_enabled()
     training = [layer for layer in module.modules() if layer.training]
     weight = next(module.parameters())
     try:
         module.eval()
+        torch.backends.mha.set_fastpath_enabled(False)
         module(torch.zeros(1, *input_shape, dtype=weight.dtype, device=weight.device))
     except (RuntimeError, ValueError) as error:
         raise ValueError(
             f"input_shape: expected one that fits the module, got {input_shape} ({error})"
         ) from error
     finally:
+        torch.backends.mha.set_fastpath_enabled(is_fast)
         for layer in training:
             layer.training = True
         for handle in handles:

@@ -18,8 +18,10 @@ from torch import Tensor
 from typing_extensions import override
 
 from sngan import _shards as shards
+from sngan._checks import require
 from sngan.spectral.group import Group
 from sngan.spectral.iteration import Norm, PowerIteration, divided, length
+from sngan.spectral.targets import Target
 
 if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
@@ -40,6 +42,12 @@ def on_shards(norm: Norm) -> Norm:
     fewest = _fewest_rows(weight)
     if isinstance(norm, PowerIteration) and fewest is not None and norm.splits(fewest):
         return norm
+    require(
+        norm.kernel.span is None or _are_rows_known(weight),
+        "module",
+        expected="attention and gates split along one dimension of the mesh",
+        got=f"{norm.kernel.parameters[0]!r} split as {weight.placements}",
+    )
     return Gathered(norm)
 
 
@@ -55,12 +63,12 @@ class Gathered(Norm):
         return self._norm.start()
 
     @override
-    def project_(self, gradient: Tensor, u: Tensor) -> Tensor:
+    def project_(self, gradient: Tensor, u: Tensor, share: Tensor | None = None) -> Tensor:
         weight = _sharded_weight(self)
         assert weight.grad is not None
         projected = shards.whole(weight.grad)
-        wt_u = self._on_whole_weight().project_(projected, u)
-        gradient.copy_(shards.part(shards.split(projected, weight)))
+        wt_u = self._on_whole_weight().project_(self.kernel.part(projected), u, share)
+        gradient.copy_(self._own(shards.part(shards.split(projected, weight))))
         return wt_u
 
     @override
@@ -71,18 +79,35 @@ class Gathered(Norm):
     def advance(self, u: Tensor, wt_u: Tensor, *, iterations: int) -> tuple[Tensor, Tensor]:
         return self._on_whole_weight().advance(u, wt_u, iterations=iterations)
 
+    @override
+    def weight(self) -> Tensor:
+        return self._own(shards.part(self.kernel.weight))
+
+    @override
+    def gradient(self) -> Tensor | None:
+        gradient = self.kernel.weight.grad
+        return None if gradient is None else self._own(shards.part(gradient))
+
+    def _own(self, part: Tensor) -> Tensor:
+        """The kernel's rows among those that this rank has of its parameter."""
+        if self.kernel.span is None:
+            return part
+        before = _first_row(_sharded_weight(self))
+        first, last = (min(max(row - before, 0), len(part)) for row in self.kernel.span)
+        return part[first:last]
+
     def _on_whole_weight(self) -> Norm:
-        return self._norm.on(shards.whole(self.kernel.weight))
+        return self._norm.on(self.kernel.part(shards.whole(self.kernel.weight)))
 
 
 class ShardedGroup(Group):
     """Weights that are sharded alike; what their norms sum over the ranks is summed at once."""
 
-    def __init__(self, norms: list[Norm], coefficient: float) -> None:
+    def __init__(self, norms: list[Norm], target: Target) -> None:
         weight = _sharded_weight(norms[0])
         # no norm is followed by rows where there is no such dimension
         self._ranks = weight.device_mesh.get_group(_split_over(weight) or 0)
-        super().__init__(norms, coefficient)
+        super().__init__(norms, target)
 
     @override
     def _start(self, index: int) -> tuple[Tensor, float]:
@@ -98,8 +123,12 @@ class ShardedGroup(Group):
     def _project(self, gradients: dict[int, Tensor]) -> dict[int, Tensor]:
         rows = self._by_rows(gradients)
         wt_u = super()._project({i: g for i, g in gradients.items() if i not in rows})
+        shares = self.target.shares(self.scale)
         adjoints = [norm.adjoint(self.u[index]) for index, norm in rows.items()]
-        radials = [norm.radial(gradients[index]) for index, norm in rows.items()]
+        radials = [
+            norm.radial(gradients[index], None if shares is None else shares[index])
+            for index, norm in rows.items()
+        ]
         sums = self._sums([*adjoints, *radials])
         wt_u |= zip(rows, sums[: len(rows)], strict=True)
         for (index, norm), radial in zip(rows.items(), sums[len(rows) :], strict=True):
@@ -119,9 +148,10 @@ class ShardedGroup(Group):
         self, rows: dict[int, PowerIteration], pairs: dict[int, _Pair]
     ) -> dict[int, _Pair]:
         outputs: dict[int, Tensor] = {}
+        divisors = self.target.divisors(self.scale)
         for index, (u, wt_u) in pairs.items():
             # divided by the size that it was, Wv is of size one, and so are the squares
-            size = length(wt_u) * self.scale[index]
+            size = length(wt_u) * divisors[index]
             output = rows[index].forward(divided(wt_u, size, 0.0))
             outputs[index] = torch.where(size > 0, output, u)
         # linear in u, so that it can be divided by ‖u‖ after the sum
@@ -135,13 +165,20 @@ class ShardedGroup(Group):
         }
 
     @override
+    def _whole_shape(self, index: int) -> torch.Size:
+        norm, u = self.norms[index], self.u[index]
+        if not isinstance(norm, PowerIteration):
+            return u.shape
+        return torch.Size(
+            [*u.shape[: norm.axis], len(norm.kernel.weight), *u.shape[norm.axis + 1 :]]
+        )
+
+    @override
     def _whole_u(self, index: int) -> Tensor:
         norm, u = self.norms[index], self.u[index]
         if not isinstance(norm, PowerIteration):
             return super()._whole_u(index)
-        shape = list(u.shape)
-        shape[norm.axis] = len(norm.kernel.weight)
-        whole = u.new_zeros(shape)
+        whole = u.new_zeros(self._whole_shape(index))
         self._part(whole, norm).copy_(u)
         dist.all_reduce(whole, group=self._ranks)
         return whole
@@ -193,6 +230,21 @@ def _fewest_rows(weight: "DTensor") -> int | None:
         return None
     ranks = weight.device_mesh.size(dim)
     return max(0, len(weight) - (ranks - 1) * _most_rows(len(weight), ranks))
+
+
+def _are_rows_known(weight: "DTensor") -> bool:
+    """Whether one dimension of the mesh at most splits dimension 0 of a weight."""
+    others = [p for p in weight.placements if not p.is_replicate() and not p.is_shard(1)]
+    return not others or _split_over(weight) is not None
+
+
+def _first_row(weight: "DTensor") -> int:
+    """The row of dimension 0 that this rank's part begins with."""
+    dim = _split_over(weight)
+    if dim is None:
+        return 0
+    mesh = weight.device_mesh
+    return mesh.get_local_rank(dim) * _most_rows(len(weight), mesh.size(dim))
 
 
 def _most_rows(rows: int, ranks: int) -> int:

@@ -1,9 +1,11 @@
-"""Takes PyTorch's own spectral normalization off a network, keeping its raw weights and vectors."""
+"""PyTorch's own spectral normalization: reads its vectors and norms, and takes it off a network."""
 
 # torch has no public way to a module's hooks
 # pyright: reportPrivateUsage=false
 
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +15,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm as _TorchHook
 
 from sngan import _shards as shards
 from sngan._checks import require
+from sngan.spectral.kernels import Kernel, require_float
 
 # torch keeps the class private; an instance of it is the public way to its type
 _TorchParametrization = type(
@@ -20,24 +23,24 @@ _TorchParametrization = type(
 )
 
 
-class TorchNorm(NamedTuple):
-    """What torch knew of a weight: its left singular vector and the σ that it divided by."""
+@dataclass(frozen=True)
+class TorchNorm:
+    """A raw weight as torch reads it, its left singular vector, and the σ that torch divides by."""
 
+    kernel: Kernel
     u: Tensor
     sigma: Tensor
 
 
 @torch.no_grad()
-def strip_torch_spectral_norm(module: nn.Module) -> dict[str, TorchNorm]:
-    """Restore raw weights in place and return ``{layer name: u and σ}``.
-
-    The raw weights stay the same ``Parameter`` objects, so an optimizer keeps its state.
+def find_torch_norms(module: nn.Module) -> list[TorchNorm]:
+    """The weights that torch normalizes, by hooks or parametrizations; the network stays as it is.
 
     Raises
     ------
     ValueError
-        No layer carries torch's spectral normalization, one carries other parametrizations too, or
-        the module is sharded.
+        No layer carries torch's spectral normalization, a weight has other parametrizations too,
+        two layers normalize one weight, or the module is sharded.
     """
     require(
         not any(map(shards.is_sharded, module.parameters())),
@@ -45,52 +48,108 @@ def strip_torch_spectral_norm(module: nn.Module) -> dict[str, TorchNorm]:
         expected="whole weights (call fully_shard afterwards)",
         got="sharded ones",
     )
-    norms: dict[str, TorchNorm] = {}
-    for name, layer in list(module.named_modules()):
-        if parametrize.is_parametrized(layer, "weight"):
-            norms[name] = _strip_parametrization(name, layer)
-        elif any(isinstance(hook, _TorchHook) for hook in layer._forward_pre_hooks.values()):
-            norms[name] = _strip_hook(layer)
+    norms: dict[int, TorchNorm] = {}
+    for name, layer in module.named_modules():
+        for norm in (*_parametrized(name, layer), *_hooked(name, layer)):
+            twin = norms.setdefault(id(norm.kernel.weight), norm)
+            both = f"{twin.kernel.parameters[0]!r} and {norm.kernel.parameters[0]!r}, which are one"
+            require(twin is norm, "module", expected="one norm for each weight", got=both)
     require(
         bool(norms),
         "module",
         expected="layers with torch's spectral normalization",
         got="none",
     )
-    return norms
+    return list(norms.values())
 
 
-def _strip_parametrization(name: str, layer: nn.Module) -> TorchNorm:
-    chain = list(layer.parametrizations["weight"])  # pyright: ignore
-    require(
-        len(chain) == 1 and isinstance(chain[0], _TorchParametrization),
-        "module",
-        expected="spectral_norm as the only parametrization of a weight",
-        got=f"{[type(link).__name__ for link in chain]} on {name!r}",
-    )
-    normalized = chain[0].eval()(layer.parametrizations["weight"].original)  # pyright: ignore
-    parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
-    u: Tensor = chain[0].get_buffer("_u")  # pyright: ignore
-    return TorchNorm(u, _ratio(layer.get_parameter("weight"), normalized))
+def strip_torch_norms(module: nn.Module, norms: Iterable[TorchNorm]) -> None:
+    """Make the layers plain ones, whose weights are the raw ``Parameter`` objects.
+
+    An optimizer so keeps its state. Copies of the network, which share torch's generated classes,
+    stay as they are.
+    """
+    for norm in norms:
+        (path,) = norm.kernel.parameters
+        name, _, weight = path.rpartition(".")
+        layer = module.get_submodule(name)
+        if parametrize.is_parametrized(layer, weight):
+            _strip_parametrization(layer, weight)
+        else:
+            _strip_hook(layer, weight)
+        # as an attribute, which recurrent layers notice
+        setattr(layer, weight, norm.kernel.weight)
 
 
-def _strip_hook(layer: nn.Module) -> TorchNorm:
-    found = {k: h for k, h in layer._forward_pre_hooks.items() if isinstance(h, _TorchHook)}
-    ((norm_key, norm),) = found.items()
-    normalized = norm.compute_weight(layer, do_power_iteration=False)
-    del layer._forward_pre_hooks[norm_key]
-    for hooks in (layer._state_dict_hooks, layer._load_state_dict_pre_hooks):
+def _parametrized(name: str, layer: nn.Module) -> Iterator[TorchNorm]:
+    if not parametrize.is_parametrized(layer):
+        return
+    chains: Any = layer.parametrizations
+    for weight, chain in chains.items():
+        if _TorchParametrization not in map(type, chain):
+            continue
+        links = [type(link).__name__ for link in chain]
+        require(
+            len(chain) == 1 and isinstance(chain.original, nn.Parameter),
+            "module",
+            expected="spectral_norm as the only parametrization of a weight",
+            got=f"{links} on {weight!r} of {name!r}",
+        )
+        raw, norm = chain.original, chain[0]
+        if raw.dim() == 1:
+            sigma = torch.linalg.vector_norm(raw)
+            yield TorchNorm(_kernel(name, weight, raw, dim=0), raw.new_ones(1), sigma)
+        else:
+            sigma = norm._u.dot(norm._reshape_weight_to_matrix(raw).mv(norm._v))
+            yield TorchNorm(_kernel(name, weight, raw, dim=norm.dim), norm._u, sigma)
+
+
+def _hooked(name: str, layer: nn.Module) -> Iterator[TorchNorm]:
+    for hook in layer._forward_pre_hooks.values():
+        if isinstance(hook, _TorchHook):
+            raw, u, v = (getattr(layer, f"{hook.name}_{part}") for part in ("orig", "u", "v"))
+            sigma = u.dot(hook.reshape_weight_to_matrix(raw).mv(v))
+            own = raw.new_ones(1) if raw.dim() == 1 else u
+            yield TorchNorm(_kernel(name, hook.name, raw, dim=hook.dim), own, sigma)
+
+
+def _kernel(name: str, weight: str, raw: Tensor, *, dim: int) -> Kernel:
+    path = f"{name}.{weight}".lstrip(".")
+    require_float(path, raw)
+    return Kernel((name if weight == "weight" else path,), (path,), raw, dim % raw.dim())
+
+
+def _strip_parametrization(layer: nn.Module, weight: str) -> None:
+    """Undo torch's registration, without its change of a class that copies of the layer share."""
+    kind, plain = type(layer), type(layer).__bases__[0]
+    chains: Any = layer.parametrizations
+    kept = {name: chain for name, chain in chains.items() if name != weight}
+    if kept:
+        layer.parametrizations = nn.ModuleDict(kept)
+        names = {"__dict__", "__weakref__", weight}
+        own = {name: value for name, value in vars(kind).items() if name not in names}
+        layer.__class__ = type(kind.__name__, (plain,), own)  # pyright: ignore
+    else:
+        del layer.parametrizations
+        layer.__class__ = plain
+
+
+def _strip_hook(layer: nn.Module, weight: str) -> None:
+    for hooks in (
+        layer._forward_pre_hooks,
+        layer._state_dict_hooks,
+        layer._load_state_dict_pre_hooks,
+    ):
         for key, hook in list(hooks.items()):
-            if "spectral_norm" in type(getattr(hook, "hook", hook)).__module__:
+            if _torch_hook(hook) == weight:
                 del hooks[key]
-    u, raw = layer.get_buffer("weight_u"), layer.get_parameter("weight_orig")
-    for leftover in ("weight", "weight_orig", "weight_u", "weight_v"):
-        delattr(layer, leftover)
-    layer.register_parameter("weight", raw)
-    return TorchNorm(u, _ratio(raw, normalized))
+    for leftover in ("", "_orig", "_u", "_v"):
+        delattr(layer, weight + leftover)
 
 
-def _ratio(raw: Tensor, normalized: Tensor) -> Tensor:
-    """``σ`` of ``normalized = raw/σ``; 1 for a zero weight."""
-    sigma = torch.linalg.vector_norm(raw) / torch.linalg.vector_norm(normalized)
-    return torch.where(sigma.isfinite(), sigma, 1.0)
+def _torch_hook(hook: Any) -> str | None:
+    """The weight that one of torch's hooks is for, whichever of its three kinds of hooks."""
+    # torch wraps a hook for load_state_dict, and keeps its own inside of those for state dicts
+    inner = getattr(hook, "hook", hook)
+    inner = getattr(inner, "fn", inner)
+    return inner.name if isinstance(inner, _TorchHook) else None

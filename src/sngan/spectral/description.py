@@ -1,0 +1,50 @@
+"""SpectralNorm in words: its layers with their norms, and the parameters that it leaves out."""
+
+import warnings
+from collections.abc import Iterable
+
+from torch import nn
+
+from sngan.spectral.group import Group
+from sngan.spectral.kernels import Kernel, not_covered
+
+_HEAD = ("layer", "kind", "c", "σ")
+
+
+def describe(module: nn.Module | None, groups: Iterable[Group], kind: str) -> str:
+    """A table of layers, and the parameters of two or more dimensions that are not covered."""
+    rows: dict[str, tuple[str, ...]] = {}
+    kernels: list[Kernel] = []
+    for group in groups:
+        rows_of = zip(group.norms, group.sigmas(), group.target.coefficients, strict=True)
+        for norm, sigma, coefficient in rows_of:
+            kernels.append(norm.kernel)
+            for name, layer in zip(norm.kernel.names, norm.kernel.layers, strict=True):
+                owner = "" if module is None else type(module.get_submodule(layer)).__name__
+                c, value = f"{float(coefficient):.4g}", f"{float(sigma):.4g}"
+                rows[name] = (name or "(itself)", owner, c, value)
+    widths = [max(map(len, column)) for column in zip(_HEAD, *rows.values(), strict=True)]
+    lines = [f"SpectralNorm(kind={kind!r})"]
+    for row in (_HEAD, *rows.values()):
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        lines.append("  " + "  ".join(cells).rstrip())
+    rest = [] if module is None else _with_shapes(module, kernels)
+    return "\n".join([*lines, f"  not covered: {', '.join(rest) or 'nothing'}"])
+
+
+def warn_of_rest(module: nn.Module, kernels: Iterable[Kernel]) -> None:
+    """Warn once, with the list, of the parameters that could be matrices and are not covered."""
+    rest = _with_shapes(module, kernels)
+    if rest:
+        warnings.warn(
+            f"SpectralNorm does not cover {', '.join(rest)}: no known layer has them as a matrix; "
+            "pass layers= to choose layers without this warning",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _with_shapes(module: nn.Module, kernels: Iterable[Kernel]) -> list[str]:
+    return [
+        f"{name} {tuple(module.get_parameter(name).shape)}" for name in not_covered(module, kernels)
+    ]

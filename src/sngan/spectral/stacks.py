@@ -1,0 +1,77 @@
+"""The parameters of a layer that hold its matrices: one each, or several below one another."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import nn
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
+_SINGLE = (nn.Linear, nn.Bilinear, *EMBEDDINGS, *CONVOLUTIONS, *TRANSPOSED)
+LAYERS = (*_SINGLE, nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase)
+KINDS = (
+    "Linear, Bilinear, Embedding, EmbeddingBag, Conv1d/2d/3d, ConvTranspose1d/2d/3d, "
+    "MultiheadAttention, LSTM, GRU or RNN"
+)
+# in the order of torch's parameters
+_GATES: dict[type[nn.Module], tuple[str, ...]] = {
+    nn.LSTM: ("input", "forget", "cell", "output"),
+    nn.LSTMCell: ("input", "forget", "cell", "output"),
+    nn.GRU: ("reset", "update", "new"),
+    nn.GRUCell: ("reset", "update", "new"),
+}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A parameter with matrices of equal height below one another, or with a single one.
+
+    ``labels`` has one label for each matrix: its name inside the layer. ``row_dim`` is the
+    dimension of the output channels.
+    """
+
+    parameter: str
+    labels: tuple[str, ...] = ("",)
+    row_dim: int = 0
+
+
+def stacks_of(layer: nn.Module) -> list[Stack]:
+    """The parameters of one of the ``LAYERS`` that hold matrices.
+
+    The factors of a product are matrices of their own: attention multiplies queries, keys and
+    values of each head, and recurrent layers multiply their gates. A common norm of factors that
+    torch happens to store in one parameter would let one of them grow while the others vanish.
+    """
+    if isinstance(layer, nn.MultiheadAttention):
+        return _attention(layer)
+    if isinstance(layer, nn.RNNBase):
+        return [_gated(layer, name) for name in _recurrent_weights(layer)]
+    if isinstance(layer, nn.RNNCellBase):
+        return [_gated(layer, name) for name in ("weight_ih", "weight_hh")]
+    return [Stack("weight", row_dim=1 if isinstance(layer, TRANSPOSED) else 0)]
+
+
+def _attention(layer: nn.MultiheadAttention) -> list[Stack]:
+    """Queries, keys and values of each head; ``out_proj`` is a layer of its own."""
+    labels = {
+        role: tuple(f"{role}.{head}" for head in range(layer.num_heads))
+        for role in ("query", "key", "value")
+    }
+    if layer.kdim == layer.vdim == layer.embed_dim:
+        return [Stack("in_proj_weight", (*labels["query"], *labels["key"], *labels["value"]))]
+    return [Stack(f"{role[0]}_proj_weight", heads) for role, heads in labels.items()]
+
+
+def _gated(layer: nn.Module, parameter: str) -> Stack:
+    gates = next((g for kind, g in _GATES.items() if isinstance(layer, kind)), ())
+    if not gates or "_hr" in parameter:
+        return Stack(parameter, (parameter,))
+    return Stack(parameter, tuple(f"{parameter}.{gate}" for gate in gates))
+
+
+def _recurrent_weights(layer: nn.RNNBase) -> Iterator[str]:
+    kinds = ("ih", "hh", "hr") if layer.proj_size else ("ih", "hh")
+    for depth in range(layer.num_layers):
+        for direction in ("", "_reverse") if layer.bidirectional else ("",):
+            yield from (f"weight_{kind}_l{depth}{direction}" for kind in kinds)

@@ -1,0 +1,253 @@
+"""The norms that weights are kept at: fixed, at most, one for each layer, or learned."""
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Any, Final, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from typing_extensions import override
+
+from sngan import _shards as shards
+from sngan._checks import require, require_number, require_one_of
+from sngan.spectral.iteration import Norm
+from sngan.spectral.kernels import Kernel
+from sngan.spectral.optimizers import stepped_by
+
+Bound = Literal["exact", "at_most"]
+Coefficient = float | Literal["learnable"]
+Coefficients = Coefficient | Mapping[str, Coefficient]
+BOUNDS = ("exact", "at_most")
+LEARNABLE: Final = "learnable"
+REST = "*"
+# a learned norm stays this far from 0, where the direction of its weight would be lost
+_SMALLEST = 1e-20
+
+
+def coefficients_of(
+    given: Coefficients, kernels: Sequence[Kernel], *, bound: Bound = "exact"
+) -> list[Coefficient]:
+    """The coefficient of each kernel, for a bound of that kind.
+
+    A mapping has names of layers, or of single kernels, as keys; ``"*"`` stands for all others,
+    which are kept at 1 without it.
+
+    Raises
+    ------
+    ValueError
+        If a key is no layer's name, a tied weight has two values, a value is neither a positive
+        number nor ``"learnable"``, or the bound is unknown or none for learnable ones.
+    """
+    require_one_of(bound, "bound", choices=BOUNDS)
+    mapping: Mapping[str, Coefficient] = given if isinstance(given, Mapping) else {REST: given}
+    names = {name for kernel in kernels for name in (*kernel.names, *kernel.layers)}
+    for name, value in mapping.items():
+        require_one_of(name, "coefficient", choices=[*names, REST])
+        _require_coefficient(value)
+    coefficients: list[Coefficient] = [_of_kernel(mapping, kernel) for kernel in kernels]
+    is_fit = bound == "exact" or LEARNABLE not in coefficients
+    expected = "'exact' for learnable coefficients"
+    require(is_fit, "bound", expected=expected, got=repr(bound))
+    return coefficients
+
+
+def _of_kernel(mapping: Mapping[str, Coefficient], kernel: Kernel) -> Coefficient:
+    for names in (kernel.names, kernel.layers):
+        found: list[Coefficient] = [mapping[name] for name in names if name in mapping]
+        tied = " and ".join(map(repr, names))
+        is_one = len(set(found)) < 2
+        require(is_one, "coefficient", expected=f"one for the tied {tied}", got=found)
+        if found:
+            return found[0]
+    return mapping.get(REST, 1.0)
+
+
+def _require_coefficient(value: object) -> None:
+    if isinstance(value, int | float):
+        require_number(value, "coefficient", above=0.0)
+    else:
+        expected = f"a number above 0 or {LEARNABLE!r}"
+        require(value == LEARNABLE, "coefficient", expected=expected, got=repr(value))
+
+
+def require_learnable(
+    kernels: Sequence[Kernel], coefficients: Sequence[Coefficient], optimizers: Iterable[Optimizer]
+) -> None:
+    """Raise ``ValueError`` if a coefficient cannot be learned: of a sharded weight, or by Muon."""
+    learned = [k for k, c in zip(kernels, coefficients, strict=True) if c == LEARNABLE]
+    is_sharded = any(shards.is_sharded(kernel.weight) for kernel in learned)
+    expected = "numbers for sharded weights"
+    require(not is_sharded, "coefficient", expected=expected, got=repr(LEARNABLE))
+    weights = {id(kernel.weight) for kernel in learned}
+    # of torch 2.9 and newer
+    muon: Any = getattr(torch.optim, "Muon", ())
+    is_muon = any(isinstance(o, muon) and not weights.isdisjoint(stepped_by(o)) for o in optimizers)
+    expected = "numbers for weights that Muon moves, which takes matrices only"
+    require(not is_muon, "coefficient", expected=expected, got=repr(LEARNABLE))
+
+
+class Target:
+    """The norms c that some weights are kept at, ``W̄ = W/s`` with the divisor ``s = σ/c``."""
+
+    gammas: Sequence[nn.Parameter] = ()
+    is_upper_bound = False
+
+    def __init__(self, coefficients: Sequence[float | Tensor]) -> None:
+        self.coefficients = coefficients
+
+    def start(self, index: int, sigma: float) -> float:
+        """Return ``scale`` = σ/c at the start; 1 where σ is zero."""
+        return sigma / float(self.coefficients[index]) or 1.0
+
+    def setting(self, index: int) -> Coefficient:
+        """The coefficient of a weight as it was asked for."""
+        return float(self.coefficients[index])
+
+    def factors(self) -> list[float]:
+        """1/c of each weight, where it is known beforehand."""
+        return [1 / float(coefficient) for coefficient in self.coefficients]
+
+    def to_scales_(self, sigmas: Sequence[Tensor], indices: Iterable[int]) -> None:
+        """Make σ/c of the norms of some weights, which the ``factors`` were multiplied to."""
+
+    def divisors(self, scale: Tensor) -> Tensor:
+        """Return s of ``W̄ = W/s`` for ``scale`` = σ/c."""
+        return scale
+
+    def shares(self, scale: Tensor) -> tuple[Tensor, ...] | None:
+        """Return 1 for each weight whose divisor depends on it, else 0; ``None``: all do."""
+
+    def learn(
+        self, norms: Sequence[Norm], gradients: Mapping[int, Tensor], stepping: Container[int]
+    ) -> None:
+        """Take what is learned of the gradients by some weights, before these are projected.
+
+        ``stepping`` are the ids of all parameters of the optimizer.
+        """
+
+    def state(self, index: int) -> dict[str, Tensor]:  # noqa: ARG002
+        """What must be saved of a weight."""
+        return {}
+
+    def load(self, index: int, state: Mapping[str, Tensor]) -> None:
+        """Restore :meth:`state`."""
+
+    def to(self, like: Tensor) -> None:
+        """Follow the weights to a device and dtype."""
+
+    def hand_over(self, norms: Sequence[Norm], optimizer: Optimizer) -> None:
+        """Let an optimizer move what is learned of its weights, with its default settings."""
+
+    def require_handed_over(self, norms: Sequence[Norm], optimizer: Optimizer) -> None:
+        """Raise ``RuntimeError`` if an optimizer has weights, and not what is learned of them."""
+
+    def take_back(self, optimizer: Optimizer) -> None:
+        """Undo :meth:`hand_over`."""
+
+    def shown(self) -> Sequence[float | Tensor]:
+        """The coefficients, learned ones as the optimizer's parameters."""
+        return self.gammas or self.coefficients
+
+
+class AtMost(Target):
+    """Norms of at most c: ``s = max(1, σ/c)``, so that weights below it are left as they are."""
+
+    is_upper_bound = True
+
+    @override
+    def divisors(self, scale: Tensor) -> Tensor:
+        return scale.clamp_min(1.0)
+
+    @override
+    def shares(self, scale: Tensor) -> tuple[Tensor, ...]:
+        return (scale > 1.0).to(scale.dtype).unbind()
+
+
+class Learned(Target):
+    """Norms γ that an optimizer moves with the weights: ``W̄ = γW/σ``, ``∂L/∂γ = ⟨g, W̄⟩/γ``.
+
+    γ starts at σ, where the weights are left as they are. Zhai et al. 2023, arXiv:2303.06296
+    (σReparam).
+    """
+
+    def __init__(self, gammas: Sequence[nn.Parameter]) -> None:
+        self.gammas = gammas
+        self.coefficients: list[Tensor] = [gamma.detach() for gamma in gammas]
+
+    @override
+    def to(self, like: Tensor) -> None:
+        for gamma in self.gammas:
+            gamma.data = gamma.data.to(like)
+        self.coefficients = [gamma.detach() for gamma in self.gammas]
+
+    @override
+    def start(self, index: int, sigma: float) -> float:
+        self.coefficients[index].fill_(sigma or 1.0)
+        return 1.0
+
+    @override
+    def hand_over(self, norms: Sequence[Norm], optimizer: Optimizer) -> None:
+        held, pairs = stepped_by(optimizer), zip(norms, self.gammas, strict=True)
+        gammas = [gamma for norm, gamma in pairs if id(norm.kernel.weight) in held]
+        if gammas:
+            optimizer.add_param_group({"params": gammas})
+
+    @override
+    def require_handed_over(self, norms: Sequence[Norm], optimizer: Optimizer) -> None:
+        held = stepped_by(optimizer)
+        for norm, gamma in zip(norms, self.gammas, strict=True):
+            if id(norm.kernel.weight) in held and id(gamma) not in held:
+                raise RuntimeError(
+                    "optimizer: expected the one that SpectralNorm gave its learnable coefficients "
+                    "to, got another one for the same weights; make SpectralNorm again for it"
+                )
+
+    @override
+    def take_back(self, optimizer: Optimizer) -> None:
+        own = set(map(id, self.gammas))
+        groups = optimizer.param_groups
+        groups[:] = [group for group in groups if not own.issuperset(map(id, group["params"]))]
+        for gamma in self.gammas:
+            optimizer.state.pop(gamma, None)
+
+    @override
+    def setting(self, index: int) -> Coefficient:
+        return LEARNABLE
+
+    @override
+    def factors(self) -> list[float]:
+        return [1.0] * len(self.gammas)
+
+    @override
+    def to_scales_(self, sigmas: Sequence[Tensor], indices: Iterable[int]) -> None:
+        for sigma, index in zip(sigmas, indices, strict=True):
+            gamma = self.coefficients[index]
+            smallest = torch.where(gamma < 0, -_SMALLEST, _SMALLEST)
+            gamma.copy_(torch.where(gamma.abs() < _SMALLEST, smallest, gamma))
+            sigma.div_(gamma)
+
+    @override
+    def learn(
+        self, norms: Sequence[Norm], gradients: Mapping[int, Tensor], stepping: Container[int]
+    ) -> None:
+        for index, gamma in enumerate(self.gammas):
+            if id(gamma) in stepping:
+                gradient = gradients.get(index)
+                radial = None if gradient is None else norms[index].radial(gradient)
+                gamma.grad = None if radial is None else radial / gamma
+
+    @override
+    def state(self, index: int) -> dict[str, Tensor]:
+        return {"gamma": self.coefficients[index].clone()}
+
+    @override
+    def load(self, index: int, state: Mapping[str, Tensor]) -> None:
+        self.coefficients[index].copy_(state["gamma"])
+
+
+def make_target(coefficients: Sequence[Coefficient], *, bound: Bound, like: Tensor) -> Target:
+    """The target of weights ``like`` this one: coefficients of which all or none are learned."""
+    if LEARNABLE in coefficients:
+        return Learned([nn.Parameter(like.new_ones(())) for _ in coefficients])
+    numbers = [float(coefficient) for coefficient in coefficients]
+    return AtMost(numbers) if bound == "at_most" else Target(numbers)

@@ -29,9 +29,13 @@ def test_a_write_replaces_the_file_at_its_end(tmp_path):
 def test_an_error_leaves_the_old_file_and_no_temporary(tmp_path, error):
     path = tmp_path / "a.bin"
     write_bytes(path, b"old")
-    with pytest.raises(type(error)), atomic_write(path) as fresh:
-        fresh.write_bytes(b"half")
-        raise error
+    def write():
+        with atomic_write(path) as fresh:
+            fresh.write_bytes(b"half")
+            raise error
+
+    with pytest.raises(type(error)):
+        write()
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["a.bin"]
 

@@ -30,6 +30,7 @@ LEVELS = [
     {"lipschitz", "models", "metrics", "penalties", "strategies", "graphs"},
     {"methods", "checkpoint"},
     {"config"},
+    {"runs"},
     {"run", "launching"},
     {"animation", "export", "state"},
     {"evidence"},

@@ -16,6 +16,11 @@ import torch.distributed as dist
 _POLL_SECONDS = 0.02
 
 
+def is_launched() -> bool:
+    """Whether torchrun started this process, and may start it again."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
 def is_restarted() -> bool:
     """Whether torchrun started this process again, after one of its node had failed."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0

@@ -29,6 +29,7 @@ def test_a_write_replaces_the_file_at_its_end(tmp_path):
 def test_an_error_leaves_the_old_file_and_no_temporary(tmp_path, error):
     path = tmp_path / "a.bin"
     write_bytes(path, b"old")
+
     def write():
         with atomic_write(path) as fresh:
             fresh.write_bytes(b"half")

@@ -5,7 +5,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 TEMPORARY = ".sngan-tmp"
@@ -72,6 +72,18 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove a folder, unless it is missing or holds something."""
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def expand_home(path: str) -> str:
+    """Put the home folder in for a leading ``~``, also one behind ``shards:``."""
+    prefix, colon, rest = path.rpartition("shards:")
+    return f"{prefix}{colon}{os.path.expanduser(rest)}"  # noqa: PTH111
 
 
 def is_temporary(path: Path) -> bool:

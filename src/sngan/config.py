@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_type_hints
 
 from sngan import augment as augmentations
 from sngan._checks import require, require_count, require_number, require_one_of
@@ -13,7 +13,7 @@ from sngan._fields import filled_in, option
 from sngan.methods import Method, named
 from sngan.models import MODELS
 from sngan.utils.files import expand_home, write_bytes
-from sngan.utils.plain import read_yaml, to_yaml
+from sngan.utils.plain import parse_texts, parse_yaml, read_text, to_yaml
 from sngan.utils.text import first_line
 
 MAY_CHANGE_ON_RESUME = frozenset(
@@ -308,12 +308,28 @@ def read(path: Path) -> dict[str, Any]:
         If it is no YAML mapping, or beyond the limits of :func:`sngan.utils.plain.read_yaml`.
     """
     values: Any
+    text = ""
     try:
-        values = read_yaml(path)
+        text = read_text(path)
+        values = parse_yaml(text)
     except (ValueError, OSError) as error:
         values = first_line(error)
     require(isinstance(values, Mapping), "config", expected=f"settings in {path}", got=values)
-    return values
+    return _with_texts(Config, values, parse_texts(text))
+
+
+def _with_texts(kind: Any, values: dict[str, Any], texts: dict[str, Any]) -> dict[str, Any]:
+    """Give settings that are names their text: ``1e3`` and ``007`` may be names of folders."""
+    hints, kept = get_type_hints(kind), dict(values)
+    for key, value in values.items():
+        hint, text = hints.get(key), texts.get(key)
+        if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+            kept[key] = _with_texts(hint, cast(dict[str, Any], value), cast(dict[str, Any], text))
+        elif (hint in (str, str | None) and isinstance(text, str) and value is not None) or (
+            hint == tuple[str, ...] and isinstance(text, list)
+        ):
+            kept[key] = text
+    return kept
 
 
 def differences(old: Config, new: Config) -> list[str]:

@@ -32,6 +32,7 @@ from sngan.runs.lock import locked
 from sngan.runs.names import CHECKPOINTS, CONFIG, LOG, SAMPLES, SKIPPED
 from sngan.state import State, open_dataset
 from sngan.utils.files import write_bytes
+from sngan.utils.streams import PrintableFormatter
 from sngan.utils.text import first_line, printable
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
     TrainingError
         A loss or gradient was not finite, a process was killed, or something else broke.
     Interrupted
-        Ctrl-C or SIGTERM; a checkpoint was saved.
+        Ctrl-C, SIGTERM or SIGHUP; a checkpoint was saved.
     """
     try:
         run = launching.on_ranks(config.performance, _train, config, resume, overwrite)
@@ -561,7 +562,7 @@ def _record_skipped(dataset: data.Dataset, folder: RunFolder) -> None:
 @contextmanager
 def _logging_to(path: Path) -> Generator[None]:
     handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(message)s"))
     _log.addHandler(handler)
     level = _log.level
     _log.setLevel(logging.INFO)

@@ -62,7 +62,9 @@ class RunFolder:
 
     def is_begun(self) -> bool:
         """Whether a run ended here before it had made anything that could be lost."""
-        made = self.has_checkpoint() or (self.path / GENERATOR).exists()
+        # the first checkpoint is written after the first generator
+        weights = (self.path / GENERATOR).exists() and _has_records(self.path)
+        made = self.has_checkpoint() or weights
         if made or self.files.exists():
             return not made
         return self._config is not None and all(map(self._is_of_a_run, self._present()))
@@ -97,6 +99,11 @@ class RunFolder:
             got=f"{folder}, {'a run' if is_run else 'which holds other files'}",
         )
 
+    def settings(self) -> Path:
+        """The ``config.yaml`` of the run that a command would go on with."""
+        aside = self.files.aside(CONFIG)
+        return self.path / CONFIG if aside is None or self.has_checkpoint() else aside
+
     def recover(self) -> None:
         """Finish what a killed command left half done. The caller holds the folder's lock."""
         if self.files.is_replacing() and not self.has_checkpoint():
@@ -106,10 +113,14 @@ class RunFolder:
             self.files.remove_temporaries(".", HIDDEN, CHECKPOINTS, SAMPLES, LIPSCHITZ)
 
     def begin(self, *, resume: bool) -> None:
-        """Make the folder this run's. What an earlier run wrote is set aside, not yet deleted."""
+        """Make the folder this run's. What an earlier run made is set aside, not yet deleted."""
+        is_begun = self.is_begun()
         if not self.files.exists():
             self.adopt()
-        if not resume:
+        if is_begun and not resume:
+            self.files.delete()
+            self.files.start()
+        elif not resume:
             self.files.set_aside()
         for name in (*_FIRST, *_ROTATED):
             self.files.claim(name)

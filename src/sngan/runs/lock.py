@@ -37,7 +37,7 @@ class Holder(NamedTuple):
 
 
 @contextmanager
-def locked(folder: Path, *, wait: bool = False) -> Generator[None]:
+def locked(folder: Path, *, wait: bool = False, home: Path | None = None) -> Generator[None]:
     """Hold the lock ``folder/.sngan/lock``; the folder is made if it is missing.
 
     The lock is the system's own (``flock``), which ends with its process. Where a file system has
@@ -49,6 +49,8 @@ def locked(folder: Path, *, wait: bool = False) -> Generator[None]:
     ----------
     folder
         The folder of a run or of a comparison.
+    home
+        The folder of the lock; left out, ``folder/.sngan``.
     wait
         Wait for a lock of another machine to grow old instead of refusing, for a restarted run.
 
@@ -59,21 +61,22 @@ def locked(folder: Path, *, wait: bool = False) -> Generator[None]:
     ValueError
         If ``folder`` is a file, or a link to nothing.
     """
-    made = _make(folder / HIDDEN)
+    home = folder / HIDDEN if home is None else home
+    path, made = home / _LOCK, _make(home)
     try:
-        handle = _acquire(folder / HIDDEN / _LOCK, folder, wait=wait)
+        handle = _acquire(path, folder, wait=wait)
     except BaseException:
         _unmake(made)
         raise
     over = threading.Event()
-    beat = threading.Thread(target=_renew, args=(folder / HIDDEN / _LOCK, over), daemon=True)
+    beat = threading.Thread(target=_renew, args=(path, over), daemon=True)
     beat.start()
     try:
         yield
     finally:
         over.set()
         beat.join()
-        (folder / HIDDEN / _LOCK).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         os.close(handle)
         _unmake(made)
 

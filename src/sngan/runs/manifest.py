@@ -43,7 +43,9 @@ class Manifest:
     ) -> None:
         self.folder, self.kind, self._pattern = folder, kind, pattern
         self.home = folder / HIDDEN if home is None else home
-        self._path, self._aside = self.home / _FILES, self.home / _ASIDE
+        self._path = self.home / _FILES
+        # in the folder itself: the list may lie on another file system
+        self._aside = self.home / _ASIDE if home is None else folder / f"{HIDDEN}-{_ASIDE}"
         self._names: set[str] | None = None
 
     def exists(self) -> bool:
@@ -126,6 +128,11 @@ class Manifest:
     def is_replacing(self) -> bool:
         """Whether files were set aside, and neither put back nor given up."""
         return (self._aside / _FILES).is_file()
+
+    def aside(self, name: str) -> Path | None:
+        """Where a file is that was set aside, if it is."""
+        path = self._aside / "files" / name
+        return path if self.is_replacing() and path.is_file() else None
 
     def restore(self) -> None:
         """Delete the files that replaced those set aside, and put these back."""

@@ -44,6 +44,17 @@ def atomic_write(path: Path) -> Generator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def naming(path: Path) -> Generator[Path]:
+    """Let an error of the system that names no file name this one."""
+    try:
+        yield path
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a small file by :func:`atomic_write`."""
     with atomic_write(path) as temporary:

@@ -1,6 +1,7 @@
 """YAML and JSON from strangers: limits on size, depth and repetition, checked before parsing."""
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from sngan.utils.text import first_line, printable
 _MEBIBYTE = 2**20
 _YAML_BYTES, _JSON_BYTES = 4 * _MEBIBYTE, 256 * _MEBIBYTE
 _DEPTH, _NODES, _NUMBER = 20, 200_000, 400
+_EXPONENT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+")
 _WORDS = ("null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan", "inf", "infinity")
 
 
@@ -22,18 +24,35 @@ def read_yaml(path: Path) -> Any:
         If it is no YAML, over 4 MiB, nested over 20 deep, of over 200,000 values (each alias
         counts with all that it repeats), or has a number of over 400 digits.
     """
-    return parse_yaml(_text(path, most=_YAML_BYTES))
+    return parse_yaml(read_text(path))
+
+
+def read_text(path: Path) -> str:
+    """Read a small text of UTF-8, of at most 4 MiB."""
+    return _text(path, most=_YAML_BYTES)
 
 
 def parse_yaml(text: str) -> Any:
-    """Parse YAML under the limits of :func:`read_yaml`."""
+    """Parse YAML under the limits of :func:`read_yaml`; ``1e-4`` is a number, as in YAML 1.2."""
     import yaml
 
+    class Loader(yaml.SafeLoader):
+        """YAML 1.1 knows no number that has an exponent and no point."""
+
+    digits = tuple("+-.0123456789")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, digits)
     try:
         _check_events(yaml.parse(text, Loader=yaml.SafeLoader))
-        return yaml.safe_load(text)
+        return yaml.load(text, Loader=Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ValueError(first_line(error)) from error
+
+
+def parse_texts(text: str) -> Any:
+    """Parse YAML that :func:`parse_yaml` has parsed with every value as the text that it is."""
+    import yaml
+
+    return yaml.load(text, Loader=yaml.BaseLoader)
 
 
 def to_yaml(values: Any) -> str:

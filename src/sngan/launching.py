@@ -5,10 +5,12 @@ import contextlib
 import logging
 import multiprocessing
 import os
+import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Generator
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -96,11 +98,15 @@ def on_ranks(settings: PerformanceConfig, work: Callable[..., Any], *arguments: 
     fabric = make_fabric(settings)
     if not settings.is_shared:
         return work(fabric, *arguments)
+    started = _started(settings)
     rendezvous.join_group(fabric.strategy.process_group_backend)  # pyright: ignore
     # the multiprocessing of torch is heavy as well
     from torch.multiprocessing.spawn import ProcessException
 
-    with _signals_passed_on() as stopped:
+    with _signals_passed_on() as stopped, tempfile.TemporaryDirectory(prefix="sngan-") as private:
+        if started is None:
+            # the strategy takes it to the processes that it spawns
+            fabric.strategy.meeting = str(Path(private) / "meeting")  # pyright: ignore
         try:
             outcome = fabric.launch(partial(_on_rank, work=work, arguments=arguments))
         except ProcessException as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
 from sngan import config as configs
+from sngan._checks import require_one_of
 from sngan.config import Config
 from sngan.parser import CommandParser
 from sngan.utils.files import expand_home
@@ -74,6 +75,10 @@ def expand(argv: Sequence[str]) -> list[str]:
 def settings_in(path: Path) -> list[str]:
     """The settings of a YAML file as flags; those that are null are left out."""
     values = configs.flatten(configs.read(Path(expand_home(str(path)))))
+    known = [flag.key for flag in _flags_of(Config())]
+    for key in values:
+        # not only the start of a name, which flags may be shortened to
+        require_one_of(key, "config", choices=known)
     return [
         f"--{key}={value if isinstance(value, str) else json.dumps(value)}"
         for key, value in values.items()

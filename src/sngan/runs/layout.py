@@ -114,6 +114,7 @@ class RunFolder:
 
     def begin(self, *, resume: bool) -> None:
         """Make the folder this run's. What an earlier run made is set aside, not yet deleted."""
+        folders = [self.files.inside(folder) for folder in (SAMPLES, CHECKPOINTS)]
         is_begun = self.is_begun()
         if not self.files.exists():
             self.adopt()
@@ -124,8 +125,8 @@ class RunFolder:
             self.files.set_aside()
         for name in (*_FIRST, *_ROTATED):
             self.files.claim(name)
-        for folder in (SAMPLES, CHECKPOINTS):
-            (self.path / folder).mkdir(exist_ok=True)
+        for folder in folders:
+            folder.mkdir(exist_ok=True)
 
     def adopt(self) -> None:
         """List the files of a run from before there were lists, those that are surely sngan's."""

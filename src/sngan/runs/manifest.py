@@ -80,7 +80,7 @@ class Manifest:
             If a file of this name is there that is not listed, or a symbolic link is in its way.
         """
         assert self._pattern.fullmatch(name), name
-        path = self._inside(name)
+        path = self.inside(name)
         if name in self.names():
             return path
         if os.path.lexists(path):
@@ -116,10 +116,11 @@ class Manifest:
     def set_aside(self) -> None:
         """Move every listed file aside, and begin a new list."""
         self.restore()
+        paths = {name: self.inside(name) for name in sorted(self.names())}
         self._aside.mkdir(exist_ok=True)
         write_bytes(self._aside / _FILES, self._path.read_bytes())
-        for name in sorted(self.names()):
-            path, aside = self._inside(name), self._aside / "files" / name
+        for name, path in paths.items():
+            aside = self._aside / "files" / name
             if path.is_file():
                 aside.parent.mkdir(parents=True, exist_ok=True)
                 path.replace(aside)
@@ -127,7 +128,7 @@ class Manifest:
 
     def is_replacing(self) -> bool:
         """Whether files were set aside, and neither put back nor given up."""
-        return (self._aside / _FILES).is_file()
+        return _identity(self._aside / _FILES, self.kind) is not None
 
     def aside(self, name: str) -> Path | None:
         """Where a file is that was set aside, if it is."""
@@ -145,7 +146,7 @@ class Manifest:
             write_bytes(self._path, former)
         self._names = None
         for name in sorted(self.names()):
-            path, aside = self._inside(name), self._aside / "files" / name
+            path, aside = self.inside(name), self._aside / "files" / name
             if aside.is_file() and not os.path.lexists(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 aside.replace(path)
@@ -170,13 +171,14 @@ class Manifest:
                     if is_temporary(path) and path.is_file():
                         path.unlink(missing_ok=True)
 
-    def _is_something(self, path: Path) -> bool:
-        if path.name in _NOTHING or path.name == HIDDEN:
-            return False
-        return not path.is_dir() or path.is_symlink() or any(path.iterdir())
+    def inside(self, name: str) -> Path:
+        """The path of a name.
 
-    def _inside(self, name: str) -> Path:
-        """The path of a name; no folder on the way and no file may be a symbolic link."""
+        Raises
+        ------
+        ValueError
+            If the file, or a folder on the way to it, is a symbolic link.
+        """
         path = self.folder
         for part in PurePosixPath(name).parts:
             path = path / part
@@ -185,6 +187,14 @@ class Manifest:
                     f"out: expected files and folders of the run's own, got the link {path}"
                 )
         return path
+
+    def _is_something(self, path: Path) -> bool:
+        if path == self.home:
+            # a lock, or what a kill left before there was a list; not another program's list
+            return self._path.exists() and not self.exists()
+        if path.name in _NOTHING:
+            return False
+        return not path.is_dir() or path.is_symlink() or any(path.iterdir())
 
     def _read(self, path: Path) -> list[str]:
         if _identity(path, self.kind) is None:

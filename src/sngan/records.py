@@ -10,6 +10,7 @@ from typing import Any
 
 METRICS = "metrics.jsonl"
 _LONGEST_LINE = 2**20
+_decode = json.JSONDecoder().decode
 _log = logging.getLogger("sngan")
 
 
@@ -83,7 +84,7 @@ def iter_records(folder: Path) -> Iterator[dict[str, Any]]:
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
     try:
-        record = json.loads(line)
+        record = _decode(line.decode())
     except (ValueError, RecursionError):
         return None
     step = record.get("step") if isinstance(record, dict) else None  # pyright: ignore

@@ -44,6 +44,9 @@ class ComparisonFolder:
             self.files.claim(name)
         for run in planned:
             self.files.claim(f"{RUNS}/{run.folder.name}/{HIDDEN}/files.jsonl")
+            if replace and run.folder.exists():
+                # files of the user that lie there keep no run out
+                RunFolder(run.folder).files.start()
 
     def recover(self) -> None:
         """Finish what a killed command left half done. The caller holds the folder's lock."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_POINTS = 4096
-_CHUNK = 1024
+_POINTS = 2048
+_CHUNK = 4096
 # more names than any network has layers: a stranger's file may have one in each line
 _NAMES = 4096
 
@@ -17,7 +17,7 @@ Record = Mapping[str, Any]
 
 
 class Series:
-    """A curve: every value up to 4,096 of them, then means of ever larger equal groups."""
+    """A curve: every value up to 2,048 of them, then means of ever larger equal groups."""
 
     def __init__(self) -> None:
         self._size = 1
@@ -62,7 +62,7 @@ class History:
     Parameters
     ----------
     records
-        In the order of the run; read once, a thousand at a time.
+        In the order of the run; read once, some thousand at a time.
     keys
         The numbers of a record to follow.
     groups
@@ -89,8 +89,8 @@ class History:
             _extend(self.series, key, chunk, chunk)
         for group, series in self.groups.items():
             pairs = [(r, r[group]) for r in chunk if isinstance(r.get(group), Mapping)]
-            names = dict.fromkeys(name for _, values in pairs for name in values)
             owners, inner = [r for r, _ in pairs], [values for _, values in pairs]
+            names = dict.fromkeys(itertools.chain.from_iterable(inner))
             for name in names:
                 if name in series or len(series) < _NAMES:
                     _extend(series, name, owners, inner)
@@ -108,7 +108,7 @@ def _extend(
 
 def _array(values: list[Any]) -> NDArray[np.float64]:
     """Numbers, with nan for all else."""
-    if all(type(value) is float for value in values):
+    if set(map(type, values)) == {float}:
         return np.array(values)
     return np.array([float(value) if _is_number(value) else math.nan for value in values])
 

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -344,7 +344,9 @@ class _Outputs:
             values = judge.evaluate(self._state, seed=self._config.seed)
             is_best = judge.is_best(values)
         if ranks.any_of(is_best):
-            checkpoint.write(self._state.state_dict(), self._folder / CHECKPOINTS / checkpoint.BEST)
+            with self._recording():
+                best = self._folder / CHECKPOINTS / checkpoint.BEST
+                checkpoint.write(self._state.state_dict(), best)
         if self._recorder is None or judge is None:
             return
         self._recorder.log({"step": self._state.step, "evaluation": values})
@@ -360,12 +362,16 @@ class _Outputs:
             evidence.certify(state)
         state.seconds = time.perf_counter() - self._started
         folder = self._folder / CHECKPOINTS
-        with self._run.files.recording(CHECKPOINTS) if self._recorder else nullcontext():
+        with self._recording():
             checkpoint.rotate(state.state_dict(), folder, keep_every=config.keep_every)
         generator = sharding.whole(state.average.module)
         if self._recorder is not None:
             save_generator(generator, self._folder)
             self._run.files.give_up()
+
+    def _recording(self) -> AbstractContextManager[None]:
+        """List the files of a checkpoint; the first rank does for all."""
+        return self._run.files.recording(CHECKPOINTS) if self._recorder else nullcontext()
 
 
 def critic_step(state: State, method: Method, batch: data.Batch) -> dict[str, Tensor]:

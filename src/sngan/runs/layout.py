@@ -38,6 +38,7 @@ PATTERN = re.compile(_NAMES)
 
 # from the start of a run on they are written again and again
 _FIRST = (CONFIG, METRICS, LOG, GENERATOR, REPORT)
+_BEST = f"{CHECKPOINTS}/best.pt"
 _ROTATED = tuple(f"{CHECKPOINTS}/{name}.pt" for name in ("last", "previous", "next"))
 _LOG_LINE = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ ")
 
@@ -123,7 +124,7 @@ class RunFolder:
             self.files.start()
         elif not resume:
             self.files.set_aside()
-        for name in (*_FIRST, *_ROTATED):
+        for name in (*_FIRST, *_ROTATED, _BEST):
             self.files.claim(name)
         for folder in folders:
             folder.mkdir(exist_ok=True)

@@ -138,6 +138,7 @@ class Manifest:
     def restore(self) -> None:
         """Delete the files that replaced those set aside, and put these back."""
         if not self.is_replacing():
+            self._remove_aside(())
             return
         former = (self._aside / _FILES).read_bytes()
         if _identity(self._path, self.kind) != _identity(self._aside / _FILES, self.kind):
@@ -154,8 +155,7 @@ class Manifest:
 
     def give_up(self) -> None:
         """Delete the files that were set aside, one by one."""
-        if self.is_replacing():
-            self._remove_aside(self._read(self._aside / _FILES))
+        self._remove_aside(self._read(self._aside / _FILES))
 
     def delete(self) -> None:
         """Delete every listed file, one by one, and the list."""
@@ -166,10 +166,7 @@ class Manifest:
     def remove_temporaries(self, *folders: str) -> None:
         """Delete what a killed process was writing in these folders."""
         for folder in folders:
-            if not (self.folder / folder).is_symlink() and (self.folder / folder).is_dir():
-                for path in (self.folder / folder).iterdir():
-                    if is_temporary(path) and path.is_file():
-                        path.unlink(missing_ok=True)
+            self._remove_temporaries(self.folder / folder)
 
     def inside(self, name: str) -> Path:
         """The path of a name.
@@ -195,6 +192,12 @@ class Manifest:
         if path.name in _NOTHING:
             return False
         return not path.is_dir() or path.is_symlink() or any(path.iterdir())
+
+    def _remove_temporaries(self, folder: Path) -> None:
+        if folder.is_dir() and not folder.is_symlink():
+            for path in folder.iterdir():
+                if is_temporary(path) and path.is_file():
+                    path.unlink(missing_ok=True)
 
     def _read(self, path: Path) -> list[str]:
         if _identity(path, self.kind) is None:
@@ -245,7 +248,10 @@ class Manifest:
 
     def _remove_aside(self, names: Iterable[str]) -> None:
         files = self._aside / "files"
+        if not self._aside.is_dir() or self._aside.is_symlink():
+            return
         self._delete(files, names)
+        self._remove_temporaries(self._aside)
         for folder in sorted(files.rglob("*"), reverse=True):
             if folder.is_dir() and not folder.is_symlink():
                 remove_if_empty(folder)

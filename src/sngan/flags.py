@@ -80,7 +80,7 @@ def settings_in(path: Path) -> list[str]:
         # not only the start of a name, which flags may be shortened to
         require_one_of(key, "config", choices=known)
     return [
-        f"--{key}={value if isinstance(value, str) else json.dumps(value)}"
+        f"--{key}={value if isinstance(value, str) else json.dumps(value, default=str)}"
         for key, value in values.items()
         if value is not None
     ]

@@ -41,6 +41,8 @@ def parse_yaml(text: str) -> Any:
 
     digits = tuple("+-.0123456789")
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, digits)
+    # a date is the text that it is
+    Loader.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_yaml_str)
     try:
         _check_events(yaml.parse(text, Loader=yaml.SafeLoader))
         return yaml.load(text, Loader=Loader)
@@ -66,7 +68,9 @@ def to_yaml(values: Any) -> str:
         """Quotes what some readers take for a number or a truth value."""
 
     def represent(dumper: Any, text: str) -> Any:
-        style = "'" if _could_be_another_kind(text) and printable(text) == text else None
+        style = "'" if _could_be_another_kind(text) else None
+        # between double quotes every character has an escape
+        style = style if printable(text) == text else '"'
         return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
     Dumper.add_representer(str, represent)

@@ -116,10 +116,11 @@ class RunFolder:
     def begin(self, *, resume: bool) -> None:
         """Make the folder this run's. What an earlier run made is set aside, not yet deleted."""
         folders = [self.files.inside(folder) for folder in (SAMPLES, CHECKPOINTS)]
-        is_begun = self.is_begun()
+        # nothing that could be lost
+        is_new = self.files.is_vacant() or self.is_begun()
         if not self.files.exists():
             self.adopt()
-        if is_begun and not resume:
+        if is_new and not resume:
             self.files.delete()
             self.files.start()
         elif not resume:

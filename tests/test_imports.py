@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "sngan"
 
 # each row may import from the rows above it, and from itself only inside a folder
 LEVELS = [
+    {"utils"},
     {
         *("_checks", "_derivatives", "_fields", "_reals", "_scaling", "_signals"),
         *("_ranks", "_rendezvous", "_shards"),
@@ -32,6 +33,7 @@ LEVELS = [
     {"lipschitz", "models", "metrics", "penalties", "strategies", "graphs"},
     {"methods", "checkpoint"},
     {"config"},
+    {"runs"},
     {"run", "launching"},
     {"animation", "export", "state"},
     {"evidence"},

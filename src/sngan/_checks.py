@@ -3,8 +3,13 @@
 import difflib
 import math
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+if TYPE_CHECKING:
+    # a second of import time that `sngan report` should not pay
+    from torch import Tensor
+
+_LARGEST = 2**63
 
 
 def require(condition: bool, name: str, *, expected: str, got: object) -> None:
@@ -24,8 +29,10 @@ def require_one_of(value: str, name: str, *, choices: Iterable[str]) -> None:
 
 
 def require_count(value: int, name: str, *, minimum: int = 1) -> None:
-    """Raise unless ``value`` is an integer of at least ``minimum``."""
+    """Raise unless ``value`` is an integer of at least ``minimum``, and below 2⁶³."""
     is_count = isinstance(value, int) and not isinstance(value, bool) and value >= minimum
+    # a number that Python would not even print, and that no tensor can hold
+    require(not is_count or value < _LARGEST, name, expected="an integer below 2**63", got="more")
     require(is_count, name, expected=f"an integer of at least {minimum}", got=repr(value))
 
 
@@ -46,7 +53,7 @@ def require_number(
     require(inside, name, expected=expected, got=repr(value))
 
 
-def require_same_shape(left: Tensor, right: Tensor, names: tuple[str, str]) -> None:
+def require_same_shape(left: "Tensor", right: "Tensor", names: tuple[str, str]) -> None:
     """Raise unless two tensors have equal shapes."""
     require(
         left.shape == right.shape,

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from sngan import checkpoint
 from sngan._checks import require
-from sngan.run import CHECKPOINTS, load, load_critic, noise_from_seed
+from sngan.run import load, load_critic, noise_from_seed
+from sngan.runs.names import CHECKPOINTS
+from sngan.utils.files import write_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -61,14 +63,18 @@ def animate(
     for path in (gif, strip):
         path.parent.mkdir(parents=True, exist_ok=True)
     small = [picture.quantize(_COLOURS) for picture in pictures]
+    moving, still = io.BytesIO(), io.BytesIO()
     small[0].save(
-        gif,
+        moving,
+        format="GIF",
         save_all=True,
         append_images=small[1:],
         duration=[_MILLISECONDS] * (len(small) - 1) + [4 * _MILLISECONDS],
         loop=0,
     )
-    _side_by_side(pictures).quantize(_COLOURS).save(strip)
+    _side_by_side(pictures).quantize(_COLOURS).save(still, format="PNG")
+    write_bytes(gif, moving.getvalue())
+    write_bytes(strip, still.getvalue())
     return frames
 
 

@@ -5,11 +5,19 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import sngan
+from sngan.runs.reserve import reserve
+from sngan.utils.files import expand_home, naming, remove_if_empty, write_bytes
+from sngan.utils.streams import PrintableFormatter, tolerant_output
+from sngan.utils.text import first_line, printable
 
+_log = logging.getLogger("sngan")
+# a run does not end because nobody watches it
+_GO_ON = ("train", "compare")
 _USAGE = """\
 usage: sngan COMMAND ...
 
@@ -23,6 +31,7 @@ commands:
   compare    train methods side by side on the same data: one table, one report
   lipschitz  prove how steep a run's critic can be, layer by layer
   distance   measure the Wasserstein distance of two data sets, with its proof
+  cache      how much is kept between commands, and how to remove it
 
 start here:
   sngan train                                        handwritten digits, a few minutes
@@ -47,9 +56,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv[0] == "--version":
         print(f"sngan {sngan.__version__}")
         return 0
-    to_person = logging.StreamHandler()
-    to_person.setLevel(logging.WARNING)
-    logging.basicConfig(handlers=[to_person], format="sngan: %(message)s")
+    with tolerant_output() as output:
+        to_person = logging.StreamHandler()
+        to_person.setLevel(logging.WARNING)
+        to_person.setFormatter(PrintableFormatter("sngan: %(message)s"))
+        logging.basicConfig(handlers=[to_person])
+        status = _run(argv)
+        output.flush()
+        if output.error is not None and status == 0 and argv[0] not in _GO_ON:
+            return _fail(f"standard output: {first_line(output.error)}", status=1)
+        return status
+
+
+def _run(argv: list[str]) -> int:
     try:
         _command(argv[0])(argv[1:])
     except ValueError as error:
@@ -73,6 +92,7 @@ def _command(name: str) -> Callable[[list[str]], None]:
         "compare": _compare,
         "lipschitz": _lipschitz,
         "distance": _distance,
+        "cache": _cache,
     }
     if name not in commands:
         raise ValueError(f"COMMAND: expected one of {', '.join(commands)}, got {name!r}")
@@ -97,7 +117,7 @@ def _train(argv: list[str]) -> None:
         "go on from the newest checkpoint, with the run's own settings; steps, devices, nodes, "
         "strategy, compile and cuda_graphs may be others",
     )
-    parser.switch("--overwrite", "delete a run that is at --out")
+    parser.switch("--overwrite", "replace a run that is at --out; files of yours there stay")
     argv = flags.expand(argv)
     if "--resume" in argv:
         argv = [*_settings_of_run(argv), *argv]
@@ -105,7 +125,15 @@ def _train(argv: list[str]) -> None:
     resume, overwrite = values.pop("resume"), values.pop("overwrite")
     values.pop("config")
     config = configs.from_dict(values)
-    run = jobs.train(config, resume=resume, overwrite=overwrite)
+    if not (values["out"] or resume or overwrite):
+        config = replace(config, out=str(reserve(Path(config.out))))
+    try:
+        run = jobs.train(config, resume=resume, overwrite=overwrite)
+    except ValueError:
+        # a refused request leaves nothing
+        remove_if_empty(Path(config.out))
+        remove_if_empty(Path(config.out).parent)
+        raise
     if not ranks.is_first():
         return
     print(f"samples: {run.folder / 'samples'}")
@@ -114,13 +142,32 @@ def _train(argv: list[str]) -> None:
 
 
 def _settings_of_run(argv: list[str]) -> list[str]:
-    """``--config`` of the run that ``--out`` names, so that its flags need not be repeated."""
+    """The settings of the run that ``--out`` names, so that its flags need not be repeated."""
+    from sngan import flags
+    from sngan.runs.layout import RunFolder
+
     for flag, value in zip(argv, [*argv[1:], ""], strict=True):
         name, equals, given = flag.partition("=")
-        path = Path(given if equals else value) / "config.yaml"
-        if name == "--out" and path.is_file():
-            return [f"--config={path}"]
+        if name == "--out":
+            path = RunFolder(_path(given if equals else value)).settings()
+            return flags.settings_in(path) if path.is_file() else []
     return []
+
+
+def _path(text: str) -> Path:
+    """A path that somebody typed; the shell leaves a ``~`` behind ``=`` as it is."""
+    return Path(expand_home(text))
+
+
+def _opened(text: str) -> Path:
+    """A folder that is only read; say so if its run or comparison still grows."""
+    from sngan.runs.lock import holder_of
+
+    folder = _path(text)
+    holder = holder_of(folder)
+    if holder is not None:
+        _log.warning("%s is in use by %s: it is read as it is now", folder, holder)
+    return folder
 
 
 def _generate(argv: list[str]) -> None:
@@ -139,19 +186,19 @@ def _generate(argv: list[str]) -> None:
     parser.flag("--seed", int, "the same seed gives the same samples", default=0)
     parser.flag(
         "--label",
-        str | None,
+        str,
         "class to draw, by name or index, for a conditional run",
         default=None,
     )
-    parser.switch("--overwrite", "replace what is at --out")
+    parser.switch("--overwrite", "replace the samples at --out; files of yours there stay")
     values = parser.parse(argv)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    opened = run.load(values["run"], device=device)
+    opened = run.load(_opened(values["run"]), device=device)
     label = values["label"]
     started = time.perf_counter()
     export(
         opened,
-        Path(values["out"]),
+        _path(values["out"]),
         n=values["n"],
         seed=values["seed"],
         labels=None if label is None else opened.class_index(label),
@@ -170,7 +217,7 @@ def _report(argv: list[str]) -> None:
         description="Write a run's report.html, or a comparison's compare.html, from its records.",
     )
     parser.flag("run", str, "the folder of a run or of a comparison")
-    folder = Path(parser.parse(argv)["run"])
+    folder = _opened(parser.parse(argv)["run"])
     is_comparison = (folder / COMPARISON).is_file()
     print(f"report: {write_comparison(folder) if is_comparison else write_report(folder)}")
 
@@ -186,7 +233,7 @@ def _evaluate(argv: list[str]) -> None:
         "covered, as far as each applies.",
     )
     parser.flag("run", str, "the run's folder")
-    parser.flag("--data", str | None, "a SOURCE to compare with; left out: the run's", default=None)
+    parser.flag("--data", str, "a SOURCE to compare with; left out: the run's", default=None)
     own = "left out: the run's setting"
     parser.flag(
         "--samples",
@@ -196,16 +243,16 @@ def _evaluate(argv: list[str]) -> None:
     )
     parser.flag(
         "--extractor",
-        str | None,
+        str,
         f"features: auto, points, pixels, domain or inception; {own}",
         default=None,
     )
-    parser.flag("--weights", str | None, f"file of InceptionV3 weights; {own}", default=None)
+    parser.flag("--weights", str, f"file of InceptionV3 weights; {own}", default=None)
     parser.flag("--seed", int, "which samples are drawn", default=0)
     parser.flag("--json", str, _JSON_HELP, default=None)
     values = parser.parse(argv)
     found = jobs.evaluate(
-        values["run"],
+        _opened(values["run"]),
         source=values["data"],
         samples=values["samples"],
         extractor=values["extractor"],
@@ -233,7 +280,7 @@ def _compare(argv: list[str]) -> None:
     parser.flag(
         "--settings", str, "rows A to F of Miyato et al. 2018, table 1, such as A,D,F", default=""
     )
-    parser.switch("--overwrite", "delete a comparison that is at --out")
+    parser.switch("--overwrite", "replace a comparison that is at --out; files of yours stay")
     flags.add_config_flags(parser, without=("method.name",))
     values = parser.parse(flags.expand(argv), also=flags.short_names())
     asked = {key: values.pop(key) for key in ("methods", "seeds", "settings", "overwrite")}
@@ -269,9 +316,11 @@ def _lipschitz(argv: list[str]) -> None:
     parser.switch("--upper-only", "prove the upper bound, without the search for a steep point")
     parser.flag("--json", str, _JSON_HELP, default=None)
     values = parser.parse(argv)
-    bounds = jobs.lipschitz(values["run"], lower=not values["upper_only"], progress=True)
-    text = f"{bounds.table()}\npictures: {Path(values['run']) / jobs.LIPSCHITZ}"
-    _answer(bounds.to_dict(), text, json_to=values["json"])
+    bounds, pictures = jobs.lipschitz_with_pictures(
+        _opened(values["run"]), lower=not values["upper_only"], progress=True
+    )
+    lines = [bounds.table(), *(f"pictures: {picture.parent}" for picture in pictures[:1])]
+    _answer(bounds.to_dict(), "\n".join(lines), json_to=values["json"])
 
 
 def _distance(argv: list[str]) -> None:
@@ -306,12 +355,41 @@ def _answer(data: dict[str, Any], text: str, *, json_to: str | None) -> None:
         return
     print(text)
     if json_to is not None:
-        Path(json_to).write_text(f"{line}\n")
+        _write_answer(_path(json_to), f"{line}\n".encode())
         print(f"json: {json_to}")
 
 
+def _write_answer(path: Path, data: bytes) -> None:
+    """Write a file in one piece, or into what is no file, such as a pipe."""
+    with naming(path):
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+        else:
+            write_bytes(path.resolve(), data)
+
+
+def _cache(argv: list[str]) -> None:
+    from sngan.parser import CommandParser
+    from sngan.utils import cache
+
+    parser = CommandParser(
+        "cache",
+        description="Show the folder in which sngan keeps decoded images, features of real samples "
+        "and downloaded weights between commands. All of it can be made again; over "
+        f"{cache.LIMIT / 2**30:.0f} GiB, the files used longest ago are removed.",
+    )
+    parser.switch("--clear", "remove its files")
+    parser.flag("--json", str, _JSON_HELP, default=None)
+    values = parser.parse(argv)
+    found = cache.clear() if values["clear"] else cache.usage()
+    said = "removed" if values["clear"] else "holds"
+    text = f"{found.folder}\n{said} {found.files:,} files, {found.bytes / 2**20:,.1f} MiB"
+    data = {**found._asdict(), "folder": str(found.folder), "limit": cache.LIMIT}
+    _answer(data | {"cleared": values["clear"]}, text, json_to=values["json"])
+
+
 def _fail(message: str, *, status: int) -> int:
-    print(f"sngan: error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"sngan: error: {printable(' '.join(message.split()))}", file=sys.stderr)
     return status
 
 

@@ -5,13 +5,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_type_hints
 
 from sngan import augment as augmentations
 from sngan._checks import require, require_count, require_number, require_one_of
 from sngan._fields import filled_in, option
 from sngan.methods import Method, named
 from sngan.models import MODELS
+from sngan.utils.files import expand_home, write_bytes
+from sngan.utils.plain import parse_texts, parse_yaml, read_text, to_yaml
+from sngan.utils.text import first_line
 
 MAY_CHANGE_ON_RESUME = frozenset(
     {
@@ -24,6 +27,12 @@ MAY_CHANGE_ON_RESUME = frozenset(
         "performance.strategy",
     }
 )
+
+
+def _path(value: str, name: str) -> str:
+    """Check that a path is text, and put the home folder in for ``~``."""
+    require(isinstance(value, str), name, expected="text", got=repr(value))
+    return expand_home(value)
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,7 @@ class DataConfig:
     workers: int | None = option(None, "decoding threads; left out: one a core")
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "source", _path(self.source, "data.source"))
         if self.resolution is not None:
             require_count(self.resolution, "data.resolution", minimum=4)
         require(
@@ -87,8 +97,8 @@ class ModelConfig:
         if self.sample_shape is not None:
             object.__setattr__(self, "sample_shape", tuple(self.sample_shape))
         require_count(self.attention, "model.attention", minimum=0)
-        # a YAML file gives lists
-        object.__setattr__(self, "class_names", tuple(self.class_names))
+        # a YAML file gives lists, and numbers where a name looks like one
+        object.__setattr__(self, "class_names", tuple(map(str, self.class_names)))
 
     @property
     def num_classes(self) -> int:
@@ -113,6 +123,8 @@ class EvaluationConfig:
     )
 
     def __post_init__(self) -> None:
+        if self.weights is not None:
+            object.__setattr__(self, "weights", _path(self.weights, "evaluation.weights"))
         require_count(self.every, "evaluation.every", minimum=0)
         require_count(self.samples, "evaluation.samples", minimum=2)
         extractors = ["auto", "points", "pixels", "domain", "inception"]
@@ -219,6 +231,7 @@ class Config:
         )
         require_one_of(self.schedule, "schedule", choices=["constant", "linear"])
         require_number(self.ema_decay, "ema_decay", minimum=0.0, maximum=1.0)
+        object.__setattr__(self, "out", _path(self.out, "out"))
         if not self.out:
             stem = re.sub(r"[^\w.-]+", "-", Path(self.data.source).stem).strip("-") or "data"
             object.__setattr__(self, "out", f"runs/{stem}-{self.method.name}")
@@ -266,10 +279,8 @@ def from_dict(values: Mapping[str, Any]) -> Config:
 
 
 def save(config: Config, path: Path) -> None:
-    """Write the settings as YAML."""
-    import yaml
-
-    path.write_text(yaml.safe_dump(to_dict(config), sort_keys=False))
+    """Write the settings as YAML, in one piece."""
+    write_bytes(path, to_yaml(to_dict(config)).encode())
 
 
 def load(path: Path) -> Config:
@@ -280,16 +291,45 @@ def load(path: Path) -> Config:
     ValueError
         No file there, no YAML mapping, an unknown key or a bad value.
     """
-    import yaml
-
     require(path.is_file(), "run", expected=f"a run folder with {path.name}", got=path.parent)
-    values: Any
     try:
-        values = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        values = str(error).splitlines()[0]
+        return from_dict(read(path))
+    except TypeError as error:
+        # a value of a kind that no field takes
+        raise ValueError(f"config: expected settings in {path}, got {first_line(error)}") from error
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a YAML file of settings as nested plain values.
+
+    Raises
+    ------
+    ValueError
+        If it is no YAML mapping, or beyond the limits of :func:`sngan.utils.plain.read_yaml`.
+    """
+    values: Any
+    text = ""
+    try:
+        text = read_text(path)
+        values = parse_yaml(text)
+    except (ValueError, OSError) as error:
+        values = first_line(error)
     require(isinstance(values, Mapping), "config", expected=f"settings in {path}", got=values)
-    return from_dict(values)
+    return _with_texts(Config, values, parse_texts(text))
+
+
+def _with_texts(kind: Any, values: dict[str, Any], texts: dict[str, Any]) -> dict[str, Any]:
+    """Give settings that are names their text: ``1e3`` and ``007`` may be names of folders."""
+    hints, kept = get_type_hints(kind), dict(values)
+    for key, value in values.items():
+        hint, text = hints.get(key), texts.get(key)
+        if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+            kept[key] = _with_texts(hint, cast(dict[str, Any], value), cast(dict[str, Any], text))
+        elif (hint in (str, str | None) and isinstance(text, str) and value is not None) or (
+            hint == tuple[str, ...] and isinstance(text, list)
+        ):
+            kept[key] = text
+    return kept
 
 
 def differences(old: Config, new: Config) -> list[str]:

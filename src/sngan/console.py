@@ -6,6 +6,8 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from sngan.utils.streams import tolerant
+
 _PLAIN_SECONDS = 5.0
 
 
@@ -14,7 +16,7 @@ class Progress:
 
     def __init__(self, *, total: int, start: int = 0, file: TextIO | None = None) -> None:
         self._total, self._first = total, start
-        self._file = file or sys.stdout
+        self._file = tolerant(file or sys.stdout)
         self._bar: Any = None
         self._task: Any = None
         self._started = time.perf_counter()
@@ -65,7 +67,7 @@ def counting(
     description: str, *, file: TextIO | None = None
 ) -> Generator[Callable[[int, int], None]]:
     """Yield ``progress(done, total)`` for one long piece of work."""
-    out = file or sys.stdout
+    out = tolerant(file or sys.stdout)
     if out.isatty():
         with _bar(out, "") as bar:
             task = bar.add_task(description, total=None)

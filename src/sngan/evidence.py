@@ -1,6 +1,7 @@
 """What a run finds out about itself: metrics of its samples, the W1 it estimates, its norms."""
 
 import logging
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -35,6 +36,7 @@ class Judge:
         require_one_of(self.metric, "evaluation.best", choices=["auto", *HIGHER_IS_BETTER])
         self._sign = 1.0 if HIGHER_IS_BETTER[self.metric] else -1.0
         self._samples = settings.samples
+        self._best: float | None = None
         self._evaluator = Evaluator(
             dataset,
             extractor=settings.extractor,
@@ -48,13 +50,22 @@ class Judge:
         """The metrics of samples from noise that is the same at every step."""
         return self._evaluator(state.sample(self._samples, seed=seed)).values
 
-    def is_best(self, values: Mapping[str, float], records: Iterable[Mapping[str, Any]]) -> bool:
+    def is_best(self, values: Mapping[str, float]) -> bool:
         """Whether none of the run's earlier records has a better value of the metric."""
         if self.metric not in values:
             return False
-        earlier = [r["evaluation"][self.metric] for r in records if "evaluation" in r]
         value = self._sign * values[self.metric]
-        return all(value > self._sign * one for one in earlier if one is not None)
+        is_best = not math.isnan(value) and (self._best is None or value > self._best)
+        if is_best:
+            self._best = value
+        return is_best
+
+    def follow(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Take note of the records of a run that goes on."""
+        for record in records:
+            value = (record.get("evaluation") or {}).get(self.metric)
+            if isinstance(value, int | float):
+                self.is_best({self.metric: value})
 
 
 @torch.no_grad()

@@ -1,8 +1,11 @@
 """Samples of a run as files: a folder of PNGs, an .npz, or one grid PNG."""
 
+import os
+import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -18,7 +21,12 @@ from sngan import pictures
 from sngan._checks import require, require_count
 from sngan.console import counting
 from sngan.run import Run
+from sngan.runs.lock import locked
+from sngan.runs.manifest import HIDDEN, Manifest
+from sngan.utils.files import atomic_write, expand_home, naming
 
+_KIND = "sngan samples 1"
+_NAMES = re.compile(r"\d{5,}\.png|points\.csv")
 # batches drawn that wait for being written: enough to keep all threads busy, few enough for memory
 _WAITING = 8
 
@@ -44,10 +52,12 @@ def export(
     Raises
     ------
     ValueError
-        ``out`` is there already, and not to be overwritten; labels as in :meth:`Run.generate`.
+        ``out`` is there already, and not to be overwritten; a file there that is none of an
+        earlier call has the name of a sample; labels as in :meth:`Run.generate`.
     """
     require_count(n, "n")
     require_count(seed, "seed", minimum=0)
+    out = Path(expand_home(str(out)))
     occupied = out.is_file() or (out.is_dir() and any(out.iterdir()))
     require(
         overwrite or not occupied,
@@ -63,10 +73,45 @@ def export(
             pictures.save_samples(torch.cat(list(batches)), out)
         elif out.suffix == ".npz":
             _save_npz(batches, out, n=n, labels=drawn)
-        elif len(run.config.model.sample_shape or ()) == 1:
-            _save_points(batches, out)
         else:
-            _save_images(batches, out)
+            is_points = len(run.config.model.sample_shape or ()) == 1
+            names = ["points.csv"] if is_points else [f"{number:05d}.png" for number in range(n)]
+            with _folder_for(names, out):
+                (_save_points if is_points else _save_images)(batches, out)
+
+
+@contextmanager
+def _folder_for(names: Sequence[str], folder: Path) -> Generator[None]:
+    """Make room for files in a folder: those of an earlier call are set aside, then deleted.
+
+    After an error they are put back. The list of what was written lies beside the folder, so that
+    the folder holds samples alone.
+    """
+    folder.mkdir(exist_ok=True)
+    place = folder.resolve()
+    beside = place.with_name(f".{place.name}{HIDDEN}")
+    # the folder above a mounted volume may be closed
+    home = beside if os.access(place.parent, os.W_OK) else place / HIDDEN
+    files = Manifest(place, kind=_KIND, pattern=_NAMES, home=home)
+    with locked(place, home=home):
+        files.restore()
+        if not files.exists():
+            files.start()
+        files.set_aside()
+        try:
+            for name in names:
+                require(
+                    not (place / name).is_file(),
+                    "out",
+                    expected="a folder in which no other file has the name of a sample",
+                    got=place / name,
+                )
+            files.add(names)
+            yield
+        except BaseException:
+            files.restore()
+            raise
+        files.give_up()
 
 
 def _counted(
@@ -91,34 +136,23 @@ def _save_npz(batches: Iterable[Tensor], out: Path, *, n: int, labels: Tensor | 
     arrays = map(_array, batches)
     first = next(arrays)
     header = {"descr": first.dtype.str, "fortran_order": False, "shape": (n, *first.shape[1:])}
-    # what is there is replaced by a whole file or stays
-    fresh = out.with_name(f".{out.name}.tmp")
-    try:
-        with ZipFile(fresh, "w") as archive:
-            with archive.open("samples.npy", "w", force_zip64=True) as file:
-                np.lib.format.write_array_header_1_0(file, header)
-                for array in chain([first], arrays):
-                    file.write(array.tobytes())
-            if labels is not None:
-                with archive.open("labels.npy", "w", force_zip64=True) as file:
-                    np.lib.format.write_array(file, labels.numpy())
-        fresh.replace(out)
-    finally:
-        fresh.unlink(missing_ok=True)
+    with atomic_write(out) as fresh, ZipFile(fresh, "w") as archive:
+        with archive.open("samples.npy", "w", force_zip64=True) as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for array in chain([first], arrays):
+                file.write(array.tobytes())
+        if labels is not None:
+            with archive.open("labels.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, labels.numpy())
 
 
 def _save_points(batches: Iterable[Tensor], folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
-    with (folder / "points.csv").open("w") as file:
+    with naming(folder / "points.csv") as path, path.open("w") as file:
         for batch in batches:
             np.savetxt(file, batch.numpy(), delimiter=",", fmt="%.7g")
 
 
 def _save_images(batches: Iterable[Tensor], folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
-    for former in folder.glob("?????*.png"):
-        if former.stem.isdecimal():
-            former.unlink()
     _in_background(_saving(batches, folder))
 
 
@@ -134,7 +168,8 @@ def _save_pngs(images: NDArray[Any], folder: Path, first: int) -> None:
 
     for number, image in enumerate(images, start=first):
         picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
-        picture.save(folder / f"{number:05d}.png")
+        with naming(folder / f"{number:05d}.png") as path:
+            picture.save(path)
 
 
 def _in_background(tasks: Iterable[Callable[[], None]]) -> None:

@@ -1,5 +1,7 @@
 """Whole jobs, the same from Python and from the command line."""
 
+import io
+import logging
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,15 +16,19 @@ from sngan._checks import require, require_count
 from sngan.config import Config
 from sngan.console import counting
 from sngan.report import write_report
-from sngan.run import CONFIG, Run, load, load_critic
+from sngan.run import Run, load, load_critic
+from sngan.runs.layout import RunFolder
+from sngan.runs.names import CONFIG, LIPSCHITZ
 from sngan.state import open_dataset
+from sngan.utils.files import write_bytes
+from sngan.utils.text import first_line
 
 if TYPE_CHECKING:
     from sngan.lipschitz import LipschitzBounds
     from sngan.metrics import Result
 
-LIPSCHITZ = "lipschitz"
 _SAMPLES = 256
+_log = logging.getLogger("sngan")
 
 
 def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> Run:
@@ -42,8 +48,13 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
 
 def _report(folder: Path) -> None:
     # a run can fail before it has a folder
-    if ranks.is_first() and (folder / CONFIG).is_file():
+    if not ranks.is_first() or not (folder / CONFIG).is_file():
+        return
+    try:
         write_report(folder)
+    except (OSError, ValueError) as error:
+        # neither the end of a training nor its own error is hidden by a page
+        _log.warning("no report: %s", first_line(error))
 
 
 def lipschitz(
@@ -61,23 +72,54 @@ def lipschitz(
     ValueError
         The folder is no run, or has no readable checkpoint.
     """
-    from sngan.lipschitz import lipschitz_bounds, plot_cone, plot_layers
+    return lipschitz_with_pictures(folder, lower=lower, progress=progress)[0]
+
+
+def lipschitz_with_pictures(
+    folder: str | Path, *, lower: bool = True, progress: bool = False
+) -> "tuple[LipschitzBounds, list[Path]]":
+    """As :func:`lipschitz`, with the pictures that could be written."""
+    from sngan.lipschitz import lipschitz_bounds
 
     run, critic = load(folder), load_critic(folder)
     shape = run.config.model.sample_shape
     assert shape is not None
     data = run.generate(_SAMPLES) if lower else None
     bounds = lipschitz_bounds(critic, shape, data=data, lower=lower, progress=progress)
-    pictures = Path(folder) / LIPSCHITZ
-    pictures.mkdir(exist_ok=True)
-    plot_layers(bounds, pictures / "layers.png")
+    try:
+        return bounds, _draw(bounds, critic, RunFolder(Path(folder)), lower=lower)
+    except (OSError, ValueError) as error:
+        # the figures were found all the same
+        _log.warning("no pictures: %s", first_line(error))
+        return bounds, []
+
+
+def _draw(
+    bounds: "LipschitzBounds", critic: torch.nn.Module, folder: RunFolder, *, lower: bool
+) -> list[Path]:
+    from sngan.lipschitz import plot_cone, plot_layers
+
+    layers, cone = (_own_picture(folder, name) for name in ("layers.png", "cone.png"))
+    picture = io.BytesIO()
+    plot_layers(bounds, picture)
+    write_bytes(layers, picture.getvalue())
     if bounds.reasons or not lower:
-        return bounds
+        return [layers]
     critic = critic.double()
     point = bounds.witness.requires_grad_()
     (direction,) = torch.autograd.grad(critic(point[None]).sum(), point)
-    plot_cone(critic, point.detach(), direction, bounds.upper, pictures / "cone.png")
-    return bounds
+    picture = io.BytesIO()
+    plot_cone(critic, point.detach(), direction, bounds.upper, picture)
+    write_bytes(cone, picture.getvalue())
+    return [layers, cone]
+
+
+def _own_picture(folder: RunFolder, name: str) -> Path:
+    if not folder.files.exists():
+        folder.adopt()
+    path = folder.files.claim(f"{LIPSCHITZ}/{name}")
+    path.parent.mkdir(exist_ok=True)
+    return path
 
 
 def evaluate(

@@ -5,18 +5,21 @@ import contextlib
 import logging
 import multiprocessing
 import os
+import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Generator
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from sngan import _ranks as ranks
 from sngan import _rendezvous as rendezvous
 from sngan._checks import require
-from sngan._signals import interrupts_to
+from sngan._signals import hangup, interrupts_to
 from sngan.config import PerformanceConfig
+from sngan.utils.streams import PrintableFormatter
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -82,7 +85,8 @@ def _strategy(settings: PerformanceConfig) -> Any:
 def on_ranks(settings: PerformanceConfig, work: Callable[..., Any], *arguments: Any) -> Any:
     """Return ``work(fabric, *arguments)``, of the first where several processes do it.
 
-    They are spawned here, or started by torchrun or SLURM already. SIGINT and SIGTERM reach all.
+    They are spawned here, or started by torchrun or SLURM already. SIGINT, SIGTERM and SIGHUP
+    reach all.
 
     Raises
     ------
@@ -94,11 +98,15 @@ def on_ranks(settings: PerformanceConfig, work: Callable[..., Any], *arguments: 
     fabric = make_fabric(settings)
     if not settings.is_shared:
         return work(fabric, *arguments)
+    started = _started(settings)
     rendezvous.join_group(fabric.strategy.process_group_backend)  # pyright: ignore
     # the multiprocessing of torch is heavy as well
     from torch.multiprocessing.spawn import ProcessException
 
-    with _signals_passed_on() as stopped:
+    with _signals_passed_on() as stopped, tempfile.TemporaryDirectory(prefix="sngan-") as private:
+        if started is None:
+            # the strategy takes it to the processes that it spawns
+            fabric.strategy.meeting = str(Path(private) / "meeting")  # pyright: ignore
         try:
             outcome = fabric.launch(partial(_on_rank, work=work, arguments=arguments))
         except ProcessException as error:
@@ -120,7 +128,8 @@ def _on_rank(fabric: "Fabric", work: Callable[..., Any], arguments: tuple[Any, .
         # what one process warns of on the screen, several do; errors are told by the parent
         to_person = logging.StreamHandler()
         to_person.addFilter(lambda record: record.levelno == logging.WARNING)
-        logging.basicConfig(handlers=[to_person], format="sngan: %(message)s")
+        to_person.setFormatter(PrintableFormatter("sngan: %(message)s"))
+        logging.basicConfig(handlers=[to_person])
     # kernels of one channel have several equal layouts; DDP copies them all the same
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     # critics return views, which nothing here changes in place
@@ -164,11 +173,14 @@ def _silence() -> Generator[None]:
 
 @contextlib.contextmanager
 def _signals_passed_on() -> Generator[Callable[[], bool]]:
-    """Pass SIGINT and SIGTERM on to the processes started inside; yield whether any came."""
+    """Pass signals that end programs on to the processes started inside; yield whether any came."""
     came = threading.Event()
     others = set(multiprocessing.active_children())
 
-    def pass_on(_number: int, _frame: FrameType | None) -> None:
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        if number == hangup() and came.is_set():
+            # a closed terminal says it twice; the second one would end the processes at once
+            return
         came.set()
         for child in set(multiprocessing.active_children()) - others:
             child.terminate()

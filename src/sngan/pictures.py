@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sngan._checks import require
+from sngan.utils.files import write_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -79,6 +80,6 @@ def save_samples(samples: Tensor, path: Path, *, reference: Tensor | None = None
         if samples.dim() == 4
         else scatter(samples, reference=reference)
     )
-    temporary = path.with_name(f".{path.name}.tmp")
-    picture.save(temporary, format="PNG")
-    temporary.replace(path)
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    write_bytes(path, buffer.getvalue())

@@ -1,12 +1,17 @@
 """What a run writes down while it trains: ``metrics.jsonl`` and the TensorBoard events."""
 
 import json
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 METRICS = "metrics.jsonl"
+_LONGEST_LINE = 2**20
+_decode = json.JSONDecoder().decode
+_log = logging.getLogger("sngan")
 
 
 class Recorder:
@@ -51,15 +56,40 @@ class Recorder:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Return the records of a run's ``metrics.jsonl``; a line cut off by a crash is left out."""
-    path = folder / METRICS
-    records: list[dict[str, Any]] = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return records
+    """Return all records of a run; see :func:`iter_records`, which does not hold them all."""
+    return list(iter_records(folder))
+
+
+def iter_records(folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the records of a run's ``metrics.jsonl`` one by one, in the order of the file.
+
+    A record is an object with a ``step``. Other lines are passed over, with one warning that
+    counts them; a last line that a crash cut off needs none.
+    """
+    path, strange, last = folder / METRICS, 0, b""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        # no record's line comes near this length: a longer one is no record
+        for line in iter(partial(file.readline, _LONGEST_LINE), b""):
+            record, last = _parsed(line), line
+            if record is None:
+                strange += 1
+            else:
+                yield record
+    strange -= bool(last) and not last.endswith(b"\n") and _parsed(last) is None
+    if strange:
+        _log.warning("%s: passed over %d lines that are no records", path, strange)
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        record = _decode(line.decode())
+    except (ValueError, RecursionError):
+        return None
+    step = record.get("step") if isinstance(record, dict) else None  # pyright: ignore
+    is_record = isinstance(step, int) and not isinstance(step, bool) and 0 <= step < 2**53
+    return record if is_record else None  # pyright: ignore
 
 
 def _finite(value: Any) -> Any:

@@ -12,8 +12,10 @@ from sngan import checkpoint, models
 from sngan import config as configs
 from sngan._checks import require, require_count, require_one_of
 from sngan.config import Config
+from sngan.runs.names import CHECKPOINTS, CONFIG, GENERATOR
+from sngan.utils.files import atomic_write
+from sngan.utils.text import first_line
 
-CONFIG, GENERATOR, CHECKPOINTS = "config.yaml", "generator.safetensors", "checkpoints"
 # torch draws normal numbers by 16: of whole blocks it draws the same, however many at once
 _BLOCK = 16
 _CPU_BATCH, _LARGEST_BATCH = 64, 1024
@@ -184,12 +186,13 @@ def build_networks(config: Config) -> tuple[models.Generator, models.Critic]:
 
 
 def save_generator(generator: nn.Module, folder: Path) -> None:
-    """Write ``generator.safetensors`` to a temporary file and rename it."""
-    from safetensors.torch import save_file
+    """Write ``generator.safetensors`` in one piece."""
+    from safetensors.torch import save
 
-    temporary = folder / f".{GENERATOR}.tmp"
-    save_file({k: v.contiguous() for k, v in generator.state_dict().items()}, temporary)
-    temporary.replace(folder / GENERATOR)
+    tensors = {name: tensor.contiguous() for name, tensor in generator.state_dict().items()}
+    with atomic_write(folder / GENERATOR) as fresh:
+        # by Python's own writing, whose errors name the reason
+        fresh.write_bytes(save(tensors))
 
 
 def noise_from_seed(n: int, latent_dim: int, *, seed: int) -> Tensor:
@@ -228,4 +231,6 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"run: expected whole weights, got {path} ({error})") from error
+        raise ValueError(
+            f"run: expected whole weights, got {path} ({first_line(error)})"
+        ) from error

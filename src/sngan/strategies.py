@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from typing_extensions import override
 
+from sngan import _rendezvous as rendezvous
 from sngan import sharding
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 def ddp() -> DDPStrategy:
     """Replicas, whose gradients are averaged."""
     launched = TorchElasticEnvironment.detect() or SLURMEnvironment.detect()
-    return DDPStrategy(
+    return _ReplicasStrategy(
         start_method="popen" if launched else "spawn",
         process_group_backend=_backend(),
         **_without_buffers(),
@@ -41,13 +42,44 @@ def fsdp(processes: int) -> ModelParallelStrategy:
     )
 
 
+class _ReplicasStrategy(DDPStrategy):
+    """Fabric's, whose spawned processes meet on this machine alone."""
+
+    meeting: str | None = None
+
+    @override
+    def _setup_distributed(self) -> None:
+        _meet(self, self.meeting)
+        super()._setup_distributed()
+
+
 class _FullyShardStrategy(ModelParallelStrategy):
+    """Fabric's, whose spawned processes meet on this machine alone."""
+
+    meeting: str | None = None
+
+    @override
+    def _setup_distributed(self) -> None:
+        _meet(self, self.meeting)
+        super()._setup_distributed()
+
     @override
     def _configure_launcher(self) -> None:
         # spawned like those of DDP, where Fabric would start the whole command again
         assert self.cluster_environment is not None
         if not self.cluster_environment.creates_processes_externally:
             self._launcher = _MultiProcessingLauncher(self, start_method="spawn")
+
+
+def _meet(strategy: Any, meeting: str | None) -> None:
+    """Form the group, which Fabric then finds; where others started the processes, do nothing."""
+    if meeting is not None:
+        rendezvous.join_local_group(
+            strategy.process_group_backend,
+            rank=strategy.local_rank,
+            count=strategy.num_processes,
+            meeting=meeting,
+        )
 
 
 def _shard(network: nn.Module, mesh: "DeviceMesh") -> nn.Module:

@@ -1,10 +1,10 @@
 """The training engine: the two steps of a GAN, and one loop around them."""
 
 import logging
-import shutil
+import threading
 import time
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,14 +25,19 @@ from sngan.console import Progress, counting
 from sngan.losses import LOSSES
 from sngan.methods import Method
 from sngan.penalties import PENALTIES, clip_weights_, orthonormal
-from sngan.records import Recorder, read_metrics
-from sngan.run import CHECKPOINTS, CONFIG, GENERATOR, Run, build_networks, load, save_generator
+from sngan.records import Recorder, iter_records
+from sngan.run import Run, build_networks, load, save_generator
+from sngan.runs.layout import RunFolder
+from sngan.runs.lock import locked
+from sngan.runs.names import CHECKPOINTS, CONFIG, LOG, SAMPLES, SKIPPED
 from sngan.state import State, open_dataset
+from sngan.utils.files import write_bytes
+from sngan.utils.streams import PrintableFormatter
+from sngan.utils.text import first_line, printable
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-SAMPLES, LOG, SKIPPED = "samples", "train.log", "skipped.txt"
 _log = logging.getLogger("sngan")
 
 
@@ -62,16 +67,18 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
     resume
         Go on from the newest readable checkpoint in ``config.out``.
     overwrite
-        Delete a run that is at ``config.out``.
+        Replace a run that is at ``config.out``: its own files, which are deleted after the first
+        checkpoint of the new run. Other files stay.
 
     Raises
     ------
     ValueError
-        A setting, the data or the folder does not fit.
+        A setting, the data or the folder does not fit; another process, or another thread of this
+        one, trains already.
     TrainingError
         A loss or gradient was not finite, a process was killed, or something else broke.
     Interrupted
-        Ctrl-C or SIGTERM; a checkpoint was saved.
+        Ctrl-C, SIGTERM or SIGHUP; a checkpoint was saved.
     """
     try:
         run = launching.on_ranks(config.performance, _train, config, resume, overwrite)
@@ -82,16 +89,30 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
 
 def _train(fabric: "Fabric", config: Config, resume: bool, overwrite: bool) -> Run | None:
     """Train on this rank; return the run where it was not launched."""
-    # a node all of whose own processes lived does not know of the restart
-    restarted = ranks.any_of(rendezvous.is_restarted() and _has_checkpoint(Path(config.out)))
-    resume = resume or restarted
-    with interrupt_at_once():
-        prepared = ranks.together(lambda: _prepare(config, resume=resume, overwrite=overwrite))
-    ranks.together(lambda: _start_folder(prepared, keep=resume))
-    folder, config = Path(config.out), prepared.config
+    folder = RunFolder(Path(config.out))
+    ranks.together(lambda: _check(folder, resume=resume, overwrite=overwrite))
+    with ExitStack() as stack:
+        stack.enter_context(_alone_in_this_process())
+        ranks.together(lambda: _take(folder, stack))
+        # a node all of whose own processes lived does not know of the restart
+        restarted = ranks.any_of(rendezvous.is_restarted() and folder.has_checkpoint())
+        ranks.together(lambda: folder.recover() if ranks.is_first() else None)
+        resume = resume or restarted
+        with interrupt_at_once():
+            prepared = ranks.together(
+                lambda: _prepare(config, folder, resume=resume, overwrite=overwrite)
+            )
+        stack.enter_context(_begun(folder, prepared, resume=resume))
+        return _train_in(folder, prepared, fabric, restarted=restarted)
+
+
+def _train_in(
+    folder: RunFolder, prepared: "_Prepared", fabric: "Fabric", *, restarted: bool
+) -> Run | None:
+    path, config = folder.path, prepared.config
     with ExitStack() as stack:
         if ranks.is_first():
-            stack.enter_context(_logging_to(folder / LOG))
+            stack.enter_context(_logging_to(path / LOG))
             _record_skipped(prepared.dataset, folder)
         try:
             state = State.build(config, prepared.dataset, fabric)
@@ -110,16 +131,65 @@ def _train(fabric: "Fabric", config: Config, resume: bool, overwrite: bool) -> R
             raise
         except Exception as error:
             _log.info("failed", exc_info=True)
-            line = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+            line = f"{type(error).__name__}: {first_line(error)}"
             if ranks.count() > 1:
                 # torchrun may end this process before the error itself is heard
-                _log.error("rank %d: %s; %s", ranks.own(), line, _whereabouts(folder))
+                _log.error("rank %d: %s; %s", ranks.own(), line, _whereabouts(path))
                 # the other ranks may not know of it
                 raise launching.RankError(f"rank {ranks.own()}: {line}") from error
-            raise TrainingError(f"{line}; {_whereabouts(folder)}") from error
+            raise TrainingError(f"{line}; {_whereabouts(path)}") from error
     if config.performance.is_shared:
         return None
-    return Run(folder, config, state.average.module.eval().requires_grad_(False))
+    return Run(path, config, state.average.module.eval().requires_grad_(False))
+
+
+def _check(folder: RunFolder, *, resume: bool, overwrite: bool) -> None:
+    # torchrun starts the same command again over what it has made
+    restarted = rendezvous.is_restarted() and folder.has_checkpoint()
+    folder.check(resume=resume or restarted, overwrite=overwrite)
+
+
+def _take(folder: RunFolder, stack: ExitStack) -> None:
+    """Lock the folder before anything is written; the first rank holds it for all."""
+    if ranks.is_first():
+        stack.enter_context(locked(folder.path, wait=rendezvous.is_restarted()))
+
+
+_training = threading.Lock()
+
+
+@contextmanager
+def _alone_in_this_process() -> Generator[None]:
+    """Refuse a second training in this process: torch's random numbers are one for all threads."""
+    require(
+        _training.acquire(blocking=False),
+        "train",
+        expected="one training at a time in a process (its threads share their random numbers)",
+        got="a second one",
+    )
+    try:
+        yield
+    finally:
+        _training.release()
+
+
+@contextmanager
+def _begun(folder: RunFolder, prepared: "_Prepared", *, resume: bool) -> Generator[None]:
+    """Make the folder this run's; after an error before the first checkpoint, undo it."""
+
+    def begin() -> None:
+        if ranks.is_first():
+            folder.begin(resume=resume)
+            configs.save(prepared.config, folder.path / CONFIG)
+
+    try:
+        ranks.together(begin)
+        yield
+    except BaseException:
+        # what torchrun starts again has to find that it has begun
+        if ranks.is_first() and not rendezvous.is_launched():
+            folder.abandon()
+        raise
 
 
 @dataclass(frozen=True)
@@ -132,36 +202,28 @@ class _Prepared:
     judge: evidence.Judge | None
 
 
-def _prepare(config: Config, *, resume: bool, overwrite: bool) -> _Prepared:
-    folder = Path(config.out)
-    _check_folder(folder, resume=resume, overwrite=overwrite)
+def _prepare(config: Config, folder: RunFolder, *, resume: bool, overwrite: bool) -> _Prepared:
+    folder.check(resume=resume, overwrite=overwrite)
     with counting("decoding") as progress:
         dataset = open_dataset(config.data, progress)
     config = _fill_in(config, dataset)
-    saved = _read_checkpoint(folder, config, dataset) if resume else None
+    saved = _read_checkpoint(folder.path, config, dataset) if resume else None
     judged = config.evaluation.every and ranks.is_first()
     return _Prepared(config, dataset, saved, evidence.Judge(config, dataset) if judged else None)
-
-
-def _start_folder(prepared: _Prepared, *, keep: bool) -> None:
-    if not ranks.is_first():
-        return
-    folder = Path(prepared.config.out)
-    if not keep and folder.exists():
-        shutil.rmtree(folder)
-    (folder / SAMPLES).mkdir(parents=True, exist_ok=True)
-    configs.save(prepared.config, folder / CONFIG)
 
 
 def _whereabouts(folder: Path) -> str:
     return f"log: {folder / LOG}; last checkpoint: {folder / CHECKPOINTS / checkpoint.LAST}"
 
 
-def _loop(config: Config, state: State, folder: Path, judge: evidence.Judge | None) -> None:
+def _loop(config: Config, state: State, folder: RunFolder, judge: evidence.Judge | None) -> None:
     with ExitStack() as stack:
         recorder = None
         if ranks.is_first():
-            recorder = stack.enter_context(Recorder(folder, start=state.step))
+            with folder.files.recording("."):
+                recorder = stack.enter_context(Recorder(folder.path, start=state.step))
+        if judge is not None:
+            judge.follow(iter_records(folder.path))
         progress = stack.enter_context(Progress(total=config.steps, start=state.step))
         stopped = stack.enter_context(stop_on_interrupt())
         outputs = _Outputs(config, state, folder, recorder, progress)
@@ -182,7 +244,7 @@ def _loop(config: Config, state: State, folder: Path, judge: evidence.Judge | No
             outputs.save()
             raise Interrupted(
                 f"interrupted at step {state.step}; "
-                f"checkpoint: {folder / CHECKPOINTS / checkpoint.LAST}"
+                f"checkpoint: {folder.path / CHECKPOINTS / checkpoint.LAST}"
             )
 
 
@@ -217,11 +279,12 @@ class _Outputs:
         self,
         config: Config,
         state: State,
-        folder: Path,
+        folder: RunFolder,
         recorder: Recorder | None,
         progress: Progress,
     ) -> None:
-        self._config, self._state, self._folder = config, state, folder
+        self._config, self._state = config, state
+        self._run, self._folder = folder, folder.path
         self._recorder, self._progress = recorder, progress
         self._watch = _Watch(state.device)
         self._terms: dict[str, Tensor] = {}
@@ -261,8 +324,13 @@ class _Outputs:
         if self._recorder is None:
             self._state.lend_average()
             return
-        path = self._folder / SAMPLES / f"step-{self._state.step:06d}.png"
         samples = self._state.pictured(seed=self._config.seed)
+        try:
+            path = self._run.files.claim(f"{SAMPLES}/step-{self._state.step:06d}.png")
+        except ValueError as error:
+            # a picture is no reason to end a training
+            _log.warning("no picture of step %d: %s", self._state.step, error)
+            return
         pictures.save_samples(samples, path, reference=self._state.reference())
         self._recorder.picture(path, self._state.step)
 
@@ -274,9 +342,11 @@ class _Outputs:
             self._state.lend_average()
         else:
             values = judge.evaluate(self._state, seed=self._config.seed)
-            is_best = judge.is_best(values, read_metrics(self._folder))
+            is_best = judge.is_best(values)
         if ranks.any_of(is_best):
-            checkpoint.write(self._state.state_dict(), self._folder / CHECKPOINTS / checkpoint.BEST)
+            with self._recording():
+                best = self._folder / CHECKPOINTS / checkpoint.BEST
+                checkpoint.write(self._state.state_dict(), best)
         if self._recorder is None or judge is None:
             return
         self._recorder.log({"step": self._state.step, "evaluation": values})
@@ -292,10 +362,16 @@ class _Outputs:
             evidence.certify(state)
         state.seconds = time.perf_counter() - self._started
         folder = self._folder / CHECKPOINTS
-        checkpoint.rotate(state.state_dict(), folder, keep_every=config.keep_every)
+        with self._recording():
+            checkpoint.rotate(state.state_dict(), folder, keep_every=config.keep_every)
         generator = sharding.whole(state.average.module)
         if self._recorder is not None:
             save_generator(generator, self._folder)
+            self._run.files.give_up()
+
+    def _recording(self) -> AbstractContextManager[None]:
+        """List the files of a checkpoint; the first rank does for all."""
+        return self._run.files.recording(CHECKPOINTS) if self._recorder else nullcontext()
 
 
 def critic_step(state: State, method: Method, batch: data.Batch) -> dict[str, Tensor]:
@@ -421,30 +497,6 @@ def _to_floats(terms: dict[str, Tensor], *, over_ranks: bool = False) -> dict[st
     return dict(zip(terms, (ranks.mean(values) if over_ranks else values).tolist(), strict=True))
 
 
-def _check_folder(folder: Path, *, resume: bool, overwrite: bool) -> None:
-    if resume:
-        is_run = (folder / CONFIG).is_file()
-        require(is_run, "resume", expected="a run folder at --out", got=f"{folder}, none")
-        return
-    require(
-        not folder.exists() or folder.is_dir(), "out", expected="a folder", got=f"a file, {folder}"
-    )
-    occupied = folder.is_dir() and any(folder.iterdir())
-    is_run = (folder / CONFIG).is_file()
-    # one that ended before its first checkpoint has nothing to lose
-    is_begun = is_run and not _has_checkpoint(folder) and not (folder / GENERATOR).exists()
-    require(
-        not occupied or is_begun or (overwrite and is_run),
-        "out",
-        expected="a new or empty folder (--resume goes on, --overwrite deletes a run)",
-        got=f"{folder}, {'a run' if is_run else 'which holds other files'}",
-    )
-
-
-def _has_checkpoint(folder: Path) -> bool:
-    return any((folder / CHECKPOINTS).glob("*.pt"))
-
-
 def _fill_in(config: Config, dataset: data.Dataset) -> Config:
     """Settle what the settings leave to the data, so that the saved ones are complete."""
     shape = dataset.sample_shape
@@ -504,18 +556,19 @@ def _read_checkpoint(folder: Path, config: Config, dataset: data.Dataset) -> dic
     return saved
 
 
-def _record_skipped(dataset: data.Dataset, folder: Path) -> None:
-    lines = [f"{skipped.name}: {skipped.reason}" for skipped in dataset.skipped]
+def _record_skipped(dataset: data.Dataset, folder: RunFolder) -> None:
+    lines = [printable(f"{skipped.name}: {skipped.reason}") for skipped in dataset.skipped]
     for line in lines:
         _log.info("skipped %s", line)
     if lines:
-        (folder / SKIPPED).write_text("".join(f"{line}\n" for line in lines))
+        text = "".join(f"{line}\n" for line in lines)
+        write_bytes(folder.files.claim(SKIPPED), text.encode())
 
 
 @contextmanager
 def _logging_to(path: Path) -> Generator[None]:
-    handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(message)s"))
     _log.addHandler(handler)
     level = _log.level
     _log.setLevel(logging.INFO)

@@ -1,7 +1,6 @@
 """Runs one after another, or side by side on several GPUs; done ones are left alone."""
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -13,11 +12,13 @@ from typing import Any
 import torch
 
 from sngan import jobs
-from sngan.checkpoint import LAST
-from sngan.comparison.measure import MEASURED, failed, measure
+from sngan.comparison.measure import failed, measure
 from sngan.comparison.planning import Planned
-from sngan.run import CHECKPOINTS
+from sngan.runs.layout import RunFolder
+from sngan.runs.lock import FolderInUseError
+from sngan.runs.names import MEASURED, SAMPLES
 from sngan.training import TrainingError
+from sngan.utils.files import remove_if_empty
 
 Done = Callable[[Planned, dict[str, Any]], None]
 
@@ -44,15 +45,20 @@ def _row(run: Planned) -> dict[str, Any]:
         if not is_done(run):
             _train(run)
         return measure(run)
+    except FolderInUseError:
+        # another process trains this run: it has not failed
+        raise
     except (TrainingError, ValueError) as error:
         return failed(run, error)
 
 
 def _train(run: Planned) -> None:
-    resume = (run.folder / CHECKPOINTS / LAST).is_file()
-    if run.folder.exists() and not resume:
-        # killed before its first checkpoint
-        shutil.rmtree(run.folder)
+    # of any kind: a run may have been killed between two renames
+    resume = RunFolder(run.folder).has_checkpoint()
+    if not resume:
+        # a start that was killed at once may have left these
+        remove_if_empty(run.folder / SAMPLES)
+        remove_if_empty(run.folder)
     print(f"{'going on with' if resume else 'training'} {run}", flush=True)
     jobs.train(run.config, resume=resume)
 

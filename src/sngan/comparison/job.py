@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +13,18 @@ from sngan import config as configs
 from sngan._checks import require
 from sngan.animation import animate
 from sngan.comparison.execute import execute, is_done
+from sngan.comparison.folder import ANIMATIONS, PLAN, ComparisonFolder
 from sngan.comparison.measure import EXPLODING, VANISHING, finite, open_data
 from sngan.comparison.planning import OWN, SETTINGS, Planned, plan
 from sngan.comparison.summary import Comparison, main_metrics, summarize
 from sngan.config import Config
 from sngan.report import COMPARISON, write_comparison
+from sngan.runs.lock import locked
 from sngan.training import Interrupted, TrainingError
+from sngan.utils.files import write_bytes
+from sngan.utils.plain import read_json
+from sngan.utils.text import first_line
 
-PLAN, ANIMATIONS = "plan.json", "animations"
 _FRAMES = 12
 # what the plan gives each run, and what a comparison may hold more of when it goes on
 _OF_A_RUN = ("method", "seed", "out")
@@ -60,7 +63,8 @@ def compare(
     overrides
         Fields of ``Method`` that all methods get, such as ``{"n_critic": 1}``.
     overwrite
-        Delete a comparison that is at ``out``.
+        Replace a comparison that is at ``out``: its own files and those of its runs, which are
+        deleted once a new run has ended. Other files stay.
 
     Raises
     ------
@@ -78,19 +82,27 @@ def compare(
     planned = plan(
         shared, methods=methods, seeds=seeds, settings=settings, out=folder, overrides=overrides
     )
-    _claim(folder, base, overrides or {}, overwrite=overwrite)
-    try:
-        rows = execute(planned, done=_Count(len(planned)))
-        animations = _animate(planned, rows, folder, real=dataset.samples) if is_flat else {}
-        comparison = Comparison(folder, finite(_contents(base, planned, rows, animations)))
-        _write(folder / COMPARISON, comparison.to_dict())
-        write_comparison(folder)
-    except KeyboardInterrupt as stop:
-        finished = sum(is_done(run) for run in planned)
-        raise Interrupted(
-            f"interrupted with {finished} of {len(planned)} runs done; "
-            f"the same command goes on from there"
-        ) from stop
+    own = ComparisonFolder(folder)
+    _check(own, base, overrides or {}, overwrite=overwrite)
+    with locked(folder):
+        own.recover()
+        going_on = _check(own, base, overrides or {}, overwrite=overwrite)
+        own.begin(planned, replace=overwrite)
+        if not going_on:
+            _write(folder / PLAN, _asked(base, overrides or {}))
+        try:
+            rows = execute(planned, done=_Count(len(planned), own))
+            animations = _animate(planned, rows, own, real=dataset.samples) if is_flat else {}
+            comparison = Comparison(folder, finite(_contents(base, planned, rows, animations)))
+            _write(folder / COMPARISON, comparison.to_dict())
+            write_comparison(folder)
+            own.files.give_up()
+        except KeyboardInterrupt as stop:
+            finished = sum(is_done(run) for run in planned)
+            raise Interrupted(
+                f"interrupted with {finished} of {len(planned)} runs done; "
+                f"the same command goes on from there"
+            ) from stop
     if all(row["error"] for row in rows):
         raise TrainingError(f"all {len(rows)} runs failed; the first: {rows[0]['error']}")
     return comparison
@@ -99,11 +111,14 @@ def compare(
 class _Count:
     """Says which run has ended, and how many are left."""
 
-    def __init__(self, total: int) -> None:
-        self._total, self._ended = total, 0
+    def __init__(self, total: int, folder: ComparisonFolder) -> None:
+        self._total, self._ended, self._folder = total, 0, folder
 
     def __call__(self, run: Planned, row: dict[str, Any]) -> None:
         self._ended += 1
+        if not row["error"]:
+            # the new comparison has something to show
+            self._folder.files.give_up()
         said = "failed" if row["error"] else "done"
         print(f"[{self._ended}/{self._total}] {run}: {said}", flush=True)
 
@@ -117,30 +132,42 @@ def _watched(base: Config, *, keep: bool) -> Config:
     return replace(base, keep_every=part, save_every=part) if keep else base
 
 
-def _claim(folder: Path, base: Config, overrides: Mapping[str, Any], *, overwrite: bool) -> None:
-    """Make the folder this comparison's, or refuse before anything is written."""
-    path = folder / PLAN
-    asked = {"base": configs.to_dict(base), "overrides": finite(overrides)}
-    occupied = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+def _asked(base: Config, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    return {"base": configs.to_dict(base), "overrides": finite(overrides)}
+
+
+def _check(
+    folder: ComparisonFolder, base: Config, overrides: Mapping[str, Any], *, overwrite: bool
+) -> bool:
+    """Refuse a folder that this command may not write to; return whether it goes on there."""
+    is_comparison = folder.is_comparison()
     require(
-        not occupied or path.is_file(),
+        is_comparison or folder.files.is_vacant(),
         "out",
         expected="a new or empty folder, or a comparison",
-        got=f"{folder}, which holds something else",
+        got=f"{folder.path}, which holds something else",
     )
-    if path.is_file() and not overwrite:
-        changed = _differences(json.loads(path.read_text()), asked)
-        require(
-            not changed,
-            "out",
-            expected="a comparison with the same settings (--overwrite deletes it)",
-            got=f"{folder}, where {'; '.join(changed)}",
-        )
-        return
-    if path.is_file():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(path, asked)
+    path = folder.path / PLAN
+    if overwrite or folder.files.is_replacing() or not path.is_file():
+        return False
+    changed = _differences(_read_plan(path), _asked(base, overrides))
+    require(
+        not changed,
+        "out",
+        expected="a comparison with the same settings (--overwrite replaces it)",
+        got=f"{folder.path}, where {'; '.join(changed)}",
+    )
+    return True
+
+
+def _read_plan(path: Path) -> dict[str, Any]:
+    try:
+        plan = read_json(path)
+        return {"base": plan["base"], "overrides": plan["overrides"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"out: expected a comparison's plan in {path}, got {first_line(error)}"
+        ) from error
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -160,7 +187,11 @@ def _shared(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _animate(
-    planned: Sequence[Planned], rows: Sequence[dict[str, Any]], folder: Path, *, real: Tensor
+    planned: Sequence[Planned],
+    rows: Sequence[dict[str, Any]],
+    folder: ComparisonFolder,
+    *,
+    real: Tensor,
 ) -> dict[str, dict[str, str]]:
     """One animation for each method, of its first run that went through."""
     chosen: dict[str, Planned] = {}
@@ -169,7 +200,8 @@ def _animate(
             chosen.setdefault(run.method, run)
     made: dict[str, dict[str, str]] = {}
     for method, run in chosen.items():
-        gif, strip = (folder / ANIMATIONS / f"{method}{end}" for end in (".gif", ".png"))
+        ends = (".gif", ".png")
+        gif, strip = (folder.files.claim(f"{ANIMATIONS}/{method}{end}") for end in ends)
         animate(run.folder, gif, strip=strip, real=real)
         made[method] = {"gif": f"{ANIMATIONS}/{gif.name}", "strip": f"{ANIMATIONS}/{strip.name}"}
     return made
@@ -211,6 +243,4 @@ def _contents(
 
 
 def _write(path: Path, values: Mapping[str, Any]) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(values, indent=1, allow_nan=False))
-    temporary.replace(path)
+    write_bytes(path, json.dumps(values, indent=1, allow_nan=False).encode())

@@ -14,12 +14,15 @@ from sngan.config import DataConfig, EvaluationConfig
 from sngan.console import counting
 from sngan.records import read_metrics
 from sngan.run import load, load_critic
+from sngan.runs.layout import RunFolder
+from sngan.runs.names import MEASURED
 from sngan.state import open_dataset
+from sngan.utils.files import write_bytes
+from sngan.utils.plain import read_json
 
 if TYPE_CHECKING:
     from sngan.metrics import Evaluator
 
-MEASURED = "measured.json"
 # outside these the signal no longer teaches: the generator stands still, or is thrown about
 VANISHING, EXPLODING = 1e-4, 1e2
 _CURVES = ("generator_gradient_norm", "critic_gradient_norm", "w_estimate", "w1", "w1_bound")
@@ -32,14 +35,15 @@ Curve = list[tuple[float, float]]
 
 def measure(planned: Planned) -> dict[str, Any]:
     """Evaluate a finished run and keep the answer in its folder, so that it is done once."""
-    path = planned.folder / MEASURED
+    folder = RunFolder(planned.folder)
+    path = folder.path / MEASURED
     if not path.exists():
         row = {**recorded(planned), **_evaluated(planned), "lipschitz": _lipschitz(planned.folder)}
-        temporary = path.with_name(f".{MEASURED}.tmp")
-        temporary.write_text(json.dumps(finite(row), allow_nan=False))
-        temporary.replace(path)
+        if folder.files.exists():
+            folder.files.claim(MEASURED)
+        write_bytes(path, json.dumps(finite(row), allow_nan=False).encode())
     # read even when just written: a continued comparison has the very same numbers
-    return json.loads(path.read_text()) | _identity(planned)
+    return read_json(path) | _identity(planned)
 
 
 def failed(planned: Planned, error: Exception) -> dict[str, Any]:

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from sngan.data.dataset import Skipped
 from sngan.data.decoding import Decoded
+from sngan.utils.cache import folder as default_folder
+from sngan.utils.cache import trim, used
+from sngan.utils.files import write_bytes
+
+__all__ = ["ImageCache", "default_folder", "has_room", "key"]
 
 _log = logging.getLogger("sngan")
-
-
-def default_folder() -> Path:
-    """``$XDG_CACHE_HOME/sngan``, or ``~/.cache/sngan``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sngan"
 
 
 def key(*parts: object) -> str:
@@ -47,14 +47,16 @@ class ImageCache:
 
     def load(self) -> Decoded | None:
         """Return what was stored, or ``None`` where it is missing or damaged."""
-        if not self.rest.exists():
-            return None
         try:
+            if not self.rest.exists():
+                return None
             rest: dict[str, Any] = json.loads(self.rest.read_text())
             # copy on write: torch wants writable memory, the file must stay as it is
             images = np.load(self.images, mmap_mode="c", allow_pickle=False)
             skipped = [Skipped(**item) for item in rest["skipped"]]
             if len(images) == len(rest["labels"]):
+                used(self.images)
+                used(self.rest)
                 return Decoded(images, rest["labels"], skipped)
         except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
             _log.warning("the cache %s is damaged (%s): decoding again", self.images, error)
@@ -65,12 +67,30 @@ class ImageCache:
         return has_room(self.images.parent, math.prod(shape))
 
     def allocate(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Make a new file of this shape to decode into."""
-        self.images.parent.mkdir(parents=True, exist_ok=True)
-        return np.lib.format.open_memmap(self._fresh, mode="w+", dtype=np.uint8, shape=shape)
+        """Make a new file of this shape to decode into; where the disk refuses, memory."""
+        try:
+            self.images.parent.mkdir(parents=True, exist_ok=True)
+            images = np.lib.format.open_memmap(self._fresh, mode="w+", dtype=np.uint8, shape=shape)
+            # now, as an error: a page that the disk cannot take later ends the process
+            with self._fresh.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, self._fresh.stat().st_size)
+            return images
+        except OSError as error:
+            _log.warning("the cache cannot be written (%s): the images stay in memory", error)
+            return np.empty(shape, np.uint8)
 
     def store(self, decoded: Decoded) -> Decoded:
         """Put the decoded file in its place, and return it mapped."""
+        try:
+            self._put_in_place(decoded)
+            trim(keep=self.images)
+        except OSError as error:
+            _log.warning("the cache cannot be written: %s", error)
+            return decoded
+        # unless another process has cleared the cache at this moment
+        return self.load() or decoded
+
+    def _put_in_place(self, decoded: Decoded) -> None:
         if np.load(self._fresh, mmap_mode="r").shape != decoded.images.shape:
             shorter = self._fresh.with_suffix(".short.npy")
             np.save(shorter, decoded.images)
@@ -80,12 +100,7 @@ class ImageCache:
         self._fresh.replace(self.images)
         skipped = [vars(item) for item in decoded.skipped]
         text = json.dumps({"labels": decoded.labels, "skipped": skipped})
-        temporary = self._fresh.with_suffix(".json")
-        temporary.write_text(text)
-        temporary.replace(self.rest)
-        stored = self.load()
-        assert stored is not None
-        return stored
+        write_bytes(self.rest, text.encode())
 
     def discard(self) -> None:
         """Remove a file that was not finished."""

@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ _RANGE = 3.0
 _BLUE, _ORANGE, _GREY = "#2563eb", "#ea580c", "#64748b"
 
 
-def plot_layers(bounds: LipschitzBounds, path: str | Path) -> None:
+def plot_layers(bounds: LipschitzBounds, path: str | Path | IO[bytes]) -> None:
     """Draw the constants of a network's layers, and the spectra of its weights, to an image file.
 
     On the left a bar for each operation whose constant is not 1 (logarithmic; hatched where it is
@@ -36,7 +36,11 @@ def plot_layers(bounds: LipschitzBounds, path: str | Path) -> None:
 
 
 def plot_cone(
-    module: nn.Module, x: Tensor, direction: Tensor, lipschitz: float, path: str | Path
+    module: nn.Module,
+    x: Tensor,
+    direction: Tensor,
+    lipschitz: float,
+    path: str | Path | IO[bytes],
 ) -> None:
     """Draw ``t ↦ f(x + t·d/‖d‖)`` and the cone ``f(x) ± lipschitz·|t|`` to an image file.
 
@@ -51,7 +55,7 @@ def plot_cone(
     lipschitz
         The slope of the cone.
     path
-        The image file.
+        The image file, or an opened one for a PNG.
 
     Raises
     ------

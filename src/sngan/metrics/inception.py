@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sngan._checks import require
-from sngan.data.cache import default_folder
+from sngan.utils.cache import folder as cache_folder
 
 URL = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
@@ -253,7 +253,7 @@ def load_inception(weights: Path | None = None) -> tuple[InceptionV3, str]:
 
 
 def _download() -> Path:
-    path = default_folder() / "weights" / URL.rpartition("/")[2]
+    path = cache_folder() / "weights" / URL.rpartition("/")[2]
     if not path.exists():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

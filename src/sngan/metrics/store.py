@@ -3,13 +3,15 @@
 import hashlib
 import json
 import logging
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 
 from torch import Tensor
 
-from sngan.data.cache import default_folder
+from sngan.utils.cache import folder as cache_folder
+from sngan.utils.cache import trim, used
+from sngan.utils.files import write_bytes
+from sngan.utils.text import first_line
 
 Tensors = dict[str, Tensor]
 _log = logging.getLogger("sngan")
@@ -36,27 +38,27 @@ def cached(name: str, compute: Callable[[], Tensors]) -> Tensors:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path = default_folder() / "metrics" / f"{name}.safetensors"
-    if path.exists():
-        try:
-            return load_file(path)
-        except (OSError, SafetensorError) as error:
-            _log.warning("the cache %s is damaged (%s): computing it again", path, error)
+    path = cache_folder() / "metrics" / f"{name}.safetensors"
+    try:
+        if path.exists():
+            tensors = load_file(path)
+            used(path)
+            return tensors
+    except (OSError, SafetensorError) as error:
+        _log.warning("the cache %s is damaged (%s): computing it again", path, first_line(error))
     tensors = compute()
     try:
         _save(tensors, path)
+        trim(keep=path)
     except OSError as error:
         _log.warning("the cache %s cannot be written: %s", path, error)
     return tensors
 
 
 def _save(tensors: Tensors, path: Path) -> None:
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.stem}.{secrets.token_hex(4)}")
-    try:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, fresh)
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
+    contents = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    # by Python's own writing, whose errors are those of the system
+    write_bytes(path, save(contents))

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-Points = Sequence[tuple[float, float]]
+from sngan.report.history import Series
+
 Band = Sequence[Sequence[float]]
 
 # a colour that nothing else has, put in for "the page's text colour"
@@ -35,15 +36,18 @@ class Mark(NamedTuple):
 
 
 def curves(
-    name: str, series: Mapping[str, Points], *, ylabel: str, log: bool = False, smooth: bool = True
+    name: str, series: Mapping[str, Series], *, ylabel: str, log: bool = False, smooth: bool = True
 ) -> str:
-    """Draw ``{label: (step, value) …}``; noisy curves faint, with their moving average on top."""
+    """Draw a curve for each label; noisy ones faint, with their moving average on top.
+
+    Of a long run each point is a mean, with the range of its values shaded.
+    """
 
     def draw(axes: Any, _: str) -> None:
         axes.set(xlabel="generator step", ylabel=ylabel)
-        for index, (label, points) in enumerate(series.items()):
-            _draw(axes, label, points, colour=colour(index), smooth=smooth)
-        _logarithmic(axes, (v for points in series.values() for _, v in points), log=log)
+        for index, (label, one) in enumerate(series.items()):
+            _draw(axes, label, one, colour=colour(index), smooth=smooth)
+        _logarithmic(axes, (v for one in series.values() for _, v in one.points()), log=log)
 
     return _figure(name, [""], draw)
 
@@ -169,6 +173,8 @@ def _figure(name: str, titles: Sequence[str], draw: Callable[[Any, str], None]) 
     from matplotlib.figure import Figure
 
     settings: dict[Any, Any] = {"svg.hashsalt": name, "svg.fonttype": "none", "text.color": _INK}
+    # a name with dollar signs is no formula
+    settings |= {"text.parse_math": False}
     settings |= {f"{tick}tick.color": _INK for tick in "xy"}
     settings |= {"axes.labelcolor": _INK, "axes.edgecolor": _INK, "font.size": 10}
     columns = min(_COLUMNS, len(titles))
@@ -197,13 +203,19 @@ def _figure(name: str, titles: Sequence[str], draw: Callable[[Any, str], None]) 
     return _inline(buffer.getvalue(), name)
 
 
-def _draw(axes: Any, label: str, points: Points, *, colour: str, smooth: bool) -> None:
+def _draw(axes: Any, label: str, series: Series, *, colour: str, smooth: bool) -> None:
+    points = series.points()
     steps, values = [step for step, _ in points], [value for _, value in points]
+    if not series.is_exact():
+        _, low, high = zip(*series.range(), strict=True)
+        axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
     if not smooth or len(points) < _FEW:
         axes.plot(steps, values, color=colour, linewidth=1.4, label=label)
         return
-    axes.plot(steps, values, color=colour, linewidth=0.6, alpha=0.3)
-    axes.plot(steps, _average(values, len(values) // 30), color=colour, linewidth=1.6, label=label)
+    if series.is_exact():
+        axes.plot(steps, values, color=colour, linewidth=0.6, alpha=0.3)
+    average = _average(values, len(values) // 30)
+    axes.plot(steps, average, color=colour, linewidth=1.6, label=label)
 
 
 def _average(values: Sequence[float], half: int) -> list[float]:
@@ -253,6 +265,7 @@ def _shade(axes: Any, limits: tuple[float, float], values: Sequence[float]) -> N
 def _inline(svg: str, name: str) -> str:
     """Without the file's header; ids of its own; the page's ink; as wide as the page allows."""
     body = svg[svg.index("<svg") :]
+    name = re.sub(r"[^\w-]", "-", name, flags=re.ASCII)
     body = re.sub(r'\bid="', f'id="{name}-', body)
     body = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{name}-", body)
     body = body.replace(_INK, "currentColor")

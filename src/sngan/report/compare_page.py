@@ -1,6 +1,5 @@
 """``compare.html``: one self-contained page of runs compared, from saved records only."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,8 +7,10 @@ from typing import Any
 from sngan._checks import require
 from sngan.report.charts import Chart, Mark, bands, intervals, marks, spectra
 from sngan.report.rendering import embedded, write_page
+from sngan.utils.plain import read_json
+from sngan.utils.text import first_line
 
-COMPARISON = "compare.json"
+COMPARISON, PAGE = "compare.json", "compare.html"
 _LAYERS = 9
 
 _COLLAPSE = (
@@ -32,26 +33,31 @@ def write_comparison(folder: Path) -> Path:
     """
     path = folder / COMPARISON
     require(path.is_file(), "out", expected=f"a comparison with {COMPARISON}", got=folder)
-    found: dict[str, Any] = json.loads(path.read_text())
+    try:
+        values = _values(read_json(path), folder)
+        return write_page(folder / PAGE, "compare.html", **values)
+    except (LookupError, TypeError, AttributeError, ArithmeticError, ValueError) as error:
+        line = f"{type(error).__name__}: {first_line(error)}"
+        raise ValueError(
+            f"out: expected {COMPARISON} as sngan writes it, got {path} ({line})"
+        ) from error
+
+
+def _values(found: dict[str, Any], folder: Path) -> dict[str, Any]:
     page = _Page(found)
-    return write_page(
-        folder / "compare.html",
-        "compare.html",
-        found=found,
-        facts=page.facts(),
-        table=page.table(),
-        pictures=_pictures(found, folder),
-        crisp=found["is_images"],
-        charts=page.charts(),
-        animations=[
-            {"method": method, **{kind: embedded(folder / name) for kind, name in files.items()}}
-            for method, files in found["animations"].items()
-        ],
-        failures=[run for run in found["runs"] if run["error"]],
-        settings=_settings(found),
-        nothing="Nothing of it was recorded in these runs.",
-        folder=str(folder),
-    )
+    return {
+        "found": found,
+        "facts": page.facts(),
+        "table": page.table(),
+        "pictures": _pictures(found, folder),
+        "crisp": found["is_images"],
+        "charts": page.charts(),
+        "animations": _animations(found, folder),
+        "failures": [run for run in found["runs"] if run["error"]],
+        "settings": _settings(found),
+        "nothing": "Nothing of it was recorded in these runs.",
+        "folder": str(folder),
+    }
 
 
 class _Page:
@@ -280,13 +286,20 @@ class _Page:
 
 
 def _pictures(found: Mapping[str, Any], folder: Path) -> list[dict[str, str]]:
-    return [
-        {
-            "title": f"{cell['method']} · {_setting(cell['setting'])}",
-            "uri": embedded(folder / cell["samples"]),
-        }
+    named = {
+        f"{cell['method']} · {_setting(cell['setting'])}": embedded(folder, cell["samples"])
         for cell in found["summary"]
         if cell["samples"]
+    }
+    return [{"title": title, "uri": uri} for title, uri in named.items() if uri is not None]
+
+
+def _animations(found: Mapping[str, Any], folder: Path) -> list[dict[str, str]]:
+    """The animations whose two files are there."""
+    return [
+        {"method": method, "gif": gif, "strip": strip}
+        for method, files in found["animations"].items()
+        if (gif := embedded(folder, files["gif"])) and (strip := embedded(folder, files["strip"]))
     ]
 
 

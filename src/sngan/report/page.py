@@ -1,16 +1,25 @@
 """``report.html``: one self-contained page that a person who did not train the run can read."""
 
-from collections.abc import Sequence
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sngan._checks import require
-from sngan.records import read_metrics
-from sngan.report.charts import Band, Chart, Points, bands, curves
+from sngan.records import iter_records
+from sngan.report.charts import Band, Chart, bands, curves
+from sngan.report.history import History, Series
 from sngan.report.rendering import embedded, write_page
+from sngan.runs.names import CONFIG, REPORT, SAMPLES, SKIPPED
+from sngan.utils.plain import read_yaml
+from sngan.utils.text import first_line
 
 _FRAMES = 8
 _LAYERS = 24
+_LONGEST_TEXT = 2**20
+_KEYS = (
+    "critic_loss", "generator_loss", "penalty", "w_estimate", "w1", "w1_bound",
+    "generator_gradient_norm", "critic_gradient_norm",
+)  # fmt: skip
 
 
 def write_report(folder: Path) -> Path:
@@ -19,33 +28,58 @@ def write_report(folder: Path) -> Path:
     Raises
     ------
     ValueError
-        The folder is no run.
+        The folder is no run, or another program's file is at ``report.html``.
     """
-    import yaml
-
-    path = folder / "config.yaml"
+    path = folder / CONFIG
     require(path.is_file(), "run", expected="a run folder with config.yaml", got=folder)
-    settings: dict[str, Any] = yaml.safe_load(path.read_text())
-    records = read_metrics(folder)
-    skipped = folder / "skipped.txt"
+    settings = _settings(path)
+    history = History(iter_records(folder), keys=_KEYS, groups=("sigma", "evaluation"))
     return write_page(
-        folder / "report.html",
+        folder / REPORT,
         "run.html",
         headline=_headline(settings),
-        facts=_facts(settings, records),
-        frames=_frames(folder / "samples"),
-        crisp=len((settings.get("model") or {}).get("sample_shape") or ()) == 3,
-        charts=_charts(records),
+        facts=_facts(settings, history),
+        frames=_frames(folder),
+        crisp=_is_of_images(settings),
+        charts=_charts(history),
         nothing="No records of it in this run.",
-        evaluation=_evaluation(records),
-        skipped=skipped.read_text().splitlines() if skipped.exists() else [],
+        evaluation=_evaluation(history.groups["evaluation"]),
+        skipped=_lines(folder / SKIPPED),
         settings=_flat(settings),
         folder=str(folder),
     )
 
 
+def _settings(path: Path) -> dict[str, Any]:
+    values: Any
+    try:
+        values = read_yaml(path)
+    except (ValueError, OSError) as error:
+        values = first_line(error)
+    require(isinstance(values, dict), "run", expected=f"settings in {path}", got=values)
+    return values
+
+
+def _group(settings: dict[str, Any], key: str) -> dict[str, Any]:
+    group = settings.get(key)
+    return cast(dict[str, Any], group) if isinstance(group, dict) else {}
+
+
+def _is_of_images(settings: dict[str, Any]) -> bool:
+    shape = _group(settings, "model").get("sample_shape")
+    return isinstance(shape, list) and len(cast(list[Any], shape)) == 3
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a text that may be large; a link is not followed."""
+    if path.is_symlink() or not path.is_file():
+        return []
+    with path.open("rb") as file:
+        return file.read(_LONGEST_TEXT).decode(errors="backslashreplace").splitlines()
+
+
 def _headline(settings: dict[str, Any]) -> dict[str, str]:
-    data, method, model = (settings.get(key) or {} for key in ("data", "method", "model"))
+    data, method, model = (_group(settings, key) for key in ("data", "method", "model"))
     return {
         "source": str(data.get("source", "unknown data")),
         "method": str(method.get("name", "unknown")),
@@ -59,29 +93,36 @@ def _constraint(method: dict[str, Any]) -> str:
     """In words, what keeps the critic's slope in bounds."""
     parts: list[str] = []
     if method.get("spectral_norm", "none") != "none":
-        parts.append(f"every layer's spectral norm is kept at {method.get('coefficient', 1.0):g}")
+        kept = _short(method.get("coefficient", 1.0))
+        parts.append(f"every layer's spectral norm is kept at {kept}")
     if method.get("clip"):
-        parts.append(f"every weight is clipped to ±{method['clip']:g}")
+        parts.append(f"every weight is clipped to ±{_short(method['clip'])}")
     if method.get("penalty", "none") != "none":
         parts.append(f"the {method['penalty']} gradient penalty pulls its slope towards a target")
     return " and ".join(parts) or "nothing bounds its slope"
 
 
-def _facts(settings: dict[str, Any], records: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    facts = [("steps asked for", f"{settings.get('steps', '?')}")]
-    if not records:
-        return facts
-    # evaluations are records of their own, without a time
-    last = next((record for record in reversed(records) if "seconds" in record), records[-1])
-    facts = [("steps", f"{last['step']:,} of {settings.get('steps', '?'):,}")]
-    if "seconds" in last:
+def _short(value: object) -> str:
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+def _facts(settings: dict[str, Any], history: History) -> list[tuple[str, str]]:
+    asked = settings.get("steps", "?")
+    if history.last is None:
+        return [("steps asked for", str(asked))]
+    last = history.last_timed or history.last
+    of = f"{asked:,}" if isinstance(asked, int) else str(asked)
+    facts = [("steps", f"{last['step']:,} of {of}")]
+    if history.last_timed is not None:
         facts.append(("time", _duration(last["seconds"])))
         facts.append(("steps per second", f"{last['step'] / max(last['seconds'], 1e-9):.3g}"))
-    sigmas = [value for value in (last.get("sigma") or {}).values() if value is not None]
-    if last.get("w_estimate") is not None:
-        facts.append(("last W estimate", f"{last['w_estimate']:.3g}"))
-    if sigmas:
-        facts.append(("largest σ of a layer", f"{max(sigmas):.3g}"))
+    if "w_estimate" in history.series:
+        facts.append(("last W estimate", f"{history.series['w_estimate'].last[1]:.3g}"))
+    sigmas = [one.last for one in history.groups["sigma"].values()]
+    newest = max((step for step, _ in sigmas), default=0)
+    largest = max((value for step, value in sigmas if step == newest), default=None)
+    if largest is not None:
+        facts.append(("largest σ of a layer", f"{largest:.3g}"))
     return facts
 
 
@@ -95,28 +136,28 @@ def _duration(seconds: float) -> str:
 
 def _frames(folder: Path) -> list[dict[str, str]]:
     """At most eight pictures: the first, the last, and more of the early ones between."""
-    paths = sorted(folder.glob("step-*.png"))
-    if len(paths) > _FRAMES:
-        last = len(paths) - 1
+    # other files may lie there too
+    names = sorted(
+        (int(found[1]), path.name)
+        for path in (folder / SAMPLES).glob("step-*.png")
+        if (found := re.fullmatch(r"step-(\d{1,18})\.png", path.name))
+    )
+    if len(names) > _FRAMES:
+        last = len(names) - 1
         places = {0, *(round(last ** (k / (_FRAMES - 2))) for k in range(_FRAMES - 1))}
-        paths = [paths[place] for place in sorted(places)]
-    return [
-        {
-            "step": f"{int(path.stem.removeprefix('step-')):,}",
-            "uri": embedded(path),
-        }
-        for path in paths
-    ]
+        names = [names[place] for place in sorted(places)]
+    frames = [(step, embedded(folder, f"{SAMPLES}/{name}")) for step, name in names]
+    return [{"step": f"{step:,}", "uri": uri} for step, uri in frames if uri is not None]
 
 
-def _charts(records: list[dict[str, Any]]) -> list[Chart]:
+def _charts(history: History) -> list[Chart]:
     return [
         Chart(
             "Losses",
             "In a healthy run neither runs away: the two networks keep each other in check. "
             "The height of a GAN's losses says little about the quality of its samples.",
-            _curves("losses", records, {"critic": "critic_loss", "generator": "generator_loss"}
-                    | ({"penalty": "penalty"} if _has(records, "penalty") else {}),
+            _curves("losses", history, {"critic": "critic_loss", "generator": "generator_loss"}
+                    | ({"penalty": "penalty"} if "penalty" in history.series else {}),
                     ylabel="loss"),
         ),
         Chart(
@@ -124,14 +165,14 @@ def _charts(records: list[dict[str, Any]]) -> list[Chart]:
             "The critic's mean score of real samples minus that of generated ones. With a critic "
             "of bounded slope it estimates, up to that bound, how far apart the two are: it "
             "should fall as the samples get better.",
-            _curves("wasserstein", records, {"real − generated": "w_estimate"}, ylabel="score"),
+            _curves("wasserstein", history, {"real − generated": "w_estimate"}, ylabel="score"),
         ),
-        *([_transport_chart(records)] if _has(records, "w1") else []),
+        *([_transport_chart(history)] if "w1" in history.series else []),
         Chart(
             "Gradient norms",
             "How strong the learning signal is. A generator curve that sinks by orders of "
             "magnitude is a vanishing gradient, one that climbs an exploding one.",
-            _curves("gradients", records, {"reaching the generator": "generator_gradient_norm",
+            _curves("gradients", history, {"reaching the generator": "generator_gradient_norm",
                                            "of the critic": "critic_gradient_norm"},
                     ylabel="norm (log scale)", log=True),
         ),
@@ -140,12 +181,12 @@ def _charts(records: list[dict[str, Any]]) -> list[Chart]:
             "The largest singular value σ of each layer's kernel matrix. Under spectral "
             "normalization this is the raw weight's, by which it is divided before use; "
             "otherwise it is what the layer multiplies slopes by.",
-            _sigma_curves(records),
+            _sigma_curves(history.groups["sigma"]),
         ),
     ]  # fmt: skip
 
 
-def _transport_chart(records: list[dict[str, Any]]) -> Chart:
+def _transport_chart(history: History) -> Chart:
     return Chart(
         "Wasserstein distance, proved",
         "Between 256 real points and 256 generated ones. The critic's bound is its mean score "
@@ -154,50 +195,38 @@ def _transport_chart(records: list[dict[str, Any]]) -> Chart:
         "it comes, the better the critic (Kantorovich–Rubinstein duality).",
         _curves(
             "transport",
-            records,
+            history,
             {"exact W1": "w1", "the critic's bound": "w1_bound"},
             ylabel="distance",
         ),
     )
 
 
-def _evaluation(records: list[dict[str, Any]]) -> dict[str, Any] | None:
+def _evaluation(found: dict[str, Series]) -> dict[str, Any] | None:
     """The last evaluation as a table, and all of them as curves, a panel for each value."""
-    flat = [{"step": r["step"], **r["evaluation"]} for r in records if r.get("evaluation")]
-    names = list(dict.fromkeys(key for record in flat for key in record if key != "step"))
-    found = {name: _series(flat, name) for name in names if _has(flat, name)}
     if not found:
         return None
     panels: dict[str, dict[str, Band]] = {
-        name: {"this run": [(step, value, value, value) for step, value in series]}
+        name: {"this run": [(step, value, value, value) for step, value in series.points()]}
         for name, series in found.items()
     }
-    rows = [(name, f"{series[-1][1]:.4g}", f"{series[-1][0]:,}") for name, series in found.items()]
+    rows = [(name, f"{one.last[1]:.4g}", f"{one.last[0]:,}") for name, one in found.items()]
     return {
         "table": [("value", "last", "at step"), *rows],
         "svg": bands("evaluation", panels, labels=["this run"], ylabel=""),
     }
 
 
-def _has(records: list[dict[str, Any]], key: str) -> bool:
-    return any(record.get(key) is not None for record in records)
-
-
-def _curves(name: str, records: list[dict[str, Any]], keys: dict[str, str], **options: Any) -> str:
-    series = {label: _series(records, key) for label, key in keys.items() if _has(records, key)}
+def _curves(name: str, history: History, keys: dict[str, str], **options: Any) -> str:
+    series = {label: history.series[key] for label, key in keys.items() if key in history.series}
     return curves(name, series, **options) if series else ""
 
 
-def _series(records: Sequence[dict[str, Any]], key: str) -> Points:
-    return [(r["step"], r[key]) for r in records if r.get(key) is not None]
-
-
-def _sigma_curves(records: list[dict[str, Any]]) -> str:
-    flat = [{"step": record["step"], **(record.get("sigma") or {})} for record in records]
-    names = list(dict.fromkeys(key for record in flat for key in record if key != "step"))
+def _sigma_curves(found: dict[str, Series]) -> str:
+    names = list(found)
     if len(names) > _LAYERS:
         names = names[:: -(-len(names) // _LAYERS)]
-    series = {name: _series(flat, name) for name in names if _has(flat, name)}
+    series = {name: found[name] for name in names}
     return curves("sigma", series, ylabel="σ", smooth=False) if series else ""
 
 

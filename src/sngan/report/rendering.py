@@ -1,24 +1,63 @@
 """A page from a template, written in one piece."""
 
 import base64
+import os
 from pathlib import Path
 from typing import Any
 
+from sngan._checks import require
+from sngan.runs.names import PAGE_MARK
+from sngan.utils.files import write_bytes
+
+_LARGEST_PICTURE = 64 * 2**20
+_MAGIC = {"png": b"\x89PNG\r\n\x1a\n", "gif": b"GIF8"}
+
 
 def write_page(path: Path, template: str, **values: Any) -> Path:
-    """Fill in ``template`` and write it to ``path``: to a temporary file, then renamed."""
+    """Fill in ``template`` and write it to ``path`` in one piece; every value is escaped.
+
+    Raises
+    ------
+    ValueError
+        If another program's file is at ``path``.
+    """
     from jinja2 import Environment, PackageLoader, select_autoescape
 
+    require(_is_page(path), "report", expected=f"no other program's file at {path}", got="one")
     environment = Environment(
-        loader=PackageLoader("sngan.report", "."), autoescape=select_autoescape()
+        loader=PackageLoader("sngan.report", "."),
+        autoescape=select_autoescape(),
     )
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(environment.get_template(template).render(**values))
-    temporary.replace(path)
+    text = environment.get_template(template).render(**values)
+    # names of files may hold bytes that are no text
+    write_bytes(path, text.encode(errors="backslashreplace"))
     return path
 
 
-def embedded(path: Path) -> str:
-    """The URI of a picture that holds the picture itself."""
-    kind = path.suffix.removeprefix(".")
-    return f"data:image/{kind};base64," + base64.b64encode(path.read_bytes()).decode()
+def embedded(folder: Path, name: str) -> str | None:
+    """The URI of a picture below ``folder`` that holds the picture itself.
+
+    ``None`` for a name that leads out of the folder, also by a link, and for all that is no PNG
+    or GIF: a page that people pass on shall not hold other files.
+    """
+    try:
+        path = (folder / name).resolve(strict=True)
+        if not path.is_relative_to(folder.resolve()) or not path.is_file():
+            return None
+        if path.stat().st_size > _LARGEST_PICTURE:
+            return None
+        content = path.read_bytes()
+    except (OSError, ValueError, RuntimeError):
+        return None
+    kind = next((kind for kind, magic in _MAGIC.items() if content.startswith(magic)), None)
+    return kind and f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _is_page(path: Path) -> bool:
+    """Whether ``path`` is free, or a page that sngan wrote."""
+    if not os.path.lexists(path):
+        return True
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return PAGE_MARK in file.read(2**16)

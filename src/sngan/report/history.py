@@ -1,0 +1,131 @@
+"""The records of a run as curves of bounded length, read one by one."""
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_POINTS = 2048
+_CHUNK = 4096
+# more names than any network has layers: a stranger's file may have one in each line
+_NAMES = 4096
+
+Record = Mapping[str, Any]
+
+
+class Series:
+    """A curve: every value up to 2,048 of them, then means of ever larger equal groups."""
+
+    def __init__(self) -> None:
+        self._size = 1
+        # of each group: its first step, mean, least and largest value
+        self._groups: NDArray[np.float64] = np.empty((0, 4))
+        self._rest: NDArray[np.float64] = np.empty((0, 4))
+        self.last = (0, 0.0)
+
+    def add(self, steps: NDArray[np.float64], values: NDArray[np.float64]) -> None:
+        """Add values in the order of the run."""
+        self.last = (int(steps[-1]), float(values[-1]))
+        rows = np.stack([steps, values, values, values], axis=1)
+        while len(rows):
+            room = (_POINTS - len(self._groups)) * self._size - len(self._rest)
+            part, rows = np.concatenate([self._rest, rows[:room]]), rows[room:]
+            whole = len(part) // self._size * self._size
+            self._groups = np.concatenate([self._groups, _grouped(part[:whole], self._size)])
+            self._rest = part[whole:]
+            if len(self._groups) == _POINTS:
+                self._groups, self._size = _grouped(self._groups, 2), 2 * self._size
+
+    def is_exact(self) -> bool:
+        """Whether each point is one record."""
+        return self._size == 1
+
+    def points(self) -> list[tuple[float, float]]:
+        """``(step, value)``, or the mean of each group at its first step."""
+        return [(_number(step), value) for step, value, _, _ in self._all()]
+
+    def range(self) -> list[tuple[float, float, float]]:
+        """``(step, least, largest)`` of each group."""
+        return [(_number(step), least, most) for step, _, least, most in self._all()]
+
+    def _all(self) -> list[list[float]]:
+        rest = _grouped(self._rest, max(len(self._rest), 1))
+        return np.concatenate([self._groups, rest]).tolist()
+
+
+class History:
+    """What a page says of a run's records; ``series`` by key, ``sigma`` and ``evaluation`` inside.
+
+    Parameters
+    ----------
+    records
+        In the order of the run; read once, some thousand at a time.
+    keys
+        The numbers of a record to follow.
+    groups
+        The named groups of numbers to follow, as ``sigma`` with a value for each layer.
+    """
+
+    def __init__(
+        self, records: Iterable[Record], *, keys: Sequence[str], groups: Sequence[str]
+    ) -> None:
+        self.series: dict[str, Series] = {}
+        self.groups: dict[str, dict[str, Series]] = {group: {} for group in groups}
+        self.last: Record | None = None
+        # evaluations are records of their own, without a time
+        self.last_timed: Record | None = None
+        records = iter(records)
+        while chunk := list(itertools.islice(records, _CHUNK)):
+            self._add(chunk, keys)
+
+    def _add(self, chunk: Sequence[Record], keys: Sequence[str]) -> None:
+        self.last = chunk[-1]
+        timed = next((r for r in reversed(chunk) if _is_number(r.get("seconds"))), None)
+        self.last_timed = timed or self.last_timed
+        for key in keys:
+            _extend(self.series, key, chunk, chunk)
+        for group, series in self.groups.items():
+            pairs = [(r, r[group]) for r in chunk if isinstance(r.get(group), Mapping)]
+            owners, inner = [r for r, _ in pairs], [values for _, values in pairs]
+            names = dict.fromkeys(itertools.chain.from_iterable(inner))
+            for name in names:
+                if name in series or len(series) < _NAMES:
+                    _extend(series, name, owners, inner)
+
+
+def _extend(
+    series: dict[str, Series], key: str, owners: Sequence[Record], records: Sequence[Record]
+) -> None:
+    values = _array([record.get(key) for record in records])
+    known = np.isfinite(values)
+    if known.any():
+        steps = np.array([owner["step"] for owner in owners], dtype=np.float64)
+        series.setdefault(key, Series()).add(steps[known], values[known])
+
+
+def _array(values: list[Any]) -> NDArray[np.float64]:
+    """Numbers, with nan for all else."""
+    if set(map(type, values)) == {float}:
+        return np.array(values)
+    return np.array([float(value) if _is_number(value) else math.nan for value in values])
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value of a record can be drawn."""
+    return type(value) is float or (type(value) is int and abs(value) < 2**63)
+
+
+def _grouped(rows: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """Join each ``size`` groups of equal weight to one."""
+    if not len(rows):
+        return rows
+    blocks = rows.reshape(-1, size, 4)
+    parts = (blocks[:, 0, 0], blocks[..., 1].mean(1), blocks[..., 2].min(1), blocks[..., 3].max(1))
+    return np.stack(parts, axis=1)
+
+
+def _number(step: float) -> float:
+    return int(step) if step.is_integer() else step

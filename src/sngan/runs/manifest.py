@@ -1,0 +1,279 @@
+"""The list of files in a folder that sngan wrote: nothing else is ever replaced or deleted."""
+
+import json
+import os
+import re
+import secrets
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from sngan.utils.files import is_temporary, remove_if_empty, write_bytes
+from sngan.utils.text import printable
+
+HIDDEN = ".sngan"
+"""The folder inside a run or a comparison that holds its manifest and its lock."""
+
+_FILES, _ASIDE = "files.jsonl", "replaced"
+# what a file system puts into an empty volume by itself
+_NOTHING = frozenset({"lost+found", ".snapshot"})
+
+
+class Manifest:
+    """The files that sngan wrote into ``folder``, by name, in ``.sngan/files.jsonl``.
+
+    A name is listed before its file is made, so that a killed process leaves no file that is not
+    listed. A name that does not match ``pattern`` is never written, and never believed: a list
+    that comes from somebody else cannot name other files.
+
+    Parameters
+    ----------
+    folder
+        The folder; it need not exist.
+    kind
+        The kind of folder in the first line, such as ``sngan run 1``.
+    pattern
+        The names that such a folder may have, with ``/`` between folders.
+    home
+        The folder of the list itself; left out, ``folder/.sngan``.
+    """
+
+    def __init__(
+        self, folder: Path, *, kind: str, pattern: re.Pattern[str], home: Path | None = None
+    ) -> None:
+        self.folder, self.kind, self._pattern = folder, kind, pattern
+        self.home = folder / HIDDEN if home is None else home
+        self._path = self.home / _FILES
+        # in the folder itself: the list may lie on another file system
+        self._aside = self.home / _ASIDE if home is None else folder / f"{HIDDEN}-{_ASIDE}"
+        self._names: set[str] | None = None
+
+    def exists(self) -> bool:
+        """Whether sngan made this folder."""
+        return _identity(self._path, self.kind) is not None
+
+    def is_vacant(self) -> bool:
+        """Whether the folder is missing, or holds nothing but what a volume has by itself."""
+        if not self.folder.exists():
+            return True
+        return self.folder.is_dir() and not any(map(self._is_something, self.folder.iterdir()))
+
+    def start(self) -> None:
+        """Begin an empty list."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        header = {"format": self.kind, "id": secrets.token_hex(8)}
+        write_bytes(self._path, json.dumps(header).encode())
+        self._names = set()
+
+    def names(self) -> set[str]:
+        """The names of the list that may be believed."""
+        if self._names is None:
+            self._names = set(self._read(self._path))
+        return self._names
+
+    def claim(self, name: str) -> Path:
+        """List a file that is about to be written, and return its path.
+
+        Raises
+        ------
+        ValueError
+            If a file of this name is there that is not listed, or a symbolic link is in its way.
+        """
+        assert self._pattern.fullmatch(name), name
+        path = self.inside(name)
+        if name in self.names():
+            return path
+        if os.path.lexists(path):
+            # another process may have listed it meanwhile
+            self._names = None
+            if name not in self.names():
+                raise ValueError(
+                    f"out: expected no file of that name that sngan did not write, got {path}"
+                )
+            return path
+        self._append([name])
+        return path
+
+    @contextmanager
+    def recording(self, *folders: str) -> Generator[None]:
+        """List the files that appear in these folders while the body runs."""
+        before = self._present(folders)
+        try:
+            yield
+        finally:
+            self.add(self._present(folders) - before)
+
+    def adopt(self, names: Iterable[str]) -> None:
+        """Begin a list with files that are known to be sngan's."""
+        self.start()
+        self.add(names)
+
+    def add(self, names: Iterable[str]) -> None:
+        """List more files that are known to be sngan's."""
+        new = {name for name in names if self._pattern.fullmatch(name)} - self.names()
+        self._append(sorted(new))
+
+    def set_aside(self) -> None:
+        """Move every listed file aside, and begin a new list."""
+        self.restore()
+        paths = {name: self.inside(name) for name in sorted(self.names())}
+        self._aside.mkdir(exist_ok=True)
+        write_bytes(self._aside / _FILES, self._path.read_bytes())
+        for name, path in paths.items():
+            aside = self._aside / "files" / name
+            if path.is_file():
+                aside.parent.mkdir(parents=True, exist_ok=True)
+                path.replace(aside)
+        self.start()
+
+    def is_replacing(self) -> bool:
+        """Whether files were set aside, and neither put back nor given up."""
+        return _identity(self._aside / _FILES, self.kind) is not None
+
+    def aside(self, name: str) -> Path | None:
+        """Where a file is that was set aside, if it is."""
+        path = self._aside / "files" / name
+        return path if self.is_replacing() and path.is_file() else None
+
+    def restore(self) -> None:
+        """Delete the files that replaced those set aside, and put these back."""
+        if not self.is_replacing():
+            self._remove_aside(())
+            return
+        former = (self._aside / _FILES).read_bytes()
+        if _identity(self._path, self.kind) != _identity(self._aside / _FILES, self.kind):
+            self._delete(self.folder, self.names())
+            # from here on the list is the former one: a second try deletes nothing that is back
+            write_bytes(self._path, former)
+        self._names = None
+        for name in sorted(self.names()):
+            path, aside = self.inside(name), self._aside / "files" / name
+            if aside.is_file() and not os.path.lexists(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                aside.replace(path)
+        self._remove_aside(())
+
+    def give_up(self) -> None:
+        """Delete the files that were set aside, one by one."""
+        self._remove_aside(self._read(self._aside / _FILES))
+
+    def delete(self) -> None:
+        """Delete every listed file, one by one, and the list."""
+        self._delete(self.folder, self.names())
+        self._path.unlink(missing_ok=True)
+        self._names = None
+
+    def remove_temporaries(self, *folders: str) -> None:
+        """Delete what a killed process was writing in these folders."""
+        for folder in folders:
+            self._remove_temporaries(self.folder / folder)
+
+    def inside(self, name: str) -> Path:
+        """The path of a name.
+
+        Raises
+        ------
+        ValueError
+            If the file, or a folder on the way to it, is a symbolic link.
+        """
+        path = self.folder
+        for part in PurePosixPath(name).parts:
+            path = path / part
+            if path.is_symlink():
+                raise ValueError(
+                    f"out: expected files and folders of the run's own, got the link {path}"
+                )
+        return path
+
+    def _is_something(self, path: Path) -> bool:
+        if path == self.home:
+            # a lock, or what a kill left before there was a list; not another program's list
+            return self._path.exists() and not self.exists()
+        if path.name in _NOTHING:
+            return False
+        return not path.is_dir() or path.is_symlink() or any(path.iterdir())
+
+    def _remove_temporaries(self, folder: Path) -> None:
+        if folder.is_dir() and not folder.is_symlink():
+            for path in folder.iterdir():
+                if is_temporary(path) and path.is_file():
+                    path.unlink(missing_ok=True)
+
+    def _read(self, path: Path) -> list[str]:
+        if _identity(path, self.kind) is None:
+            return []
+        names: list[str] = []
+        for line in path.read_bytes().splitlines()[1:]:
+            name = _parsed(line)
+            if isinstance(name, str) and self._pattern.fullmatch(name) and ".." not in name:
+                names.append(name)
+        return names
+
+    def _append(self, names: Iterable[str]) -> None:
+        lines = "".join(f"\n{json.dumps(name)}" for name in names).encode()
+        if not lines:
+            return
+        # each line begins with its line end: one that was cut off does not spoil the next
+        handle = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(handle, lines)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        self._names = None
+
+    def _present(self, folders: Iterable[str]) -> set[str]:
+        return {
+            path.relative_to(self.folder).as_posix()
+            for folder in folders
+            for pattern in ("*", "*/*")[: 1 if folder == "." else 2]
+            for path in (self.folder / folder).glob(pattern)
+            if path.is_file() and not is_temporary(path)
+        }
+
+    def _delete(self, root: Path, names: Iterable[str]) -> None:
+        folders: set[Path] = set()
+        for name in names:
+            path = root / name
+            if path.is_file() and not self._is_linked(root, name):
+                path.unlink()
+                folders |= {path.parent, path.parent.parent}
+        for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
+            if folder != root and folder.is_relative_to(root):
+                remove_if_empty(folder)
+
+    def _is_linked(self, root: Path, name: str) -> bool:
+        parents = [root / parent for parent in PurePosixPath(name).parents]
+        return any(parent.is_symlink() for parent in parents if parent != root)
+
+    def _remove_aside(self, names: Iterable[str]) -> None:
+        files = self._aside / "files"
+        if not self._aside.is_dir() or self._aside.is_symlink():
+            return
+        self._delete(files, names)
+        self._remove_temporaries(self._aside)
+        for folder in sorted(files.rglob("*"), reverse=True):
+            if folder.is_dir() and not folder.is_symlink():
+                remove_if_empty(folder)
+        remove_if_empty(files)
+        (self._aside / _FILES).unlink(missing_ok=True)
+        remove_if_empty(self._aside)
+
+
+def _identity(path: Path, kind: str) -> str | None:
+    """The identity in the first line of a list; ``None`` if that is no list of this kind."""
+    try:
+        with path.open("rb") as file:
+            header = _parsed(file.readline(1000))
+    except OSError:
+        return None
+    if not isinstance(header, dict) or header.get("format") != kind:  # pyright: ignore
+        return None
+    return printable(str(header.get("id")))  # pyright: ignore
+
+
+def _parsed(line: bytes) -> object:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None

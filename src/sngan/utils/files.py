@@ -1,0 +1,121 @@
+"""Atomic writes, and hashes of files."""
+
+import errno
+import hashlib
+import os
+import secrets
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+TEMPORARY = ".sngan-tmp"
+"""The suffix of a file that is being written; a killed process may leave one behind."""
+
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM)
+
+
+@contextmanager
+def atomic_write(path: Path) -> Generator[Path]:
+    """Yield a new empty file beside ``path`` to write to; it becomes ``path`` if no error comes.
+
+    The file and its folder are flushed to the disk, so that after a crash ``path`` is either the
+    old file or the whole new one. The new file has the mode that the umask gives. A symbolic link
+    at ``path`` is replaced and not followed.
+
+    Raises
+    ------
+    OSError
+        If a write fails. The error names ``path``, and the temporary file is gone.
+    """
+    temporary = path.with_name(f".{secrets.token_hex(8)}{TEMPORARY}")
+    try:
+        mode = _create(temporary)
+        yield temporary
+        # a writer may have replaced the file by one of its own, with another mode
+        temporary.chmod(mode)
+        _flush(temporary)
+        temporary.replace(path)
+        flush_folder(path.parent)
+    except OSError as error:
+        if error.filename is None or str(error.filename) == str(temporary):
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Generator[Path]:
+    """Let an error of the system that names no file name this one."""
+    try:
+        yield path
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a small file by :func:`atomic_write`."""
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush a folder's entries to the disk, where the system can."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        # a folder that may be written but not read
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+    finally:
+        os.close(handle)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove a folder, unless it is missing or holds something."""
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def expand_home(path: str) -> str:
+    """Put the home folder in for a leading ``~``, also one behind ``shards:``."""
+    prefix, colon, rest = path.rpartition("shards:")
+    return f"{prefix}{colon}{os.path.expanduser(rest)}"  # noqa: PTH111
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether :func:`atomic_write` made this file."""
+    token = path.name.removeprefix(".").removesuffix(TEMPORARY)
+    is_token = len(token) == 16 and all(digit in "0123456789abcdef" for digit in token)
+    return is_token and path.name == f".{token}{TEMPORARY}"
+
+
+def _create(path: Path) -> int:
+    """Create an empty file and return its mode, which follows the umask."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        return os.fstat(handle).st_mode & 0o777
+    finally:
+        os.close(handle)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,155 @@
+"""YAML and JSON from strangers: limits on size, depth and repetition, checked before parsing."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from sngan.utils.text import first_line, printable
+
+_MEBIBYTE = 2**20
+_YAML_BYTES, _JSON_BYTES = 4 * _MEBIBYTE, 256 * _MEBIBYTE
+_DEPTH, _NODES, _NUMBER = 20, 200_000, 400
+_EXPONENT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+")
+_WORDS = ("null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan", "inf", "infinity")
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file of plain values.
+
+    Raises
+    ------
+    ValueError
+        If it is no YAML, over 4 MiB, nested over 20 deep, of over 200,000 values (each alias
+        counts with all that it repeats), or has a number of over 400 digits.
+    """
+    return parse_yaml(read_text(path))
+
+
+def read_text(path: Path) -> str:
+    """Read a small text of UTF-8, of at most 4 MiB."""
+    return _text(path, most=_YAML_BYTES)
+
+
+def parse_yaml(text: str) -> Any:
+    """Parse YAML under the limits of :func:`read_yaml`; ``1e-4`` is a number, as in YAML 1.2."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """YAML 1.1 knows no number that has an exponent and no point."""
+
+    digits = tuple("+-.0123456789")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, digits)
+    # a date is the text that it is
+    Loader.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_yaml_str)
+    try:
+        _check_events(yaml.parse(text, Loader=yaml.SafeLoader))
+        return yaml.load(text, Loader=Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ValueError(first_line(error)) from error
+
+
+def parse_texts(text: str) -> Any:
+    """Parse YAML that :func:`parse_yaml` has parsed with every value as the text that it is."""
+    import yaml
+
+    return yaml.load(text, Loader=yaml.BaseLoader)
+
+
+def to_yaml(values: Any) -> str:
+    """Write plain values as YAML that every reader of YAML, 1.1 or 1.2, reads the same.
+
+    Texts such as ``695e0514``, ``1e3`` or ``null`` are quoted.
+    """
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        """Quotes what some readers take for a number or a truth value."""
+
+    def represent(dumper: Any, text: str) -> Any:
+        style = "'" if _could_be_another_kind(text) else None
+        # between double quotes every character has an escape
+        style = style if printable(text) == text else '"'
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+    Dumper.add_representer(str, represent)
+    return yaml.dump(values, Dumper=Dumper, sort_keys=False, allow_unicode=True)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, over 256 MiB, nested too deep, or has a number of over 4,300 digits.
+    """
+    text = _text(path, most=_JSON_BYTES)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(first_line(error)) from error
+
+
+def _text(path: Path, *, most: int) -> str:
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"over {most // _MEBIBYTE} MiB")
+    return data.decode()
+
+
+def _could_be_another_kind(text: str) -> bool:
+    return text.lower() in (*_WORDS, "~", "") or text[0] in "+-.0123456789"
+
+
+def _check_events(events: Iterable[Any]) -> None:
+    """Follow a document's events, none of which builds anything, and count its values."""
+    count = _Count()
+    for event in events:
+        handle = getattr(count, type(event).__name__, None)
+        if handle is not None:
+            handle(event)
+        if len(count.sizes) > _DEPTH:
+            raise ValueError(f"nested over {_DEPTH} deep")
+        if sum(count.sizes) > _NODES:
+            raise ValueError(f"over {_NODES:,} values")
+
+
+class _Count:
+    """The values of a document, of each open mapping or list, and of each anchor."""
+
+    def __init__(self) -> None:
+        self.sizes, self._names = [0], list[str | None]()
+        self._anchors: dict[str, int] = {}
+
+    def MappingStartEvent(self, event: Any) -> None:  # noqa: N802
+        self.sizes.append(1)
+        self._names.append(event.anchor)
+        if event.anchor is not None:
+            # until its end nobody may repeat it
+            self._anchors[event.anchor] = _NODES + 1
+
+    def MappingEndEvent(self, _: Any) -> None:  # noqa: N802
+        size, name = self.sizes.pop(), self._names.pop()
+        self.sizes[-1] += size
+        if name is not None:
+            self._anchors[name] = size
+
+    SequenceStartEvent, SequenceEndEvent = MappingStartEvent, MappingEndEvent
+
+    def AliasEvent(self, event: Any) -> None:  # noqa: N802
+        self.sizes[-1] += self._anchors.get(event.anchor, 1)
+
+    def ScalarEvent(self, event: Any) -> None:  # noqa: N802
+        self.sizes[-1] += 1
+        if event.anchor is not None:
+            self._anchors[event.anchor] = 1
+        _check_number(event)
+
+
+def _check_number(event: Any) -> None:
+    is_number = event.style is None and event.value[:1] in tuple("+-.0123456789")
+    if is_number and len(event.value) > _NUMBER:
+        raise ValueError(f"a number of over {_NUMBER} digits")

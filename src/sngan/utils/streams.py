@@ -1,0 +1,114 @@
+"""Output that cannot end a program: closed pipes, lost terminals, terminals of few characters."""
+
+import io
+import logging
+import os
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from typing import TextIO, cast
+
+from typing_extensions import override
+
+from sngan.utils.text import printable
+
+_PLAIN = str.maketrans({
+    "∇": "grad ", "σ": "sigma", "₁": "1", "ᵢ": "i", "≥": ">=", "≤": "<=", "±": "+-", "–": "-",
+    "−": "-", "…": "...", "∞": "inf", "·": "-", "→": "->", "×": "x", "∂": "d", "²": "^2", "é": "e",
+})  # fmt: skip
+
+
+class TolerantStream(io.TextIOBase):
+    """A text stream whose errors are kept in ``error`` and not raised; after one it is silent.
+
+    Characters that the terminal's encoding lacks are written in other words, or as escapes.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.error: Exception | None = None
+
+    @override
+    def write(self, text: str, /) -> int:
+        if self.error is None:
+            try:
+                self._write(text)
+            except (OSError, ValueError) as error:
+                self.error = error
+        return len(text)
+
+    @override
+    def flush(self) -> None:
+        if self.error is None:
+            try:
+                self._stream.flush()
+            except (OSError, ValueError) as error:
+                self.error = error
+
+    @override
+    def isatty(self) -> bool:
+        return self.error is None and self._stream.isatty()
+
+    @override
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    @override
+    def writable(self) -> bool:
+        return True
+
+    @property
+    @override
+    def encoding(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self._stream.encoding or "utf-8"
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+        except UnicodeEncodeError:
+            plain = text.translate(_PLAIN).encode(self.encoding, "backslashreplace")
+            self._stream.write(plain.decode(self.encoding))
+
+
+class PrintableFormatter(logging.Formatter):
+    """One line a message, whatever names are in it; lines of a traceback are marked."""
+
+    @override
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = printable(record.message)
+        return super().formatMessage(record)
+
+    @override
+    def formatException(self, ei: object) -> str:
+        lines = super().formatException(ei).splitlines()  # pyright: ignore[reportArgumentType]
+        return "\n".join(f"  | {printable(line)}" for line in lines)
+
+
+def tolerant(stream: TextIO) -> TextIO:
+    """The same stream, made tolerant."""
+    # pyright knows text streams by one class, which is not that of all of them
+    return stream if isinstance(stream, TolerantStream) else cast(TextIO, TolerantStream(stream))
+
+
+@contextmanager
+def tolerant_output() -> Generator[TolerantStream]:
+    """Make standard output and standard error tolerant; yield the former."""
+    former = sys.stdout, sys.stderr
+    out, errors = TolerantStream(sys.stdout), TolerantStream(sys.stderr)
+    sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, errors)
+    try:
+        yield out
+    finally:
+        for stream, tried in zip(former, (out, errors), strict=True):
+            tried.flush()
+            if isinstance(tried.error, OSError):
+                _discard(stream)
+        sys.stdout, sys.stderr = former
+
+
+def _discard(stream: TextIO) -> None:
+    """Let what Python still flushes at its end go nowhere, where it would fail again."""
+    with suppress(OSError, ValueError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, stream.fileno())
+        os.close(nothing)

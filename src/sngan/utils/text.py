@@ -1,0 +1,45 @@
+"""Text from files and libraries, made fit to be shown on one line."""
+
+import re
+import unicodedata
+
+# control, format (bidirectional marks among them), surrogates, line and paragraph separators
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+# torch, NumPy and datasets advise to run the code in a file
+_UNSAFE = re.compile(
+    r"weights[_ ]only|allow_pickle|pickled|trust_remote_code|safe_globals|trust the source",
+    re.IGNORECASE,
+)
+_NOT_PLAIN = "its content is not plain data, and sngan loads nothing else"
+
+
+def printable(text: str) -> str:
+    r"""Return ``text`` with every character that a terminal obeys or hides written as an escape.
+
+    Control characters, escape sequences, line ends, bidirectional marks and bytes that are not
+    UTF-8 become ``\x1b``, ``\n``, ``\u202e``, ``\xff``; a name of a file or a class can neither
+    move the cursor nor forge a line.
+    """
+    if text.isprintable():
+        return text
+    return "".join(_visible(character) for character in text)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text, printable; its class's name if it has no text.
+
+    A library's advice to load a file without protection is replaced.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    line = lines[0] if lines else type(error).__name__
+    return _NOT_PLAIN if _UNSAFE.search(line) else printable(line)
+
+
+def _visible(character: str) -> str:
+    if unicodedata.category(character) not in _UNSEEN:
+        return character
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        # a byte that could not be decoded
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()

@@ -1,0 +1,61 @@
+"""Runs that take a moment, and folders with files of other people."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import sngan
+
+SMALL = [
+    "--data", "ring8", "--set", "width=0.05", "latent_dim=2", "batch_size=8", "n_critic=1",
+    "log_every=1", "sample_every=2", "save_every=2", "device=cpu",
+]  # fmt: skip
+
+
+def tiny(out: Path, *, steps: int = 2, **changes: object) -> sngan.Config:
+    """A run of two steps on points."""
+    from sngan.config import DataConfig, ModelConfig, PerformanceConfig
+    from sngan.methods import named
+
+    return sngan.Config(**{
+        "data": DataConfig(source="ring8"),
+        "model": ModelConfig(width=0.05, latent_dim=2),
+        "method": named("sn", n_critic=1),
+        "performance": PerformanceConfig(device="cpu"),
+        "out": str(out), "steps": steps, "batch_size": 8, "log_every": 1, "sample_every": 2,
+        "save_every": 2, **changes,
+    })  # fmt: skip
+
+
+def contents(folder: Path, *, without: Iterable[str] = ()) -> dict[str, bytes]:
+    """Every file below a folder and what it holds; links by where they lead."""
+    return {
+        name: str(path.readlink()).encode() if path.is_symlink() else path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_symlink() or path.is_file()
+        if not (name := path.relative_to(folder).as_posix()).startswith(tuple(without))
+    }
+
+
+def write_all(folder: Path, files: dict[str, bytes]) -> None:
+    """Write files, in folders that are made."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def kept(folder: Path, files: dict[str, bytes]) -> bool:
+    """Whether every one of these files is as it was."""
+    return all(
+        (folder / name).is_file() and (folder / name).read_bytes() == content
+        for name, content in files.items()
+    )
+
+
+def without_a_list(folder: Path) -> Path:
+    """Make a run, or a comparison with its runs, one from before there were lists."""
+    for hidden in [folder / ".sngan", *folder.glob("runs/*/.sngan")]:
+        for path in sorted(hidden.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        hidden.rmdir()
+    return folder

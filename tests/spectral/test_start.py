@@ -140,7 +140,8 @@ def test_the_first_gradient_of_a_written_weight_is_that_of_its_direction(write, 
     u, values, vt = torch.linalg.svd(weight)
     expected = (g - (g * weight).sum() / values[0] * torch.outer(u[:, 0], vt[0])) / values[0]
     optimizer.step()
-    torch.testing.assert_close(layer.weight.grad, expected, rtol=1e-6, atol=1e-9)
+    scale = expected.abs().max().item()
+    torch.testing.assert_close(layer.weight.grad, expected, rtol=0, atol=1e-5 * scale)
     assert top_singular_value(layer) == pytest.approx(1.0, rel=1e-6)
     assert sn.sigmas()[""].item() == pytest.approx(sigma, rel=1e-6)
 
@@ -181,3 +182,16 @@ def test_weights_that_are_swapped_out_and_in_again_train_as_if_nothing_happened(
         return [parameter.detach() for parameter in layer.parameters()]
 
     assert_identical(trained(swap=True), trained(swap=False))
+
+
+def test_a_direction_that_overtakes_the_first_one_is_found():
+    """In a diagonal matrix nothing but the start can mix the directions."""
+    layer = nn.Linear(2, 2, bias=False).double()
+    with torch.no_grad():
+        layer.weight.copy_(torch.diag(torch.tensor([1.0, 0.5])))
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.05)
+    SpectralNorm(layer, optimizer)
+    for _ in range(60):
+        layer.weight.grad = torch.diag(torch.tensor([0.0, -1.0]).double())
+        optimizer.step()
+    assert top_singular_value(layer) == pytest.approx(1.0, rel=0.05)

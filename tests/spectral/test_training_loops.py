@@ -71,7 +71,7 @@ def test_dcgan_with_weights_that_are_drawn_after_wrapping():
     """``weights_init`` of the DCGAN example writes ``weight.data``, often after all is made."""
     torch.manual_seed(0)
     generator, critic = generator_of(), critic_of()
-    optimizers = adam(generator), adam(critic)
+    optimizers = adam(generator), adam(critic, lr=5e-5)
     sn = SpectralNorm(critic, optimizers[1], iterations=10)
 
     def draw(layer):
@@ -318,7 +318,8 @@ def test_twin_critics_of_reinforcement_learning_share_one_optimizer():
             for target, parameter in zip(targets.parameters(), critics.parameters(), strict=True):
                 target.lerp_(parameter, 0.05)
     for sn, critic in zip(norms, critics, strict=True):
-        assert_true(sn, critic)
+        # two singular values cross here, and power iteration takes some steps to change over
+        assert_true(sn, critic, rel=0.1)
     assert not torch.equal(critics[0][0].weight, critics[1][0].weight)
 
 

@@ -17,6 +17,7 @@ from sngan import SpectralNorm
 CASES = [
     "network shared, then normalized",
     "normalized, then shared",
+    "loaded, then shared",
     "sharded, then normalized",
 ]
 
@@ -26,7 +27,7 @@ def make(seed: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(5, 8), nn.Tanh(), nn.Linear(8, 6), nn.Tanh(), nn.Linear(6, 1))
 
 
-def train(network, forward, optimizer, steps: int = 100) -> None:
+def train(network, forward, optimizer, steps: int = 50) -> None:
     for _ in range(steps):
         optimizer.zero_grad()
         forward(torch.randn(8, 5)).square().mean().backward()
@@ -47,8 +48,22 @@ def run_case(case: str, rank: int) -> dict:
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
     torch.manual_seed(10 + rank)
     sn = SpectralNorm(network, optimizer)
-    if case.startswith("normalized"):
+    if case.startswith("loaded"):
+        # DDP writes the weights that a state was loaded for once more
+        other = make(7)
+        other_optimizer = torch.optim.Adam(other.parameters(), lr=1e-2)
+        other_sn = SpectralNorm(other, other_optimizer)
+        with torch.random.fork_rng():
+            torch.manual_seed(8)
+            train(other, other, other_optimizer, 5)
+        network.load_state_dict(other.state_dict())
+        optimizer.load_state_dict(other_optimizer.state_dict())
+        scales = other_sn.state_dict()
+    if case.startswith(("normalized", "loaded")):
         forward = DistributedDataParallel(network)
+    if case.startswith("loaded"):
+        torch.testing.assert_close(sn.state_dict(), scales, rtol=0, atol=0)
+        assert sn.sigmas()["0"] == other_sn.sigmas()["0"]
     train(network, forward, optimizer)
     weights = network.state_dict()
     if case.startswith("sharded"):

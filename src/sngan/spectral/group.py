@@ -69,7 +69,7 @@ class Group:
     def require_fitting(self, parts: dict[int, Part]) -> None:
         """Raise ``ValueError`` if a part of the state is of a weight of another shape."""
         for index, part in parts.items():
-            own, got = self._whole_u(index).shape, part["u"].shape
+            own, got = self._whole_shape(index), part["u"].shape
             require(
                 own == got,
                 "state",
@@ -189,6 +189,9 @@ class Group:
             index: self.norms[index].advance(self.u[index], y, iterations=iterations)
             for index, y in wt_u.items()
         }
+
+    def _whole_shape(self, index: int) -> torch.Size:
+        return self.u[index].shape
 
     def _whole_u(self, index: int) -> Tensor:
         return self.u[index].clone()

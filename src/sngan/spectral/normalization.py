@@ -35,24 +35,37 @@ class SpectralNorm:
     and the weight becomes :math:`W = s\bar W`; after it, ``iterations`` power iterations
     (:math:`u \leftarrow Wv/\|Wv\|`, :math:`v \leftarrow W^\top u/\|W^\top u\|`,
     :math:`\sigma = \|W^\top u\|`, warm-started) normalize again. Per layer only ``s`` and ``u``
-    are kept. Nothing in the hooks waits for the device.
+    are kept. At the start σ is converged. Nothing in the hooks waits for the device.
 
     Weight decay therefore acts on the raw weight, and gradients clipped before the step are those
     of the normalized weight. Gradients are mapped in place: zero them before the next backward.
-    A weight written from outside (``load_state_dict``) is taken as the normalized one, and is
-    normalized again at the next step. A layer whose σ is zero stays zero.
+    A layer whose σ is zero stays zero.
+
+    ``s`` and ``u`` travel in ``optimizer.state_dict()``: save the network and the optimizer, and
+    load both in any order, before this is made or after. A weight that is then written from outside
+    is a new raw weight, which the next step normalizes exactly, unless it is the old one written
+    back. torch does not count writes through ``weight.data``: after one, σ takes some steps.
+
+    Each torch optimizer that steps the weights is followed, a later one too, and a step that raises
+    leaves normalized weights. A copied optimizer (``deepcopy``, ``pickle``) and a network with new
+    ``Parameter`` objects (``load_state_dict(assign=True)``, pruning) raise an error in their next
+    step: they need a SpectralNorm of their own.
 
     The network may be sharded (``torch.distributed.fsdp.fully_shard``, then the optimizer, then
     this). Each rank then follows its own rows, and ``columns + 1`` numbers a weight are summed over
     the ranks before a step and for each iteration after it; what cannot be followed by rows is
     gathered (``strict``, convolutions of several groups, transposed ones for ``"matrix"``). σ and
     the state are those of whole weights, for any number of ranks; ``state_dict``,
-    ``load_state_dict``, ``singular_values`` and ``certify`` are then collective.
+    ``load_state_dict`` (also the optimizer's), ``singular_values`` and ``certify`` are then
+    collective. Replicas start alike whatever their seeds, before or after DDP wraps the network.
 
     Parameters
     ----------
     module, optimizer
-        The network, and the one optimizer that holds all of its trainable selected weights.
+        The network, and the optimizer that holds all of its trainable selected weights, or several
+        that do together. Of a wrapper (Accelerate, Fabric, Lookahead, sharpness-aware minimization)
+        the optimizer inside is followed, so that the wrapper acts on normalized weights. Not
+        possible: LBFGS, schedule-free optimizers.
     kind
         ``"matrix"``: σ of the kernel as an ``(out_channels, in_channels·kh·kw)`` matrix. It is not
         the Lipschitz constant of a convolution. ``"operator"``: σ of the layer as a linear map,

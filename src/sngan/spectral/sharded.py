@@ -135,13 +135,20 @@ class ShardedGroup(Group):
         }
 
     @override
+    def _whole_shape(self, index: int) -> torch.Size:
+        norm, u = self.norms[index], self.u[index]
+        if not isinstance(norm, PowerIteration):
+            return u.shape
+        return torch.Size(
+            [*u.shape[: norm.axis], len(norm.kernel.weight), *u.shape[norm.axis + 1 :]]
+        )
+
+    @override
     def _whole_u(self, index: int) -> Tensor:
         norm, u = self.norms[index], self.u[index]
         if not isinstance(norm, PowerIteration):
             return super()._whole_u(index)
-        shape = list(u.shape)
-        shape[norm.axis] = len(norm.kernel.weight)
-        whole = u.new_zeros(shape)
+        whole = u.new_zeros(self._whole_shape(index))
         self._part(whole, norm).copy_(u)
         dist.all_reduce(whole, group=self._ranks)
         return whole

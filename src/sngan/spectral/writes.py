@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 import torch.distributed as dist
 from torch import Tensor
 
+from sngan import _shards as shards
 from sngan.spectral.iteration import Norm
 
 # a weight whose size along u changed by less than this is still the one that u belongs to
@@ -66,6 +67,7 @@ class Writes:
             self._norms[index].weight().copy_(self._originals[index])
         self._originals = {i: kept for i, kept in self._originals.items() if i not in loaded}
         self._awaited |= awaited
+        self._is_new &= not loaded
         self.note(loaded)
 
     def begin_step(self) -> None:
@@ -81,8 +83,11 @@ class Writes:
         """
         weight = self._norms[index].kernel.weight
         is_written = weight._version != self._versions[index][0]
-        return is_written and dist.is_available() and dist.is_initialized()
+        is_alone = not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1
+        return is_written and not is_alone
 
 
 def _version_of(norm: Norm) -> tuple[int, int]:
-    return norm.kernel.weight._version, norm.weight().data_ptr()
+    weight = norm.kernel.weight
+    # a rank may have no row of a sharded weight, but must notice what the others do
+    return weight._version, 0 if shards.is_sharded(weight) else weight.data_ptr()

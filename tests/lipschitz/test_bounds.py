@@ -22,7 +22,7 @@ from sngan.lipschitz.prepare import prepared
 
 
 def test_registered_rules(monkeypatch):
-    monkeypatch.setattr("sngan.lipschitz.modules._registered", {})
+    monkeypatch.setattr("sngan.lipschitz.registry._registered", {})
 
     class Cube(nn.Module):
         def forward(self, x):

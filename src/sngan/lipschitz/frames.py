@@ -1,8 +1,49 @@
-"""The arguments of Python functions, read from the frames in which they run."""
+"""Calls of Python functions, observed from the frames in which they run."""
 
 import inspect
+import sys
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from types import FrameType, FunctionType
-from typing import Any
+from typing import Any, TypeVar
+
+Call = TypeVar("Call")
+
+
+@contextmanager
+def calls_observed(
+    functions: Sequence[FunctionType],
+    begun: Callable[[FunctionType, FrameType], Call | None],
+    ended: Callable[[Call, Any], None],
+) -> Generator[None]:
+    """Tell ``begun`` of each call of the functions, and ``ended`` what it gave and what returned.
+
+    A call for which ``begun`` gives None is not followed. A profiler that runs waits meanwhile.
+    """
+    if not functions:
+        yield
+        return
+    by_code = {function.__code__: function for function in functions}
+    running: dict[FrameType, Call] = {}
+
+    def observe(frame: FrameType, event: str, result: Any) -> None:
+        if event == "return" and frame in running:
+            ended(running.pop(frame), result)
+        function = by_code.get(frame.f_code)
+        if event == "call" and function is not None and is_call_of(function, frame):
+            call = begun(function, frame)
+            if call is not None:
+                running[frame] = call
+
+    before: Any = sys.getprofile()
+    sys.setprofile(observe)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+        # a profiler written in C is an object that starts itself
+        (before.enable if hasattr(before, "enable") else partial(sys.setprofile, before))()
 
 
 def is_call_of(function: FunctionType, frame: FrameType) -> bool:

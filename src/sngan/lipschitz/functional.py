@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from sngan.lipschitz import pooling
 from sngan.lipschitz.calls import Call, CallRule
 from sngan.lipschitz.factor import STRUCTURE, Factor, unbounded
-from sngan.lipschitz.modules import linear_factor, normalized, sample_shape
+from sngan.lipschitz.modules import linear_factor, sample_shape
+from sngan.lipschitz.normalization import normalized
 
 
 def _options(call: Call, first: int, defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from sngan.lipschitz.calls import Call, CallRule, scaled, spread
 from sngan.lipschitz.combining import COMBINING
 from sngan.lipschitz.exact import tensors_in
 from sngan.lipschitz.factor import STRUCTURE, Factor, root, times, unbounded
-from sngan.lipschitz.modules import HOW_TO_REGISTER, linear_factor
+from sngan.lipschitz.modules import linear_factor
 from sngan.lipschitz.names import named
+from sngan.lipschitz.registry import HOW_TO_REGISTER
 
 
 def name_of(target: Any) -> str:

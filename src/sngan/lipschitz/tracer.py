@@ -12,46 +12,31 @@ refused with a reason.
 
 import inspect
 import operator
-import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
-from types import FrameType
+from dataclasses import dataclass
+from types import FrameType, FunctionType
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 
-from sngan.lipschitz.combining import nodes_in, overwritten
+from sngan.lipschitz.aliases import UntraceableError, is_own_part, key_of
+from sngan.lipschitz.bindings import Bindings
+from sngan.lipschitz.combining import nodes_in
 from sngan.lipschitz.exact import replaced, tensors_in
-from sngan.lipschitz.frames import arguments, is_call_of
+from sngan.lipschitz.frames import arguments, calls_observed
 from sngan.lipschitz.functions import name_of
-from sngan.lipschitz.modules import registered_functions
 from sngan.lipschitz.names import by_place, is_about_shape, is_like_shape
+from sngan.lipschitz.registry import registered_functions
 from sngan.lipschitz.watch import Watch, all_tensors, storage_of
 
 Node = fx.Node
-# the memory, the offset, the sizes, the strides and the type: tensors that agree in it are equal
-_Key = tuple[int, int, tuple[int, ...], tuple[int, ...], torch.dtype]
 _OPERATORS: dict[Any, Any] = {
     Tensor.__setitem__: operator.setitem,
     Tensor.__getitem__: operator.getitem,
 }
-
-
-class UntraceableError(Exception):
-    """The module does something that a recording cannot show."""
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """Where a tensor stands in the graph: a part of a node's value, after so many writes."""
-
-    node: Node | Tensor
-    parts: tuple[Any, ...] = ()
-    writes: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,6 +47,7 @@ class _Call:
     target: Any
     name: str
     tensors: list[Tensor]
+    constants: set[int]
     nodes: tuple[tuple[Any, ...], dict[str, Any]]
     moment: int
 
@@ -134,8 +120,8 @@ class _Tracer(TorchFunctionMode):
             for tensor in [*part.parameters(), *part.buffers()]
         }
         source = self._graph.create_node("placeholder", "x", name="x")
-        self._entries = {_key(example): _Entry(source)}
-        self._writes: dict[int, list[tuple[_Key, _Entry]]] = {}
+        self._bindings = Bindings(self._graph)
+        self._bindings.bind(example, source)
         self._idle = self.watch.now()
 
     def __torch_function__(
@@ -148,7 +134,7 @@ class _Tracer(TorchFunctionMode):
         if inspect.isgetsetdescriptor(owner) and func.__name__ == "__get__":
             func, args = getattr, (args[0], owner.__name__)
         func = _OPERATORS.get(func, func)
-        if func is operator.setitem and _is_own_part(*args):
+        if func is operator.setitem and is_own_part(*args):
             # the end of x[i] *= c, which has changed the memory already
             return None
         return self._called("call_function", func, func, args, kwargs or {})
@@ -177,31 +163,15 @@ class _Tracer(TorchFunctionMode):
     @contextmanager
     def functions_recorded(self) -> Generator[None]:
         """Record the calls of Python functions that a user gave a constant."""
-        functions = {f.__code__: f for f in registered_functions()}
-        running: dict[FrameType, _Call] = {}
+        functions = registered_functions()
 
-        def observe(frame: FrameType, event: str, result: Any) -> None:
-            if event == "return" and frame in running:
-                self._ended(running.pop(frame), result)
-            function = functions.get(frame.f_code)
-            if event != "call" or function is None or self.watch.is_recording:
-                return
-            if is_call_of(function, frame):
-                call = self._begun("call_function", function, *arguments(frame))
-                if call is not None:
-                    running[frame] = call
+        def begun(function: FunctionType, frame: FrameType) -> _Call | None:
+            if self.watch.is_recording:
+                return None
+            return self._begun("call_function", function, *arguments(frame))
 
-        if not functions:
+        with calls_observed(functions, begun, self._ended):
             yield
-            return
-        before: Any = sys.getprofile()
-        sys.setprofile(observe)
-        try:
-            yield
-        finally:
-            sys.setprofile(None)
-            # a profiler written in C is an object that starts itself
-            (before.enable if hasattr(before, "enable") else partial(sys.setprofile, before))()
 
     def finished(self) -> Recording:
         """The recording, without the operations that the output does not need."""
@@ -242,7 +212,8 @@ class _Tracer(TorchFunctionMode):
             self._check_weights(written)
             nodes = replaced((args, kwargs), self._read)
             self.watch.is_recording = True
-            return _Call(op, target, name, tensors, nodes, self.watch.now())
+            constants = {storage_of(t) for t in tensors if not self.watch.depends(t)}
+            return _Call(op, target, name, tensors, constants, nodes, self.watch.now())
 
     def _ended(self, call: _Call, result: Any) -> None:
         """Write the call down, and name its results."""
@@ -264,16 +235,21 @@ class _Tracer(TorchFunctionMode):
                 # also what was computed from values that were taken out on the way
                 self.watch.mark(tensor, call.name)
             node = self._graph.create_node(call.op, call.target, *nodes, name=label)
-            self._bind(result, _Entry(node))
+            self._bindings.bind(result, node)
             if changed:
                 self._writing.add(node)
+            keys = {key_of(tensor) for tensor in tensors_in(result)}
             for tensor in changed:
-                self._rebind(call.name, tensor, result)
+                if key_of(tensor) not in keys:
+                    self._refuse(f"{call.name} changes a tensor in place and returns another")
+                    return
+                was_constant = storage_of(tensor) in call.constants
+                self._bindings.note_write(tensor, was_constant=was_constant)
 
     def _changed(self, call: _Call) -> list[Tensor]:
         """The arguments of a call that it has changed in place."""
         read, written = self.watch.touched_since(call.moment)
-        given = {_key(tensor): tensor for tensor in call.tensors}
+        given = {key_of(tensor): tensor for tensor in call.tensors}
         if not read <= {key[0] for key in given}:
             self._refuse(f"{call.name} reads tensors that are not among its arguments")
         changed = {key: tensor for key, tensor in given.items() if key[0] in written}
@@ -291,29 +267,6 @@ class _Tracer(TorchFunctionMode):
         if not written.isdisjoint(self._weights):
             self._refuse("a parameter or a buffer changes while the module runs")
 
-    def _rebind(self, name: str, tensor: Tensor, result: Any) -> None:
-        """Let a changed tensor be what the operation returned, also for the tensors beside it."""
-        key = _key(tensor)
-        if key not in map(_key, tensors_in(result)):
-            self._refuse(f"{name} changes a tensor in place and returns another")
-            return
-        writes = self._writes.setdefault(key[0], [])
-        writes.append((key, self._entries[key]))
-        self._entries[key] = replace(self._entries[key], writes=len(writes))
-
-    def _bind(self, value: Any, entry: _Entry) -> None:
-        """Name the tensors in a result."""
-        if isinstance(value, Tensor):
-            writes = len(self._writes.get(storage_of(value), []))
-            self._entries[_key(value)] = replace(entry, writes=writes)
-        elif isinstance(value, Mapping | tuple | list):
-            given: Any = value
-            pairs = given.items() if isinstance(given, Mapping) else enumerate(given)
-            for place, part in pairs:
-                self._bind(part, replace(entry, parts=(*entry.parts, place)))
-        elif value is not None:
-            self._refuse(f"an operation returns a {type(value).__name__} beside tensors")
-
     def _read(self, value: Any) -> Any:
         """The node of a tensor that depends on the input; a copy of one that does not."""
         if not isinstance(value, Tensor):
@@ -322,71 +275,13 @@ class _Tracer(TorchFunctionMode):
             self.found_unknown = True
             self._refuse("a tensor appears that no operation seen here has made")
         elif self.watch.depends(value):
-            return self._current(value)
+            node = self._bindings.node_of(value)
+            if node is not None:
+                return node
+            self._refuse(f"{self.watch.origin(value)} runs where no torch function was called")
         elif storage_of(value) in self._weights:
             return value
         return value.detach().clone()
 
-    def _current(self, tensor: Tensor) -> Any:
-        """The node of a tensor after all writes into its memory."""
-        key = _key(tensor)
-        writes = self._writes.get(key[0], [])
-        entry = self._entries.get(key)
-        if entry is None and not writes:
-            self._refuse(f"{self.watch.origin(tensor)} runs where no torch function was called")
-        # else a constant, of whose memory a recorded operation has overwritten a part
-        entry = entry or _Entry(tensor.detach().clone())
-        node = self._node(entry)
-        for written, update in writes[entry.writes :]:
-            if key == written:
-                node = self._node(update)
-                continue
-            places = _overlap(key, written)
-            if places is not None:
-                node = self._graph.create_node(
-                    "call_function", overwritten, (node, self._node(update), places)
-                )
-        self._entries[key] = _Entry(node, (), len(writes))
-        return node
-
-    def _node(self, entry: _Entry) -> Any:
-        """The node of a part of a node's value."""
-        node = entry.node
-        for part in entry.parts:
-            node = self._graph.create_node("call_function", operator.getitem, (node, part))
-        return node
-
     def _refuse(self, reason: str) -> None:
         self._refusals.append(reason)
-
-
-def _is_own_part(tensor: Tensor, index: Any, value: Any) -> bool:
-    """Whether a value is the very part of the tensor that it is written to."""
-    if not isinstance(value, Tensor) or storage_of(value) != storage_of(tensor):
-        return False
-    with torch._C.DisableTorchFunction():
-        return _key(tensor[index]) == _key(value)
-
-
-def _key(tensor: Tensor) -> _Key:
-    with torch._C.DisableTorchFunction():
-        offset, shape, stride = tensor.storage_offset(), tensor.shape, tensor.stride()
-        return storage_of(tensor), int(offset), tuple(shape), tuple(stride), tensor.dtype
-
-
-def _overlap(key: _Key, written: _Key) -> Tensor | None:
-    """For each element of a tensor its place in another of the same memory, or -1."""
-    (_, offset, shape, stride, dtype), (_, start, sizes, strides, other) = key, written
-    if dtype != other:
-        raise UntraceableError("a tensor is changed under another type")
-    ends = (_end(offset, shape, stride), _end(start, sizes, strides))
-    places = torch.full((max(ends),), -1)
-    inside = places.as_strided(sizes, strides, start)
-    inside.copy_(torch.arange(inside.numel()).view(sizes))
-    found = places.as_strided(shape, stride, offset)
-    return found if bool((found >= 0).any()) else None
-
-
-def _end(offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> int:
-    """One past the last place in memory that a tensor reaches."""
-    return 1 + offset + sum((n - 1) * s for n, s in zip(shape, stride, strict=True) if n > 0)

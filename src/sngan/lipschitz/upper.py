@@ -7,15 +7,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sngan.lipschitz.aliases import UntraceableError
 from sngan.lipschitz.factor import Factor
 from sngan.lipschitz.graph import Graph, Node, computes, traced
 from sngan.lipschitz.merging import affine_chains, merged_factors
-from sngan.lipschitz.modules import HOW_TO_REGISTER, class_of
+from sngan.lipschitz.modules import class_of
 from sngan.lipschitz.prepare import Prepared
 from sngan.lipschitz.progress import Report, silent
 from sngan.lipschitz.records import LayerBound, first_line
+from sngan.lipschitz.registry import HOW_TO_REGISTER
 from sngan.lipschitz.slopes import tightened
-from sngan.lipschitz.tracer import UntraceableError
 from sngan.lipschitz.walk import Walk, walk
 
 _LARGEST_SPECTRUM = 1024

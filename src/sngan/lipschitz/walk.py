@@ -16,10 +16,9 @@ from sngan.lipschitz.modules import (
     ATTENTION,
     ATTENTION_LAYERS,
     module_factor,
-    registered_factor,
-    registered_function,
 )
 from sngan.lipschitz.progress import Report, silent
+from sngan.lipschitz.registry import registered_factor, registered_rule
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def _factor(
             batch_dims=graph.batch_dims,
             in_train_mode=path in train_mode,
         )
-    rule, name = registered_function(node.target), name_of(node.target)
+    rule, name = registered_rule(node.target), name_of(node.target)
     if rule is not None and is_unary:
         return registered_factor(node.target, rule, shape[graph.batch_dims :])
     if name == "scaled_dot_product_attention":

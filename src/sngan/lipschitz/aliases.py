@@ -1,0 +1,51 @@
+"""Tensors that share memory: which are the same, and which elements of one lie in another."""
+
+# torch has no public name for the switch of its function modes
+# pyright: reportPrivateUsage=false
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sngan.lipschitz.watch import storage_of
+
+# the memory, the offset, the sizes, the strides and the type: tensors that agree in it are equal
+Key = tuple[int, int, tuple[int, ...], tuple[int, ...], torch.dtype]
+
+
+class UntraceableError(Exception):
+    """The module does something that a recording cannot show."""
+
+
+def is_own_part(tensor: Tensor, index: Any, value: Any) -> bool:
+    """Whether a value is the very part of the tensor that it is written to."""
+    if not isinstance(value, Tensor) or storage_of(value) != storage_of(tensor):
+        return False
+    with torch._C.DisableTorchFunction():
+        return key_of(tensor[index]) == key_of(value)
+
+
+def key_of(tensor: Tensor) -> Key:
+    """What the tensor shows of which memory."""
+    with torch._C.DisableTorchFunction():
+        offset, shape, stride = tensor.storage_offset(), tensor.shape, tensor.stride()
+        return storage_of(tensor), int(offset), tuple(shape), tuple(stride), tensor.dtype
+
+
+def overlap(key: Key, written: Key) -> Tensor | None:
+    """For each element of a tensor its place in another of the same memory, or -1."""
+    (_, offset, shape, stride, dtype), (_, start, sizes, strides, other) = key, written
+    if dtype != other:
+        raise UntraceableError("a tensor is changed under another type")
+    ends = (_end(offset, shape, stride), _end(start, sizes, strides))
+    places = torch.full((max(ends),), -1)
+    inside = places.as_strided(sizes, strides, start)
+    inside.copy_(torch.arange(inside.numel()).view(sizes))
+    found = places.as_strided(shape, stride, offset)
+    return found if bool((found >= 0).any()) else None
+
+
+def _end(offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> int:
+    """One past the last place in memory that a tensor reaches."""
+    return 1 + offset + sum((n - 1) * s for n, s in zip(shape, stride, strict=True) if n > 0)

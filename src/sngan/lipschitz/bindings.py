@@ -1,0 +1,86 @@
+"""Which node of the graph each tensor stands for, also after writes into memory that it shares."""
+
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor, fx
+
+from sngan.lipschitz.aliases import Key, UntraceableError, key_of, overlap
+from sngan.lipschitz.combining import overwritten
+
+Node = fx.Node
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """Where a tensor stands in the graph: a part of a node's value, after so many writes."""
+
+    node: Node | Tensor
+    parts: tuple[Any, ...] = ()
+    writes: int = 0
+
+
+class Bindings:
+    """The nodes of tensors, by the memory that they show.
+
+    A write into memory is a line in its log. A tensor that shows the memory gets its node when it
+    is read: its last one, overwritten by the lines that came since.
+    """
+
+    def __init__(self, graph: fx.Graph) -> None:
+        self._graph = graph
+        self._entries: dict[Key, _Entry] = {}
+        self._writes: dict[int, list[tuple[Key, _Entry]]] = {}
+        # memory that held constants alone before the first write
+        self._constants: set[int] = set()
+
+    def bind(self, value: Any, node: Node, *, parts: tuple[Any, ...] = ()) -> None:
+        """Let the tensors in a node's value stand for their parts of it."""
+        if isinstance(value, Tensor):
+            key = key_of(value)
+            self._entries[key] = _Entry(node, parts, len(self._writes.get(key[0], [])))
+        elif isinstance(value, Mapping | tuple | list):
+            given: Any = value
+            pairs = given.items() if isinstance(given, Mapping) else enumerate(given)
+            for place, part in pairs:
+                self.bind(part, node, parts=(*parts, place))
+        elif value is not None:
+            kind = type(value).__name__
+            raise UntraceableError(f"an operation returns a {kind} beside tensors")
+
+    def note_write(self, tensor: Tensor, *, was_constant: bool) -> None:
+        """Note that the node of a tensor has been written into its memory."""
+        key = key_of(tensor)
+        if was_constant:
+            self._constants.add(key[0])
+        writes = self._writes.setdefault(key[0], [])
+        writes.append((key, self._entries[key]))
+        self._entries[key] = replace(self._entries[key], writes=len(writes))
+
+    def node_of(self, tensor: Tensor) -> Any:
+        """The node that a tensor stands for now; None if it is not known."""
+        key = key_of(tensor)
+        entry = self._entries.get(key)
+        if entry is None and key[0] not in self._constants:
+            return None
+        # a constant counts where nothing has overwritten it
+        entry = entry or _Entry(tensor.detach().clone())
+        writes, node = self._writes.get(key[0], []), self._node(entry)
+        for written, update in writes[entry.writes :]:
+            if key == written:
+                node = self._node(update)
+                continue
+            places = overlap(key, written)
+            if places is not None:
+                args = (node, self._node(update), places)
+                node = self._graph.create_node("call_function", overwritten, args)
+        self._entries[key] = _Entry(node, (), len(writes))
+        return node
+
+    def _node(self, entry: _Entry) -> Any:
+        node = entry.node
+        for part in entry.parts:
+            node = self._graph.create_node("call_function", operator.getitem, (node, part))
+        return node

@@ -16,6 +16,7 @@ LEVELS = [
         *("_checks", "_derivatives", "_fields", "_reals", "_scaling", "_signals"),
         *("_ranks", "_rendezvous", "_shards"),
     },
+    {"distributed"},
     {
         "spectral",
         "transport",

@@ -70,6 +70,15 @@ def of_first(value: _Result) -> _Result:
     return values[0]
 
 
+def of_all(value: _Result) -> list[_Result]:
+    """What each rank has, in the order of their numbers, on all."""
+    if count() == 1:
+        return [value]
+    values: list[Any] = [None] * count()
+    dist.all_gather_object(values, value)
+    return values
+
+
 def together(work: Callable[[], _Result]) -> _Result:
     """Do work that may be refused, on all ranks; where one fails, all raise its error."""
     if count() == 1:
@@ -79,9 +88,7 @@ def together(work: Callable[[], _Result]) -> _Result:
         result = work()
     except Exception as failure:
         error = failure
-    errors: list[Exception | None] = [None] * count()
-    dist.all_gather_object(errors, error)
-    for failure in errors:
+    for failure in of_all(error):
         if failure is not None:
             raise failure
     return result  # pyright: ignore

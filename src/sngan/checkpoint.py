@@ -1,16 +1,16 @@
 """Checkpoints: the whole state of a run, written atomically and read without running any code.
 
-Sharded tensors lie in a folder ``step-….shards`` beside the file, which names it; each file has one
-of its own. A checkpoint is read as whole tensors, by any number of processes.
+Sharded tensors lie in a folder ``step-….shards`` beside the file, which names it and keeps the
+checksum of its index. A checkpoint is read as whole tensors, by any number of processes.
 """
 
 import os
-import pickle
+import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -18,15 +18,29 @@ from sngan import _ranks as ranks
 from sngan import _shards as shards
 from sngan._checks import require
 from sngan.shard_files import read_shards, write_shards
+from sngan.utils.files import atomic_write, is_temporary
+from sngan.utils.tensor_files import read_archive, write_archive
+from sngan.utils.text import first_line
 
 if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
 
 _FORMAT = "sngan checkpoint 1"
 _SHARDS = "shards"
+_SHARDS_FOLDER = re.compile(rf"step-\d{{6,}}-[0-9a-f]{{6}}\.{_SHARDS}")
 LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
+# earlier versions wrote here first
+_NEXT = "next.pt"
 
 _Path = tuple[str | int, ...]
+
+
+class Found(NamedTuple):
+    """A checkpoint that can be used, its file, and a line about each newer one that cannot."""
+
+    state: dict[str, Any]
+    path: Path
+    problems: list[str]
 
 
 def write(state: dict[str, Any], path: Path) -> None:
@@ -34,19 +48,37 @@ def write(state: dict[str, Any], path: Path) -> None:
 
     The first rank does; all call it where tensors are sharded, and their parts are written first.
     """
-    sharded = dict(_sharded(state))
-    if sharded:
-        name = ranks.of_first(f"step-{state['step']:06d}-{secrets.token_hex(3)}.{_SHARDS}")
-        write_shards({_key(at): tensor for at, tensor in sharded.items()}, path.with_name(name))
-        state = _without(state, sharded)
-        state = {**state, _SHARDS: {"folder": name, "tensors": list(sharded)}}
+    state = _with_shards_written(state, path.parent)
     if ranks.is_first():
-        _write_file(state, path)
+        with atomic_write(path) as temporary:
+            write_archive({"format": _FORMAT, **state}, temporary)
         _remove_unnamed(path.parent)
 
 
+def rotate(state: dict[str, Any], folder: Path, *, keep_every: int = 0) -> Path:
+    """Write ``last.pt`` and keep the one before as ``previous.pt``; all ranks call it, as `write`.
+
+    ``state["step"]`` decides whether a copy ``step-000500.pt`` is kept for good as well. The new
+    ``last.pt`` takes its place after everything else, in one rename: whenever the process is
+    killed, a run that goes on from ``last.pt`` makes what is missing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    last, step = folder / LAST, state["step"]
+    state = _with_shards_written(state, folder)
+    if not ranks.is_first():
+        return last
+    with atomic_write(last) as temporary:
+        write_archive({"format": _FORMAT, **state}, temporary)
+        if keep_every and step > 0 and step % keep_every == 0:
+            _copy(temporary, folder / f"step-{step:06d}.pt")
+        if last.exists():
+            _link(last, folder / PREVIOUS)
+    _remove_unnamed(folder)
+    return last
+
+
 def read(path: Path, *, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Read a checkpoint; only tensors and plain values are ever unpickled.
+    """Read a checkpoint, whose checksums are compared; only tensors and plain values are unpickled.
 
     Raises
     ------
@@ -55,41 +87,52 @@ def read(path: Path, *, device: torch.device | str = "cpu") -> dict[str, Any]:
     """
     require(path.is_file(), "checkpoint", expected="a file", got=f"nothing at {path}")
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        state = read_archive(path, device=device)
         if isinstance(state, dict) and _SHARDS in state:
             _put_back(state, path.parent, device=device)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, KeyError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+    except Exception as error:
+        # what a file holds can break its reader in every way, and what can follow is the same
         raise ValueError(
-            f"checkpoint: expected a whole sngan checkpoint, got {path} ({reason})"
+            f"checkpoint: expected a whole sngan checkpoint, got {path} ({first_line(error)})"
         ) from error
     known = isinstance(state, dict) and state.get("format") == _FORMAT
     require(known, "checkpoint", expected=f"a file of format {_FORMAT!r}", got=f"{path}, another")
+    step = state.get("step")
+    is_step = type(step) is int and step >= 0
+    require(is_step, "checkpoint", expected="a number of steps", got=f"{path}, without")
     return state
 
 
-def rotate(state: dict[str, Any], folder: Path, *, keep_every: int = 0) -> Path:
-    """Write ``last.pt`` and keep the one before as ``previous.pt``; all ranks call it, as `write`.
-
-    ``state["step"]`` decides whether a copy ``step-000500.pt`` is kept for good as well.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    fresh, last = folder / "next.pt", folder / LAST
-    write(state, fresh)
-    if ranks.is_first():
-        if last.exists():
-            last.replace(folder / PREVIOUS)
-        fresh.replace(last)
-        _remove_unnamed(folder)
-    if keep_every and state["step"] > 0 and state["step"] % keep_every == 0:
-        write(state, folder / f"step-{state['step']:06d}.pt")
-    return last
-
-
 def read_newest(
-    folder: Path, *, device: torch.device | str = "cpu"
+    folder: Path,
+    *,
+    device: torch.device | str = "cpu",
+    check: Callable[[dict[str, Any]], Any] | None = None,
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the newest readable checkpoint of a run, and a line about each one passed over.
+
+    See :func:`find_newest`.
+    """
+    found = find_newest(folder, device=device, check=check)
+    return found.state, found.problems
+
+
+def find_newest(
+    folder: Path,
+    *,
+    device: torch.device | str = "cpu",
+    check: Callable[[dict[str, Any]], Any] | None = None,
+) -> Found:
+    """Find the newest checkpoint of a run that is whole: the last, the one before, kept ones.
+
+    Parameters
+    ----------
+    folder
+        The run's folder of checkpoints.
+    device
+        Where its tensors shall be.
+    check
+        Raises if a checkpoint cannot be used, for which the next one is tried.
 
     Raises
     ------
@@ -97,27 +140,69 @@ def read_newest(
         The folder has no readable checkpoint.
     """
     problems: list[str] = []
-    for path in (folder / "next.pt", folder / LAST, folder / PREVIOUS):
-        if not path.exists():
-            continue
+    for path in _newest_first(folder):
         try:
-            return read(path, device=device), problems
+            state = read(path, device=device)
         except ValueError as error:
             problems.append(str(error))
+            continue
+        try:
+            if check is not None:
+                check(state)
+        except Exception as error:
+            problems.append(
+                f"checkpoint: expected one of this run, got {path} ({first_line(error)})"
+            )
+            continue
+        return Found(state, path, problems)
     found = "; ".join(problems) or f"none in {folder}"
     raise ValueError(f"resume: expected a readable checkpoint, got {found}")
 
 
-def _write_file(state: dict[str, Any], path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            torch.save({"format": _FORMAT, **state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def settle(found: Found) -> None:
+    """Before a run goes on from a checkpoint: make it the last one, and remove what was cut off.
+
+    A damaged ``last.pt`` would become ``previous.pt`` else, in place of one that can be read.
+    """
+    folder = found.path.parent
+    if found.path.name != LAST:
+        _copy(found.path, folder / LAST)
+    (folder / _NEXT).unlink(missing_ok=True)
+    for path in folder.iterdir():
+        if is_temporary(path):
+            path.unlink()
+    _remove_unnamed(folder)
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    kept = sorted(folder.glob("step-*.pt"), reverse=True)
+    paths = [*(folder / name for name in (_NEXT, LAST, PREVIOUS)), *kept, folder / BEST]
+    return [path for path in paths if path.exists()]
+
+
+def _copy(source: Path, path: Path) -> None:
+    with atomic_write(path) as temporary:
+        shutil.copyfile(source, temporary)
+
+
+def _link(source: Path, path: Path) -> None:
+    """Give a file a second name, in one step; the file itself is copied where none can be given."""
+    with atomic_write(path) as temporary:
+        try:
+            temporary.unlink()
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+
+
+def _with_shards_written(state: dict[str, Any], folder: Path) -> dict[str, Any]:
+    sharded = dict(_sharded(state))
+    if not sharded:
+        return state
+    name = ranks.of_first(f"step-{state['step']:06d}-{secrets.token_hex(3)}.{_SHARDS}")
+    index = write_shards({_key(at): tensor for at, tensor in sharded.items()}, folder / name)
+    named = {"folder": name, "index": index, "tensors": list(sharded)}
+    return {**_without(state, sharded), _SHARDS: named}
 
 
 def _sharded(state: dict[Any, Any], at: _Path = ()) -> "Iterator[tuple[_Path, DTensor]]":
@@ -143,7 +228,10 @@ def _without(state: dict[Any, Any], sharded: "dict[_Path, DTensor]", at: _Path =
 
 def _put_back(state: dict[str, Any], folder: Path, *, device: torch.device | str) -> None:
     taken_out = state.pop(_SHARDS)
-    tensors = read_shards(folder / Path(taken_out["folder"]).name)
+    name = taken_out["folder"]
+    if not _SHARDS_FOLDER.fullmatch(name) or (folder / name).is_symlink():
+        raise ValueError(f"{name!r} is no folder of shards")
+    tensors = read_shards(folder / name, index=taken_out.get("index"))
     for at in taken_out["tensors"]:
         owner = state
         for key in at[:-1]:
@@ -153,17 +241,21 @@ def _put_back(state: dict[str, Any], folder: Path, *, device: torch.device | str
 
 def _remove_unnamed(folder: Path) -> None:
     """Delete the shards of checkpoints that were replaced or never finished."""
-    unnamed = set(folder.glob(f"step-*.{_SHARDS}"))
+    unnamed = {
+        path
+        for path in folder.glob(f"step-*.{_SHARDS}")
+        if _SHARDS_FOLDER.fullmatch(path.name) and not path.is_symlink()
+    }
     if not unnamed:
         return
     for path in folder.glob("*.pt"):
         try:
             # a map of the file, of which little is read
-            state = torch.load(path, weights_only=True, mmap=True)
-        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError):
-            # what it names is not known
+            state = read_archive(path, mmap=True)
+            if isinstance(state, dict) and _SHARDS in state:
+                unnamed.discard(folder / state[_SHARDS]["folder"])
+        except Exception:
+            # it cannot be known what a damaged file names
             return
-        if isinstance(state, dict) and _SHARDS in state:
-            unnamed.discard(folder / state[_SHARDS]["folder"])
     for shards_folder in unnamed:
         shutil.rmtree(shards_folder)

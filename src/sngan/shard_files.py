@@ -1,129 +1,203 @@
-"""Sharded tensors on disk: a folder to which each rank writes its own parts, tensors alone.
+"""Sharded tensors on disk: a folder to which each rank writes its own parts, as plain bytes.
 
-By ``torch.distributed.checkpoint``, which pickles an index of the tensors. It is read by an
-unpickler that knows the few classes of such an index and refuses all others; the tensors are read
-with ``weights_only``. So no code that somebody put into a file is run.
+``index.json`` says of each tensor its type and its shape, and of each part the place in the tensor,
+the place in a file and the SHA-256. Nothing in the folder is code. The checkpoint that names the
+folder keeps the SHA-256 of the index.
 """
 
-import io
-import pickle
-import warnings
-from collections.abc import Mapping
-from enum import Enum
+import hashlib
+import json
+import math
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import chain, groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
-from typing_extensions import override
+
+from sngan import _ranks as ranks
+from sngan.distributed import torch_checkpoint
+from sngan.utils.files import atomic_write, flush_folder, write_bytes
+from sngan.utils.tensor_files import DTYPES, DamagedFileError, tensor_bytes
 
 if TYPE_CHECKING:
-    from torch.distributed.checkpoint.metadata import Metadata
     from torch.distributed.tensor import DTensor
 
-_INDEX = ".metadata"
+INDEX = "index.json"
+_FORMAT = "sngan shards 2"
+_LARGEST_INDEX = 1 << 26
+_FILE = re.compile(r"part-\d{5}\.bin")
 
 
-def write_shards(tensors: "Mapping[str, DTensor]", folder: Path) -> None:
-    """Write each rank's parts, flushed to the disk; the index is written last. Collective.
+@dataclass(frozen=True)
+class _Part:
+    """Some bytes of a file, and the place of a tensor where they belong."""
+
+    tensor: str
+    start: tuple[int, ...]
+    shape: tuple[int, ...]
+    file: str
+    offset: int
+    length: int
+    sha256: str
+
+
+def write_shards(tensors: "Mapping[str, DTensor]", folder: Path) -> str:
+    """Write each rank's parts, flushed to the disk, then the index; return its SHA-256. Collective.
 
     Raises
     ------
     OSError
-        A rank could not write.
+        If a rank could not write; the folder is gone then.
     """
-    # half a second of import time that other runs should not pay
-    from torch.distributed.checkpoint.api import CheckpointException
-    from torch.distributed.checkpoint.filesystem import FileSystemWriter
-    from torch.distributed.checkpoint.state_dict_saver import save
-
     try:
-        save(dict(tensors), storage_writer=FileSystemWriter(folder))
-    except CheckpointException as error:
-        raise OSError(f"{folder}: {_reason(error)}") from error
+        parts = ranks.of_all(ranks.together(lambda: _write_parts(tensors, folder)))
+        return ranks.together(lambda: _write_index(tensors, list(chain(*parts)), folder))
+    except OSError:
+        if ranks.is_first():
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
-def read_shards(folder: Path) -> dict[str, Tensor]:
+def read_shards(folder: Path, *, index: str | None = None) -> dict[str, Tensor]:
     """Read whole tensors, on the CPU of this process alone, whatever the number that wrote them.
 
+    Parameters
+    ----------
+    folder
+        What :func:`write_shards` wrote, or earlier versions by ``torch.distributed.checkpoint``.
+    index
+        The SHA-256 of the index. Without one the index is not compared with any.
+
     Raises
     ------
     OSError
-        A file is missing.
-    pickle.UnpicklingError
-        A file is damaged, or is none of :func:`write_shards`.
+        If a file is missing.
+    DamagedFileError
+        If a file is damaged, or is none of :func:`write_shards`.
     """
-    from torch.distributed.checkpoint.api import CheckpointException
-    from torch.distributed.checkpoint.filesystem import FileSystemReader
-    from torch.distributed.checkpoint.metadata import Metadata, TensorStorageMetadata
-    from torch.distributed.checkpoint.state_dict_loader import load
-
-    index = _read_index(folder)
-    entries = index.state_dict_metadata if isinstance(index, Metadata) else {"": None}
-    tensors: dict[str, Tensor] = {}
-    for name, entry in entries.items():
-        if not isinstance(entry, TensorStorageMetadata):
-            raise pickle.UnpicklingError(f"{folder}: not an index of tensors")
-        tensors[name] = torch.empty(entry.size, dtype=entry.properties.dtype)
-
-    class Reader(FileSystemReader):
-        @override
-        def read_metadata(self, *args: Any, **kwargs: Any) -> "Metadata":
-            return index
-
+    if index is None and (folder / torch_checkpoint.INDEX).exists():
+        return torch_checkpoint.read_tensors(folder)
+    if (folder / INDEX).stat().st_size > _LARGEST_INDEX:
+        raise DamagedFileError(f"{folder / INDEX}: expected at most {_LARGEST_INDEX:,} bytes")
+    data = (folder / INDEX).read_bytes()
+    if index is not None and hashlib.sha256(data).hexdigest() != index:
+        raise DamagedFileError(f"{folder / INDEX}: its checksum is wrong")
     try:
-        with warnings.catch_warnings():
-            # torch warns of what is meant here: to read in one process
-            warnings.filterwarnings("ignore", "torch.distributed is disabled")
-            load(tensors, storage_reader=Reader(folder), no_dist=True)
-    except CheckpointException as error:
-        raise pickle.UnpicklingError(f"{folder}: {_reason(error)}") from error
-    return tensors
+        forms, parts = _parsed(data)
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        raise DamagedFileError(f"{folder / INDEX}: not an index of tensors") from error
+    read: dict[str, list[tuple[tuple[int, ...], Tensor]]] = {name: [] for name in forms}
+    for part, tensor in _read_parts(forms, parts, folder):
+        read[part.tensor].append((part.start, tensor))
+    return {
+        name: torch_checkpoint.joined(read[name], shape, dtype, name=f"{folder}: {name}")
+        for name, (shape, dtype) in forms.items()
+    }
 
 
-def _read_index(folder: Path) -> Any:
-    return _Unpickler(io.BytesIO((folder / _INDEX).read_bytes())).load()
+def _write_parts(tensors: "Mapping[str, DTensor]", folder: Path) -> list[_Part]:
+    folder.mkdir(parents=True, exist_ok=True)
+    name, offset, parts = f"part-{ranks.own():05d}.bin", 0, list[_Part]()
+    with atomic_write(folder / name) as temporary, temporary.open("wb") as file:
+        for key, tensor in tensors.items():
+            start = _start(tensor)
+            if start is None:
+                continue
+            own = tensor.to_local().detach().cpu()
+            data = tensor_bytes(own)
+            file.write(data)
+            digest = hashlib.sha256(data).hexdigest()
+            parts.append(_Part(key, start, tuple(own.shape), name, offset, data.nbytes, digest))
+            offset += data.nbytes
+    return parts
 
 
-class _Unpickler(pickle.Unpickler):
-    @override
-    def find_class(self, module: str, name: str) -> Any:
-        is_dtype = module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)
-        if is_dtype or name in _CLASSES.get(module, ()):
-            return super().find_class(module, name)
-        if (module, name) == ("builtins", "getattr"):
-            return _member
-        raise pickle.UnpicklingError(f"{module}.{name} is no part of an index of tensors")
+def _start(tensor: "DTensor") -> tuple[int, ...] | None:
+    """Where this rank's part begins, or ``None`` where another rank has the same one to write."""
+    start, sizes = [0] * tensor.dim(), list(tensor.shape)
+    for axis, placement in enumerate(tensor.placements):
+        place = tensor.device_mesh.get_local_rank(axis)
+        if placement.is_replicate():
+            if place:
+                return None
+            continue
+        dim = cast(Any, placement).dim
+        # as torch.chunk divides it
+        rows = -(-sizes[dim] // tensor.device_mesh.size(axis))
+        first = min(place * rows, sizes[dim])
+        start[dim], sizes[dim] = start[dim] + first, min(rows, sizes[dim] - first)
+    assert tuple(sizes) == tensor.to_local().shape, "placements that are no even shards"
+    return tuple(start)
 
 
-def _member(kind: Any, name: str) -> Any:
-    """A member of an enum, which Python before 3.11.4 pickles as ``getattr``; nothing else."""
-    if not (isinstance(kind, type) and issubclass(kind, Enum)):
-        raise pickle.UnpicklingError(f"getattr of {kind!r} is no part of an index of tensors")
-    return kind[name]
+def _write_index(tensors: "Mapping[str, DTensor]", parts: list[_Part], folder: Path) -> str:
+    forms = {
+        name: {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
+        for name, tensor in tensors.items()
+    }
+    index = {"format": _FORMAT, "tensors": forms, "parts": [asdict(part) for part in parts]}
+    data = json.dumps(index).encode()
+    if ranks.is_first():
+        write_bytes(folder / INDEX, data)
+        flush_folder(folder.parent)
+    return hashlib.sha256(data).hexdigest()
 
 
-_CLASSES = {
-    "pathlib": ("Path", "PosixPath", "WindowsPath"),
-    # their module in Python 3.13
-    "pathlib._local": ("Path", "PosixPath", "WindowsPath"),
-    "torch": ("Size",),
-    "torch.serialization": ("_get_layout",),
-    "torch.distributed.checkpoint.filesystem": ("_StorageInfo",),
-    "torch.distributed.checkpoint.metadata": (
-        "ChunkStorageMetadata",
-        "Metadata",
-        "MetadataIndex",
-        "StorageMeta",
-        "TensorProperties",
-        "TensorStorageMetadata",
-        "_MEM_FORMAT_ENCODING",
-    ),
-}
+_Forms = dict[str, tuple[tuple[int, ...], torch.dtype]]
 
 
-def _reason(error: BaseException) -> str:
-    """The first line that says what was wrong, on the first rank that failed."""
-    failures = getattr(error, "failures", {})
-    cause = next((failure for failure, _ in failures.values()), error)
-    return (str(cause).splitlines() or [type(cause).__name__])[0]
+def _parsed(data: bytes) -> tuple[_Forms, list[_Part]]:
+    index: dict[str, Any] = json.loads(data)
+    if index["format"] != _FORMAT:
+        raise ValueError(index["format"])
+    forms = {
+        str(name): (_sizes(form["shape"]), DTYPES[form["dtype"]])
+        for name, form in index["tensors"].items()
+    }
+    return forms, [_part(one, forms) for one in index["parts"]]
+
+
+def _part(values: dict[str, Any], forms: _Forms) -> _Part:
+    name, file, shape = values["tensor"], values["file"], _sizes(values["shape"])
+    start, (offset,) = _sizes(values["start"]), _sizes([values["offset"]])
+    # a name, and no path that leads out of the folder
+    if not _FILE.fullmatch(file) or len(start) != len(shape):
+        raise ValueError(file)
+    length = math.prod(shape) * forms[name][1].itemsize
+    return _Part(name, start, shape, file, offset, length, str(values["sha256"]))
+
+
+def _sizes(values: Any) -> tuple[int, ...]:
+    if not isinstance(values, list) or any(type(one) is not int or one < 0 for one in values):
+        raise TypeError(values)
+    return tuple(cast(list[int], values))
+
+
+def _read_parts(forms: _Forms, parts: list[_Part], folder: Path) -> Iterator[tuple[_Part, Tensor]]:
+    """The parts with their tensors; every byte of every file is one of exactly one part."""
+    ordered = sorted(parts, key=lambda part: (part.file, part.offset, part.length))
+    for name, in_file in groupby(ordered, key=lambda part: part.file):
+        path = folder / name
+        if path.is_symlink():
+            raise DamagedFileError(f"{path}: a symbolic link")
+        offset, size = 0, path.stat().st_size
+        with path.open("rb") as file:
+            for part in in_file:
+                if part.offset != offset or part.length > size - offset:
+                    raise DamagedFileError(f"{path}: no {part.length} bytes at {part.offset}")
+                data = bytearray(file.read(part.length))
+                if hashlib.sha256(data).hexdigest() != part.sha256:
+                    raise DamagedFileError(f"{path}: the checksum of {part.tensor} is wrong")
+                offset += part.length
+                yield part, _tensor(data, forms[part.tensor][1]).reshape(part.shape)
+        if offset != size:
+            raise DamagedFileError(f"{path}: expected {offset} bytes, got {size}")
+
+
+def _tensor(data: bytearray, dtype: torch.dtype) -> Tensor:
+    return torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)

@@ -1,0 +1,1 @@
+"""Tensors that several processes share: their files."""

@@ -1,0 +1,172 @@
+"""Folders of ``torch.distributed.checkpoint``, in which earlier versions kept sharded tensors.
+
+Their index ``.metadata`` is a pickle. It is read as plain data: nothing that it names is imported,
+called or built. The tensors are archives one after another, each with checksums of its own.
+"""
+
+import io
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from sngan.utils.plain_pickle import Name, NotPlainError, Object, read_pickle
+from sngan.utils.tensor_files import DTYPES, DamagedFileError, read_archive
+
+INDEX = ".metadata"
+_METADATA = "torch.distributed.checkpoint.metadata"
+_PATHS = ("Path", "PosixPath", "WindowsPath")
+_NAMES = frozenset(
+    [Name("torch", name) for name in ("Size", *DTYPES)]
+    + [Name(module, name) for module in ("pathlib", "pathlib._local") for name in _PATHS]
+    # enum members, of Python before 3.11.4
+    + [Name("builtins", "getattr"), Name("torch.serialization", "_get_layout")]
+    + [Name("torch.distributed.checkpoint.filesystem", "_StorageInfo")]
+    + [
+        Name(_METADATA, name)
+        for name in (
+            "ChunkStorageMetadata",
+            "Metadata",
+            "MetadataIndex",
+            "StorageMeta",
+            "TensorProperties",
+            "TensorStorageMetadata",
+            "_MEM_FORMAT_ENCODING",
+        )
+    ]
+)
+
+
+class _Piece(NamedTuple):
+    """Where the part of a tensor is that begins at ``start``."""
+
+    tensor: str
+    start: tuple[int, ...]
+    file: str
+    offset: int
+    length: int
+
+
+def read_tensors(folder: Path) -> dict[str, Tensor]:
+    """Read whole tensors, whatever the number of processes that wrote them.
+
+    Raises
+    ------
+    DamagedFileError
+        If a file is damaged, or the index is none of tensors.
+    OSError
+        If a file is missing.
+    """
+    try:
+        index = read_pickle((folder / INDEX).read_bytes(), names=_NAMES)
+        state = _state(index, "Metadata")
+        entries = state["state_dict_metadata"].items()
+        shapes = {str(name): _shape_and_type(entry) for name, entry in entries}
+        pieces = list(_pieces(state["storage_data"]))
+    except NotPlainError as error:
+        raise DamagedFileError(f"{folder / INDEX}: {error}") from error
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise DamagedFileError(f"{folder / INDEX}: not an index of tensors") from error
+    return _assembled(folder, shapes, pieces)
+
+
+def _assembled(
+    folder: Path, shapes: dict[str, tuple[tuple[int, ...], torch.dtype]], pieces: list[_Piece]
+) -> dict[str, Tensor]:
+    # what is read many times would fill the memory
+    if sum(piece.length for piece in pieces) > sum(
+        path.stat().st_size for path in folder.iterdir()
+    ):
+        raise DamagedFileError(f"{folder / INDEX}: parts that are larger than the files")
+    parts: dict[str, list[tuple[tuple[int, ...], Tensor]]] = {name: [] for name in shapes}
+    for piece in pieces:
+        part = _read_piece(folder, piece)
+        if piece.tensor not in shapes or part.dtype != shapes[piece.tensor][1]:
+            raise DamagedFileError(f"{folder / INDEX}: {piece.tensor} is no tensor of the index")
+        parts[piece.tensor].append((piece.start, part))
+    return {name: joined(parts[name], *shapes[name], name=name) for name in shapes}
+
+
+def joined(
+    parts: list[tuple[tuple[int, ...], Tensor]],
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    *,
+    name: str,
+) -> Tensor:
+    """Put a tensor together from parts, each with the place where it begins.
+
+    Raises
+    ------
+    DamagedFileError
+        If the parts do not cover the tensor exactly once.
+    """
+    # before anything of that size is allocated
+    if sum(part.numel() for _, part in parts) != math.prod(shape):
+        raise DamagedFileError(f"{name}: its parts are not as large as the tensor")
+    whole, seen = torch.empty(shape, dtype=dtype), torch.zeros(shape, dtype=torch.bool)
+    for start, part in parts:
+        place = tuple(slice(at, at + size) for at, size in zip(start, part.shape, strict=True))
+        if whole[place].shape != part.shape or min(start, default=0) < 0 or seen[place].any():
+            raise DamagedFileError(f"{name}: its parts do not fit each other")
+        whole[place], seen[place] = part, True
+    return whole
+
+
+def _read_piece(folder: Path, piece: _Piece) -> Tensor:
+    path = folder / piece.file
+    with path.open("rb") as file:
+        file.seek(piece.offset)
+        data = file.read(piece.length)
+    try:
+        tensor = read_archive(io.BytesIO(data))
+    except DamagedFileError as error:
+        raise DamagedFileError(f"{path}: {error}") from error
+    # a view that repeats a few values may be of any size
+    is_tensor = isinstance(tensor, Tensor) and tensor.nbytes <= piece.length
+    if not is_tensor or len(piece.start) != tensor.dim():
+        raise DamagedFileError(f"{path}: not a tensor")
+    return tensor
+
+
+def _pieces(stored: dict[Any, Any]) -> Iterator[_Piece]:
+    for key, value in stored.items():
+        index, info = _state(key, "MetadataIndex"), _state(value, "_StorageInfo")
+        file, offset, length = info["relative_path"], info["offset"], info["length"]
+        is_inside = isinstance(file, str) and Path(file).name == file
+        if (
+            not isinstance(index["fqn"], str)
+            or not is_inside
+            or not _are_sizes((offset, length))
+            or info.get("transform_descriptors")
+        ):
+            raise ValueError(info)
+        yield _Piece(index["fqn"], _size(index["offset"]), file, offset, length)
+
+
+def _shape_and_type(entry: Any) -> tuple[tuple[int, ...], torch.dtype]:
+    state = _state(entry, "TensorStorageMetadata")
+    properties = state["properties"]
+    dtype: Any = properties.state[0]
+    return _size(state["size"]), DTYPES[dtype.name]
+
+
+def _state(value: Any, name: str) -> dict[str, Any]:
+    """The fields of an object of this class."""
+    if not isinstance(value, Object) or value.name.name != name:
+        raise TypeError(name)
+    return dict(value.state)
+
+
+def _size(value: Any) -> tuple[int, ...]:
+    (sizes,) = value.arguments
+    if value.name.name != "Size" or not _are_sizes(sizes):
+        raise TypeError(sizes)
+    return sizes
+
+
+def _are_sizes(values: Any) -> bool:
+    return isinstance(values, tuple) and all(type(one) is int and one >= 0 for one in values)

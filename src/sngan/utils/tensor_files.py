@@ -1,0 +1,213 @@
+"""Files of tensors that carry a checksum: archives of ``torch.save``, and safetensors.
+
+An archive is a zip file. Its last bytes, a comment by the rules of zip, are the SHA-256 of all
+bytes before them; each tensor is a member with a CRC-32 of its own. A safetensors file has the
+SHA-256 of its tensors, with their names, types and shapes, in its metadata. Files without a
+checksum, which earlier versions wrote, are read as well: of an archive the members' CRC-32 are
+compared.
+"""
+
+import hashlib
+import zipfile
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import IO, Any, cast
+
+import torch
+from torch import Tensor
+
+from sngan.utils.files import atomic_write
+from sngan.utils.text import first_line
+
+_MARK = b"sngan sha256 "
+_DIGITS = 64
+_KEY = "sngan sha256"
+# the end of a zip file without a comment: a signature, and two bytes of zero for its length
+_END, _END_LENGTH = b"PK\x05\x06", 22
+_CHUNK = 1 << 20
+
+DTYPES = {
+    str(dtype).removeprefix("torch."): dtype
+    for dtype in vars(torch).values()
+    if isinstance(dtype, torch.dtype)
+}
+"""The types of tensors by their names."""
+
+
+class DamagedFileError(ValueError):
+    """A file that is cut off, changed or foreign; the message names what is wrong with it."""
+
+
+def write_archive(state: Any, path: Path) -> None:
+    """Write nested plain values and tensors, as ``torch.save`` does, with a checksum at the end.
+
+    Nothing here flushes the file or renames it: call it on a file of ``atomic_write``.
+    """
+    with path.open("wb") as file:
+        sealed = _Sealed(file)
+        torch.save(state, cast(IO[bytes], sealed))
+        sealed.finish()
+
+
+def read_archive(
+    source: Path | IO[bytes], *, device: torch.device | str = "cpu", mmap: bool = False
+) -> Any:
+    """Read an archive of :func:`write_archive`, once its checksum is found right.
+
+    Only tensors and plain values are ever unpickled. With ``mmap`` the checksum is not computed
+    and the tensors are read when they are used, for one who wants a few values of a large file.
+
+    Raises
+    ------
+    DamagedFileError
+        If the file is cut off, changed, compressed, no archive, or holds anything but tensors and
+        plain values.
+    OSError
+        If the file cannot be read.
+    """
+    try:
+        if not mmap:
+            with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
+                _check_archive(file)
+                file.seek(0)
+                return torch.load(file, map_location=device, weights_only=True)
+        return torch.load(source, map_location=device, weights_only=True, mmap=True)
+    except (DamagedFileError, OSError):
+        raise
+    except Exception as error:
+        # readers of damaged pickles raise errors of every kind
+        raise DamagedFileError(first_line(error)) from error
+
+
+def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write ``path`` atomically as a safetensors file with a checksum."""
+    from safetensors.torch import save
+
+    whole = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    data = save(whole, metadata={_KEY: _digest(whole)})
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a file of :func:`write_tensors`, once its checksum is found right.
+
+    Raises
+    ------
+    DamagedFileError
+        If the file is cut off, changed, or no safetensors file.
+    OSError
+        If the file cannot be read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except OSError:
+        raise
+    except (SafetensorError, ValueError, RuntimeError, MemoryError) as error:
+        raise DamagedFileError(first_line(error)) from error
+    # files of earlier versions have no metadata at all
+    if metadata is not None and metadata.get(_KEY) != _digest(tensors):
+        raise DamagedFileError("its checksum is wrong")
+    return tensors
+
+
+def tensor_bytes(tensor: Tensor) -> memoryview:
+    """The bytes of a tensor on the CPU, in the order of its elements."""
+    flat: Any = tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
+    return memoryview(flat)
+
+
+class _Sealed:
+    """A file of ``torch.save`` that hashes what passes and ends it with the checksum.
+
+    An error of the disk is kept and raised at the end, since torch would raise one of its own
+    instead, without the reason; until then the rest goes nowhere.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._digest = file, hashlib.sha256()
+        self._error: OSError | None = None
+        # the length of the comment, which is not zero in the end
+        self._last = b""
+
+    def write(self, data: bytes | memoryview) -> int:
+        view = memoryview(data).cast("B")
+        if len(view) < 2:
+            view = memoryview(self._last + bytes(view))
+        else:
+            self._pass(self._last)
+        self._pass(view[:-2])
+        self._last = bytes(view[-2:])
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing to do before the end."""
+
+    def finish(self) -> None:
+        self._pass((len(_MARK) + _DIGITS).to_bytes(2, "little") + _MARK)
+        self._pass(self._digest.hexdigest().encode())
+        if self._error is not None:
+            raise self._error
+
+    def _pass(self, data: bytes | memoryview) -> None:
+        self._digest.update(data)
+        try:
+            if self._error is None:
+                self._file.write(data)
+        except OSError as error:
+            self._error = error
+
+
+def _check_archive(file: IO[bytes]) -> None:
+    size = file.seek(0, 2)
+    file.seek(max(size - len(_MARK) - _DIGITS, 0))
+    end = file.read()
+    is_sealed = end.startswith(_MARK)
+    if not is_sealed and (end[-_END_LENGTH:][:4] != _END or end[-2:] != bytes(2)):
+        raise DamagedFileError("its end is missing")
+    if is_sealed:
+        file.seek(0)
+        if _hash_of(file, size - _DIGITS) != end[len(_MARK) :]:
+            raise DamagedFileError(_where_damaged(file))
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        is_stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
+        # what unpacks to more than it is would fill the memory
+        if not is_stored or sum(member.file_size for member in members) > size:
+            raise DamagedFileError("its members are compressed")
+        broken = None if is_sealed else archive.testzip()
+    if broken is not None:
+        raise DamagedFileError(f"the checksum of {broken} is wrong")
+
+
+def _hash_of(file: IO[bytes], size: int) -> bytes:
+    digest = hashlib.sha256()
+    while size and (chunk := file.read(min(size, _CHUNK))):
+        digest.update(chunk)
+        size -= len(chunk)
+    return digest.hexdigest().encode()
+
+
+def _where_damaged(file: IO[bytes]) -> str:
+    """Name the member whose own checksum is wrong, where one is."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            broken = archive.testzip()
+    except Exception:
+        # the damage is in the table of members
+        broken = None
+    return f"the checksum of {broken} is wrong" if broken else "its checksum is wrong"
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].cpu()
+        digest.update(f"{name}\n{tensor.dtype}\n{tuple(tensor.shape)}\n".encode())
+        digest.update(tensor_bytes(tensor))
+    return digest.hexdigest()

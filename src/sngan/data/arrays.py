@@ -2,7 +2,7 @@
 
 import zipfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,18 +11,12 @@ from torch import Tensor
 
 from sngan._checks import require
 from sngan.data.dataset import Dataset
-from sngan.data.decoding import Form, default_side, fit
+from sngan.data.decoding import default_side, fit
+from sngan.data.fingerprint import of_files
+from sngan.data.types import Arrays, Form
 
 _SAMPLE_KEYS = ("samples", "images", "x", "x_train", "data", "arr_0")
 _LABEL_KEYS = ("labels", "label", "y", "y_train", "arr_1")
-
-
-class Arrays(NamedTuple):
-    """Images uint8 ``(N, C, H, W)`` or points float32 ``(N, dim)``, with labels if there are."""
-
-    samples: Tensor
-    labels: Tensor | None = None
-    class_names: tuple[str, ...] = ()
 
 
 def open_arrays(path: Path) -> Arrays:
@@ -47,9 +41,10 @@ def open_arrays(path: Path) -> Arrays:
     require(key is not None, "data", expected=f"an array in {path}", got="none")
     assert key is not None
     samples = _samples(arrays[key], f"{path}[{key}]")
+    content = of_files([path], path)
     label_key = _first(_LABEL_KEYS, arrays)
     if label_key is None or label_key == key:
-        return Arrays(samples)
+        return Arrays(samples, content=content)
     labels = torch.from_numpy(np.asarray(arrays[label_key]).astype(np.int64).reshape(-1))
     require(
         len(labels) == len(samples),
@@ -57,7 +52,7 @@ def open_arrays(path: Path) -> Arrays:
         expected=f"as many labels as samples, {len(samples)}",
         got=len(labels),
     )
-    return Arrays(samples, labels)
+    return Arrays(samples, labels, content=content)
 
 
 def to_dataset(name: str, arrays: Arrays, *, side: int | None, channels: int | None) -> Dataset:
@@ -68,7 +63,7 @@ def to_dataset(name: str, arrays: Arrays, *, side: int | None, channels: int | N
         form = Form(side or default_side(width, height), channels or samples.shape[1])
         if tuple(samples.shape[1:]) != (form.channels, form.side, form.side):
             samples = torch.from_numpy(np.stack([fit(_picture(one), form) for one in samples]))
-    return Dataset(name, samples, arrays.labels, arrays.class_names)
+    return Dataset(name, samples, arrays.labels, arrays.class_names, content=arrays.content)
 
 
 def _picture(image: Tensor) -> Any:

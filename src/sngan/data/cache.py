@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sngan.data.dataset import Skipped
-from sngan.data.decoding import Decoded
+from sngan.data.types import Decoded, Skipped
 from sngan.utils.cache import folder as default_folder
 from sngan.utils.cache import trim, used
 from sngan.utils.files import write_bytes

@@ -1,26 +1,18 @@
 """Sources that are read in parts: tar shards, the row groups of Parquet files."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sngan.data.decoding import Encoded, Item
+from sngan.data.types import Chunk, Content, Encoded, Item
 
 _BLOCK = 4096
 _MOST_CLASSES = 2**20
 _log = logging.getLogger("sngan")
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """``length`` encoded images that are read as one; ``open()`` gives them by their position."""
-
-    length: int
-    open: Callable[[], Callable[[int], Item]]
 
 
 @dataclass(frozen=True)
@@ -29,9 +21,10 @@ class Chunked:
 
     name: str
     chunks: tuple[Chunk, ...]
-    fingerprint: str
+    stamp: str
     class_counts: NDArray[np.int64] | None
     class_names: tuple[str, ...] = ()
+    content: Content | None = None
 
     def __len__(self) -> int:
         return sum(chunk.length for chunk in self.chunks)
@@ -53,7 +46,9 @@ class Chunked:
                     assert item is not None
                     yield [item(position) for position in positions[start : start + _BLOCK]]
 
-        return Encoded(self.name, picked, blocks, self.class_names, self.fingerprint)
+        return Encoded(
+            self.name, picked, blocks, self.class_names, self.stamp, content=self.content
+        )
 
 
 def count_labels(name: str, parts: Iterable[NDArray[Any]]) -> NDArray[np.int64] | None:

@@ -1,20 +1,13 @@
 """A data set: all samples in one tensor, and what was left out."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from sngan.data.stream import Stream
+from sngan.data import fingerprint
+from sngan.data.types import Content, Fingerprint, Skipped, Stream
 
-
-@dataclass(frozen=True)
-class Skipped:
-    """A file that could not be used, and why."""
-
-    name: str
-    reason: str
+_ROWS = 64
 
 
 @dataclass(frozen=True)
@@ -24,7 +17,7 @@ class Dataset:
     ``labels`` are int64 ``(N,)`` indices into ``class_names``; ``cache`` says where the samples
     shall stay: ``device``, ``memory``, ``disk``, or ``auto`` for the device if they fit. With
     ``stream`` these samples are some of a data set that is larger than memory: what is measured
-    is measured of them, and the sampler draws from all.
+    is measured of them, and the sampler draws from all. ``content`` are the files it came from.
     """
 
     name: str
@@ -33,7 +26,8 @@ class Dataset:
     class_names: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     cache: str = "auto"
-    stream: "Stream | None" = None
+    stream: Stream | None = None
+    content: Content | None = None
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -57,3 +51,29 @@ class Dataset:
     def sample_shape(self) -> tuple[int, ...]:
         """The shape of one sample."""
         return tuple(self.samples.shape[1:])
+
+    def fingerprint(self) -> Fingerprint:
+        """Plain values that tell this data from other data, for a checkpoint.
+
+        They follow from the names and sizes of all files, the bytes of some, and the labels; of
+        samples without files, from some of the samples. :func:`sngan.data.changes` compares two.
+        """
+        found: Fingerprint = {"samples": self.total, "labels": self._labels_digest()}
+        content = self._samples_content() if self.content is None else self.content
+        return found | fingerprint.of_content(content)
+
+    def _labels_digest(self) -> str:
+        counts = None if self.stream is None else self.stream.class_counts
+        labels = self.labels if counts is None else counts
+        values = b"" if labels is None else labels.cpu().numpy().tobytes()
+        return fingerprint.digest([values, *(name.encode() for name in self.class_names)])
+
+    def _samples_content(self) -> Content:
+        rows = fingerprint.spread(len(self), _ROWS)
+        kind = f"{self.samples.dtype} {self.sample_shape}"
+        some = self.samples[rows].cpu().contiguous().numpy().tobytes() if rows else b""
+
+        def read(_: int) -> bytes:
+            return some
+
+        return Content([kind], [self.samples.nbytes], read)

@@ -7,22 +7,20 @@ import warnings
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
-from sngan.data.dataset import Skipped
+from sngan.data.types import Decoded, Encoded, Form, Item, Progress, Skipped
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Progress = Callable[[int, int], None]
 _log = logging.getLogger("sngan")
 
 FIT = "bicubic"
@@ -30,42 +28,7 @@ FIT = "bicubic"
 _TASK = 64
 
 
-class Item(NamedTuple):
-    """One encoded image: its name, how to read its bytes, its label or −1."""
-
-    name: str
-    read: Callable[[], bytes]
-    label: int = -1
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """A source of encoded images, read in blocks so that not all bytes are in memory at once."""
-
-    name: str
-    total: int
-    blocks: Callable[[], Iterator[list[Item]]]
-    class_names: tuple[str, ...]
-    fingerprint: str
-    skipped: tuple[Skipped, ...] = ()
-
-
-class Decoded(NamedTuple):
-    """The images that could be read, their labels, and the others."""
-
-    images: NDArray[np.uint8]
-    labels: list[int]
-    skipped: list[Skipped]
-
-
 _Decode = Callable[[Item], NDArray[np.uint8] | Skipped]
-
-
-class Form(NamedTuple):
-    """What every image is made to be."""
-
-    side: int
-    channels: int
 
 
 def default_side(width: int, height: int) -> int:

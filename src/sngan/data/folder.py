@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from sngan._checks import require
-from sngan.data.dataset import Skipped
-from sngan.data.decoding import Encoded, Item
+from sngan.data.fingerprint import some_bytes
+from sngan.data.types import Content, Encoded, Item, Skipped
 
 _BLOCK = 4096
 _IGNORED = {"__MACOSX", "Thumbs.db", "desktop.ini"}
@@ -20,6 +20,7 @@ def open_folder(path: Path) -> Encoded:
     """All files below ``path``, links to folders not followed; hidden files are left out."""
     names: list[str] = []
     stamp: list[str] = []
+    sizes: list[int] = []
     # strings and not paths: they are half of the time that a second start takes
     root = os.path.join(path, "")  # noqa: PTH118
     for folder, folders, files in os.walk(root):
@@ -30,8 +31,14 @@ def open_folder(path: Path) -> Encoded:
             status = _status(full) if _is_meant(name) else None
             if status is not None:
                 names.append(name)
+                sizes.append(status.st_size)
                 stamp.append(f"{name}:{status.st_size}:{status.st_mtime_ns}")
-    return _encoded(path, names, partial(_read, root), stamp=stamp)
+
+    def read(index: int) -> bytes:
+        return some_bytes(root + names[index])
+
+    content = Content(names, sizes, read)
+    return _encoded(path, names, partial(_read, root), stamp=stamp, content=content)
 
 
 def _status(file: str) -> os.stat_result | None:
@@ -72,7 +79,15 @@ def open_zip(path: Path) -> Encoded:
             names.append(member.filename)
     status = path.stat()
     stamp = [f"{status.st_size}:{status.st_mtime_ns}"]
-    return _encoded(path, sorted(names), archive.read, stamp=stamp, skipped=tuple(skipped))
+    names.sort()
+    members = [archive.getinfo(name) for name in names]
+
+    def checksum(index: int) -> bytes:
+        # of all its bytes, and the zip has it ready
+        return members[index].CRC.to_bytes(4, "little")
+
+    content = Content(names, [member.file_size for member in members], checksum)
+    return _encoded(path, names, archive.read, stamp=stamp, content=content, skipped=tuple(skipped))
 
 
 def _is_meant(name: str) -> bool:
@@ -96,6 +111,7 @@ def _encoded(
     read: Callable[[str], bytes],
     *,
     stamp: list[str],
+    content: Content,
     skipped: tuple[Skipped, ...] = (),
 ) -> Encoded:
     found = f"{len(skipped)} unusable" if skipped else "no files"
@@ -111,7 +127,7 @@ def _encoded(
                 for offset, name in enumerate(names[start : start + _BLOCK])
             ]
 
-    return Encoded(str(path), len(names), blocks, class_names, "\n".join(stamp), skipped)
+    return Encoded(str(path), len(names), blocks, class_names, "\n".join(stamp), skipped, content)
 
 
 def _classes(names: list[str]) -> list[str]:

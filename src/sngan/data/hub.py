@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sngan._checks import require
-from sngan.data.decoding import Encoded, Item
+from sngan.data.types import Encoded, Item
 
 _BLOCK = 1024
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from sngan._checks import require
-from sngan.data.arrays import Arrays
+from sngan.data.fingerprint import of_files
+from sngan.data.types import Arrays
 
 _PREFIX = {"train": "train", "test": "t10k"}
 _UINT8 = 8
@@ -37,11 +38,12 @@ def open_idx(folder: Path, *, split: str) -> Arrays:
     pixels = _read(images[0], dimensions=3).unsqueeze(1)
     labels = [path for path in files if "idx1" in path.name]
     if not labels:
-        return Arrays(pixels)
+        return Arrays(pixels, content=of_files(images, folder))
     classes = _read(labels[0], dimensions=1).long()
     fits = len(classes) == len(pixels)
     require(fits, "data", expected=f"{len(pixels)} labels", got=f"{len(classes)} in {labels[0]}")
-    return Arrays(pixels, classes, tuple(str(c) for c in range(int(classes.max()) + 1)))
+    names = tuple(str(c) for c in range(int(classes.max()) + 1))
+    return Arrays(pixels, classes, names, of_files([*images, *labels], folder))
 
 
 def _read(path: Path, *, dimensions: int) -> Tensor:

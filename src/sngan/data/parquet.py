@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sngan._checks import require
-from sngan.data.chunks import Chunk, Chunked, count_labels
-from sngan.data.decoding import Encoded, Item
+from sngan.data.chunks import Chunked, count_labels
+from sngan.data.fingerprint import of_files
+from sngan.data.types import Chunk, Encoded, Item
 
 _BLOCK = 4096
 
@@ -43,7 +44,9 @@ def open_parquet(path: Path, *, split: str) -> Encoded:
     total = sum(file.metadata.num_rows for file in files)
     require(total > 0, "data", expected=f"rows in {path}", got="none")
     names = _class_names(schema, label)
-    return Encoded(str(path), total, blocks, names, _stamp(_of_split(path, split)))
+    chosen = _of_split(path, split)
+    content = of_files(chosen, path)
+    return Encoded(str(path), total, blocks, names, _stamp(chosen), content=content)
 
 
 def open_parquet_in_chunks(path: Path, *, split: str) -> Chunked:
@@ -72,7 +75,14 @@ def open_parquet_in_chunks(path: Path, *, split: str) -> Chunked:
         ]
     require(bool(chunks), "data", expected=f"rows in {path}", got="none")
     counts = count_labels(str(path), labels)
-    return Chunked(str(path), tuple(chunks), _stamp(files), counts, _class_names(schema, label))
+    return Chunked(
+        str(path),
+        tuple(chunks),
+        _stamp(files),
+        counts,
+        _class_names(schema, label),
+        of_files(files, path),
+    )
 
 
 class _RowGroup:

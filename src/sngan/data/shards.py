@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from sngan._checks import require
 from sngan.data.cache import has_room, key
-from sngan.data.chunks import Chunk, Chunked, count_labels
-from sngan.data.decoding import Item, Progress
+from sngan.data.chunks import Chunked, count_labels
+from sngan.data.fingerprint import of_files
+from sngan.data.types import Chunk, Item, Progress
 
 PREFIX = "shards:"
 _IMAGES = {"jpg", "jpeg", "png", "webp", "ppm", "pgm", "bmp", "gif", "tif", "tiff"}
@@ -59,7 +60,8 @@ def open_shards(pattern: str, *, cache_dir: Path, progress: Progress | None = No
         if len(part)
     )
     counts = count_labels(pattern, (part[:, 2] for part in members))
-    return Chunked(f"{PREFIX}{pattern}", chunks, "\n".join(stamp), counts)
+    content = of_files(files, files[0].parent)
+    return Chunked(f"{PREFIX}{pattern}", chunks, "\n".join(stamp), counts, content=content)
 
 
 class _Shard:

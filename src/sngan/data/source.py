@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 
 from sngan._checks import require, require_count, require_one_of
 from sngan.data import stacked, toy
-from sngan.data.arrays import Arrays, open_arrays, to_dataset
+from sngan.data.arrays import open_arrays, to_dataset
 from sngan.data.cache import ImageCache, default_folder, key
 from sngan.data.chunks import Chunked
 from sngan.data.dataset import Dataset
-from sngan.data.decoding import FIT, Decoded, Encoded, Form, Progress, decode_all
+from sngan.data.decoding import FIT, decode_all
 from sngan.data.folder import open_folder, open_zip
 from sngan.data.hub import open_hub
 from sngan.data.idx import find_idx, open_idx
 from sngan.data.parquet import open_parquet, open_parquet_in_chunks
 from sngan.data.shards import PREFIX, open_shards
-from sngan.data.stream import Stream
+from sngan.data.types import Arrays, Decoded, Encoded, Form, Progress, Stream
 
 CACHES = ("auto", "device", "memory", "disk", "stream")
 # as many take seconds to decode
@@ -102,7 +102,7 @@ def open_source(
     stream = opened if isinstance(opened, Chunked) and cache in ("auto", "stream") else None
     most = None if stream is None else _REPRESENTATIVE
     encoded = opened.encoded(most=most) if isinstance(opened, Chunked) else opened
-    what = (encoded.fingerprint, Path(source).absolute(), most, split)
+    what = (encoded.stamp, Path(source).absolute(), most, split)
     decoded = _cached(
         cache=cache if stream is None else "auto",
         store=ImageCache(folder, key(*what, resolution, channels, FIT)),
@@ -122,6 +122,7 @@ def open_source(
         encoded.class_names,
         tuple(decoded.skipped),
         cache,
+        content=encoded.content,
     )
     return dataset if stream is None else _streamed(dataset, stream, workers)
 

@@ -2,8 +2,8 @@
 
 import torch
 
-from sngan.data.arrays import Arrays
 from sngan.data.toy import digits
+from sngan.data.types import Arrays
 
 NAME = "stacked-digits"
 SAMPLES = 50_000
@@ -18,7 +18,8 @@ def stacked_digits() -> Arrays:
     MNIST of Metz et al. 2016, arXiv:1611.02163, made of scikit-learn's digits.
     """
     generator = torch.Generator().manual_seed(_SEED)
-    pictures, written, _ = digits()
+    single = digits()
+    pictures, written = single.samples, single.labels
     assert written is not None
     order = written.argsort(stable=True)
     sizes = written.bincount()

@@ -5,7 +5,6 @@ import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,25 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sngan import _ranks as ranks
-from sngan.data.chunks import Chunk
-from sngan.data.dataset import Skipped
-from sngan.data.decoding import Form, Item, decode
+from sngan.data.decoding import decode
 from sngan.data.lanes import Lanes, Part, rows, shuffled
+from sngan.data.types import Chunk, Form, Item, Skipped, Stream
 
 _log = logging.getLogger("sngan")
-
-
-@dataclass(frozen=True)
-class Stream:
-    """All samples of a data set: their chunks, what images are made to be, counts of classes."""
-
-    chunks: tuple[Chunk, ...]
-    form: Form
-    class_counts: Tensor | None
-    workers: int | None = None
-
-    def __len__(self) -> int:
-        return sum(chunk.length for chunk in self.chunks)
 
 
 class _Loaded(NamedTuple):

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sngan.data.arrays import Arrays
 from sngan.data.dataset import Dataset
+from sngan.data.types import Arrays, Content
 
 POINTS = 50_000
 _SEED = 20180216
@@ -52,7 +52,9 @@ def digits() -> Arrays:
 
 def points(name: str) -> Dataset:
     """50,000 points of ``ring8``, ``grid25`` (labels: the component) or ``swissroll``."""
-    return _SAMPLERS[name](name, torch.Generator().manual_seed(_SEED))
+    made = _SAMPLERS[name](name, torch.Generator().manual_seed(_SEED))
+    # made by this version: its last digits may be others on another machine
+    return replace(made, content=Content([name], [POINTS], None))
 
 
 def _mixture(name: str, generator: torch.Generator) -> Dataset:

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from sngan._checks import require, require_count
 from sngan.data.dataset import Dataset
-from sngan.data.decoding import Progress
 from sngan.data.toy import MIXTURES
+from sngan.data.types import Progress
 from sngan.metrics.extractors import (
     Extracted,
     Extractor,

@@ -16,7 +16,7 @@ LEVELS = [
         *("_checks", "_derivatives", "_fields", "_reals", "_scaling", "_signals"),
         *("_ranks", "_rendezvous", "_shards"),
     },
-    {"distributed"},
+    {"distributed", "events"},
     {
         "spectral",
         "transport",
@@ -37,7 +37,7 @@ LEVELS = [
     {"runs"},
     {"run", "launching"},
     {"animation", "export", "state"},
-    {"evidence"},
+    {"evidence", "engine"},
     {"training"},
     {"report"},
     {"jobs"},

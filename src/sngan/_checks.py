@@ -36,6 +36,12 @@ def require_count(value: int, name: str, *, minimum: int = 1) -> None:
     require(is_count, name, expected=f"an integer of at least {minimum}", got=repr(value))
 
 
+def require_index(value: int, name: str, *, count: int) -> None:
+    """Raise unless ``value`` is an integer from 0 to ``count − 1``."""
+    is_index = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < count
+    require(is_index, name, expected=f"an integer from 0 to {count - 1}", got=repr(value))
+
+
 def require_number(
     value: float,
     name: str,

@@ -18,7 +18,7 @@ from sngan import _ranks as ranks
 from sngan import _shards as shards
 from sngan._checks import require
 from sngan.shard_files import read_shards, write_shards
-from sngan.utils.files import atomic_write, is_temporary
+from sngan.utils.files import atomic_write
 from sngan.utils.tensor_files import read_archive, write_archive
 from sngan.utils.text import first_line
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
 
 _FORMAT = "sngan checkpoint 1"
-_SHARDS = "shards"
+_SHARDS, _SETTINGS = "shards", "settings"
 _SHARDS_FOLDER = re.compile(rf"step-\d{{6,}}-[0-9a-f]{{6}}\.{_SHARDS}")
 LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
 # earlier versions wrote here first
@@ -36,26 +36,38 @@ _Path = tuple[str | int, ...]
 
 
 class Found(NamedTuple):
-    """A checkpoint that can be used, its file, and a line about each newer one that cannot."""
+    """A checkpoint that can be used: its state, the settings that it was made with, its file.
+
+    ``problems`` has a line about each newer one that cannot be used. Checkpoints of earlier
+    versions have no settings.
+    """
 
     state: dict[str, Any]
+    settings: dict[str, Any]
     path: Path
     problems: list[str]
 
 
-def write(state: dict[str, Any], path: Path) -> None:
+def write(state: dict[str, Any], path: Path, *, settings: dict[str, Any] | None = None) -> None:
     """Write ``state`` to ``path``: to a temporary file, flushed to the disk, then renamed.
 
-    The first rank does; all call it where tensors are sharded, and their parts are written first.
+    ``settings`` are plain values that :func:`find_newest` returns. The first rank writes; all call
+    this where tensors are sharded, and their parts are written first.
     """
     state = _with_shards_written(state, path.parent)
     if ranks.is_first():
         with atomic_write(path) as temporary:
-            write_archive({"format": _FORMAT, **state}, temporary)
+            write_archive(_labelled(state, settings), temporary)
         _remove_unnamed(path.parent)
 
 
-def rotate(state: dict[str, Any], folder: Path, *, keep_every: int = 0) -> Path:
+def rotate(
+    state: dict[str, Any],
+    folder: Path,
+    *,
+    keep_every: int = 0,
+    settings: dict[str, Any] | None = None,
+) -> Path:
     """Write ``last.pt`` and keep the one before as ``previous.pt``; all ranks call it, as `write`.
 
     ``state["step"]`` decides whether a copy ``step-000500.pt`` is kept for good as well. The new
@@ -68,7 +80,7 @@ def rotate(state: dict[str, Any], folder: Path, *, keep_every: int = 0) -> Path:
     if not ranks.is_first():
         return last
     with atomic_write(last) as temporary:
-        write_archive({"format": _FORMAT, **state}, temporary)
+        write_archive(_labelled(state, settings), temporary)
         if keep_every and step > 0 and step % keep_every == 0:
             _copy(temporary, folder / f"step-{step:06d}.pt")
         if last.exists():
@@ -85,6 +97,12 @@ def read(path: Path, *, device: torch.device | str = "cpu") -> dict[str, Any]:
     ValueError
         No such file, a truncated or damaged one, or one that sngan did not write.
     """
+    state = _read(path, device=device)
+    state.pop(_SETTINGS, None)
+    return state
+
+
+def _read(path: Path, *, device: torch.device | str) -> dict[str, Any]:
     require(path.is_file(), "checkpoint", expected="a file", got=f"nothing at {path}")
     try:
         state = read_archive(path, device=device)
@@ -142,7 +160,8 @@ def find_newest(
     problems: list[str] = []
     for path in _newest_first(folder):
         try:
-            state = read(path, device=device)
+            state = _read(path, device=device)
+            settings = state.pop(_SETTINGS, None)
         except ValueError as error:
             problems.append(str(error))
             continue
@@ -154,24 +173,25 @@ def find_newest(
                 f"checkpoint: expected one of this run, got {path} ({first_line(error)})"
             )
             continue
-        return Found(state, path, problems)
+        return Found(state, settings if isinstance(settings, dict) else {}, path, problems)
     found = "; ".join(problems) or f"none in {folder}"
     raise ValueError(f"resume: expected a readable checkpoint, got {found}")
 
 
-def settle(found: Found) -> None:
-    """Before a run goes on from a checkpoint: make it the last one, and remove what was cut off.
+def settle(used: Path) -> None:
+    """Before a run goes on from a checkpoint: make it the last one, and remove unnamed shards.
 
     A damaged ``last.pt`` would become ``previous.pt`` else, in place of one that can be read.
     """
-    folder = found.path.parent
-    if found.path.name != LAST:
-        _copy(found.path, folder / LAST)
+    folder = used.parent
+    if used.name != LAST:
+        _copy(used, folder / LAST)
     (folder / _NEXT).unlink(missing_ok=True)
-    for path in folder.iterdir():
-        if is_temporary(path):
-            path.unlink()
     _remove_unnamed(folder)
+
+
+def _labelled(state: dict[str, Any], settings: dict[str, Any] | None) -> dict[str, Any]:
+    return {"format": _FORMAT, **state, **({_SETTINGS: settings} if settings else {})}
 
 
 def _newest_first(folder: Path) -> list[Path]:

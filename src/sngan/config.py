@@ -334,11 +334,20 @@ def _with_texts(kind: Any, values: dict[str, Any], texts: dict[str, Any]) -> dic
 
 def differences(old: Config, new: Config) -> list[str]:
     """Return ``"key: old → new"`` for each setting that keeps a run from being resumed."""
-    left, right = flatten(to_dict(old)), flatten(to_dict(new))
+    return changes(flatten(to_dict(old)), new)
+
+
+def changes(old: Mapping[str, Any], new: Config) -> list[str]:
+    """Return the :func:`differences` from settings of any version of sngan.
+
+    ``old`` has the settings under dotted keys; those that this version does not have, or that an
+    earlier one did not have, are not compared.
+    """
+    settings = flatten(to_dict(new))
     return [
-        f"{key}: {left[key]!r} → {right[key]!r}"
-        for key in left
-        if left[key] != right[key] and key not in MAY_CHANGE_ON_RESUME
+        f"{key}: {old[key]!r} → {value!r}"
+        for key, value in settings.items()
+        if key in old and old[key] != value and key not in MAY_CHANGE_ON_RESUME
     ]
 
 

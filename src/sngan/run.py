@@ -1,9 +1,11 @@
 """A finished or growing run on disk: its settings, its generator, samples from it."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,12 +15,13 @@ from sngan import config as configs
 from sngan._checks import require, require_count, require_one_of
 from sngan.config import Config
 from sngan.runs.names import CHECKPOINTS, CONFIG, GENERATOR
-from sngan.utils.files import atomic_write
+from sngan.utils.tensor_files import DamagedFileError, read_tensors, write_tensors
 from sngan.utils.text import first_line
 
 # torch draws normal numbers by 16: of whole blocks it draws the same, however many at once
 _BLOCK = 16
 _CPU_BATCH, _LARGEST_BATCH = 64, 1024
+_log = logging.getLogger("sngan")
 
 
 @dataclass(frozen=True)
@@ -133,10 +136,8 @@ def load(folder: str | Path, *, device: str = "cpu") -> Run:
     """
     folder = Path(folder)
     config = configs.load(folder / CONFIG)
-    path = folder / GENERATOR
-    require(path.is_file(), "run", expected=f"a {GENERATOR} (train first)", got=f"none in {folder}")
     generator, _ = build_networks(config)
-    generator.load_state_dict(_read_weights(path))
+    _load_weights(generator, folder)
     return Run(folder, config, generator.eval().requires_grad_(False).to(device))
 
 
@@ -150,8 +151,12 @@ def load_critic(folder: str | Path) -> nn.Module:
     """
     folder = Path(folder)
     _, critic = build_networks(configs.load(folder / CONFIG))
-    saved, _ = checkpoint.read_newest(folder / CHECKPOINTS)
-    critic.load_state_dict(saved["critic"])
+
+    def load(saved: dict[str, Any]) -> None:
+        critic.load_state_dict(saved["critic"])
+
+    _, problems = checkpoint.read_newest(folder / CHECKPOINTS, check=load)
+    _warn_of(problems)
     return critic.eval().requires_grad_(False)
 
 
@@ -186,13 +191,8 @@ def build_networks(config: Config) -> tuple[models.Generator, models.Critic]:
 
 
 def save_generator(generator: nn.Module, folder: Path) -> None:
-    """Write ``generator.safetensors`` in one piece."""
-    from safetensors.torch import save
-
-    tensors = {name: tensor.contiguous() for name, tensor in generator.state_dict().items()}
-    with atomic_write(folder / GENERATOR) as fresh:
-        # by Python's own writing, whose errors name the reason
-        fresh.write_bytes(save(tensors))
+    """Write ``generator.safetensors`` atomically, with a checksum."""
+    write_tensors(generator.state_dict(), folder / GENERATOR)
 
 
 def noise_from_seed(n: int, latent_dim: int, *, seed: int) -> Tensor:
@@ -224,13 +224,37 @@ def balanced_labels(
     return torch.arange(n, device=device) % num_classes if num_classes else None
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+def _load_weights(generator: nn.Module, folder: Path) -> None:
+    """Load ``generator.safetensors``; where it is damaged, the same weights from a checkpoint."""
+    damage = _damage(generator, folder / GENERATOR)
+    if not damage:
+        return
+
+    def load(saved: dict[str, Any]) -> None:
+        prefix, average = "module.", saved["average"]
+        names = [name for name in average if name.startswith(prefix)]
+        generator.load_state_dict({name.removeprefix(prefix): average[name] for name in names})
 
     try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(
-            f"run: expected whole weights, got {path} ({first_line(error)})"
-        ) from error
+        saved, problems = checkpoint.read_newest(folder / CHECKPOINTS, check=load)
+    except ValueError as error:
+        raise ValueError(damage) from error
+    _warn_of(
+        [damage, *problems, f"its weights are taken from the checkpoint of step {saved['step']}"]
+    )
+
+
+def _damage(generator: nn.Module, path: Path) -> str:
+    """Load weights; say what is wrong with the file, or nothing."""
+    if not path.is_file():
+        return f"run: expected a {GENERATOR} (train first), got none in {path.parent}"
+    try:
+        generator.load_state_dict(read_tensors(path))
+    except (DamagedFileError, RuntimeError) as error:
+        return f"run: expected whole weights, got {path} ({first_line(error)})"
+    return ""
+
+
+def _warn_of(problems: list[str]) -> None:
+    for problem in problems:
+        _log.warning("%s", problem)

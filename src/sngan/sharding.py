@@ -95,12 +95,23 @@ def load_state(owner: Any, saved: dict[str, Any]) -> None:
         saved = _split_like(saved, owner.state_dict())
     elif isinstance(owner, Optimizer):
         parameters = [p for group in owner.param_groups for p in group["params"]]
+        _require_moments(saved["state"], parameters)
         states = {
             index: {key: _like(parameters[index], value) for key, value in state.items()}
             for index, state in saved["state"].items()
         }
         saved = {**saved, "state": states}
     owner.load_state_dict(saved)
+
+
+def _require_moments(states: Mapping[int, Mapping[str, Any]], parameters: list[Tensor]) -> None:
+    """Raise unless each state is one of a parameter, with moments of its shape and with numbers."""
+    for index, state in states.items():
+        shapes = ((), tuple(parameters[index].shape))
+        for key, value in state.items():
+            is_moment = isinstance(value, Tensor) and tuple(value.shape) in shapes
+            if not is_moment and not isinstance(value, int | float | None):
+                raise ValueError(f"optimizer: expected a moment of shape {shapes[1]}, got {key}")
 
 
 def _split_like(saved: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

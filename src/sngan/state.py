@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from sngan import _ranks as ranks
 from sngan import _shards as shards
 from sngan import data, models, sharding, spectral
+from sngan._checks import require_count, require_number
 from sngan.augment import augment, names_in
 from sngan.compiling import compile_forward
 from sngan.config import Config, DataConfig
@@ -52,6 +53,8 @@ class State:
     autocast: Callable[[], AbstractContextManager[Any]]
     without_sync: Callable[[Any], AbstractContextManager[None]]
     graph: StepGraph
+    # of the data as it was when the run began or went on
+    fingerprint: dict[str, int | str]
     step: int = 0
     seconds: float = 0.0
 
@@ -110,6 +113,7 @@ class State:
             autocast_for(config.performance.precision, fabric.device, is_images=dataset.is_images),
             fabric.no_backward_sync,
             graph,
+            dataset.fingerprint(),
         )
 
     def noise(self, n: int) -> Tensor:
@@ -193,16 +197,26 @@ class State:
             "step": self.step,
             "seconds": self.seconds,
             "samples": self.dataset.total,
+            "data": self.fingerprint,
             "rng": _rng_state(),
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Restore :meth:`state_dict`; the data must be the same."""
+        """Restore :meth:`state_dict`; the data must be the same.
+
+        Raises
+        ------
+        Exception
+            Of any kind, if it is the state of something else; another one can be loaded then.
+        """
+        step, seconds = saved["step"], saved["seconds"]
+        require_count(step, "step", minimum=0)
+        require_number(seconds, "seconds", minimum=0.0)
         for key in self._parts():
             part = getattr(self, key)
             sharding.load_state(part, _adapted(part, saved[key]))
-        self.step, self.seconds = saved["step"], saved["seconds"]
         _set_rng_state(saved["rng"])
+        self.step, self.seconds = step, seconds
 
     def _parts(self) -> list[str]:
         parts = ["generator", "critic", "average", "generator_optimizer", "critic_optimizer"]

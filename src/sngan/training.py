@@ -22,6 +22,7 @@ from sngan._checks import require
 from sngan._signals import interrupt_at_once, stop_on_interrupt
 from sngan.config import Config
 from sngan.console import Progress, counting
+from sngan.engine import resuming
 from sngan.losses import LOSSES
 from sngan.methods import Method
 from sngan.penalties import PENALTIES, clip_weights_, orthonormal
@@ -116,10 +117,12 @@ def _train_in(
             _record_skipped(prepared.dataset, folder)
         try:
             state = State.build(config, prepared.dataset, fabric)
-            if prepared.saved is not None:
-                state.load_state_dict(prepared.saved)
+            if prepared.found is not None:
+                loaded = resuming.load(state, prepared.found)
                 # as large as the state, on every rank, and read only once
-                prepared = replace(prepared, saved=None)
+                prepared = replace(prepared, found=None)
+                if ranks.is_first():
+                    checkpoint.settle(loaded)
             if restarted:
                 _log.warning("restarted by torchrun: goes on from step %d", state.step)
             _log.info("step %d of %d, on %s", state.step, config.steps, state.device)
@@ -198,7 +201,7 @@ class _Prepared:
 
     config: Config
     dataset: data.Dataset
-    saved: dict[str, Any] | None
+    found: checkpoint.Found | None
     judge: evidence.Judge | None
 
 
@@ -207,9 +210,9 @@ def _prepare(config: Config, folder: RunFolder, *, resume: bool, overwrite: bool
     with counting("decoding") as progress:
         dataset = open_dataset(config.data, progress)
     config = _fill_in(config, dataset)
-    saved = _read_checkpoint(folder.path, config, dataset) if resume else None
+    found = resuming.find(folder.path, config, dataset) if resume else None
     judged = config.evaluation.every and ranks.is_first()
-    return _Prepared(config, dataset, saved, evidence.Judge(config, dataset) if judged else None)
+    return _Prepared(config, dataset, found, evidence.Judge(config, dataset) if judged else None)
 
 
 def _whereabouts(folder: Path) -> str:
@@ -221,7 +224,9 @@ def _loop(config: Config, state: State, folder: RunFolder, judge: evidence.Judge
         recorder = None
         if ranks.is_first():
             with folder.files.recording("."):
-                recorder = stack.enter_context(Recorder(folder.path, start=state.step))
+                recorder = stack.enter_context(
+                    Recorder(folder.path, start=state.step, every=config.log_every)
+                )
         if judge is not None:
             judge.follow(iter_records(folder.path))
         progress = stack.enter_context(Progress(total=config.steps, start=state.step))
@@ -230,6 +235,9 @@ def _loop(config: Config, state: State, folder: RunFolder, judge: evidence.Judge
         if state.step == 0:
             outputs.picture()
             outputs.save()
+        else:
+            # a killed or damaged run may have none, or that of another step
+            outputs.save_generator()
         while state.step < config.steps and not ranks.any_of(stopped()):
             outputs.follow(_step(config, state))
             if outputs.is_due(config.log_every):
@@ -344,9 +352,10 @@ class _Outputs:
             values = judge.evaluate(self._state, seed=self._config.seed)
             is_best = judge.is_best(values)
         if ranks.any_of(is_best):
+            settings = resuming.settings_to_save(self._config)
             with self._recording():
                 best = self._folder / CHECKPOINTS / checkpoint.BEST
-                checkpoint.write(self._state.state_dict(), best)
+                checkpoint.write(self._state.state_dict(), best, settings=settings)
         if self._recorder is None or judge is None:
             return
         self._recorder.log({"step": self._state.step, "evaluation": values})
@@ -355,19 +364,34 @@ class _Outputs:
         )
 
     def save(self) -> None:
-        """Write a checkpoint, the last one of a critic that is certified where it can be."""
+        """Write a checkpoint, the last one of a critic that is certified where it can be.
+
+        It comes after all else that a run has at this step: whatever is not there after a kill is
+        made again from the checkpoint before.
+        """
         self._watch.stop_if_not_finite(self._folder)
         state, config = self._state, self._config
         if state.step == config.steps:
             evidence.certify(state)
         state.seconds = time.perf_counter() - self._started
-        folder = self._folder / CHECKPOINTS
+        self.save_generator()
+        if self._recorder is not None:
+            self._recorder.flush()
         with self._recording():
-            checkpoint.rotate(state.state_dict(), folder, keep_every=config.keep_every)
-        generator = sharding.whole(state.average.module)
+            checkpoint.rotate(
+                state.state_dict(),
+                self._folder / CHECKPOINTS,
+                keep_every=config.keep_every,
+                settings=resuming.settings_to_save(config),
+            )
+        if self._recorder is not None:
+            self._run.files.give_up()
+
+    def save_generator(self) -> None:
+        """Write the averaged generator as it is now."""
+        generator = sharding.whole(self._state.average.module)
         if self._recorder is not None:
             save_generator(generator, self._folder)
-            self._run.files.give_up()
 
     def _recording(self) -> AbstractContextManager[None]:
         """List the files of a checkpoint; the first rank does for all."""
@@ -531,29 +555,6 @@ def _class_names(dataset: data.Dataset) -> tuple[str, ...]:
     require(least >= 0, "data", expected="labels of at least 0", got=least)
     names = dataset.class_names
     return names if len(names) > most else tuple(str(label) for label in range(most + 1))
-
-
-def _read_checkpoint(folder: Path, config: Config, dataset: data.Dataset) -> dict[str, Any]:
-    changed = configs.differences(configs.load(folder / CONFIG), config)
-    require(
-        not changed, "resume", expected="the run's own settings", got="; ".join(changed) or "none"
-    )
-    saved, problems = checkpoint.read_newest(folder / CHECKPOINTS)
-    for problem in problems:
-        _log.warning("passed over a checkpoint: %s", problem)
-    require(
-        config.steps >= saved["step"],
-        "steps",
-        expected=f"at least the {saved['step']} steps already done",
-        got=config.steps,
-    )
-    require(
-        saved["samples"] == dataset.total,
-        "data",
-        expected=f"the {saved['samples']} samples that the run was trained on",
-        got=dataset.total,
-    )
-    return saved
 
 
 def _record_skipped(dataset: data.Dataset, folder: RunFolder) -> None:

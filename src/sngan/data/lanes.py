@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sngan._checks import require
+from sngan._checks import require, require_count, require_index
 from sngan.data.cache import key
 
 _MOST = 8
@@ -62,8 +62,24 @@ class Lanes:
         """Go to where :meth:`state_dict` was taken, of the same data, batch size and seed."""
         same = state["chunks"] == self._chunks
         require(same, "data", expected="the chunks that the run was trained on", got="others")
-        self._epoch, self._dealt = state["epoch"], state["dealt"]
-        self._lanes = [list(lane) for lane in state["lanes"]]
+        epoch, dealt, lanes = (
+            state["epoch"],
+            state["dealt"],
+            [list(lane) for lane in state["lanes"]],
+        )
+        require_count(epoch, "epoch", minimum=0)
+        require_index(dealt, "dealt", count=len(self._lengths) + 1)
+        require(
+            len(lanes) == len(self._lanes),
+            "lanes",
+            expected=f"{len(self._lanes)} lanes",
+            got=len(lanes),
+        )
+        for lane_epoch, chunk, start in lanes:
+            require_count(lane_epoch, "epoch", minimum=0)
+            require_index(chunk, "chunk", count=len(self._lengths))
+            require_index(start, "position", count=self._lengths[chunk])
+        self._epoch, self._dealt, self._lanes = epoch, dealt, lanes
         self._order = self._shuffled_chunks()
 
     def _advance(self, lane: list[int]) -> Iterator[Part]:

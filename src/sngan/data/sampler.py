@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sngan import _ranks as ranks
-from sngan._checks import require_count
+from sngan._checks import require_count, require_index
 from sngan.data.dataset import Dataset
 from sngan.data.lanes import shuffled
 from sngan.data.stream import StreamedRows
@@ -130,7 +130,10 @@ class _RowsInMemory:
         return {"epoch": self._epoch, "position": self._position}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._epoch, self._position = state["epoch"], state["position"]
+        epoch, position = state["epoch"], state["position"]
+        require_count(epoch, "epoch", minimum=0)
+        require_index(position, "position", count=len(self._samples))
+        self._epoch, self._position = epoch, position
         self._order = self._permutation()
 
     def _indices(self) -> Tensor:

@@ -61,6 +61,17 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+@contextmanager
+def named_errors(path: Path) -> Generator[None]:
+    """Name the file in errors of an open file, which otherwise say the reason alone."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
 def flush_folder(folder: Path) -> None:
     """Flush a folder's entries to the disk, where the system can."""
     try:

@@ -1,0 +1,79 @@
+"""Resuming: what a run's checkpoints say beside the state, and which one the run goes on from."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from sngan import checkpoint, data
+from sngan import config as configs
+from sngan._checks import require, require_count
+from sngan.checkpoint import Found
+from sngan.config import MAY_CHANGE_ON_RESUME, Config
+from sngan.runs.names import CHECKPOINTS, CONFIG
+from sngan.state import State
+
+_PARTS = ("generator", "critic", "average", "generator_optimizer", "critic_optimizer")
+_log = logging.getLogger("sngan")
+
+
+def settings_to_save(config: Config) -> dict[str, Any]:
+    """The settings that a run keeps when it goes on, under dotted keys."""
+    settings = configs.flatten(configs.to_dict(config))
+    return {key: value for key, value in settings.items() if key not in MAY_CHANGE_ON_RESUME}
+
+
+def find(folder: Path, config: Config, dataset: data.Dataset) -> Found:
+    """Find the newest whole checkpoint of a run folder, and name the newer ones in the log.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or if it was made with other settings, with other data, or after more
+        steps than are asked for now.
+    """
+    found = checkpoint.find_newest(folder / CHECKPOINTS, check=_require_parts)
+    _warn_of(found)
+    saved = found.state
+    before = found.settings or configs.flatten(configs.to_dict(configs.load(folder / CONFIG)))
+    changed = configs.changes(before, config)
+    require(not changed, "resume", expected="the run's own settings", got="; ".join(changed))
+    require(
+        config.steps >= saved["step"],
+        "steps",
+        expected=f"at least the {saved['step']} steps already done",
+        got=config.steps,
+    )
+    require(
+        saved["samples"] == dataset.total,
+        "data",
+        expected=f"the {saved['samples']} samples that the run was trained on",
+        got=dataset.total,
+    )
+    # earlier versions saved none
+    others = data.changes(saved.get("data") or {}, dataset.fingerprint())
+    expected = "the data that the run was trained on"
+    require(not others, "data", expected=expected, got=f"other data by {', '.join(others)}")
+    return found
+
+
+def load(state: State, found: Found) -> Path:
+    """Put a checkpoint into the state, or the next older one that fits; return its file."""
+    try:
+        state.load_state_dict(found.state)
+    except Exception:
+        # of any kind, of a checkpoint whose checksums are right and whose content is not
+        found = checkpoint.find_newest(found.path.parent, check=state.load_state_dict)
+        _warn_of(found)
+    return found.path
+
+
+def _warn_of(found: Found) -> None:
+    for problem in found.problems:
+        _log.warning("passed over a checkpoint: %s", problem)
+
+
+def _require_parts(saved: dict[str, Any]) -> None:
+    for key in (*_PARTS, "sampler", "rng"):
+        require(isinstance(saved.get(key), dict), key, expected="a part of a state", got="none")
+    require(isinstance(saved.get("data", {}), dict), "data", expected="a fingerprint", got="none")
+    require_count(saved["samples"], "samples")

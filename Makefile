@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-bitwise test-slow test-nodes lint types bench bench-growth clean
+.PHONY: demo test test-bitwise test-slow test-faults test-nodes lint types bench bench-growth clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -26,6 +26,10 @@ test-bitwise: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/pytest -m slow
+
+# kills, failing disks, flipped bits and hostile files, in full number: some minutes
+test-faults: $(READY)
+	$(BIN)/pytest -m faults
 
 # two machines: on loopback, in two network namespaces (root only), as SLURM starts them
 test-nodes: $(READY)

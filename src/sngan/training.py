@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from sngan import _ranks as ranks
 from sngan import _rendezvous as rendezvous
@@ -115,6 +116,9 @@ def _train_in(
         if ranks.is_first():
             stack.enter_context(_logging_to(path / LOG))
             _record_skipped(prepared.dataset, folder)
+        # its import draws random numbers, which must not come after the seed or a resumed state
+        import rich.style  # noqa: F401  # pyright: ignore
+
         try:
             state = State.build(config, prepared.dataset, fabric)
             if prepared.found is not None:
@@ -234,10 +238,9 @@ def _loop(config: Config, state: State, folder: RunFolder, judge: evidence.Judge
         outputs = _Outputs(config, state, folder, recorder, progress)
         if state.step == 0:
             outputs.picture()
-            outputs.save()
-        else:
-            # a killed or damaged run may have none, or that of another step
-            outputs.save_generator()
+            outputs.save_checkpoint()
+        # after a kill it may be missing, or that of another step
+        outputs.save_generator()
         while state.step < config.steps and not ranks.any_of(stopped()):
             outputs.follow(_step(config, state))
             if outputs.is_due(config.log_every):
@@ -364,17 +367,22 @@ class _Outputs:
         )
 
     def save(self) -> None:
-        """Write a checkpoint, the last one of a critic that is certified where it can be.
+        """Write a checkpoint and the generator, the last ones with a certified critic if it can be.
 
-        It comes after all else that a run has at this step: whatever is not there after a kill is
-        made again from the checkpoint before.
+        The checkpoint comes after all else that a run has at this step: whatever is not there after
+        a kill is made again from the checkpoint before.
         """
         self._watch.stop_if_not_finite(self._folder)
         state, config = self._state, self._config
         if state.step == config.steps:
             evidence.certify(state)
-        state.seconds = time.perf_counter() - self._started
         self.save_generator()
+        self.save_checkpoint()
+
+    def save_checkpoint(self) -> None:
+        """Write the state as it is now, after the records that lead to it."""
+        state, config = self._state, self._config
+        state.seconds = time.perf_counter() - self._started
         if self._recorder is not None:
             self._recorder.flush()
         with self._recording():
@@ -566,9 +574,15 @@ def _record_skipped(dataset: data.Dataset, folder: RunFolder) -> None:
         write_bytes(folder.files.claim(SKIPPED), text.encode())
 
 
+class _LogFile(logging.FileHandler):
+    @override
+    def handleError(self, record: logging.LogRecord) -> None:
+        """A disk that fails is told of by what needs it; the log ends there."""
+
+
 @contextmanager
 def _logging_to(path: Path) -> Generator[None]:
-    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+    handler = _LogFile(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(message)s"))
     _log.addHandler(handler)
     level = _log.level

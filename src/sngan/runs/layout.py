@@ -110,8 +110,10 @@ class RunFolder:
         if self.files.is_replacing() and not self.has_checkpoint():
             self.files.restore()
         self.files.give_up()
+        # of a command that was killed before its list was whole
+        self.files.remove_temporaries(HIDDEN)
         if self.files.exists():
-            self.files.remove_temporaries(".", HIDDEN, CHECKPOINTS, SAMPLES, LIPSCHITZ)
+            self.files.remove_temporaries(".", CHECKPOINTS, SAMPLES, LIPSCHITZ)
 
     def begin(self, *, resume: bool) -> None:
         """Make the folder this run's. What an earlier run made is set aside, not yet deleted."""
@@ -140,8 +142,9 @@ class RunFolder:
             log = self.path / LOG
             said = log.read_bytes() if log.is_file() else b""
             self.files.restore()
-            with log.open("ab") as file:
-                file.write(said)
+            if said:
+                with self.files.claim(LOG).open("ab") as file:
+                    file.write(said)
 
     @cached_property
     def _config(self) -> Config | None:

@@ -1,0 +1,27 @@
+"""A run that is killed at any call that writes goes on to the undisturbed run, bit for bit."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import helpers.kills
+
+
+@pytest.mark.parametrize(
+    "count", [pytest.param(8), pytest.param(500, marks=pytest.mark.faults)], ids=["few", "all"]
+)
+def test_nothing_is_lost_to_kills(tmp_path, count):
+    program = str(Path(helpers.kills.__file__))
+    done = subprocess.run(
+        [sys.executable, program, str(tmp_path), str(count), str(count)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    print(f"{found['kills']} kills in runs of {found['calls']} calls")
+    assert found["kills"] == count
+    assert found["lost"] == []

@@ -1,0 +1,150 @@
+"""Calls of the system that write, one by one: where a test kills the process or lets the disk fail.
+
+Python's own calls are replaced while the body runs: ``open`` and the files it returns, and those of
+``os``. Nothing of sngan is.
+"""
+
+import builtins
+import io
+import os
+import signal
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+_NAMES = (
+    *("fsync", "write", "pwrite", "replace", "rename", "link", "unlink", "remove", "mkdir"),
+    *("rmdir", "ftruncate", "truncate", "chmod", "sendfile"),
+)
+_WRITES = frozenset(("write", "pwrite", "writelines"))
+
+Act = Callable[["Call"], None]
+
+
+class Call:
+    """The ``number``-th call, counted from 1, and a way to do the first half of a write."""
+
+    def __init__(self, number: int, name: str, path: str, half: Callable[[], None] | None) -> None:
+        self.number, self.name, self.path = number, name, path
+        self.half = half or (lambda: None)
+        self.is_write = half is not None
+
+    def __repr__(self) -> str:
+        return f"{self.number} {self.name} {self.path}"
+
+
+@contextmanager
+def interposed(act: Act) -> Generator[list[Call]]:
+    """Call ``act`` before each call that writes; it may raise, or end the process."""
+    calls: list[Call] = []
+
+    def before(name: str, path: object, half: Callable[[], None] | None = None) -> None:
+        calls.append(Call(len(calls) + 1, name, str(path), half))
+        act(calls[-1])
+
+    real = {name: getattr(os, name) for name in (*_NAMES, "open")}
+    real_open = io.open
+
+    def wrapped(name: str) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            half = None
+            if name in _WRITES:
+                data = bytes(args[1])
+                half = lambda: real[name](args[0], data[: len(data) // 2], *args[2:])  # noqa: E731
+            before(name, args[0], half)
+            return real[name](*args, **kwargs)
+
+        return call
+
+    def os_open(path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            before("os.open", path)
+        return real["open"](path, flags, *args, **kwargs)
+
+    def opened(file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        if not set(mode) & set("wax+"):
+            return real_open(file, mode, *args, **kwargs)
+        before("open", file)
+        return _File(real_open(file, mode, *args, **kwargs), before)
+
+    changes = [mock.patch.object(os, name, wrapped(name)) for name in _NAMES]
+    changes += [
+        mock.patch.object(os, "open", os_open),
+        mock.patch.object(builtins, "open", opened),
+        mock.patch.object(io, "open", opened),
+    ]
+    for change in changes:
+        change.start()
+    try:
+        yield calls
+    finally:
+        for change in changes:
+            change.stop()
+
+
+class _File:
+    """A file that tells before it writes; what is written goes to the system at once."""
+
+    def __init__(self, file: Any, before: Callable[..., None]) -> None:
+        self._file, self._before = file, before
+
+    def write(self, data: Any) -> Any:
+        self._before("write", self._file.name, lambda: self._put(data[: len(data) // 2]))
+        return self._put(data)
+
+    def writelines(self, lines: Any) -> None:
+        for line in lines:
+            self.write(line)
+
+    def truncate(self, *args: Any) -> Any:
+        self._before("truncate", self._file.name)
+        return self._file.truncate(*args)
+
+    def close(self) -> None:
+        if not self._file.closed:
+            self._file.close()
+            # some systems tell of a full disk here only
+            self._before("close", self._file.name)
+
+    def _put(self, data: Any) -> Any:
+        count = self._file.write(data)
+        self._file.flush()
+        return count
+
+    def __enter__(self) -> "_File":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Any:
+        return iter(self._file)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def killing(at: int, *, torn: bool = False) -> Act:
+    """Kill this process at a call, after half of it if it is a write and ``torn``."""
+
+    def act(call: Call) -> None:
+        if call.number == at:
+            if torn:
+                call.half()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return act
+
+
+def failing(at: int, number: int, *, torn: bool = False, for_ever: bool = False) -> Act:
+    """Raise this error at a call, and at all calls after it that need space if ``for_ever``."""
+
+    def act(call: Call) -> None:
+        needs_space = call.name not in ("unlink", "remove", "rmdir", "close")
+        if call.number == at or (for_ever and call.number > at and needs_space):
+            if torn:
+                call.half()
+            raise OSError(number, os.strerror(number))
+
+    return act

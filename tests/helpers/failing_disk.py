@@ -1,0 +1,63 @@
+"""Runs on a disk that fails at one call, or from it on: what is said, left and made good."""
+
+import errno
+import os
+import re
+import shutil
+from pathlib import Path
+
+from helpers import calls, tiny_run
+from sngan import checkpoint, training
+from sngan.utils.files import is_temporary
+
+ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT)
+_CLEANING = ("unlink", "remove", "rmdir")
+
+
+def fail_once(
+    run: Path, source: str, whole: Path, *, at: int, number: int, torn: bool, for_ever: bool
+) -> list[str]:
+    """Let a run fail at a call and go on; return what is wrong with its error or its files."""
+    act = calls.failing(at, number, torn=torn, for_ever=for_ever)
+    wrong: list[str] = []
+    with calls.interposed(act) as made:
+        try:
+            tiny_run.finish(run, source)
+            failure = None
+        except (training.TrainingError, OSError) as error:
+            failure = error
+        except BaseException as error:
+            return [f"an error of another kind: {error!r}"]
+    call = made[at - 1] if at <= len(made) else None
+    if failure is not None:
+        wrong += _unclear(failure, number, run)
+        if call is not None and call.name not in _CLEANING and not for_ever:
+            wrong += [f"left: {path}" for path in run.rglob("*") if is_temporary(path)]
+    wrong += _damaged(run)
+    lost = tiny_run.finish(run, source)
+    wrong += [lost] * bool(lost) + tiny_run.differences(run, whole)
+    shutil.rmtree(run)
+    return [f"{call} {errno.errorcode[number]}: {problem}" for problem in wrong]
+
+
+def _unclear(failure: Exception, number: int, run: Path) -> list[str]:
+    """The error says the reason and the path; after the start also the log and a checkpoint."""
+    text = str(failure)
+    says_all = re.search(rf"\[Errno {number}\] {os.strerror(number)}: '{re.escape(str(run))}", text)
+    if not says_all:
+        return [f"unclear: {failure!r}"]
+    if isinstance(failure, training.TrainingError) and not (
+        f"log: {run}" in text and f"last checkpoint: {run}" in text
+    ):
+        return [f"no whereabouts: {failure!r}"]
+    return []
+
+
+def _damaged(run: Path) -> list[str]:
+    found: list[str] = []
+    for path in (run / "checkpoints").glob("*.pt"):
+        try:
+            checkpoint.read(path)
+        except ValueError as error:
+            found.append(str(error))
+    return found

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sngan.events import Events
-from sngan.utils.files import atomic_write, named_errors
+from sngan.utils.files import atomic_write, naming
 
 METRICS = "metrics.jsonl"
 _LONGEST_LINE = 2**20
@@ -35,7 +35,7 @@ class Recorder:
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Write one record: numbers, or one level of named numbers such as σ per layer."""
-        with named_errors(self._path):
+        with naming(self._path):
             self._metrics.write(f"{json.dumps(_finite(record))}\n")
             self._metrics.flush()
         self._events.add(record)
@@ -46,7 +46,7 @@ class Recorder:
 
     def flush(self) -> None:
         """Flush the records to the disk, before a checkpoint that comes after them."""
-        with named_errors(self._path):
+        with naming(self._path):
             os.fsync(self._metrics.fileno())
 
     def __enter__(self) -> "Recorder":

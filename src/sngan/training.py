@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Generator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -592,4 +592,6 @@ def _logging_to(path: Path) -> Generator[None]:
     finally:
         _log.setLevel(level)
         _log.removeHandler(handler)
-        handler.close()
+        # a full disk may be told of here only
+        with suppress(OSError):
+            handler.close()

@@ -9,7 +9,8 @@ import io
 import os
 import signal
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -18,6 +19,8 @@ _NAMES = (
     *("rmdir", "ftruncate", "truncate", "chmod", "sendfile"),
 )
 _WRITES = frozenset(("write", "pwrite", "writelines"))
+
+_WITHOUT_PATH = frozenset((*_WRITES, "fsync", "ftruncate", "truncate", "close", "sendfile"))
 
 Act = Callable[["Call"], None]
 
@@ -43,44 +46,46 @@ def interposed(act: Act) -> Generator[list[Call]]:
         calls.append(Call(len(calls) + 1, name, str(path), half))
         act(calls[-1])
 
-    real = {name: getattr(os, name) for name in (*_NAMES, "open")}
-    real_open = io.open
+    opened = _opened(io.open, before)
+    with ExitStack() as stack:
+        for name in _NAMES:
+            changed = _wrapped(name, getattr(os, name), before)
+            stack.enter_context(mock.patch.object(os, name, changed))
+        stack.enter_context(mock.patch.object(os, "open", _os_open(os.open, before)))
+        for module in (builtins, io):
+            stack.enter_context(mock.patch.object(module, "open", opened))
+        yield calls
 
-    def wrapped(name: str) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            half = None
-            if name in _WRITES:
-                data = bytes(args[1])
-                half = lambda: real[name](args[0], data[: len(data) // 2], *args[2:])  # noqa: E731
-            before(name, args[0], half)
-            return real[name](*args, **kwargs)
 
-        return call
+def _wrapped(name: str, real: Callable[..., Any], before: Callable[..., None]) -> Any:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        half = None
+        if name in _WRITES:
+            data = bytes(args[1])
+            half = partial(real, args[0], data[: len(data) // 2], *args[2:])
+        before(name, args[0], half)
+        return real(*args, **kwargs)
 
-    def os_open(path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
+    return call
+
+
+def _os_open(real: Callable[..., int], before: Callable[..., None]) -> Any:
+    def call(path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
         if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
             before("os.open", path)
-        return real["open"](path, flags, *args, **kwargs)
+        return real(path, flags, *args, **kwargs)
 
-    def opened(file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+    return call
+
+
+def _opened(real: Callable[..., Any], before: Callable[..., None]) -> Any:
+    def call(file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
         if not set(mode) & set("wax+"):
-            return real_open(file, mode, *args, **kwargs)
+            return real(file, mode, *args, **kwargs)
         before("open", file)
-        return _File(real_open(file, mode, *args, **kwargs), before)
+        return _File(real(file, mode, *args, **kwargs), before)
 
-    changes = [mock.patch.object(os, name, wrapped(name)) for name in _NAMES]
-    changes += [
-        mock.patch.object(os, "open", os_open),
-        mock.patch.object(builtins, "open", opened),
-        mock.patch.object(io, "open", opened),
-    ]
-    for change in changes:
-        change.start()
-    try:
-        yield calls
-    finally:
-        for change in changes:
-            change.stop()
+    return call
 
 
 class _File:
@@ -145,6 +150,8 @@ def failing(at: int, number: int, *, torn: bool = False, for_ever: bool = False)
         if call.number == at or (for_ever and call.number > at and needs_space):
             if torn:
                 call.half()
-            raise OSError(number, os.strerror(number))
+            # as the system's own errors: with the path where the call has one
+            path = [] if call.name in _WITHOUT_PATH else [call.path]
+            raise OSError(number, os.strerror(number), *path)
 
     return act

@@ -6,9 +6,13 @@ import re
 import shutil
 from pathlib import Path
 
+import torch
+
 from helpers import calls, tiny_run
-from sngan import checkpoint, training
+from sngan import checkpoint, pictures, training
+from sngan.records import Recorder
 from sngan.utils.files import is_temporary
+from sngan.utils.tensor_files import write_tensors
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT)
 _CLEANING = ("unlink", "remove", "rmdir")
@@ -61,3 +65,37 @@ def _damaged(run: Path) -> list[str]:
         except ValueError as error:
             found.append(str(error))
     return found
+
+
+def save(folder: Path, step: int) -> None:
+    """Save what a run does at a step, in its order."""
+    (folder / "samples").mkdir(parents=True, exist_ok=True)
+    weights = torch.arange(20.0) + step
+    with Recorder(folder, start=step - 1) as recorder:
+        recorder.log({"step": step, "critic_loss": float(step)})
+        pictures.save_samples(torch.zeros(4, 1, 8, 8), folder / "samples" / f"step-{step:06d}.png")
+        write_tensors({"weight": weights}, folder / "generator.safetensors")
+        recorder.flush()
+        checkpoint.rotate({"step": step, "weights": weights}, folder / "checkpoints", keep_every=2)
+
+
+def fail_save(before: Path, after: Path, step: int, run: Path, act: calls.Act) -> list[str]:
+    """Let one save fail that leads from ``before`` to ``after``, then do it again."""
+    shutil.copytree(before, run, dirs_exist_ok=True)
+    wrong: list[str] = []
+    with calls.interposed(act) as made:
+        try:
+            save(run, step)
+        except OSError as error:
+            is_clear = error.filename is not None and str(error.filename).startswith(str(run))
+            wrong += [] if is_clear else [f"unclear: {error!r}"]
+    wrong += [f"left: {path}" for path in run.rglob("*") if is_temporary(path)]
+    wrong += _damaged(run)
+    found = checkpoint.find_newest(run / "checkpoints")
+    if found.problems or found.state["step"] not in (step - 1, step):
+        wrong.append(f"lost: {found.problems}, at step {found.state['step']}")
+    if found.state["step"] < step:
+        save(run, step)
+    wrong += tiny_run.differences(run, after)
+    shutil.rmtree(run)
+    return [f"{made[-1]}: {problem}" for problem in wrong]

@@ -59,7 +59,9 @@ def _killed(run: Path, source: str, act: calls.Act) -> bool:
 
 
 def _finished(run: Path, source: str, whole: Path) -> str:
-    return "; ".join(filter(None, [tiny_run.finish(run, source), *tiny_run.differences(run, whole)]))
+    return "; ".join(
+        filter(None, [tiny_run.finish(run, source), *tiny_run.differences(run, whole)])
+    )
 
 
 def _told(work: Callable[[], str], path: Path) -> str:

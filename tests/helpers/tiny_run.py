@@ -73,14 +73,17 @@ def _same(path: Path, other: Path) -> bool:
     if path.suffix == ".pt":
         states = [checkpoint.read(one) for one in (path, other)]
         for state in states:
-            del state["seconds"]
+            state.pop("seconds", None)
         return same(*states)
     if path.name == "metrics.jsonl":
         return _records(path) == _records(other)
     if path.name == "config.yaml":
-        lines = [[x for x in one.read_text().splitlines() if "out:" not in x] for one in (path, other)]
-        return lines[0] == lines[1]
+        return _settings(path) == _settings(other)
     return path.read_bytes() == other.read_bytes()
+
+
+def _settings(path: Path) -> list[str]:
+    return [line for line in path.read_text().splitlines() if not line.startswith("out:")]
 
 
 def _records(path: Path) -> list[dict]:

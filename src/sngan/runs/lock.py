@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from sngan.runs.manifest import HIDDEN
-from sngan.utils.files import remove_if_empty
+from sngan.utils.files import naming, remove_if_empty
 from sngan.utils.text import printable
 
 _LOCK = "lock"
@@ -143,9 +143,10 @@ def _takes(handle: int, path: Path) -> bool:
     is_settled = flocked and other is not None and other.boot == own.boot
     if other is not None and not is_settled and _is_alive(other, path):
         return False
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, json.dumps(own._asdict()).encode(), 0)
-    os.fsync(handle)
+    with naming(path):
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps(own._asdict()).encode(), 0)
+        os.fsync(handle)
     if flocked:
         return True
     # without the system's lock two may have written: the last one has it

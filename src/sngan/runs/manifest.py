@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from sngan.utils.files import is_temporary, remove_if_empty, write_bytes
+from sngan.utils.files import is_temporary, naming, remove_if_empty, write_bytes
 from sngan.utils.text import printable
 
 HIDDEN = ".sngan"
@@ -216,8 +216,9 @@ class Manifest:
         # each line begins with its line end: one that was cut off does not spoil the next
         handle = os.open(self._path, os.O_WRONLY | os.O_APPEND)
         try:
-            os.write(handle, lines)
-            os.fsync(handle)
+            with naming(self._path):
+                os.write(handle, lines)
+                os.fsync(handle)
         finally:
             os.close(handle)
         self._names = None

@@ -41,7 +41,9 @@ def atomic_write(path: Path) -> Generator[Path]:
             raise OSError(error.errno, error.strerror or str(error), str(path)) from error
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        # gone after a success; an error of its removal would hide the first one
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -59,17 +61,6 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write a small file by :func:`atomic_write`."""
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)
-
-
-@contextmanager
-def named_errors(path: Path) -> Generator[None]:
-    """Name the file in errors of an open file, which otherwise say the reason alone."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename is not None:
-            raise
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def flush_folder(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -56,6 +57,38 @@ def write_old_shards(folder: Path) -> None:
         keys = [("critic", key.removeprefix("critic/")) for key in named]
         state["shards"] = {"folder": shards, "tensors": keys}
         torch.save({"format": "sngan checkpoint 1", **state}, folder / name)
+
+
+def write_old_of_ranks(state: dict, path: Path) -> None:
+    """A state with sharded tensors as earlier versions wrote it, by all ranks together."""
+    import torch.distributed as dist
+    from torch.distributed.checkpoint.filesystem import FileSystemWriter
+    from torch.distributed.checkpoint.state_dict_saver import save
+
+    sharded = dict(_sharded(state))
+    shards = f"step-{state['step']:06d}-abcdef.shards"
+    tensors = {"/".join(map(str, at)): tensor for at, tensor in sharded.items()}
+    save(tensors, storage_writer=FileSystemWriter(path.with_name(shards)))
+    rest = _without(state, sharded)
+    rest["shards"] = {"folder": shards, "tensors": list(sharded)}
+    if dist.get_rank() == 0:
+        torch.save({"format": "sngan checkpoint 1", **rest}, path)
+
+
+def _sharded(state: dict, at: tuple = ()) -> Iterator[tuple[tuple, torch.Tensor]]:
+    for key, value in state.items():
+        if isinstance(value, dict):
+            yield from _sharded(value, (*at, key))
+        elif isinstance(value, torch.Tensor) and hasattr(value, "placements"):
+            yield (*at, key), value
+
+
+def _without(state: dict, sharded: dict, at: tuple = ()) -> dict:
+    return {
+        key: _without(value, sharded, (*at, key)) if isinstance(value, dict) else value
+        for key, value in state.items()
+        if (*at, key) not in sharded
+    }
 
 
 def flip(path: Path, bit: int) -> None:

@@ -62,7 +62,8 @@ def test_fuzzed_indices_are_refused_or_right(old, tmp_path, count):
         data = gadgets.mutated(chance.choice(seeds) if chance.random() < 0.3 else whole, chance)
         (folder / PART).write_bytes(data)
         state, problems = checkpoint.read_newest(folder)
-        assert same(state, expected[not problems]), data
+        differing = [key for key in state if not same(state[key], expected[not problems].get(key))]
+        assert not differing, (differing, state["critic"], data)
     assert not (tmp_path / "written").exists()
     assert shared() == before
 

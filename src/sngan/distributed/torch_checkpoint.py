@@ -105,8 +105,15 @@ def joined(
         If the parts do not cover the tensor exactly once.
     """
     # before anything of that size is allocated
-    if sum(part.numel() for _, part in parts) != math.prod(shape):
+    is_of_shape = all(part.dim() == len(start) == len(shape) for start, part in parts)
+    if not is_of_shape or sum(part.numel() for _, part in parts) != math.prod(shape):
         raise DamagedFileError(f"{name}: its parts are not as large as the tensor")
+    ends = [
+        max(start[dim] + part.shape[dim] for start, part in parts) if parts else size
+        for dim, size in enumerate(shape)
+    ]
+    if ends != list(shape):
+        raise DamagedFileError(f"{name}: its parts end elsewhere than the tensor")
     whole, seen = torch.empty(shape, dtype=dtype), torch.zeros(shape, dtype=torch.bool)
     for start, part in parts:
         place = tuple(slice(at, at + size) for at, size in zip(start, part.shape, strict=True))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from sngan._checks import require
 from sngan.utils.cache import folder as cache_folder
+from sngan.utils.text import first_line
 
 URL = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
@@ -242,9 +243,8 @@ def load_inception(weights: Path | None = None) -> tuple[InceptionV3, str]:
         missing, unexpected = network.load_state_dict(state, strict=False)
     except Exception as error:
         # the unpickler raises of all kinds
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(
-            f"weights: expected Inception's weights in {path}, got {reason}"
+            f"weights: expected Inception's weights in {path}, got {first_line(error)}"
         ) from error
     # converted weights lack the counters, which only training reads
     other = [name for name in missing if not name.endswith("num_batches_tracked")] + unexpected

@@ -4,13 +4,12 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable
-from pathlib import Path
 
 from torch import Tensor
 
 from sngan.utils.cache import folder as cache_folder
 from sngan.utils.cache import trim, used
-from sngan.utils.files import write_bytes
+from sngan.utils.tensor_files import DamagedFileError, read_tensors, write_tensors
 from sngan.utils.text import first_line
 
 Tensors = dict[str, Tensor]
@@ -35,30 +34,20 @@ def cached(name: str, compute: Callable[[], Tensors]) -> Tensors:
 
     A damaged file is computed again; where the folder cannot be written nothing is kept.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     path = cache_folder() / "metrics" / f"{name}.safetensors"
     try:
         if path.exists():
-            tensors = load_file(path)
+            tensors = read_tensors(path)
             used(path)
             return tensors
-    except (OSError, SafetensorError) as error:
+    except (OSError, DamagedFileError) as error:
         _log.warning("the cache %s is damaged (%s): computing it again", path, first_line(error))
     tensors = compute()
     try:
-        _save(tensors, path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_tensors(tensors, path)
         trim(keep=path)
     except OSError as error:
         _log.warning("the cache %s cannot be written: %s", path, error)
     return tensors
 
-
-def _save(tensors: Tensors, path: Path) -> None:
-    from safetensors.torch import save
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    contents = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    # by Python's own writing, whose errors are those of the system
-    write_bytes(path, save(contents))

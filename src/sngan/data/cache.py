@@ -59,7 +59,7 @@ class ImageCache:
                 used(self.images)
                 used(self.rest)
                 return Decoded(images, rest["labels"], skipped)
-        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             _log.warning("the cache %s is damaged (%s): decoding again", self.images, error)
         return None
 

@@ -50,4 +50,3 @@ def cached(name: str, compute: Callable[[], Tensors]) -> Tensors:
     except OSError as error:
         _log.warning("the cache %s cannot be written: %s", path, error)
     return tensors
-

@@ -1,6 +1,7 @@
 """Points in the plane and the critic above them, from the checkpoints that a run kept."""
 
 import io
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ _POINTS = 600
 _STRIP = 6
 _MILLISECONDS = 500
 _COLOURS = 96
+_log = logging.getLogger("sngan")
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,13 @@ def read_frames(folder: Path) -> list[Frame]:
     kept = sorted((folder / CHECKPOINTS).glob("step-*.pt"))
     require(len(kept) > 0, "run", expected="checkpoints kept on the way (keep_every)", got="none")
     noise = noise_from_seed(_POINTS, run.config.model.latent_dim, seed=run.config.seed)
-    saved = {state["step"]: state for state in map(checkpoint.read, kept)}
+    saved: dict[int, dict[str, Any]] = {}
+    for path in kept:
+        try:
+            state = checkpoint.read(path)
+            saved[state["step"]] = state
+        except ValueError as error:
+            _log.warning("no frame: %s", error)
     last, _ = checkpoint.read_newest(folder / CHECKPOINTS)
     saved[last["step"]] = last
     # without labels a critic scores all as of class 0

@@ -5,7 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,10 @@ class Events:
         try:
             yield
         except OSError as error:
-            self._writer = None
+            writer, self._writer = self._writer, None
+            with suppress(OSError):
+                if writer is not None:
+                    writer.close()
             _log.warning("%s: no more TensorBoard events (%s)", self._path, first_line(error))
 
 

@@ -1,6 +1,7 @@
 """The settings of a run: frozen dataclasses with the same fields as the YAML and the flags."""
 
 import dataclasses
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,16 +11,21 @@ from typing import Any, Literal, cast, get_type_hints
 from sngan import augment as augmentations
 from sngan._checks import require, require_count, require_number, require_one_of
 from sngan._fields import filled_in, option
+from sngan.data.form import rgb
+from sngan.data.types import READING
 from sngan.methods import Method, named
 from sngan.models import MODELS
 from sngan.utils.files import expand_home, write_bytes
 from sngan.utils.plain import parse_texts, parse_yaml, read_text, to_yaml
 from sngan.utils.text import first_line
 
+_log = logging.getLogger("sngan")
 MAY_CHANGE_ON_RESUME = frozenset(
     {
         "steps",
         "out",
+        # taken over from the run: see as_begun
+        "data.reading",
         "performance.compile",
         "performance.cuda_graphs",
         "performance.devices",
@@ -46,7 +52,15 @@ class DataConfig:
         "shards:data/*.tar or shards:data/{000..099}.tar), a folder of IDX files, .npz/.npy, or "
         "hf:NAME[:SPLIT]",
     )
-    split: str = option("train", "split of a Parquet folder or of IDX files")
+    split: str = option(
+        "train", "of data with splits: folders, files or arrays named train, val, test"
+    )
+    labels: str = option(
+        "auto",
+        "auto; none; folders (each folder is a class); a CSV or JSON file of labels for a folder "
+        "or zip of images; a column of Parquet or an array of .npz",
+    )
+    background: str = option("white", "colour behind transparent images: a name or #rrggbb")
     resolution: int | None = option(None, "image side in pixels; left out: that of the data")
     channels: int | None = option(None, "1 (grey) or 3 (colour); left out: those of the data")
     flip: bool = option(False, "flip each image left to right with probability 1/2")
@@ -63,6 +77,8 @@ class DataConfig:
         "shards, a disk file for 10,000 images and more, the device where they fit",
     )
     workers: int | None = option(None, "decoding threads; left out: one a core")
+    # a run goes on with the reading of files that it began with
+    reading: int = filled_in(READING)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "source", _path(self.source, "data.source"))
@@ -76,6 +92,10 @@ class DataConfig:
         require_one_of(self.cache, "data.cache", choices=caches)
         if self.workers is not None:
             require_count(self.workers, "data.workers")
+        rgb(self.background)
+        require_count(self.reading, "data.reading")
+        known = f"at most {READING}, the readings that this version knows"
+        require(self.reading <= READING, "data.reading", expected=known, got=self.reading)
 
 
 @dataclass(frozen=True)
@@ -293,7 +313,11 @@ def load(path: Path) -> Config:
     """
     require(path.is_file(), "run", expected=f"a run folder with {path.name}", got=path.parent)
     try:
-        return from_dict(read(path))
+        values = read(path)
+        if isinstance(values.get("data"), dict):
+            # a run from before the reading of files had a number
+            values["data"].setdefault("reading", 1)
+        return from_dict(values)
     except TypeError as error:
         # a value of a kind that no field takes
         raise ValueError(f"config: expected settings in {path}, got {first_line(error)}") from error
@@ -330,6 +354,18 @@ def _with_texts(kind: Any, values: dict[str, Any], texts: dict[str, Any]) -> dic
         ):
             kept[key] = text
     return kept
+
+
+def as_begun(config: Config, path: Path) -> Config:
+    """Settings with the reading of files that the run of ``path`` began with."""
+    reading = load(path).data.reading
+    if reading != config.data.reading:
+        _log.warning(
+            "the run began with reading %d of files, this version has %d: it goes on with its own, "
+            "which drops transparency, knows 8 and 16 bits, and makes each folder a class",
+            reading, READING,
+        )  # fmt: skip
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, reading=reading))
 
 
 def differences(old: Config, new: Config) -> list[str]:

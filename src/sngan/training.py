@@ -211,6 +211,8 @@ class _Prepared:
 
 def _prepare(config: Config, folder: RunFolder, *, resume: bool, overwrite: bool) -> _Prepared:
     folder.check(resume=resume, overwrite=overwrite)
+    if resume:
+        config = configs.as_begun(config, folder.settings())
     with counting("decoding") as progress:
         dataset = open_dataset(config.data, progress)
     config = _fill_in(config, dataset)

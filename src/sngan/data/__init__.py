@@ -2,8 +2,10 @@
 
 from sngan.data.dataset import Dataset as Dataset
 from sngan.data.fingerprint import changes as changes
+from sngan.data.formats import FORMATS as FORMATS
 from sngan.data.sampler import Batch as Batch
 from sngan.data.sampler import Sampler as Sampler
 from sngan.data.source import open_source as open_source
 from sngan.data.toy import MIXTURES as MIXTURES
+from sngan.data.types import READING as READING
 from sngan.data.types import Skipped as Skipped

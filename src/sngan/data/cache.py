@@ -18,6 +18,8 @@ from sngan.utils.cache import folder as default_folder
 from sngan.utils.cache import trim, used
 from sngan.utils.files import write_bytes
 
+__all__ = ["ImageCache", "default_folder", "has_room", "key"]
+
 _log = logging.getLogger("sngan")
 
 

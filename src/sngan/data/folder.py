@@ -1,139 +1,137 @@
-"""A folder or a zip of images; class folders give labels."""
+"""A folder of images: its files, links followed, without what is not meant."""
 
 import os
 import stat
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from sngan._checks import require
 from sngan.data.fingerprint import some_bytes
-from sngan.data.types import Content, Encoded, Item, Skipped
+from sngan.data.named import Named, encoded_of, is_hidden
+from sngan.data.pixels import LARGEST_FILE
+from sngan.data.types import Content, Encoded, Reading, Skipped
+from sngan.utils.text import first_line, printable
 
-_BLOCK = 4096
-_IGNORED = {"__MACOSX", "Thumbs.db", "desktop.ini"}
-_LARGEST_MEMBER = 256 * 2**20
-
-
-def open_folder(path: Path) -> Encoded:
-    """All files below ``path``, links to folders not followed; hidden files are left out."""
-    names: list[str] = []
-    stamp: list[str] = []
-    sizes: list[int] = []
-    # strings and not paths: they are half of the time that a second start takes
-    root = os.path.join(path, "")  # noqa: PTH118
-    for folder, folders, files in os.walk(root):
-        folders.sort()
-        for file in sorted(files):
-            full = os.path.join(folder, file)  # noqa: PTH118
-            name = full.removeprefix(root).replace(os.sep, "/")
-            status = _status(full) if _is_meant(name) else None
-            if status is not None:
-                names.append(name)
-                sizes.append(status.st_size)
-                stamp.append(f"{name}:{status.st_size}:{status.st_mtime_ns}")
-
-    def read(index: int) -> bytes:
-        return some_bytes(root + names[index])
-
-    content = Content(names, sizes, read)
-    return _encoded(path, names, partial(_read, root), stamp=stamp, content=content)
+# with one of the others they are the marks of a run or a comparison that sngan wrote
+_OWN = ("config.yaml", "plan.json")
+_OWN_BESIDE = {"metrics.jsonl", "checkpoints", "compare.json", "train.log", ".sngan-run.json"}
 
 
-def _status(file: str) -> os.stat_result | None:
-    """Of a file or what a link points to; ``None`` of what is no file."""
-    try:
-        status = os.stat(file)  # noqa: PTH116
-    except OSError:
-        return None
-    return status if stat.S_ISREG(status.st_mode) else None
+def open_folder(path: Path, reading: Reading) -> Encoded:
+    """All files below ``path``; hidden ones and runs of sngan are left out.
 
-
-def _read(root: str, name: str) -> bytes:
-    with open(root + name, "rb", buffering=0) as file:  # noqa: PTH123
-        return file.read()
-
-
-def open_zip(path: Path) -> Encoded:
-    """All members of a zip, read in memory: nothing is ever extracted to the disk.
+    Links to files and folders are followed, to each folder once.
 
     Raises
     ------
     ValueError
-        The file is no zip, or has no members.
+        If there are no images, or not the split or the labels that are asked for.
     """
-    require(
-        zipfile.is_zipfile(path), "data", expected="a zip", got=f"{path}, another or damaged file"
+    # strings and not paths: they are half of the time that a second start takes
+    root = os.path.join(path, "")  # noqa: PTH118
+    walk = _Walk(root, is_first=reading.is_first)
+    found = list(walk.files())
+    names = [name for name, _ in found]
+
+    def read(index: int) -> bytes:
+        return some_bytes(root + names[index])
+
+    named = Named(
+        str(path),
+        names,
+        partial(_read, root),
+        stamp=[f"{name}:{status.st_size}:{status.st_mtime_ns}" for name, status in found],
+        content=Content(names, [status.st_size for _, status in found], read),
+        skipped=walk.skipped,
+        remarks=walk.remarks(),
     )
-    archive = zipfile.ZipFile(path)
-    names: list[str] = []
-    skipped: list[Skipped] = []
-    for member in archive.infolist():
-        if member.is_dir() or not _is_meant(member.filename):
-            continue
-        reason = _danger(member)
-        if reason:
-            skipped.append(Skipped(member.filename, reason))
-        else:
-            names.append(member.filename)
-    status = path.stat()
-    stamp = [f"{status.st_size}:{status.st_mtime_ns}"]
-    names.sort()
-    members = [archive.getinfo(name) for name in names]
-
-    def checksum(index: int) -> bytes:
-        # of all its bytes, and the zip has it ready
-        return members[index].CRC.to_bytes(4, "little")
-
-    content = Content(names, [member.file_size for member in members], checksum)
-    return _encoded(path, names, archive.read, stamp=stamp, content=content, skipped=tuple(skipped))
+    return encoded_of(named, reading)
 
 
-def _is_meant(name: str) -> bool:
-    return not any(
-        part in _IGNORED or (part.startswith(".") and part != "..") for part in name.split("/")
-    )
+class _Walk:
+    """The regular files below a folder, and what could not be looked at."""
+
+    def __init__(self, root: str, *, is_first: bool) -> None:
+        self._root, self._is_first = root, is_first
+        self._links: list[str] = []
+        self._seen: set[tuple[int, int]] = set()
+        self._runs: list[str] = []
+        self.skipped: list[Skipped] = []
+
+    def files(self) -> Iterator[tuple[str, os.stat_result]]:
+        """Names below the root, and what the system knows of each; links to folders come last.
+
+        A folder's files come before its folders, both in the order of their names.
+        """
+        yield from self._below(self._root)
+        while self._links:
+            yield from self._below(self._links.pop(0))
+
+    def remarks(self) -> list[str]:
+        """The folders that are left out because sngan wrote them, in words."""
+        shown = ", ".join(map(printable, self._runs[:3]))
+        return [f"left out {len(self._runs)} folders that sngan wrote: {shown}"] if shown else []
+
+    def _below(self, folder: str) -> Iterator[tuple[str, os.stat_result]]:
+        folders = [folder]
+        while folders:
+            inner: list[str] = []
+            for entry in self._entries(folders.pop()):
+                name = entry.path.removeprefix(self._root).replace(os.sep, "/")
+                hidden = is_hidden(entry.name, is_first=self._is_first)
+                status = None if hidden else self._status(entry)
+                if status is None:
+                    continue
+                if stat.S_ISREG(status.st_mode):
+                    yield name, status
+                elif stat.S_ISDIR(status.st_mode) and not entry.is_symlink():
+                    inner.append(entry.path)
+                elif stat.S_ISDIR(status.st_mode) and not self._is_first:
+                    self._links.append(entry.path)
+            folders += reversed(inner)
+
+    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
+        try:
+            status = os.stat(folder)  # noqa: PTH116
+            with os.scandir(folder) as scan:
+                entries = sorted(scan, key=lambda entry: entry.name)
+        except OSError as error:
+            self._skip(folder, error)
+            return []
+        # a folder that several links lead to is read once
+        key = status.st_dev, status.st_ino
+        if key in self._seen:
+            return []
+        self._seen.add(key)
+        if self._is_run(folder, entries):
+            self._runs.append(folder.removeprefix(self._root))
+            return []
+        return entries
+
+    def _is_run(self, folder: str, entries: list[os.DirEntry[str]]) -> bool:
+        """Whether sngan wrote a folder, which lies inside the data where it was started there."""
+        names = {entry.name for entry in entries}
+        is_own = any(name in names for name in _OWN) and bool(names & _OWN_BESIDE)
+        return is_own and folder != self._root and not self._is_first
+
+    def _status(self, entry: os.DirEntry[str]) -> os.stat_result | None:
+        """Of a file or the target of a link; a link to nothing is no file."""
+        try:
+            return entry.stat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._skip(entry.path, error)
+            return None
+
+    def _skip(self, path: str, error: OSError) -> None:
+        name = printable(path.removeprefix(self._root)) or "."
+        self.skipped.append(Skipped(name, error.strerror or first_line(error)))
 
 
-def _danger(member: zipfile.ZipInfo) -> str | None:
-    path = PurePosixPath(member.filename.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts:
-        return "its path leaves the archive"
-    if member.file_size > _LARGEST_MEMBER:
-        return f"it unpacks to {member.file_size} bytes"
-    return None
-
-
-def _encoded(
-    path: Path,
-    names: list[str],
-    read: Callable[[str], bytes],
-    *,
-    stamp: list[str],
-    content: Content,
-    skipped: tuple[Skipped, ...] = (),
-) -> Encoded:
-    found = f"{len(skipped)} unusable" if skipped else "no files"
-    require(bool(names), "data", expected=f"images in {path}", got=found)
-    classes = _classes(names)
-    class_names = tuple(sorted(set(classes)))
-    index = {name: position for position, name in enumerate(class_names)}
-
-    def blocks() -> Iterator[list[Item]]:
-        for start in range(0, len(names), _BLOCK):
-            yield [
-                Item(name, partial(read, name), index[classes[start + offset]] if classes else -1)
-                for offset, name in enumerate(names[start : start + _BLOCK])
-            ]
-
-    return Encoded(str(path), len(names), blocks, class_names, "\n".join(stamp), skipped, content)
-
-
-def _classes(names: list[str]) -> list[str]:
-    """The class folder of each file; none where files lie beside folders, or in one folder."""
-    parts = [name.split("/") for name in names]
-    # folders around all files, as archives often have, are no classes
-    while all(len(part) > 1 for part in parts) and len({part[0] for part in parts}) == 1:
-        parts = [part[1:] for part in parts]
-    return [part[0] for part in parts] if all(len(part) > 1 for part in parts) else []
+def _read(root: str, name: str) -> bytes:
+    with open(root + name, "rb", buffering=0) as file:  # noqa: PTH123
+        size = os.fstat(file.fileno()).st_size
+        if size > LARGEST_FILE:
+            raise ValueError(f"it has {size} bytes, over {LARGEST_FILE}")
+        return file.read()

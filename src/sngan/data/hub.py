@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from sngan._checks import require
-from sngan.data.types import Encoded, Item
+from sngan.data.types import Encoded, Item, Reading
 
 _BLOCK = 1024
 
 
-def open_hub(reference: str, *, split: str) -> Encoded:
+def open_hub(reference: str, reading: Reading) -> Encoded:
     """Open ``NAME`` or ``NAME:SPLIT``, which need not be downloaded if it was before.
 
     Raises
@@ -26,7 +26,7 @@ def open_hub(reference: str, *, split: str) -> Encoded:
     name, _, own_split = reference.partition(":")
     require(bool(name), "data", expected="hf:NAME[:SPLIT]", got=f"hf:{reference}")
     try:
-        table: Any = datasets.load_dataset(name, split=own_split or split)
+        table: Any = datasets.load_dataset(name, split=own_split or reading.split)
     except Exception as error:
         # the hub's client raises of all kinds: no network, no such name, no such split
         got = f"{name!r} ({(str(error).splitlines() or [type(error).__name__])[0]})"
@@ -34,7 +34,7 @@ def open_hub(reference: str, *, split: str) -> Encoded:
     columns = table.features
     image = _column(columns, datasets.Image)
     require(image is not None, "data", expected=f"images in {name}", got=list(columns))
-    label = _column(columns, datasets.ClassLabel)
+    label = None if reading.labels == "none" else _column(columns, datasets.ClassLabel)
     encoded = table.cast_column(image, datasets.Image(decode=False))
 
     def blocks() -> Iterator[list[Item]]:

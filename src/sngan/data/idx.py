@@ -4,7 +4,9 @@ import gzip
 import math
 import struct
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import IO, cast
 
 import numpy as np
 import torch
@@ -12,15 +14,21 @@ from torch import Tensor
 
 from sngan._checks import require
 from sngan.data.fingerprint import of_files
+from sngan.data.memory import require_room
+from sngan.data.splits import is_split, split_of
 from sngan.data.types import Arrays
+from sngan.utils.text import first_line, printable
 
-_PREFIX = {"train": "train", "test": "t10k"}
 _UINT8 = 8
+# gzip packs a byte into no less than a thousandth
+_PACKING = 1100
 
 
 def find_idx(folder: Path) -> list[Path]:
-    """The IDX files of a folder, compressed or not."""
-    return sorted(path for path in folder.iterdir() if "-ubyte" in path.name)
+    """The IDX files of a folder; of one that lies there compressed as well, the plain one."""
+    found = [path for path in sorted(folder.iterdir()) if "-ubyte" in path.name.lower()]
+    names = {path.name for path in found}
+    return [path for path in found if path.name.removesuffix(".gz") not in names - {path.name}]
 
 
 def open_idx(folder: Path, *, split: str) -> Arrays:
@@ -29,33 +37,71 @@ def open_idx(folder: Path, *, split: str) -> Arrays:
     Raises
     ------
     ValueError
-        No images of the split, a damaged file, or labels that do not fit.
+        No images of the split or several, a damaged file, or labels that do not fit.
     """
-    files = [path for path in find_idx(folder) if _PREFIX.get(split, split) in path.name]
-    images = [path for path in files if "idx3" in path.name]
+    files = [path for path in find_idx(folder) if _is_of(path, split)]
+    images = _of_kind(files, "idx3")
     expected = f"one file of {split} images, such as train-images-idx3-ubyte.gz"
-    require(len(images) == 1, "data", expected=expected, got=[path.name for path in images])
+    names = [printable(path.name) for path in images or find_idx(folder)]
+    require(len(images) == 1, "data", expected=expected, got=names)
     pixels = _read(images[0], dimensions=3).unsqueeze(1)
-    labels = [path for path in files if "idx1" in path.name]
+    labels = _of_kind(files, "idx1")
     if not labels:
         return Arrays(pixels, content=of_files(images, folder))
+    names = [printable(path.name) for path in labels]
+    expected = f"one file of {split} labels for {printable(images[0].name)}"
+    require(len(labels) == 1, "data", expected=expected, got=names)
     classes = _read(labels[0], dimensions=1).long()
     fits = len(classes) == len(pixels)
-    require(fits, "data", expected=f"{len(pixels)} labels", got=f"{len(classes)} in {labels[0]}")
-    names = tuple(str(c) for c in range(int(classes.max()) + 1))
-    return Arrays(pixels, classes, names, of_files([*images, *labels], folder))
+    expected, got = f"{len(pixels)} labels", f"{len(classes)} in {printable(str(labels[0]))}"
+    require(fits, "data", expected=expected, got=got)
+    classes_named = tuple(str(c) for c in range(int(classes.max()) + 1))
+    return Arrays(pixels, classes, classes_named, of_files([*images, *labels], folder))
+
+
+def _is_of(path: Path, split: str) -> bool:
+    """Whether a word of the name is the split: ``t10k-images…``, ``emnist-letters-test-…``."""
+    words = path.name.lower().replace(".", "-").replace("_", "-").split("-")
+    return any(is_split(split, word) for word in words if split_of(word) or word == split)
+
+
+def _of_kind(files: Sequence[Path], kind: str) -> list[Path]:
+    return [path for path in files if kind in path.name.lower()]
 
 
 def _read(path: Path, *, dimensions: int) -> Tensor:
+    shown = printable(str(path))
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with path.open("rb") as file:
+            begin = file.read(2)
+            file.seek(0)
+            packed = begin == b"\x1f\x8b"
+            plain = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if packed else file
+            size = path.stat().st_size * (_PACKING if packed else 1)
+            shape, data = _content(plain, shown, size=size, dimensions=dimensions)
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"data: expected a whole IDX file, got {path} ({error})") from error
-    header = 4 + 4 * dimensions
-    is_idx = len(data) >= header and data[:4] == bytes([0, 0, _UINT8, dimensions])
+        got = f"{shown} ({first_line(error)})"
+        raise ValueError(f"data: expected a whole IDX file, got {got}") from error
+    return torch.from_numpy(np.frombuffer(data, np.uint8).reshape(shape).copy())
+
+
+def _content(
+    file: IO[bytes], shown: str, *, size: int, dimensions: int
+) -> tuple[tuple[int, ...], bytes]:
+    """The shape and the bytes; no more than ``size`` bytes can be in the file."""
+    begin = file.read(4)
+    sizes = file.read(4 * dimensions)
+    is_idx = begin == bytes([0, 0, _UINT8, dimensions]) and len(sizes) == 4 * dimensions
     kind = f"an IDX file of bytes in {dimensions} dimensions"
-    require(is_idx, "data", expected=kind, got=f"{path}, which begins {data[:4]!r}")
-    shape = struct.unpack(f">{dimensions}I", data[4:header])
-    whole = len(data) - header == math.prod(shape) > 0
-    require(whole, "data", expected=f"{math.prod(shape)} bytes in {path}", got=len(data) - header)
-    return torch.from_numpy(np.frombuffer(data, np.uint8, offset=header).reshape(shape).copy())
+    require(is_idx, "data", expected=kind, got=f"{shown}, which begins {begin!r}")
+    shape = struct.unpack(f">{dimensions}I", sizes)
+    expected = math.prod(shape)
+    fits = 0 < expected <= size
+    require(fits, "data", expected=f"{expected} bytes in {shown}", got=f"at most {size}")
+    require_room(shape, 1, shown)
+    data = file.read(expected)
+    more = file.read(1)
+    got = f"{len(data)}{' and more' if more else ''}"
+    whole = len(data) == expected and not more
+    require(whole, "data", expected=f"{expected} bytes in {shown}", got=got)
+    return shape, data

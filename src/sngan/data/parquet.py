@@ -1,6 +1,5 @@
 """Parquet files in the layout of Hugging Face: a struct of image bytes, and a label."""
 
-import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -10,46 +9,58 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sngan._checks import require
+from sngan.data import columns, first_reading, labels
 from sngan.data.chunks import Chunked, count_labels
+from sngan.data.columns import Columns
 from sngan.data.fingerprint import of_files
-from sngan.data.types import Chunk, Encoded, Item
+from sngan.data.labels import Labels
+from sngan.data.tables import TableFile, find_tables, of_split
+from sngan.data.types import Chunk, Encoded, Item, Reading
+from sngan.utils.text import printable
 
 _BLOCK = 4096
+_BLOCK_BYTES = 2**26
 
 
-def open_parquet(path: Path, *, split: str) -> Encoded:
-    """A Parquet file, or those of a folder: of ``split``, where names begin with a split.
+def open_parquet(path: Path, reading: Reading) -> Encoded:
+    """A Parquet file, or those of a folder: of the split, where names begin with one.
 
     Raises
     ------
     ValueError
         A file is damaged, has no column of images, or no file is of the split.
     """
-    files = [_open(file) for file in _of_split(path, split)]
-    schema = files[0].schema_arrow
-    image, label = _image_column(schema, path), _label_column(schema)
+    files = [TableFile(file) for file in _files(path, reading)]
+    chosen = _columns(files, path, reading)
+    total = sum(file.num_rows for file in files)
+    require(total > 0, "data", expected=f"rows in {printable(str(path))}", got="none")
+    known = _labels(files, chosen, path, reading)
 
     def blocks() -> Iterator[list[Item]]:
-        row = 0
+        block: list[Item] = []
+        size = row = 0
         for file in files:
-            for batch in file.iter_batches(_BLOCK, columns=[image, *([label] if label else [])]):
-                images = batch.column(image).to_pylist()
-                labels = batch.column(label).to_pylist() if label else [None] * len(images)
-                yield [
-                    _item(value, target, row + offset)
-                    for offset, (value, target) in enumerate(zip(images, labels, strict=True))
-                ]
-                row += len(images)
+            for batch in file.batches([chosen.image]):
+                for value in batch.column(0).to_pylist():
+                    item = _item(value, row)
+                    block.append(item._replace(label=int(known.classes[row])) if known else item)
+                    row += 1
+                size += batch.nbytes
+                if len(block) >= _BLOCK or size >= _BLOCK_BYTES:
+                    yield block
+                    block, size = [], 0
+        if block:
+            yield block
 
-    total = sum(file.metadata.num_rows for file in files)
-    require(total > 0, "data", expected=f"rows in {path}", got="none")
-    names = _class_names(schema, label)
-    chosen = _of_split(path, split)
-    content = of_files(chosen, path)
-    return Encoded(str(path), total, blocks, names, _stamp(chosen), content=content)
+    paths = [file.path for file in files]
+    names = known.names if known else ()
+    encoded = Encoded(str(path), total, blocks, names, _stamp(paths), content=of_files(paths, path))
+    if known is None or reading.is_first:
+        return encoded
+    return labels.settled(encoded, int((known.classes < 0).sum()))
 
 
-def open_parquet_in_chunks(path: Path, *, split: str) -> Chunked:
+def open_parquet_in_chunks(path: Path, reading: Reading) -> Chunked:
     """The same, of which a row group at a time is in memory.
 
     Raises
@@ -57,54 +68,113 @@ def open_parquet_in_chunks(path: Path, *, split: str) -> Chunked:
     ValueError
         As :func:`open_parquet`.
     """
-    files = _of_split(path, split)
-    with _open(files[0]) as first:
-        schema = first.schema_arrow
-    image, label = _image_column(schema, path), _label_column(schema)
+    paths = _files(path, reading)
+    expected = "stream only for shards:PATTERN and Parquet"
+    arrow = any(file.suffix == ".arrow" for file in paths)
+    require(not arrow, "data.cache", expected=expected, got=f"it for {printable(str(path))}")
+    files = [TableFile(file) for file in paths]
+    chosen = _columns(files, path, reading)
+    known = _labels(files, chosen, path, reading)
+    total = sum(file.num_rows for file in files)
+    numbers = np.full(total, -1) if known is None else known.classes
+    keep = np.ones(total, bool)
+    if known is not None and not reading.is_first:
+        keep = labels.kept(numbers, printable(str(path)))
     chunks: list[Chunk] = []
-    labels: list[NDArray[Any]] = []
+    first = 0
     for file in files:
-        with _open(file) as opened:
-            lengths = [opened.metadata.row_group(g).num_rows for g in range(opened.num_row_groups)]
-            if label:
-                labels += [_labels(opened, label)]
-        chunks += [
-            Chunk(length, partial(_RowGroup, file, group, image, label))
-            for group, length in enumerate(lengths)
-            if length
-        ]
-    require(bool(chunks), "data", expected=f"rows in {path}", got="none")
-    counts = count_labels(str(path), labels)
-    return Chunked(
-        str(path),
-        tuple(chunks),
-        _stamp(files),
-        counts,
-        _class_names(schema, label),
-        of_files(files, path),
-    )
+        for group, length in enumerate(file.lengths):
+            rows = np.flatnonzero(keep[first : first + length])
+            if len(rows):
+                own = numbers[first : first + length][rows]
+                load = partial(_RowGroup, file.path, group, chosen.image, rows, own)
+                chunks.append(Chunk(len(rows), load))
+            first += length
+        file.close()
+    require(bool(chunks), "data", expected=f"rows in {printable(str(path))}", got="none")
+    counts = count_labels(str(path), [numbers[keep]]) if known else None
+    names = known.names if known else ()
+    content = of_files(paths, path)
+    return Chunked(str(path), tuple(chunks), _stamp(paths), counts, names, content)
 
 
 class _RowGroup:
-    """The encoded images of a row group, in memory, by their position."""
+    """Encoded images of some rows of a row group, in memory, by their position."""
 
-    def __init__(self, path: Path, group: int, image: str, label: str | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        group: int,
+        image: str,
+        rows: NDArray[np.int64],
+        classes: NDArray[np.int64],
+    ) -> None:
         self._name = f"{path}, row group {group}"
-        columns = [image, *([label] if label else [])]
-        with _open(path) as file:
-            table = file.read_row_group(group, columns=columns, use_threads=False)
-        self._images = table.column(image)
-        self._labels = table.column(label) if label else None
+        self._rows, self._classes = rows, classes
+        file = TableFile(path)
+        self._images = file.group(group, [image]).column(image)
+        file.close()
 
     def __call__(self, position: int) -> Item:
-        label = None if self._labels is None else self._labels[position].as_py()
-        item = _item(self._images[position].as_py(), label, position)
-        return item._replace(name=f"{self._name}, {item.name}")
+        row = int(self._rows[position])
+        item = _item(self._images[row].as_py(), row)
+        return Item(f"{self._name}, {item.name}", item.read, int(self._classes[position]))
 
 
-def _labels(file: Any, label: str) -> NDArray[np.int64]:
-    column = file.read([label], use_threads=False).column(0)
-    return column.cast("int64").fill_null(-1).to_numpy()
+def _files(path: Path, reading: Reading) -> list[Path]:
+    files = find_tables(path, reading)
+    if reading.is_first:
+        return first_reading.of_split(files, path, reading.split)
+    return of_split(files, path, reading.split)
+
+
+def _columns(files: list[TableFile], path: Path, reading: Reading) -> Columns:
+    shown = printable(str(path))
+    if reading.is_first:
+        return first_reading.columns_of(files[0].schema, shown)
+    chosen = columns.choose(files[0].schema, reading, shown)
+    wanted = {chosen.image, *([chosen.label] if chosen.label else [])}
+    for file in files:
+        missing = wanted - set(file.schema.names)
+        expected = f"the columns {sorted(wanted)} in {printable(str(file.path))}"
+        require(not missing, "data", expected=expected, got=list(file.schema.names))
+    return chosen
+
+
+def _labels(files: list[TableFile], chosen: Columns, path: Path, reading: Reading) -> Labels | None:
+    """The class of each row of all files."""
+    if chosen.label is None:
+        return None
+    parts = [_values(file.column(chosen.label)) for file in files]
+    numbers = all(part.dtype.kind in "iu" for part in parts)
+    if numbers and (reading.is_first or _fit(parts, chosen.class_names)):
+        whole = np.concatenate([part.astype(np.int64) for part in parts])
+        return Labels(whole, chosen.class_names)
+    values = np.concatenate(parts if numbers else [_as_text_or_number(parts, p) for p in parts])
+    return labels.encode(values, f"{printable(str(path))}[{printable(chosen.label)}]")
+
+
+def _fit(parts: list[NDArray[Any]], names: tuple[str, ...]) -> bool:
+    return bool(names) and all(int(part.max(initial=-1)) < len(names) for part in parts)
+
+
+def _as_text_or_number(parts: list[NDArray[Any]], part: NDArray[Any]) -> NDArray[Any]:
+    return part.astype(str) if any(one.dtype.kind == "U" for one in parts) else part
+
+
+def _values(column: Any) -> NDArray[Any]:
+    """A column as numbers or text, with −1, nan or no text for null."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return np.array([value or "" for value in column.to_pylist()], np.str_)
+    if pa.types.is_floating(column.type):
+        return column.to_numpy()
+    if pa.types.is_boolean(column.type) or (column.null_count and column.type != pa.int64()):
+        column = column.cast(pa.int64())
+    return column.fill_null(-1).to_numpy() if column.null_count else column.to_numpy()
 
 
 def _stamp(files: list[Path]) -> str:
@@ -112,59 +182,7 @@ def _stamp(files: list[Path]) -> str:
     return "\n".join(f"{name}:{s.st_size}:{s.st_mtime_ns}" for name, s in stats)
 
 
-def _of_split(path: Path, split: str) -> list[Path]:
-    if path.is_file():
-        return [path]
-    files = sorted(path.glob("*.parquet"))
-    splits = {file.name.partition("-")[0] for file in files if "-" in file.name}
-    if not splits:
-        return files
-    require(split in splits, "data.split", expected=f"one of {sorted(splits)}", got=repr(split))
-    return [file for file in files if file.name.startswith(f"{split}-")]
-
-
-def _open(path: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"data: expected a Parquet file, got {path} ({reason})") from error
-
-
-def _image_column(schema: Any, path: Path) -> str:
-    import pyarrow as pa
-
-    for field in schema:
-        if pa.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0:
-            return field.name
-    for field in schema:
-        if pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
-            return field.name
-    raise ValueError(
-        f"data: expected a column of image bytes in {path}, got {', '.join(schema.names)}"
-    )
-
-
-def _label_column(schema: Any) -> str | None:
-    import pyarrow as pa
-
-    integers = [field.name for field in schema if pa.types.is_integer(field.type)]
-    likely = [name for name in integers if "label" in name or "class" in name]
-    return likely[0] if likely else None
-
-
-def _class_names(schema: Any, label: str | None) -> tuple[str, ...]:
-    try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        return tuple(features[label]["names"])
-    except (KeyError, TypeError, ValueError):
-        return ()
-
-
-def _item(value: Any, label: int | None, row: int) -> Item:
+def _item(value: Any, row: int) -> Item:
     data = value.get("bytes") if isinstance(value, dict) else value
     name = (value.get("path") if isinstance(value, dict) else None) or f"row {row}"
 
@@ -173,4 +191,4 @@ def _item(value: Any, label: int | None, row: int) -> Item:
             raise ValueError("the row has no image bytes")
         return data
 
-    return Item(name, read, -1 if label is None else label)
+    return Item(str(name), read)

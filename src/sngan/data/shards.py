@@ -5,43 +5,63 @@ import json
 import logging
 import os
 import re
-import secrets
-import tarfile
 import weakref
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sngan._checks import require
+from sngan.data import first_reading, labels
 from sngan.data.cache import has_room, key
 from sngan.data.chunks import Chunked, count_labels
 from sngan.data.fingerprint import of_files
-from sngan.data.types import Chunk, Item, Progress
+from sngan.data.formats import SUFFIXES
+from sngan.data.labels import Labels
+from sngan.data.layout import arrange
+from sngan.data.pixels import LARGEST_FILE
+from sngan.data.tars import samples
+from sngan.data.types import Chunk, Item, Progress, Reading
+from sngan.utils.files import atomic_write
+from sngan.utils.text import printable
 
 PREFIX = "shards:"
-_IMAGES = {"jpg", "jpeg", "png", "webp", "ppm", "pgm", "bmp", "gif", "tif", "tiff"}
-_COMPRESSED = {
-    b"\x1f\x8b": "gzip",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ": "xz",
-    b"\x28\xb5\x2f\xfd": "zstd",
-}
-_LARGEST_LABEL = 2**20
-_COLUMNS = 3
+_COLUMNS = 5
+_OFFSET, _SIZE, _LABEL, _FOLDER, _DOTTED = range(_COLUMNS)
+_MOST_NAMES = 100_000
+# names of each folder by which its layout is told
+_NAMES_OF_FOLDER = 3
+_LARGEST_CLASS = 2**20
 _log = logging.getLogger("sngan")
 
 
-def open_shards(pattern: str, *, cache_dir: Path, progress: Progress | None = None) -> Chunked:
+@dataclass
+class _Index:
+    """Rows of all images, how many each shard has, and the texts that the rows number.
+
+    A label of text is −2, −3 … for the first, the second … of ``texts``.
+    """
+
+    rows: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    texts: list[str] = field(default_factory=list[str])
+    folders: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    passed_over: int = 0
+
+
+def open_shards(
+    pattern: str, reading: Reading, *, cache_dir: Path, progress: Progress | None = None
+) -> Chunked:
     """The shards that a glob or braces name: ``data/*.tar``, ``data/train-{000..099}.tar``.
 
     Members whose paths agree up to the first dot of the name are a sample: an image by extension,
-    its label the integer in ``.cls`` or the ``label`` of ``.json``. Members are never extracted,
-    and links not followed. Where the images lie and their labels are kept in ``cache_dir``.
+    its label the number or text in ``.cls`` or the ``label`` of ``.json``, else its folder. Where
+    the images lie and their labels are kept in ``cache_dir``.
 
     Raises
     ------
@@ -51,144 +71,216 @@ def open_shards(pattern: str, *, cache_dir: Path, progress: Progress | None = No
     files = _matching(pattern)
     stats = [file.stat() for file in files]
     stamp = [f"{f}:{s.st_size}:{s.st_mtime_ns}" for f, s in zip(files, stats, strict=True)]
-    rows, lengths = _index(files, cache_dir / key("shards", *stamp), progress)
-    require(len(rows) > 0, "data", expected=f"images in {pattern}", got="none by extension")
-    members = np.split(rows, np.cumsum(lengths)[:-1])
-    chunks = tuple(
-        Chunk(len(part), partial(_Shard, file, part))
-        for file, part in zip(files, members, strict=True)
-        if len(part)
-    )
-    counts = count_labels(pattern, (part[:, 2] for part in members))
+    shown = printable(pattern)
+    name = key("shards", reading.is_first, *stamp)
+    index = _index(files, cache_dir / name, progress, is_first=reading.is_first)
+    require(len(index.rows) > 0, "data", expected=f"images in {shown}", got="none by extension")
+    expected = "auto, none or folders for shards"
+    fits = reading.labels in ("auto", "none", "folders")
+    require(fits, "data.labels", expected=expected, got=repr(reading.labels))
+    if reading.is_first:
+        numbers = index.rows[:, _LABEL]
+        known, keep = Labels(np.where(numbers < 0, -1, numbers), ()), np.ones(len(numbers), bool)
+    else:
+        keep = _meant(index, shown)
+        known, in_split = _labels(index, keep, reading, shown)
+        keep &= in_split
+        keep[keep] = labels.kept(known.classes[keep], shown)
+        require(bool(keep.any()), "data", expected=f"images in {shown}", got="none with a label")
+    chunks = tuple(_chunks(files, index, known.classes, keep))
+    counts = count_labels(shown, [known.classes[keep]])
     content = of_files(files, files[0].parent)
-    return Chunked(f"{PREFIX}{pattern}", chunks, "\n".join(stamp), counts, content=content)
+    text = "\n".join(stamp)
+    return Chunked(f"{PREFIX}{pattern}", chunks, text, counts, known.names, content)
+
+
+def _chunks(
+    files: list[Path], index: _Index, classes: NDArray[np.int64], keep: NDArray[np.bool_]
+) -> Iterator[Chunk]:
+    ends = np.cumsum(index.lengths).tolist()
+    for file, start, end in zip(files, [0, *ends[:-1]], ends, strict=True):
+        own = np.flatnonzero(keep[start:end]) + start
+        if len(own):
+            yield Chunk(len(own), partial(_Shard, file, index.rows, own, classes))
 
 
 class _Shard:
     """The images of a shard by their position."""
 
-    def __init__(self, path: Path, members: NDArray[np.int64]) -> None:
-        self._path, self._members = path, members
+    def __init__(
+        self,
+        path: Path,
+        rows: NDArray[np.int64],
+        own: NDArray[np.int64],
+        classes: NDArray[np.int64],
+    ) -> None:
+        self._path = path
+        self._members, self._classes = rows[own], classes[own]
         self._descriptor = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._descriptor)
 
     def __call__(self, position: int) -> Item:
-        offset, size, label = self._members[position].tolist()
-        return Item(f"{self._path}, image {position}", partial(self._read, size, offset), label)
+        offset, size = self._members[position, :_LABEL].tolist()
+        read = partial(self._read, size, offset)
+        return Item(f"{self._path}, image {position}", read, int(self._classes[position]))
 
     def _read(self, size: int, offset: int) -> bytes:
+        if size > LARGEST_FILE:
+            raise ValueError(f"it has {size} bytes, over {LARGEST_FILE}")
         # from any thread: it moves no position
         return os.pread(self._descriptor, size, offset)
 
 
+def _meant(index: _Index, name: str) -> NDArray[np.bool_]:
+    """All images, but those of names with several dots where other names have one."""
+    dotted = index.rows[:, _DOTTED] > 0
+    plain = ~dotted
+    keep = plain if plain.any() else dotted
+    left_out = index.passed_over + int((~keep).sum())
+    if left_out:
+        _log.warning(
+            "%s: %d images are passed over: further ones of a sample, links, names of several dots",
+            name, left_out,
+        )  # fmt: skip
+    return keep.copy()
+
+
+def _labels(
+    index: _Index, keep: NDArray[np.bool_], reading: Reading, name: str
+) -> tuple[Labels, NDArray[np.bool_]]:
+    """The class of each image, and which images are of the split."""
+    numbers = index.rows[:, _LABEL]
+    has_labels = bool((numbers[keep] != -1).any()) and reading.labels == "auto"
+    how = reading._replace(labels="none") if has_labels else reading
+    found, in_split = _of_folders(index, keep, how, name)
+    if reading.labels == "none" or not has_labels:
+        return found, in_split
+    few = len(np.unique(numbers[keep & in_split])) > 1
+    if index.texts and few:
+        texts = np.array(["", *index.texts])
+        whole = np.where(numbers < 0, texts[np.maximum(-numbers - 1, 0)], numbers.astype(str))
+        return labels.encode(whole, name), in_split
+    if numbers.max() >= _LARGEST_CLASS and few:
+        return labels.encode(numbers, name), in_split
+    return Labels(np.where(numbers < 0, -1, numbers), ()), in_split
+
+
+def _of_folders(
+    index: _Index, keep: NDArray[np.bool_], reading: Reading, name: str
+) -> tuple[Labels, NDArray[np.bool_]]:
+    """Classes and splits by the folders of the members."""
+    of_row = index.rows[:, _FOLDER]
+    used = set(np.unique(of_row[keep]).tolist())
+    names: list[str] = []
+    folder_of_name: list[int] = []
+    for number, (folder, stems) in enumerate(index.folders.items()):
+        if number in used:
+            names += [f"{folder}/{stem}.png" if folder else f"{stem}.png" for stem in stems]
+            folder_of_name += [number] * len(stems)
+    laid = arrange(names, reading, where=name)
+    for remark in laid.remarks:
+        _log.warning("%s: %s", name, remark)
+    order = sorted(set(laid.classes))
+    classes = np.full(len(index.folders), -1, np.int64)
+    kept = np.zeros(len(index.folders), bool)
+    for position, at in enumerate(laid.indices):
+        kept[folder_of_name[at]] = True
+        if order:
+            classes[folder_of_name[at]] = order.index(laid.classes[position])
+    return Labels(classes[of_row], tuple(map(printable, order))), kept[of_row]
+
+
 def _matching(pattern: str) -> list[Path]:
     files: list[Path] = []
-    for name in _expanded(str(Path(pattern).expanduser())):
-        found = sorted(glob.glob(name))  # noqa: PTH207
-        require(bool(found), "data", expected=f"tar files that match {pattern}", got=f"no {name}")
-        files += map(Path, found)
+    shown = printable(pattern)
+    try:
+        for name in _expanded(str(Path(pattern).expanduser()), [_MOST_NAMES]):
+            found = sorted(glob.glob(name))  # noqa: PTH207
+            expected = f"tar files that match {shown}"
+            require(bool(found), "data", expected=expected, got=f"no {printable(name)}")
+            files += map(Path, found)
+    except (OSError, RuntimeError, re.error) as error:
+        raise ValueError(f"data: expected a pattern of tar files, got {shown}") from error
     return files
 
 
-def _expanded(pattern: str) -> Iterator[str]:
-    """``a{1..3}`` and ``a{x,y}`` written out, as a shell does."""
+def _expanded(pattern: str, left: list[int]) -> Iterator[str]:
+    """``a{1..3}`` and ``a{x,y}`` written out, as a shell does, up to so many names."""
     braces = re.search(r"\{(\d+)\.\.(\d+)\}|\{([^{}]*,[^{}]*)\}", pattern)
     if braces is None:
+        left[0] -= 1
+        expected = f"at most {_MOST_NAMES} names in a pattern"
+        require(left[0] >= 0, "data", expected=expected, got="more")
         yield pattern
         return
     first, last, names = braces.groups()
-    if names is None:
-        names = ",".join(f"{n:0{len(first)}}" for n in range(int(first), int(last) + 1))
-    for name in names.split(","):
-        yield from _expanded(pattern[: braces.start()] + name + pattern[braces.end() :])
+    for name in _numbers(first, last) if names is None else names.split(","):
+        yield from _expanded(pattern[: braces.start()] + name + pattern[braces.end() :], left)
 
 
-def _index(
-    files: list[Path], stem: Path, progress: Progress | None
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Offset, size and label of each image, and how many each shard has."""
-    kept = [stem.with_suffix(suffix) for suffix in (".members.npy", ".lengths.npy")]
+def _numbers(first: str, last: str) -> Iterator[str]:
+    low, high = int(first), int(last)
+    step = 1 if low <= high else -1
+    return (f"{number:0{len(first)}}" for number in range(low, high + step, step))
+
+
+def _index(files: list[Path], stem: Path, progress: Progress | None, *, is_first: bool) -> _Index:
+    """The index of these files, kept from an earlier start or made now."""
+    kept = [stem.with_suffix(suffix) for suffix in (".members.npy", ".lengths.npy", ".names.json")]
     try:
         # mapped, so that an index of many millions takes no memory either
-        rows, lengths = (np.load(file, mmap_mode="r") for file in kept)
-        if len(rows) == lengths.sum():
-            return rows, lengths
+        rows, lengths = (np.load(file, mmap_mode="r") for file in kept[:2])
+        rest: dict[str, Any] = json.loads(kept[2].read_text())
+        if len(rows) == lengths.sum() and rows.shape[1] == _COLUMNS:
+            return _Index(rows, lengths, **rest)
     except FileNotFoundError:
         pass
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, TypeError, IndexError) as error:
         _log.warning("the index %s is damaged (%s): reading the shards again", kept[0], error)
+    index = _scanned(files, progress, is_first=is_first)
+    _keep(index, kept)
+    return index
+
+
+def _scanned(files: list[Path], progress: Progress | None, *, is_first: bool) -> _Index:
     numbers = array("q")
     lengths = np.zeros(len(files), np.int64)
+    texts: dict[str, int] = {}
+    folders: dict[str, int] = {}
+    names: dict[str, list[str]] = {}
+    passed_over = 0
+    extensions = first_reading.IMAGES if is_first else SUFFIXES
     for position, file in enumerate(files):
         before = len(numbers)
-        for member in _members(file):
-            numbers.extend(member)
+        for sample in samples(file, extensions, is_first=is_first):
+            if is_first and sample.is_dotted:
+                continue
+            label = -1 if sample.label is None else sample.label
+            if isinstance(label, str):
+                label = -1 if is_first else -2 - texts.setdefault(label, len(texts))
+            folder = folders.setdefault(sample.folder, len(folders))
+            stems = names.setdefault(sample.folder, [])
+            if len(stems) < _NAMES_OF_FOLDER:
+                stems.append(sample.stem)
+            passed_over += sample.passed_over
+            numbers.extend((sample.offset, sample.size, label, folder, sample.is_dotted))
         lengths[position] = (len(numbers) - before) // _COLUMNS
         if progress:
             progress(position + 1, len(files))
     rows = np.frombuffer(numbers, np.int64).reshape(-1, _COLUMNS)
-    if has_room(stem.parent, rows.nbytes):
-        for path, values in zip(kept, (rows, lengths), strict=True):
-            temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
-            np.save(temporary, values)
-            temporary.replace(path)
-    return rows, lengths
+    return _Index(rows, lengths, list(texts), names, passed_over)
 
 
-def _members(path: Path) -> Iterator[tuple[int, int, int]]:
-    """Offset, size and label of each sample that has an image."""
+def _keep(index: _Index, kept: list[Path]) -> None:
+    """Write an index for the next start, where the disk takes it."""
+    if not has_room(kept[0].parent, index.rows.nbytes):
+        return
+    rest = {"texts": index.texts, "folders": index.folders, "passed_over": index.passed_over}
     try:
-        with path.open("rb") as file:
-            begin = file.read(8)
-            for magic, name in _COMPRESSED.items():
-                plain = not begin.startswith(magic)
-                require(plain, "data", expected="uncompressed tar files", got=f"{path}, {name}")
-            file.seek(0)
-            with tarfile.open(fileobj=file, mode="r:") as tar:
-                yield from _samples(tar, file)
-    except (tarfile.TarError, OSError) as error:
-        raise ValueError(f"data: expected a whole tar file, got {path} ({error})") from error
-
-
-def _samples(tar: tarfile.TarFile, file: IO[bytes]) -> Iterator[tuple[int, int, int]]:
-    current, image, label = "", None, -1
-    for member in _regular_members(tar, file):
-        folder, _, name = member.name.rpartition("/")
-        stem, _, extension = name.partition(".")
-        if f"{folder}/{stem}" != current:
-            if image:
-                yield *image, label
-            current, image, label = f"{folder}/{stem}", None, -1
-        if stem and extension.lower() in _IMAGES:
-            image = image or (member.offset_data, member.size)
-        elif extension in _LABELS and member.size <= _LARGEST_LABEL and label < 0:
-            file.seek(member.offset_data)
-            label = _label(_LABELS[extension], file.read(member.size))
-    if image:
-        yield *image, label
-
-
-def _regular_members(tar: tarfile.TarFile, file: IO[bytes]) -> Iterator[tarfile.TarInfo]:
-    while (member := tar.next()) is not None:
-        # or it remembers all of them
-        tar.members.clear()  # pyright: ignore
-        if member.isreg() and not member.issparse():
-            yield member
-    # tarfile takes a damaged header for the end
-    file.seek(tar.offset)  # pyright: ignore
-    if file.read(tarfile.BLOCKSIZE).strip(b"\0"):
-        raise tarfile.ReadError(f"damaged at byte {tar.offset}")  # pyright: ignore
-
-
-def _label(parse: Callable[[bytes], Any], content: bytes) -> int:
-    try:
-        value = parse(content)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return -1
-    return value if isinstance(value, int) and 0 <= value < 2**63 else -1
-
-
-_LABELS: dict[str, Callable[[bytes], Any]] = {
-    "cls": int,
-    "json": lambda content: json.loads(content)["label"],
-}
+        for path, values in zip(kept, (index.rows, index.lengths), strict=False):
+            with atomic_write(path) as temporary, temporary.open("wb") as file:
+                np.save(file, values)
+        with atomic_write(kept[2]) as temporary:
+            temporary.write_text(json.dumps(rest))
+    except OSError as error:
+        _log.warning("the index of the shards is not kept: %s", error)

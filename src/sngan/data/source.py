@@ -1,8 +1,8 @@
 """Recognizes a SOURCE and opens it."""
 
 import difflib
+import logging
 import math
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -13,18 +13,33 @@ import torch
 from numpy.typing import NDArray
 
 from sngan._checks import require, require_count, require_one_of
-from sngan.data import stacked, toy
+from sngan.data import memory, stacked, toy
 from sngan.data.arrays import open_arrays, to_dataset
 from sngan.data.cache import ImageCache, default_folder, key
 from sngan.data.chunks import Chunked
 from sngan.data.dataset import Dataset
-from sngan.data.decoding import FIT, decode_all
-from sngan.data.folder import open_folder, open_zip
+from sngan.data.decoding import decode_all
+from sngan.data.folder import open_folder
+from sngan.data.form import rgb
+from sngan.data.formats import suffix
 from sngan.data.hub import open_hub
 from sngan.data.idx import find_idx, open_idx
-from sngan.data.parquet import open_parquet, open_parquet_in_chunks
+from sngan.data.labels import present
+from sngan.data.layout import require_first
+from sngan.data.parquet import find_tables, open_parquet, open_parquet_in_chunks
 from sngan.data.shards import PREFIX, open_shards
-from sngan.data.types import Arrays, Decoded, Encoded, Form, Progress, Stream
+from sngan.data.types import (
+    READING,
+    Arrays,
+    Decoded,
+    Encoded,
+    Form,
+    Progress,
+    Reading,
+    Stream,
+)  # fmt: skip
+from sngan.data.zips import open_zip
+from sngan.utils.text import first_line, printable
 
 CACHES = ("auto", "device", "memory", "disk", "stream")
 # as many take seconds to decode
@@ -37,6 +52,7 @@ _ACCEPTED = (
     f"{', '.join(_NAMES)}, a folder or zip of images, a Parquet file or folder, "
     "shards:PATTERN (tar files), a folder of IDX files, .npz, .npy, or hf:NAME[:SPLIT]"
 )
+_log = logging.getLogger("sngan")
 
 
 def open_source(
@@ -45,10 +61,13 @@ def open_source(
     resolution: int | None = None,
     channels: int | None = None,
     split: str = "train",
+    labels: str = "auto",
+    background: str = "white",
     cache: str = "auto",
     workers: int | None = None,
     cache_dir: Path | None = None,
     progress: Progress | None = None,
+    reading: int = READING,
 ) -> Dataset:
     """Open a SOURCE and decode its images to one uint8 tensor, or some of a stream's.
 
@@ -60,11 +79,17 @@ def open_source(
         in WebDataset's layout), a folder of IDX files, ``.npz``/``.npy``, or ``hf:NAME[:SPLIT]``.
     resolution
         Side in pixels: the shorter side is resized to it, antialiased, and the centre cut. Left
-        out, the shorter side of the first image as a multiple of 4, or 64 if it is over 128.
+        out, the median of the shorter sides of some images as a multiple of 4, at least 8, or 64
+        if it is over 128.
     channels
         1 or 3; left out, those of the images, which must then agree.
     split
-        Of a Parquet folder, IDX files or a hub data set.
+        Of a source that has splits: folders, files or arrays named ``train``, ``val``, ``test``.
+    labels
+        ``auto``, ``none``, ``folders`` (each is a class), a CSV or JSON file of labels for a folder
+        or zip of images, or the name of a column for Parquet.
+    background
+        The colour that is seen where an image is transparent: a name or ``#rrggbb``.
     cache
         ``disk`` keeps the decoded images in a file under ``cache_dir`` that the next start maps;
         ``memory`` and ``device`` do not; ``auto`` does from 10,000 images on, or if they need over
@@ -76,6 +101,8 @@ def open_source(
         Left out, ``$XDG_CACHE_HOME/sngan`` or ``~/.cache/sngan``.
     progress
         Called with (images done, all images).
+    reading
+        1 reads pixels, labels and layouts as the first version did; left out, as this one does.
 
     Raises
     ------
@@ -86,31 +113,38 @@ def open_source(
     require(channels in (None, 1, 3), "data.channels", expected="1 or 3", got=channels)
     if resolution is not None:
         require_count(resolution, "data.resolution", minimum=4)
+    rgb(background)
+    how = Reading(split, labels, background, reading)
     folder = cache_dir or default_folder()
     if source.startswith(PREFIX) or cache == "stream":
-        opened = _open_in_chunks(source, split=split, cache_dir=folder, progress=progress)
+        opened = _open_in_chunks(source, how, cache_dir=folder, progress=progress)
     elif source in _EMBEDDED:
+        _require_plain(source, how)
         opened = _EMBEDDED[source]()
     elif source in toy.NAMES:
-        return toy.points(source)
+        _require_plain(source, how)
+        points = toy.points(source)
+        return replace(points, labels=None, class_names=()) if labels == "none" else points
     else:
-        opened = _open(source, split)
+        opened = _open(source, how)
     if isinstance(opened, Arrays):
+        if labels == "none":
+            opened = opened._replace(labels=None, class_names=())
         arrays = to_dataset(source, opened, side=resolution, channels=channels)
-        return replace(arrays, cache=cache)
+        return _without_empty_classes(replace(arrays, cache=cache), how)
 
     stream = opened if isinstance(opened, Chunked) and cache in ("auto", "stream") else None
     most = None if stream is None else _REPRESENTATIVE
     encoded = opened.encoded(most=most) if isinstance(opened, Chunked) else opened
-    what = (encoded.stamp, Path(source).absolute(), most, split)
     decoded = _cached(
         cache=cache if stream is None else "auto",
-        store=ImageCache(folder, key(*what, resolution, channels, FIT)),
+        store=ImageCache(folder, _key(source, encoded.stamp, most, how, resolution, channels)),
         decode=partial(
             decode_all,
             encoded,
             side=resolution,
             channels=channels,
+            reading=how,
             workers=workers,
             progress=progress,
         ),
@@ -124,22 +158,67 @@ def open_source(
         cache,
         content=encoded.content,
     )
-    return dataset if stream is None else _streamed(dataset, stream, workers)
+    if stream is not None:
+        dataset = _streamed(dataset, stream, decoded, how, workers)
+    return _without_empty_classes(dataset, how)
 
 
-def _streamed(dataset: Dataset, source: Chunked, workers: int | None) -> Dataset:
+def _key(
+    source: str,
+    stamp: str,
+    most: int | None,
+    reading: Reading,
+    resolution: int | None,
+    channels: int | None,
+) -> str:
+    parts = (stamp, Path(source).absolute(), most, reading.split, resolution, channels, "bicubic")
+    if reading.is_first:
+        return key(*parts)
+    return key(*parts, reading.version, reading.labels, *rgb(reading.background))
+
+
+def _streamed(
+    dataset: Dataset, source: Chunked, decoded: Decoded, reading: Reading, workers: int | None
+) -> Dataset:
     """Let training draw from all of a source, some of which the data set holds."""
     channels, side, _ = dataset.sample_shape
     counts = None if source.class_counts is None else torch.from_numpy(source.class_counts)
     names = source.class_names
     if counts is not None and len(names) < len(counts):
         names = tuple(map(str, range(len(counts))))
+    behind = None if reading.is_first else rgb(reading.background)
+    form = Form(side, channels, behind, decoded.levels)
+    unreadable = 0 if reading.is_first else len(dataset.skipped)
     return replace(
         dataset,
         labels=None if counts is None else dataset.labels,
         class_names=names,
-        stream=Stream(source.chunks, Form(side, channels), counts, workers),
+        stream=Stream(source.chunks, form, counts, workers, unreadable),
     )
+
+
+def _without_empty_classes(dataset: Dataset, reading: Reading) -> Dataset:
+    """Drop named classes that have no image; say of numbered ones that they have none."""
+    if dataset.labels is None or reading.is_first:
+        return dataset
+    counts = None if dataset.stream is None else dataset.stream.class_counts
+    names = dataset.class_names
+    total = len(names) or int(dataset.labels.max()) + 1
+    counts = torch.bincount(dataset.labels, minlength=total) if counts is None else counts
+    empty = [index for index in range(len(counts)) if not counts[index]]
+    if not empty:
+        return dataset
+    shown = ", ".join(names[index] if names else str(index) for index in empty[:5])
+    is_numbered = not names or names == tuple(map(str, range(len(names))))
+    keeps = is_numbered or dataset.stream is not None
+    _log.warning(
+        "%s: %d of %d classes have no images%s: %s%s", printable(dataset.name), len(empty), total,
+        "" if keeps else " and are left out", shown, ", …" if len(empty) > 5 else "",
+    )  # fmt: skip
+    if keeps:
+        return dataset
+    kept = present(dataset.labels.numpy(), names)
+    return replace(dataset, labels=torch.from_numpy(kept.classes), class_names=kept.names)
 
 
 def _cached(*, cache: str, store: ImageCache, decode: Callable[..., Decoded]) -> Decoded:
@@ -149,7 +228,7 @@ def _cached(*, cache: str, store: ImageCache, decode: Callable[..., Decoded]) ->
         return found
 
     def allocate(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        large = shape[0] >= _WORTH_KEEPING or math.prod(shape) > _memory() / 4
+        large = shape[0] >= _WORTH_KEEPING or math.prod(shape) > memory.total() / 4
         if cache == "disk" or (cache == "auto" and large):
             if store.has_room(shape):
                 return store.allocate(shape)
@@ -170,36 +249,61 @@ def _cached(*, cache: str, store: ImageCache, decode: Callable[..., Decoded]) ->
 
 
 def _open_in_chunks(
-    source: str, *, split: str, cache_dir: Path, progress: Progress | None
+    source: str, reading: Reading, *, cache_dir: Path, progress: Progress | None
 ) -> Chunked:
     if source.startswith(PREFIX):
-        return open_shards(source.removeprefix(PREFIX), cache_dir=cache_dir, progress=progress)
-    path = Path(source).expanduser()
-    is_parquet = path.suffix == ".parquet" or any(path.glob("*.parquet"))
+        pattern = source.removeprefix(PREFIX)
+        return open_shards(pattern, reading, cache_dir=cache_dir, progress=progress)
+    path = _path(source)
+    is_parquet = path is not None and bool(find_tables(path, reading))
     expected = "stream only for shards:PATTERN and Parquet"
-    require(path.exists() and is_parquet, "data.cache", expected=expected, got=f"it for {source}")
-    return open_parquet_in_chunks(path, split=split)
+    require(is_parquet, "data.cache", expected=expected, got=f"it for {printable(source)}")
+    assert path is not None
+    return open_parquet_in_chunks(path, reading)
 
 
-def _open(source: str, split: str) -> Encoded | Arrays:
+def _open(source: str, reading: Reading) -> Encoded | Arrays:
     if source.startswith("hf:"):
-        return open_hub(source.removeprefix("hf:"), split=split)
-    path = Path(source).expanduser()
-    if not path.exists():
+        _require_no_file(source, reading)
+        return open_hub(source.removeprefix("hf:"), reading)
+    path = _path(source)
+    if path is None:
         near = difflib.get_close_matches(source, _NAMES, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ", no such file or folder"
-        raise ValueError(f"data: expected {_ACCEPTED}; got {source!r}{hint}")
-    if path.is_dir():
-        if any(path.glob("*.parquet")):
-            return open_parquet(path, split=split)
-        return open_idx(path, split=split) if find_idx(path) else open_folder(path)
-    if path.suffix == ".parquet":
-        return open_parquet(path, split=split)
-    if path.suffix in (".npz", ".npy"):
-        return open_arrays(path)
-    require(path.suffix == ".zip", "data", expected=_ACCEPTED, got=f"the file {source}")
-    return open_zip(path)
+        raise ValueError(f"data: expected {_ACCEPTED}; got {printable(source)!r}{hint}")
+    if find_tables(path, reading):
+        return open_parquet(path, reading)
+    if path.is_dir() and not find_idx(path):
+        return open_folder(path, reading)
+    kind = suffix(path.name)
+    if kind == "zip":
+        return open_zip(path, reading)
+    if kind in ("npz", "npy"):
+        return open_arrays(path, reading)
+    _require_no_file(source, reading)
+    require(path.is_dir(), "data", expected=_ACCEPTED, got=f"the file {printable(source)}")
+    return open_idx(path, split=reading.split)
 
 
-def _memory() -> int:
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+def _path(source: str) -> Path | None:
+    """The file or folder that is named; ``None`` where there is none."""
+    try:
+        path = Path(source).expanduser()
+        return path if source.strip() and path.exists() else None
+    except (OSError, ValueError, RuntimeError) as error:
+        # too long, a null byte, a person without a home
+        got = f"{printable(source)[:100]!r} ({first_line(error)})"
+        raise ValueError(f"data: expected {_ACCEPTED}; got {got}") from error
+
+
+def _require_plain(source: str, reading: Reading) -> None:
+    """What is made here has no splits and no files of labels."""
+    if not reading.is_first:
+        require_first(reading.split, source)
+    _require_no_file(source, reading)
+
+
+def _require_no_file(source: str, reading: Reading) -> None:
+    expected = f"auto or none for {printable(source)}"
+    fits = reading.labels in ("auto", "none")
+    require(fits, "data.labels", expected=expected, got=repr(reading.labels))

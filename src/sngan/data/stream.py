@@ -48,7 +48,7 @@ class StreamedRows:
         self._seed, self._batch_size = seed, batch_size
         counts = stream.class_counts if labelled else None
         self._class_ends = None if counts is None else counts.cumsum(0).to(device)
-        self._total = len(stream)
+        self._total = sum(chunk.length for chunk in stream.chunks)
         self._lanes = Lanes([c.length for c in stream.chunks], batch_size, seed=seed)
         self._state = self._lanes.state_dict()
         workers = stream.workers or os.cpu_count() or 1

@@ -1,12 +1,19 @@
 """The types that the files of this package hand to one another."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
+
+from sngan.data.levels import Levels
+
+READING = 2
+"""Counts changes of how files are read that give other pixels or labels. A run goes on with the
+reading that it began with; 1 is that of runs from before there was a number."""
 
 Progress = Callable[[int, int], None]
 Fingerprint = dict[str, int | str]
@@ -36,12 +43,31 @@ class Content(NamedTuple):
     some_bytes: Callable[[int], bytes] | None
 
 
+class Reading(NamedTuple):
+    """How the files of a source are read.
+
+    ``labels`` is ``auto``, ``none``, ``folders``, a file of labels or a column; ``background`` is
+    a colour that Pillow knows.
+    """
+
+    split: str = "train"
+    labels: str = "auto"
+    background: str = "white"
+    version: int = READING
+
+    @property
+    def is_first(self) -> bool:
+        """Whether files are read as by the first versions."""
+        return self.version == 1
+
+
 @dataclass(frozen=True)
 class Encoded:
     """A source of encoded images, read in blocks so that not all bytes are in memory at once.
 
     ``stamp`` changes with the files, so that a cache is found by it; ``content`` tells the data
-    on other machines too.
+    on other machines too. ``some(n)`` are n images at equal distances, where they are cheap to
+    have; else those of the first block stand for all.
     """
 
     name: str
@@ -51,6 +77,7 @@ class Encoded:
     stamp: str
     skipped: tuple[Skipped, ...] = ()
     content: Content | None = None
+    some: Callable[[int], list[Item]] | None = None
 
 
 class Decoded(NamedTuple):
@@ -59,13 +86,20 @@ class Decoded(NamedTuple):
     images: NDArray[np.uint8]
     labels: list[int]
     skipped: list[Skipped]
+    levels: Mapping[str, Levels] = MappingProxyType({})
 
 
 class Form(NamedTuple):
-    """The side and the channels that every image is given."""
+    """The form that every image is given.
+
+    ``background`` is seen where an image is transparent; ``None``: transparency is not looked at.
+    ``levels`` are the values of black and white by Pillow's mode, where they are not the usual.
+    """
 
     side: int
     channels: int
+    background: tuple[int, int, int] | None = None
+    levels: Mapping[str, Levels] = MappingProxyType({})
 
 
 class Arrays(NamedTuple):
@@ -93,6 +127,8 @@ class Stream:
     form: Form
     class_counts: Tensor | None
     workers: int | None = None
+    unreadable: int = 0
 
     def __len__(self) -> int:
-        return sum(chunk.length for chunk in self.chunks)
+        """The images, but for those that are known to be unreadable."""
+        return sum(chunk.length for chunk in self.chunks) - self.unreadable

@@ -1,0 +1,92 @@
+"""Names of arrays in an ``.npz``: which are samples, which labels, of which split."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from sngan._checks import require
+from sngan.data.array_file import Header
+from sngan.data.layout import require_first
+from sngan.data.splits import is_split, split_of
+from sngan.data.types import Reading
+from sngan.utils.text import printable
+
+_SAMPLES = (
+    *("samples", "images", "image", "imgs", "img", "x", "data", "pixels", "inputs", "input"),
+    *("pictures", "photos", "features", "points"),
+)
+_LABELS = (
+    *("labels", "label", "y", "targets", "target", "classes", "class", "class_ids", "class_id"),
+    *("categories", "category", "t"),
+)
+
+
+class Named(NamedTuple):
+    """An array by its key, and its name without the split, in small letters."""
+
+    key: str
+    base: str
+    split: str | None
+
+
+def choose(headers: Mapping[str, Header], reading: Reading, where: str) -> tuple[str, str | None]:
+    """The keys of the samples and of their labels, which there need not be.
+
+    Raises
+    ------
+    ValueError
+        If the file has no such split, no samples or several, or not the labels asked for.
+    """
+    arrays = _of_split([_named(key) for key in headers], reading.split, where)
+    samples = _samples(arrays, headers, where)
+    if reading.labels == "none":
+        return samples, None
+    if reading.labels != "auto":
+        expected = f"auto, none or one of {_listed(list(headers))}"
+        require(reading.labels in headers, "data.labels", expected=expected, got=reading.labels)
+        return samples, reading.labels
+    others = [array for array in arrays if array.key != samples]
+    by_name = [array.key for name in _LABELS for array in others if array.base == name]
+    if by_name:
+        return samples, by_name[0]
+    fitting = [array.key for array in others if _may_be_labels(headers[array.key])]
+    of_length = [key for key in fitting if len(headers[key]) == len(headers[samples])]
+    return samples, of_length[0] if len(of_length) == 1 else None
+
+
+def _named(key: str) -> Named:
+    words = [word for word in re.split(r"[-_. /]+", key.lower()) if word]
+    splits = [word for word in words if split_of(word)]
+    base = "_".join(word for word in words if word not in splits[:1])
+    return Named(key, base, splits[0] if splits else None)
+
+
+def _of_split(arrays: Sequence[Named], asked: str, where: str) -> list[Named]:
+    if not any(array.split for array in arrays):
+        require_first(asked, where)
+        return list(arrays)
+    found = [array for array in arrays if array.split and is_split(asked, array.split)]
+    splits = sorted({array.split for array in arrays if array.split})
+    require(bool(found), "data.split", expected=f"one of {splits}", got=repr(asked))
+    return found
+
+
+def _samples(arrays: Sequence[Named], headers: Mapping[str, Header], where: str) -> str:
+    usable = [a for a in arrays if headers[a.key].is_numeric and len(headers[a.key].shape) > 1]
+    by_name = [array.key for name in _SAMPLES for array in usable if array.base == name]
+    if by_name:
+        return by_name[0]
+    images = [a.key for a in usable if len(headers[a.key].shape) > 2 and a.base not in _LABELS]
+    points = [a.key for a in usable if a.base not in _LABELS]
+    likely = images or points or [array.key for array in arrays]
+    expected = f"an array named samples, images or x in {where}"
+    require(len(likely) == 1, "data", expected=expected, got=_listed(likely) or "none")
+    return likely[0]
+
+
+def _may_be_labels(header: Header) -> bool:
+    return len(header.shape) == 1 and header.dtype.kind in "buiUS"
+
+
+def _listed(keys: Sequence[str]) -> str:
+    return ", ".join(map(printable, keys[:8])) + (", …" if len(keys) > 8 else "")

@@ -1,0 +1,275 @@
+"""Layouts of folders of images: which of their folders are splits, classes, or mere parts."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from sngan._checks import require
+from sngan.data.splits import is_split, split_of
+from sngan.data.types import Reading
+from sngan.utils.text import printable
+
+_ANNOTATIONS = ("annotations", "annotation", "xmls", "trimaps")
+# these may be classes too, unless a folder of images lies beside
+_MASKS = (
+    *("masks", "mask", "labels", "label", "segmentation", "segmentations", "segmentationclass"),
+    *("segmentationobject", "seg", "gt", "groundtruth", "ground_truth", "depth", "annot", "anno"),
+    *("thumbnails", "thumbs"),
+)
+_IMAGES = (
+    *("images", "image", "imgs", "img", "jpegimages", "photos", "pictures", "pics", "original"),
+)
+_PART_NAME = re.compile(
+    r"(?:batch|part|chunk|shard|fold|set|dir|folder|group|vol|volume|disk|archive|bucket|block|"
+    r"subset|images|imgs|img|photos|pics|pictures)[-_ .]?\d+",
+    re.IGNORECASE,
+)
+_CAMERA = re.compile(r"[1-9]\d\d[0-9A-Z_]{5}")
+_HEX = re.compile(r"[0-9a-f]+")
+_SHOWN = 5
+
+
+class File(NamedTuple):
+    """A file by its place in a list of names, and what is left of its path."""
+
+    at: int
+    path: tuple[str, ...]
+
+
+class Layout(NamedTuple):
+    """The files that are read, their classes (none: empty), and how this was told, in words."""
+
+    indices: list[int]
+    classes: list[str]
+    remarks: list[str]
+
+
+def arrange(names: Sequence[str], reading: Reading, *, where: str) -> Layout:
+    """Tell splits, classes and parts from the paths of images.
+
+    Raises
+    ------
+    ValueError
+        If the split that is asked for is not among the folders.
+    """
+    files = [File(index, tuple(name.split("/"))) for index, name in enumerate(names)]
+    remarks: list[str] = []
+    files = _without_masks(_stripped(files), remarks)
+    files = _of_split(_stripped(files), reading.split, where, remarks)
+    files = _stripped(files, also_splits=True)
+    files = _stripped(_without_masks(files, remarks), also_splits=True)
+    classes: list[str] = []
+    if reading.labels == "folders":
+        files, classes = _by_folder(files, remarks, forced=True)
+    elif reading.labels == "auto":
+        files, classes = _by_folder(_joined(files, remarks), remarks)
+    return Layout([file.at for file in files], classes, remarks)
+
+
+def _stripped(files: list[File], *, also_splits: bool = False) -> list[File]:
+    """Without the folders around all files, as archives often have."""
+    while len(tops := {file.path[0] for file in files if len(file.path) > 1}) == 1:
+        is_split_folder = split_of(next(iter(tops))) is not None and not also_splits
+        if is_split_folder or any(len(file.path) == 1 for file in files):
+            break
+        files = _below(files)
+    return files
+
+
+def _below(files: Iterable[File]) -> list[File]:
+    return [File(file.at, file.path[1:]) for file in files]
+
+
+def _tops(files: Iterable[File]) -> dict[str, list[File]]:
+    """The files of each folder."""
+    found: defaultdict[str, list[File]] = defaultdict(list)
+    for file in files:
+        if len(file.path) > 1:
+            found[file.path[0]].append(file)
+    return found
+
+
+def _without_masks(files: list[File], remarks: list[str]) -> list[File]:
+    """Leave out folders of annotations, masks and thumbnails that lie beside the images."""
+    tops = _tops(files)
+    beside = {name for name in tops if name.lower() in _ANNOTATIONS}
+    if any(name.lower() in _IMAGES for name in tops):
+        beside |= {name for name in tops if name.lower() in _MASKS}
+    if not beside or len(beside) == len(tops):
+        return files
+    remarks.append(f"left out its folders of annotations: {_listed(sorted(beside))}")
+    return [file for file in files if len(file.path) == 1 or file.path[0] not in beside]
+
+
+def _of_split(files: list[File], asked: str, where: str, remarks: list[str]) -> list[File]:
+    tops = _tops(files)
+    known = {name for name in tops if split_of(name)}
+    others = [name for name in tops if name not in known]
+    # one alone may be a class: a bus, a car, a train
+    if len(known) < 2 and others:
+        return _of_split_in_classes(files, asked, where, remarks)
+    if not known:
+        require_first(asked, where)
+        return files
+    chosen = [name for name in tops if is_split(asked, name)]
+    if not chosen and len(known) == 1 and asked == "train":
+        chosen = list(known)
+        remarks.append(f"reads {chosen[0]}, its only split")
+    _require_split(bool(chosen), known, asked)
+    left_out = [
+        *(name for name in others if name not in chosen),
+        *(["files beside them"] if any(len(f.path) == 1 for f in files) else []),
+    ]
+    if left_out:
+        remarks.append(f"left out beside its splits: {_listed(left_out)}")
+    if len(known) > 1:
+        remarks.append(f"reads its split {chosen[0]} of {_listed(sorted(known))} (data.split)")
+    return _below(file for name in chosen for file in tops[name])
+
+
+def _of_split_in_classes(
+    files: list[File], asked: str, where: str, remarks: list[str]
+) -> list[File]:
+    """Splits one level down, as in ``cat/train``, where every folder has no others."""
+    tops = _tops(files)
+    inner = {file.path[1] for own in tops.values() for file in own if len(file.path) > 2}
+    known = {name for name in inner if split_of(name)}
+    deep = all(len(file.path) > 2 for file in files)
+    if len(known) < 2 or known != inner or not deep:
+        require_first(asked, where)
+        return files
+    chosen = {name for name in known if is_split(asked, name)}
+    _require_split(bool(chosen), known, asked)
+    remarks.append(f"reads the split {_listed(sorted(chosen))} of each class (data.split)")
+    return [
+        File(file.at, (file.path[0], *file.path[2:])) for file in files if file.path[1] in chosen
+    ]
+
+
+def require_first(asked: str, where: str) -> None:
+    """A source without splits has only the first, which is asked for where none is.
+
+    Raises
+    ------
+    ValueError
+        If another split was asked for.
+    """
+    expected = f"train, as {printable(where)} has no splits"
+    require(split_of(asked) == "train", "data.split", expected=expected, got=repr(asked))
+
+
+def _require_split(is_there: bool, known: set[str], asked: str) -> None:
+    expected = f"one of {sorted(map(printable, known))}"
+    require(is_there, "data.split", expected=expected, got=repr(asked))
+
+
+def _joined(files: list[File], remarks: list[str]) -> list[File]:
+    """Take away the folders that only divide the files into parts."""
+    while len(tops := _tops(files)) > 1 and sum(map(len, tops.values())) == len(files):
+        if not any(is_parts(tops) for is_parts in _PARTS):
+            break
+        remarks.append(
+            f"its folders {_listed(sorted(tops))} are parts and no classes "
+            "(data.labels=folders reads classes)"
+        )
+        files = _stripped(_below(files))
+    return files
+
+
+def _are_named_parts(tops: dict[str, list[File]]) -> bool:
+    """``batch1``, ``part-002``, or a camera's ``100CANON``."""
+    return all(_PART_NAME.fullmatch(name) or _CAMERA.fullmatch(name) for name in tops)
+
+
+def _are_thousands(tops: dict[str, list[File]]) -> bool:
+    """``00000``, ``01000``, ``02000``: each named for the first number that it may hold."""
+    if not _are_padded_numbers(tops):
+        return False
+    firsts = sorted(map(int, tops))
+    step = min(after - before for before, after in pairwise(firsts))
+    is_usual = step >= 100 and (firsts[0] == 0 or len(next(iter(tops))) > 3)
+    return (
+        is_usual
+        and all(first % step == 0 for first in firsts)
+        and all(len(own) <= step for own in tops.values())
+    )
+
+
+def _are_counted_on(tops: dict[str, list[File]]) -> bool:
+    """``00000``, ``00001`` of equal size: file number n, from 0 or 1, is in folder n/size."""
+    if not _are_padded_numbers(tops):
+        return False
+    size = max(map(len, tops.values()))
+    placed = [(int(top), _number(file.path[-1])) for top, own in tops.items() for file in own]
+    return any(
+        all(number is not None and (number - first) // size == top for top, number in placed)
+        for first in (0, 1)
+    )
+
+
+def _are_hashes(tops: dict[str, list[File]]) -> bool:
+    """``3f``, ``a0``: the first digits of the hashes that the files are named by."""
+    return all(
+        len(name) <= 3 and _is_hash(file.path[-1]) and file.path[-1].startswith(name)
+        for name, own in tops.items()
+        for file in own
+    )
+
+
+_PARTS: tuple[Callable[[dict[str, list[File]]], bool], ...] = (
+    _are_named_parts,
+    _are_thousands,
+    _are_counted_on,
+    _are_hashes,
+)
+
+
+def _are_padded_numbers(tops: dict[str, list[File]]) -> bool:
+    return all(name.isdecimal() and name.isascii() and len(name) > 2 for name in tops) and (
+        len(set(map(len, tops))) == 1
+    )
+
+
+def _is_hash(name: str) -> bool:
+    stem = name.partition(".")[0].lower()
+    return len(stem) >= 8 and _HEX.fullmatch(stem) is not None
+
+
+def _number(name: str) -> int | None:
+    found = re.findall(r"\d+", name.rpartition(".")[0])
+    return int(found[-1]) if found and len(found[-1]) < 19 else None
+
+
+def _by_folder(
+    files: list[File], remarks: list[str], *, forced: bool = False
+) -> tuple[list[File], list[str]]:
+    """The class of each file; few files beside the folders are left out, many mean no classes."""
+    sizes = Counter(file.path[0] for file in files if len(file.path) > 1)
+    beside = [file for file in files if len(file.path) == 1]
+    if forced:
+        require(bool(sizes), "data.labels", expected="none or a file", got="folders of no folder")
+    if len(sizes) < (1 if forced else 2):
+        if sizes:
+            remarks.append(f"files lie beside its folder {_listed([*sizes])}: read without classes")
+        return files, []
+    if not forced and len(beside) * len(sizes) >= len(files) - len(beside):
+        remarks.append(
+            f"{len(beside)} files lie beside its {len(sizes)} folders: read without classes "
+            "(data.labels=folders reads those in folders)"
+        )
+        return files, []
+    if beside:
+        remarks.append(f"left out {len(beside)} files beside its class folders")
+    remarks.append(
+        f"{len(sizes)} classes from its folders: {_listed(sorted(sizes))} "
+        "(data.labels=none|FILE chooses otherwise)"
+    )
+    kept = [file for file in files if len(file.path) > 1]
+    return kept, [file.path[0] for file in kept]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = ", …" if len(names) > _SHOWN else ""
+    return ", ".join(map(printable, names[:_SHOWN])) + more

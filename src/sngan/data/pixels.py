@@ -1,0 +1,151 @@
+"""Bytes of an image to pixels: opened within limits, upright, opaque, 8 bits, resized."""
+
+import io
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import interpolate
+
+from sngan.data.formats import readable
+from sngan.data.levels import BYTES, UNIT, Levels, to_bytes
+from sngan.data.types import Form
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+LARGEST_FILE = 256 * 2**20
+_LARGEST_IMAGE = 89_478_485
+"""Pixels; Pillow's own limit."""
+_LARGE_IMAGE = 2**24
+_SECONDS = 30.0
+_SCANS = 100
+_one_large_image = threading.Semaphore()
+_ORIENTED = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
+
+
+class _Timed(io.BytesIO):
+    """Bytes that a decoder may read for so many seconds of its thread's time."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._end = time.thread_time() + _SECONDS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if time.thread_time() > self._end:
+            raise TimeoutError(f"its decoding takes over {_SECONDS:g} s")
+        return super().read(size)
+
+
+@contextmanager
+def opened(data: bytes, side: int = 0) -> "Generator[Image]":
+    """Open an image of a format that is read, within limits of bytes, pixels and time.
+
+    A JPEG of which ``side`` pixels are wanted is decoded without detail far below that.
+
+    Raises
+    ------
+    ValueError
+        If it is over a limit. Pillow's decoders may raise anything on a damaged file.
+    """
+    from PIL import Image
+
+    if len(data) > LARGEST_FILE:
+        raise ValueError(f"it has {len(data)} bytes, over {LARGEST_FILE}")
+    if data[:2] == b"\xff\xd8" and data.count(b"\xff\xda") > _SCANS:
+        raise ValueError(f"a JPEG of over {_SCANS} scans")
+    with Image.open(_Timed(data), formats=readable()) as image:
+        pixels = image.width * image.height
+        if pixels > _LARGEST_IMAGE:
+            raise ValueError(f"it has {pixels} pixels, over {_LARGEST_IMAGE}")
+        if side:
+            image.draft(image.mode, (2 * side, 2 * side))
+        if image.width * image.height < _LARGE_IMAGE:
+            yield image
+        else:
+            # several at once, one a thread, could be more than the memory
+            with _one_large_image:
+                yield image
+
+
+def upright(image: "Image") -> "Image":
+    """Turn the image as its EXIF or XMP data says."""
+    from PIL import ImageOps
+
+    # looking for the data takes as long as decoding a small image
+    says = image.format in ("TIFF", "MPO") or any(key in image.info for key in _ORIENTED)
+    return ImageOps.exif_transpose(image) if says else image
+
+
+def channels_of(image: "Image") -> int:
+    """1 for grey images, 3 for those in colour."""
+    return 1 if image.mode in ("1", "L", "LA", "La") or is_deep(image) else 3
+
+
+def is_deep(image: "Image") -> bool:
+    """Whether the image has more than 8 bits a value."""
+    return image.mode == "F" or image.mode.startswith("I")
+
+
+def fit(image: "Image", form: Form) -> NDArray[np.uint8]:
+    """``(channels, side, side)``: the central square, resized bicubically with antialiasing.
+
+    As Pillow's ``BICUBIC`` but for two grey levels, and in less than half of its time.
+
+    Raises
+    ------
+    ValueError
+        If values of the image are outside the form's levels.
+    """
+    array = _array(_eight_bits(image, form), form)
+    return array if image.size == (form.side, form.side) else _resized(array, form.side)
+
+
+def _eight_bits(image: "Image", form: Form) -> "Image":
+    from PIL import Image
+
+    levels = _levels(image, form)
+    if levels is None or levels == BYTES:
+        return image
+    return Image.fromarray(to_bytes(np.asarray(image), levels))
+
+
+def _levels(image: "Image", form: Form) -> Levels | None:
+    """The levels of this image's kind, ``None`` where Pillow has 8 bits of it."""
+    if not is_deep(image):
+        return form.levels.get(image.mode) if image.mode == "L" else None
+    usual = UNIT if image.mode == "F" else Levels(0, 65535)
+    return form.levels.get(image.mode, usual)
+
+
+def _array(image: "Image", form: Form) -> NDArray[np.uint8]:
+    mode = "L" if form.channels == 1 else "RGB"
+    if form.background is not None and image.has_transparency_data:
+        image = _opaque(image, form.background)
+    # to its own mode it would be copied
+    pixels: Any = np.asarray(image if image.mode == mode else image.convert(mode))
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def _opaque(image: "Image", background: tuple[int, int, int]) -> "Image":
+    """The image in front of a colour, where it is transparent."""
+    from PIL import Image
+
+    layer = image if image.mode == "RGBA" else image.convert("RGBA")
+    behind = Image.new("RGB", image.size, background)
+    behind.paste(layer, mask=layer.getchannel("A"))
+    return behind
+
+
+def _resized(array: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    height, width = array.shape[1:]
+    square = min(height, width)
+    top, left = (height - square) // 2, (width - square) // 2
+    # PIL's memory is not writable, which torch wants
+    cut = torch.from_numpy(array[:, top : top + square, left : left + square].copy("K"))
+    return interpolate(cut[None], (side, side), mode="bicubic", antialias=True)[0].numpy()

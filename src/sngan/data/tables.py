@@ -1,0 +1,172 @@
+"""Files of tables: Parquet, and the Arrow files that Hugging Face's ``save_to_disk`` leaves."""
+
+import os
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sngan._checks import require
+from sngan.data.formats import suffix
+from sngan.data.layout import require_first
+from sngan.data.memory import total
+from sngan.data.splits import is_split, leading_split, split_of
+from sngan.data.types import Reading
+from sngan.utils.text import first_line, printable
+
+PARQUET = ("parquet", "pq")
+_BATCH = 16
+_MOST_LOOKED_AT = 2000
+_DEPTH = 3
+
+
+class TableFile:
+    """One file: its schema, its rows, and batches of them.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged, here or where it is read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self.path = path
+        self._is_arrow = suffix(path.name) == "arrow"
+        with reading(path):
+            if self._is_arrow:
+                with self._batches() as batches:
+                    self.schema: Any = batches.schema
+                    self.num_rows = sum(batch.num_rows for batch in batches)
+                return
+            self._file: Any = pq.ParquetFile(path)
+            self.schema = self._file.schema_arrow
+            metadata = self._file.metadata
+            self.num_rows: int = metadata.num_rows
+            groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+            self.lengths: list[int] = [group.num_rows for group in groups]
+            if sum(self.lengths) != self.num_rows or min(self.lengths, default=0) < 0:
+                raise pa.ArrowInvalid("its numbers of rows disagree")
+            largest = max((group.total_byte_size for group in groups), default=0)
+        most = total() // 2
+        expected = f"row groups of at most {most} bytes in {printable(str(path))}"
+        require(largest <= most, "data", expected=expected, got=largest)
+
+    def batches(self, columns: list[str]) -> Iterator[Any]:
+        """Some rows at a time, few enough to be in memory whatever they unpack to."""
+        with reading(self.path):
+            if self._is_arrow:
+                with self._batches() as batches:
+                    for batch in batches:
+                        for start in range(0, batch.num_rows, _BATCH):
+                            yield batch.slice(start, _BATCH).select(columns)
+            else:
+                yield from self._file.iter_batches(_BATCH, columns=columns)
+
+    def column(self, name: str) -> Any:
+        """One column as a whole."""
+        import pyarrow as pa
+
+        with reading(self.path):
+            if not self._is_arrow:
+                return self._file.read([name], use_threads=False).column(0)
+            with self._batches() as batches:
+                parts = [batch.column(name) for batch in batches]
+            return pa.chunked_array(parts, self.schema.field(name).type)
+
+    def group(self, number: int, columns: list[str]) -> Any:
+        """One row group of a Parquet file."""
+        with reading(self.path):
+            return self._file.read_row_group(number, columns=columns, use_threads=False)
+
+    def close(self) -> None:
+        """Close a Parquet file."""
+        self._file.close()
+
+    @contextmanager
+    def _batches(self) -> Generator[Any]:
+        import pyarrow as pa
+
+        with pa.memory_map(os.fspath(self.path)) as mapped, pa.ipc.open_stream(mapped) as batches:
+            yield batches
+
+
+@contextmanager
+def reading(path: Path) -> Generator[None]:
+    """Turn pyarrow's many errors on a damaged file into one that names the file.
+
+    Raises
+    ------
+    ValueError
+        If reading fails, for want of memory too.
+    """
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError, OverflowError) as error:
+        kind = "an Arrow" if suffix(path.name) == "arrow" else "a Parquet"
+        got = f"{printable(str(path))} ({first_line(error)})"
+        raise ValueError(f"data: expected {kind} file, got {got}") from error
+
+
+def find_tables(path: Path, how: Reading) -> list[Path]:
+    """The Parquet files of a path, or the Arrow files of a data set that was saved to disk.
+
+    In a folder they lie at the top, or, where nothing else is, some folders below it.
+    """
+    if path.is_file():
+        return [path] if suffix(path.name) in (*PARQUET, "arrow") else []
+    if how.is_first:
+        return sorted(path.glob("*.parquet"))
+    names = [name for name in os.listdir(path) if suffix(name) in PARQUET]  # noqa: PTH208
+    # a table that describes images which lie beside it
+    if found := [path / name for name in sorted(names) if name.lower() != "metadata.parquet"]:
+        return found
+    saved = any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
+    return _below(path, ("arrow",) if saved else PARQUET)
+
+
+def _below(root: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    found: list[Path] = []
+    looked_at = 0
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
+        if len(Path(folder).relative_to(root).parts) >= _DEPTH:
+            folders.clear()
+        found += [Path(folder) / name for name in sorted(files) if suffix(name) in suffixes]
+        looked_at += len(files) + len(folders)
+        if looked_at > _MOST_LOOKED_AT and not found:
+            # a folder of images
+            break
+    return found
+
+
+def of_split(files: list[Path], root: Path, asked: str) -> list[Path]:
+    """The files of a split, where names of files or folders begin with one.
+
+    Raises
+    ------
+    ValueError
+        If there are splits and not this one, or none and another than train is asked for.
+    """
+    splits = {file: _split(file, root) for file in files}
+    if not any(splits.values()):
+        require_first(asked, str(root))
+        return files
+    # beside train-0 and test-0, extra-0 is a split too
+    named = {file: split or file.name.partition("-")[0] for file, split in splits.items()}
+    chosen = [file for file in files if is_split(asked, named[file])]
+    known = sorted({printable(name) for name in named.values()})
+    require(bool(chosen), "data.split", expected=f"one of {known}", got=repr(asked))
+    return chosen
+
+
+def _split(file: Path, root: Path) -> str | None:
+    """The split in the names of a file and the folders that it lies in."""
+    parts = file.relative_to(root).parts if file != root else ()
+    in_folders = [split_of(part) for part in parts[:-1]]
+    found = [*in_folders, leading_split(file.stem) if parts else None]
+    return next((split for split in reversed(found) if split), None)

@@ -1,0 +1,155 @@
+"""Tar files in WebDataset's layout: where their images lie, and what their labels are."""
+
+import json
+import tarfile
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from sngan._checks import require
+from sngan.utils.text import first_line, printable
+
+_COMPRESSED = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
+_LARGEST_LABEL = 2**20
+_CLASS_KEYS = ("label", "class", "class_name", "category", "target", "cls")
+# after a tar's end come zeros up to a multiple of 10 KiB, or of a disk's block
+_END = 2**20
+
+
+class Sample(NamedTuple):
+    """An image in a tar: where it lies, its label, its folder and name.
+
+    ``is_dotted``: the part after the first dot of its name is no plain extension, as in
+    ``a.left.png``. ``passed_over`` counts the other images of the sample.
+    """
+
+    offset: int
+    size: int
+    label: int | str | None
+    folder: str
+    stem: str
+    is_dotted: bool
+    passed_over: int
+
+
+def samples(path: Path, extensions: Collection[str], *, is_first: bool) -> Iterator[Sample]:
+    """Each sample that has an image; members are never extracted, and links not followed.
+
+    Raises
+    ------
+    ValueError
+        If the file is compressed, damaged, cut, or no tar.
+    """
+    shown = printable(str(path))
+    try:
+        with path.open("rb") as file:
+            begin = file.read(8)
+            for magic, name in _COMPRESSED.items():
+                plain = not begin.startswith(magic)
+                require(plain, "data", expected="uncompressed tar files", got=f"{shown}, {name}")
+            file.seek(0)
+            with tarfile.open(fileobj=file, mode="r:") as tar:
+                yield from _Scan(extensions).samples(tar, file)
+                _require_end(file, tar.offset, strict=not is_first)  # pyright: ignore
+    except (tarfile.TarError, OSError, EOFError, OverflowError, UnicodeError) as error:
+        got = f"{shown} ({first_line(error)})"
+        raise ValueError(f"data: expected a whole tar file, got {got}") from error
+
+
+def _require_end(file: IO[bytes], offset: int, *, strict: bool) -> None:
+    """Two blocks of zeros end a tar; tarfile takes a damaged header for the end."""
+    file.seek(offset)
+    end = file.read(tarfile.BLOCKSIZE)
+    if end.strip(b"\0"):
+        raise tarfile.ReadError(f"damaged at byte {offset}")
+    if strict and len(end) < tarfile.BLOCKSIZE:
+        raise tarfile.ReadError(f"cut at byte {offset}: the mark of its end is missing")
+    if strict and file.read(_END).strip(b"\0"):
+        raise tarfile.ReadError(f"more follows its end at byte {offset}: tars that were joined")
+
+
+class _Scan:
+    """Goes through a tar, and gathers the members of a sample, which follow one another."""
+
+    def __init__(self, extensions: Collection[str]) -> None:
+        self._extensions = extensions
+        self._start("", "")
+
+    def samples(self, tar: tarfile.TarFile, file: IO[bytes]) -> Iterator[Sample]:
+        while (member := tar.next()) is not None:
+            # or it remembers all of them
+            tar.members.clear()  # pyright: ignore
+            folder, _, name = member.name.rpartition("/")
+            stem, _, extension = name.partition(".")
+            if (folder, stem) != (self._folder, self._stem):
+                yield from self._finished()
+                self._start(folder, stem)
+            if stem:
+                self._take(member, extension, file)
+        yield from self._finished()
+
+    def _start(self, folder: str, stem: str) -> None:
+        self._folder, self._stem = folder, stem
+        self._plain: list[tuple[int, int]] = []
+        self._dotted: list[tuple[int, int]] = []
+        self._label: int | str | None = None
+        self._links = 0
+
+    def _take(self, member: tarfile.TarInfo, extension: str, file: IO[bytes]) -> None:
+        last = extension.rpartition(".")[2].lower()
+        is_image = last in self._extensions
+        if not member.isreg() or member.issparse():
+            self._links += is_image
+        elif is_image:
+            found = self._plain if extension.lower() == last else self._dotted
+            found.append((member.offset_data, member.size))
+        elif extension in _LABELS and member.size <= _LARGEST_LABEL and self._label is None:
+            file.seek(member.offset_data)
+            self._label = _label(_LABELS[extension], file.read(member.size))
+
+    def _finished(self) -> Iterator[Sample]:
+        images = self._plain or self._dotted
+        # each part of a name that has no plain image is one of its own: a.1.png, a.2.png
+        kept = images[:1] if self._plain else images
+        rest = len(self._plain) - len(kept) + len(self._dotted) if self._plain else 0
+        for offset, size in kept:
+            where = (self._folder, self._stem)
+            yield Sample(offset, size, self._label, *where, not self._plain, rest + self._links)
+
+
+def _label(parse: Callable[[bytes], Any], content: bytes) -> int | str | None:
+    try:
+        value = parse(content)
+    except (ValueError, KeyError, TypeError, RecursionError, UnicodeDecodeError):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    if isinstance(value, str):
+        return value.strip() or None
+    return value if 0 <= value < 2**63 else (None if value == -1 else str(value))
+
+
+def _of_text(content: bytes) -> int | str:
+    text = content.decode("utf-8-sig").strip()
+    try:
+        return int(text)
+    except ValueError:
+        return text if len(text) < 1000 else ""
+
+
+def _of_json(content: bytes) -> Any:
+    value = json.loads(content)
+    return next(value[key] for key in _CLASS_KEYS if key in value)
+
+
+_LABELS: dict[str, Callable[[bytes], Any]] = {
+    "cls": _of_text,
+    "json": _of_json,
+}

@@ -24,6 +24,7 @@ from sngan.data.types import Arrays, Form, Reading
 from sngan.utils.text import printable
 
 _ROWS = 4096
+_SHAPES = "points (N, dim) of floats, or images (N, H, W), (N, C, H, W) or (N, H, W, C)"
 _log = logging.getLogger("sngan")
 
 
@@ -102,6 +103,8 @@ def _picture(image: Tensor) -> Any:
 def _samples(array: NDArray[Any], name: str, reading: Reading) -> Tensor:
     numeric = array.dtype.kind in "buif" and array.size > 0
     require(numeric, "data", expected=f"numbers in {name}", got=f"{array.dtype} {array.shape}")
+    got = f"{array.dtype} {array.shape}"
+    require(array.ndim > 0, "data", expected=f"{_SHAPES} in {name}", got=got)
     if array.dtype.kind == "f":
         finite = bool(np.isfinite([array.min(), array.max()]).all())
         require(finite, "data", expected=f"finite {name}", got="nan or inf")
@@ -155,8 +158,7 @@ def _in_parts(
 
 def _channels_first(pixels: NDArray[np.uint8], name: str, reading: Reading) -> NDArray[np.uint8]:
     shape = pixels.shape
-    shapes = "points (N, dim) of floats, or images (N, H, W), (N, C, H, W) or (N, H, W, C)"
-    expected = f"{shapes} in {name}"
+    expected = f"{_SHAPES} in {name}"
     if pixels.ndim == 3:
         is_one = shape[2] in (3, 4) and not reading.is_first
         require(not is_one, "data", expected=expected, got=f"{shape}, which looks like one image")

@@ -25,7 +25,9 @@ _log = logging.getLogger("sngan")
 
 def key(*parts: object) -> str:
     """A name for what these parts determine."""
-    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:32]
+    text = "\n".join(map(str, parts))
+    # names of files need not be UTF-8
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def has_room(folder: Path, size: int) -> bool:

@@ -71,12 +71,13 @@ def choose(
 def tell_side(sizes: Sequence[tuple[int, int]], side: int) -> None:
     """Say that images are resized; ``sizes`` from the smallest to the largest."""
     median, least = sizes[len(sizes) // 2], sizes[0]
-    if side in median and min(least) >= side:
+    largest = sizes[-1]
+    if side in median and min(least) >= side and min(largest) < 2 * side:
         return
-    smallest = "" if least == median else f" (the smallest seen: {least[0]}×{least[1]})"
+    extremes = f" ({least[0]}×{least[1]} to {largest[0]}×{largest[1]})"
     _log.warning(
         "images of %d×%d pixels%s are made %d×%d; data.resolution chooses another side",
-        *median, smallest, side, side,
+        *median, "" if least == largest else extremes, side, side,
     )  # fmt: skip
 
 

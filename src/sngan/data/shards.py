@@ -162,7 +162,9 @@ def _labels(
         return labels.encode(whole, name), in_split
     if numbers.max() >= _LARGEST_CLASS and few:
         return labels.encode(numbers, name), in_split
-    return Labels(np.where(numbers < 0, -1, numbers), ()), in_split
+    most = int(numbers.max())
+    names = tuple(map(str, range(most + 1))) if most < _LARGEST_CLASS else ()
+    return Labels(np.where(numbers < 0, -1, numbers), names), in_split
 
 
 def _of_folders(
@@ -194,7 +196,8 @@ def _matching(pattern: str) -> list[Path]:
     files: list[Path] = []
     shown = printable(pattern)
     try:
-        for name in _expanded(str(Path(pattern).expanduser()), [_MOST_NAMES]):
+        require(bool(pattern), "data", expected="tar files after shards:", got="no name")
+        for name in list(_expanded(str(Path(pattern).expanduser()), [_MOST_NAMES])):
             found = sorted(glob.glob(name))  # noqa: PTH207
             expected = f"tar files that match {shown}"
             require(bool(found), "data", expected=expected, got=f"no {printable(name)}")

@@ -292,7 +292,7 @@ def _path(source: str) -> Path | None:
         return path if source.strip() and path.exists() else None
     except (OSError, ValueError, RuntimeError) as error:
         # too long, a null byte, a person without a home
-        got = f"{printable(source)[:100]!r} ({first_line(error)})"
+        got = f"{printable(source)[:100]!r} ({first_line(error)[:100]})"
         raise ValueError(f"data: expected {_ACCEPTED}; got {got}") from error
 
 

@@ -53,14 +53,13 @@ def open_arrays(path: Path, reading: Reading) -> Arrays:
     if label_key is None:
         return Arrays(samples, content=content)
     given = file.read(label_key)
-    require(
-        len(given.reshape(-1) if given.ndim == 0 else given) == len(samples),
-        "data",
-        expected=f"as many labels as samples, {len(samples)}",
-        got=given.shape[0] if given.ndim else 1,
-    )
     if reading.is_first:
-        return Arrays(samples, torch.from_numpy(first_reading.labels_of(given)), content=content)
+        given = first_reading.labels_of(given)
+    count = len(given) if given.ndim else 1
+    expected = f"as many labels as samples, {len(samples)}"
+    require(count == len(samples), "data", expected=expected, got=count)
+    if reading.is_first:
+        return Arrays(samples, torch.from_numpy(given), content=content)
     labels = encode(given, f"{file.shown}[{printable(label_key)}]")
     arrays = Arrays(samples, torch.from_numpy(labels.classes), labels.names, content)
     return _settled(arrays, name)

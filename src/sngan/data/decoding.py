@@ -99,7 +99,7 @@ def decode(item: Item, *, form: Form, strict: bool) -> NDArray[np.uint8] | Skipp
                     f"data.channels: expected images that are all {_KINDS[form.channels]} like the "
                     f"first (1 or 3 settles it), got {printable(item.name)}, {_KINDS[own]}"
                 )
-            return fit(upright(image), form)
+            return fit(upright(image, by_exif_alone=form.is_first), form)
     except _MixedError:
         raise
     except Exception as error:

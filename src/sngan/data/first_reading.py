@@ -1,13 +1,16 @@
 """The first reading of files: a run that began with it goes on with it, pixel for pixel."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sngan._checks import require
 from sngan.data.columns import Columns, class_names
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 HIDDEN = ("__MACOSX", "Thumbs.db", "desktop.ini")
 IMAGES = ("jpg", "jpeg", "png", "webp", "ppm", "pgm", "bmp", "gif", "tif", "tiff")
@@ -19,6 +22,15 @@ def classes_of(names: list[str]) -> list[str]:
     while all(len(part) > 1 for part in parts) and len({part[0] for part in parts}) == 1:
         parts = [part[1:] for part in parts]
     return [part[0] for part in parts] if all(len(part) > 1 for part in parts) else []
+
+
+def eight_bits(image: "Image") -> "Image":
+    """Integers of more than 8 bits are all taken for 16 bits; Pillow clips floats to 0 … 255."""
+    from PIL import Image
+
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
 
 
 def pixels_of(array: NDArray[Any], name: str) -> NDArray[np.uint8]:

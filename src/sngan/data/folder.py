@@ -12,9 +12,10 @@ from sngan.data.pixels import LARGEST_FILE
 from sngan.data.types import Content, Encoded, Reading, Skipped
 from sngan.utils.text import first_line, printable
 
-# with one of the others they are the marks of a run or a comparison that sngan wrote
-_OWN = ("config.yaml", "plan.json")
-_OWN_BESIDE = {"metrics.jsonl", "checkpoints", "compare.json", "train.log", ".sngan-run.json"}
+# the mark of a folder that sngan wrote; the first versions left only their files
+_MARK = ".sngan"
+_SETTINGS = ("config.yaml", "plan.json")
+_BESIDE = {"metrics.jsonl", "checkpoints", "compare.json", "train.log"}
 
 
 def open_folder(path: Path, reading: Reading) -> Encoded:
@@ -111,17 +112,17 @@ class _Walk:
     def _is_run(self, folder: str, entries: list[os.DirEntry[str]]) -> bool:
         """Whether sngan wrote a folder, which lies inside the data where it was started there."""
         names = {entry.name for entry in entries}
-        is_own = any(name in names for name in _OWN) and bool(names & _OWN_BESIDE)
-        return is_own and folder != self._root and not self._is_first
+        is_old = any(name in names for name in _SETTINGS) and bool(names & _BESIDE)
+        return (is_old or _MARK in names) and folder != self._root and not self._is_first
 
     def _status(self, entry: os.DirEntry[str]) -> os.stat_result | None:
-        """Of a file or the target of a link; a link to nothing is no file."""
+        """Of a file or the target of a link."""
         try:
             return entry.stat()
-        except FileNotFoundError:
-            return None
         except OSError as error:
-            self._skip(entry.path, error)
+            # a link to nothing was no file at first
+            if not self._is_first:
+                self._skip(entry.path, error)
             return None
 
     def _skip(self, path: str, error: OSError) -> None:

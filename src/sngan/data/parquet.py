@@ -40,12 +40,12 @@ def open_parquet(path: Path, reading: Reading) -> Encoded:
         block: list[Item] = []
         size = row = 0
         for file in files:
-            for batch in file.batches([chosen.image]):
-                for value in batch.column(0).to_pylist():
+            for values, nbytes in file.values(chosen.image):
+                for value in values:
                     item = _item(value, row)
                     block.append(item._replace(label=int(known.classes[row])) if known else item)
                     row += 1
-                size += batch.nbytes
+                size += nbytes
                 if len(block) >= _BLOCK or size >= _BLOCK_BYTES:
                     yield block
                     block, size = [], 0
@@ -117,7 +117,12 @@ class _RowGroup:
 
     def __call__(self, position: int) -> Item:
         row = int(self._rows[position])
-        item = _item(self._images[row].as_py(), row)
+        try:
+            value = self._images[row].as_py()
+        except UnicodeDecodeError:
+            # a damaged path beside the bytes
+            value = None
+        item = _item(value, row)
         return Item(f"{self._name}, {item.name}", item.read, int(self._classes[position]))
 
 
@@ -135,9 +140,9 @@ def _columns(files: list[TableFile], path: Path, reading: Reading) -> Columns:
     chosen = columns.choose(files[0].schema, reading, shown)
     wanted = {chosen.image, *([chosen.label] if chosen.label else [])}
     for file in files:
-        missing = wanted - set(file.schema.names)
+        missing = wanted - set(file.names)
         expected = f"the columns {sorted(wanted)} in {printable(str(file.path))}"
-        require(not missing, "data", expected=expected, got=list(file.schema.names))
+        require(not missing, "data", expected=expected, got=file.names)
     return chosen
 
 

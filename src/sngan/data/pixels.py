@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
+from sngan.data import first_reading
 from sngan.data.formats import readable
 from sngan.data.levels import BYTES, UNIT, Levels, to_bytes
 from sngan.data.types import Form
@@ -23,6 +24,7 @@ LARGEST_FILE = 256 * 2**20
 _LARGEST_IMAGE = 89_478_485
 """Pixels; Pillow's own limit."""
 _LARGE_IMAGE = 2**24
+_SMALL_FILE = 2**16
 _SECONDS = 30.0
 _SCANS = 100
 _one_large_image = threading.Semaphore()
@@ -59,7 +61,9 @@ def opened(data: bytes, side: int = 0) -> "Generator[Image]":
         raise ValueError(f"it has {len(data)} bytes, over {LARGEST_FILE}")
     if data[:2] == b"\xff\xd8" and data.count(b"\xff\xda") > _SCANS:
         raise ValueError(f"a JPEG of over {_SCANS} scans")
-    with Image.open(_Timed(data), formats=readable()) as image:
+    # small ones are read in one piece: the limits above bound their time
+    source = io.BytesIO(data) if len(data) < _SMALL_FILE else _Timed(data)
+    with Image.open(source, formats=readable()) as image:
         pixels = image.width * image.height
         if pixels > _LARGEST_IMAGE:
             raise ValueError(f"it has {pixels} pixels, over {_LARGEST_IMAGE}")
@@ -73,12 +77,14 @@ def opened(data: bytes, side: int = 0) -> "Generator[Image]":
                 yield image
 
 
-def upright(image: "Image") -> "Image":
+def upright(image: "Image", *, by_exif_alone: bool = False) -> "Image":
     """Turn the image as its EXIF or XMP data says."""
     from PIL import ImageOps
 
     # looking for the data takes as long as decoding a small image
     says = image.format in ("TIFF", "MPO") or any(key in image.info for key in _ORIENTED)
+    if by_exif_alone:
+        says = "exif" in image.info
     return ImageOps.exif_transpose(image) if says else image
 
 
@@ -109,6 +115,8 @@ def fit(image: "Image", form: Form) -> NDArray[np.uint8]:
 def _eight_bits(image: "Image", form: Form) -> "Image":
     from PIL import Image
 
+    if form.is_first:
+        return first_reading.eight_bits(image)
     levels = _levels(image, form)
     if levels is None or levels == BYTES:
         return image

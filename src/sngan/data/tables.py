@@ -39,10 +39,12 @@ class TableFile:
             if self._is_arrow:
                 with self._batches() as batches:
                     self.schema: Any = batches.schema
+                    self.names: list[str] = self.schema.names
                     self.num_rows = sum(batch.num_rows for batch in batches)
                 return
             self._file: Any = pq.ParquetFile(path)
             self.schema = self._file.schema_arrow
+            self.names = self.schema.names
             metadata = self._file.metadata
             self.num_rows: int = metadata.num_rows
             groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
@@ -54,16 +56,23 @@ class TableFile:
         expected = f"row groups of at most {most} bytes in {printable(str(path))}"
         require(largest <= most, "data", expected=expected, got=largest)
 
-    def batches(self, columns: list[str]) -> Iterator[Any]:
-        """Some rows at a time, few enough to be in memory whatever they unpack to."""
+    def values(self, column: str) -> Iterator[tuple[list[Any], int]]:
+        """Values of some rows at a time, few enough for the memory, and the bytes they take."""
         with reading(self.path):
-            if self._is_arrow:
-                with self._batches() as batches:
-                    for batch in batches:
-                        for start in range(0, batch.num_rows, _BATCH):
-                            yield batch.slice(start, _BATCH).select(columns)
-            else:
-                yield from self._file.iter_batches(_BATCH, columns=columns)
+            for batch in self._of_column(column):
+                yield batch.column(0).to_pylist(), batch.nbytes
+
+    def _of_column(self, column: str) -> Iterator[Any]:
+        if not self._is_arrow:
+            yield from self._file.iter_batches(_BATCH, columns=[column])
+            return
+        with self._batches() as batches:
+            for batch in batches:
+                chosen = batch.select([column])
+                # a wrong offset would be followed out of the file
+                chosen.validate(full=True)
+                for start in range(0, batch.num_rows, _BATCH):
+                    yield chosen.slice(start, _BATCH)
 
     def column(self, name: str) -> Any:
         """One column as a whole."""
@@ -74,7 +83,9 @@ class TableFile:
                 return self._file.read([name], use_threads=False).column(0)
             with self._batches() as batches:
                 parts = [batch.column(name) for batch in batches]
-            return pa.chunked_array(parts, self.schema.field(name).type)
+            whole = pa.chunked_array(parts, self.schema.field(name).type)
+            whole.validate(full=True)
+            return whole
 
     def group(self, number: int, columns: list[str]) -> Any:
         """One row group of a Parquet file."""

@@ -146,7 +146,7 @@ def _of_text(content: bytes) -> int | str:
 
 def _of_json(content: bytes) -> Any:
     value = json.loads(content)
-    return next(value[key] for key in _CLASS_KEYS if key in value)
+    return next((value[key] for key in _CLASS_KEYS if key in value), None)
 
 
 _LABELS: dict[str, Callable[[bytes], Any]] = {

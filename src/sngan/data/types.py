@@ -92,7 +92,7 @@ class Decoded(NamedTuple):
 class Form(NamedTuple):
     """The form that every image is given.
 
-    ``background`` is seen where an image is transparent; ``None``: transparency is not looked at.
+    ``background`` is seen where an image is transparent; ``None``: as the first versions read.
     ``levels`` are the values of black and white by Pillow's mode, where they are not the usual.
     """
 
@@ -100,6 +100,11 @@ class Form(NamedTuple):
     channels: int
     background: tuple[int, int, int] | None = None
     levels: Mapping[str, Levels] = MappingProxyType({})
+
+    @property
+    def is_first(self) -> bool:
+        """Whether images are made as by the first versions."""
+        return self.background is None
 
 
 class Arrays(NamedTuple):

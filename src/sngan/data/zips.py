@@ -31,8 +31,9 @@ def open_zip(path: Path, reading: Reading) -> Encoded:
     replaced = 0
     for member in archive.infolist():
         # Windows' separators, against the rules of zips
-        name = member.filename.replace("\\", "/")
-        if name.endswith("/") or any(map(is_hidden, name.split("/"))):
+        name = member.filename if reading.is_first else member.filename.replace("\\", "/")
+        parts = name.split("/")
+        if not parts[-1] or any(is_hidden(part, is_first=reading.is_first) for part in parts):
             continue
         reason = _danger(name, member)
         if reason:
@@ -64,7 +65,7 @@ def _read(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name: s
 
 
 def _danger(name: str, member: zipfile.ZipInfo) -> str | None:
-    path = PurePosixPath(name)
+    path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts:
         return "its path leaves the archive"
     if member.file_size > _LARGEST_MEMBER:

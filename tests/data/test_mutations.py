@@ -1,0 +1,67 @@
+"""Random damage to small files ends in a reading or in one line that names the file."""
+
+import resource
+import time
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from helpers.zoo.mutations import FORMATS, STREAMED, damaged
+from sngan.data import Sampler, open_source
+
+MOST_SECONDS, MOST_MEMORY = 5, 500 * 2**20
+
+
+@pytest.fixture(scope="module", params=FORMATS)
+def victim(request, tmp_path_factory):
+    """A file of a format, its bytes, the SOURCE that it is of, and how that may be cached."""
+    root = tmp_path_factory.mktemp("victim")
+    path, source = FORMATS[request.param](root)
+    caches = ["memory", "stream"] if request.param in STREAMED else ["memory"]
+    return path, path.read_bytes(), source, caches
+
+
+def outcome(source: str, cache: str, cache_dir) -> tuple[str, str]:
+    """The class and the line of the error; empty where the source is read, and drawn from."""
+    try:
+        dataset = open_source(source, cache=cache, cache_dir=cache_dir, channels=3, workers=1)
+        sampler = Sampler(dataset, 2)
+        for _ in range(3):
+            sampler.next()
+    except ValueError as error:
+        return type(error).__name__, str(error)
+    return "", ""
+
+
+def assert_survived(victim, seed: int, cache_dir) -> None:
+    path, content, source, caches = victim
+    path.write_bytes(damaged(content, seed))
+    for cache in caches:
+        started, before = time.thread_time(), peak()
+        kind, said = outcome(source, cache, cache_dir)
+        # subclasses are errors of libraries that slipped through
+        assert kind in ("", "ValueError")
+        assert said.isprintable()
+        assert len(said) < 1000
+        assert not said or path.name in said or str(path.parent) in said
+        assert time.thread_time() - started < MOST_SECONDS
+        assert peak() - before < MOST_MEMORY
+
+
+def peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(seed=st.integers(0, 2**32))
+def test_damage_is_read_or_refused(victim, seed, tmp_path):
+    assert_survived(victim, seed, tmp_path)
+
+
+@pytest.mark.slow
+def test_much_damage_is_read_or_refused(victim, tmp_path):
+    for seed in range(1000):
+        assert_survived(victim, seed, tmp_path)

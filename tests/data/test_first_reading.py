@@ -127,14 +127,14 @@ def test_an_old_run_goes_on_bit_for_bit_and_says_so(tmp_path, caplog):
     put_all(tmp_path / "data", {"val/1.png": 200})
     model = ModelConfig(width=0.1, latent_dim=8)
     read = DataConfig(source=str(tmp_path / "data"), reading=1)
-    whole = tiny(tmp_path / "whole", data=read, model=model, steps=8)
-    parts = replace(whole, out=str(tmp_path / "parts"), steps=4)
+    whole = tiny(tmp_path / "whole", data=read, model=model, steps=4)
+    parts = replace(whole, out=str(tmp_path / "parts"), steps=2)
     training.train(whole)
     training.train(parts)
     forget_the_reading(tmp_path / "parts")
     assert configs.load(tmp_path / "parts" / "config.yaml").data.reading == 1
     # the command gives this version's reading, and the run's is taken
-    new = replace(parts, steps=8, data=replace(parts.data, reading=READING))
+    new = replace(parts, steps=4, data=replace(parts.data, reading=READING))
     with caplog.at_level(logging.WARNING, logger="sngan"):
         training.train(new, resume=True)
     assert "the run began with reading 1 of files" in caplog.text

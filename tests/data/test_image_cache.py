@@ -10,7 +10,6 @@ from helpers.pictures import as_tensor, photo
 from sngan.data import cache as cache_module
 from sngan.data import decoding as decoding_module
 from sngan.data import open_source
-from sngan.data import source as source_module
 
 
 def count_decodes(monkeypatch) -> list:
@@ -55,7 +54,7 @@ def test_many_images_are_kept_without_being_asked(folder, tmp_path, monkeypatch)
     calls = count_decodes(monkeypatch)
     open_source(str(folder), **options)
     assert not (tmp_path / "cache").exists()
-    monkeypatch.setattr(source_module, "_WORTH_KEEPING", 6)
+    monkeypatch.setattr(cache_module, "_WORTH_KEEPING", 6)
     first, second = (open_source(str(folder), **options) for _ in range(2))
     assert len(calls) == 12
     assert torch.equal(first.samples, second.samples)

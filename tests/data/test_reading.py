@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import sngan.data
-from helpers.zoo import folders, pixels
+from helpers.zoo import arrays, folders, pixels, shards, tables, zips
 from helpers.zoo.case import coded, image, png, put_all
 from sngan.data import open_source
 from sngan.data import pixels as pixels_module
@@ -148,3 +148,59 @@ def test_integers_are_scaled_as_fractions_are(white, seed):
     values = np.random.default_rng(seed).integers(0, white + 1, 50, np.int32)
     expected = [int(value) * 255 // white for value in values]
     assert to_bytes(values, Levels(0, white)).tolist() == expected
+
+
+def test_a_changed_file_of_labels_is_read_again(tmp_path):
+    folders.class_folders(tmp_path / "pets")
+    options = {"labels": str(tmp_path / "l.csv"), "cache": "disk", "cache_dir": tmp_path / "cache"}
+    for labels in ([0, 0, 1, 1], [1, 0, 0, 1]):
+        names = (f"{name},{label}" for name, label in zip(folders.pets(), labels, strict=True))
+        (tmp_path / "l.csv").write_text("\n".join(names))
+        assert open_source(str(tmp_path / "pets"), **options).labels.tolist() == labels
+
+
+def test_a_stream_keeps_its_levels_in_the_cache(tmp_path):
+    deep = coded(Image.fromarray((pixels.RAMP * 4095).astype(np.uint16)))
+    source = shards.put(tmp_path, {"a.png": deep, "b.png": deep})
+    for _ in range(2):
+        found = open_source(source, cache_dir=tmp_path / "cache")
+        assert found.stream.form.levels == {"I;16": Levels(0, 4095)}
+
+
+def test_names_that_are_not_utf8_in_every_kind_of_source(tmp_path):
+    for kind, (make, count) in {
+        "zip": (zips.plain, 4),
+        "npz": (arrays.capital_keys, 4),
+        "idx": (arrays.a_dot_in_the_name, 4),
+        "parquet": (tables.plain, 4),
+        "arrow": (tables.saved_to_disk, 4),
+        "tar": (shards.plain, 4),
+    }.items():
+        plain, root = tmp_path / kind, tmp_path / os.fsdecode(f"{kind}-".encode() + b"caf\xe9")
+        plain.mkdir()
+        source = make(plain).replace(str(plain), str(root))
+        plain.rename(root)
+        found = open_source(source, cache="disk", cache_dir=tmp_path / "cache")
+        assert len(found) == count
+        assert found.fingerprint()["files"] > 0
+
+
+def test_a_folder_that_nobody_may_read_is_refused(tmp_path, monkeypatch):
+    def refusing(path="."):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "listdir", refusing)
+    with pytest.raises(ValueError, match=r"^data: expected files that can be read, got .*Permiss"):
+        read(tmp_path)
+
+
+def test_a_large_transparent_picture_is_composed_in_strips(tmp_path, monkeypatch):
+    rng = np.random.default_rng(1)
+    coarse = Image.fromarray(rng.integers(0, 256, (6, 7, 4), np.uint8), "RGBA")
+    put_all(tmp_path, {"a.png": coded(coarse.resize((700, 600)))})
+    whole = read(tmp_path, resolution=16).samples
+    monkeypatch.setattr(pixels_module, "_LARGE_IMAGE", 1000)
+    parts = read(tmp_path, resolution=16).samples
+    difference = (whole.int() - parts.int()).abs().float()
+    assert difference.mean() < 2
+    assert difference.max() < 12

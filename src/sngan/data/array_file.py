@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from sngan._checks import require
 from sngan.data.memory import require_room
-from sngan.utils.text import first_line, printable
+from sngan.data.reasons import reason
+from sngan.utils.text import printable
 
 
 class Header(NamedTuple):
@@ -79,7 +80,7 @@ class ArrayFile:
             return {self._path.name: _header(file, self._path.stat().st_size)}
 
     def _damaged(self, error: Exception) -> ValueError:
-        return ValueError(f"data: expected arrays in {self.shown}, got {first_line(error)}")
+        return ValueError(f"data: expected arrays in {self.shown}, got {reason(error)}")
 
 
 def _header(file: IO[bytes], size: int) -> Header:

@@ -7,20 +7,26 @@ import math
 import os
 import secrets
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sngan._checks import require
+from sngan.data import memory
+from sngan.data.levels import Levels
 from sngan.data.types import Decoded, Skipped
 from sngan.utils.cache import folder as default_folder
 from sngan.utils.cache import trim, used
 from sngan.utils.files import write_bytes
 
-__all__ = ["ImageCache", "default_folder", "has_room", "key"]
+__all__ = ["ImageCache", "cached", "default_folder", "has_room", "key"]
 
 _log = logging.getLogger("sngan")
+# as many take seconds to decode
+_WORTH_KEEPING = 10_000
 
 
 def key(*parts: object) -> str:
@@ -60,7 +66,8 @@ class ImageCache:
             if len(images) == len(rest["labels"]):
                 used(self.images)
                 used(self.rest)
-                return Decoded(images, rest["labels"], skipped)
+                levels = {mode: Levels(*one) for mode, one in rest.get("levels", {}).items()}
+                return Decoded(images, rest["labels"], skipped, levels)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             _log.warning("the cache %s is damaged (%s): decoding again", self.images, error)
         return None
@@ -102,13 +109,40 @@ class ImageCache:
             decoded.images.flush()
         self._fresh.replace(self.images)
         skipped = [vars(item) for item in decoded.skipped]
-        rest = {"labels": decoded.labels, "skipped": skipped}
+        rest = {"labels": decoded.labels, "skipped": skipped, "levels": dict(decoded.levels)}
         text = json.dumps({**rest, "sha256": _checksum(self.images, rest)})
         write_bytes(self.rest, text.encode())
 
     def discard(self) -> None:
         """Remove a file that was not finished."""
         self._fresh.unlink(missing_ok=True)
+
+
+def cached(*, cache: str, store: ImageCache, decode: Callable[..., Decoded]) -> Decoded:
+    """Decode, or map what an earlier start decoded."""
+    found = store.load() if cache in ("auto", "disk") else None
+    if found is not None:
+        return found
+
+    def allocate(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        large = shape[0] >= _WORTH_KEEPING or math.prod(shape) > memory.total() / 4
+        if cache == "disk" or (cache == "auto" and large):
+            if store.has_room(shape):
+                return store.allocate(shape)
+            # a mapped file that the disk cannot take ends the process without a word
+            require(
+                cache == "auto",
+                "data.cache",
+                expected=f"'disk' with room for twice {math.prod(shape)} bytes, writable",
+                got=store.images.parent,
+            )
+        return np.empty(shape, np.uint8)
+
+    try:
+        decoded = decode(allocate)
+        return store.store(decoded) if isinstance(decoded.images, np.memmap) else decoded
+    finally:
+        store.discard()
 
 
 def _checksum(images: Path, rest: dict[str, Any]) -> str:

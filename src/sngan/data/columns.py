@@ -9,10 +9,11 @@ from sngan.data.types import Reading
 from sngan.utils.text import printable
 
 _IMAGES = ("image", "img", "images", "picture", "photo", "jpg", "jpeg", "png", "webp", "pixels")
-_LABELS = (
+LABELS = (
     *("label", "labels", "class", "class_id", "class_label", "target", "category", "cls"),
     *("fine_label", "coarse_label", "species", "digit", "y"),
 )
+"""Names of columns of labels, the likeliest first."""
 _BESIDE = ("mask", "seg", "depth", "annot", "thumb", "trimap", "label", "gt")
 
 
@@ -88,7 +89,7 @@ def _label(
         require(is_there, "data.labels", expected=expected, got=repr(reading.labels))
         return reading.labels
     said = [name for name in usable if features.get(name, {}).get("_type") == "ClassLabel"]
-    named = [name for wanted in _LABELS for name in usable if name.lower() == wanted]
+    named = [name for wanted in LABELS for name in usable if name.lower() == wanted]
     # label_id and animal_class, but no label_quality, unless there is nothing else
     numbers = [n for n in usable if pa.types.is_integer(schema.field(n).type)]
     likely = [n for n in numbers if n.lower().endswith(("label", "class", "label_id", "label_idx"))]

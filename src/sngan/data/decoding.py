@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from sngan.data import form as forms
 from sngan.data.pixels import channels_of, fit, opened, upright
+from sngan.data.reasons import reason
 from sngan.data.types import Decoded, Encoded, Form, Item, Progress, Reading, Skipped
-from sngan.utils.text import first_line, printable
+from sngan.utils.text import printable
 
 _log = logging.getLogger("sngan")
 _TASK = 64
@@ -135,7 +136,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         # its own text names an object in memory
         return "no image that Pillow can read"
-    return first_line(error)[:200]
+    return reason(error)
 
 
 def _reasons(pool: ThreadPoolExecutor, blocks: Iterator[list[Item]]) -> Iterator[Skipped]:

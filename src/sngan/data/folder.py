@@ -9,8 +9,9 @@ from pathlib import Path
 from sngan.data.fingerprint import some_bytes
 from sngan.data.named import Named, encoded_of, is_hidden
 from sngan.data.pixels import LARGEST_FILE
+from sngan.data.reasons import reason
 from sngan.data.types import Content, Encoded, Reading, Skipped
-from sngan.utils.text import first_line, printable
+from sngan.utils.text import printable
 
 # the mark of a folder that sngan wrote; the first versions left only their files
 _MARK = ".sngan"
@@ -127,7 +128,7 @@ class _Walk:
 
     def _skip(self, path: str, error: OSError) -> None:
         name = printable(path.removeprefix(self._root)) or "."
-        self.skipped.append(Skipped(name, error.strerror or first_line(error)))
+        self.skipped.append(Skipped(name, error.strerror or reason(error)))
 
 
 def _read(root: str, name: str) -> bytes:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from sngan.data.levels import Levels
 from sngan.data.pixels import channels_of, is_deep, opened, upright
 from sngan.data.types import Encoded, Form, Item, Reading
 from sngan.utils.text import printable
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 LEAST_SIDE = 8
 _log = logging.getLogger("sngan")
@@ -26,6 +29,7 @@ class _Seen(NamedTuple):
     mode: str
     low: float
     high: float
+    frames: int
 
 
 Run = Callable[[Callable[[Item], _Seen | None], Iterable[Item]], Iterable[_Seen | None]]
@@ -64,6 +68,11 @@ def choose(
     name = printable(encoded.name)
     if reading.is_first:
         return Form(chosen, channels or seen[0].channels)
+    several = [one.frames for one in seen if one.frames > 1]
+    if several:
+        _log.warning(
+            "%s: of images with up to %d frames or pages the first is read", name, max(several)
+        )
     behind = rgb(reading.background)
     return Form(chosen, channels or seen[0].channels, behind, _levels(seen, name))
 
@@ -110,10 +119,15 @@ def _look(item: Item) -> _Seen | None:
                 low, high = float(values.min()), float(values.max())
                 if not np.isfinite([low, high]).all():
                     return None
-            return _Seen(size, channels, image.mode, low, high)
+            return _Seen(size, channels, image.mode, low, high, _frames(image))
     except Exception:
         # whatever is wrong with it, the full pass will name it
         return None
+
+
+def _frames(image: "Image") -> int:
+    # a camera's MPO holds a smaller picture or that of the other eye beside the photo
+    return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
 
 
 def _levels(seen: list[_Seen], name: str) -> Mapping[str, Levels]:

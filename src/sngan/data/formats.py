@@ -29,6 +29,19 @@ _BESIDE = frozenset(
 )
 
 
+_NO_IMAGES = {
+    "a text": ("txt", "doc", "docx", "rtf", "odt"),
+    "a film": ("mp4", "mov", "avi", "mkv", "webm", "m4v", "mpg", "mpeg", "wmv"),
+    "a sound": ("mp3", "wav", "flac", "ogg", "m4a"),
+    "an archive": ("zip", "tar", "gz", "tgz", "bz2", "xz", "zst", "7z", "rar"),
+    "a program": ("eps", "ps", "ai", "svg", "exe", "dll", "so"),
+    # Pillow reads the thumbnail in some of them
+    "a camera's raw data": (
+        *("cr2", "cr3", "nef", "arw", "dng", "orf", "rw2", "raf", "pef", "srw", "raw"),
+    ),
+}
+
+
 def suffix(name: str) -> str:
     """The suffix of a file's name, in small letters and without the dot."""
     return name.rpartition("/")[2].rpartition(".")[2].lower() if "." in name else ""
@@ -37,6 +50,19 @@ def suffix(name: str) -> str:
 def is_beside(name: str) -> bool:
     """Whether a file lies beside images without being meant as one: descriptions, code, arrays."""
     return suffix(name) in _BESIDE
+
+
+def is_image(name: str) -> bool:
+    """Whether a file is an image by its name."""
+    return suffix(name) in SUFFIXES
+
+
+def no_image(name: str) -> str | None:
+    """Why a file is no image by its name; ``None`` where it may be one, with a name or without."""
+    found = suffix(name)
+    kinds = (kind for kind, suffixes in _NO_IMAGES.items() if found in suffixes)
+    kind = next(kinds, None)
+    return None if kind is None else f"{kind}, and no image"
 
 
 @lru_cache(maxsize=8)

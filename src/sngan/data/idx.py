@@ -15,9 +15,10 @@ from torch import Tensor
 from sngan._checks import require
 from sngan.data.fingerprint import of_files
 from sngan.data.memory import require_room
+from sngan.data.reasons import reason
 from sngan.data.splits import is_split, split_of
 from sngan.data.types import Arrays
-from sngan.utils.text import first_line, printable
+from sngan.utils.text import printable
 
 _UINT8 = 8
 # gzip packs a byte into no less than a thousandth
@@ -80,7 +81,7 @@ def _read(path: Path, *, dimensions: int) -> Tensor:
             size = path.stat().st_size * (_PACKING if packed else 1)
             shape, data = _content(plain, shown, size=size, dimensions=dimensions)
     except (OSError, EOFError, zlib.error) as error:
-        got = f"{shown} ({first_line(error)})"
+        got = f"{shown} ({reason(error)})"
         raise ValueError(f"data: expected a whole IDX file, got {got}") from error
     return torch.from_numpy(np.frombuffer(data, np.uint8).reshape(shape).copy())
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from sngan._checks import require
 from sngan.data.formats import suffix
+from sngan.data.reasons import reason
 from sngan.data.types import Encoded, Item
-from sngan.utils.text import first_line, printable
+from sngan.utils.text import printable
 
 _log = logging.getLogger("sngan")
 _MOST_CLASSES = 2**20
@@ -182,7 +183,7 @@ def read_file(path: Path, data: bytes | None = None) -> dict[str, str]:
             found = _of_csv(text)
     except (OSError, UnicodeDecodeError, csv.Error, json.JSONDecodeError, RecursionError) as error:
         expected = f"a CSV or JSON file of labels, or none or folders; {shown}"
-        raise ValueError(f"data.labels: expected {expected}, got {first_line(error)}") from error
+        raise ValueError(f"data.labels: expected {expected}, got {reason(error)}") from error
     require(bool(found), "data.labels", expected=f"names and labels in {shown}", got="none")
     return found
 

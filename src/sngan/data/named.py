@@ -12,8 +12,8 @@ import numpy as np
 
 from sngan._checks import require
 from sngan.data import first_reading, labels
-from sngan.data.fingerprint import spread
-from sngan.data.formats import is_beside, suffix
+from sngan.data.fingerprint import digest, spread
+from sngan.data.formats import is_beside, is_image, no_image, suffix
 from sngan.data.labels import Labels
 from sngan.data.layout import arrange
 from sngan.data.types import Content, Encoded, Item, Reading, Skipped
@@ -21,6 +21,7 @@ from sngan.utils.text import printable
 
 _log = logging.getLogger("sngan")
 _BLOCK = 4096
+_WORDS = ("auto", "none", "folders")
 # thumbnails, caches and bins that storage devices and systems make
 _HIDDEN = (
     *("thumbs.db", "ehthumbs.db", "desktop.ini", "picasa.ini", "__macosx", "__pycache__"),
@@ -66,6 +67,8 @@ def encoded_of(named: Named, reading: Reading) -> Encoded:
     names = chosen.names
     if not names:
         found = f"{len(chosen.skipped)} unusable" if chosen.skipped else "no files"
+        if named.names and not chosen.skipped:
+            found = f"{len(named.names)} files of other kinds, such as {printable(named.names[0])}"
         raise ValueError(f"data: expected images in {printable(named.source)}, got {found}")
     numbers = chosen.labels.classes if chosen.labels else np.full(len(names), -1)
 
@@ -84,13 +87,20 @@ def encoded_of(named: Named, reading: Reading) -> Encoded:
         len(names),
         blocks,
         chosen.labels.names if chosen.labels else (),
-        "\n".join(named.stamp),
+        "\n".join([*named.stamp, *_told_by_file(chosen, reading)]),
         tuple(chosen.skipped),
         named.content,
         some,
     )
     missing = int((numbers < 0).sum()) if chosen.labels else 0
     return labels.settled(encoded, missing)
+
+
+def _told_by_file(chosen: _Chosen, reading: Reading) -> list[str]:
+    """What a cache has to tell apart where labels come from a file, which may be changed."""
+    if chosen.labels is None or reading.labels in _WORDS:
+        return []
+    return [digest([chosen.labels.classes.tobytes(), *map(str.encode, chosen.labels.names)])]
 
 
 def _first(named: Named) -> _Chosen:
@@ -104,17 +114,15 @@ def _first(named: Named) -> _Chosen:
 
 
 def _chosen(named: Named, reading: Reading) -> _Chosen:
-    names = [name for name in named.names if not is_beside(name)]
-    texts = [name for name in names if suffix(name) == "txt"]
-    skipped = [*named.skipped, *(Skipped(printable(n), "text, and no image") for n in texts)]
-    names = [name for name in names if suffix(name) != "txt"]
+    names, others = _meant(named.names)
+    skipped = [*named.skipped, *others]
     laid = arrange(names, reading, where=named.source)
     names = [names[index] for index in laid.indices]
     for remark in [*named.remarks, *laid.remarks]:
         _log.warning("%s: %s", printable(named.source), remark)
     if not names:
         return _Chosen([], None, skipped)
-    if reading.labels in ("auto", "none", "folders"):
+    if reading.labels in _WORDS:
         order = sorted(set(laid.classes))
         index = {name: number for number, name in enumerate(order)}
         numbers = np.array([index[name] for name in laid.classes], np.int64)
@@ -122,6 +130,25 @@ def _chosen(named: Named, reading: Reading) -> _Chosen:
         return _Chosen(names, known if laid.classes else None, skipped)
     table = _label_file(named, reading.labels)
     return _Chosen(names, labels.of_names(names, table, reading.labels), skipped)
+
+
+def _meant(names: Sequence[str]) -> tuple[list[str], list[Skipped]]:
+    """The files that may be images, and those that are none by their names.
+
+    Captions and boxes lie beside images as texts of their names: they are passed over.
+    """
+    stems = {name.rpartition(".")[0].rpartition("/")[2] for name in names if is_image(name)}
+    meant: list[str] = []
+    others: list[Skipped] = []
+    for name in names:
+        if is_beside(name):
+            continue
+        why = no_image(name)
+        if why is None:
+            meant.append(name)
+        elif suffix(name) != "txt" or name.rpartition(".")[0].rpartition("/")[2] not in stems:
+            others.append(Skipped(printable(name), why))
+    return meant, others
 
 
 def _label_file(named: Named, asked: str) -> dict[str, str]:

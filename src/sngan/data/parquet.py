@@ -14,7 +14,7 @@ from sngan.data.chunks import Chunked, count_labels
 from sngan.data.columns import Columns
 from sngan.data.fingerprint import of_files
 from sngan.data.labels import Labels
-from sngan.data.tables import TableFile, find_tables, of_split
+from sngan.data.tables import TableFile, find_tables, of_split, partition
 from sngan.data.types import Chunk, Encoded, Item, Reading
 from sngan.utils.text import printable
 
@@ -149,7 +149,7 @@ def _columns(files: list[TableFile], path: Path, reading: Reading) -> Columns:
 def _labels(files: list[TableFile], chosen: Columns, path: Path, reading: Reading) -> Labels | None:
     """The class of each row of all files."""
     if chosen.label is None:
-        return None
+        return _of_partitions(files, path, reading)
     parts = [_values(file.column(chosen.label)) for file in files]
     numbers = all(part.dtype.kind in "iu" for part in parts)
     if numbers and (reading.is_first or _fit(parts, chosen.class_names)):
@@ -157,6 +157,15 @@ def _labels(files: list[TableFile], chosen: Columns, path: Path, reading: Readin
         return Labels(whole, chosen.class_names)
     values = np.concatenate(parts if numbers else [_as_text_or_number(parts, p) for p in parts])
     return labels.encode(values, f"{printable(str(path))}[{printable(chosen.label)}]")
+
+
+def _of_partitions(files: list[TableFile], path: Path, reading: Reading) -> Labels | None:
+    """The class of each row by its file's folder, such as ``label=cat``, if all have one."""
+    found = [partition(file.path, path) for file in files]
+    if reading.labels != "auto" or reading.is_first or not all(found):
+        return None
+    rows = [file.num_rows for file in files]
+    return labels.encode(np.repeat(np.array(found), rows), printable(str(path)))
 
 
 def _fit(parts: list[NDArray[Any]], names: tuple[str, ...]) -> bool:

@@ -24,6 +24,7 @@ LARGEST_FILE = 256 * 2**20
 _LARGEST_IMAGE = 89_478_485
 """Pixels; Pillow's own limit."""
 _LARGE_IMAGE = 2**24
+_STRIP = 64
 _SMALL_FILE = 2**16
 _SECONDS = 30.0
 _SCANS = 100
@@ -108,8 +109,44 @@ def fit(image: "Image", form: Form) -> NDArray[np.uint8]:
     ValueError
         If values of the image are outside the form's levels.
     """
-    array = _array(_eight_bits(image, form), form)
-    return array if image.size == (form.side, form.side) else _resized(array, form.side)
+    is_large = image.width * image.height >= _LARGE_IMAGE and not form.is_first
+    plain = _reduced(image, form) if is_large else _plain(image, form)
+    pixels: Any = np.asarray(plain)
+    array = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+    return array if plain.size == (form.side, form.side) else _resized(array, form.side)
+
+
+def _reduced(image: "Image", form: Form) -> "Image":
+    """The central square by means of some pixels each, a strip at a time.
+
+    Four times the side is left for the resizing; a conversion as a whole would take several times
+    the memory of the image.
+    """
+    from PIL import Image
+
+    square = min(image.size)
+    factor = max(square // (4 * form.side), 1)
+    side = square // factor
+    left, top = ((length - side * factor) // 2 for length in image.size)
+    whole = Image.new(_mode(form), (side, side))
+    for row in range(0, side, _STRIP):
+        end = min(row + _STRIP, side)
+        box = (left, top + row * factor, left + side * factor, top + end * factor)
+        whole.paste(_plain(image.crop(box), form).reduce(factor), (0, row))
+    return whole
+
+
+def _plain(image: "Image", form: Form) -> "Image":
+    """The image opaque, of 8 bits, and of the form's channels."""
+    image = _eight_bits(image, form)
+    if form.background is not None and image.has_transparency_data:
+        image = _opaque(image, form.background)
+    # to its own mode it would be copied
+    return image if image.mode == _mode(form) else image.convert(_mode(form))
+
+
+def _mode(form: Form) -> str:
+    return "L" if form.channels == 1 else "RGB"
 
 
 def _eight_bits(image: "Image", form: Form) -> "Image":
@@ -129,15 +166,6 @@ def _levels(image: "Image", form: Form) -> Levels | None:
         return form.levels.get(image.mode) if image.mode == "L" else None
     usual = UNIT if image.mode == "F" else Levels(0, 65535)
     return form.levels.get(image.mode, usual)
-
-
-def _array(image: "Image", form: Form) -> NDArray[np.uint8]:
-    mode = "L" if form.channels == 1 else "RGB"
-    if form.background is not None and image.has_transparency_data:
-        image = _opaque(image, form.background)
-    # to its own mode it would be copied
-    pixels: Any = np.asarray(image if image.mode == mode else image.convert(mode))
-    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
 def _opaque(image: "Image", background: tuple[int, int, int]) -> "Image":

@@ -1,22 +1,18 @@
 """Recognizes a SOURCE and opens it."""
 
 import difflib
-import logging
-import math
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from sngan._checks import require, require_count, require_one_of
-from sngan.data import memory, stacked, toy
+from sngan.data import stacked, toy
 from sngan.data.arrays import open_arrays, to_dataset
-from sngan.data.cache import ImageCache, default_folder, key
+from sngan.data.cache import ImageCache, cached, default_folder, key
 from sngan.data.chunks import Chunked
+from sngan.data.classes import all_labelled, classes_in_use
 from sngan.data.dataset import Dataset
 from sngan.data.decoding import decode_all
 from sngan.data.folder import open_folder
@@ -24,9 +20,9 @@ from sngan.data.form import rgb
 from sngan.data.formats import suffix
 from sngan.data.hub import open_hub
 from sngan.data.idx import find_idx, open_idx
-from sngan.data.labels import present
 from sngan.data.layout import require_first
 from sngan.data.parquet import find_tables, open_parquet, open_parquet_in_chunks
+from sngan.data.reasons import reason
 from sngan.data.shards import PREFIX, open_shards
 from sngan.data.types import (
     READING,
@@ -39,11 +35,9 @@ from sngan.data.types import (
     Stream,
 )  # fmt: skip
 from sngan.data.zips import open_zip
-from sngan.utils.text import first_line, printable
+from sngan.utils.text import printable
 
 CACHES = ("auto", "device", "memory", "disk", "stream")
-# as many take seconds to decode
-_WORTH_KEEPING = 10_000
 # of a stream, for what is measured
 _REPRESENTATIVE = 10_000
 _NAMES = (*toy.NAMES, stacked.NAME)
@@ -52,7 +46,6 @@ _ACCEPTED = (
     f"{', '.join(_NAMES)}, a folder or zip of images, a Parquet file or folder, "
     "shards:PATTERN (tar files), a folder of IDX files, .npz, .npy, or hf:NAME[:SPLIT]"
 )
-_log = logging.getLogger("sngan")
 
 
 def open_source(
@@ -116,27 +109,26 @@ def open_source(
     rgb(background)
     how = Reading(split, labels, background, reading)
     folder = cache_dir or default_folder()
-    if source.startswith(PREFIX) or cache == "stream":
-        opened = _open_in_chunks(source, how, cache_dir=folder, progress=progress)
-    elif source in _EMBEDDED:
-        _require_plain(source, how)
-        opened = _EMBEDDED[source]()
-    elif source in toy.NAMES:
-        _require_plain(source, how)
-        points = toy.points(source)
-        return replace(points, labels=None, class_names=()) if labels == "none" else points
-    else:
-        opened = _open(source, how)
+    try:
+        if source.startswith(PREFIX) or cache == "stream":
+            opened = _open_in_chunks(source, how, cache_dir=folder, progress=progress)
+        else:
+            opened = _open(source, how)
+    except OSError as error:
+        got = f"{printable(source)} ({reason(error)})"
+        raise ValueError(f"data: expected files that can be read, got {got}") from error
+    if isinstance(opened, Dataset):
+        return replace(opened, labels=None, class_names=()) if labels == "none" else opened
     if isinstance(opened, Arrays):
         if labels == "none":
             opened = opened._replace(labels=None, class_names=())
         arrays = to_dataset(source, opened, side=resolution, channels=channels)
-        return _without_empty_classes(replace(arrays, cache=cache), how)
+        return classes_in_use(replace(arrays, cache=cache), how)
 
     stream = opened if isinstance(opened, Chunked) and cache in ("auto", "stream") else None
     most = None if stream is None else _REPRESENTATIVE
     encoded = opened.encoded(most=most) if isinstance(opened, Chunked) else opened
-    decoded = _cached(
+    decoded = cached(
         cache=cache if stream is None else "auto",
         store=ImageCache(folder, _key(source, encoded.stamp, most, how, resolution, channels)),
         decode=partial(
@@ -152,15 +144,16 @@ def open_source(
     dataset = Dataset(
         source,
         torch.from_numpy(decoded.images),
-        torch.tensor(decoded.labels) if min(decoded.labels) >= 0 else None,
+        torch.tensor(decoded.labels) if max(decoded.labels) >= 0 else None,
         encoded.class_names,
         tuple(decoded.skipped),
         cache,
         content=encoded.content,
     )
+    dataset = all_labelled(dataset, how)
     if stream is not None:
         dataset = _streamed(dataset, stream, decoded, how, workers)
-    return _without_empty_classes(dataset, how)
+    return classes_in_use(dataset, how)
 
 
 def _key(
@@ -197,57 +190,6 @@ def _streamed(
     )
 
 
-def _without_empty_classes(dataset: Dataset, reading: Reading) -> Dataset:
-    """Drop named classes that have no image; say of numbered ones that they have none."""
-    if dataset.labels is None or reading.is_first:
-        return dataset
-    counts = None if dataset.stream is None else dataset.stream.class_counts
-    names = dataset.class_names
-    total = len(names) or int(dataset.labels.max()) + 1
-    counts = torch.bincount(dataset.labels, minlength=total) if counts is None else counts
-    empty = [index for index in range(len(counts)) if not counts[index]]
-    if not empty:
-        return dataset
-    shown = ", ".join(names[index] if names else str(index) for index in empty[:5])
-    is_numbered = not names or names == tuple(map(str, range(len(names))))
-    keeps = is_numbered or dataset.stream is not None
-    _log.warning(
-        "%s: %d of %d classes have no images%s: %s%s", printable(dataset.name), len(empty), total,
-        "" if keeps else " and are left out", shown, ", …" if len(empty) > 5 else "",
-    )  # fmt: skip
-    if keeps:
-        return dataset
-    kept = present(dataset.labels.numpy(), names)
-    return replace(dataset, labels=torch.from_numpy(kept.classes), class_names=kept.names)
-
-
-def _cached(*, cache: str, store: ImageCache, decode: Callable[..., Decoded]) -> Decoded:
-    """Decode, or map what an earlier start decoded."""
-    found = store.load() if cache in ("auto", "disk") else None
-    if found is not None:
-        return found
-
-    def allocate(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        large = shape[0] >= _WORTH_KEEPING or math.prod(shape) > memory.total() / 4
-        if cache == "disk" or (cache == "auto" and large):
-            if store.has_room(shape):
-                return store.allocate(shape)
-            # a mapped file that the disk cannot take ends the process without a word
-            require(
-                cache == "auto",
-                "data.cache",
-                expected=f"'disk' with room for twice {math.prod(shape)} bytes, writable",
-                got=store.images.parent,
-            )
-        return np.empty(shape, np.uint8)
-
-    try:
-        decoded = decode(allocate)
-        return store.store(decoded) if isinstance(decoded.images, np.memmap) else decoded
-    finally:
-        store.discard()
-
-
 def _open_in_chunks(
     source: str, reading: Reading, *, cache_dir: Path, progress: Progress | None
 ) -> Chunked:
@@ -262,7 +204,10 @@ def _open_in_chunks(
     return open_parquet_in_chunks(path, reading)
 
 
-def _open(source: str, reading: Reading) -> Encoded | Arrays:
+def _open(source: str, reading: Reading) -> Encoded | Arrays | Dataset:
+    if source in _NAMES:
+        _require_plain(source, reading)
+        return _EMBEDDED[source]() if source in _EMBEDDED else toy.points(source)
     if source.startswith("hf:"):
         _require_no_file(source, reading)
         return open_hub(source.removeprefix("hf:"), reading)
@@ -292,7 +237,7 @@ def _path(source: str) -> Path | None:
         return path if source.strip() and path.exists() else None
     except (OSError, ValueError, RuntimeError) as error:
         # too long, a null byte, a person without a home
-        got = f"{printable(source)[:100]!r} ({first_line(error)[:100]})"
+        got = f"{printable(source)[:100]!r} ({reason(error)})"
         raise ValueError(f"data: expected {_ACCEPTED}; got {got}") from error
 
 

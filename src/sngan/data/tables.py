@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from sngan._checks import require
+from sngan.data.columns import LABELS
 from sngan.data.formats import suffix
 from sngan.data.layout import require_first
 from sngan.data.memory import total
+from sngan.data.reasons import reason
 from sngan.data.splits import is_split, leading_split, split_of
 from sngan.data.types import Reading
-from sngan.utils.text import first_line, printable
+from sngan.utils.text import printable
 
 PARQUET = ("parquet", "pq")
 _BATCH = 16
@@ -42,7 +44,8 @@ class TableFile:
                     self.names: list[str] = self.schema.names
                     self.num_rows = sum(batch.num_rows for batch in batches)
                 return
-            self._file: Any = pq.ParquetFile(path)
+            # pyarrow itself takes names in UTF-8 alone
+            self._file: Any = pq.ParquetFile(pa.OSFile(os.fsencode(path)))
             self.schema = self._file.schema_arrow
             self.names = self.schema.names
             metadata = self._file.metadata
@@ -100,7 +103,7 @@ class TableFile:
     def _batches(self) -> Generator[Any]:
         import pyarrow as pa
 
-        with pa.memory_map(os.fspath(self.path)) as mapped, pa.ipc.open_stream(mapped) as batches:
+        with pa.memory_map(os.fsencode(self.path)) as mapped, pa.ipc.open_stream(mapped) as batches:
             yield batches
 
 
@@ -119,7 +122,7 @@ def reading(path: Path) -> Generator[None]:
         yield
     except (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError, OverflowError) as error:
         kind = "an Arrow" if suffix(path.name) == "arrow" else "a Parquet"
-        got = f"{printable(str(path))} ({first_line(error)})"
+        got = f"{printable(str(path))} ({reason(error)})"
         raise ValueError(f"data: expected {kind} file, got {got}") from error
 
 
@@ -181,3 +184,13 @@ def _split(file: Path, root: Path) -> str | None:
     in_folders = [split_of(part) for part in parts[:-1]]
     found = [*in_folders, leading_split(file.stem) if parts else None]
     return next((split for split in reversed(found) if split), None)
+
+
+def partition(file: Path, root: Path) -> str:
+    """The class that a partitioned table has in a folder's name; empty if it has none.
+
+    Of a column that is the folder's name, a file lacks the values: ``label=cat/part-0.parquet``.
+    """
+    parts = file.relative_to(root).parts[:-1] if file != root else ()
+    pairs = (part.partition("=") for part in parts)
+    return next((printable(value) for key, _, value in pairs if key.lower() in LABELS), "")

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from sngan._checks import require
-from sngan.utils.text import first_line, printable
+from sngan.data.reasons import reason
+from sngan.utils.text import printable
 
 _COMPRESSED = {
     b"\x1f\x8b": "gzip",
@@ -57,7 +58,7 @@ def samples(path: Path, extensions: Collection[str], *, is_first: bool) -> Itera
                 yield from _Scan(extensions).samples(tar, file)
                 _require_end(file, tar.offset, strict=not is_first)  # pyright: ignore
     except (tarfile.TarError, OSError, EOFError, OverflowError, UnicodeError) as error:
-        got = f"{shown} ({first_line(error)})"
+        got = f"{shown} ({reason(error)})"
         raise ValueError(f"data: expected a whole tar file, got {got}") from error
 
 

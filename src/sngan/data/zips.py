@@ -5,8 +5,9 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from sngan.data.named import Named, encoded_of, is_hidden
+from sngan.data.reasons import reason
 from sngan.data.types import Content, Encoded, Reading, Skipped
-from sngan.utils.text import first_line, printable
+from sngan.utils.text import printable
 
 _LARGEST_MEMBER = 256 * 2**20
 _MOST_MEMBERS = 10_000_000
@@ -24,7 +25,7 @@ def open_zip(path: Path, reading: Reading) -> Encoded:
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, OverflowError) as error:
-        got = f"{shown}, another or damaged file ({first_line(error)})"
+        got = f"{shown}, another or damaged file ({reason(error)})"
         raise ValueError(f"data: expected a zip, got {got}") from error
     members: dict[str, zipfile.ZipInfo] = {}
     skipped: list[Skipped] = []
@@ -35,9 +36,9 @@ def open_zip(path: Path, reading: Reading) -> Encoded:
         parts = name.split("/")
         if not parts[-1] or any(is_hidden(part, is_first=reading.is_first) for part in parts):
             continue
-        reason = _danger(name, member)
-        if reason:
-            skipped.append(Skipped(printable(name), reason))
+        danger = _danger(name, member)
+        if danger:
+            skipped.append(Skipped(printable(name), danger))
             continue
         replaced += name in members
         members[name] = member

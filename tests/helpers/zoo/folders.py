@@ -219,6 +219,22 @@ def a_sparse_file_of_3_gb(root):
     return str(root)
 
 
+@case(Read(4, PETS, TWO, told=TOLD))
+def captions_beside_images(root):
+    texts = {name.replace(".png", ".txt"): "a pet" for name in pets()}
+    return put_all(root, pets() | texts)
+
+
+@case(Read(4, PETS, TWO, skipped=3, told="skipped 3 files of .*a camera's raw data, and no image"))
+def what_is_no_image_by_its_name(root):
+    return put_all(root, pets() | dict.fromkeys(["cat/1.NEF", "cat/2.mp4", "cat/3.zip"], "x"))
+
+
+@case(Refused("expected images in .*got 2 files of other kinds, such as a.npy"))
+def arrays_in_a_folder(root):
+    return put_all(root, {"a.npy": "x", "b.npy": "x"})
+
+
 CSV = "file_name,label\ncat/1.png,tom\ncat/2.png,tom\ndog/1.png,rex\ndog/2.png,rex\n"
 NAMED = Read(4, ("rex", "tom"), [1, 1, 0, 0])
 
@@ -297,7 +313,7 @@ def an_empty_folder(root):
     return str(root)
 
 
-@case(Refused("expected images in .*got no files"))
+@case(Refused("expected images in .*got 2 files of other kinds, such as a.json"))
 def descriptions_alone(root):
     return put(root, **{"a.json": "{}", "b.csv": "a,b"})
 

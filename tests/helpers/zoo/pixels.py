@@ -193,10 +193,23 @@ def every_raster_format(root):
     return put_all(root, {f"a.{suffix}": coded(picture, name) for suffix, name in known.items()})
 
 
+@case(Read(2, means=[10, 30], told="of images with up to 4 frames or pages the first is read"))
+def films_and_pages(root):
+    pictures = [image(level) for level in (10, 90, 200)]
+    film = coded(pictures[0], "GIF", save_all=True, append_images=pictures[1:])
+    pages = coded(image(30), "TIFF", save_all=True, append_images=pictures)
+    return put_all(root, {"a.gif": film, "b.tif": pages})
+
+
+@case(Read(1, shape=(1, 64, 64), means=[40.0], told="are made 64×64"))
+def a_picture_of_36_million_pixels(root):
+    return put_all(root, {"a.png": image(40, size=(6000, 6001), mode="L")})
+
+
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n{} loop\n%%EOF\n"
 
 
-@case(Read(1, skipped=2, told="no image that Pillow can read"))
+@case(Read(1, skipped=2, told="a.eps .a program, and no image., b.png .no image that Pillow can"))
 def postscript(root):
     return put_all(root, {"a.eps": POSTSCRIPT, "b.png": POSTSCRIPT, "c.png": 128})
 

@@ -85,6 +85,14 @@ def spark(root):
     return str(root)
 
 
+@case(Read(4, PETS, [0, 0, 1, 1]))
+@case(Read(4), labels="none")
+def partitions(root):
+    for name in PETS:
+        put(root, pa.table({"image": rows([10, 20])}), f"label={name}/part-0.parquet")
+    return str(root)
+
+
 def _saved(root, name: str, made: pa.Table) -> None:
     root.mkdir(exist_ok=True, parents=True)
     with pa.OSFile(str(root / name), "wb") as file, pa.ipc.new_stream(file, made.schema) as out:

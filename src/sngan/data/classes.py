@@ -1,0 +1,53 @@
+"""Classes of a data set: samples without a label, and classes without a sample."""
+
+import logging
+from dataclasses import replace
+
+import torch
+
+from sngan.data.dataset import Dataset
+from sngan.data.labels import present, remark_of_missing
+from sngan.data.types import Reading
+from sngan.utils.text import printable
+
+_log = logging.getLogger("sngan")
+_SHOWN = 5
+
+
+def all_labelled(dataset: Dataset, reading: Reading) -> Dataset:
+    """Leave out the few samples without a label (−1), or use no labels."""
+    labels = dataset.labels
+    if labels is None or int(labels.min()) >= 0:
+        return dataset
+    known = labels >= 0
+    labelled = int(known.sum())
+    missing = len(known) - labelled
+    if not reading.is_first:
+        _log.warning("%s: %s", printable(dataset.name), remark_of_missing(labelled, missing))
+    if reading.is_first or labelled <= missing:
+        return replace(dataset, labels=None)
+    return replace(dataset, samples=dataset.samples[known], labels=labels[known])
+
+
+def classes_in_use(dataset: Dataset, reading: Reading) -> Dataset:
+    """Drop named classes that have no image; say of numbered ones that they have none."""
+    if dataset.labels is None or reading.is_first:
+        return dataset
+    counts = None if dataset.stream is None else dataset.stream.class_counts
+    names = dataset.class_names
+    total = len(names) or int(dataset.labels.max()) + 1
+    counts = torch.bincount(dataset.labels, minlength=total) if counts is None else counts
+    empty = [index for index in range(len(counts)) if not counts[index]]
+    if not empty:
+        return dataset
+    shown = ", ".join(names[index] if names else str(index) for index in empty[:_SHOWN])
+    is_numbered = not names or names == tuple(map(str, range(len(names))))
+    keeps = is_numbered or dataset.stream is not None
+    _log.warning(
+        "%s: %d of %d classes have no images%s: %s%s", printable(dataset.name), len(empty), total,
+        "" if keeps else " and are left out", shown, ", …" if len(empty) > _SHOWN else "",
+    )  # fmt: skip
+    if keeps:
+        return dataset
+    kept = present(dataset.labels.numpy(), names)
+    return replace(dataset, labels=torch.from_numpy(kept.classes), class_names=kept.names)

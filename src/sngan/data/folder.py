@@ -72,7 +72,7 @@ class _Walk:
     def remarks(self) -> list[str]:
         """The folders that are left out because sngan wrote them, in words."""
         shown = ", ".join(map(printable, self._runs[:3]))
-        return [f"left out {len(self._runs)} folders that sngan wrote: {shown}"] if shown else []
+        return [f"left out what sngan wrote: {shown}"] if shown else []
 
     def _below(self, folder: str) -> Iterator[tuple[str, os.stat_result]]:
         folders = [folder]

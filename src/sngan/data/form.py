@@ -121,7 +121,7 @@ def _look(item: Item) -> _Seen | None:
                     return None
             return _Seen(size, channels, image.mode, low, high, _frames(image))
     except Exception:
-        # whatever is wrong with it, the full pass will name it
+        # the full pass will say why it cannot be read
         return None
 
 

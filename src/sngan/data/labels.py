@@ -145,7 +145,7 @@ def kept(classes: NDArray[np.int64], name: str) -> NDArray[np.bool_]:
 
 
 def remark_of_missing(labelled: int, missing: int) -> str:
-    """What is done about samples without a label, in words."""
+    """A line that says how samples without a label are read."""
     if labelled > missing:
         return (
             f"{missing} samples have no label and are left out (data.labels=none reads all, "

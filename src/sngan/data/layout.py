@@ -108,7 +108,7 @@ def _of_split(files: list[File], asked: str, where: str, remarks: list[str]) -> 
     known = {name for name in tops if split_of(name)}
     others = [name for name in tops if name not in known]
     # one alone may be a class: a bus, a car, a train
-    if len(known) < 2 and others:
+    if len(known) < 2 and others and not _alone_has_classes(known, tops):
         return _of_split_in_classes(files, asked, where, remarks)
     if not known:
         require_first(asked, where)
@@ -127,6 +127,12 @@ def _of_split(files: list[File], asked: str, where: str, remarks: list[str]) -> 
     if len(known) > 1:
         remarks.append(f"reads its split {chosen[0]} of {_listed(sorted(known))} (data.split)")
     return _below(file for name in chosen for file in tops[name])
+
+
+def _alone_has_classes(known: set[str], tops: dict[str, list[File]]) -> bool:
+    """Whether a single split, and no folder beside it, has folders of its own."""
+    nested = {name for name, own in tops.items() if len(_tops(_below(own))) > 1}
+    return len(known) == 1 and nested == known
 
 
 def _of_split_in_classes(

@@ -49,7 +49,7 @@ def of_integers(low: float, high: float) -> Levels | None:
 
 
 def of_bytes(high: float, name: str) -> Levels:
-    """8-bit values are 0 … 255, but for masks of 0 and 1; dark ones are read as they are."""
+    """8-bit values are 0 … 255, except for masks of 0 and 1; dark ones are read as they are."""
     if 0 < high <= 1:
         _log.warning("%s: its largest value is 1 of 255: read as masks, 1 is white", name)
         return UNIT

@@ -97,7 +97,7 @@ def encoded_of(named: Named, reading: Reading) -> Encoded:
 
 
 def _told_by_file(chosen: _Chosen, reading: Reading) -> list[str]:
-    """What a cache has to tell apart where labels come from a file, which may be changed."""
+    """A hash of labels that come from a file: it may change while the images stay."""
     if chosen.labels is None or reading.labels in _WORDS:
         return []
     return [digest([chosen.labels.classes.tobytes(), *map(str.encode, chosen.labels.names)])]

@@ -102,7 +102,7 @@ def is_deep(image: "Image") -> bool:
 def fit(image: "Image", form: Form) -> NDArray[np.uint8]:
     """``(channels, side, side)``: the central square, resized bicubically with antialiasing.
 
-    As Pillow's ``BICUBIC`` but for two grey levels, and in less than half of its time.
+    Equal to Pillow's ``BICUBIC`` up to two grey levels, in less than half of its time.
 
     Raises
     ------

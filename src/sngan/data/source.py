@@ -242,7 +242,7 @@ def _path(source: str) -> Path | None:
 
 
 def _require_plain(source: str, reading: Reading) -> None:
-    """What is made here has no splits and no files of labels."""
+    """Data that sngan makes has no splits and no files of labels."""
     if not reading.is_first:
         require_first(reading.split, source)
     _require_no_file(source, reading)

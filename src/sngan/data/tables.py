@@ -1,5 +1,6 @@
 """Files of tables: Parquet, and the Arrow files that Hugging Face's ``save_to_disk`` leaves."""
 
+import logging
 import os
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from sngan.data.splits import is_split, leading_split, split_of
 from sngan.data.types import Reading
 from sngan.utils.text import printable
 
+_log = logging.getLogger("sngan")
 PARQUET = ("parquet", "pq")
 _BATCH = 16
 _MOST_LOOKED_AT = 2000
@@ -174,6 +176,9 @@ def of_split(files: list[Path], root: Path, asked: str) -> list[Path]:
     named = {file: split or file.name.partition("-")[0] for file, split in splits.items()}
     chosen = [file for file in files if is_split(asked, named[file])]
     known = sorted({printable(name) for name in named.values()})
+    if not chosen and len(known) == 1 and asked == "train":
+        _log.warning("%s: reads %s, its only split", printable(str(root)), known[0])
+        return files
     require(bool(chosen), "data.split", expected=f"one of {known}", got=repr(asked))
     return chosen
 

@@ -135,5 +135,5 @@ class Stream:
     unreadable: int = 0
 
     def __len__(self) -> int:
-        """The images, but for those that are known to be unreadable."""
+        """The number of images without those that are known to be unreadable."""
         return sum(chunk.length for chunk in self.chunks) - self.unreadable

@@ -68,6 +68,11 @@ def test_alone(root):
 test_alone.__test__ = False
 
 
+@case(Read(4, PETS, TWO, told="left out beside its splits: more"))
+def one_split_of_classes_beside_others(root):
+    return put_all(root, pets("train/") | {"more/1.png": 9})
+
+
 @case(Read(4, PETS, TWO, told="left out beside its splits: extra"))
 def a_folder_beside_splits(root):
     return put_all(root, pets("train/") | pets("test/") | {"extra/1.png": 9})
@@ -199,7 +204,7 @@ def links_in_circles(root):
     return str(root)
 
 
-@case(Read(4, PETS, TWO, told="left out 1 folders that sngan wrote: runs/pets-sn"))
+@case(Read(4, PETS, TWO, told="left out what sngan wrote: runs/pets-sn"))
 def a_run_inside_its_data(root):
     run = {"config.yaml": "a: 1", "metrics.jsonl": "", "samples/step-000000.png": 9}
     return put_all(root, pets() | {f"runs/pets-sn/{name}": one for name, one in run.items()})

@@ -60,6 +60,12 @@ def splits_without_a_number(root):
     return str(root)
 
 
+@case(Read(4, ("0", "1"), FOUR, told="reads test, its only split"))
+def one_split_alone(root):
+    put(root, table(label=FOUR), "test-00000-of-00001.parquet")
+    return str(root)
+
+
 @case(ALL)
 @case(Read(2, ("0", "1"), [0, 1]), split="validation")
 def splits_of_a_repository(root):

@@ -93,6 +93,10 @@ class DataConfig:
         if self.workers is not None:
             require_count(self.workers, "data.workers")
         rgb(self.background)
+        for key in ("split", "labels"):
+            value = getattr(self, key)
+            is_name = isinstance(value, str) and bool(value)
+            require(is_name, f"data.{key}", expected="text", got=repr(value))
         require_count(self.reading, "data.reading")
         known = f"at most {READING}, the readings that this version knows"
         require(self.reading <= READING, "data.reading", expected=known, got=self.reading)

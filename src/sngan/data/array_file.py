@@ -56,7 +56,10 @@ class ArrayFile:
             If it is damaged, or larger than half of the memory.
         """
         header = self.headers[name]
-        require_room(header.shape, header.dtype.itemsize, f"{self.shown}[{printable(name)}]")
+        shown = f"{self.shown}[{printable(name)}]"
+        plain = not header.dtype.hasobject
+        require(plain, "data", expected=f"arrays in {shown} of numbers or text", got="objects")
+        require_room(header.shape, header.dtype.itemsize, shown)
         try:
             with self._path.open("rb") as file:
                 loaded: Any = np.load(file, allow_pickle=False)
@@ -90,8 +93,8 @@ def _header(file: IO[bytes], size: int) -> Header:
     require(known, "npy", expected="version 1, 2 or 3", got=version)
     header = read.read_array_header_1_0 if version == (1, 0) else read.read_array_header_2_0
     shape, _, dtype = header(file)
-    require(not dtype.hasobject, "npy", expected="numbers or text", got="objects")
     expected = math.prod(shape) * dtype.itemsize
-    whole = size - file.tell() == expected
+    # objects are refused where they are read, and only then
+    whole = dtype.hasobject or size - file.tell() == expected
     require(whole, "npy", expected=f"{expected} bytes of one array", got=size - file.tell())
     return Header(shape, dtype)

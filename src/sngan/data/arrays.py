@@ -135,7 +135,11 @@ def _levels(array: NDArray[Any], name: str) -> Levels:
         return chosen
     if array.dtype.kind == "b" or (low >= 0 and high <= 255):
         return levels.UNIT if array.dtype.kind == "b" else levels.of_bytes(high, name)
-    chosen = levels.of_integers(low, high) if array.dtype == np.uint16 else None
+    chosen = (
+        levels.of_integers(low, high)
+        if (array.dtype.kind, array.dtype.itemsize) == ("u", 2)
+        else None
+    )
     expected = f"integers of {name} in 0 … 255"
     require(chosen is not None, "data", expected=expected, got=f"{low:g} … {high:g}")
     assert chosen is not None

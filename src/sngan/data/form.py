@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sngan._checks import require
 from sngan.data import levels
 from sngan.data.levels import Levels
 from sngan.data.pixels import channels_of, is_deep, opened, upright
@@ -100,6 +101,7 @@ def rgb(colour: str) -> tuple[int, int, int]:
     """
     from PIL import ImageColor
 
+    require(isinstance(colour, str), "data.background", expected="text", got=repr(colour))
     try:
         found = ImageColor.getrgb(colour)
     except ValueError as error:

@@ -1,7 +1,6 @@
 """Images that have paths, in a folder or a zip: which are meant, their classes, their labels."""
 
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,6 +15,7 @@ from sngan.data.fingerprint import digest, spread
 from sngan.data.formats import is_beside, is_image, no_image, suffix
 from sngan.data.labels import Labels
 from sngan.data.layout import arrange
+from sngan.data.reasons import reason
 from sngan.data.types import Content, Encoded, Item, Reading, Skipped
 from sngan.utils.text import printable
 
@@ -153,10 +153,15 @@ def _meant(names: Sequence[str]) -> tuple[list[str], list[Skipped]]:
 
 def _label_file(named: Named, asked: str) -> dict[str, str]:
     """A file of labels on the disk, or else among the files of the source."""
-    path = Path(asked).expanduser()
-    if path.is_file():
-        return labels.read_file(path)
-    inside = [n for n in named.names if n == asked or n.endswith(f"/{asked}")]
     expected = "none, folders, or a CSV or JSON file of labels"
-    require(len(inside) == 1, "data.labels", expected=expected, got=repr(os.fspath(asked)))
+    try:
+        path = Path(asked).expanduser()
+        if path.is_file():
+            return labels.read_file(path)
+    except (OSError, RuntimeError) as error:
+        # too long, or a home of nobody
+        got = f"{printable(asked)[:100]!r} ({reason(error)})"
+        raise ValueError(f"data.labels: expected {expected}, got {got}") from error
+    inside = [n for n in named.names if n == asked or n.endswith(f"/{asked}")]
+    require(len(inside) == 1, "data.labels", expected=expected, got=repr(printable(asked)))
     return labels.read_file(Path(inside[0]), named.read(inside[0]))

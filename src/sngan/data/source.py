@@ -1,6 +1,7 @@
 """Recognizes a SOURCE and opens it."""
 
 import difflib
+import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -49,7 +50,7 @@ _ACCEPTED = (
 
 
 def open_source(
-    source: str,
+    source: str | os.PathLike[str],
     *,
     resolution: int | None = None,
     channels: int | None = None,
@@ -102,6 +103,7 @@ def open_source(
     ValueError
         Nothing that is accepted, nothing readable in it, or a setting that does not fit.
     """
+    source = os.fspath(source)
     require_one_of(cache, "data.cache", choices=CACHES)
     require(channels in (None, 1, 3), "data.channels", expected="1 or 3", got=channels)
     if resolution is not None:

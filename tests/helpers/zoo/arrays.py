@@ -250,7 +250,19 @@ def several_arrays_in_one_file(root):
     return str(root / "a.npy")
 
 
-@case(Refused("data: expected arrays in .*a.npy, got .*numbers or text, got objects"))
+@case(Read(4, means=GREY_MEANS, tolerance=1, told="are read as 0 .black. to 4095"))
+def twelve_bits_of_other_byte_order(root):
+    wide = GREY.astype(np.uint32) * 4095 // 255
+    return npz(root, images=wide.astype(">u2"))
+
+
+@case(Read(4, ("0", "1"), [0, 1, 1, 0]))
+def objects_that_nobody_asks_for(root):
+    names = np.array([{"a": 1}, None], object)
+    return npz(root, x=IMAGES, y=np.array([0, 1, 1, 0]), names=names)
+
+
+@case(Refused("data: expected arrays in .*a.npy.* of numbers or text, got objects"))
 def pickled_objects(root):
     np.save(root / "a.npy", np.array([{}, {}]), allow_pickle=True)
     return str(root / "a.npy")

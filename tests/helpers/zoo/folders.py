@@ -18,6 +18,9 @@ def pets(prefix: str = "", level: int = 0) -> dict:
 @case(Read(4, PETS, TWO, told=TOLD), labels="folders")
 @case(Refused("data.split: expected train, as .* has no splits; got 'val'|got 'val'"), split="val")
 @case(Refused("data.labels: expected none, folders, or a CSV"), labels="nothing.csv")
+@case(Refused("data.labels: expected none, folders, or a CSV"), labels="~nobody-of-this-name/l.csv")
+@case(Refused("data.labels: expected none, folders, or a CSV"), labels="x" * 5000)
+@case(Refused("data.labels: expected none, folders, or a CSV"), labels="a\0b")
 def class_folders(root):
     return put_all(root, pets())
 

@@ -122,6 +122,7 @@ def forget_the_reading(folder) -> None:
     path.write_text(yaml.safe_dump(values))
 
 
+@pytest.mark.bitwise
 def test_an_old_run_goes_on_bit_for_bit_and_says_so(tmp_path, caplog):
     pixels.black_on_transparent(tmp_path / "data")
     put_all(tmp_path / "data", {"val/1.png": 200})

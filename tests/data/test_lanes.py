@@ -5,7 +5,7 @@ from collections import defaultdict
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sngan.data.lanes import Lanes, Part, rows, shuffled
@@ -18,6 +18,7 @@ def samples(parts: list[Part]) -> list[tuple[int, int, int]]:
     return [(p.epoch, p.chunk, at) for p in parts for at in range(p.start, p.stop)]
 
 
+@settings(deadline=None)
 @given(LENGTHS, BATCHES, st.integers(0, 2**40), st.integers(1, 60))
 def test_each_sample_comes_once_an_epoch(lengths, batch_size, seed, count):
     lanes = Lanes(lengths, batch_size, seed=seed)

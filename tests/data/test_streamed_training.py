@@ -36,6 +36,7 @@ def cache(tmp_path, monkeypatch) -> None:
 
 
 @pytest.mark.usefixtures("cache")
+@pytest.mark.bitwise
 def test_training_resumes_bit_for_bit(streams, tmp_path):
     whole = run_config(streams, tmp_path / "whole", steps=40)
     parts = run_config(streams, tmp_path / "parts", steps=20)

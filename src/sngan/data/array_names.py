@@ -1,5 +1,6 @@
 """Names of arrays in an ``.npz``: which are samples, which labels, of which split."""
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from sngan.data.splits import is_split, split_of
 from sngan.data.types import Reading
 from sngan.utils.text import printable
 
+_log = logging.getLogger("sngan")
 _SAMPLES = (
     *("samples", "images", "image", "imgs", "img", "x", "data", "pixels", "inputs", "input"),
     *("pictures", "photos", "features", "points"),
@@ -19,6 +21,9 @@ _LABELS = (
     *("labels", "label", "y", "targets", "target", "classes", "class", "class_ids", "class_id"),
     *("categories", "category", "t"),
 )
+
+
+_UNNAMED = re.compile(r"arr_\d+")
 
 
 class Named(NamedTuple):
@@ -51,7 +56,13 @@ def choose(headers: Mapping[str, Header], reading: Reading, where: str) -> tuple
         return samples, by_name[0]
     fitting = [array.key for array in others if _may_be_labels(headers[array.key])]
     of_length = [key for key in fitting if len(headers[key]) == len(headers[samples])]
-    return samples, of_length[0] if len(of_length) == 1 else None
+    if len(of_length) != 1:
+        return samples, None
+    # the names that NumPy gives say nothing about an array
+    if not _UNNAMED.fullmatch(of_length[0]):
+        told = "%s: its array %s is read as labels (data.labels=none|NAME chooses otherwise)"
+        _log.warning(told, where, printable(of_length[0]))
+    return samples, of_length[0]
 
 
 def _named(key: str) -> Named:

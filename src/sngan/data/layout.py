@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from sngan._checks import require
-from sngan.data.splits import is_split, split_of
+from sngan.data.splits import is_split, split_of, splits_among
 from sngan.data.types import Reading
 from sngan.utils.text import printable
 
@@ -105,7 +105,8 @@ def _without_masks(files: list[File], remarks: list[str]) -> list[File]:
 
 def _of_split(files: list[File], asked: str, where: str, remarks: list[str]) -> list[File]:
     tops = _tops(files)
-    known = {name for name in tops if split_of(name)}
+    split_by_name = splits_among(tops)
+    known = set(split_by_name)
     others = [name for name in tops if name not in known]
     # one alone may be a class: a bus, a car, a train
     if len(known) < 2 and others and not _alone_has_classes(known, tops):
@@ -113,7 +114,8 @@ def _of_split(files: list[File], asked: str, where: str, remarks: list[str]) -> 
     if not known:
         require_first(asked, where)
         return files
-    chosen = [name for name in tops if is_split(asked, name)]
+    chosen = [name for name in tops if name == asked]
+    chosen = chosen or [n for n in known if is_split(asked, split_by_name[n])]
     if not chosen and len(known) == 1 and asked == "train":
         chosen = list(known)
         remarks.append(f"reads {chosen[0]}, its only split")
@@ -125,8 +127,11 @@ def _of_split(files: list[File], asked: str, where: str, remarks: list[str]) -> 
     if left_out:
         remarks.append(f"left out beside its splits: {_listed(left_out)}")
     if len(known) > 1:
-        remarks.append(f"reads its split {chosen[0]} of {_listed(sorted(known))} (data.split)")
-    return _below(file for name in chosen for file in tops[name])
+        read, of = _listed(sorted(chosen)), _listed(sorted(known))
+        remarks.append(f"reads its split {read} of {of} (data.split)")
+    read_files = [file for name in sorted(chosen) for file in tops[name]]
+    # trainA and trainB are two classes of one split
+    return read_files if len(chosen) > 1 else _below(read_files)
 
 
 def _alone_has_classes(known: set[str], tops: dict[str, list[File]]) -> bool:

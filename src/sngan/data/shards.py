@@ -1,12 +1,11 @@
 """Tar shards in WebDataset's layout, whose images are read where they lie."""
 
-import glob
 import json
 import logging
 import os
-import re
 import weakref
 from array import array
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,6 +24,7 @@ from sngan.data.formats import SUFFIXES
 from sngan.data.labels import Labels
 from sngan.data.layout import arrange
 from sngan.data.pixels import LARGEST_FILE
+from sngan.data.shard_names import matching, of_split
 from sngan.data.tars import samples
 from sngan.data.types import Chunk, Item, Progress, Reading
 from sngan.utils.files import atomic_write
@@ -33,7 +33,6 @@ from sngan.utils.text import printable
 PREFIX = "shards:"
 _COLUMNS = 5
 _OFFSET, _SIZE, _LABEL, _FOLDER, _DOTTED = range(_COLUMNS)
-_MOST_NAMES = 100_000
 # names of each folder by which its layout is told
 _NAMES_OF_FOLDER = 3
 _LARGEST_CLASS = 2**20
@@ -52,6 +51,7 @@ class _Index:
     texts: list[str] = field(default_factory=list[str])
     folders: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     passed_over: int = 0
+    unused: dict[str, int] = field(default_factory=dict[str, int])
 
 
 def open_shards(
@@ -68,11 +68,13 @@ def open_shards(
     ValueError
         No file of that name; a file that is compressed, damaged or no tar; no images.
     """
-    files = _matching(pattern)
+    files = matching(pattern)
+    if not reading.is_first:
+        files, reading = of_split(files, reading, pattern)
     stats = [file.stat() for file in files]
     stamp = [f"{f}:{s.st_size}:{s.st_mtime_ns}" for f, s in zip(files, stats, strict=True)]
     shown = printable(pattern)
-    name = key("shards", reading.is_first, *stamp)
+    name = key("shards 2", reading.is_first, *stamp)
     index = _index(files, cache_dir / name, progress, is_first=reading.is_first)
     require(len(index.rows) > 0, "data", expected=f"images in {shown}", got="none by extension")
     expected = "auto, none or folders for shards"
@@ -83,6 +85,8 @@ def open_shards(
         known, keep = Labels(np.where(numbers < 0, -1, numbers), ()), np.ones(len(numbers), bool)
     else:
         keep = _meant(index, shown)
+        for reason, count in index.unused.items() if reading.labels == "auto" else ():
+            _log.warning("%s: %d %s", shown, count, reason)
         known, in_split = _labels(index, keep, reading, shown)
         keep &= in_split
         keep[keep] = labels.kept(known.classes[keep], shown)
@@ -192,41 +196,6 @@ def _of_folders(
     return Labels(classes[of_row], tuple(map(printable, order))), kept[of_row]
 
 
-def _matching(pattern: str) -> list[Path]:
-    files: list[Path] = []
-    shown = printable(pattern)
-    try:
-        require(bool(pattern), "data", expected="tar files after shards:", got="no name")
-        for name in list(_expanded(str(Path(pattern).expanduser()), [_MOST_NAMES])):
-            found = sorted(glob.glob(name))  # noqa: PTH207
-            expected = f"tar files that match {shown}"
-            require(bool(found), "data", expected=expected, got=f"no {printable(name)}")
-            files += map(Path, found)
-    except (OSError, RuntimeError, re.error) as error:
-        raise ValueError(f"data: expected a pattern of tar files, got {shown}") from error
-    return files
-
-
-def _expanded(pattern: str, left: list[int]) -> Iterator[str]:
-    """``a{1..3}`` and ``a{x,y}`` written out, as a shell does, up to so many names."""
-    braces = re.search(r"\{(\d+)\.\.(\d+)\}|\{([^{}]*,[^{}]*)\}", pattern)
-    if braces is None:
-        left[0] -= 1
-        expected = f"at most {_MOST_NAMES} names in a pattern"
-        require(left[0] >= 0, "data", expected=expected, got="more")
-        yield pattern
-        return
-    first, last, names = braces.groups()
-    for name in _numbers(first, last) if names is None else names.split(","):
-        yield from _expanded(pattern[: braces.start()] + name + pattern[braces.end() :], left)
-
-
-def _numbers(first: str, last: str) -> Iterator[str]:
-    low, high = int(first), int(last)
-    step = 1 if low <= high else -1
-    return (f"{number:0{len(first)}}" for number in range(low, high + step, step))
-
-
 def _index(files: list[Path], stem: Path, progress: Progress | None, *, is_first: bool) -> _Index:
     """The index of these files, kept from an earlier start or made now."""
     kept = [stem.with_suffix(suffix) for suffix in (".members.npy", ".lengths.npy", ".names.json")]
@@ -252,10 +221,11 @@ def _scanned(files: list[Path], progress: Progress | None, *, is_first: bool) ->
     folders: dict[str, int] = {}
     names: dict[str, list[str]] = {}
     passed_over = 0
+    unused: Counter[str] = Counter()
     extensions = first_reading.IMAGES if is_first else SUFFIXES
     for position, file in enumerate(files):
         before = len(numbers)
-        for sample in samples(file, extensions, is_first=is_first):
+        for sample in samples(file, extensions, is_first=is_first, unused=unused):
             if is_first and sample.is_dotted:
                 continue
             label = -1 if sample.label is None else sample.label
@@ -271,14 +241,14 @@ def _scanned(files: list[Path], progress: Progress | None, *, is_first: bool) ->
         if progress:
             progress(position + 1, len(files))
     rows = np.frombuffer(numbers, np.int64).reshape(-1, _COLUMNS)
-    return _Index(rows, lengths, list(texts), names, passed_over)
+    return _Index(rows, lengths, list(texts), names, passed_over, dict(unused))
 
 
 def _keep(index: _Index, kept: list[Path]) -> None:
     """Write an index for the next start, where the disk takes it."""
     if not has_room(kept[0].parent, index.rows.nbytes):
         return
-    rest = {"texts": index.texts, "folders": index.folders, "passed_over": index.passed_over}
+    rest = {name: getattr(index, name) for name in ("texts", "folders", "passed_over", "unused")}
     try:
         for path, values in zip(kept, (index.rows, index.lengths), strict=False):
             with atomic_write(path) as temporary, temporary.open("wb") as file:

@@ -13,7 +13,7 @@ from sngan.data.formats import suffix
 from sngan.data.layout import require_first
 from sngan.data.memory import total
 from sngan.data.reasons import reason
-from sngan.data.splits import is_split, leading_split, split_of
+from sngan.data.splits import is_split, leading_split, split_of, splits_among
 from sngan.data.types import Reading
 from sngan.utils.text import printable
 
@@ -161,14 +161,15 @@ def _below(root: Path, suffixes: tuple[str, ...]) -> list[Path]:
 
 
 def of_split(files: list[Path], root: Path, asked: str) -> list[Path]:
-    """The files of a split, where names of files or folders begin with one.
+    """The files of a split, where names of files or folders say one.
 
     Raises
     ------
     ValueError
         If there are splits and not this one, or none and another than train is asked for.
     """
-    splits = {file: _split(file, root) for file in files}
+    longer = splits_among(file.stem for file in files)
+    splits = {file: _split(file, root) or longer.get(file.stem) for file in files}
     if not any(splits.values()):
         require_first(asked, str(root))
         return files

@@ -2,6 +2,7 @@
 
 import json
 import tarfile
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -22,6 +23,10 @@ _CLASS_KEYS = ("label", "class", "class_name", "category", "target", "cls")
 _END = 2**20
 
 
+APART = "labels lie apart from their images: members of a sample must follow one another"
+UNKNOWN = f"descriptions have no label, such as a number or text under {', '.join(_CLASS_KEYS)}"
+
+
 class Sample(NamedTuple):
     """An image in a tar: where it lies, its label, its folder and name.
 
@@ -38,8 +43,12 @@ class Sample(NamedTuple):
     passed_over: int
 
 
-def samples(path: Path, extensions: Collection[str], *, is_first: bool) -> Iterator[Sample]:
+def samples(
+    path: Path, extensions: Collection[str], *, is_first: bool, unused: Counter[str]
+) -> Iterator[Sample]:
     """Each sample that has an image; members are never extracted, and links not followed.
+
+    ``unused`` counts the labels that no image has, by the reason.
 
     Raises
     ------
@@ -55,7 +64,7 @@ def samples(path: Path, extensions: Collection[str], *, is_first: bool) -> Itera
                 require(plain, "data", expected="uncompressed tar files", got=f"{shown}, {name}")
             file.seek(0)
             with tarfile.open(fileobj=file, mode="r:") as tar:
-                yield from _Scan(extensions).samples(tar, file)
+                yield from _Scan(extensions, unused, is_first=is_first).samples(tar, file)
                 _require_end(file, tar.offset, strict=not is_first)  # pyright: ignore
     except (tarfile.TarError, OSError, EOFError, OverflowError, UnicodeError) as error:
         got = f"{shown} ({reason(error)})"
@@ -77,8 +86,10 @@ def _require_end(file: IO[bytes], offset: int, *, strict: bool) -> None:
 class _Scan:
     """Goes through a tar, and gathers the members of a sample, which follow one another."""
 
-    def __init__(self, extensions: Collection[str]) -> None:
-        self._extensions = extensions
+    def __init__(
+        self, extensions: Collection[str], unused: Counter[str], *, is_first: bool
+    ) -> None:
+        self._extensions, self._unused, self._is_first = extensions, unused, is_first
         self._start("", "")
 
     def samples(self, tar: tarfile.TarFile, file: IO[bytes]) -> Iterator[Sample]:
@@ -99,6 +110,7 @@ class _Scan:
         self._plain: list[tuple[int, int]] = []
         self._dotted: list[tuple[int, int]] = []
         self._label: int | str | None = None
+        self._is_described = False
         self._links = 0
 
     def _take(self, member: tarfile.TarInfo, extension: str, file: IO[bytes]) -> None:
@@ -109,18 +121,31 @@ class _Scan:
         elif is_image:
             found = self._plain if extension.lower() == last else self._dotted
             found.append((member.offset_data, member.size))
-        elif extension in _LABELS and member.size <= _LARGEST_LABEL and self._label is None:
-            file.seek(member.offset_data)
-            self._label = _label(_LABELS[extension], file.read(member.size))
+        elif (parse := _parser(extension, is_first=self._is_first)) and self._label is None:
+            if member.size <= _LARGEST_LABEL:
+                file.seek(member.offset_data)
+                self._label = _label(parse, file.read(member.size))
+            self._is_described = True
 
     def _finished(self) -> Iterator[Sample]:
         images = self._plain or self._dotted
+        if self._label is not None and not images:
+            self._unused[APART] += 1
+        elif self._is_described and self._label is None:
+            self._unused[UNKNOWN] += 1
         # each part of a name that has no plain image is one of its own: a.1.png, a.2.png
         kept = images[:1] if self._plain else images
         rest = len(self._plain) - len(kept) + len(self._dotted) if self._plain else 0
         for offset, size in kept:
             where = (self._folder, self._stem)
             yield Sample(offset, size, self._label, *where, not self._plain, rest + self._links)
+
+
+def _parser(extension: str, *, is_first: bool) -> Callable[[bytes], Any] | None:
+    """How a label is read from a member: ``.cls``, ``.CLS``, ``.label.txt``."""
+    if is_first:
+        return _LABELS[extension] if extension in ("cls", "json") else None
+    return _LABELS.get(extension.lower().removesuffix(".txt"))
 
 
 def _label(parse: Callable[[bytes], Any], content: bytes) -> int | str | None:
@@ -151,6 +176,6 @@ def _of_json(content: bytes) -> Any:
 
 
 _LABELS: dict[str, Callable[[bytes], Any]] = {
-    "cls": _of_text,
+    **dict.fromkeys(("cls", "class", "label", "target"), _of_text),
     "json": _of_json,
 }

@@ -56,6 +56,43 @@ def class_name_in_json(root):
     return put(root, samples("json", *texts))
 
 
+@case(Read(4, PETS, [0, 1, 1, 0]))
+def labels_in_capitals(root):
+    return put(root, samples("CLS", "cat", "dog", "dog", "cat"))
+
+
+@case(Read(4, PETS, [0, 1, 1, 0]))
+def labels_in_texts(root):
+    return put(root, samples("label.txt", "cat", "dog", "dog", "cat"))
+
+
+@case(Read(2, told="2 labels lie apart from their images: members of a sample must follow"))
+@case(Read(2), labels="none")
+def labels_after_all_images(root):
+    return put(root, {"1.png": 9, "2.png": 9, "1.cls": "cat", "2.cls": "dog"})
+
+
+@case(Read(2, told="2 descriptions have no label, such as a number or text under label"))
+def json_without_labels(root):
+    return put(root, samples("json", '{"meta": {"label": "cat"}}', '{"label": ["a"]}'))
+
+
+@case(Read(1, means=[1], told="reads 1 of 2 shards, its split train of test, train"))
+@case(Read(1, means=[2], told="reads 1 of 2 shards, its split test of"), split="test")
+@case(Refused(r"data.split: expected one of \['test', 'train'\], got 'val'"), split="val")
+def shards_of_several_splits(root):
+    put(root, {"a.png": 1}, "pets-train-000.tar")
+    put(root, {"b.png": 2}, "pets-test-000.tar")
+    return f"shards:{root}/*.tar"
+
+
+@case(Read(2, means=[1, 2]))
+def splits_that_are_named_in_braces(root):
+    put(root, {"a.png": 1}, "train-000.tar")
+    put(root, {"b.png": 2}, "val-000.tar")
+    return f"shards:{root}/{{train,val}}-*.tar"
+
+
 @case(Read(4, ("5", "99999999"), [0, 1, 1, 0]))
 def labels_of_large_numbers(root):
     return put(root, samples("cls", "5", "99999999", "99999999", "5"))

@@ -53,6 +53,14 @@ def short_ending(root):
 
 @case(ALL)
 @case(Read(2, ("0", "1"), [0, 1], means=[10, 20]), split="test")
+def splits_at_the_end_of_names(root):
+    put(root, table(label=FOUR), "pets_train.parquet")
+    put(root, table(label=FOUR).slice(0, 2), "pets_test.parquet")
+    return str(root)
+
+
+@case(ALL)
+@case(Read(2, ("0", "1"), [0, 1], means=[10, 20]), split="test")
 @case(Refused(r"data.split: expected one of \['test', 'train'\]"), split="val")
 def splits_without_a_number(root):
     put(root, table(label=FOUR), "train.parquet")

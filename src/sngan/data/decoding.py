@@ -140,7 +140,7 @@ def _reason(error: Exception) -> str:
 
 
 def _reasons(pool: ThreadPoolExecutor, blocks: Iterator[list[Item]]) -> Iterator[Skipped]:
-    form = Form(4, 3)
+    form = Form(4, 3, background=(255, 255, 255))
     for block in blocks:
         room = np.empty((len(block), form.channels, form.side, form.side), np.uint8)
         decode_one = partial(decode, form=form, strict=False)

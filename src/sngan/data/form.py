@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 LEAST_SIDE = 8
 _log = logging.getLogger("sngan")
 _SAMPLE = 64
+_COLOURS = ("RGB", "RGBA")
+# the values of larger ones take long to read; masks are small
+_LARGEST_LOOKED_AT = 2**20
 
 
 class _Seen(NamedTuple):
@@ -114,17 +117,26 @@ def _look(item: Item) -> _Seen | None:
     try:
         with opened(item.read()) as image:
             size, channels = upright(image).size, channels_of(image)
-            low = high = 0.0
-            # a lossy format has no masks, and photos in colour take long
-            if is_deep(image) or (image.mode == "L" and image.format != "JPEG"):
-                values: NDArray[np.generic] = np.asarray(image)
-                low, high = float(values.min()), float(values.max())
-                if not np.isfinite([low, high]).all():
-                    return None
+            low, high = _range(image)
+            if not np.isfinite([low, high]).all():
+                return None
             return _Seen(size, channels, image.mode, low, high, _frames(image))
     except Exception:
         # the full pass will say why it cannot be read
         return None
+
+
+def _range(image: "Image") -> tuple[float, float]:
+    """The least and the largest value; zeros where these would say nothing, or take long."""
+    # a lossy format has no masks
+    is_lossy = image.format == "JPEG"
+    if is_deep(image) or (image.mode == "L" and not is_lossy):
+        values: NDArray[np.generic] = np.asarray(image)
+        return float(values.min()), float(values.max())
+    is_small = image.width * image.height <= _LARGEST_LOOKED_AT
+    if image.mode in _COLOURS and is_small and not is_lossy:
+        return 0.0, float(np.asarray(image)[..., :3].max())
+    return 0.0, 0.0
 
 
 def _frames(image: "Image") -> int:
@@ -137,7 +149,10 @@ def _levels(seen: list[_Seen], name: str) -> Mapping[str, Levels]:
     for mode in sorted({one.mode for one in seen if one.high or one.low}):
         low = min(one.low for one in seen if one.mode == mode)
         high = max(one.high for one in seen if one.mode == mode)
-        found[mode] = _levels_of(mode, low, high, name)
+        if mode not in _COLOURS:
+            found[mode] = _levels_of(mode, low, high, name)
+        elif high <= 1:
+            _log.warning("%s: nearly black, its largest value is 1 of 255", name)
     return found
 
 

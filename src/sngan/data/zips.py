@@ -34,7 +34,15 @@ def open_zip(path: Path, reading: Reading) -> Encoded:
         # Windows' separators, against the rules of zips
         name = member.filename if reading.is_first else member.filename.replace("\\", "/")
         parts = name.split("/")
-        if not parts[-1] or any(is_hidden(part, is_first=reading.is_first) for part in parts):
+        if not reading.is_first:
+            # some programs store ./cat/1.png
+            parts = [part for part in parts if part != "."]
+            name = "/".join(parts)
+        if (
+            not parts
+            or not parts[-1]
+            or any(is_hidden(part, is_first=reading.is_first) for part in parts)
+        ):
             continue
         danger = _danger(name, member)
         if danger:

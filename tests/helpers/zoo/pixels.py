@@ -250,3 +250,14 @@ def tiny_images(root):
 def one_large_photo_among_icons(root):
     sizes = {"a.png": (300, 300), "b.png": (8, 8), "c.png": (8, 8)}
     return put_all(root, {name: image(9, size=size) for name, size in sizes.items()})
+
+
+@case(Read(2, means=[0.5, 0.5], told="nearly black, its largest value is 1 of 255"))
+def masks_in_colour(root):
+    mask = np.repeat((RAMP > 0.5)[..., None], 3, 2).astype(np.uint8)
+    return put_all(root, {f"{i}.png": array_image(mask) for i in range(2)})
+
+
+@case(Refused("got none among 2 files in .*; the first, 0.tif: some of its values are nan or inf"))
+def floats_that_are_no_numbers(root):
+    return _deep(root, np.where(RAMP > 0.9, np.nan, RAMP).astype(np.float32), "TIFF")

@@ -86,10 +86,10 @@ def shards_of_several_splits(root):
     return f"shards:{root}/*.tar"
 
 
-@case(Read(2, means=[1, 2]))
+@case(Read(2, means=[10, 20]))
 def splits_that_are_named_in_braces(root):
-    put(root, {"a.png": 1}, "train-000.tar")
-    put(root, {"b.png": 2}, "val-000.tar")
+    put(root, {"a.png": 10}, "train-000.tar")
+    put(root, {"b.png": 20}, "val-000.tar")
     return f"shards:{root}/{{train,val}}-*.tar"
 
 

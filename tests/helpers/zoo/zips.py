@@ -38,6 +38,11 @@ def splits(root):
 
 
 @case(Read(4, PETS, TWO, told=TOLD))
+def names_from_the_current_folder(root):
+    return put_zip(root, pets("./"))
+
+
+@case(Read(4, PETS, TWO, told=TOLD))
 def backslashes(root):
     content = zipped([(name, png()) for name in pets()])
     # zipfile itself would write slashes

@@ -1,6 +1,7 @@
 """The command line: flags, files, exit statuses, one-line errors."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -243,21 +244,41 @@ def test_wrong_request_of_generate_names_the_flag(run, capsys, tmp_path):
         assert message in error_line(capsys)
 
 
-def test_damaged_runs_are_refused(run, tmp_path, capsys):
-    import shutil
+def cut_weights(run):
+    path = run / "generator.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
 
-    for name, damage in (
-        ("generator.safetensors", lambda p: p.write_bytes(p.read_bytes()[:100])),
-        ("generator.safetensors", lambda p: p.unlink()),
-        ("config.yaml", lambda p: p.write_text("steps: [1")),
-        ("config.yaml", lambda p: p.write_text("stepz: 4")),
-    ):
-        copy = tmp_path / "copy"
-        shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(run, copy)
-        damage(copy / name)
-        assert main(["generate", str(copy), "--out", str(tmp_path / "x.png")]) == 2
-        assert "expected" in error_line(capsys)
+
+def no_weights(run):
+    (run / "generator.safetensors").unlink()
+
+
+@pytest.mark.parametrize("damage", [cut_weights, no_weights])
+def test_damaged_weights_come_from_the_checkpoint(run, tmp_path, damage):
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    damage(copy)
+    for folder, name in ((run, "whole.png"), (copy, "copy.png")):
+        assert main(["generate", str(folder), "--n", "4", "--out", str(tmp_path / name)]) == 0
+    assert (tmp_path / "whole.png").read_bytes() == (tmp_path / "copy.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        cut_weights,
+        no_weights,
+        lambda run: (run / "config.yaml").write_text("steps: [1"),
+        lambda run: (run / "config.yaml").write_text("stepz: 4"),
+    ],
+)
+def test_damaged_runs_without_a_checkpoint_are_refused(run, tmp_path, capsys, damage):
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    shutil.rmtree(copy / "checkpoints")
+    damage(copy)
+    assert main(["generate", str(copy), "--out", str(tmp_path / "x.png")]) == 2
+    assert "expected" in error_line(capsys)
 
 
 def test_a_failed_training_exits_1_and_says_where_the_log_is(tmp_path, capsys):

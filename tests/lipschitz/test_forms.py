@@ -74,7 +74,27 @@ BY_SHAPE = {
 def test_shapes_that_depend_on_values_are_refused(name):
     bounds = lipschitz_bounds(Fn(lambda x: (1 + BY_SHAPE[name](x)) * x), (4,), lower=False)
     assert bounds.upper == math.inf
-    assert "shape depends on values" in bounds.reasons[0]
+    assert "values decide the shape" in bounds.reasons[0]
+
+
+def test_errors_that_depend_on_values_are_refused():
+    table = torch.zeros(10**6)
+
+    def by_error(x):
+        try:
+            assert table[x.abs().long()].shape == x.shape
+        except IndexError:
+            return 5 * x
+        return x
+
+    assert upper(Fn(by_error), (4,)) == math.inf
+
+
+def test_another_default_device_changes_nothing():
+    network = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 1))
+    plain = quick(network, (4,)).to_dict()
+    with torch.device("meta"):
+        assert quick(network, (4,)).to_dict() == plain
 
 
 def test_shapes_that_depend_on_constants_are_not():

@@ -52,7 +52,7 @@ class Watch(TorchDispatchMode):
             read &= self._origins.keys()
             made = tensors_in(result)
             if read and any(map(self.depends, _deciding_shape(func, args))):
-                self.leaks.append(f"{func} gives a tensor whose shape depends on values")
+                self.leaks.append(f"in {func} values decide the shape of a tensor, or an error")
             if read and not self.is_recording and (not made or not written.isdisjoint(read)):
                 self.leaks.append(f"{func} runs where no torch function was called")
             if read:
@@ -121,7 +121,7 @@ def storage_of(tensor: Tensor) -> int:
 
 
 def _deciding_shape(func: Any, args: tuple[Any, ...]) -> list[Tensor]:
-    """The arguments whose values decide the shape of a kernel's result: masks, counts, repeats."""
+    """The arguments whose values decide the shape of a kernel's result, or whether it fails."""
     if torch.Tag.dynamic_output_shape not in func.tags:
         return []
     # not the tensor of which they select

@@ -58,7 +58,7 @@ def test_no_derivative_is_noted():
     assert bounds.lower == 0.0
     assert "there is none" in bounds.notes[0]
     assert bounds.notes[0] in bounds.table()
-    assert quick(Fn(torch.relu), (2,)).notes == ()
+    assert quick(Fn(torch.relu), (2,), slopes="product").notes == ()
 
 
 def test_attention_has_a_lower_bound():

@@ -1,12 +1,15 @@
 """Both bounds of a network's Lipschitz constant."""
 
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from sngan._checks import require, require_count, require_one_of
 from sngan.lipschitz.effort import effort_for
 from sngan.lipschitz.lower import Lower, lower_bound
-from sngan.lipschitz.prepare import kept_rng, prepared, unwrapped
+from sngan.lipschitz.prepare import Prepared, kept_rng, prepared, unwrapped
 from sngan.lipschitz.progress import progress_bar
 from sngan.lipschitz.records import LipschitzBounds
 from sngan.lipschitz.upper import upper_bound
@@ -97,8 +100,14 @@ def lipschitz_bounds(
         require_count(samples, "samples")
     if rounds is not None:
         require_count(rounds, "rounds", minimum=0)
-    with torch.inference_mode(False), torch.enable_grad(), progress_bar(is_shown=progress) as bar:
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        progress_bar(is_shown=progress) as bar,
+        ExitStack() as devices,
+    ):
         copied = prepared(module, input_shape)
+        devices.enter_context(_default_device_of(copied))
         _require_data(data, tuple(copied.example.shape[1:]))
         train_mode = _in_train_mode(module)
         above = upper_bound(copied, slopes=slopes, train_mode=train_mode, report=bar)
@@ -119,6 +128,12 @@ def lipschitz_bounds(
         reasons=above.reasons,
         notes=(*((below.note,) if below.note else ()), *above.notes),
     )
+
+
+def _default_device_of(module: Prepared) -> AbstractContextManager[Any]:
+    """What makes new tensors on the CPU, where the module is there and the default is elsewhere."""
+    is_elsewhere = module.example.is_cpu and torch.get_default_device().type != "cpu"
+    return torch.device("cpu") if is_elsewhere else nullcontext()
 
 
 def _require_order(lower: float, upper: float) -> None:

@@ -127,6 +127,8 @@ class _Extraction:
     def _stage(self, node: Node, before: list[Node] | None, after: list[Node] | None) -> Stage:
         start, end = self._small(before), self._small(after)
         sources = [n for n in node.all_input_nodes if n in self.place]
+        if not all(isinstance(self.graph.values[n], Tensor) for n in [*sources, node]):
+            raise NotCoveredError(f"{node.name} gives or takes a tuple of tensors")
         for size in (self._size(sources), self._size([node])):
             if size > MOST_VALUES:
                 raise NotCoveredError(f"{node.name} has {size} values, more than {MOST_VALUES}")
@@ -144,10 +146,6 @@ class _Extraction:
         """The contraction of an operation, and the tensors that it reads."""
         factor = self.walked.factors.get(node)
         value = self.graph.values[node]
-        if not isinstance(value, Tensor) or any(
-            not isinstance(self.graph.values[source], Tensor) for source in sources
-        ):
-            raise NotCoveredError(f"{node.name} gives or takes a tuple of tensors")
         if factor is None:
             return self._maximum(node, sources), list(sources)
         if len(sources) != 1 or not math.isfinite(factor.sigma):

@@ -1,6 +1,7 @@
 """What one operation contributes to a bound, and the arithmetic that keeps bounds bounds."""
 
 import math
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ class Factor:
     spectrum: tuple[float, ...] = ()
 
 
+# what is lost below the smallest float is less than 1e-20 of it
+LEAST_CONSTANT = 1e-290
 STRUCTURE = Factor(1.0, "structure", affine=True)
 # an operation that is counted in a later one, with which it is merged
 ABSORBED = Factor(1.0, "absorbed", affine=True)
@@ -41,8 +44,11 @@ def unbounded(reason: str) -> Factor:
 
 
 def rounded_up(value: float) -> float:
-    """A float above the exact result of the one correctly rounded operation that gave ``value``."""
-    return value if value == 0.0 else math.nextafter(value, math.inf)
+    """A float above the exact result of the one correctly rounded operation that gave ``value``.
+
+    Also above one that is too small for a float, which gave 0.
+    """
+    return math.nextafter(value, math.inf)
 
 
 def times(left: float, right: float) -> float:
@@ -70,4 +76,20 @@ def root(value: float) -> float:
 def hypotenuse(values: Iterable[float]) -> float:
     """``√(Σ values²)`` rounded up; a single value stays what it is."""
     known = [value for value in values if value]
-    return known[0] if len(known) == 1 else root(plus(times(value, value) for value in known))
+    if len(known) < 2 or math.inf in known:
+        return max(known, default=0.0)
+    # a power of two is taken out, so that no square is too large or too small
+    exponent = math.frexp(max(known))[1]
+    scaled = (math.ldexp(value, -exponent) for value in known)
+    return shifted(root(plus(times(value, value) for value in scaled)), exponent)
+
+
+def shifted(value: float, exponent: int) -> float:
+    """``value · 2^exponent`` of a non-negative number, rounded up where it is no float."""
+    fraction, own = math.frexp(value)
+    if fraction == 0.0 or value == math.inf:
+        return value
+    if own + exponent > sys.float_info.max_exp:
+        return math.inf
+    result = math.ldexp(fraction, own + exponent)
+    return result if own + exponent >= sys.float_info.min_exp else rounded_up(result)

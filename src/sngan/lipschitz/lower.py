@@ -18,6 +18,7 @@ _PHASE = "lower bound"
 _FINAL_ITERATIONS = 300
 _CLIMB_RATE = 0.1
 _DENSE_SIDE = 64
+_MOST_PAIRS = 4096
 # half-lengths of the secants, relative to the size of the point
 _HALF_LENGTHS = (1e-3, 1e-4, 1e-5, 1e-6)
 # off the kinks that data sit on, such as pixels of 0
@@ -139,9 +140,7 @@ class _Slope:
         ends = [point[None] + half * direction, point[None] - half * direction]
         with torch.no_grad():
             difference = self.module(ends[0].clone()) - self.module(ends[1].clone())
-        return float(
-            torch.linalg.vector_norm(difference) / torch.linalg.vector_norm(ends[0] - ends[1])
-        )
+        return float(_lengths(difference[None]) / _lengths((ends[0] - ends[1])[None]))
 
     def run(self, points: Tensor) -> Tensor:
         """The outputs ``(N, outputs)``."""
@@ -183,8 +182,8 @@ class _Slope:
         size = 0.0
         for _ in range(iterations):
             image = _directional(y, x, v)
-            before, size = size, float(image.norm())
-            v = _unit(_pulled(y, x, image))
+            before, size = size, float(_lengths(image[None]))
+            v = _unit(_pulled(y, x, _unit(image)))
             if abs(size - before) <= _CONVERGED * size:
                 break
         return v.detach()
@@ -212,15 +211,21 @@ def _between_steep_pairs(slope: _Slope, points: Tensor, count: int) -> Tensor:
     """
     with torch.no_grad():
         values = torch.cat([slope.run(part) for part in points.split(64)])
-    first, second = torch.triu_indices(len(points), len(points), 1, device=points.device)
-    few = min(len(first), 4096)
-    order = torch.randperm(len(first), generator=slope.generator)[:few].to(points.device)
-    first, second = first[order], second[order]
+    first, second = _pairs(len(points), slope.generator).to(points.device)
     steepness = _lengths(values[first] - values[second])
     steepness = steepness / _lengths(points[first] - points[second]).clamp_min(1e-9)
-    steep = steepness.nan_to_num().topk(min(count, few)).indices
+    steep = steepness.nan_to_num().topk(min(count, len(first))).indices
     ends = points[first[steep]], points[second[steep]]
     return torch.cat([torch.lerp(*ends, weight) for weight in (0.1, 0.3, 0.5, 0.7, 0.9)])
+
+
+def _pairs(count: int, generator: torch.Generator) -> Tensor:
+    """All pairs of different points, or some at random where all would be too many."""
+    if count * (count - 1) // 2 <= _MOST_PAIRS:
+        return torch.triu_indices(count, count, 1)
+    first = torch.randint(count, (_MOST_PAIRS,), generator=generator)
+    step = torch.randint(1, count, (_MOST_PAIRS,), generator=generator)
+    return torch.stack([first, (first + step) % count])
 
 
 def _first_proved(slope: _Slope, points: Tensor) -> Lower:
@@ -274,7 +279,12 @@ def _gradient(value: Tensor, x: Tensor) -> Tensor:
 
 
 def _lengths(tensor: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(tensor.flatten(1), dim=1)
+    """The length of each sample, without its power of two, so that no square overflows."""
+    flat = tensor.flatten(1)
+    largest = torch.linalg.vector_norm(flat.detach(), math.inf, dim=1, keepdim=True)
+    exponent = torch.frexp(largest).exponent.where(largest.isfinite(), 0).clamp(-1000, 1000)
+    size = torch.ldexp(torch.ones_like(largest), exponent)
+    return torch.linalg.vector_norm(flat / size, dim=1) * size[:, 0]
 
 
 def _sizes(points: Tensor) -> Tensor:

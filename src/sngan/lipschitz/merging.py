@@ -2,11 +2,12 @@
 
 import math
 from dataclasses import replace
+from itertools import accumulate
 
 import torch
 from torch import Tensor
 
-from sngan.lipschitz.factor import ABSORBED, Factor, times
+from sngan.lipschitz.factor import ABSORBED, LEAST_CONSTANT, Factor, times
 from sngan.lipschitz.graph import Graph, Node
 from sngan.lipschitz.walk import Walk
 
@@ -41,13 +42,15 @@ def merged_factors(graph: Graph, walked: Walk) -> dict[Node, Factor]:
     """All factors, where a merged chain has its norm at its last operation and 1 elsewhere."""
     found = dict(walked.factors)
     for chain in affine_chains(graph, walked):
-        product = 1.0
-        for node in chain:
-            product = times(product, found[node].sigma)
+        products = list(accumulate((found[node].sigma for node in chain), times))
+        product, backwards = products[-1], accumulate((found[n].sigma for n in chain[::-1]), times)
         proper = [node for node in chain if found[node].method != "structure"]
-        small = len(proper) > 1 and 0.0 < product < math.inf
+        # so that nothing that counts is too small for a float, from either end
+        is_safe = min(*products, *backwards) > LEAST_CONSTANT
+        small = len(proper) > 1 and is_safe and product < math.inf
         matrix = dense(graph, chain, walked.sources[chain[0]]) if small else None
-        if matrix is None:
+        # the elements of a matrix may overflow on the way although the product does not
+        if matrix is None or not bool(matrix.isfinite().all()):
             continue
         spectrum = tuple(torch.linalg.svdvals(matrix).tolist())
         sigma = spectrum[0] + _ROUNDING * product

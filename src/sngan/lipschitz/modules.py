@@ -73,7 +73,8 @@ def module_factor(
 
 def sample_shape(layer: nn.Module, shape: Shape) -> Shape:
     """The shape of one sample as torch reads it: with one dimension less it is all of the input."""
-    found = re.search(r"(\d)d$", class_of(layer).__name__)
+    kinds = (kind.__name__ for kind in type(layer).__mro__ if kind in _RULES)
+    found = re.search(r"(\d)d$", next(kinds, ""))
     is_batch = isinstance(layer, _BatchNorm)
     if found is not None and not is_batch and len(shape) == int(found[1]) + 1:
         return shape
@@ -131,10 +132,8 @@ def _rule_of(layer: nn.Module) -> ModuleRule | _UserRule | None:
 
 
 def _computes_as(layer: nn.Module, kind: type) -> bool:
-    if "forward" in vars(layer):
-        return False
     names = ("forward", "_conv_forward", "__call__", "_check_input_dim")
-    return all(
+    return vars(layer).keys().isdisjoint(names) and all(
         inspect.getattr_static(type(layer), name, None) is inspect.getattr_static(kind, name, None)
         for name in names
     )

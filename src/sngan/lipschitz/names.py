@@ -57,6 +57,10 @@ _TENSORS = {
 }
 
 
+# their arguments have another order, or more of them count, than those of their namesakes
+_OF_OTHER_FORM: tuple[Any, ...] = (torch.batch_norm, F.elu_)
+
+
 def named(known: Iterable[str]) -> dict[Any, str]:
     """The functions, methods and operators of torch with these names, in place or not."""
     names: dict[Any, str] = {getattr: "getattr", operator.getitem: "getitem"}
@@ -65,7 +69,7 @@ def named(known: Iterable[str]) -> dict[Any, str]:
         for spelled in (name, f"{name}_"):
             for namespace in (torch, F, Tensor, torch.special):
                 function = getattr(namespace, spelled, None)
-                if callable(function):
+                if callable(function) and function not in _OF_OTHER_FORM:
                     names[function] = _ALIASES.get(name, name)
     # the method has the condition in second place
     return names | {Tensor.where: "where of a tensor"}

@@ -108,6 +108,8 @@ def _check_module(module: nn.Module) -> None:
         got = f"{tensor.dtype} in {name!r}"
         expected = "real floating-point parameters"
         require(is_real, "module", expected=expected, got=got)
+        got = f"a lazy parameter in {name!r}: call the module once, so that it gets its shape"
+        require(not nn.parameter.is_lazy(tensor), "module", expected="weights", got=got)
         got = f"the meta device in {name!r}"
         require(not tensor.is_meta, "module", expected="weights that have values", got=got)
 

@@ -7,13 +7,12 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from sngan.lipschitz.extraction import NotCoveredError, extracted
+from sngan.lipschitz.factor import LEAST_CONSTANT, shifted, times
 from sngan.lipschitz.graph import Graph
 from sngan.lipschitz.multipliers import closed_forms, searched
 from sngan.lipschitz.stages import Stages, balanced
 from sngan.lipschitz.sweep import narrowed, proved_bound
 from sngan.lipschitz.walk import Walk
-
-_ROUNDING = 1e-15
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,8 @@ def tightened(graph: Graph, walked: Walk, slopes: str, *, product: float) -> Tig
 
     No operation of ``walked`` may be merged with others, so that each constant is one of its value.
     """
+    if any(0.0 < constant < LEAST_CONSTANT for constant in walked.constants.values()):
+        return _declined(slopes, f"a part of the network has a constant below {LEAST_CONSTANT}")
     try:
         end = extracted(graph, walked)
     except NotCoveredError as reason:
@@ -36,7 +37,7 @@ def tightened(graph: Graph, walked: Walk, slopes: str, *, product: float) -> Tig
     found = slope_bound(end.stages, optimized=slopes == "sdp")
     if found is None:
         return _declined(slopes, "no multipliers pass the check of their proof")
-    value = found * end.before * (1 + _ROUNDING)
+    value = times(found, end.before)
     if value >= product:
         return _declined(slopes, f"its bound {value:.6g} is not smaller")
     return Tightened(value, f"slopes={slopes!r} covers a part: {end.note}" if end.note else "")
@@ -53,14 +54,14 @@ def slope_bound(stages: Stages, *, optimized: bool) -> float | None:
 
     ``optimized`` searches for the best multipliers, otherwise the best closed form counts.
     """
-    even, scale = balanced(stages)
+    even, exponent = balanced(stages)
     network = replace(even, first=narrowed(even.first))
     starts = [multipliers for _, multipliers in closed_forms(network)]
     constant = _first_proved(network, starts)
     if optimized and starts and network.middle:
         better = proved_bound(network, searched(network, starts[0]))
         constant = min((c for c in (constant, better) if c is not None), default=None)
-    return None if constant is None else scale * constant
+    return None if constant is None else shifted(constant, exponent)
 
 
 def _first_proved(network: Stages, candidates: Sequence[Sequence[Tensor]]) -> float | None:

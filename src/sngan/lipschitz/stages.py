@@ -75,8 +75,8 @@ def dual(stages: Stages) -> Stages:
     return Stages(stages.last.t(), middle, stages.first.t())
 
 
-def balanced(stages: Stages) -> tuple[Stages, float]:
-    """The stages with norms near 1, and the power of two that was taken out: no rounding."""
+def balanced(stages: Stages) -> tuple[Stages, int]:
+    """The stages with norms near 1, and the exponent of the 2 that was taken out: no rounding."""
     first, exponent = _normalized(stages.first)
     last, taken = _normalized(stages.last)
     exponent += taken
@@ -95,7 +95,7 @@ def balanced(stages: Stages) -> tuple[Stages, float]:
             )
         )
         exponent += outer
-    return Stages(first, middle, last), math.ldexp(1.0, exponent)
+    return Stages(first, middle, last), exponent
 
 
 def _normalized(matrix: Tensor) -> tuple[Tensor, int]:

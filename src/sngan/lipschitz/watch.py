@@ -51,6 +51,8 @@ class Watch(TorchDispatchMode):
             read = {storage_of(tensor) for tensor in tensors_in((args, kwargs))}
             read &= self._origins.keys()
             made = tensors_in(result)
+            if read and any(map(self.depends, _deciding_shape(func, args))):
+                self.leaks.append(f"in {func} values decide the shape of a tensor, or an error")
             if read and not self.is_recording and (not made or not written.isdisjoint(read)):
                 self.leaks.append(f"{func} runs where no torch function was called")
             if read:
@@ -116,6 +118,15 @@ def storage_of(tensor: Tensor) -> int:
     """The identity of the memory behind a tensor."""
     with torch._C.DisableTorchFunction():
         return tensor.untyped_storage()._cdata
+
+
+def _deciding_shape(func: Any, args: tuple[Any, ...]) -> list[Tensor]:
+    """The arguments whose values decide the shape of a kernel's result, or whether it fails."""
+    if torch.Tag.dynamic_output_shape not in func.tags:
+        return []
+    # not the tensor of which they select
+    is_selection = func.overloadpacket in (torch.ops.aten.index, torch.ops.aten.masked_select)
+    return tensors_in(args[1:] if is_selection else args)
 
 
 def _written_by(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from sngan._checks import require, require_number
 from sngan._reals import Array, Reals, require_dense
-from sngan.transport._points import EPSILON, as_weights
+from sngan.transport._points import EPSILON, as_weights, exponent_of
 
 _BATCH = 1024
+_PLAIN = 900  # the exponent up to which scores are summed as they are
 
 
 @torch.no_grad()
@@ -55,7 +56,7 @@ def critic_bound(
     ------
     ValueError
         If ``lipschitz`` is not a positive number, samples are none, sparse or of different shapes,
-        or scores are of another shape or not finite.
+        or scores are of another shape or type, or not finite.
     """
     require_number(lipschitz, "lipschitz", above=0.0)
     _require_samples(x, "x")
@@ -71,15 +72,31 @@ def critic_bound(
     shares = np.concatenate([shares_x / math.fsum(shares_x), -shares_y / math.fsum(shares_y)])
     batches = (*x.split(_BATCH), *y.split(_BATCH))
     scores, errors = np.concatenate([_scores(critic, batch) for batch in batches], axis=1)
+    # so that no sum overflows and no term is too small; what is lost of small ones is below 2^-1070
+    exponent = exponent_of(scores)
+    exponent = exponent if abs(exponent) > _PLAIN else 0
+    scores, errors = np.ldexp(scores, -exponent), np.ldexp(errors, -exponent)
     # both means move with a common offset, which would only bring rounding
     terms = shares * (scores - np.median(scores))
     lost = math.fsum(np.abs(shares) * errors) + 4 * EPSILON * math.fsum(np.abs(terms))
-    return math.nextafter((math.fsum(terms) - lost) / lipschitz, -math.inf)
+    lost += 2.0**-1070 if exponent else 0.0
+    fraction, own = math.frexp(lipschitz)
+    with np.errstate(over="ignore"):
+        bound = np.ldexp((math.fsum(terms) - lost) / fraction, exponent - own)
+    return math.nextafter(float(bound), -math.inf)
 
 
 def _scores(critic: Callable[[Tensor], Tensor], batch: Tensor) -> Array:
     """The scores of a batch and how far rounding may have moved each: ``(2, n)``."""
-    scores = critic(batch).detach()
+    scores: object = critic(batch)
+    require(
+        isinstance(scores, Tensor) and scores.is_floating_point(),
+        "critic",
+        expected="floating-point scores, a tensor",
+        got=getattr(scores, "dtype", type(scores).__name__),
+    )
+    assert isinstance(scores, Tensor)
+    require_dense(scores, "critic", expected="floating-point scores, a tensor")
     require(
         scores.shape in ((len(batch),), (len(batch), 1)),
         "critic",
@@ -87,7 +104,7 @@ def _scores(critic: Callable[[Tensor], Tensor], batch: Tensor) -> Array:
         got=f"shape {tuple(scores.shape)}",
     )
     require(bool(scores.isfinite().all()), "critic", expected="finite scores", got="NaN or inf")
-    values = scores.reshape(-1).cpu().double().numpy()
+    values = scores.detach().reshape(-1).cpu().double().numpy()
     half = torch.finfo(scores.dtype).eps / 2
     return np.stack([values, half * np.abs(values)])
 

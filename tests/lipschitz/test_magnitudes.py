@@ -1,0 +1,82 @@
+"""Bounds of networks whose weights are near the ends of what float64 holds, exactly known."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from helpers.networks import Fn, quick, relu_network, upper
+from sngan.lipschitz import lipschitz_bounds
+from sngan.lipschitz.factor import hypotenuse, shifted, times
+
+EXPONENTS = st.integers(-1000, 1000)
+
+
+def scaled(exponents):
+    """``x ↦ 2^(Σ exponents)·x``, in as many steps."""
+    return Fn(lambda x: [x := x * 2.0**exponent for exponent in exponents][-1])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(EXPONENTS, min_size=1, max_size=5))
+def test_no_product_of_scales_is_above_its_bound(exponents):
+    found = upper(scaled(exponents), (3,))
+    total = sum(exponents)
+    assert found > 0.0
+    # the bound may be loose only where a part of the product is no float
+    assert found == math.inf or math.frexp(found)[1] > total
+    if all(-960 < sum(exponents[:n]) < 1000 for n in range(1, len(exponents) + 1)):
+        assert found == pytest.approx(2.0**total, rel=1e-12)
+
+
+@pytest.mark.parametrize("exponents", [(990, -990, -90), (-600, -600, 900, 900, -600, -600)])
+def test_what_vanishes_on_the_way_counts(exponents):
+    # a gradient from the end to the start, or one from both, would be 0
+    network = nn.Sequential(scaled(exponents), nn.Tanh(), nn.Linear(3, 3, bias=False))
+    nn.init.eye_(network[2].weight)
+    for slopes in ("product", "eclipse"):
+        found = lipschitz_bounds(network, (3,), slopes=slopes, lower=False).upper
+        assert found >= 2.0 ** sum(exponents) > 0.0
+
+
+@pytest.mark.parametrize("slopes", ["product", "eclipse", "sdp"])
+@pytest.mark.parametrize("exponents", [(-660, -660, 990), (660, -660, 0), (-530, -530, 0)])
+def test_scaled_layers_scale_the_bound(slopes, exponents):
+    plain = relu_network((3, 4, 4, 2), 0.1)
+    constant = lipschitz_bounds(plain, (3,), slopes=slopes, lower=False).upper
+    layers = [layer for layer in plain if isinstance(layer, nn.Linear)]
+    for layer, exponent in zip(layers, exponents, strict=True):
+        layer.weight.data *= 2.0**exponent
+        layer.bias.data.zero_()
+    found = lipschitz_bounds(plain, (3,), slopes=slopes, lower=False).upper
+    assert found >= math.ldexp(constant * (1 - 1e-6), sum(exponents)) > 0.0
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e-160, 1e160, 1e200])
+def test_branches_of_any_size_are_concatenated(size):
+    bounds = quick(Fn(lambda x: torch.cat([x * size, x * size], 1)), (4,))
+    assert bounds.upper == pytest.approx(math.sqrt(2) * size)
+
+
+@pytest.mark.parametrize("size", [1e-180, 1e-160, 1e160, 1e200])
+def test_slopes_of_any_size_are_found(size):
+    network = nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2)).double()
+    plain = quick(network, (3,)).lower
+    for parameter in network[2].parameters():
+        parameter.data *= size
+    assert 0.5 * plain * size < quick(network, (3,)).lower < 2 * plain * size
+
+
+@given(EXPONENTS, EXPONENTS, st.integers(-3000, 3000))
+def test_the_arithmetic_of_bounds_rounds_up(one, two, three):
+    # binary logarithms are exact where floats are not
+    left, right = 2.0**one, 2.0**two
+    for found, exact in ((times(left, right), one + two), (shifted(left, three), one + three)):
+        assert found > 0.0
+        assert math.log2(found) >= max(exact, -1074)
+        assert exact < -1022 or exact > 1023 or math.log2(found) == pytest.approx(exact)
+    assert hypotenuse([left, right]) >= math.hypot(left, right) * (1 - 1e-15)
+    assert hypotenuse([left, right]) <= math.hypot(left, right) * (1 + 1e-14)

@@ -195,3 +195,42 @@ def test_a_copy_is_noticed_after_one_of_two_normalizations_was_removed():
     second.remove()
     twins, twin_optimizer = copy.deepcopy((networks, optimizer))
     train(twins[1], twin_optimizer)
+
+
+def test_an_optimizer_goes_on_without_the_weights_that_were_normalized():
+    generator, critic = make(0), make(1)
+    groups = [{"params": list(network.parameters())} for network in (generator, critic)]
+    optimizer = torch.optim.SGD(groups, lr=0.1)
+    sn = SpectralNorm(critic, optimizer)
+    train(critic, optimizer)
+    optimizer.param_groups.pop()
+    before = generator[0].weight.detach().clone()
+    train(generator, optimizer)
+    assert not torch.equal(before, generator[0].weight)
+    del sn
+
+
+@pytest.mark.parametrize("sizes", [(3, 0), (0, 3)])
+@pytest.mark.parametrize("options", [{}, {"bound": "at_most"}, {"coefficient": "learnable"}])
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_a_layer_without_entries_stays_one(sizes, options):
+    network = nn.ModuleList([nn.Linear(*sizes), nn.Linear(3, 2)])
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    sn = SpectralNorm(network, optimizer, **options)
+    for _ in range(3):
+        for layer in network:
+            layer(torch.ones(4, layer.in_features)).sum().backward()
+        optimizer.step()
+    assert all(sigma.isfinite() for sigma in sn.sigmas().values())
+    limit = torch.as_tensor(sn.coefficients()["1"]).item()
+    assert top_singular_value(network[1]) <= 1.1 * limit
+
+
+def test_weights_of_inference_mode_are_refused():
+    with torch.inference_mode():
+        network = make()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    with pytest.raises(
+        ValueError, match=r"module: expected weights made outside .*, got '0.weight'"
+    ):
+        SpectralNorm(network, optimizer)

@@ -22,10 +22,14 @@ from sngan.spectral.optimizers import require_followable, skipped, stepped_by
 
 
 class FollowedDefaults(dict[str, Any]):
-    """The defaults of an optimizer that is followed: a type that its copies have too.
+    """The defaults of an optimizer that is followed, with its id: copies have those of another one.
 
     An entry would be an option that no optimizer takes, and part of each new parameter group.
     """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        super().__init__(optimizer.defaults)
+        self.owner = id(optimizer)
 
 
 class Constraint:
@@ -64,7 +68,7 @@ class Constraint:
             optimizer.register_state_dict_post_hook(self._save),
             optimizer.register_load_state_dict_post_hook(self._load),
         ]
-        optimizer.defaults = FollowedDefaults(optimizer.defaults)
+        optimizer.defaults = FollowedDefaults(optimizer)
         self._load(optimizer)
 
     def follows(self, optimizer: Optimizer) -> bool:

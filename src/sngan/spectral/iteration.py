@@ -79,6 +79,8 @@ class PowerIteration(Norm):
     @override
     def start(self) -> tuple[Tensor, float]:
         weight = self.kernel.part(shards.whole(self.kernel.weight))
+        if not weight.numel():
+            return weight.new_zeros(self.vector_shape()), 0.0
         # a power of two, which rounds nothing, keeps squares in range
         largest = weight.abs().max().item()
         if not math.isfinite(largest):

@@ -109,7 +109,8 @@ def _moves_nothing(optimizer: Optimizer, kwargs: dict[str, Any]) -> bool:
 
 
 def _require_original(optimizer: Optimizer) -> None:
-    if isinstance(getattr(optimizer, "defaults", None), FollowedDefaults):
+    defaults = getattr(optimizer, "defaults", None)
+    if isinstance(defaults, FollowedDefaults) and defaults.owner != id(optimizer):
         raise RuntimeError(
             "optimizer: expected the one that SpectralNorm was made with, got a copy of it; make "
             "SpectralNorm(module, optimizer) for the copied network and optimizer"

@@ -608,7 +608,8 @@ def test_resume_on_other_ranks_and_strategies(tmp_path, method):
     records = metrics(tmp_path / "parts")
     losses = [r["critic_loss"] for r in records if "critic_loss" in r]
     expected = [r["critic_loss"] for r in metrics(tmp_path / "whole") if "critic_loss" in r]
-    assert losses == pytest.approx(expected, rel=1e-3)
+    # differences of scores, which may be near zero
+    assert losses == pytest.approx(expected, rel=1e-3, abs=2e-3)
     assert [r["step"] for r in records if "evaluation" in r] == [10, 20, 30, 40, 50]
     again = load(tmp_path / "whole")
     torch.testing.assert_close(run.generate(8), again.generate(8), rtol=1e-2, atol=1e-3)
@@ -646,9 +647,9 @@ def test_the_last_critic_is_certified(tmp_path):
     run = training.train(on(TWO, config))
     critic = load_critic(run.folder)
     names = [name for kernel in find_kernels(critic) for name in kernel.names]
-    for name, shape in input_shapes(critic, (1, 8, 8), names).items():
-        bound = certified_norm(critic.get_submodule(name), shape).norm
-        assert 0.9 < bound <= 1, name
+    for name, calls in input_shapes(critic, (1, 8, 8), names).items():
+        bounds = [certified_norm(critic.get_submodule(name), c.input_shape).norm for c in calls]
+        assert 0.9 < max(bounds) <= 1, name
 
 
 @pytest.mark.slow

@@ -17,10 +17,19 @@ from sngan.spectral import optimizer_state
 from sngan.spectral.full_precision import full_precision
 from sngan.spectral.group import Group, Part
 from sngan.spectral.kernels import Kernel
+from sngan.spectral.layers import PlacedLayers
 from sngan.spectral.optimizers import require_followable, skipped, stepped_by
 
-# set in the defaults of an optimizer, which its copies have too
-MARK = "under_spectral_norm"
+
+class FollowedDefaults(dict[str, Any]):
+    """The defaults of an optimizer that is followed, with its id: copies have those of another one.
+
+    An entry would be an option that no optimizer takes, and part of each new parameter group.
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        super().__init__(optimizer.defaults)
+        self.owner = id(optimizer)
 
 
 class Constraint:
@@ -29,10 +38,11 @@ class Constraint:
     It lives as long as one of the layers, or an optimizer that it follows. It never holds a layer.
     """
 
-    def __init__(self, groups: list[Group], layers: dict[str, nn.Module], iterations: int) -> None:
+    def __init__(self, module: nn.Module, groups: list[Group], iterations: int) -> None:
         self.groups = groups
         self.iterations = iterations
-        self._layers = {name: weakref.ref(layer) for name, layer in layers.items()}
+        names = [n for group in groups for norm in group.norms for n in norm.kernel.layers]
+        self._layers = PlacedLayers(module, names)
         self._followed: weakref.WeakKeyDictionary[Optimizer, list[RemovableHandle]]
         self._followed = weakref.WeakKeyDictionary()
         self.ids = {id(norm.kernel.weight) for group in groups for norm in group.norms}
@@ -41,6 +51,11 @@ class Constraint:
     def is_followed(self) -> bool:
         """Whether an optimizer that was followed still exists."""
         return len(self._followed) > 0
+
+    def kind_of(self, name: str) -> str:
+        """The class of the layer that had this name; an empty text if it is gone."""
+        layer = self._layers[name]
+        return "" if layer is None else type(layer).__name__
 
     def follow(self, optimizer: Optimizer) -> None:
         """Let the state travel with the optimizer's; take the state that was loaded into it."""
@@ -53,18 +68,23 @@ class Constraint:
             optimizer.register_state_dict_post_hook(self._save),
             optimizer.register_load_state_dict_post_hook(self._load),
         ]
-        optimizer.defaults[MARK] = True
+        optimizer.defaults = FollowedDefaults(optimizer)
         self._load(optimizer)
 
-    def leave(self) -> None:
-        """Undo :meth:`follow` for all optimizers."""
+    def follows(self, optimizer: Optimizer) -> bool:
+        """Whether the state travels with this optimizer's."""
+        return optimizer in self._followed
+
+    def leave(self) -> list[Optimizer]:
+        """Undo :meth:`follow` for all optimizers, and return them."""
+        left = list(self._followed)
         for optimizer, handles in self._followed.items():
-            optimizer.defaults.pop(MARK, None)
             for group in self.groups:
                 group.target.take_back(optimizer)
             for handle in handles:
                 handle.remove()
         self._followed.clear()
+        return left
 
     @torch.no_grad()
     def to_raw(self, optimizer: Optimizer) -> None:
@@ -82,7 +102,11 @@ class Constraint:
                 group.to_normalized(self.iterations, flag)
 
     def require_own_weights(self, stepping: set[int] | None = None) -> None:
-        """Raise ``RuntimeError`` if a layer has another weight now, which ``stepping`` concerns."""
+        """Raise ``RuntimeError`` if a layer, or its weight, is another one now.
+
+        With ``stepping``, the ids of weights, only if these are among those of the layer.
+        """
+        self._layers.require_in_place(stepping)
         for group in self.groups:
             for norm in group.norms:
                 if not shards.is_sharded(norm.kernel.weight):
@@ -90,7 +114,7 @@ class Constraint:
 
     def _require_own_weight(self, kernel: Kernel, stepping: set[int] | None) -> None:
         for name, parameter in zip(kernel.layers, kernel.parameters, strict=True):
-            layer = self._layers[name]()
+            layer = self._layers[name]
             attribute = parameter.rpartition(".")[2]
             if layer is None or layer._parameters.get(attribute) is kernel.weight:
                 continue

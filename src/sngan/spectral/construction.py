@@ -57,9 +57,9 @@ def constrain(
         shapes = input_shapes(module, options.input_shape, called_layers(module, kernels))
     norms = make_norms(module, kernels, shapes, strict=options.strict)
     groups = make_groups(norms, coefficients, bound=options.bound)
-    layers = {name: module.get_submodule(name) for kernel in kernels for name in kernel.layers}
-    constraint = Constraint(groups, layers, options.iterations)
-    claim(constraint, layers.values())
+    layers = [module.get_submodule(name) for kernel in kernels for name in kernel.layers]
+    constraint = Constraint(module, groups, options.iterations)
+    claim(constraint, layers)
     for one in optimizers:
         for group in groups:
             group.target.hand_over(group.norms, one)

@@ -5,22 +5,22 @@ from collections.abc import Iterable
 
 from torch import nn
 
-from sngan.spectral.group import Group
+from sngan.spectral.constraint import Constraint
 from sngan.spectral.kernels import Kernel, not_covered
 
 _HEAD = ("layer", "kind", "c", "σ")
 
 
-def describe(module: nn.Module | None, groups: Iterable[Group], kind: str) -> str:
+def describe(module: nn.Module | None, constraint: Constraint, kind: str) -> str:
     """A table of layers, and the parameters of two or more dimensions that are not covered."""
     rows: dict[str, tuple[str, ...]] = {}
     kernels: list[Kernel] = []
-    for group in groups:
+    for group in constraint.groups:
         rows_of = zip(group.norms, group.sigmas(), group.target.coefficients, strict=True)
         for norm, sigma, coefficient in rows_of:
             kernels.append(norm.kernel)
             for name, layer in zip(norm.kernel.names, norm.kernel.layers, strict=True):
-                owner = "" if module is None else type(module.get_submodule(layer)).__name__
+                owner = constraint.kind_of(layer)
                 c, value = f"{float(coefficient):.4g}", f"{float(sigma):.4g}"
                 rows[name] = (name or "(itself)", owner, c, value)
     widths = [max(map(len, column)) for column in zip(_HEAD, *rows.values(), strict=True)]

@@ -191,7 +191,7 @@ def _most_repeated(n: int, pad: tuple[int, int], mode: str) -> int:
     """How often the most frequent entry of a signal occurs after padding."""
     if mode == "zeros" or not any(pad):
         return 1
-    places = torch.arange(n, dtype=torch.float64).view(1, 1, n)
+    places = torch.arange(n, dtype=torch.float64, device="cpu").view(1, 1, n)
     return int(F.pad(places, pad, mode=mode).flatten().long().bincount().max())
 
 

@@ -19,6 +19,8 @@ from sngan.spectral.writes import Writes
 _NORMALIZED = 1e-3
 # a weight with σ/c in this range may be one that was normalized, of a state that is loaded later
 _LOADED = (2 / 3, 3 / 2)
+# enough to find a norm that a write across u left, where the norm along u tells nothing
+_ITERATIONS = 5
 
 Part = dict[str, Tensor]
 
@@ -150,7 +152,8 @@ class Group:
     def _normalize(self, index: int, sigma: float) -> None:
         """Divide a raw weight, whose exact σ this is."""
         scale = self.target.start(index, sigma)
-        divisor = self.target.divisors(torch.tensor(scale, dtype=torch.float64)).item()
+        exact = torch.tensor(scale, dtype=torch.float64, device="cpu")
+        divisor = self.target.divisors(exact).item()
         if abs(divisor - 1) > _NORMALIZED:
             weight = self.norms[index].weight()
             if _LOADED[0] < divisor < _LOADED[1]:
@@ -174,13 +177,22 @@ class Group:
     def _replaced(self) -> list[int]:
         """The weights in whose place others were written; waits for the device if some were."""
         written = [index for index in self._writes.outside() if index not in self._wt_u]
-        return [index for index in written if self._writes.is_replaced(index, self._size(index))]
+        sizes = {index: (self._size(index), self._largest(index)) for index in written}
+        return [index for index in written if self._writes.is_replaced(index, *sizes[index])]
 
     def _size(self, index: int) -> float:
         """``‖W̄ᵀu‖`` of a weight as it is, as a multiple of what normalization leaves there."""
+        return self._in_units(index, self._measure(index))
+
+    def _largest(self, index: int) -> float:
+        """The same at the ``u`` that some power iterations lead to."""
+        moved = self._advance({index: self._measure(index)}, _ITERATIONS)
+        return self._in_units(index, moved[index][1])
+
+    def _in_units(self, index: int, wt_u: Tensor) -> float:
         scale, divisor = self.scale[index], self.target.divisors(self.scale)[index]
         left = scale * self.target.coefficients[index] / divisor
-        return (length(self._measure(index)) * self.norms[index].factor / left).item()
+        return (length(wt_u) * self.norms[index].factor / left).item()
 
     def _measure(self, index: int) -> Tensor:
         return self.norms[index].measure(self.u[index])

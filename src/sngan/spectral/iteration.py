@@ -79,6 +79,8 @@ class PowerIteration(Norm):
     @override
     def start(self) -> tuple[Tensor, float]:
         weight = self.kernel.part(shards.whole(self.kernel.weight))
+        if not weight.numel():
+            return weight.new_zeros(self.vector_shape()), 0.0
         # a power of two, which rounds nothing, keeps squares in range
         largest = weight.abs().max().item()
         if not math.isfinite(largest):
@@ -86,7 +88,8 @@ class PowerIteration(Norm):
         exponent = math.frexp(largest)[1]
         scaled = self.on(weight.to(accumulator(weight)) * 2.0**-exponent)
         # from a fixed seed, so that all ranks start alike
-        noise = torch.randn(scaled.vector_shape(), generator=torch.Generator().manual_seed(0))
+        seeded = torch.Generator().manual_seed(0)
+        noise = torch.randn(scaled.vector_shape(), generator=seeded, device="cpu")
         u = leading_vector(scaled.forward, scaled.adjoint, noise.to(scaled.kernel.weight))
         sigma = length(scaled.adjoint(u)).item()
         return u.to(weight), self.factor * math.ldexp(sigma, exponent)

@@ -151,6 +151,12 @@ def require_normalizable(module: nn.Module, kernels: Iterable[Kernel]) -> None:
             got=f"{name!r} on the meta device",
         )
         require(
+            not weight.is_inference(),
+            "module",
+            expected="weights made outside torch.inference_mode(), which can be trained",
+            got=f"{name!r} made inside it",
+        )
+        require(
             bool(shards.part(weight).isfinite().all()),
             "module",
             expected="finite weights",

@@ -262,7 +262,7 @@ class SpectralNorm:
 
     def __repr__(self) -> str:
         """Each layer with its kind, c and σ, and what is not covered. It waits for the device."""
-        return describe(self._module(), self._groups, self.kind)
+        return describe(self._module(), self._constraint, self.kind)
 
     def _by_name(self, values: Callable[[Group], Sequence[_T]]) -> dict[str, _T]:
         """One value of each weight, by the names of its layers."""

@@ -116,7 +116,7 @@ def certified_norm(
         found = _convolution_bound(case)
     else:
         found = Certificate(float(_exact(case)) * _ROUNDING, "exact", 0.0)
-    norm = case.in_units(torch.tensor(found.norm, dtype=torch.float64), up=True)
+    norm = case.in_units(torch.tensor(found.norm, dtype=torch.float64, device="cpu"), up=True)
     return found._replace(norm=float(norm))
 
 
@@ -194,7 +194,7 @@ def _fits_densely(rows: int, columns: int) -> bool:
 
 def _upper_bound(case: _Case) -> Tensor:
     if case.is_convolution:
-        return torch.tensor(_convolution_bound(case).norm, dtype=torch.float64)
+        return torch.tensor(_convolution_bound(case).norm, dtype=torch.float64, device="cpu")
     return _exact(case) * _ROUNDING
 
 

@@ -28,8 +28,10 @@ def claim(constraint: Constraint, layers: Iterable[nn.Module]) -> None:
 
 def release(constraint: Constraint) -> None:
     """Undo :func:`claim`, and leave the optimizers."""
-    constraint.leave()
     _constraints.discard(constraint)
+    for optimizer in constraint.leave():
+        if not any(other.follows(optimizer) for other in _constraints):
+            optimizer.defaults = dict(optimizer.defaults)
     for layer, held in list(_of_layer.items()):
         if constraint in held:
             held.remove(constraint)

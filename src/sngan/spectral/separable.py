@@ -28,7 +28,7 @@ def separable_norm(layer: nn.Module, input_shape: Sizes) -> Tensor:
     place = [int(index) for index in torch.unravel_index(response.abs().argmax(), response.shape)]
     norm = response[tuple(place)].abs() ** (1 - len(place))
     for axis, length in enumerate(input_shape[1:]):
-        probe = torch.eye(length, dtype=torch.float64)
+        probe = torch.eye(length, dtype=torch.float64, device="cpu")
         probe = probe.view(length, 1, *[length if a == axis else 1 for a in range(len(place))])
         images = linear.forward(probe * ones)[:, 0]
         norm = norm * largest_singular_value(

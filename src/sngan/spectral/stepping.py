@@ -16,7 +16,7 @@ from torch.optim.optimizer import (
 )
 
 from sngan.spectral.closure import evaluate_closure
-from sngan.spectral.constraint import MARK, Constraint
+from sngan.spectral.constraint import Constraint, FollowedDefaults
 from sngan.spectral.optimizers import base_of, skipped
 from sngan.spectral.ownership import constraints_of
 
@@ -103,13 +103,14 @@ def _recovering(
 
 def _moves_nothing(optimizer: Optimizer, kwargs: dict[str, Any]) -> bool:
     """Whether torch.distributed.checkpoint only wants the optimizer to create its state."""
-    if kwargs != {"closure": None}:
+    if kwargs != {"closure": None} or optimizer.state:
         return False
     return all(group.get("lr", 1.0) == 0 for group in optimizer.param_groups)
 
 
 def _require_original(optimizer: Optimizer) -> None:
-    if MARK in getattr(optimizer, "defaults", ()):
+    defaults = getattr(optimizer, "defaults", None)
+    if isinstance(defaults, FollowedDefaults) and defaults.owner != id(optimizer):
         raise RuntimeError(
             "optimizer: expected the one that SpectralNorm was made with, got a copy of it; make "
             "SpectralNorm(module, optimizer) for the copied network and optimizer"

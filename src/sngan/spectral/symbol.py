@@ -47,7 +47,7 @@ class Symbol:
         remainders: list[Tensor] = []
         phases: list[int] = []
         for axis, (k, s, d) in enumerate(zip(weight.shape[3:], stride, dilation, strict=True)):
-            places = torch.arange(k) * d
+            places = torch.arange(k, device="cpu") * d
             along_axis = [-1 if other == axis else 1 for other in range(dim)]
             step, quotient = torch.unique(places // s, return_inverse=True)
             used, remainder = torch.unique(places % s, return_inverse=True)
@@ -73,7 +73,7 @@ class Symbol:
         """Divide the offsets by their common step: the same norms over all θ, at a lower degree."""
         offsets = self.offsets - self.offsets.amin(0)
         steps = [max(1, math.gcd(*column)) for column in offsets.t().tolist()]
-        return Symbol(self.taps, offsets // torch.tensor(steps))
+        return Symbol(self.taps, offsets // torch.tensor(steps, device="cpu"))
 
     def matrices(self, frequencies: Tensor) -> Tensor:
         """``K(θ)`` at frequencies ``(F, dim)``: complex ``(F, groups, rows, columns)``."""
@@ -127,7 +127,7 @@ class Symbol:
             left, right = zip(*places, strict=True)
             tap = torch.einsum("tgrc,tgsc->grs", taps[list(left)], taps[list(right)])
             summed.append(tap if any(step) else tap / 2)
-        return torch.stack(summed), torch.tensor(list(pairs))
+        return torch.stack(summed), torch.tensor(list(pairs), device="cpu")
 
     def affordable_cells(self) -> int:
         """How many matrices a search may evaluate."""
@@ -140,11 +140,15 @@ def grid(sides: Sizes) -> Tensor:
 
     The kernel is real, so ``K(−θ)`` is the conjugate of ``K(θ)``.
     """
-    places = torch.cartesian_prod(*(torch.arange(n) for n in sides)).view(-1, len(sides))
-    mirrored = (-places).remainder(torch.tensor(sides))
-    weights = torch.tensor([math.prod(sides[axis + 1 :]) for axis in range(len(sides))])
+    places = torch.cartesian_prod(*(torch.arange(n, device="cpu") for n in sides)).view(
+        -1, len(sides)
+    )
+    mirrored = (-places).remainder(torch.tensor(sides, device="cpu"))
+    weights = torch.tensor(
+        [math.prod(sides[axis + 1 :]) for axis in range(len(sides))], device="cpu"
+    )
     first = (places * weights).sum(1) <= (mirrored * weights).sum(1)
-    return 2 * torch.pi * places[first].double() / torch.tensor(sides)
+    return 2 * torch.pi * places[first].double() / torch.tensor(sides, device="cpu")
 
 
 def grid_slack(degrees: Tensor, sides: Sizes) -> float:
@@ -170,7 +174,7 @@ def supremum(symbol: Symbol, *, tolerance: float = 1e-4) -> Supremum:
     symbol = symbol.without_common_step()
     degrees = symbol.degrees
     sides = tuple(max(1, round(8 * d)) for d in degrees.tolist())
-    centres, half = grid(sides), torch.pi / torch.tensor(sides, dtype=torch.float64)
+    centres, half = grid(sides), torch.pi / torch.tensor(sides, dtype=torch.float64, device="cpu")
     half = torch.where(degrees > 0, half, 0.0)
     norms = symbol.norms(centres)
     lower = float(norms.max())
@@ -193,7 +197,9 @@ def supremum(symbol: Symbol, *, tolerance: float = 1e-4) -> Supremum:
 
 def _children(centres: Tensor, half: Tensor) -> Tensor:
     signs = list(_signs(half))
-    return torch.cat([centres + torch.tensor(sign).double() * half / 2 for sign in signs])
+    return torch.cat(
+        [centres + torch.tensor(sign, device="cpu").double() * half / 2 for sign in signs]
+    )
 
 
 def _signs(half: Tensor) -> Iterator[tuple[int, ...]]:

@@ -17,6 +17,8 @@ from sngan.spectral.iteration import Norm
 
 # a weight whose size along u changed by less than this is still the one that u belongs to
 _SAME = 1e-3
+# u may lag behind a weight that moves fast; by more than this factor it belongs to another one
+_LAG = 1.5
 
 
 class Writes:
@@ -42,17 +44,18 @@ class Writes:
         pairs = zip(self._versions, self._norms, strict=True)
         return [i for i, (version, norm) in enumerate(pairs) if version != _version_of(norm)]
 
-    def is_replaced(self, index: int, size: float) -> bool:
+    def is_replaced(self, index: int, size: float, largest: float) -> bool:
         """Whether what was written is another weight, for which neither ``u`` nor σ is known.
 
-        ``size`` is its ``‖Wᵀu‖/c``. A weight that was written back, or for which a state was
-        loaded, is the same one.
+        ``size`` is its ``‖Wᵀu‖/c``, ``largest`` that of some power iterations later. A weight that
+        was written back, or for which a state was loaded, is the same one.
         """
         if index in self._awaited:
             return False
         if self._is_new and self._is_broadcast(index):
             return True
-        return not abs(size / self._sizes[index] - 1) <= _SAME
+        is_same = abs(size / self._sizes[index] - 1) <= _SAME and largest <= _LAG * size
+        return not is_same
 
     def keep(self, index: int, original: Tensor) -> None:
         """Keep a weight as it was found, until the first step."""

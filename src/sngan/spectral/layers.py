@@ -1,0 +1,51 @@
+"""Normalized layers and their places in the network, where others may be put instead."""
+
+# the quickest way to a layer by its name
+# pyright: reportPrivateUsage=false
+
+import weakref
+from collections.abc import Iterable
+
+from torch import nn
+
+
+class PlacedLayers:
+    """Layers by their names in a network, none of which is kept alive."""
+
+    def __init__(self, module: nn.Module, names: Iterable[str]) -> None:
+        self._module = weakref.ref(module)
+        self._layers = {name: weakref.ref(module.get_submodule(name)) for name in names}
+        self._paths = {name: name.split(".") if name else [] for name in self._layers}
+
+    def __getitem__(self, name: str) -> nn.Module | None:
+        """The layer that had this name, ``None`` if it is gone."""
+        return self._layers[name]()
+
+    def require_in_place(self, stepping: set[int] | None = None) -> None:
+        """Raise ``RuntimeError`` if another layer with a matrix is in the place of one.
+
+        With ``stepping``, the ids of weights, only if these are among those of either layer. A
+        layer that moved inside the network, or that another one wraps now, is still the same.
+        """
+        module = self._module()
+        if module is None:
+            return
+        for name in self._layers:
+            found, layer = self._find(module, name), self[name]
+            if found is layer or found is None or any(one is layer for one in module.modules()):
+                continue
+            own = [] if layer is None else list(layer.parameters())
+            ids = set(map(id, [*own, *found.parameters()]))
+            has_matrix = any(parameter.dim() > 1 for parameter in found.parameters())
+            if has_matrix and (stepping is None or not stepping.isdisjoint(ids)):
+                raise RuntimeError(
+                    f"module: expected the layer {name!r} that SpectralNorm was made with, got "
+                    f"another {type(found).__name__} in its place; call remove(), and make the "
+                    "optimizer and SpectralNorm again, after that"
+                )
+
+    def _find(self, module: nn.Module, name: str) -> nn.Module | None:
+        found: nn.Module | None = module
+        for part in self._paths[name]:
+            found = None if found is None else found._modules.get(part)
+        return found

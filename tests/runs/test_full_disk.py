@@ -1,4 +1,4 @@
-"""A disk that is full at any call of a replacement: the files replaced are back, and said is why."""
+"""A disk that is full at any call of a replacement: the files that were replaced come back."""
 
 import errno
 import itertools

@@ -4,7 +4,6 @@ Sharded tensors lie in a folder ``step-….shards`` beside the file, which names
 checksum of its index. A checkpoint is read as whole tensors, by any number of processes.
 """
 
-import os
 import re
 import secrets
 import shutil
@@ -18,7 +17,7 @@ from sngan import _ranks as ranks
 from sngan import _shards as shards
 from sngan._checks import require
 from sngan.shard_files import read_shards, write_shards
-from sngan.utils.files import atomic_write
+from sngan.utils.files import atomic_write, link_or_copy
 from sngan.utils.tensor_files import read_archive, write_archive
 from sngan.utils.text import first_line
 
@@ -84,7 +83,7 @@ def rotate(
         if keep_every and step > 0 and step % keep_every == 0:
             _copy(temporary, folder / f"step-{step:06d}.pt")
         if last.exists():
-            _link(last, folder / PREVIOUS)
+            link_or_copy(last, folder / PREVIOUS)
     _remove_unnamed(folder)
     return last
 
@@ -203,16 +202,6 @@ def _newest_first(folder: Path) -> list[Path]:
 def _copy(source: Path, path: Path) -> None:
     with atomic_write(path) as temporary:
         shutil.copyfile(source, temporary)
-
-
-def _link(source: Path, path: Path) -> None:
-    """Give a file a second name, in one step; the file itself is copied where none can be given."""
-    with atomic_write(path) as temporary:
-        try:
-            temporary.unlink()
-            os.link(source, temporary)
-        except OSError:
-            shutil.copyfile(source, temporary)
 
 
 def _with_shards_written(state: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -209,17 +209,15 @@ def _generate(argv: list[str]) -> None:
 
 
 def _report(argv: list[str]) -> None:
+    from sngan import jobs
     from sngan.parser import CommandParser
-    from sngan.report import COMPARISON, write_comparison, write_report
 
     parser = CommandParser(
         "report",
         description="Write a run's report.html, or a comparison's compare.html, from its records.",
     )
     parser.flag("run", str, "the folder of a run or of a comparison")
-    folder = _opened(parser.parse(argv)["run"])
-    is_comparison = (folder / COMPARISON).is_file()
-    print(f"report: {write_comparison(folder) if is_comparison else write_report(folder)}")
+    print(f"report: {jobs.report(_opened(parser.parse(argv)['run']))}")
 
 
 def _evaluate(argv: list[str]) -> None:

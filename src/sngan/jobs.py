@@ -15,7 +15,7 @@ from sngan import data, training
 from sngan._checks import require, require_count
 from sngan.config import Config
 from sngan.console import counting
-from sngan.report import write_report
+from sngan.report import COMPARISON, write_comparison, write_report
 from sngan.run import Run, load, load_critic
 from sngan.runs.layout import RunFolder
 from sngan.runs.names import CONFIG, LIPSCHITZ
@@ -44,6 +44,25 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
         raise
     _report(run.folder)
     return run
+
+
+def report(folder: str | Path) -> Path:
+    """Write the page of a run or of a comparison again, from its saved records; return its path.
+
+    Raises
+    ------
+    ValueError
+        The folder is neither of them: another program's ``config.yaml`` makes no run of a folder.
+    """
+    folder = Path(folder)
+    if (folder / COMPARISON).is_file():
+        return write_comparison(folder)
+    has_settings = (folder / CONFIG).is_file()
+    require(has_settings, "run", expected=f"a run folder with {CONFIG}", got=folder)
+    # a list or settings of sngan's own: a run that has just begun has no more
+    is_run = RunFolder(folder).is_run() or RunFolder(folder).is_begun()
+    require(is_run, "run", expected="a folder that sngan made", got=f"{folder}, another program's")
+    return write_report(folder)
 
 
 def _report(folder: Path) -> None:

@@ -87,6 +87,9 @@ HOSTILE = {
     "deep mapping": "{a: " * 50_000,
     "deep block": "\n".join(" " * i + "a:" for i in range(2000)),
     "digits": "steps: " + "9" * 10**6,
+    "tagged digits": f"seed: !!int '0x{'f' * 5000}'",
+    "tagged later": f"seed: !!int '_0x{'f' * 5000}'",
+    "tagged float": f"seed: !!float '{'9' * 5000}'",
     "base 60": "steps: " + ":".join(["1"] * 10**5),
     "large": "a: " + "x" * (5 * 2**20),
     "many": "[" + "1," * 300_000 + "]",
@@ -102,10 +105,7 @@ def test_hostile_settings_are_one_line_and_soon(tmp_path, text, capsys):
     path.write_text(text)
     for command in (["train", "--config", str(path)], ["generate", str(tmp_path), "--out", "x"],
                     ["report", str(tmp_path)]):  # fmt: skip
-        assert main(command) == (0 if (command[0], text) == ("report", HOSTILE["date"]) else 2)
-        if command[0] == "report" and text == HOSTILE["date"]:
-            # a page shows what there is
-            continue
+        assert main(command) == 2
         error = capsys.readouterr().err
         assert len(error.splitlines()) == 1
         assert len(error) < 1000

@@ -46,7 +46,7 @@ def test_every_call_of_a_save_may_fail(steps, tmp_path, step, part):
     assert wrong == []
 
 
-@pytest.mark.parametrize("count", [pytest.param(4, id="few"), pytest.param(300, marks=faults)])
+@pytest.mark.parametrize("count", [pytest.param(4, id="few"), pytest.param(100, marks=faults)])
 def test_a_run_goes_on_after_any_fault(tmp_path, count, capsys):
     chance = random.Random(count)
     source = tiny_run.pictures(tmp_path / "pictures.npz")

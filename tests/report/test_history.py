@@ -26,7 +26,7 @@ def test_a_short_curve_is_every_number_that_can_be_drawn(values):
         (step, float(value))
         for step, value in enumerate(values)
         if isinstance(value, int | float) and not isinstance(value, bool)
-        if abs(value) < 2**63 or (isinstance(value, float) and math.isfinite(value))
+        if abs(value) <= 1e100
     ]
     found = history(values).series
     assert (found["x"].points() if expected else []) == expected
@@ -76,3 +76,14 @@ def test_a_line_that_a_crash_cut_off_needs_no_warning(tmp_path, caplog, end, is_
     (tmp_path / "metrics.jsonl").write_text(json.dumps({"step": 1}) + "\n" + end)
     assert list(iter_records(tmp_path)) == [{"step": 1}]
     assert ("passed over 1 lines" in caplog.text) == is_told
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 1e308, -1e101, 10**400, "1"])
+def test_a_number_that_no_chart_can_show_is_left_out(value):
+    records = [
+        {"step": step, "seconds": number, "x": number, "sigma": {"a": number}}
+        for step, number in ((1, 2.0), (2, value), (3, value))
+    ]
+    found = History(records, keys=["x"], groups=["sigma"])
+    assert found.series["x"].points() == found.groups["sigma"]["a"].points() == [(1, 2.0)]
+    assert (found.last, found.last_timed) == (records[2], records[0])

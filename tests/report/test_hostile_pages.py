@@ -159,3 +159,15 @@ def test_a_page_of_somebody_else_is_not_replaced(tmp_path):
     (tmp_path / "report.html").unlink()
     for _ in range(2):
         write_report(tmp_path)
+
+
+@pytest.mark.parametrize("value", ["1e999", "-1e308", "NaN", "5e-324", "1e100", "-5", "true"])
+def test_a_page_is_made_of_any_number(tmp_path, value):
+    (tmp_path / "config.yaml").write_text("steps: 2\n")
+    keys = ("seconds", "critic_loss", "w1", "generator_gradient_norm")
+    numbers = ", ".join(f'"{key}": {value}' for key in keys)
+    groups = f'"sigma": {{"a": {value}}}, "evaluation": {{"fid": {value}}}'
+    lines = [f'{{"step": {step}, {numbers}, {groups}}}\n' for step in (1, 2)]
+    lines.insert(1, '{"step": 1, "critic_loss": 1.0, "w1": -1e100, "seconds": 2}\n')
+    (tmp_path / "metrics.jsonl").write_text("".join(lines))
+    assert is_harmless(write_report(tmp_path).read_text())

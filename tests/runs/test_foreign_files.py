@@ -54,6 +54,23 @@ def test_a_folder_of_another_program_is_refused_whole(tmp_path, files, flags, ca
     assert contents(tmp_path / "exp") == files
 
 
+@pytest.mark.parametrize("files", [WEBSITE, {"config.yaml": b"steps: 1\n"}, {"x.txt": b"x"}])
+def test_no_page_is_written_into_a_folder_of_another_program(tmp_path, files, capsys):
+    write_all(tmp_path / "exp", files)
+    assert main(["report", str(tmp_path / "exp")]) == 2
+    assert capsys.readouterr().err.startswith("sngan: error: run: expected ")
+    assert contents(tmp_path / "exp") == files
+
+
+def test_a_run_without_a_list_and_one_that_has_begun_get_their_pages(run):
+    without_a_list(run)
+    assert main(["report", str(run)]) == 0
+    for path in run.rglob("*"):
+        if path.is_file() and path.name != "config.yaml":
+            path.unlink()
+    assert main(["report", str(run)]) == 0
+
+
 def test_settings_data_and_out_in_one_folder_of_the_user(made, tmp_path, capsys):
     exp = tmp_path / "exp"
     settings = (made / "config.yaml").read_bytes()

@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ _POINTS = 2048
 _CHUNK = 4096
 # more names than any network has layers: a stranger's file may have one in each line
 _NAMES = 4096
+# a chart's axis cannot span more; no number of a run comes near it
+_LARGEST = 1e100
 
 Record = Mapping[str, Any]
 
@@ -100,7 +102,7 @@ def _extend(
     series: dict[str, Series], key: str, owners: Sequence[Record], records: Sequence[Record]
 ) -> None:
     values = _array([record.get(key) for record in records])
-    known = np.isfinite(values)
+    known = np.abs(values) <= _LARGEST
     if known.any():
         steps = np.array([owner["step"] for owner in owners], dtype=np.float64)
         series.setdefault(key, Series()).add(steps[known], values[known])
@@ -114,8 +116,8 @@ def _array(values: list[Any]) -> NDArray[np.float64]:
 
 
 def _is_number(value: object) -> bool:
-    """Whether a value of a record can be drawn."""
-    return type(value) is float or (type(value) is int and abs(value) < 2**63)
+    """Whether a value of a record can be drawn: neither infinite, nor nan, nor huge."""
+    return type(value) in (int, float) and abs(cast(float, value)) <= _LARGEST
 
 
 def _grouped(rows: NDArray[np.float64], size: int) -> NDArray[np.float64]:

@@ -5,10 +5,10 @@ import os
 import re
 import secrets
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
-from sngan.utils.files import is_temporary, naming, remove_if_empty, write_bytes
+from sngan.utils.files import is_temporary, link_or_copy, naming, remove_if_empty, write_bytes
 from sngan.utils.text import printable
 
 HIDDEN = ".sngan"
@@ -114,17 +114,16 @@ class Manifest:
         self._append(sorted(new))
 
     def set_aside(self) -> None:
-        """Move every listed file aside, and begin a new list."""
+        """Move every listed file aside, and begin a new list; after an error all is put back."""
         self.restore()
-        paths = {name: self.inside(name) for name in sorted(self.names())}
-        self._aside.mkdir(exist_ok=True)
-        write_bytes(self._aside / _FILES, self._path.read_bytes())
-        for name, path in paths.items():
-            aside = self._aside / "files" / name
-            if path.is_file():
-                aside.parent.mkdir(parents=True, exist_ok=True)
-                path.replace(aside)
-        self.start()
+        try:
+            self._move_aside({name: self.inside(name) for name in sorted(self.names())})
+            self.start()
+        except BaseException:
+            # the first error is the one to hear of; a later command tries this again
+            with suppress(OSError):
+                self.restore()
+            raise
 
     def is_replacing(self) -> bool:
         """Whether files were set aside, and neither put back nor given up."""
@@ -140,11 +139,10 @@ class Manifest:
         if not self.is_replacing():
             self._remove_aside(())
             return
-        former = (self._aside / _FILES).read_bytes()
         if _identity(self._path, self.kind) != _identity(self._aside / _FILES, self.kind):
             self._delete(self.folder, self.names())
             # from here on the list is the former one: a second try deletes nothing that is back
-            write_bytes(self._path, former)
+            link_or_copy(self._aside / _FILES, self._path)
         self._names = None
         for name in sorted(self.names()):
             path, aside = self.inside(name), self._aside / "files" / name
@@ -198,6 +196,15 @@ class Manifest:
             for path in folder.iterdir():
                 if is_temporary(path) and path.is_file():
                     path.unlink(missing_ok=True)
+
+    def _move_aside(self, paths: dict[str, Path]) -> None:
+        self._aside.mkdir(exist_ok=True)
+        link_or_copy(self._path, self._aside / _FILES)
+        for name, path in paths.items():
+            aside = self._aside / "files" / name
+            if path.is_file():
+                aside.parent.mkdir(parents=True, exist_ok=True)
+                path.replace(aside)
 
     def _read(self, path: Path) -> list[str]:
         if _identity(path, self.kind) is None:

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -61,6 +62,19 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write a small file by :func:`atomic_write`."""
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)
+
+
+def link_or_copy(source: Path, path: Path) -> None:
+    """Give a file a second name, in one step; the file itself is copied where none can be given.
+
+    A second name needs no space on a full disk.
+    """
+    with atomic_write(path) as temporary:
+        try:
+            temporary.unlink()
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
 
 
 def flush_folder(folder: Path) -> None:

@@ -150,6 +150,8 @@ class _Count:
 
 
 def _check_number(event: Any) -> None:
-    is_number = event.style is None and event.value[:1] in tuple("+-.0123456789")
-    if is_number and len(event.value) > _NUMBER:
+    # a tag makes a number of quoted text as well
+    is_tagged = event.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+    is_plain = event.style is None and event.value[:1] in tuple("+-.0123456789")
+    if (is_tagged or is_plain) and len(event.value) > _NUMBER:
         raise ValueError(f"a number of over {_NUMBER} digits")

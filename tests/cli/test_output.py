@@ -32,6 +32,15 @@ def test_a_run_goes_on_when_its_pipe_is_closed(tmp_path):
     assert checkpoint.read_newest(tmp_path / "run" / "checkpoints")[0]["step"] == 30
 
 
+@pytest.mark.parametrize(("command", "status"), [("no-such-command", 2), ("cache", 1)])
+def test_commands_that_are_started_with_a_closed_stream(command, status):
+    line = f"'{sys.executable}' -m sngan {command} >&-"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=120)
+    assert done.returncode == status
+    assert done.stderr.startswith("sngan: error: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize("ignored", [False, True])
 def test_a_closed_terminal_saves_and_nohup_goes_on(tmp_path, ignored):
     out = tmp_path / "run"

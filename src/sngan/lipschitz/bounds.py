@@ -42,6 +42,8 @@ def lipschitz_bounds(
     of sums of squares for concatenations. Where no constant is known it is infinite, and says why.
     It is infinite, too, where the module does what a trace cannot show, or computes something else
     than its trace. Casts to other real types count as identities: exact arithmetic has no types.
+    One thing cannot be seen: a forward that reads values through ``torch.utils.dlpack`` and
+    branches on them.
     The lower bound is the norm of the Jacobian at a point that a search found, and a secant through
     that point confirms it. Works in float64 on a copy; the module and the global random number
     generator stay as they are.

@@ -1,5 +1,6 @@
 """Output that cannot end a program: closed pipes, lost terminals, terminals of few characters."""
 
+import errno
 import io
 import logging
 import os
@@ -21,12 +22,14 @@ _PLAIN = str.maketrans({
 class TolerantStream(io.TextIOBase):
     """A text stream whose errors are kept in ``error`` and not raised; after one it is silent.
 
-    Characters that the terminal's encoding lacks are written in other words, or as escapes.
+    Characters that the terminal's encoding lacks are written in other words, or as escapes. A
+    program that was started with a closed stream has None for it.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self.error: Exception | None = None
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = io.StringIO() if stream is None else stream
+        is_closed = stream is None
+        self.error: Exception | None = OSError(errno.EBADF, "closed") if is_closed else None
 
     @override
     def write(self, text: str, /) -> int:
@@ -99,14 +102,14 @@ def tolerant_output() -> Generator[TolerantStream]:
     try:
         yield out
     finally:
-        for stream, tried in zip(former, (out, errors), strict=True):
+        for tried in (out, errors):
             tried.flush()
             if isinstance(tried.error, OSError):
-                _discard(stream)
+                _discard(tried)
         sys.stdout, sys.stderr = former
 
 
-def _discard(stream: TextIO) -> None:
+def _discard(stream: TolerantStream) -> None:
     """Let what Python still flushes at its end go nowhere, where it would fail again."""
     with suppress(OSError, ValueError):
         nothing = os.open(os.devnull, os.O_WRONLY)

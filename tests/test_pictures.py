@@ -1,5 +1,7 @@
 """Pictures of samples: the right pixel in the right place, written whole or not at all."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -56,16 +58,28 @@ def test_scatter_draws_samples_where_they_are():
     assert rows[below_legend].max() < 0.35 * pixels.shape[0]
 
 
-def test_save_is_atomic(tmp_path, monkeypatch):
+def half_encoded(image, file, format):
+    file.write(b"half")
+    raise OSError("disk full")
+
+
+def half_written(path, data):
+    with path.open("wb") as file:
+        file.write(data[:100])
+    raise OSError("disk full")
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "failing"),
+    [(Image.Image, "save", half_encoded), (Path, "write_bytes", half_written)],
+    ids=["encoding", "writing"],
+)
+def test_save_is_atomic(tmp_path, monkeypatch, owner, name, failing):
     path = tmp_path / "a.png"
     pictures.save_samples(torch.zeros(4, 1, 8, 8), path)
     before = path.read_bytes()
-
-    def failing_save(self, file, format):
-        file.write_bytes(b"half")
-        raise OSError("disk full")
-
-    monkeypatch.setattr(Image.Image, "save", failing_save)
+    monkeypatch.setattr(owner, name, failing)
     with pytest.raises(OSError, match="disk full"):
         pictures.save_samples(torch.ones(4, 1, 8, 8), path)
+    assert list(tmp_path.iterdir()) == [path]
     assert path.read_bytes() == before

@@ -38,7 +38,7 @@ _LEAST = 1e-9
 # with larger stages, one margin is tried instead of a list
 _MOST_TRIED = 256
 _SIZE_STEPS = 100
-_STEPS = 300
+_STEPS = 600
 _FEWEST_STEPS = 20
 # multiplications in a search: seconds on one core
 _WORK = 4e11

@@ -1,5 +1,6 @@
 """One process at a time trains in a folder; a dead one is in nobody's way."""
 
+import errno
 import fcntl
 import json
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -199,3 +201,13 @@ def test_default_names_do_not_collide(tmp_path, monkeypatch, capsys):
     assert names == {"ring8-sn", "ring8-sn-2", "ring8-sn-3"}
     assert main([*command, "--resolution", "2"]) == 2
     assert {path.name for path in (tmp_path / "runs").iterdir()} == names
+
+
+def test_a_lock_whose_file_cannot_be_removed_is_free_again(tmp_path, monkeypatch):
+    def failing(path, missing_ok=False):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched, locked(tmp_path / "run"):
+        patched.setattr(Path, "unlink", failing)
+    with locked(tmp_path / "run"):
+        pass

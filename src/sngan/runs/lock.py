@@ -76,7 +76,9 @@ def locked(folder: Path, *, wait: bool = False, home: Path | None = None) -> Gen
     finally:
         over.set()
         beat.join()
-        path.unlink(missing_ok=True)
+        # a file that cannot be removed holds nobody up: the lock ends with its handle
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
         os.close(handle)
         _unmake(made)
 

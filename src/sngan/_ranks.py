@@ -71,7 +71,7 @@ def of_first(value: _Result) -> _Result:
 
 
 def of_all(value: _Result) -> list[_Result]:
-    """What each rank has, in the order of their numbers, on all."""
+    """Gather one value of each rank on all ranks, in the order of their numbers."""
     if count() == 1:
         return [value]
     values: list[Any] = [None] * count()

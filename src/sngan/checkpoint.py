@@ -108,7 +108,7 @@ def _read(path: Path, *, device: torch.device | str) -> dict[str, Any]:
         if isinstance(state, dict) and _SHARDS in state:
             _put_back(state, path.parent, device=device)
     except Exception as error:
-        # what a file holds can break its reader in every way, and what can follow is the same
+        # a damaged file can raise any error in its reader; each leads to the next older file
         raise ValueError(
             f"checkpoint: expected a whole sngan checkpoint, got {path} ({first_line(error)})"
         ) from error
@@ -147,7 +147,7 @@ def find_newest(
     folder
         The run's folder of checkpoints.
     device
-        Where its tensors shall be.
+        The device that its tensors are read to.
     check
         Raises if a checkpoint cannot be used, for which the next one is tried.
 

@@ -97,7 +97,7 @@ def lipschitz(
 def lipschitz_with_pictures(
     folder: str | Path, *, lower: bool = True, progress: bool = False
 ) -> "tuple[LipschitzBounds, list[Path]]":
-    """As :func:`lipschitz`, with the pictures that could be written."""
+    """Do what :func:`lipschitz` does; return also the pictures that it has written."""
     from sngan.lipschitz import lipschitz_bounds
 
     run, critic = load(folder), load_critic(folder)

@@ -129,7 +129,7 @@ def cached(*, cache: str, store: ImageCache, decode: Callable[..., Decoded]) -> 
         if cache == "disk" or (cache == "auto" and large):
             if store.has_room(shape):
                 return store.allocate(shape)
-            # a mapped file that the disk cannot take ends the process without a word
+            # a mapped file that is too large for the disk ends the process without an error message
             require(
                 cache == "auto",
                 "data.cache",

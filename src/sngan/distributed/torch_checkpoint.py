@@ -76,7 +76,7 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
 def _assembled(
     folder: Path, shapes: dict[str, tuple[tuple[int, ...], torch.dtype]], pieces: list[_Piece]
 ) -> dict[str, Tensor]:
-    # what is read many times would fill the memory
+    # a part that is read many times would fill the memory
     if sum(piece.length for piece in pieces) > sum(
         path.stat().st_size for path in folder.iterdir()
     ):

@@ -27,7 +27,7 @@ def is_own_part(tensor: Tensor, index: Any, value: Any) -> bool:
 
 
 def key_of(tensor: Tensor) -> Key:
-    """What the tensor shows of which memory."""
+    """The memory behind a tensor and the part of it that the tensor shows."""
     with torch._C.DisableTorchFunction():
         offset, shape, stride = tensor.storage_offset(), tensor.shape, tensor.stride()
         return storage_of(tensor), int(offset), tuple(shape), tuple(stride), tensor.dtype

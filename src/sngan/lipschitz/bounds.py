@@ -133,7 +133,7 @@ def lipschitz_bounds(
 
 
 def _default_device_of(module: Prepared) -> AbstractContextManager[Any]:
-    """What makes new tensors on the CPU, where the module is there and the default is elsewhere."""
+    """A context that makes new tensors on the CPU if the module is on the CPU."""
     is_elsewhere = module.example.is_cpu and torch.get_default_device().type != "cpu"
     return torch.device("cpu") if is_elsewhere else nullcontext()
 

@@ -49,7 +49,7 @@ def scaled(factor: Factor, size: float) -> Factor:
 
 
 def spread(tensor: Any, result: Tensor) -> float:
-    """What broadcasting contributes: the root of how often each element is repeated."""
+    """The constant of broadcasting: the root of the number of times each element is repeated."""
     if not isinstance(tensor, Tensor) or result.numel() <= tensor.numel():
         return 1.0
     return root(result.numel() / tensor.numel())

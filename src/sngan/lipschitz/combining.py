@@ -101,7 +101,7 @@ def _summed(
 
 
 def _branches(name: str, args: tuple[Any, ...], values: Values) -> tuple[Any, ...] | None:
-    """What each element of the result is chosen from, if not by what depends on the input."""
+    """The tensors that a choice takes from; None where the choice depends on the input."""
     if name == "where" and len(args) == 3:
         choice, branches = args[0], args[1:]
     elif name == "where of a tensor" and len(args) == 3:

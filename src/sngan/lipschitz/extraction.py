@@ -82,7 +82,7 @@ class _Extraction:
     def _from(
         self, cut: list[Node] | None, middle: list[Stage], last: Tensor, reason: str
     ) -> Extracted:
-        """What is there: the product of the constants bounds the state at the cut."""
+        """Give up the part before the cut: the product of the constants bounds the state there."""
         live = self._small(cut)
         names = " and ".join(node.name for node in live)
         before = hypotenuse(self.walked.constants[node] for node in live)

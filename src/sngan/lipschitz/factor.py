@@ -26,7 +26,7 @@ class Factor:
     spectrum: tuple[float, ...] = ()
 
 
-# what is lost below the smallest float is less than 1e-20 of it
+# a result that is rounded below the smallest float loses less than 1e-20 of this
 LEAST_CONSTANT = 1e-290
 STRUCTURE = Factor(1.0, "structure", affine=True)
 # an operation that is counted in a later one, with which it is merged

@@ -11,7 +11,7 @@ from sngan._derivatives import twice_differentiable
 from sngan.lipschitz.effort import Effort
 from sngan.lipschitz.prepare import Prepared
 from sngan.lipschitz.progress import Report, silent
-from sngan.lipschitz.records import first_line
+from sngan.utils.text import first_line
 
 _SCALES = (0.1, 1.0, 10.0)
 _PHASE = "lower bound"

@@ -98,11 +98,6 @@ class LipschitzBounds:
         return data | {name: _finite(value) for name, value in numbers.items()}
 
 
-def first_line(error: Exception) -> str:
-    """The first line of an error's message, for a reason or a note."""
-    return (str(error).splitlines() or [""])[0]
-
-
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 

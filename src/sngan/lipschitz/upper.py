@@ -14,10 +14,11 @@ from sngan.lipschitz.merging import affine_chains, merged_factors
 from sngan.lipschitz.modules import class_of
 from sngan.lipschitz.prepare import Prepared
 from sngan.lipschitz.progress import Report, silent
-from sngan.lipschitz.records import LayerBound, first_line
+from sngan.lipschitz.records import LayerBound
 from sngan.lipschitz.registry import HOW_TO_REGISTER
 from sngan.lipschitz.slopes import tightened
 from sngan.lipschitz.walk import Walk, walk
+from sngan.utils.text import first_line
 
 _LARGEST_SPECTRUM = 1024
 _NEAR_ONE = 1e-6

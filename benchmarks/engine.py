@@ -38,10 +38,11 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, TensorDataset
 
-from sngan import Config, data, losses, training
+from sngan import Config, data, losses
 from sngan.config import ModelConfig, PerformanceConfig
+from sngan.engine import train as training
+from sngan.engine.state import State
 from sngan.spectral.kernels import LAYERS
-from sngan.state import State
 
 Iteration = Callable[[], None]
 

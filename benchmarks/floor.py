@@ -24,8 +24,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from engine import SIZES, images, settings
-from sngan import training
-from sngan.state import State
+from sngan.engine import train as training
+from sngan.engine.state import State
 
 _ROWS = 12
 

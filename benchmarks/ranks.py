@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from sngan import METHODS, Config, data, launching, training
+from sngan import METHODS, Config, data
 from sngan.config import DataConfig, ModelConfig, PerformanceConfig
-from sngan.state import State
+from sngan.engine import launching
+from sngan.engine import train as training
+from sngan.engine.state import State
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -30,11 +30,13 @@ from scipy.optimize import nnls
 
 import prediction
 import traffic
-from sngan import Config, data, launching, training
-from sngan import _ranks as ranks
+from sngan import Config, data
 from sngan.config import ModelConfig, PerformanceConfig
+from sngan.distributed import collectives as ranks
+from sngan.engine import launching
+from sngan.engine import train as training
+from sngan.engine.state import State
 from sngan.methods import named
-from sngan.state import State
 
 NETWORKS = {
     "cnn, width 1/4": ("cnn", 0.25),

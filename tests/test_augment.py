@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from sngan import METHODS, Config, augment, data, training
+from sngan import METHODS, Config, augment, data
 from sngan.augment import AUGMENTATIONS, color, cutout, names_in, translation
 from sngan.config import DataConfig, ModelConfig
-from sngan.state import State
+from sngan.engine import train as training
+from sngan.engine.state import State
 
 SHAPES = [(4, 3, 8, 8), (3, 1, 8, 8), (2, 3, 6, 10), (2, 1, 7, 7)]
 

@@ -5,7 +5,7 @@ import pickle
 import pytest
 import torch
 
-from sngan import checkpoint
+from sngan.runs import checkpoint
 
 
 def state(step: int) -> dict:

@@ -12,14 +12,14 @@ import yaml
 from PIL import Image
 
 import sngan
-from sngan import jobs
-from sngan.animation import animate
-from sngan.comparison import SETTINGS, compare, execute, plan, summary
-from sngan.comparison.measure import MEASURED, finite
 from sngan.config import Config, ModelConfig
+from sngan.engine.state import State
+from sngan.engine.train import Interrupted, TrainingError
 from sngan.report import write_comparison
-from sngan.state import State
-from sngan.training import Interrupted, TrainingError
+from sngan.tasks import jobs
+from sngan.tasks.compare import SETTINGS, compare, execute, plan, summary
+from sngan.tasks.compare.animation import animate
+from sngan.tasks.compare.measure import MEASURED, finite
 from test_report import Page, svgs
 
 TINY = Config(
@@ -138,7 +138,7 @@ def quick_metrics():
         module.Evaluator = Evaluator
         module.HIGHER_IS_BETTER = {"modes": True, "w1": False, "reverse_kl": False}
         patch.setitem(sys.modules, "sngan.metrics", module)
-        from sngan.comparison import measure
+        from sngan.tasks.compare import measure
 
         measure._evaluator.cache_clear()
         yield

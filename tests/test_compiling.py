@@ -5,8 +5,11 @@ import logging
 import pytest
 import torch
 
-from sngan import checkpoint, compiling, load, training
+from sngan import load
 from sngan.config import Config, DataConfig, ModelConfig, PerformanceConfig
+from sngan.engine import compiling
+from sngan.engine import train as training
+from sngan.runs import checkpoint
 
 # rounding can turn the sign of a gradient near zero, and then Adam moves a weight by 2·lr
 TOLERANCE = {"rtol": 1e-3, "atol": 10 * 2e-4}

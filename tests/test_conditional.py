@@ -11,13 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import sngan
-from sngan import METHODS, Config, data, models, training
+from sngan import METHODS, Config, data, models
 from sngan.cli import main
 from sngan.config import DataConfig, ModelConfig
 from sngan.data import Dataset
-from sngan.models._common import ConditionalBatchNorm
-from sngan.run import Run, load_critic, save_generator
-from sngan.state import State
+from sngan.engine import train as training
+from sngan.engine.state import State
+from sngan.models.common import ConditionalBatchNorm
+from sngan.runs.run import Run, load_critic, save_generator
 
 FAMILIES = [("mlp", (2,)), ("cnn", (3, 16, 16)), ("resnet", (3, 16, 16))]
 families = pytest.mark.parametrize(("name", "shape"), FAMILIES, ids=[name for name, _ in FAMILIES])

@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from sngan import METHODS, Config, config, flags
+from sngan import METHODS, Config, config
+from sngan.cli import flags
 from sngan.config import DataConfig, ModelConfig
 
 

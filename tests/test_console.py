@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from sngan.console import Progress, counting
+from sngan.utils.progress import Progress, counting
 
 RECORD = {
     "step": 500,
@@ -61,7 +61,7 @@ def test_counting_says_nothing_about_short_work_and_shows_long(monkeypatch):
     with counting("decoding", file=out) as progress:
         progress(1, 10)
     assert out.getvalue() == ""
-    monkeypatch.setattr("sngan.console._PLAIN_SECONDS", -1.0)
+    monkeypatch.setattr("sngan.utils.progress._PLAIN_SECONDS", -1.0)
     with counting("decoding", file=out) as progress:
         progress(3, 10)
     assert out.getvalue() == "decoding 3/10\n"

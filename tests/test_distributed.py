@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from sngan import METHODS, Config, checkpoint, data, launching, training
+from sngan import METHODS, Config, data
 from sngan.config import DataConfig, ModelConfig, PerformanceConfig
-from sngan.state import State
+from sngan.engine import launching
+from sngan.engine import train as training
+from sngan.engine.state import State
+from sngan.runs import checkpoint
 from test_training import assert_identical, final_state, metrics, tiny, wait_for_step
 
 TWO = PerformanceConfig(device="cpu", devices=2)

@@ -9,9 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from sngan import Config, export, run
+from sngan import Config
 from sngan.config import ModelConfig
-from sngan.run import Run, build_networks, noise_from_seed
+from sngan.runs import export, run
+from sngan.runs.run import Run, build_networks, noise_from_seed
 
 SHAPES = {"images": (3, 8, 8), "grey": (1, 8, 8), "points": (2,)}
 CONDITIONAL = {"conditional": True, "class_names": ("a", "b", "c")}

@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 import torch.distributed as dist
 
-from sngan import _rendezvous, checkpoint, cli, training
+from sngan import cli
 from sngan.config import PerformanceConfig
+from sngan.distributed import rendezvous as _rendezvous
+from sngan.engine import train as training
+from sngan.runs import checkpoint
 from test_training import assert_identical, final_state, metrics, timeless, tiny, wait_for_step
 
 STEPS = 400

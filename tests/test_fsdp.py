@@ -15,24 +15,18 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from helpers import checkpoints
-from sngan import (
-    METHODS,
-    Config,
-    SpectralNorm,
-    checkpoint,
-    data,
-    launching,
-    models,
-    training,
-)
-from sngan import _shards as shards
+from sngan import METHODS, Config, SpectralNorm, data, models
 from sngan.config import DataConfig, EvaluationConfig, ModelConfig, PerformanceConfig
-from sngan.run import load, load_critic
-from sngan.shard_files import read_shards
+from sngan.distributed import dtensor as shards
+from sngan.distributed.sharded_files import read_shards
+from sngan.engine import launching
+from sngan.engine import train as training
+from sngan.engine.state import State
+from sngan.runs import checkpoint
+from sngan.runs.run import load, load_critic
 from sngan.spectral.kernels import find_kernels
 from sngan.spectral.operator import certified_norm
 from sngan.spectral.shapes import input_shapes
-from sngan.state import State
 from test_distributed import needs_proc, ranks_of, start
 from test_training import assert_identical, final_state, metrics, tiny, wait_for_step
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
-from sngan import launching
 from sngan.config import PerformanceConfig
+from sngan.engine import launching
 from test_faults import needs_proc, workers
 from test_training import assert_identical, final_state, metrics, timeless, wait_for_step
 

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from sngan import METHODS, Config, data, training
+from sngan import METHODS, Config, data
 from sngan.config import ModelConfig
+from sngan.engine import train as training
+from sngan.engine.state import State
 from sngan.models import MODELS, Critic, MLPGenerator
 from sngan.penalties import PENALTIES, r1
-from sngan.state import State
 
 WIDTH = 4
 

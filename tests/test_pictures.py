@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sngan import pictures
+from sngan.runs import sample_grid as pictures
 
 
 def test_to_uint8_rounds_and_cuts():

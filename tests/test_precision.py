@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from sngan import precision, training
 from sngan.config import PerformanceConfig
+from sngan.engine import precision
+from sngan.engine import train as training
 from test_training import build, tiny
 
 

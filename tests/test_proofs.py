@@ -11,10 +11,13 @@ from PIL import Image
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from sngan import METHODS, Config, checkpoint, data, jobs, spectral, training
+from sngan import METHODS, Config, data, spectral
 from sngan.cli import main
 from sngan.config import ModelConfig
-from sngan.run import load_critic
+from sngan.engine import train as training
+from sngan.runs import checkpoint
+from sngan.runs.run import load_critic
+from sngan.tasks import jobs
 
 SMALL = ModelConfig(width=0.25, latent_dim=8)
 
@@ -100,8 +103,8 @@ def test_the_log_shows_w1_between_the_critics_bound_and_the_sliced_truth(points_
     # against an assignment of the same points, at the last step
     state = checkpoint.read(points_run / "checkpoints" / "last.pt")
     from sngan import config as configs
-    from sngan.run import noise_from_seed
-    from sngan.state import State
+    from sngan.engine.state import State
+    from sngan.runs.run import noise_from_seed
 
     settings = configs.load(points_run / "config.yaml")
     built = State.build(settings, data.open_source("ring8"))

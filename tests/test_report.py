@@ -8,8 +8,8 @@ import pytest
 import torch
 import yaml
 
-from sngan import pictures
 from sngan.report import write_report
+from sngan.runs import sample_grid as pictures
 
 SECTIONS = ["Samples over time", "Losses", "Wasserstein estimate", "Gradient norms"]
 SECTIONS += ["Spectral norm of the critic's layers", "How to go on"]

@@ -10,10 +10,12 @@ from torch.utils.flop_counter import FlopCounterMode
 import prediction
 import scaling
 import traffic
-from sngan import METHODS, Config, launching, training
+from sngan import METHODS, Config
 from sngan import data as sources
 from sngan.config import DataConfig, ModelConfig, PerformanceConfig
-from sngan.state import State
+from sngan.engine import launching
+from sngan.engine import train as training
+from sngan.engine.state import State
 
 # a critic of 2.4 MB has two buckets
 CASES = {

@@ -14,10 +14,12 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sngan import METHODS, Config, checkpoint, data, training
+from sngan import METHODS, Config, data
 from sngan.config import DataConfig, EvaluationConfig, ModelConfig
+from sngan.engine import train as training
+from sngan.engine.state import State
 from sngan.losses import LOSSES
-from sngan.state import State
+from sngan.runs import checkpoint
 from sngan.transport import wasserstein
 
 TINY = ModelConfig(name="auto", width=0.25, latent_dim=8)

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from sngan import penalties as penalties
     from sngan import transport as transport
     from sngan.config import Config as Config
-    from sngan.jobs import train as train
     from sngan.lipschitz import lipschitz_bounds as lipschitz_bounds
     from sngan.methods import METHODS as METHODS
     from sngan.methods import Method as Method
-    from sngan.run import Run as Run
-    from sngan.run import load as load
+    from sngan.runs.run import Run as Run
+    from sngan.runs.run import load as load
     from sngan.spectral import SpectralNorm as SpectralNorm
     from sngan.spectral import operator_norm as operator_norm
     from sngan.spectral import spectral_norms as spectral_norms
+    from sngan.tasks.jobs import train as train
     from sngan.transport import critic_bound as critic_bound
     from sngan.transport import wasserstein as wasserstein
 
@@ -51,14 +51,14 @@ _HOMES = {
     "METHODS": "sngan.methods",
     "Config": "sngan.config",
     "Method": "sngan.methods",
-    "Run": "sngan.run",
+    "Run": "sngan.runs.run",
     "SpectralNorm": "sngan.spectral",
     "critic_bound": "sngan.transport",
     "lipschitz_bounds": "sngan.lipschitz",
-    "load": "sngan.run",
+    "load": "sngan.runs.run",
     "operator_norm": "sngan.spectral",
     "spectral_norms": "sngan.spectral",
-    "train": "sngan.jobs",
+    "train": "sngan.tasks.jobs",
     "wasserstein": "sngan.transport",
 }
 _PARTS = ("lipschitz", "losses", "metrics", "penalties", "transport")

@@ -12,8 +12,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from sngan import _ranks as ranks
-from sngan._checks import require, require_one_of
+from sngan.distributed import collectives as ranks
+from sngan.utils.checks import require, require_one_of
 
 
 def color(images: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sngan._checks import require, require_same_shape
+from sngan.utils.checks import require, require_same_shape
 
 
 class GeneratorLoss(Protocol):

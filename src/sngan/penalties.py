@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
-from sngan import _ranks as ranks
-from sngan._checks import require, require_number, require_same_shape
-from sngan._derivatives import twice_differentiable
+from sngan.distributed import collectives as ranks
 from sngan.spectral.kernels import find_kernels
+from sngan.utils.checks import require, require_number, require_same_shape
+from sngan.utils.double_backward import twice_differentiable
 
 Critic = Callable[[Tensor], Tensor]
 

@@ -12,10 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sngan import config as configs
-from sngan import flags
-from sngan.cli import main
+from sngan.cli import flags, main
+from sngan.cli.parser import CommandParser
 from sngan.config import Config, DataConfig, ModelConfig
-from sngan.parser import CommandParser
 from sngan.utils import cache
 from sngan.utils.plain import parse_yaml, read_json, to_yaml
 

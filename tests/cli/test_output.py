@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from helpers.folders import SMALL
-from sngan import checkpoint
 from sngan.cli import main
-from sngan.console import Progress
+from sngan.runs import checkpoint
+from sngan.utils.progress import Progress
 from sngan.utils.streams import PrintableFormatter, TolerantStream
 
 TRAIN = [sys.executable, "-m", "sngan", "train", *SMALL]

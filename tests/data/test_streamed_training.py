@@ -10,9 +10,9 @@ import pytest
 import sngan
 from helpers.streams import PICTURES, SIZE
 from sngan import config as configs
-from sngan import training
 from sngan.cli import main
 from sngan.config import DataConfig, EvaluationConfig, ModelConfig, PerformanceConfig
+from sngan.engine import train as training
 from test_training import (
     assert_identical,
     final_state,

@@ -23,11 +23,11 @@ from helpers.streams import (
     plain,
     write_tar,
 )
-from sngan import _ranks as ranks
 from sngan.data import open_source
 from sngan.data import source as source_module
 from sngan.data.lanes import Lanes, rows
 from sngan.data.types import Chunk
+from sngan.distributed import collectives as ranks
 
 
 def test_the_data_set_is_that_of_an_independent_reader(stream, streams):

@@ -8,7 +8,8 @@ import subprocess
 import pytest
 
 from helpers import calls, failing_disk, tiny_run
-from sngan import checkpoint, training
+from sngan.engine import train as training
+from sngan.runs import checkpoint
 
 faults = pytest.mark.faults
 

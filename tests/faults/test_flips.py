@@ -7,8 +7,8 @@ import torch
 
 from helpers import checkpoints
 from helpers.tiny_run import same
-from sngan import checkpoint
-from sngan.shard_files import read_shards, write_shards
+from sngan.distributed.sharded_files import read_shards, write_shards
+from sngan.runs import checkpoint
 from sngan.utils.tensor_files import DamagedFileError, read_tensors, write_tensors
 
 FEW, ALL = 25, 600

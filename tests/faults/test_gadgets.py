@@ -10,8 +10,8 @@ from torch.distributed.checkpoint import filesystem, metadata
 
 from helpers import checkpoints, gadgets
 from helpers.tiny_run import same
-from sngan import checkpoint
-from sngan.shard_files import read_shards
+from sngan.distributed.sharded_files import read_shards
+from sngan.runs import checkpoint
 from sngan.utils.tensor_files import DamagedFileError
 
 PART = "step-000002-000002.shards/.metadata"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from sngan import checkpoint
+from sngan.runs import checkpoint
 
 
 def state_of(step: int) -> dict:

@@ -9,8 +9,10 @@ from pathlib import Path
 import torch
 
 from helpers import calls, tiny_run
-from sngan import checkpoint, pictures, training
-from sngan.records import Recorder
+from sngan.engine import train as training
+from sngan.runs import checkpoint
+from sngan.runs import sample_grid as pictures
+from sngan.runs.records import Recorder
 from sngan.utils.files import is_temporary
 from sngan.utils.tensor_files import write_tensors
 

@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from helpers import calls, tiny_run
-from sngan import training
+from sngan.engine import train as training
 
 _RESUMES = 60
 _TORN = 0.4

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sngan import Config, checkpoint, training
+from sngan import Config
 from sngan.config import DataConfig, EvaluationConfig, ModelConfig, PerformanceConfig
+from sngan.engine import train as training
 from sngan.methods import named
+from sngan.runs import checkpoint
 from sngan.utils.files import is_temporary
 
 STEPS = 4

@@ -12,7 +12,6 @@ from scipy.spatial.distance import cdist
 from helpers.features import normal
 from sngan.data import MIXTURES, open_source
 from sngan.metrics import (
-    _features,
     class_coverage,
     copying_ratio,
     frechet_distance,
@@ -21,6 +20,9 @@ from sngan.metrics import (
     manifold,
     mixture_coverage,
     nearest_neighbours,
+)
+from sngan.metrics import (
+    features as _features,
 )
 
 

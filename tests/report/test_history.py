@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sngan.records import iter_records
 from sngan.report.history import History
+from sngan.runs.records import iter_records
 
 
 def history(values, **options):

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from helpers.folders import SMALL, contents, kept, tiny, without_a_list, write_all
-from sngan import jobs
 from sngan.cli import main
+from sngan.tasks import jobs
 
 NOTES = {"notes.txt": b"mine", "samples/mine.png": b"mine", "checkpoints/mine.txt": b"mine"}
 WEBSITE = {"config.yaml": b"title: my site\n", "thesis.tex": b"years", "src/main.c": b"int x;"}

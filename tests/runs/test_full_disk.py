@@ -8,7 +8,8 @@ import pytest
 import sngan
 from helpers import calls
 from helpers.folders import tiny
-from sngan import export, jobs
+from sngan.runs import export
+from sngan.tasks import jobs
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import pytest
 
 import sngan
 from helpers.folders import contents, kept, tiny, write_all
-from sngan import jobs
 from sngan.runs import manifest
 from sngan.runs.layout import RunFolder
 from sngan.runs.manifest import Manifest
+from sngan.tasks import jobs
 
 NOTES = {"notes.txt": b"mine", "samples/mine.png": b"mine"}
 

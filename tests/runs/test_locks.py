@@ -16,10 +16,10 @@ import pytest
 
 import sngan
 from helpers.folders import contents, tiny
-from sngan import jobs
 from sngan.cli import main
 from sngan.runs import lock
 from sngan.runs.lock import FolderInUseError, holder_of, locked
+from sngan.tasks import jobs
 
 HOLD = """
 import sys

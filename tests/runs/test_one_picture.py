@@ -14,10 +14,10 @@ from torch import Tensor
 
 import sngan
 from sngan import METHODS, Config, data
-from sngan.checkpoint import read_newest
 from sngan.config import DataConfig, EvaluationConfig, ModelConfig
-from sngan.run import CHECKPOINTS, Run, load_critic
-from sngan.state import State
+from sngan.engine.state import State
+from sngan.runs.checkpoint import read_newest
+from sngan.runs.run import CHECKPOINTS, Run, load_critic
 
 pytestmark = pytest.mark.bitwise
 MODELS = ("cnn", "resnet")

@@ -8,9 +8,11 @@ import torch
 
 from helpers import tiny_run
 from helpers.checkpoints import flip
-from sngan import checkpoint, data, load, training
+from sngan import data, load
 from sngan.cli import main
-from sngan.run import load_critic
+from sngan.engine import train as training
+from sngan.runs import checkpoint
+from sngan.runs.run import load_critic
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 import sngan
 from helpers.folders import SMALL, contents, kept, tiny, without_a_list, write_all
-from sngan import export, jobs
 from sngan.cli import main
+from sngan.runs import export
+from sngan.tasks import jobs
 
 NOTES = {"notes.txt": b"mine", "20240101.png": b"mine", "000123.png": b"mine"}
 COMPARE = ["compare", "--methods", "sn", "--steps", "2", "--seeds", "1", "--samples", "20", *SMALL]
@@ -18,7 +19,7 @@ COMPARE = ["compare", "--methods", "sn", "--steps", "2", "--seeds", "1", "--samp
 @pytest.fixture(scope="module")
 def opened():
     from sngan.config import Config, ModelConfig
-    from sngan.run import Run, build_networks
+    from sngan.runs.run import Run, build_networks
 
     config = Config(model=ModelConfig(name="cnn", width=0.02, latent_dim=4, sample_shape=(1, 8, 8)))
     return Run(None, config, build_networks(config)[0].eval().requires_grad_(False))
@@ -132,7 +133,7 @@ def test_what_was_set_aside_comes_back_if_the_new_run_fails_early(tmp_path, monk
         raise RuntimeError("no memory")
 
     with monkeypatch.context() as patched:
-        patched.setattr("sngan.training.State.build", broken)
+        patched.setattr("sngan.engine.train.State.build", broken)
         with pytest.raises(RuntimeError, match="no memory"):
             jobs.train(tiny(run.folder, seed=1), overwrite=True)
     assert sngan.load(run.folder).generate(4).equal(before)

@@ -8,7 +8,6 @@ from helpers.clouds import (
     clouds,
 )
 from sngan.transport import (
-    _points,
     critic_bound,
     dual_linear_program,
     entropic_wasserstein,
@@ -18,6 +17,9 @@ from sngan.transport import (
     moves,
     sliced_wasserstein,
     wasserstein,
+)
+from sngan.transport import (
+    points as _points,
 )
 
 GOOD = np.zeros((3, 2))

@@ -5,11 +5,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sngan._checks import require
 from sngan.data.array_file import Header
 from sngan.data.layout import require_first
 from sngan.data.splits import is_split, split_of
 from sngan.data.types import Reading
+from sngan.utils.checks import require
 from sngan.utils.text import printable
 
 _log = logging.getLogger("sngan")

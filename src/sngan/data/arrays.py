@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sngan._checks import require
 from sngan.data import first_reading, levels
 from sngan.data.array_file import ArrayFile
 from sngan.data.array_names import choose
@@ -21,6 +20,7 @@ from sngan.data.labels import encode, remark_of_missing
 from sngan.data.levels import Levels, to_bytes
 from sngan.data.pixels import fit
 from sngan.data.types import Arrays, Form, Reading
+from sngan.utils.checks import require
 from sngan.utils.text import printable
 
 _ROWS = 4096

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sngan._checks import require
 from sngan.data import memory
 from sngan.data.levels import Levels
 from sngan.data.types import Decoded, Skipped
 from sngan.utils.cache import folder as default_folder
 from sngan.utils.cache import trim, used
+from sngan.utils.checks import require
 from sngan.utils.files import write_bytes
 
 __all__ = ["ImageCache", "cached", "default_folder", "has_room", "key"]

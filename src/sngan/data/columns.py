@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
-from sngan._checks import require
 from sngan.data.types import Reading
+from sngan.utils.checks import require
 from sngan.utils.text import printable
 
 _IMAGES = ("image", "img", "images", "picture", "photo", "jpg", "jpeg", "png", "webp", "pixels")

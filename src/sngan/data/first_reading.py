@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sngan._checks import require
 from sngan.data.columns import Columns, class_names
+from sngan.utils.checks import require
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sngan._checks import require
 from sngan.data import levels
 from sngan.data.levels import Levels
 from sngan.data.pixels import channels_of, is_deep, opened, upright
 from sngan.data.types import Encoded, Form, Item, Reading
+from sngan.utils.checks import require
 from sngan.utils.text import printable
 
 if TYPE_CHECKING:

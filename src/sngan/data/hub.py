@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sngan._checks import require
 from sngan.data.types import Encoded, Item, Reading
+from sngan.utils.checks import require
 
 _BLOCK = 1024
 

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from sngan._checks import require
 from sngan.data.formats import suffix
 from sngan.data.reasons import reason
 from sngan.data.types import Encoded, Item
+from sngan.utils.checks import require
 from sngan.utils.text import printable
 
 _log = logging.getLogger("sngan")

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sngan._checks import require, require_count, require_index
 from sngan.data.cache import key
+from sngan.utils.checks import require, require_count, require_index
 
 _MOST = 8
 

@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Iterable
 
-from sngan._checks import require
+from sngan.utils.checks import require
 
 
 def total() -> int:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sngan._checks import require
 from sngan.data import first_reading, labels
 from sngan.data.fingerprint import digest, spread
 from sngan.data.formats import is_beside, is_image, no_image, suffix
@@ -17,6 +16,7 @@ from sngan.data.labels import Labels
 from sngan.data.layout import arrange
 from sngan.data.reasons import reason
 from sngan.data.types import Content, Encoded, Item, Reading, Skipped
+from sngan.utils.checks import require
 from sngan.utils.text import printable
 
 _log = logging.getLogger("sngan")

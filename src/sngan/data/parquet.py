@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sngan._checks import require
 from sngan.data import columns, first_reading, labels
 from sngan.data.chunks import Chunked, count_labels
 from sngan.data.columns import Columns
@@ -16,6 +15,7 @@ from sngan.data.fingerprint import of_files
 from sngan.data.labels import Labels
 from sngan.data.tables import TableFile, find_tables, of_split, partition
 from sngan.data.types import Chunk, Encoded, Item, Reading
+from sngan.utils.checks import require
 from sngan.utils.text import printable
 
 _BLOCK = 4096

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from sngan import _ranks as ranks
-from sngan._checks import require_count, require_index
 from sngan.data.dataset import Dataset
 from sngan.data.lanes import shuffled
 from sngan.data.stream import StreamedRows
+from sngan.distributed import collectives as ranks
+from sngan.utils.checks import require_count, require_index
 
 
 class Batch(NamedTuple):

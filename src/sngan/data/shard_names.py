@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from sngan._checks import require
 from sngan.data.splits import is_split, splits_among
 from sngan.data.types import Reading
+from sngan.utils.checks import require
 from sngan.utils.text import printable
 
 _MOST_NAMES = 100_000

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sngan._checks import require
 from sngan.data import first_reading, labels
 from sngan.data.cache import has_room, key
 from sngan.data.chunks import Chunked, count_labels
@@ -27,6 +26,7 @@ from sngan.data.pixels import LARGEST_FILE
 from sngan.data.shard_names import matching, of_split
 from sngan.data.tars import samples
 from sngan.data.types import Chunk, Item, Progress, Reading
+from sngan.utils.checks import require
 from sngan.utils.files import atomic_write
 from sngan.utils.text import printable
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-from sngan._checks import require, require_count, require_one_of
 from sngan.data import stacked, toy
 from sngan.data.arrays import open_arrays, to_dataset
 from sngan.data.cache import ImageCache, cached, default_folder, key
@@ -36,6 +35,7 @@ from sngan.data.types import (
     Stream,
 )  # fmt: skip
 from sngan.data.zips import open_zip
+from sngan.utils.checks import require, require_count, require_one_of
 from sngan.utils.text import printable
 
 CACHES = ("auto", "device", "memory", "disk", "stream")

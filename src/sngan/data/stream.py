@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sngan import _ranks as ranks
 from sngan.data.decoding import decode
 from sngan.data.lanes import Lanes, Part, rows, shuffled
 from sngan.data.types import Chunk, Form, Item, Skipped, Stream
+from sngan.distributed import collectives as ranks
 
 _log = logging.getLogger("sngan")
 

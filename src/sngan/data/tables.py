@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sngan._checks import require
 from sngan.data.columns import LABELS
 from sngan.data.formats import suffix
 from sngan.data.layout import require_first
@@ -15,6 +14,7 @@ from sngan.data.memory import total
 from sngan.data.reasons import reason
 from sngan.data.splits import is_split, leading_split, split_of, splits_among
 from sngan.data.types import Reading
+from sngan.utils.checks import require
 from sngan.utils.text import printable
 
 _log = logging.getLogger("sngan")

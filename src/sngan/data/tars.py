@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from sngan._checks import require
 from sngan.data.reasons import reason
+from sngan.utils.checks import require
 from sngan.utils.text import printable
 
 _COMPRESSED = {

@@ -4,13 +4,14 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from sngan import checkpoint, data
 from sngan import config as configs
-from sngan._checks import require, require_count
-from sngan.checkpoint import Found
+from sngan import data
 from sngan.config import MAY_CHANGE_ON_RESUME, Config
+from sngan.engine.state import State
+from sngan.runs import checkpoint
+from sngan.runs.checkpoint import Found
 from sngan.runs.names import CHECKPOINTS, CONFIG
-from sngan.state import State
+from sngan.utils.checks import require, require_count
 
 _PARTS = ("generator", "critic", "average", "generator_optimizer", "critic_optimizer")
 _log = logging.getLogger("sngan")

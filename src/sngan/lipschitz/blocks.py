@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from sngan._checks import require, require_count, require_one_of
+from sngan.utils.checks import require, require_count, require_one_of
 
 ORTHOGONAL_MAPS = ("householder", "cayley", "matrix_exp")
 

@@ -6,13 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sngan._checks import require, require_count, require_one_of
 from sngan.lipschitz.effort import effort_for
 from sngan.lipschitz.lower import Lower, lower_bound
 from sngan.lipschitz.prepare import Prepared, kept_rng, prepared, unwrapped
 from sngan.lipschitz.progress import progress_bar
 from sngan.lipschitz.records import LipschitzBounds
 from sngan.lipschitz.upper import upper_bound
+from sngan.utils.checks import require, require_count, require_one_of
 
 SLOPES = ("product", "eclipse", "sdp")
 _ROUNDING = 1e-7

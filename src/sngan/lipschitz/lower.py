@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sngan._derivatives import twice_differentiable
 from sngan.lipschitz.effort import Effort
 from sngan.lipschitz.prepare import Prepared
 from sngan.lipschitz.progress import Report, silent
+from sngan.utils.double_backward import twice_differentiable
 from sngan.utils.text import first_line
 
 _SCALES = (0.1, 1.0, 10.0)

@@ -8,8 +8,8 @@ import math
 from torch import Tensor, nn
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from sngan._checks import require
 from sngan.lipschitz.factor import Factor, unbounded
+from sngan.utils.checks import require
 
 Shape = tuple[int, ...]
 

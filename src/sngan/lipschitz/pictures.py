@@ -7,8 +7,8 @@ from typing import IO, Any
 import torch
 from torch import Tensor, nn
 
-from sngan._checks import require, require_number
 from sngan.lipschitz.records import LayerBound, LipschitzBounds
+from sngan.utils.checks import require, require_number
 
 _POINTS = 401
 _RANGE = 3.0

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sngan._checks import require
 from sngan.lipschitz.exact import ExactMode
+from sngan.utils.checks import require
 
 # what runs a module that it holds, without changing its map
 _WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)

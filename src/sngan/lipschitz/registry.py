@@ -7,8 +7,8 @@ from typing import Any, TypeVar, overload
 
 from torch import nn
 
-from sngan._checks import require
 from sngan.lipschitz.factor import Factor, unbounded
+from sngan.utils.checks import require
 
 Shape = tuple[int, ...]
 UserRule = Callable[[Any, Shape], float]

@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sngan._checks import require
 from sngan.data.arrays import to_dataset
 from sngan.data.dataset import Dataset
 from sngan.data.toy import digits
 from sngan.metrics.store import Tensors, cached, fingerprint
+from sngan.utils.checks import require
 
 FEATURES = 64
 _SIDE = 32

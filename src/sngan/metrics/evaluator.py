@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sngan._checks import require, require_count
 from sngan.data.dataset import Dataset
 from sngan.data.toy import MIXTURES
 from sngan.data.types import Progress
@@ -28,6 +27,7 @@ from sngan.metrics.neighbours import Neighbours, copying_ratio, nearest_neighbou
 from sngan.metrics.result import Result
 from sngan.metrics.store import Tensors, cached, fingerprint
 from sngan.transport import sliced_wasserstein, wasserstein
+from sngan.utils.checks import require, require_count
 
 MINIMUM = 10  # the splits of the Inception Score; more than the neighbours of the manifolds
 _TRANSPORT = 1000  # the exact distance takes O(n²) memory and O(n³) time

@@ -9,13 +9,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sngan._checks import require, require_one_of
 from sngan.data.dataset import Dataset
 from sngan.data.stacked import NAME as STACKED
 from sngan.data.types import Progress
 from sngan.metrics.domain import Trained, train_classifier, train_stack_classifier
 from sngan.metrics.inception import CHECKSUM, load_inception
 from sngan.metrics.store import fingerprint
+from sngan.utils.checks import require, require_one_of
 
 EXTRACTORS = ("auto", "points", "pixels", "domain", "inception")
 

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sngan._checks import require
-from sngan._reals import Reals, real_tensor
-from sngan._scaling import exponent_of, shifted
-from sngan.metrics._features import as_features, as_pair
+from sngan.metrics.features import as_features, as_pair
+from sngan.utils.checks import require
+from sngan.utils.real_arrays import Reals, real_tensor
+from sngan.utils.scaling import exponent_of, shifted
 
 
 class Gaussian(NamedTuple):

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sngan._checks import require
 from sngan.utils.cache import folder as cache_folder
+from sngan.utils.checks import require
 from sngan.utils.text import first_line
 
 URL = (

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sngan._checks import require_count
-from sngan._reals import Reals
-from sngan.metrics._features import as_features
+from sngan.metrics.features import as_features
+from sngan.utils.checks import require_count
+from sngan.utils.real_arrays import Reals
 
 
 class InceptionScore(NamedTuple):

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sngan._checks import require
-from sngan._reals import Reals
-from sngan._scaling import exponent_of, shifted
-from sngan.metrics._features import as_pair, row_blocks
+from sngan.metrics.features import as_pair, row_blocks
+from sngan.utils.checks import require
+from sngan.utils.real_arrays import Reals
+from sngan.utils.scaling import exponent_of, shifted
 
 
 class KernelDistance(NamedTuple):

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sngan._checks import require_count
-from sngan._reals import Reals
-from sngan.metrics._features import as_pair, scaled, squared_distances
+from sngan.metrics.features import as_pair, scaled, squared_distances
+from sngan.utils.checks import require_count
+from sngan.utils.real_arrays import Reals
 
 # so that a neighbour on its own sphere is inside, whatever its rounding
 _MARGIN = 1 + 1e-9

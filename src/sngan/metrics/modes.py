@@ -6,11 +6,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sngan._checks import require, require_number
-from sngan._reals import Reals, real_tensor
 from sngan.data.toy import Mixture
-from sngan.metrics._features import as_features
+from sngan.metrics.features import as_features
 from sngan.metrics.neighbours import nearest_neighbours
+from sngan.utils.checks import require, require_number
+from sngan.utils.real_arrays import Reals, real_tensor
 
 
 class Coverage(NamedTuple):

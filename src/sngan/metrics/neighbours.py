@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from sngan._checks import require, require_count
-from sngan._reals import Reals
-from sngan._scaling import shifted
-from sngan.metrics._features import as_features, as_pair, scaled, squared_distances
+from sngan.metrics.features import as_features, as_pair, scaled, squared_distances
+from sngan.utils.checks import require, require_count
+from sngan.utils.real_arrays import Reals
+from sngan.utils.scaling import shifted
 
 
 class Neighbours(NamedTuple):

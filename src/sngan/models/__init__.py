@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 
-from sngan._checks import require, require_count, require_number, require_one_of
-from sngan.models._common import Critic as Critic
-from sngan.models._common import Generator as Generator
+from sngan.distributed.sync_batch_norm import SyncedBatchNorm as SyncedBatchNorm
+from sngan.distributed.sync_batch_norm import synchronize_batch_norms as synchronize_batch_norms
 from sngan.models.cnn import CNNCritic as CNNCritic
 from sngan.models.cnn import CNNGenerator as CNNGenerator
 from sngan.models.cnn import cnn
+from sngan.models.common import Critic as Critic
+from sngan.models.common import Generator as Generator
 from sngan.models.mlp import MLPCritic as MLPCritic
 from sngan.models.mlp import MLPGenerator as MLPGenerator
 from sngan.models.mlp import mlp
@@ -17,8 +18,7 @@ from sngan.models.resnet import CriticStage as CriticStage
 from sngan.models.resnet import ResNetCritic as ResNetCritic
 from sngan.models.resnet import ResNetGenerator as ResNetGenerator
 from sngan.models.resnet import resnet
-from sngan.models.synced import SyncedBatchNorm as SyncedBatchNorm
-from sngan.models.synced import synchronize_batch_norms as synchronize_batch_norms
+from sngan.utils.checks import require, require_count, require_number, require_one_of
 
 MODELS: dict[str, Callable[..., tuple[Generator, Critic]]] = {
     "mlp": mlp,

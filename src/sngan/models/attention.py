@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from sngan._checks import require
+from sngan.utils.checks import require
 
 
 class SelfAttention(nn.Module):

@@ -6,9 +6,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from sngan._checks import require
-from sngan.models._common import Critic, Generator, scaled
 from sngan.models.attention import require_attention_side
+from sngan.models.common import Critic, Generator, scaled
+from sngan.utils.checks import require
 
 
 class MLPGenerator(Generator):

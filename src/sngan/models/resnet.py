@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sngan.models._common import (
+from sngan.models.attention import SelfAttention, require_attention_side
+from sngan.models.common import (
     Critic,
     Generator,
     batch_norm,
@@ -22,7 +23,6 @@ from sngan.models._common import (
     normalized,
     scaled,
 )
-from sngan.models.attention import SelfAttention, require_attention_side
 
 
 class CriticStage(NamedTuple):

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sngan._checks import require
 from sngan.report.charts import Chart, Mark, bands, intervals, marks, spectra
 from sngan.report.rendering import embedded, write_page
+from sngan.utils.checks import require
 from sngan.utils.plain import read_json
 from sngan.utils.text import first_line
 

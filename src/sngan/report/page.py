@@ -4,12 +4,12 @@ import re
 from pathlib import Path
 from typing import Any, cast
 
-from sngan._checks import require
-from sngan.records import iter_records
 from sngan.report.charts import Band, Chart, bands, curves
 from sngan.report.history import History, Series
 from sngan.report.rendering import embedded, write_page
 from sngan.runs.names import CONFIG, REPORT, SAMPLES, SKIPPED
+from sngan.runs.records import iter_records
+from sngan.utils.checks import require
 from sngan.utils.plain import read_yaml
 from sngan.utils.text import first_line
 

@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sngan._checks import require
 from sngan.runs.names import PAGE_MARK
+from sngan.utils.checks import require
 from sngan.utils.files import write_bytes
 
 _LARGEST_PICTURE = 64 * 2**20

@@ -7,9 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from sngan import config as configs
-from sngan._checks import require
 from sngan.config import Config
-from sngan.records import METRICS, iter_records
 from sngan.runs.manifest import HIDDEN, Manifest
 from sngan.runs.names import (
     CHECKPOINTS,
@@ -23,6 +21,8 @@ from sngan.runs.names import (
     SAMPLES,
     SKIPPED,
 )
+from sngan.runs.records import METRICS, iter_records
+from sngan.utils.checks import require
 
 _KIND = "sngan run 1"
 _NAMES = (

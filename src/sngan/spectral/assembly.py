@@ -3,8 +3,7 @@
 import torch
 from torch import nn
 
-from sngan import _shards as shards
-from sngan._checks import require
+from sngan.distributed import dtensor as shards
 from sngan.spectral.full_precision import full_precision
 from sngan.spectral.geometry import Geometry, at_all_sizes, geometry_of
 from sngan.spectral.gram import GramBound
@@ -15,6 +14,7 @@ from sngan.spectral.shapes import Calls
 from sngan.spectral.sharded import ShardedGroup, on_shards
 from sngan.spectral.targets import LEARNABLE, Bound, Coefficient, make_target
 from sngan.spectral.torus import TorusNorm
+from sngan.utils.checks import require
 
 
 def called_layers(module: nn.Module, kernels: list[Kernel]) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from sngan import _shards as shards
+from sngan.distributed import dtensor as shards
 from sngan.spectral.group import Group
 from sngan.spectral.iteration import Norm
 from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED, Kernel

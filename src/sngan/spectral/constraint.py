@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from sngan import _shards as shards
-from sngan._checks import require
+from sngan.distributed import dtensor as shards
 from sngan.spectral import optimizer_state
 from sngan.spectral.full_precision import full_precision
 from sngan.spectral.group import Group, Part
 from sngan.spectral.kernels import Kernel
 from sngan.spectral.layers import PlacedLayers
 from sngan.spectral.optimizers import require_followable, skipped, stepped_by
+from sngan.utils.checks import require
 
 
 class FollowedDefaults(dict[str, Any]):

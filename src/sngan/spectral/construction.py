@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from torch import nn
 from torch.optim import Optimizer
 
-from sngan._checks import require_count
 from sngan.spectral.assembly import called_layers, make_groups, make_norms
 from sngan.spectral.constraint import Constraint
 from sngan.spectral.kernels import Kernel, require_normalizable
@@ -15,6 +14,7 @@ from sngan.spectral.ownership import claim, require_free
 from sngan.spectral.shapes import Calls, input_shapes
 from sngan.spectral.stepping import follow
 from sngan.spectral.targets import Bound, Coefficients, coefficients_of, require_learnable
+from sngan.utils.checks import require_count
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from sngan import _shards as shards
+from sngan.distributed import dtensor as shards
 from sngan.spectral.kernels import find_kernels
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from sngan import _shards as shards
+from sngan.distributed import dtensor as shards
 from sngan.spectral.geometry import Geometry
 from sngan.spectral.iteration import Norm, divided
 from sngan.spectral.kernels import Kernel

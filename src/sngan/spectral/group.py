@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from sngan import _shards as shards
-from sngan._checks import require
+from sngan.distributed import dtensor as shards
 from sngan.spectral.iteration import Norm, accumulator, length
 from sngan.spectral.targets import Target
 from sngan.spectral.torch_import import TorchNorm
 from sngan.spectral.writes import Writes
+from sngan.utils.checks import require
 
 # a weight found with σ this near to c is normalized already, by an estimate, and is not moved
 _NORMALIZED = 1e-3

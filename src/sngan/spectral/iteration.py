@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from sngan import _shards as shards
+from sngan.distributed import dtensor as shards
 from sngan.spectral.kernels import Kernel
 from sngan.spectral.leading import leading_vector
 

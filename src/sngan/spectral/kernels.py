@@ -9,12 +9,12 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 from typing_extensions import TypeIs
 
-from sngan import _shards as shards
-from sngan._checks import require, require_one_of
+from sngan.distributed import dtensor as shards
 from sngan.spectral.stacks import CONVOLUTIONS as CONVOLUTIONS
 from sngan.spectral.stacks import EMBEDDINGS, KINDS, Stack, stacks_of
 from sngan.spectral.stacks import LAYERS as LAYERS
 from sngan.spectral.stacks import TRANSPOSED as TRANSPOSED
+from sngan.utils.checks import require, require_one_of
 
 LayerSelection = (
     Iterable[str] | type[nn.Module] | tuple[type[nn.Module], ...] | Callable[[str, nn.Module], bool]

@@ -9,8 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sngan._checks import require
-from sngan._scaling import exponent_of, shifted
 from sngan.spectral.geometry import (
     Sizes,
     least_output_size,
@@ -18,6 +16,8 @@ from sngan.spectral.geometry import (
     usual_output_size,
 )
 from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED
+from sngan.utils.checks import require
+from sngan.utils.scaling import exponent_of, shifted
 
 SUM_POOLING = (nn.LPPool1d, nn.LPPool2d, nn.LPPool3d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from sngan import _shards as shards
-from sngan._checks import require
+from sngan.distributed import dtensor as shards
 from sngan.spectral.certification import certify_groups
 from sngan.spectral.construction import Options, constrain
 from sngan.spectral.description import describe, warn_of_rest
@@ -19,6 +18,7 @@ from sngan.spectral.ownership import release
 from sngan.spectral.shapes import require_kind
 from sngan.spectral.targets import Bound, Coefficient, Coefficients, coefficients_of
 from sngan.spectral.torch_import import find_torch_norms, strip_torch_norms
+from sngan.utils.checks import require
 
 _T = TypeVar("_T")
 

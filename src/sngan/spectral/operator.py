@@ -9,8 +9,6 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sngan._checks import require, require_one_of
-from sngan._scaling import shifted
 from sngan.spectral.geometry import Geometry, Sizes, Torus, geometry_of
 from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED
 from sngan.spectral.maps import (
@@ -24,6 +22,8 @@ from sngan.spectral.maps import (
 )
 from sngan.spectral.separable import largest_singular_value, separable_norm
 from sngan.spectral.symbol import Symbol, grid, supremum
+from sngan.utils.checks import require, require_one_of
+from sngan.utils.scaling import shifted
 
 NormMethod = Literal["exact", "upper_bound", "gram", "estimate"]
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.optim import LBFGS, Optimizer
 
-from sngan._checks import require
+from sngan.utils.checks import require
 
 # where wrappers keep their optimizer: Accelerate, Fabric, Lookahead; sharpness-aware minimization
 _INSIDE = ("optimizer", "base_optimizer")

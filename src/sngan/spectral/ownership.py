@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from torch import nn
 from torch.optim import Optimizer
 
-from sngan._checks import require
 from sngan.spectral.constraint import Constraint
 from sngan.spectral.kernels import Kernel
 from sngan.spectral.optimizers import stepped_by
+from sngan.utils.checks import require
 
 # a constraint lives as long as one of its layers
 _of_layer: weakref.WeakKeyDictionary[nn.Module, list[Constraint]] = weakref.WeakKeyDictionary()

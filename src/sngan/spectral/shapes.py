@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sngan import _shards as shards
-from sngan._checks import require, require_one_of
+from sngan.distributed import dtensor as shards
 from sngan.spectral.geometry import Sizes
 from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED
+from sngan.utils.checks import require, require_one_of
 
 
 class Call(NamedTuple):

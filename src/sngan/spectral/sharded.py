@@ -17,11 +17,11 @@ import torch.distributed as dist
 from torch import Tensor
 from typing_extensions import override
 
-from sngan import _shards as shards
-from sngan._checks import require
+from sngan.distributed import dtensor as shards
 from sngan.spectral.group import Group
 from sngan.spectral.iteration import Norm, PowerIteration, divided, length
 from sngan.spectral.targets import Target
+from sngan.utils.checks import require
 
 if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor

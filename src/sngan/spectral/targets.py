@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from typing_extensions import override
 
-from sngan import _shards as shards
-from sngan._checks import require, require_number, require_one_of
+from sngan.distributed import dtensor as shards
 from sngan.spectral.iteration import Norm
 from sngan.spectral.kernels import Kernel
 from sngan.spectral.optimizers import stepped_by
+from sngan.utils.checks import require, require_number, require_one_of
 
 Bound = Literal["exact", "at_most"]
 Coefficient = float | Literal["learnable"]

@@ -13,9 +13,9 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm as _torch_parametrization
 from torch.nn.utils.spectral_norm import SpectralNorm as _TorchHook
 
-from sngan import _shards as shards
-from sngan._checks import require
+from sngan.distributed import dtensor as shards
 from sngan.spectral.kernels import Kernel, require_float
+from sngan.utils.checks import require
 
 # torch keeps the class private; an instance of it is the public way to its type
 _TorchParametrization = type(

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from sngan import _shards as shards
+from sngan.distributed import dtensor as shards
 from sngan.spectral.kernels import Kernel
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import torch.distributed as dist
 from torch import Tensor
 
-from sngan import _shards as shards
+from sngan.distributed import dtensor as shards
 from sngan.spectral.iteration import Norm
 
 # a weight whose size along u changed by less than this is still the one that u belongs to

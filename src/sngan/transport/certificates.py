@@ -15,16 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.sparse import coo_array, csr_array
 
-from sngan._reals import Array
-from sngan.transport._masses import Index, Masses, leafwise, staircase
-from sngan.transport._points import (
-    EPSILON,
-    Costs,
-    Problem,
-    distances,
-    exponent_of,
-    paired_distances,
-)
+from sngan.transport.masses import Index, Masses, leafwise, staircase
+from sngan.transport.points import EPSILON, Costs, Problem, distances, exponent_of, paired_distances
+from sngan.utils.real_arrays import Array
 
 _SMALLEST = 2.0**-1074
 # products below this may have lost digits to underflow

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sngan._checks import require, require_number
-from sngan._reals import Array, Reals, require_dense
-from sngan.transport._points import EPSILON, as_weights, exponent_of
+from sngan.transport.points import EPSILON, as_weights, exponent_of
+from sngan.utils.checks import require, require_number
+from sngan.utils.real_arrays import Array, Reals, require_dense
 
 _BATCH = 1024
 _PLAIN = 900  # the exponent up to which scores are summed as they are

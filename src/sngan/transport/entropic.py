@@ -2,10 +2,6 @@
 
 import numpy as np
 
-from sngan._checks import require_count, require_number
-from sngan._reals import Array, Reals
-from sngan.transport._points import Costs, Problem, problem, require_memory
-from sngan.transport._sinkhorn import Sinkhorn
 from sngan.transport.certificates import (
     Plan,
     WassersteinResult,
@@ -13,6 +9,10 @@ from sngan.transport.certificates import (
     feasible_potentials,
     rounded_plan,
 )
+from sngan.transport.points import Costs, Problem, problem, require_memory
+from sngan.transport.sinkhorn import Sinkhorn
+from sngan.utils.checks import require_count, require_number
+from sngan.utils.real_arrays import Array, Reals
 
 # measured: 4 where ε is small and the plan sparse, 10 where every point goes to every other
 _COPIES = 10

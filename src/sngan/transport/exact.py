@@ -6,18 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sngan._checks import require_count
-from sngan._reals import Array, Reals
-from sngan.transport._masses import Index, Masses, staircase
-from sngan.transport._points import (
-    EPSILON,
-    Costs,
-    Problem,
-    cost_unit,
-    paired_distances,
-    problem,
-    require_memory,
-)
 from sngan.transport.certificates import (
     Plan,
     Potentials,
@@ -28,6 +16,18 @@ from sngan.transport.certificates import (
     feasible_potentials,
     forest_plan,
 )
+from sngan.transport.masses import Index, Masses, staircase
+from sngan.transport.points import (
+    EPSILON,
+    Costs,
+    Problem,
+    cost_unit,
+    paired_distances,
+    problem,
+    require_memory,
+)
+from sngan.utils.checks import require_count
+from sngan.utils.real_arrays import Array, Reals
 
 # the costs, and what POT's network simplex held beside them when measured: 4.1
 _COPIES = 7

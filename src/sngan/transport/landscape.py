@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sngan._checks import require, require_number
-from sngan._reals import Array, Reals
-from sngan.transport._points import as_float64
+from sngan.transport.points import as_float64
+from sngan.utils.checks import require, require_number
+from sngan.utils.real_arrays import Array, Reals
 
 
 @dataclass(frozen=True, eq=False)

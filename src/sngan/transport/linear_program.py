@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array, diags_array, hstack, kron
 
-from sngan._checks import require
-from sngan._reals import Array, Reals
-from sngan.transport._points import Problem, distances, powers, problem
 from sngan.transport.certificates import root
+from sngan.transport.points import Problem, distances, powers, problem
+from sngan.utils.checks import require
+from sngan.utils.real_arrays import Array, Reals
 
 _MOST_POINTS = 400
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sngan._checks import require, require_count
-from sngan._reals import Reals
-from sngan.transport._points import problem
 from sngan.transport.exact import wasserstein
+from sngan.transport.points import problem
 from sngan.transport.sliced import mean_power
+from sngan.utils.checks import require, require_count
+from sngan.utils.real_arrays import Reals
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from scipy.sparse import coo_array
 
-from sngan._checks import require, require_number
-from sngan._reals import Array, Reals
-from sngan.transport._points import EPSILON, Problem, as_float64, paired_distances, problem
 from sngan.transport.exact import wasserstein
+from sngan.transport.points import EPSILON, Problem, as_float64, paired_distances, problem
+from sngan.utils.checks import require, require_number
+from sngan.utils.real_arrays import Array, Reals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sngan._checks import require_count
-from sngan._reals import Array, Reals
-from sngan.transport._masses import staircase
-from sngan.transport._points import EPSILON, Problem, exponent_of, problem
+from sngan.transport.masses import staircase
+from sngan.transport.points import EPSILON, Problem, exponent_of, problem
+from sngan.utils.checks import require_count
+from sngan.utils.real_arrays import Array, Reals
 
 _BLOCK = 2**22  # numbers held at once, unless one projection alone takes more
 _TINIEST = 2.0**-1022

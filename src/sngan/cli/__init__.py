@@ -1,0 +1,3 @@
+"""The command line."""
+
+from sngan.cli.main import main as main

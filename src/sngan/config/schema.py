@@ -1,0 +1,414 @@
+"""The settings of a run: frozen dataclasses with the same fields as the YAML and the flags."""
+
+import dataclasses
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast, get_type_hints
+
+from sngan import augment as augmentations
+from sngan.data.form import rgb
+from sngan.data.types import READING
+from sngan.methods import Method, named
+from sngan.models import MODELS
+from sngan.utils.checks import require, require_count, require_number, require_one_of
+from sngan.utils.fields import filled_in, option
+from sngan.utils.files import expand_home, write_bytes
+from sngan.utils.plain import parse_texts, parse_yaml, read_text, to_yaml
+from sngan.utils.text import first_line
+
+_log = logging.getLogger("sngan")
+MAY_CHANGE_ON_RESUME = frozenset(
+    {
+        "steps",
+        "out",
+        # taken over from the run: see as_begun
+        "data.reading",
+        "performance.compile",
+        "performance.cuda_graphs",
+        "performance.devices",
+        "performance.nodes",
+        "performance.strategy",
+    }
+)
+
+
+def _path(value: str, name: str) -> str:
+    """Check that a path is text, and put the home folder in for ``~``."""
+    require(isinstance(value, str), name, expected="text", got=repr(value))
+    return expand_home(value)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What to train on, and how the images are read and kept."""
+
+    source: str = option(
+        "digits",
+        "digits, stacked-digits, ring8, grid25, swissroll, a folder or zip of images (class "
+        "folders give labels), a Parquet file or folder, shards:PATTERN (tar files, as "
+        "shards:data/*.tar or shards:data/{000..099}.tar), a folder of IDX files, .npz/.npy, or "
+        "hf:NAME[:SPLIT]",
+    )
+    split: str = option(
+        "train", "of data with splits: folders, files or arrays named train, val, test"
+    )
+    labels: str = option(
+        "auto",
+        "auto; none; folders (each folder is a class); a CSV or JSON file of labels for a folder "
+        "or zip of images; a column of Parquet or an array of .npz",
+    )
+    background: str = option("white", "colour behind transparent images: a name or #rrggbb")
+    resolution: int | None = option(None, "image side in pixels; left out: that of the data")
+    channels: int | None = option(None, "1 (grey) or 3 (colour); left out: those of the data")
+    flip: bool = option(False, "flip each image left to right with probability 1/2")
+    augment: str = option(
+        "",
+        "differentiable augmentation of real and generated images, for small data sets: any of "
+        "color, translation, cutout, joined by commas",
+    )
+    dequantize: bool = option(True, "add uniform noise of one grey level, as in Miyato et al.")
+    cache: Literal["auto", "device", "memory", "disk", "stream"] = option(
+        "auto",
+        "where the decoded images stay: on the training device, in memory, in a disk file; stream: "
+        "nowhere, shards and Parquet larger than memory are decoded in training; auto: stream for "
+        "shards, a disk file for 10,000 images and more, the device where they fit",
+    )
+    workers: int | None = option(None, "decoding threads; left out: one a core")
+    # a run goes on with the reading of files that it began with
+    reading: int = filled_in(READING)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "source", _path(self.source, "data.source"))
+        if self.resolution is not None:
+            require_count(self.resolution, "data.resolution", minimum=4)
+        require(
+            self.channels in (None, 1, 3), "data.channels", expected="1 or 3", got=self.channels
+        )
+        augmentations.names_in(self.augment)
+        caches = ["auto", "device", "memory", "disk", "stream"]
+        require_one_of(self.cache, "data.cache", choices=caches)
+        if self.workers is not None:
+            require_count(self.workers, "data.workers")
+        rgb(self.background)
+        for key in ("split", "labels"):
+            value = getattr(self, key)
+            is_name = isinstance(value, str) and bool(value)
+            require(is_name, f"data.{key}", expected="text", got=repr(value))
+        require_count(self.reading, "data.reading")
+        known = f"at most {READING}, the readings that this version knows"
+        require(self.reading <= READING, "data.reading", expected=known, got=self.reading)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The two networks."""
+
+    name: str = option("auto", "mlp (points), cnn or resnet (images); auto: mlp or cnn")
+    width: float = option(1.0, "factor on all channel counts")
+    latent_dim: int = option(128, "dimension of the generator's noise")
+    conditional: bool = option(False, "generate and score by class; the data needs labels")
+    attention: int = option(0, "side of the maps that attend to themselves, resnet only; 0: none")
+    sample_shape: tuple[int, ...] | None = filled_in(None)
+    class_names: tuple[str, ...] = filled_in(())
+
+    def __post_init__(self) -> None:
+        require_one_of(self.name, "model", choices=["auto", *MODELS])
+        require_number(self.width, "model.width", above=0.0)
+        require_count(self.latent_dim, "model.latent_dim")
+        if self.sample_shape is not None:
+            object.__setattr__(self, "sample_shape", tuple(self.sample_shape))
+        require_count(self.attention, "model.attention", minimum=0)
+        # a YAML file gives lists, and numbers where a name looks like one
+        object.__setattr__(self, "class_names", tuple(map(str, self.class_names)))
+
+    @property
+    def num_classes(self) -> int:
+        """The classes of a conditional model, 0 of another."""
+        return len(self.class_names)
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """How samples are measured: by ``sngan evaluate``, and in training every so many steps."""
+
+    every: int = option(0, "steps between two evaluations in training; 0: none")
+    samples: int = option(1000, "generated samples, and at most as many real ones, to compare")
+    extractor: Literal["auto", "points", "pixels", "domain", "inception"] = option(
+        "auto",
+        "features of images; auto: domain (a classifier of this data) if it has labels, else "
+        "pixels; points as they are",
+    )
+    weights: str | None = option(None, "file of InceptionV3 weights; left out: downloaded once")
+    best: str = option(
+        "auto", "metric that decides which checkpoint is kept as best.pt; auto: frechet or w1"
+    )
+
+    def __post_init__(self) -> None:
+        if self.weights is not None:
+            object.__setattr__(self, "weights", _path(self.weights, "evaluation.weights"))
+        require_count(self.every, "evaluation.every", minimum=0)
+        require_count(self.samples, "evaluation.samples", minimum=2)
+        extractors = ["auto", "points", "pixels", "domain", "inception"]
+        require_one_of(self.extractor, "evaluation.extractor", choices=extractors)
+
+
+@dataclass(frozen=True)
+class PerformanceConfig:
+    """Where and in what arithmetic to compute."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = option("auto", "auto: a GPU if there is one")
+    precision: Literal["auto", "32-true", "bf16-mixed"] = option(
+        "auto",
+        "32-true: float32; bf16-mixed: bfloat16 autocast, float32 weights and power iteration; "
+        "auto: bf16-mixed for images on a CUDA GPU that has it, else 32-true",
+    )
+    devices: int = option(1, "processes a node, each with a GPU of its own or on the CPU")
+    nodes: int = option(1, "machines, which see the same files")
+    strategy: Literal["auto", "ddp", "fsdp"] = option(
+        "auto",
+        "ddp: replicas that share each batch; fsdp: the weights are sharded as well (FSDP2), for "
+        "networks that one device cannot hold; auto: ddp with more than one process",
+    )
+    compile: Literal["auto", "on", "off"] = option(
+        "auto", "compile both networks' forward with torch.compile; auto: on a CUDA GPU"
+    )
+    cuda_graphs: Literal["auto", "on", "off"] = option(
+        "auto", "replay each step as one CUDA graph; auto: on a CUDA GPU, in one process"
+    )
+
+    def __post_init__(self) -> None:
+        require_one_of(self.device, "performance.device", choices=["auto", "cpu", "cuda", "mps"])
+        precisions = ["auto", "32-true", "bf16-mixed"]
+        require_one_of(self.precision, "performance.precision", choices=precisions)
+        require_count(self.devices, "performance.devices")
+        require_count(self.nodes, "performance.nodes")
+        require_one_of(self.strategy, "performance.strategy", choices=["auto", "ddp", "fsdp"])
+        for key in ("compile", "cuda_graphs"):
+            choices = ["auto", "on", "off"]
+            require_one_of(getattr(self, key), f"performance.{key}", choices=choices)
+
+    @property
+    def processes(self) -> int:
+        """The processes of a run, over all nodes."""
+        return self.devices * self.nodes
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether a run is launched on processes of their own, be it on one."""
+        return self.processes > 1 or self.strategy != "auto"
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether each process holds but a part of the weights."""
+        return self.strategy == "fsdp"
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings of one run. ``data``, ``model`` and ``method`` also take their plain name.
+
+    Examples
+    --------
+    >>> Config(data="digits", method="sn", steps=100).method.n_critic
+    5
+    """
+
+    data: DataConfig = DataConfig()
+    out: str = option("", "the run's folder; left out: runs/SOURCE-METHOD")
+    method: Method = field(default_factory=lambda: named("sn"))
+    model: ModelConfig = ModelConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    performance: PerformanceConfig = PerformanceConfig()
+    steps: int = option(10_000, "generator steps")
+    seed: int = option(0, "decides everything random")
+    batch_size: int = option(64, "real images, and as many fakes, in each step, over all devices")
+    schedule: Literal["constant", "linear"] = option(
+        "constant", "learning rate; linear: to zero at the last step, as in Miyato et al."
+    )
+    ema_decay: float = option(0.999, "decay of the generator's moving average, which is sampled")
+    ema_start: int = option(
+        1000, "step at which the average starts; up to it, it is the generator itself"
+    )
+    log_every: int = option(50, "steps between two records in metrics.jsonl")
+    sample_every: int = option(500, "steps between two pictures from the same noise")
+    save_every: int = option(500, "steps between two checkpoints")
+    keep_every: int = option(0, "steps between two checkpoints that are never deleted; 0: none")
+
+    def __post_init__(self) -> None:
+        for key, from_name in _GROUPS.items():
+            value = getattr(self, key)
+            if isinstance(value, str):
+                object.__setattr__(self, key, from_name(value))
+        for key in ("steps", "batch_size", "log_every", "sample_every", "save_every"):
+            require_count(getattr(self, key), key)
+        for key in ("seed", "ema_start", "keep_every"):
+            require_count(getattr(self, key), key, minimum=0)
+        processes = self.performance.processes
+        require(
+            self.batch_size % processes == 0,
+            "batch_size",
+            expected=f"a multiple of the {processes} devices over all nodes",
+            got=self.batch_size,
+        )
+        require_one_of(self.schedule, "schedule", choices=["constant", "linear"])
+        require_number(self.ema_decay, "ema_decay", minimum=0.0, maximum=1.0)
+        object.__setattr__(self, "out", _path(self.out, "out"))
+        if not self.out:
+            stem = re.sub(r"[^\w.-]+", "-", Path(self.data.source).stem).strip("-") or "data"
+            object.__setattr__(self, "out", f"runs/{stem}-{self.method.name}")
+
+
+def _data_named(source: str) -> DataConfig:
+    return DataConfig(source=source)
+
+
+def _model_named(name: str) -> ModelConfig:
+    return ModelConfig(name=name)
+
+
+_GROUPS = {"data": _data_named, "model": _model_named, "method": named}
+_TYPES: dict[str, Any] = {
+    "data": DataConfig,
+    "model": ModelConfig,
+    "evaluation": EvaluationConfig,
+    "performance": PerformanceConfig,
+}
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    """Return the settings as nested plain values (tuples as lists): what the YAML file holds."""
+    return cast(dict[str, Any], _plain(dataclasses.asdict(config)))
+
+
+def from_dict(values: Mapping[str, Any]) -> Config:
+    """Build a ``Config`` from nested plain values; fields left out take their defaults.
+
+    Raises
+    ------
+    ValueError
+        An unknown key (the near ones are listed), or a value that its field refuses.
+    """
+    _require_known(values, Config, prefix="")
+    arguments = dict(values)
+    for key, kind in _TYPES.items():
+        if isinstance(values.get(key), Mapping):
+            _require_known(values[key], kind, prefix=f"{key}.")
+            arguments[key] = kind(**values[key])
+    if isinstance(values.get("method"), Mapping):
+        arguments["method"] = named(**{"name": "sn", **values["method"]})
+    return Config(**arguments)
+
+
+def save(config: Config, path: Path) -> None:
+    """Write the settings as YAML, in one piece."""
+    write_bytes(path, to_yaml(to_dict(config)).encode())
+
+
+def load(path: Path) -> Config:
+    """Read settings written by :func:`save`.
+
+    Raises
+    ------
+    ValueError
+        No file there, no YAML mapping, an unknown key or a bad value.
+    """
+    require(path.is_file(), "run", expected=f"a run folder with {path.name}", got=path.parent)
+    try:
+        values = read(path)
+        if isinstance(values.get("data"), dict):
+            # a run from before the reading of files had a number
+            values["data"].setdefault("reading", 1)
+        return from_dict(values)
+    except TypeError as error:
+        # a value of a kind that no field takes
+        raise ValueError(f"config: expected settings in {path}, got {first_line(error)}") from error
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a YAML file of settings as nested plain values.
+
+    Raises
+    ------
+    ValueError
+        If it is no YAML mapping, or beyond the limits of :func:`sngan.utils.plain.read_yaml`.
+    """
+    values: Any
+    text = ""
+    try:
+        text = read_text(path)
+        values = parse_yaml(text)
+    except (ValueError, OSError) as error:
+        values = first_line(error)
+    require(isinstance(values, Mapping), "config", expected=f"settings in {path}", got=values)
+    return _with_texts(Config, values, parse_texts(text))
+
+
+def _with_texts(kind: Any, values: dict[str, Any], texts: dict[str, Any]) -> dict[str, Any]:
+    """Give settings that are names their text: ``1e3`` and ``007`` may be names of folders."""
+    hints, kept = get_type_hints(kind), dict(values)
+    for key, value in values.items():
+        hint, text = hints.get(key), texts.get(key)
+        if dataclasses.is_dataclass(hint) and isinstance(value, dict):
+            kept[key] = _with_texts(hint, cast(dict[str, Any], value), cast(dict[str, Any], text))
+        elif (hint in (str, str | None) and isinstance(text, str) and value is not None) or (
+            hint == tuple[str, ...] and isinstance(text, list)
+        ):
+            kept[key] = text
+    return kept
+
+
+def as_begun(config: Config, path: Path) -> Config:
+    """Settings with the reading of files that the run of ``path`` began with."""
+    reading = load(path).data.reading
+    if reading != config.data.reading:
+        _log.warning(
+            "the run began with reading %d of files, this version has %d: it goes on with its own, "
+            "which drops transparency, knows 8 and 16 bits, and makes each folder a class",
+            reading, READING,
+        )  # fmt: skip
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, reading=reading))
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """Return ``"key: old → new"`` for each setting that keeps a run from being resumed."""
+    return changes(flatten(to_dict(old)), new)
+
+
+def changes(old: Mapping[str, Any], new: Config) -> list[str]:
+    """Return the :func:`differences` from settings of any version of sngan.
+
+    ``old`` has the settings under dotted keys; those that this version does not have, or that an
+    earlier one did not have, are not compared.
+    """
+    settings = flatten(to_dict(new))
+    return [
+        f"{key}: {old[key]!r} → {value!r}"
+        for key, value in settings.items()
+        if key in old and old[key] != value and key not in MAY_CHANGE_ON_RESUME
+    ]
+
+
+def flatten(values: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
+    """Return nested settings under dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(cast(Mapping[str, Any], value), prefix=f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _require_known(values: Mapping[str, Any], kind: Any, *, prefix: str) -> None:
+    known = [f"{prefix}{f.name}" for f in dataclasses.fields(kind)]
+    for key in values:
+        require_one_of(f"{prefix}{key}", "config", choices=known)

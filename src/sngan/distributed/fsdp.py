@@ -1,0 +1,139 @@
+"""Networks whose weights, gradients and optimizer states are split over the ranks by torch's FSDP2.
+
+Zhao et al. 2023, arXiv:2304.11277; ``torch.distributed.fsdp.fully_shard``.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from sngan.distributed import collectives as ranks
+from sngan.distributed import dtensor as shards
+
+if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
+
+# of each sharded network the same one without weights
+_plain: WeakKeyDictionary[nn.Module, nn.Module] = WeakKeyDictionary()
+
+
+def shard(network: nn.Module, mesh: "DeviceMesh") -> None:
+    """Shard a network in place: each of its stages by itself, then what is left.
+
+    A stage is gathered for its forward and its backward pass alone.
+    """
+    from torch.distributed.fsdp import fully_shard
+
+    plain = copy.deepcopy(network)
+    for module in plain.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            setattr(module, name, nn.Parameter(parameter.to("meta")))
+    for parameter in network.parameters():
+        # fully_shard refuses other memory formats
+        parameter.data = parameter.data.contiguous()
+    for stage in _stages(network):
+        fully_shard(stage, mesh=mesh)
+    fully_shard(network, mesh=mesh)
+    _plain[network] = plain
+
+
+def is_sharded(network: nn.Module) -> bool:
+    """Whether :func:`shard` has sharded a network."""
+    return network in _plain
+
+
+def mesh_of(network: nn.Module) -> "DeviceMesh":
+    """The ranks that a sharded network is split over."""
+    weight = next(network.parameters())
+    assert shards.is_sharded(weight)
+    return weight.device_mesh
+
+
+def keep_gathered(network: nn.Module) -> None:
+    """Keep weights gathered from a forward pass until ``_shards.reshard``.
+
+    For losses that read weights, or that have gradients in them, through which a second backward
+    pass goes: FSDP2 frees after the first one what the second one needs.
+    """
+    for method in ("set_reshard_after_forward", "set_reshard_after_backward"):
+        getattr(network, method)(False)
+
+
+@torch.no_grad()
+def whole(network: nn.Module) -> nn.Module:
+    """The network itself, or a plain copy of a sharded one with gathered weights; collective."""
+    if not is_sharded(network):
+        return network
+    gathered = {name: shards.whole(value) for name, value in network.state_dict().items()}
+    device = next(network.parameters()).device
+    # gathered tensors are contiguous: copying them keeps the memory format of the network
+    plain = copy.deepcopy(_plain[network]).to_empty(device=device)
+    plain.load_state_dict(gathered)
+    return plain.train(network.training)
+
+
+def gradient_norm(network: nn.Module) -> Tensor:
+    """The norm of all gradients as one vector, the same on all ranks."""
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm([shards.part(gradient) for gradient in gradients])
+    if not any(map(shards.is_sharded, gradients)):
+        return norm
+    return (ranks.mean(norm.square()) * ranks.count()).sqrt()
+
+
+def load_state(owner: Any, saved: dict[str, Any]) -> None:
+    """``owner.load_state_dict(saved)`` of whole tensors, split and laid out as the owner's are.
+
+    The owner is a module, an optimizer, or something else that has no sharded tensors.
+    """
+    if isinstance(owner, nn.Module):
+        saved = _split_like(saved, owner.state_dict())
+    elif isinstance(owner, Optimizer):
+        parameters = [p for group in owner.param_groups for p in group["params"]]
+        _require_moments(saved["state"], parameters)
+        states = {
+            index: {key: _like(parameters[index], value) for key, value in state.items()}
+            for index, state in saved["state"].items()
+        }
+        saved = {**saved, "state": states}
+    owner.load_state_dict(saved)
+
+
+def _require_moments(states: Mapping[int, Mapping[str, Any]], parameters: list[Tensor]) -> None:
+    """Raise unless each state is one of a parameter, with moments of its shape and with numbers."""
+    for index, state in states.items():
+        shapes = ((), tuple(parameters[index].shape))
+        for key, value in state.items():
+            is_moment = isinstance(value, Tensor) and tuple(value.shape) in shapes
+            if not is_moment and not isinstance(value, int | float | None):
+                raise ValueError(f"optimizer: expected a moment of shape {shapes[1]}, got {key}")
+
+
+def _split_like(saved: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: shards.split(value, own[key]) if key in own and shards.is_sharded(own[key]) else value
+        for key, value in saved.items()
+    }
+
+
+def _like(parameter: Tensor, value: Any) -> Any:
+    """A moment of a parameter, split and laid out as that is; anything else as it is."""
+    if not isinstance(value, Tensor) or value.shape != parameter.shape:
+        return value
+    if shards.is_sharded(parameter):
+        return shards.split(value, parameter)
+    # torch's fused optimizers go through both in the order of their memory
+    return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
+
+
+def _stages(network: nn.Module) -> Iterator[nn.Module]:
+    for container in network.children():
+        if isinstance(container, nn.ModuleList | nn.Sequential):
+            for stage in container.children():
+                if any(True for _ in stage.parameters()):
+                    yield stage

@@ -1,0 +1,203 @@
+"""Sharded tensors on disk: a folder to which each rank writes its own parts, as plain bytes.
+
+``index.json`` says of each tensor its type and its shape, and of each part the place in the tensor,
+the place in a file and the SHA-256. Nothing in the folder is code. The checkpoint that names the
+folder keeps the SHA-256 of the index.
+"""
+
+import hashlib
+import json
+import math
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import chain, groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+
+from sngan.distributed import collectives as ranks
+from sngan.distributed import torch_checkpoint
+from sngan.utils.files import atomic_write, flush_folder, write_bytes
+from sngan.utils.tensor_files import DTYPES, DamagedFileError, tensor_bytes
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
+
+INDEX = "index.json"
+_FORMAT = "sngan shards 2"
+_LARGEST_INDEX = 1 << 26
+_FILE = re.compile(r"part-\d{5}\.bin")
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some bytes of a file, and the place of a tensor where they belong."""
+
+    tensor: str
+    start: tuple[int, ...]
+    shape: tuple[int, ...]
+    file: str
+    offset: int
+    length: int
+    sha256: str
+
+
+def write_shards(tensors: "Mapping[str, DTensor]", folder: Path) -> str:
+    """Write each rank's parts, flushed to the disk, then the index; return its SHA-256. Collective.
+
+    Raises
+    ------
+    OSError
+        If a rank could not write; the folder is gone then.
+    """
+    try:
+        parts = ranks.of_all(ranks.together(lambda: _write_parts(tensors, folder)))
+        return ranks.together(lambda: _write_index(tensors, list(chain(*parts)), folder))
+    except OSError:
+        if ranks.is_first():
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def read_shards(folder: Path, *, index: str | None = None) -> dict[str, Tensor]:
+    """Read whole tensors, on the CPU of this process alone, whatever the number that wrote them.
+
+    Parameters
+    ----------
+    folder
+        What :func:`write_shards` wrote, or earlier versions by ``torch.distributed.checkpoint``.
+    index
+        The SHA-256 of the index. Without one the index is not compared with any.
+
+    Raises
+    ------
+    OSError
+        If a file is missing.
+    DamagedFileError
+        If a file is damaged, or is none of :func:`write_shards`.
+    """
+    if index is None and (folder / torch_checkpoint.INDEX).exists():
+        return torch_checkpoint.read_tensors(folder)
+    if (folder / INDEX).stat().st_size > _LARGEST_INDEX:
+        raise DamagedFileError(f"{folder / INDEX}: expected at most {_LARGEST_INDEX:,} bytes")
+    data = (folder / INDEX).read_bytes()
+    if index is not None and hashlib.sha256(data).hexdigest() != index:
+        raise DamagedFileError(f"{folder / INDEX}: its checksum is wrong")
+    try:
+        forms, parts = _parsed(data)
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        raise DamagedFileError(f"{folder / INDEX}: not an index of tensors") from error
+    read: dict[str, list[tuple[tuple[int, ...], Tensor]]] = {name: [] for name in forms}
+    for part, tensor in _read_parts(forms, parts, folder):
+        read[part.tensor].append((part.start, tensor))
+    return {
+        name: torch_checkpoint.joined(read[name], shape, dtype, name=f"{folder}: {name}")
+        for name, (shape, dtype) in forms.items()
+    }
+
+
+def _write_parts(tensors: "Mapping[str, DTensor]", folder: Path) -> list[_Part]:
+    folder.mkdir(parents=True, exist_ok=True)
+    name, offset, parts = f"part-{ranks.own():05d}.bin", 0, list[_Part]()
+    with atomic_write(folder / name) as temporary, temporary.open("wb") as file:
+        for key, tensor in tensors.items():
+            start = _start(tensor)
+            if start is None:
+                continue
+            own = tensor.to_local().detach().cpu()
+            data = tensor_bytes(own)
+            file.write(data)
+            digest = hashlib.sha256(data).hexdigest()
+            parts.append(_Part(key, start, tuple(own.shape), name, offset, data.nbytes, digest))
+            offset += data.nbytes
+    return parts
+
+
+def _start(tensor: "DTensor") -> tuple[int, ...] | None:
+    """Where this rank's part begins, or ``None`` where another rank has the same one to write."""
+    start, sizes = [0] * tensor.dim(), list(tensor.shape)
+    for axis, placement in enumerate(tensor.placements):
+        place = tensor.device_mesh.get_local_rank(axis)
+        if placement.is_replicate():
+            if place:
+                return None
+            continue
+        dim = cast(Any, placement).dim
+        # as torch.chunk divides it
+        rows = -(-sizes[dim] // tensor.device_mesh.size(axis))
+        first = min(place * rows, sizes[dim])
+        start[dim], sizes[dim] = start[dim] + first, min(rows, sizes[dim] - first)
+    assert tuple(sizes) == tensor.to_local().shape, "placements that are no even shards"
+    return tuple(start)
+
+
+def _write_index(tensors: "Mapping[str, DTensor]", parts: list[_Part], folder: Path) -> str:
+    forms = {
+        name: {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
+        for name, tensor in tensors.items()
+    }
+    index = {"format": _FORMAT, "tensors": forms, "parts": [asdict(part) for part in parts]}
+    data = json.dumps(index).encode()
+    if ranks.is_first():
+        write_bytes(folder / INDEX, data)
+        flush_folder(folder.parent)
+    return hashlib.sha256(data).hexdigest()
+
+
+_Forms = dict[str, tuple[tuple[int, ...], torch.dtype]]
+
+
+def _parsed(data: bytes) -> tuple[_Forms, list[_Part]]:
+    index: dict[str, Any] = json.loads(data)
+    if index["format"] != _FORMAT:
+        raise ValueError(index["format"])
+    forms = {
+        str(name): (_sizes(form["shape"]), DTYPES[form["dtype"]])
+        for name, form in index["tensors"].items()
+    }
+    return forms, [_part(one, forms) for one in index["parts"]]
+
+
+def _part(values: dict[str, Any], forms: _Forms) -> _Part:
+    name, file, shape = values["tensor"], values["file"], _sizes(values["shape"])
+    start, (offset,) = _sizes(values["start"]), _sizes([values["offset"]])
+    # a name, and no path that leads out of the folder
+    if not _FILE.fullmatch(file) or len(start) != len(shape):
+        raise ValueError(file)
+    length = math.prod(shape) * forms[name][1].itemsize
+    return _Part(name, start, shape, file, offset, length, str(values["sha256"]))
+
+
+def _sizes(values: Any) -> tuple[int, ...]:
+    if not isinstance(values, list) or any(type(one) is not int or one < 0 for one in values):
+        raise TypeError(values)
+    return tuple(cast(list[int], values))
+
+
+def _read_parts(forms: _Forms, parts: list[_Part], folder: Path) -> Iterator[tuple[_Part, Tensor]]:
+    """The parts with their tensors; every byte of every file is one of exactly one part."""
+    ordered = sorted(parts, key=lambda part: (part.file, part.offset, part.length))
+    for name, in_file in groupby(ordered, key=lambda part: part.file):
+        path = folder / name
+        if path.is_symlink():
+            raise DamagedFileError(f"{path}: a symbolic link")
+        offset, size = 0, path.stat().st_size
+        with path.open("rb") as file:
+            for part in in_file:
+                if part.offset != offset or part.length > size - offset:
+                    raise DamagedFileError(f"{path}: no {part.length} bytes at {part.offset}")
+                data = bytearray(file.read(part.length))
+                if hashlib.sha256(data).hexdigest() != part.sha256:
+                    raise DamagedFileError(f"{path}: the checksum of {part.tensor} is wrong")
+                offset += part.length
+                yield part, _tensor(data, forms[part.tensor][1]).reshape(part.shape)
+        if offset != size:
+            raise DamagedFileError(f"{path}: expected {offset} bytes, got {size}")
+
+
+def _tensor(data: bytearray, dtype: torch.dtype) -> Tensor:
+    return torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)

@@ -1,0 +1,99 @@
+"""How Lightning Fabric shares a run over processes: replicas (DDP), or sharded weights (FSDP2)."""
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
+from lightning_fabric.strategies.launchers.multiprocessing import (
+    _MultiProcessingLauncher,  # pyright: ignore[reportPrivateUsage]
+)
+from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+from typing_extensions import override
+
+from sngan.distributed import fsdp as sharding
+from sngan.distributed import rendezvous
+
+if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
+
+
+def ddp() -> DDPStrategy:
+    """Replicas, whose gradients are averaged."""
+    launched = TorchElasticEnvironment.detect() or SLURMEnvironment.detect()
+    return _ReplicasStrategy(
+        start_method="popen" if launched else "spawn",
+        process_group_backend=_backend(),
+        **_without_buffers(),
+    )
+
+
+def fsdp(processes: int) -> ModelParallelStrategy:
+    """Weights that are sharded over all processes."""
+    return _FullyShardStrategy(
+        _shard,
+        data_parallel_size=processes,
+        tensor_parallel_size=1,
+        process_group_backend=_backend(),
+    )
+
+
+class _ReplicasStrategy(DDPStrategy):
+    """Fabric's, whose spawned processes meet on this machine alone."""
+
+    meeting: str | None = None
+
+    @override
+    def _setup_distributed(self) -> None:
+        _meet(self, self.meeting)
+        super()._setup_distributed()
+
+
+class _FullyShardStrategy(ModelParallelStrategy):
+    """Fabric's, whose spawned processes meet on this machine alone."""
+
+    meeting: str | None = None
+
+    @override
+    def _setup_distributed(self) -> None:
+        _meet(self, self.meeting)
+        super()._setup_distributed()
+
+    @override
+    def _configure_launcher(self) -> None:
+        # spawned like those of DDP, where Fabric would start the whole command again
+        assert self.cluster_environment is not None
+        if not self.cluster_environment.creates_processes_externally:
+            self._launcher = _MultiProcessingLauncher(self, start_method="spawn")
+
+
+def _meet(strategy: Any, meeting: str | None) -> None:
+    """Form the group, which Fabric then finds; where others started the processes, do nothing."""
+    if meeting is not None:
+        rendezvous.join_local_group(
+            strategy.process_group_backend,
+            rank=strategy.local_rank,
+            count=strategy.num_processes,
+            meeting=meeting,
+        )
+
+
+def _shard(network: nn.Module, mesh: "DeviceMesh") -> nn.Module:
+    sharding.shard(network, mesh["data_parallel"])
+    return network
+
+
+def _backend() -> str:
+    # hosts agree over gloo, so that they do not wait for their devices
+    return "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+
+
+def _without_buffers() -> dict[str, Any]:
+    """The replicas' buffers are bit-equal and need not be sent; the argument has a new name."""
+    known = inspect.signature(DistributedDataParallel).parameters
+    name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    return {name: False}

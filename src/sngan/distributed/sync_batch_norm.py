@@ -1,0 +1,55 @@
+"""Batch norm whose batch is that of all ranks, on every device: torch's own refuses the CPU."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
+
+from sngan.distributed import collectives as ranks
+
+
+class SyncedBatchNorm(_BatchNorm):
+    """Batch norm over the samples of all ranks, of which each has as many.
+
+    Mean and biased variance ``E (x − E x)²`` are taken over all ranks, two small all-reduces
+    forward and two backward; the running ones follow as in ``nn.BatchNorm2d``, the variance
+    unbiased. In eval mode, and with one rank, it is torch's.
+    """
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        pass
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalize ``(N, C, …)``."""
+        if not self.training or ranks.count() == 1:
+            return super().forward(input)
+        dims = [0, *range(2, input.dim())]
+        shape = (1, -1, *[1] * (input.dim() - 2))
+        values = input.to(torch.promote_types(input.dtype, torch.float32))
+        mean = ranks.mean(values.mean(dims))
+        centred = values - mean.view(shape)
+        variance = ranks.mean(centred.square().mean(dims))
+        self._follow(mean.detach(), variance.detach(), input.numel() // len(mean) * ranks.count())
+        scale = (variance + self.eps).rsqrt()
+        if self.affine:
+            scale = scale * self.weight
+        normalized = centred * scale.view(shape)
+        if self.affine:
+            normalized = normalized + self.bias.view(shape)
+        return normalized.to(input.dtype)
+
+    def _follow(self, mean: Tensor, variance: Tensor, values: int) -> None:
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance * (values / (values - 1)), self.momentum)
+
+
+def synchronize_batch_norms(module: nn.Module) -> None:
+    """Make every batch norm of a module a :class:`SyncedBatchNorm`, in place."""
+    for layer in module.modules():
+        if isinstance(layer, _BatchNorm):
+            # the same layer, parameters, buffers and names; only its forward is another
+            layer.__class__ = SyncedBatchNorm

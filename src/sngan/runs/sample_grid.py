@@ -1,0 +1,85 @@
+"""Samples as PNG pictures: a grid of images, or a scatter of points."""
+
+import io
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from sngan.utils.checks import require
+from sngan.utils.files import write_bytes
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_GRID_PIXELS = 512
+_LIMIT = 1.25
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Images in [−1, 1] as grey levels 0 … 255, rounded; what is outside is cut off."""
+    return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def image_grid(images: Tensor, *, columns: int | None = None) -> "Image":
+    """Lay uint8 images ``(n, C, H, W)`` out in a grid, nearly square unless ``columns`` is given.
+
+    Small images are enlarged by a whole factor, each pixel to a square, until the grid is about
+    512 pixels wide.
+    """
+    from PIL import Image
+
+    require(
+        images.dim() == 4 and images.dtype == torch.uint8 and len(images) > 0,
+        "images",
+        expected="uint8 (n, C, H, W)",
+        got=f"{images.dtype} {tuple(images.shape)}",
+    )
+    n, _, height, width = images.shape
+    columns = columns or math.ceil(math.sqrt(n))
+    rows = math.ceil(n / columns)
+    scale = max(1, _GRID_PIXELS // (columns * (width + 1)))
+    tiles = images.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
+    gap = scale
+    tall, wide = height * scale + gap, width * scale + gap
+    sheet = torch.full((images.shape[1], rows * tall + gap, columns * wide + gap), 128).byte()
+    for index, tile in enumerate(tiles):
+        top, left = gap + index // columns * tall, gap + index % columns * wide
+        sheet[:, top : top + height * scale, left : left + width * scale] = tile
+    pixels = sheet.permute(1, 2, 0).contiguous().numpy()
+    return Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
+
+
+def scatter(points: Tensor, *, reference: Tensor | None = None, limit: float = _LIMIT) -> "Image":
+    """Draw points ``(n, dim)``, their first two coordinates within ±``limit``.
+
+    The limits are fixed, so that pictures of different steps compare; ``reference`` points are
+    drawn pale behind them.
+    """
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    figure = Figure(figsize=(5, 5), dpi=110, layout="constrained")
+    axes = figure.add_subplot(aspect="equal", xlim=(-limit, limit), ylim=(-limit, limit))
+    for part, colour, name in ((reference, "#b8bec8", "data"), (points, "#c2410c", "samples")):
+        if part is not None:
+            x, y = part[:, 0].tolist(), part[:, min(1, part.shape[1] - 1)].tolist()
+            axes.scatter(x, y, s=3, c=colour, linewidths=0, label=name)
+    axes.legend(loc="upper right", markerscale=3, frameon=False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return Image.open(buffer)
+
+
+def save_samples(samples: Tensor, path: Path, *, reference: Tensor | None = None) -> None:
+    """Write images in [−1, 1] ``(n, C, H, W)``, or points ``(n, dim)``, as one PNG, atomically."""
+    picture = (
+        image_grid(to_uint8(samples))
+        if samples.dim() == 4
+        else scatter(samples, reference=reference)
+    )
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    write_bytes(path, buffer.getvalue())

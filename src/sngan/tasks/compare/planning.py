@@ -1,0 +1,114 @@
+"""Which runs a comparison is made of: every method, optimizer setting and seed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sngan.config import Config
+from sngan.methods import METHODS, Method, named
+from sngan.utils.checks import require, require_count, require_one_of
+
+RUNS, OWN = "runs", "own"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Hyper-parameters of Adam, and the number of critic steps for each generator step."""
+
+    lr: float
+    betas: tuple[float, float]
+    n_critic: int
+
+
+SETTINGS = {
+    "A": Setting(1e-4, (0.5, 0.9), 5),
+    "B": Setting(1e-4, (0.5, 0.999), 1),
+    "C": Setting(2e-4, (0.5, 0.999), 1),
+    "D": Setting(1e-3, (0.5, 0.9), 5),
+    "E": Setting(1e-3, (0.5, 0.999), 5),
+    "F": Setting(1e-3, (0.9, 0.999), 5),
+}
+"""Table 1 of Miyato et al. 2018, arXiv:1802.05957."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of a comparison; ``setting`` is a name of ``SETTINGS``, or ``own``."""
+
+    method: str
+    setting: str
+    seed: int
+    config: Config
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return Path(self.config.out)
+
+    def __str__(self) -> str:
+        setting = "" if self.setting == OWN else f", setting {self.setting}"
+        return f"{self.method}{setting}, seed {self.seed}"
+
+
+def plan(
+    base: Config,
+    *,
+    methods: Sequence[str],
+    seeds: int,
+    settings: Sequence[str],
+    out: str | Path,
+    overrides: Mapping[str, Any] | None = None,
+) -> list[Planned]:
+    """List the runs of a comparison, all methods of the first seed first.
+
+    All runs take their data, networks, budget and all else from ``base``; seeds count up from
+    its seed. Runs of one seed and one architecture start from the same weights.
+
+    Raises
+    ------
+    ValueError
+        No method, an unknown method or setting (the near names are listed), or an override that a
+        setting decides.
+    """
+    require_count(seeds, "seeds")
+    require(len(methods) > 0, "methods", expected="at least one method", got="none")
+    for name in methods:
+        require_one_of(name, "methods", choices=METHODS)
+    for setting in settings:
+        require_one_of(setting, "settings", choices=SETTINGS)
+    given = {key: value for key, value in (overrides or {}).items() if value is not None}
+    decided = sorted(given.keys() & {"optimizer", *Setting.__dataclass_fields__})
+    require(
+        not (settings and decided),
+        "settings",
+        expected="none where the optimizer is set by hand",
+        got=f"{', '.join(settings)} and {', '.join(f'method.{key}' for key in decided)}",
+    )
+    return [
+        _planned(base, method, setting, base.seed + index, out=Path(out))
+        for index in range(seeds)
+        for setting in dict.fromkeys(settings or [OWN])
+        for method in [named(name, **given) for name in dict.fromkeys(methods)]
+    ]
+
+
+def _planned(base: Config, method: Method, setting: str, seed: int, *, out: Path) -> Planned:
+    parts = [method.name, *([] if setting == OWN else [setting]), f"seed{seed}"]
+    config = replace(
+        base,
+        method=method if setting == OWN else _under(method, SETTINGS[setting]),
+        seed=seed,
+        out=str(out / RUNS / "-".join(parts)),
+    )
+    return Planned(method.name, setting, seed, config)
+
+
+def _under(method: Method, setting: Setting) -> Method:
+    return replace(
+        method,
+        optimizer="adam",
+        lr=setting.lr,
+        betas=setting.betas,
+        n_critic=setting.n_critic,
+    )

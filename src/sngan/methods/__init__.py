@@ -1,5 +1,5 @@
 """Methods: ways to train a critic, and the recipes of papers by name."""
 
+from sngan.methods.method import Method as Method
 from sngan.methods.recipes import METHODS as METHODS
-from sngan.methods.recipes import Method as Method
 from sngan.methods.recipes import named as named

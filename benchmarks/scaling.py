@@ -32,7 +32,7 @@ import prediction
 import traffic
 from sngan import Config, data
 from sngan.config import ModelConfig, PerformanceConfig
-from sngan.distributed import collectives as ranks
+from sngan.distributed import collectives
 from sngan.engine import launching
 from sngan.engine import train as training
 from sngan.engine.state import State
@@ -76,7 +76,7 @@ def measure_alone(network: str, batch_size: int, rounds: int, fabric: Any = None
     taken: list[float] = []
     for _ in range(rounds + 2):
         # all start together
-        ranks.any_of(False)
+        collectives.all_reduce_any(False)
         start = time.perf_counter()
         training._step(config, state)
         taken.append(time.perf_counter() - start)
@@ -122,16 +122,21 @@ def on_each_rank(fabric: Any, rounds: int, folder: str) -> None:
     found: dict[str, Any] = {
         "points": [
             asdict(
-                Point(network, batch, ranks.count(), measure_alone(network, batch, rounds, fabric))
+                Point(
+                    network,
+                    batch,
+                    collectives.world_size(),
+                    measure_alone(network, batch, rounds, fabric),
+                )
             )
             for network in NETWORKS
             for batch in BATCHES
         ]
     }
-    if ranks.count() == 2:
+    if collectives.world_size() == 2:
         found |= {"messages": measure_messages(rounds), "bytes": count_bytes(fabric)}
-    if ranks.is_first():
-        Path(folder, f"{ranks.count()}.json").write_text(json.dumps(found))
+    if collectives.is_rank_zero():
+        Path(folder, f"{collectives.world_size()}.json").write_text(json.dumps(found))
 
 
 def measure(rounds: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from helpers import checkpoints
 from sngan import METHODS, Config, SpectralNorm, data, models
 from sngan.config import DataConfig, EvaluationConfig, ModelConfig, PerformanceConfig
-from sngan.distributed import dtensor as shards
+from sngan.distributed import dtensor
 from sngan.distributed.sharded_files import read_shards
 from sngan.engine import launching
 from sngan.engine import train as training
@@ -66,7 +66,7 @@ def whole(value):
     """Nested state with whole tensors."""
     if isinstance(value, dict):
         return {key: whole(item) for key, item in value.items()}
-    return shards.whole(value) if isinstance(value, torch.Tensor) else value
+    return dtensor.full_tensor(value) if isinstance(value, torch.Tensor) else value
 
 
 def trained(case: str, fabric=None) -> dict:
@@ -175,7 +175,7 @@ def looped(case: str, rank: int = 0, ranks: int = 1, *, mesh=None, seed: int = 7
         with sent:
             optimizer.step()
     return {
-        "weights": {n: shards.whole(p).clone() for n, p in network.named_parameters()},
+        "weights": {n: dtensor.full_tensor(p).clone() for n, p in network.named_parameters()},
         "norm": norm.state_dict(),
         "singular": norm.singular_values(),
         "sent": sent.sizes,
@@ -208,12 +208,12 @@ def traffic(case: str, fabric) -> dict:
     with Sent() as sent:
         training._step(config, state)
     held = [
-        shards.part(tensor).numel()
+        dtensor.local_tensor(tensor).numel()
         for part in (state.generator.module, state.critic.module, state.average.module)
         for tensor in part.parameters()
     ]
     moments = [
-        shards.part(value).numel()
+        dtensor.local_tensor(value).numel()
         for optimizer in (state.generator_optimizer, state.critic_optimizer)
         for moment in optimizer.state.values()
         for key, value in moment.items()

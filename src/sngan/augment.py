@@ -12,7 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from sngan.distributed import collectives as ranks
+from sngan.distributed import collectives
 from sngan.utils.checks import require, require_one_of
 
 
@@ -81,12 +81,14 @@ def augment(images: Tensor, names: Sequence[str]) -> Tensor:
 
 def _uniform(images: Tensor) -> Tensor:
     size = (len(images), 1, 1, 1)
-    return ranks.draw(torch.rand, size, dtype=images.dtype, device=images.device)
+    return collectives.draw_local_rows(torch.rand, size, dtype=images.dtype, device=images.device)
 
 
 def _integers(images: Tensor, low: int, high: int) -> Tensor:
     size = (len(images), 1, 1, 1)
-    return ranks.draw(partial(torch.randint, low, high), size, device=images.device)
+    return collectives.draw_local_rows(
+        partial(torch.randint, low, high), size, device=images.device
+    )
 
 
 def _shifted(images: Tensor, dim: int, *, most: int) -> Tensor:

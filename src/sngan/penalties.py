@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
-from sngan.distributed import collectives as ranks
+from sngan.distributed import collectives
 from sngan.spectral.kernels import find_kernels
 from sngan.utils.checks import require, require_number, require_same_shape
 from sngan.utils.double_backward import twice_differentiable
@@ -65,7 +65,9 @@ def dragan(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG00
     used. Source: Kodali et al. 2017, arXiv:1705.07215.
     """
     _require_batch(real, "real")
-    noise = ranks.draw(torch.randn, real.shape, dtype=real.dtype, device=real.device)
+    noise = collectives.draw_local_rows(
+        torch.randn, real.shape, dtype=real.dtype, device=real.device
+    )
     noise = noise * (_spread(real) / 2)
     return (_slopes(critic, real + noise) - 1).square().mean()
 
@@ -157,16 +159,16 @@ def _between(real: Tensor, fake: Tensor) -> Tensor:
     _require_batch(fake, "fake")
     require_same_shape(real, fake, ("real", "fake"))
     size = (len(real), *[1] * (real.dim() - 1))
-    share = ranks.draw(torch.rand, size, dtype=real.dtype, device=real.device)
+    share = collectives.draw_local_rows(torch.rand, size, dtype=real.dtype, device=real.device)
     return share * real + (1 - share) * fake
 
 
 def _spread(batch: Tensor) -> Tensor:
     """Standard deviation of the values, of the batches of all ranks as one."""
-    if ranks.count() == 1:
+    if collectives.world_size() == 1:
         return batch.std(correction=0)
-    mean = ranks.mean(batch.mean())
-    return ranks.mean((batch - mean).square().mean()).sqrt()
+    mean = collectives.all_reduce_mean(batch.mean())
+    return collectives.all_reduce_mean((batch - mean).square().mean()).sqrt()
 
 
 def _gradients(critic: Critic, samples: Tensor) -> Tensor:

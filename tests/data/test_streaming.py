@@ -27,7 +27,7 @@ from sngan.data import open_source
 from sngan.data import source as source_module
 from sngan.data.lanes import Lanes, rows
 from sngan.data.types import Chunk
-from sngan.distributed import collectives as ranks
+from sngan.distributed import collectives
 
 
 def test_the_data_set_is_that_of_an_independent_reader(stream, streams):
@@ -103,8 +103,8 @@ def counted(chunks: tuple[Chunk, ...]) -> tuple[tuple[Chunk, ...], list[int]]:
 
 
 def as_rank(monkeypatch, own: int, count: int) -> None:
-    monkeypatch.setattr(ranks, "own", lambda: own)
-    monkeypatch.setattr(ranks, "count", lambda: count)
+    monkeypatch.setattr(collectives, "rank", lambda: own)
+    monkeypatch.setattr(collectives, "world_size", lambda: count)
 
 
 @pytest.mark.parametrize("count", [2, 3, 6])

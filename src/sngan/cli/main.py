@@ -103,7 +103,7 @@ def _train(argv: list[str]) -> None:
     from sngan import config as configs
     from sngan.cli import flags
     from sngan.cli.parser import CommandParser
-    from sngan.distributed import collectives as ranks
+    from sngan.distributed import collectives
     from sngan.tasks import jobs
 
     parser = CommandParser(
@@ -135,7 +135,7 @@ def _train(argv: list[str]) -> None:
         remove_if_empty(Path(config.out))
         remove_if_empty(Path(config.out).parent)
         raise
-    if not ranks.is_first():
+    if not collectives.is_rank_zero():
         return
     print(f"samples: {run.folder / 'samples'}")
     print(f"report:  {run.folder / 'report.html'}")

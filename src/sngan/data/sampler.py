@@ -9,7 +9,7 @@ from torch import Tensor
 from sngan.data.dataset import Dataset
 from sngan.data.lanes import shuffled
 from sngan.data.stream import StreamedRows
-from sngan.distributed import collectives as ranks
+from sngan.distributed import collectives
 from sngan.utils.checks import require_count, require_index
 
 
@@ -91,12 +91,12 @@ class Sampler:
     def _prepared(self, pixels: Tensor) -> Tensor:
         if self._flip:
             size = (len(pixels), 1, 1, 1)
-            mirrored = ranks.draw(torch.rand, size, device=pixels.device) < 0.5
+            mirrored = collectives.draw_local_rows(torch.rand, size, device=pixels.device) < 0.5
             pixels = torch.where(mirrored, pixels.flip(3), pixels)
         if not self._dequantize:
             return pixels / 127.5 - 1
         images = pixels / 128 - 1
-        noise = ranks.draw(torch.rand, images.shape, device=images.device)
+        noise = collectives.draw_local_rows(torch.rand, images.shape, device=images.device)
         return images.add_(noise, alpha=1 / 128)
 
 
@@ -114,7 +114,7 @@ class _RowsInMemory:
         self._order = self._permutation()
 
     def next(self) -> tuple[Tensor, Tensor | None]:
-        indices = ranks.share(self._indices())
+        indices = collectives.local_rows(self._indices())
         samples = self._samples[indices].to(self._device, non_blocking=True)
         if self._labels is None:
             return samples, None
@@ -124,7 +124,7 @@ class _RowsInMemory:
         if self._labels is None:
             return None
         choose = partial(torch.randint, len(self._labels))
-        return self._labels[ranks.draw(choose, (n,), device=self._device)]
+        return self._labels[collectives.draw_local_rows(choose, (n,), device=self._device)]
 
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self._epoch, "position": self._position}

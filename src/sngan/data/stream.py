@@ -16,7 +16,7 @@ from torch import Tensor
 from sngan.data.decoding import decode
 from sngan.data.lanes import Lanes, Part, rows, shuffled
 from sngan.data.types import Chunk, Form, Item, Skipped, Stream
-from sngan.distributed import collectives as ranks
+from sngan.distributed import collectives
 
 _log = logging.getLogger("sngan")
 
@@ -73,7 +73,7 @@ class StreamedRows:
         if self._class_ends is None:
             return None
         choose = partial(torch.randint, self._total)
-        numbers = ranks.draw(choose, (n,), device=self._device)
+        numbers = collectives.draw_local_rows(choose, (n,), device=self._device)
         return torch.bucketize(numbers, self._class_ends, right=True)
 
     def state_dict(self) -> dict[str, Any]:
@@ -87,7 +87,7 @@ class StreamedRows:
         self._state = self._lanes.state_dict()
 
     def _load_next(self) -> Future[_Loaded]:
-        own = ranks.share(torch.arange(self._batch_size))
+        own = collectives.local_rows(torch.arange(self._batch_size))
         parts = list(rows(self._lanes.next(), int(own[0]), int(own[-1]) + 1))
         # a thread that waits for a chunk waits for one that began before it
         self._opened = {

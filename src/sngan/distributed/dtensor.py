@@ -23,17 +23,17 @@ def is_sharded(tensor: Tensor) -> "TypeIs[DTensor]":
     return module is not None and isinstance(tensor, module.DTensor)
 
 
-def part(tensor: Tensor) -> Tensor:
+def local_tensor(tensor: Tensor) -> Tensor:
     """The part of this rank, outside any graph: a view, to be changed in place."""
     return tensor.to_local().detach() if is_sharded(tensor) else tensor.detach()
 
 
-def whole(tensor: Tensor) -> Tensor:
+def full_tensor(tensor: Tensor) -> Tensor:
     """The tensor with the parts of all ranks, outside any graph; a plain one is itself."""
     return tensor.full_tensor().detach() if is_sharded(tensor) else tensor.detach()
 
 
-def split(tensor: Tensor, like: "DTensor") -> "DTensor":
+def distribute_like(tensor: Tensor, like: "DTensor") -> "DTensor":
     """Shard a tensor that all ranks have, as another one is, contiguous; nothing is sent."""
     from torch.distributed.tensor import DTensor, Replicate
 

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from sngan.distributed import collectives as ranks
-from sngan.distributed import dtensor as shards
+from sngan.distributed import collectives, dtensor
 
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh
@@ -50,12 +49,12 @@ def is_sharded(network: nn.Module) -> bool:
 def mesh_of(network: nn.Module) -> "DeviceMesh":
     """The ranks that a sharded network is split over."""
     weight = next(network.parameters())
-    assert shards.is_sharded(weight)
+    assert dtensor.is_sharded(weight)
     return weight.device_mesh
 
 
 def keep_gathered(network: nn.Module) -> None:
-    """Keep weights gathered from a forward pass until ``_shards.reshard``.
+    """Keep weights gathered from a forward pass until ``dtensor.reshard``.
 
     For losses that read weights, or that have gradients in them, through which a second backward
     pass goes: FSDP2 frees after the first one what the second one needs.
@@ -65,11 +64,11 @@ def keep_gathered(network: nn.Module) -> None:
 
 
 @torch.no_grad()
-def whole(network: nn.Module) -> nn.Module:
+def unsharded(network: nn.Module) -> nn.Module:
     """The network itself, or a plain copy of a sharded one with gathered weights; collective."""
     if not is_sharded(network):
         return network
-    gathered = {name: shards.whole(value) for name, value in network.state_dict().items()}
+    gathered = {name: dtensor.full_tensor(value) for name, value in network.state_dict().items()}
     device = next(network.parameters()).device
     # gathered tensors are contiguous: copying them keeps the memory format of the network
     plain = copy.deepcopy(_plain[network]).to_empty(device=device)
@@ -80,10 +79,10 @@ def whole(network: nn.Module) -> nn.Module:
 def gradient_norm(network: nn.Module) -> Tensor:
     """The norm of all gradients as one vector, the same on all ranks."""
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
-    norm = torch.nn.utils.get_total_norm([shards.part(gradient) for gradient in gradients])
-    if not any(map(shards.is_sharded, gradients)):
+    norm = torch.nn.utils.get_total_norm([dtensor.local_tensor(gradient) for gradient in gradients])
+    if not any(map(dtensor.is_sharded, gradients)):
         return norm
-    return (ranks.mean(norm.square()) * ranks.count()).sqrt()
+    return (collectives.all_reduce_mean(norm.square()) * collectives.world_size()).sqrt()
 
 
 def load_state(owner: Any, saved: dict[str, Any]) -> None:
@@ -116,7 +115,9 @@ def _require_moments(states: Mapping[int, Mapping[str, Any]], parameters: list[T
 
 def _split_like(saved: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        key: shards.split(value, own[key]) if key in own and shards.is_sharded(own[key]) else value
+        key: dtensor.distribute_like(value, own[key])
+        if key in own and dtensor.is_sharded(own[key])
+        else value
         for key, value in saved.items()
     }
 
@@ -125,8 +126,8 @@ def _like(parameter: Tensor, value: Any) -> Any:
     """A moment of a parameter, split and laid out as that is; anything else as it is."""
     if not isinstance(value, Tensor) or value.shape != parameter.shape:
         return value
-    if shards.is_sharded(parameter):
-        return shards.split(value, parameter)
+    if dtensor.is_sharded(parameter):
+        return dtensor.distribute_like(value, parameter)
     # torch's fused optimizers go through both in the order of their memory
     return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
 

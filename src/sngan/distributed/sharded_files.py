@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor
 
-from sngan.distributed import collectives as ranks
-from sngan.distributed import torch_checkpoint
+from sngan.distributed import collectives, torch_checkpoint
 from sngan.utils.files import atomic_write, flush_folder, write_bytes
 from sngan.utils.tensor_files import DTYPES, DamagedFileError, tensor_bytes
 
@@ -55,10 +54,14 @@ def write_shards(tensors: "Mapping[str, DTensor]", folder: Path) -> str:
         If a rank could not write; the folder is gone then.
     """
     try:
-        parts = ranks.of_all(ranks.together(lambda: _write_parts(tensors, folder)))
-        return ranks.together(lambda: _write_index(tensors, list(chain(*parts)), folder))
+        parts = collectives.all_gather_object(
+            collectives.raise_together(lambda: _write_parts(tensors, folder))
+        )
+        return collectives.raise_together(
+            lambda: _write_index(tensors, list(chain(*parts)), folder)
+        )
     except OSError:
-        if ranks.is_first():
+        if collectives.is_rank_zero():
             shutil.rmtree(folder, ignore_errors=True)
         raise
 
@@ -102,7 +105,7 @@ def read_shards(folder: Path, *, index: str | None = None) -> dict[str, Tensor]:
 
 def _write_parts(tensors: "Mapping[str, DTensor]", folder: Path) -> list[_Part]:
     folder.mkdir(parents=True, exist_ok=True)
-    name, offset, parts = f"part-{ranks.own():05d}.bin", 0, list[_Part]()
+    name, offset, parts = f"part-{collectives.rank():05d}.bin", 0, list[_Part]()
     with atomic_write(folder / name) as temporary, temporary.open("wb") as file:
         for key, tensor in tensors.items():
             start = _start(tensor)
@@ -142,7 +145,7 @@ def _write_index(tensors: "Mapping[str, DTensor]", parts: list[_Part], folder: P
     }
     index = {"format": _FORMAT, "tensors": forms, "parts": [asdict(part) for part in parts]}
     data = json.dumps(index).encode()
-    if ranks.is_first():
+    if collectives.is_rank_zero():
         write_bytes(folder / INDEX, data)
         flush_folder(folder.parent)
     return hashlib.sha256(data).hexdigest()

@@ -15,14 +15,13 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from typing_extensions import override
 
-from sngan.distributed import fsdp as sharding
-from sngan.distributed import rendezvous
+from sngan.distributed import fsdp, rendezvous
 
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh
 
 
-def ddp() -> DDPStrategy:
+def ddp_strategy() -> DDPStrategy:
     """Replicas, whose gradients are averaged."""
     launched = TorchElasticEnvironment.detect() or SLURMEnvironment.detect()
     return _ReplicasStrategy(
@@ -32,7 +31,7 @@ def ddp() -> DDPStrategy:
     )
 
 
-def fsdp(processes: int) -> ModelParallelStrategy:
+def fsdp_strategy(processes: int) -> ModelParallelStrategy:
     """Weights that are sharded over all processes."""
     return _FullyShardStrategy(
         _shard,
@@ -83,7 +82,7 @@ def _meet(strategy: Any, meeting: str | None) -> None:
 
 
 def _shard(network: nn.Module, mesh: "DeviceMesh") -> nn.Module:
-    sharding.shard(network, mesh["data_parallel"])
+    fsdp.shard(network, mesh["data_parallel"])
     return network
 
 

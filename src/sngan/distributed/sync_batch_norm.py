@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
-from sngan.distributed import collectives as ranks
+from sngan.distributed import collectives
 
 
 class SyncedBatchNorm(_BatchNorm):
@@ -20,15 +20,17 @@ class SyncedBatchNorm(_BatchNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalize ``(N, C, …)``."""
-        if not self.training or ranks.count() == 1:
+        if not self.training or collectives.world_size() == 1:
             return super().forward(input)
         dims = [0, *range(2, input.dim())]
         shape = (1, -1, *[1] * (input.dim() - 2))
         values = input.to(torch.promote_types(input.dtype, torch.float32))
-        mean = ranks.mean(values.mean(dims))
+        mean = collectives.all_reduce_mean(values.mean(dims))
         centred = values - mean.view(shape)
-        variance = ranks.mean(centred.square().mean(dims))
-        self._follow(mean.detach(), variance.detach(), input.numel() // len(mean) * ranks.count())
+        variance = collectives.all_reduce_mean(centred.square().mean(dims))
+        self._follow(
+            mean.detach(), variance.detach(), input.numel() // len(mean) * collectives.world_size()
+        )
         scale = (variance + self.eps).rsqrt()
         if self.affine:
             scale = scale * self.weight

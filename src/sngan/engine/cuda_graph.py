@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sngan.data import Batch
-from sngan.distributed import collectives as ranks
+from sngan.distributed import collectives
 
 _log = logging.getLogger("sngan")
 # calls that compile, choose kernels and build the optimizers' state before one is captured
@@ -97,7 +97,7 @@ class StepGraph:
 def _obstacle(device: torch.device) -> str | None:
     if device.type != "cuda":
         return f"{device.type} has no CUDA graphs"
-    return "processes of a group send to each other" if ranks.is_grouped() else None
+    return "processes of a group send to each other" if collectives.is_initialized() else None
 
 
 def _copied(batch: Batch) -> Batch:

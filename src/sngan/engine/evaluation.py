@@ -9,7 +9,7 @@ import torch
 
 from sngan import data
 from sngan.config import Config
-from sngan.distributed import fsdp as sharding
+from sngan.distributed import fsdp
 from sngan.engine.state import State
 from sngan.runs.run import noise_from_seed
 from sngan.utils.checks import require_one_of
@@ -86,7 +86,7 @@ def transport_record(state: State, *, seed: int) -> dict[str, float]:
     real = state.dataset.samples[:_POINTS].to(state.device)
     noise = noise_from_seed(len(real), state.latent_dim, seed=seed).to(state.device)
     generator, critic = (
-        sharding.whole(network.module) for network in (state.generator, state.critic)
+        fsdp.unsharded(network.module) for network in (state.generator, state.critic)
     )
     fake = generator(noise, state.fixed_labels(len(real)))
     # cheap enough for every logged step: no search for a steep point, the plain product

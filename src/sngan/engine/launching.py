@@ -15,8 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from sngan.config import PerformanceConfig
-from sngan.distributed import collectives as ranks
-from sngan.distributed import rendezvous
+from sngan.distributed import collectives, rendezvous
 from sngan.utils.checks import require
 from sngan.utils.signals import hangup, interrupts_to
 from sngan.utils.streams import PrintableFormatter
@@ -79,7 +78,11 @@ def _strategy(settings: PerformanceConfig) -> Any:
     # brings in all of torch's distributed training, which one process does not need
     from sngan.distributed import strategies
 
-    return strategies.fsdp(settings.processes) if settings.is_sharded else strategies.ddp()
+    return (
+        strategies.fsdp_strategy(settings.processes)
+        if settings.is_sharded
+        else strategies.ddp_strategy()
+    )
 
 
 def on_ranks(settings: PerformanceConfig, work: Callable[..., Any], *arguments: Any) -> Any:
@@ -134,7 +137,7 @@ def _on_rank(fabric: "Fabric", work: Callable[..., Any], arguments: tuple[Any, .
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     # critics return views, which nothing here changes in place
     warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor")
-    with contextlib.nullcontext() if ranks.is_first() else _silence():
+    with contextlib.nullcontext() if collectives.is_rank_zero() else _silence():
         try:
             outcome = work(fabric, *arguments)
         except RankError:
@@ -144,7 +147,7 @@ def _on_rank(fabric: "Fabric", work: Callable[..., Any], arguments: tuple[Any, .
     # Python's own end is aborted at times by threads of the group: leave it, and end without
     if spawned:
         atexit.register(os._exit, 0)
-    atexit.register(ranks.leave)
+    atexit.register(collectives.destroy_group)
     return outcome
 
 

@@ -15,9 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from sngan import data, models, spectral
 from sngan.augment import augment, names_in
 from sngan.config import Config, DataConfig
-from sngan.distributed import collectives as ranks
-from sngan.distributed import dtensor as shards
-from sngan.distributed import fsdp as sharding
+from sngan.distributed import collectives, dtensor, fsdp
 from sngan.engine.compiling import compile_forward
 from sngan.engine.cuda_graph import StepGraph
 from sngan.engine.launching import make_fabric
@@ -119,7 +117,7 @@ class State:
 
     def noise(self, n: int) -> Tensor:
         """Standard normal noise ``(n, latent_dim)`` on the device, this rank's part."""
-        return ranks.draw(torch.randn, (n, self.latent_dim), device=self.device)
+        return collectives.draw_local_rows(torch.randn, (n, self.latent_dim), device=self.device)
 
     def generate(self, noise: Tensor, labels: Tensor | None) -> Tensor:
         """What the generator makes of noise, in the run's precision; float32 or better."""
@@ -164,7 +162,7 @@ class State:
         """
         noise = noise_from_seed(n, self.latent_dim, seed=seed).to(self.device)
         labels = self.fixed_labels(n)
-        generator = sharding.whole(self.average.module).eval()
+        generator = fsdp.unsharded(self.average.module).eval()
         parts = torch.arange(n, device=self.device).split(_BATCH)
         return torch.cat(
             [generator(noise[p], None if labels is None else labels[p]).cpu() for p in parts]
@@ -172,7 +170,7 @@ class State:
 
     def lend_average(self) -> None:
         """Take part in gathering the averaged generator, which another rank samples."""
-        sharding.whole(self.average.module)
+        fsdp.unsharded(self.average.module)
 
     def pictured(self, *, seed: int) -> Tensor:
         """The samples that a picture shows."""
@@ -215,7 +213,7 @@ class State:
         require_number(seconds, "seconds", minimum=0.0)
         for key in self._parts():
             part = getattr(self, key)
-            sharding.load_state(part, _adapted(part, saved[key]))
+            fsdp.load_state(part, _adapted(part, saved[key]))
         _set_rng_state(saved["rng"])
         self.step, self.seconds = step, seconds
 
@@ -249,9 +247,9 @@ def _networks(config: Config, fabric: "Fabric") -> tuple[Any, Any, AveragedModel
     )
     wanted = config.performance.compile
     if is_sharded:
-        sharding.shard(average.module, sharding.mesh_of(generator.module))
+        fsdp.shard(average.module, fsdp.mesh_of(generator.module))
         if config.method.penalty != "none" or config.method.orthonormal:
-            sharding.keep_gathered(critic.module)
+            fsdp.keep_gathered(critic.module)
         if wanted == "on":
             _log.warning("performance.compile: not compiled, weights are gathered in between")
         wanted = "off"
@@ -284,7 +282,7 @@ def _moved_by(decay: float) -> Callable[..., None]:
     update = get_ema_multi_avg_fn(decay)
 
     def update_parts(average: Iterable[Tensor], current: Iterable[Tensor], count: Tensor) -> None:
-        update([*map(shards.part, average)], [*map(shards.part, current)], count)
+        update([*map(dtensor.local_tensor, average)], [*map(dtensor.local_tensor, current)], count)
 
     return update_parts
 

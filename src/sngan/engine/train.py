@@ -17,10 +17,7 @@ from typing_extensions import override
 from sngan import config as configs
 from sngan import data, models
 from sngan.config import Config
-from sngan.distributed import collectives as ranks
-from sngan.distributed import dtensor as shards
-from sngan.distributed import fsdp as sharding
-from sngan.distributed import rendezvous
+from sngan.distributed import collectives, dtensor, fsdp, rendezvous
 from sngan.engine import evaluation as evidence
 from sngan.engine import launching, resuming
 from sngan.engine.state import State, open_dataset
@@ -96,16 +93,18 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
 def _train(fabric: "Fabric", config: Config, resume: bool, overwrite: bool) -> Run | None:
     """Train on this rank; return the run where it was not launched."""
     folder = RunFolder(Path(config.out))
-    ranks.together(lambda: _check(folder, resume=resume, overwrite=overwrite))
+    collectives.raise_together(lambda: _check(folder, resume=resume, overwrite=overwrite))
     with ExitStack() as stack:
         stack.enter_context(_alone_in_this_process())
-        ranks.together(lambda: _take(folder, stack))
+        collectives.raise_together(lambda: _take(folder, stack))
         # a node all of whose own processes lived does not know of the restart
-        restarted = ranks.any_of(rendezvous.is_restarted() and folder.has_checkpoint())
-        ranks.together(lambda: folder.recover() if ranks.is_first() else None)
+        restarted = collectives.all_reduce_any(
+            rendezvous.is_restarted() and folder.has_checkpoint()
+        )
+        collectives.raise_together(lambda: folder.recover() if collectives.is_rank_zero() else None)
         resume = resume or restarted
         with interrupt_at_once():
-            prepared = ranks.together(
+            prepared = collectives.raise_together(
                 lambda: _prepare(config, folder, resume=resume, overwrite=overwrite)
             )
         stack.enter_context(_begun(folder, prepared, resume=resume))
@@ -117,7 +116,7 @@ def _train_in(
 ) -> Run | None:
     path, config = folder.path, prepared.config
     with ExitStack() as stack:
-        if ranks.is_first():
+        if collectives.is_rank_zero():
             stack.enter_context(_logging_to(path / LOG))
             _record_skipped(prepared.dataset, folder)
         # its import draws random numbers, which must not come after the seed or a resumed state
@@ -129,7 +128,7 @@ def _train_in(
                 loaded = resuming.load(state, prepared.found)
                 # as large as the state, on every rank, and read only once
                 prepared = replace(prepared, found=None)
-                if ranks.is_first():
+                if collectives.is_rank_zero():
                     checkpoint.settle(loaded)
             if restarted:
                 _log.warning("restarted by torchrun: goes on from step %d", state.step)
@@ -143,11 +142,11 @@ def _train_in(
         except Exception as error:
             _log.info("failed", exc_info=True)
             line = f"{type(error).__name__}: {first_line(error)}"
-            if ranks.count() > 1:
+            if collectives.world_size() > 1:
                 # torchrun may end this process before the error itself is heard
-                _log.error("rank %d: %s; %s", ranks.own(), line, _whereabouts(path))
+                _log.error("rank %d: %s; %s", collectives.rank(), line, _whereabouts(path))
                 # the other ranks may not know of it
-                raise launching.RankError(f"rank {ranks.own()}: {line}") from error
+                raise launching.RankError(f"rank {collectives.rank()}: {line}") from error
             raise TrainingError(f"{line}; {_whereabouts(path)}") from error
     if config.performance.is_shared:
         return None
@@ -162,7 +161,7 @@ def _check(folder: RunFolder, *, resume: bool, overwrite: bool) -> None:
 
 def _take(folder: RunFolder, stack: ExitStack) -> None:
     """Lock the folder before anything is written; the first rank holds it for all."""
-    if ranks.is_first():
+    if collectives.is_rank_zero():
         stack.enter_context(locked(folder.path, wait=rendezvous.is_restarted()))
 
 
@@ -189,16 +188,16 @@ def _begun(folder: RunFolder, prepared: "_Prepared", *, resume: bool) -> Generat
     """Make the folder this run's; after an error before the first checkpoint, undo it."""
 
     def begin() -> None:
-        if ranks.is_first():
+        if collectives.is_rank_zero():
             folder.begin(resume=resume)
             configs.save(prepared.config, folder.path / CONFIG)
 
     try:
-        ranks.together(begin)
+        collectives.raise_together(begin)
         yield
     except BaseException:
         # what torchrun starts again has to find that it has begun
-        if ranks.is_first() and not rendezvous.is_launched():
+        if collectives.is_rank_zero() and not rendezvous.is_launched():
             folder.abandon()
         raise
 
@@ -221,7 +220,7 @@ def _prepare(config: Config, folder: RunFolder, *, resume: bool, overwrite: bool
         dataset = open_dataset(config.data, progress)
     config = _fill_in(config, dataset)
     found = resuming.find(folder.path, config, dataset) if resume else None
-    judged = config.evaluation.every and ranks.is_first()
+    judged = config.evaluation.every and collectives.is_rank_zero()
     return _Prepared(config, dataset, found, evidence.Judge(config, dataset) if judged else None)
 
 
@@ -232,7 +231,7 @@ def _whereabouts(folder: Path) -> str:
 def _loop(config: Config, state: State, folder: RunFolder, judge: evidence.Judge | None) -> None:
     with ExitStack() as stack:
         recorder = None
-        if ranks.is_first():
+        if collectives.is_rank_zero():
             with folder.files.recording("."):
                 recorder = stack.enter_context(
                     Recorder(folder.path, start=state.step, every=config.log_every)
@@ -247,7 +246,7 @@ def _loop(config: Config, state: State, folder: RunFolder, judge: evidence.Judge
             outputs.save_checkpoint()
         # after a kill it may be missing, or that of another step
         outputs.save_generator()
-        while state.step < config.steps and not ranks.any_of(stopped()):
+        while state.step < config.steps and not collectives.all_reduce_any(stopped()):
             outputs.follow(_step(config, state))
             if outputs.is_due(config.log_every):
                 outputs.log()
@@ -360,7 +359,7 @@ class _Outputs:
         else:
             values = judge.evaluate(self._state, seed=self._config.seed)
             is_best = judge.is_best(values)
-        if ranks.any_of(is_best):
+        if collectives.all_reduce_any(is_best):
             settings = resuming.settings_to_save(self._config)
             with self._recording():
                 best = self._folder / CHECKPOINTS / checkpoint.BEST
@@ -403,7 +402,7 @@ class _Outputs:
 
     def save_generator(self) -> None:
         """Write the averaged generator as it is now."""
-        generator = sharding.whole(self._state.average.module)
+        generator = fsdp.unsharded(self._state.average.module)
         if self._recorder is not None:
             save_generator(generator, self._folder)
 
@@ -439,8 +438,8 @@ def critic_step(state: State, method: Method, batch: data.Batch) -> dict[str, Te
         loss = loss + method.orthonormal * distance
     state.critic_optimizer.zero_grad()
     state.backward(loss)
-    shards.reshard(state.critic)
-    terms["critic_gradient_norm"] = sharding.gradient_norm(state.critic)
+    dtensor.reshard(state.critic)
+    terms["critic_gradient_norm"] = fsdp.gradient_norm(state.critic)
     state.critic_optimizer.step()
     if method.clip:
         clip_weights_(state.critic, method.clip)
@@ -467,10 +466,10 @@ def generator_step(state: State, method: Method, batch: data.Batch) -> dict[str,
         loss = pair.generator(fake_scores, real_scores)
         state.generator_optimizer.zero_grad()
         state.backward(loss)
-        shards.reshard(state.critic)
+        dtensor.reshard(state.critic)
     terms = {
         "generator_loss": loss.detach(),
-        "generator_gradient_norm": sharding.gradient_norm(state.generator),
+        "generator_gradient_norm": fsdp.gradient_norm(state.generator),
     }
     state.generator_optimizer.step()
     return terms
@@ -514,7 +513,7 @@ class _Watch:
         """On all ranks together: where one has met something, all stop."""
         if not self._names:
             return
-        steps: list[float] = ranks.least(self._first).tolist()
+        steps: list[float] = collectives.all_reduce_min(self._first).tolist()
         step, name = min(zip(steps, self._names, strict=True), key=lambda item: item[0])
         if step < torch.inf:
             raise TrainingError(
@@ -532,7 +531,13 @@ def _learning_rate(config: Config, step: int) -> float:
 def _to_floats(terms: dict[str, Tensor], *, over_ranks: bool = False) -> dict[str, float]:
     """Read many scalars from the device at once, or their means over all ranks."""
     values = torch.stack([term.float() for term in terms.values()])
-    return dict(zip(terms, (ranks.mean(values) if over_ranks else values).tolist(), strict=True))
+    return dict(
+        zip(
+            terms,
+            (collectives.all_reduce_mean(values) if over_ranks else values).tolist(),
+            strict=True,
+        )
+    )
 
 
 def _fill_in(config: Config, dataset: data.Dataset) -> Config:

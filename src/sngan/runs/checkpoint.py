@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from sngan.distributed import collectives as ranks
-from sngan.distributed import dtensor as shards
+from sngan.distributed import collectives, dtensor
 from sngan.distributed.sharded_files import read_shards, write_shards
 from sngan.utils.checks import require
 from sngan.utils.files import atomic_write, link_or_copy
@@ -54,7 +53,7 @@ def write(state: dict[str, Any], path: Path, *, settings: dict[str, Any] | None 
     this where tensors are sharded, and their parts are written first.
     """
     state = _with_shards_written(state, path.parent)
-    if ranks.is_first():
+    if collectives.is_rank_zero():
         with atomic_write(path) as temporary:
             write_archive(_labelled(state, settings), temporary)
         _remove_unnamed(path.parent)
@@ -76,7 +75,7 @@ def rotate(
     folder.mkdir(parents=True, exist_ok=True)
     last, step = folder / LAST, state["step"]
     state = _with_shards_written(state, folder)
-    if not ranks.is_first():
+    if not collectives.is_rank_zero():
         return last
     with atomic_write(last) as temporary:
         write_archive(_labelled(state, settings), temporary)
@@ -208,7 +207,9 @@ def _with_shards_written(state: dict[str, Any], folder: Path) -> dict[str, Any]:
     sharded = dict(_sharded(state))
     if not sharded:
         return state
-    name = ranks.of_first(f"step-{state['step']:06d}-{secrets.token_hex(3)}.{_SHARDS}")
+    name = collectives.broadcast_object(
+        f"step-{state['step']:06d}-{secrets.token_hex(3)}.{_SHARDS}"
+    )
     index = write_shards({_key(at): tensor for at, tensor in sharded.items()}, folder / name)
     named = {"folder": name, "index": index, "tensors": list(sharded)}
     return {**_without(state, sharded), _SHARDS: named}
@@ -219,7 +220,7 @@ def _sharded(state: dict[Any, Any], at: _Path = ()) -> "Iterator[tuple[_Path, DT
     for key, value in state.items():
         if isinstance(value, dict):
             yield from _sharded(value, (*at, key))
-        elif isinstance(value, torch.Tensor) and shards.is_sharded(value):
+        elif isinstance(value, torch.Tensor) and dtensor.is_sharded(value):
             yield (*at, key), value
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from sngan.distributed import dtensor as shards
+from sngan.distributed import dtensor
 from sngan.spectral.full_precision import full_precision
 from sngan.spectral.geometry import Geometry, at_all_sizes, geometry_of
 from sngan.spectral.gram import GramBound
@@ -75,14 +75,14 @@ def make_groups(norms: list[Norm], coefficients: list[Coefficient], *, bound: Bo
     kinds: dict[tuple[object, ...], list[tuple[Norm, Coefficient]]] = {}
     for norm, coefficient in zip(norms, coefficients, strict=True):
         part, weight = norm.weight(), norm.kernel.weight
-        layout = (weight.device_mesh, weight.placements) if shards.is_sharded(weight) else ()
+        layout = (weight.device_mesh, weight.placements) if dtensor.is_sharded(weight) else ()
         key = (part.device, part.dtype, coefficient == LEARNABLE, *layout)
         kinds.setdefault(key, []).append((norm, coefficient))
     groups: list[Group] = []
     for alike in kinds.values():
         own = [norm for norm, _ in alike]
         weight = own[0].weight()
-        kind = ShardedGroup if shards.is_sharded(own[0].kernel.weight) else Group
+        kind = ShardedGroup if dtensor.is_sharded(own[0].kernel.weight) else Group
         target = make_target([c for _, c in alike], bound=bound, like=weight)
         with torch.no_grad(), full_precision(weight.device):
             groups.append(kind(own, target))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from sngan.distributed import dtensor as shards
+from sngan.distributed import dtensor
 from sngan.spectral.group import Group
 from sngan.spectral.iteration import Norm
 from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED, Kernel
@@ -27,7 +27,7 @@ def certify_groups(module: nn.Module, groups: list[Group], shapes: Calls) -> dic
         coefficient = abs(float(group.target.coefficients[index]))
         lowest = 0.0 if group.target.is_upper_bound else 1 - _ACCEPTED
         if bound > 0 and not lowest <= bound / coefficient <= 1:
-            weight = norm.kernel.part(shards.whole(norm.kernel.weight))
+            weight = norm.kernel.part(dtensor.full_tensor(norm.kernel.weight))
             group.rescale(index, (bound + _rounding(weight)) / coefficient)
             bound = _certified(module, norm.kernel, shapes)
         bounds.update((name, bound) for name in norm.kernel.names)
@@ -50,7 +50,7 @@ def _certified(module: nn.Module, kernel: Kernel, shapes: Calls) -> float:
                 certified_norm(whole, call.input_shape, output_size=call.output_size).norm
                 for call in shapes[name]
             )
-    linear = _as_linear(kernel.matrix(kernel.part(shards.whole(kernel.weight))))
+    linear = _as_linear(kernel.matrix(kernel.part(dtensor.full_tensor(kernel.weight))))
     return certified_norm(linear, (linear.in_features,)).norm
 
 

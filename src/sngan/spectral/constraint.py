@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from sngan.distributed import dtensor as shards
+from sngan.distributed import dtensor
 from sngan.spectral import optimizer_state
 from sngan.spectral.full_precision import full_precision
 from sngan.spectral.group import Group, Part
@@ -109,7 +109,7 @@ class Constraint:
         self._layers.require_in_place(stepping)
         for group in self.groups:
             for norm in group.norms:
-                if not shards.is_sharded(norm.kernel.weight):
+                if not dtensor.is_sharded(norm.kernel.weight):
                     self._require_own_weight(norm.kernel, stepping)
 
     def _require_own_weight(self, kernel: Kernel, stepping: set[int] | None) -> None:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from sngan.distributed import dtensor as shards
+from sngan.distributed import dtensor
 from sngan.spectral.geometry import Geometry
 from sngan.spectral.iteration import Norm, divided
 from sngan.spectral.kernels import Kernel
@@ -25,7 +25,7 @@ class GramBound(Norm):
 
     @override
     def start(self) -> tuple[Tensor, float]:
-        weight = self.kernel.part(shards.whole(self.kernel.weight))
+        weight = self.kernel.part(dtensor.full_tensor(self.kernel.weight))
         index, bound = self.on(weight).advance(weight, weight, iterations=1)
         return index, bound.item()
 

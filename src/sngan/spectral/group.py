@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from sngan.distributed import dtensor as shards
+from sngan.distributed import dtensor
 from sngan.spectral.iteration import Norm, accumulator, length
 from sngan.spectral.targets import Target
 from sngan.spectral.torch_import import TorchNorm
@@ -92,7 +92,7 @@ class Group:
         self.require_fitting(parts)
         for index, part in parts.items():
             self.scale[index] = part["scale"]
-            self.u[index].copy_(self._own_u(index, shards.whole(part["u"])))
+            self.u[index].copy_(self._own_u(index, dtensor.full_tensor(part["u"])))
             self.target.load(index, part)
         self._writes.load(parts)
 

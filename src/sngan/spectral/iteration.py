@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from sngan.distributed import dtensor as shards
+from sngan.distributed import dtensor
 from sngan.spectral.kernels import Kernel
 from sngan.spectral.leading import leading_vector
 
@@ -47,12 +47,12 @@ class Norm(ABC):
 
     def weight(self) -> Tensor:
         """The weight, or this rank's part of a sharded one, outside of any graph."""
-        return self.kernel.part(shards.part(self.kernel.weight))
+        return self.kernel.part(dtensor.local_tensor(self.kernel.weight))
 
     def gradient(self) -> Tensor | None:
         """The gradient at :meth:`weight`, a view; ``None`` where the weight has none."""
         gradient = self.kernel.weight.grad
-        return None if gradient is None else self.kernel.part(shards.part(gradient))
+        return None if gradient is None else self.kernel.part(dtensor.local_tensor(gradient))
 
     def on(self, weight: Tensor) -> Self:
         """Return the same norm of another weight."""
@@ -78,7 +78,7 @@ class PowerIteration(Norm):
 
     @override
     def start(self) -> tuple[Tensor, float]:
-        weight = self.kernel.part(shards.whole(self.kernel.weight))
+        weight = self.kernel.part(dtensor.full_tensor(self.kernel.weight))
         if not weight.numel():
             return weight.new_zeros(self.vector_shape()), 0.0
         # a power of two, which rounds nothing, keeps squares in range

@@ -9,7 +9,7 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 from typing_extensions import TypeIs
 
-from sngan.distributed import dtensor as shards
+from sngan.distributed import dtensor
 from sngan.spectral.stacks import CONVOLUTIONS as CONVOLUTIONS
 from sngan.spectral.stacks import EMBEDDINGS, KINDS, Stack, stacks_of
 from sngan.spectral.stacks import LAYERS as LAYERS
@@ -157,7 +157,7 @@ def require_normalizable(module: nn.Module, kernels: Iterable[Kernel]) -> None:
             got=f"{name!r} made inside it",
         )
         require(
-            bool(shards.part(weight).isfinite().all()),
+            bool(dtensor.local_tensor(weight).isfinite().all()),
             "module",
             expected="finite weights",
             got=f"NaN or infinity in {name!r}",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from sngan.distributed import dtensor as shards
+from sngan.distributed import dtensor
 from sngan.spectral.certification import certify_groups
 from sngan.spectral.construction import Options, constrain
 from sngan.spectral.description import describe, warn_of_rest
@@ -285,4 +285,4 @@ class SpectralNorm:
 
 
 def _singular_values(kernel: Kernel) -> Tensor:
-    return torch.linalg.svdvals(kernel.matrix(kernel.part(shards.whole(kernel.weight))))
+    return torch.linalg.svdvals(kernel.matrix(kernel.part(dtensor.full_tensor(kernel.weight))))

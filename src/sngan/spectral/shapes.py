@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sngan.distributed import dtensor as shards
+from sngan.distributed import dtensor
 from sngan.spectral.geometry import Sizes
 from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED
 from sngan.utils.checks import require, require_one_of
@@ -78,7 +78,7 @@ def input_shapes(module: nn.Module, input_shape: tuple[int, ...], names: Iterabl
             layer.training = True
         for handle in handles:
             handle.remove()
-        shards.reshard(module)
+        dtensor.reshard(module)
     for name, found in calls.items():
         require(bool(found), "module", expected=f"a call of {name!r}", got="none in forward()")
     return {name: tuple(found) for name, found in calls.items()}

@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import Tensor
 from typing_extensions import override
 
-from sngan.distributed import dtensor as shards
+from sngan.distributed import dtensor
 from sngan.spectral.group import Group
 from sngan.spectral.iteration import Norm, PowerIteration, divided, length
 from sngan.spectral.targets import Target
@@ -37,7 +37,7 @@ def on_shards(norm: Norm) -> Norm:
     has no channel; a weight that is not split along dimension 0, and that alone.
     """
     weight = norm.kernel.weight
-    if not shards.is_sharded(weight):
+    if not dtensor.is_sharded(weight):
         return norm
     fewest = _fewest_rows(weight)
     if isinstance(norm, PowerIteration) and fewest is not None and norm.splits(fewest):
@@ -66,9 +66,9 @@ class Gathered(Norm):
     def project_(self, gradient: Tensor, u: Tensor, share: Tensor | None = None) -> Tensor:
         weight = _sharded_weight(self)
         assert weight.grad is not None
-        projected = shards.whole(weight.grad)
+        projected = dtensor.full_tensor(weight.grad)
         wt_u = self._on_whole_weight().project_(self.kernel.part(projected), u, share)
-        gradient.copy_(self._own(shards.part(shards.split(projected, weight))))
+        gradient.copy_(self._own(dtensor.local_tensor(dtensor.distribute_like(projected, weight))))
         return wt_u
 
     @override
@@ -81,12 +81,12 @@ class Gathered(Norm):
 
     @override
     def weight(self) -> Tensor:
-        return self._own(shards.part(self.kernel.weight))
+        return self._own(dtensor.local_tensor(self.kernel.weight))
 
     @override
     def gradient(self) -> Tensor | None:
         gradient = self.kernel.weight.grad
-        return None if gradient is None else self._own(shards.part(gradient))
+        return None if gradient is None else self._own(dtensor.local_tensor(gradient))
 
     def _own(self, part: Tensor) -> Tensor:
         """The kernel's rows among those that this rank has of its parameter."""
@@ -97,7 +97,7 @@ class Gathered(Norm):
         return part[first:last]
 
     def _on_whole_weight(self) -> Norm:
-        return self._norm.on(self.kernel.part(shards.whole(self.kernel.weight)))
+        return self._norm.on(self.kernel.part(dtensor.full_tensor(self.kernel.weight)))
 
 
 class ShardedGroup(Group):
@@ -210,7 +210,7 @@ class ShardedGroup(Group):
 
 def _sharded_weight(norm: Norm) -> "DTensor":
     weight = norm.kernel.weight
-    assert shards.is_sharded(weight)
+    assert dtensor.is_sharded(weight)
     return weight
 
 

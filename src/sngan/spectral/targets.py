@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from typing_extensions import override
 
-from sngan.distributed import dtensor as shards
+from sngan.distributed import dtensor
 from sngan.spectral.iteration import Norm
 from sngan.spectral.kernels import Kernel
 from sngan.spectral.optimizers import stepped_by
@@ -75,7 +75,7 @@ def require_learnable(
 ) -> None:
     """Raise ``ValueError`` if a coefficient cannot be learned: of a sharded weight, or by Muon."""
     learned = [k for k, c in zip(kernels, coefficients, strict=True) if c == LEARNABLE]
-    is_sharded = any(shards.is_sharded(kernel.weight) for kernel in learned)
+    is_sharded = any(dtensor.is_sharded(kernel.weight) for kernel in learned)
     expected = "numbers for sharded weights"
     require(not is_sharded, "coefficient", expected=expected, got=repr(LEARNABLE))
     weights = {id(kernel.weight) for kernel in learned}

@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm as _torch_parametrization
 from torch.nn.utils.spectral_norm import SpectralNorm as _TorchHook
 
-from sngan.distributed import dtensor as shards
+from sngan.distributed import dtensor
 from sngan.spectral.kernels import Kernel, require_float
 from sngan.utils.checks import require
 
@@ -43,7 +43,7 @@ def find_torch_norms(module: nn.Module) -> list[TorchNorm]:
         two layers normalize one weight, or the module is sharded.
     """
     require(
-        not any(map(shards.is_sharded, module.parameters())),
+        not any(map(dtensor.is_sharded, module.parameters())),
         "module",
         expected="whole weights (call fully_shard afterwards)",
         got="sharded ones",

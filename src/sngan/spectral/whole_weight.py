@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from sngan.distributed import dtensor as shards
+from sngan.distributed import dtensor
 from sngan.spectral.kernels import Kernel
 
 
@@ -16,8 +16,8 @@ from sngan.spectral.kernels import Kernel
 def whole_weight(layer: nn.Module, kernel: Kernel) -> Generator[nn.Module]:
     """A layer that has its whole weight for a while."""
     parameters = layer._parameters
-    if shards.is_sharded(kernel.weight):
-        weight = nn.Parameter(shards.whole(kernel.weight))
+    if dtensor.is_sharded(kernel.weight):
+        weight = nn.Parameter(dtensor.full_tensor(kernel.weight))
         layer._parameters = {**parameters, "weight": weight}
     try:
         yield layer

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import torch.distributed as dist
 from torch import Tensor
 
-from sngan.distributed import dtensor as shards
+from sngan.distributed import dtensor
 from sngan.spectral.iteration import Norm
 
 # a weight whose size along u changed by less than this is still the one that u belongs to
@@ -93,4 +93,4 @@ class Writes:
 def _version_of(norm: Norm) -> tuple[int, int]:
     weight = norm.kernel.weight
     # a rank may have no row of a sharded weight, but must notice what the others do
-    return weight._version, 0 if shards.is_sharded(weight) else weight.data_ptr()
+    return weight._version, 0 if dtensor.is_sharded(weight) else weight.data_ptr()

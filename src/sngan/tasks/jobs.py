@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sngan import data
 from sngan.config import Config
-from sngan.distributed import collectives as ranks
+from sngan.distributed import collectives
 from sngan.engine import train as training
 from sngan.engine.state import open_dataset
 from sngan.report import COMPARISON, write_comparison, write_report
@@ -68,7 +68,7 @@ def report(folder: str | Path) -> Path:
 
 def _report(folder: Path) -> None:
     # a run can fail before it has a folder
-    if not ranks.is_first() or not (folder / CONFIG).is_file():
+    if not collectives.is_rank_zero() or not (folder / CONFIG).is_file():
         return
     try:
         write_report(folder)

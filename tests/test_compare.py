@@ -16,7 +16,6 @@ from sngan.config import Config, ModelConfig
 from sngan.engine.state import State
 from sngan.engine.train import Interrupted, TrainingError
 from sngan.report import write_comparison
-from sngan.tasks import jobs
 from sngan.tasks.compare import SETTINGS, compare, execute, plan, summary
 from sngan.tasks.compare.animation import animate
 from sngan.tasks.compare.measure import MEASURED, finite
@@ -153,7 +152,7 @@ def compared(out, **options):
 def finished(quick_metrics, tmp_path_factory):
     """A comparison that was interrupted once, and in which one run failed."""
     out = tmp_path_factory.mktemp("comparison") / "ring"
-    trained, really_train = [], jobs.train
+    trained, really_train = [], sngan.train
     with pytest.MonkeyPatch.context() as patch:
 
         def train(config, *, resume=False):
@@ -165,7 +164,7 @@ def finished(quick_metrics, tmp_path_factory):
                 raise Interrupted("interrupted at step 6")
             return really_train(config, resume=resume)
 
-        patch.setattr(execute.jobs, "train", train)
+        patch.setattr(execute, "train", train)
         with pytest.raises(Interrupted, match="interrupted with 1 of 4 runs done; the same comm"):
             compared(out)
         assert not (out / "compare.json").exists()
@@ -335,7 +334,7 @@ def test_frames_hold_the_critics_gradient(finished, tmp_path):
 
 
 def test_an_animation_needs_kept_checkpoints(finished, tmp_path):
-    jobs.train(replace(TINY, steps=2, out=str(tmp_path / "run")))
+    sngan.train(replace(TINY, steps=2, out=str(tmp_path / "run")))
     with pytest.raises(ValueError, match="run: expected checkpoints kept on the way"):
         animate(tmp_path / "run", tmp_path / "a.gif", strip=tmp_path / "a.png")
 
@@ -368,7 +367,7 @@ def test_overwriting_starts_anew_and_all_failed_is_an_error(quick_metrics, tmp_p
     def train(config, *, resume=False):
         raise TrainingError(f"broken at seed {config.seed}")
 
-    monkeypatch.setattr(execute.jobs, "train", train)
+    monkeypatch.setattr(execute, "train", train)
     for steps in (12, 13):
         with pytest.raises(TrainingError, match="all 2 runs failed; the first: broken at seed 0"):
             compare(replace(TINY, steps=steps), methods=["sn"], seeds=2, out=tmp_path / "c",
@@ -383,7 +382,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew(tmp_path, monkeypa
     (run.folder / "samples").mkdir(parents=True)
     calls = []
     monkeypatch.setattr(
-        execute.jobs, "train", lambda config, **o: calls.append((run.folder.exists(), o))
+        execute, "train", lambda config, **o: calls.append((run.folder.exists(), o))
     )
     execute._train(run)
     assert calls == [(False, {"resume": False})]

@@ -17,7 +17,8 @@ from sngan.config import ModelConfig
 from sngan.engine import train as training
 from sngan.runs import checkpoint
 from sngan.runs.run import load_critic
-from sngan.tasks import jobs
+from sngan.tasks.distance import distance
+from sngan.tasks.lipschitz import lipschitz
 
 SMALL = ModelConfig(width=0.25, latent_dim=8)
 
@@ -151,7 +152,7 @@ def test_distance_of_images_counts_pixels_in_minus_one_to_one(tmp_path, capsys):
     images = np.zeros((4, 8, 8), dtype=np.uint8)
     np.save(tmp_path / "black.npy", images)
     np.save(tmp_path / "white.npy", images + 255)
-    found = jobs.distance(str(tmp_path / "black.npy"), str(tmp_path / "white.npy"))
+    found = distance(str(tmp_path / "black.npy"), str(tmp_path / "white.npy"))
     assert found.w1 == pytest.approx(2 * 8, rel=1e-6)
 
 
@@ -185,7 +186,7 @@ def test_a_run_without_a_checkpoint_is_refused(operator_run, tmp_path, capsys):
 def test_the_unbounded_critic_of_vanilla_is_bounded_too(tmp_path, capsys):
     """No constraint: a large bound, but one."""
     training.train(config(tmp_path / "run", method="vanilla", data="ring8"))
-    found = jobs.lipschitz(tmp_path / "run")
+    found = lipschitz(tmp_path / "run")
     assert found.lower <= found.upper < math.inf
     assert found.upper > 10
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sngan.spectral import SpectralNorm as SpectralNorm
     from sngan.spectral import operator_norm as operator_norm
     from sngan.spectral import spectral_norms as spectral_norms
-    from sngan.tasks.jobs import train as train
+    from sngan.tasks.train import train as train
     from sngan.transport import critic_bound as critic_bound
     from sngan.transport import wasserstein as wasserstein
 
@@ -58,7 +58,7 @@ _HOMES = {
     "load": "sngan.runs.run",
     "operator_norm": "sngan.spectral",
     "spectral_norms": "sngan.spectral",
-    "train": "sngan.tasks.jobs",
+    "train": "sngan.tasks.train",
     "wasserstein": "sngan.transport",
 }
 _PARTS = ("lipschitz", "losses", "metrics", "penalties", "transport")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import sngan
 from helpers.folders import SMALL, contents, kept, tiny, without_a_list, write_all
 from sngan.cli import main
-from sngan.tasks import jobs
 
 NOTES = {"notes.txt": b"mine", "samples/mine.png": b"mine", "checkpoints/mine.txt": b"mine"}
 WEBSITE = {"config.yaml": b"title: my site\n", "thesis.tex": b"years", "src/main.c": b"int x;"}
@@ -33,7 +33,7 @@ def files_of_others(files):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made") / "run"
-    jobs.train(tiny(folder))
+    sngan.train(tiny(folder))
     return folder
 
 
@@ -99,15 +99,15 @@ def test_the_current_folder_may_be_the_run(tmp_path, monkeypatch):
 
 def test_overwriting_keeps_what_is_not_the_runs(run):
     write_all(run, NOTES)
-    jobs.train(tiny(run, steps=4), overwrite=True)
+    sngan.train(tiny(run, steps=4), overwrite=True)
     assert kept(run, NOTES)
     assert (run / "samples" / "step-000004.png").is_file()
     assert not (run / ".sngan" / "replaced").exists()
 
 
 def test_overwriting_removes_all_that_is_the_runs(run):
-    jobs.train(tiny(run, steps=2, sample_every=1, keep_every=2, seed=1), overwrite=True)
-    jobs.train(tiny(run, steps=2), overwrite=True)
+    sngan.train(tiny(run, steps=2, sample_every=1, keep_every=2, seed=1), overwrite=True)
+    sngan.train(tiny(run, steps=2), overwrite=True)
     assert not (run / "samples" / "step-000001.png").exists()
     assert not (run / "checkpoints" / "step-000002.pt").exists()
     assert len(list(run.glob("events*"))) == 1
@@ -120,7 +120,7 @@ def test_a_name_that_is_taken_is_refused_before_anything_is_written(run, tmp_pat
     listed.write_bytes(listed.read_bytes().replace(b'\n"report.html"', b""))
     (run / "report.html").write_text("my report")
     with pytest.raises(ValueError, match=r"out: expected no file of that name .*report\.html"):
-        jobs.train(tiny(run, steps=4), resume=True)
+        sngan.train(tiny(run, steps=4), resume=True)
     assert (run / "report.html").read_text() == "my report"
     assert (run / "metrics.jsonl").read_bytes() == files["metrics.jsonl"]
 
@@ -131,9 +131,9 @@ def test_a_run_from_before_there_were_lists_is_resumed_replaced_and_read(run):
     assert main(["report", str(run)]) == 0
     assert main(["generate", str(run), "--n", "3", "--out", str(run / "grid.png")]) == 0
     assert main(["lipschitz", str(run)]) == 0
-    jobs.train(tiny(run, steps=4), resume=True)
+    sngan.train(tiny(run, steps=4), resume=True)
     without_a_list(run)
-    jobs.train(tiny(run, steps=2), overwrite=True)
+    sngan.train(tiny(run, steps=2), overwrite=True)
     assert kept(run, NOTES)
     assert (run / "grid.png").is_file()
     assert not (run / "samples" / "step-000004.png").exists()
@@ -146,7 +146,7 @@ def test_files_beside_an_old_run_that_look_like_its_own_stay(run):
         "lipschitz/layers.png": b"mine", "checkpoints/step-000001.pt": b"mine",
     }  # fmt: skip
     write_all(run, files)
-    jobs.train(tiny(run, steps=2), overwrite=True)
+    sngan.train(tiny(run, steps=2), overwrite=True)
     assert kept(run, files)
 
 
@@ -190,7 +190,7 @@ def test_a_list_of_a_stranger_names_nothing_outside(run, tmp_path):
     (run / "notes.txt").write_text("mine")
     with (run / ".sngan" / "files.jsonl").open("a") as file:
         file.write('\n"../outside.txt"\n"notes.txt"\n"samples/../notes.txt"\n5\n{}\n"cut')
-    jobs.train(tiny(run), overwrite=True)
+    sngan.train(tiny(run), overwrite=True)
     assert (tmp_path / "outside.txt").read_text() == "theirs"
     assert (run / "notes.txt").read_text() == "mine"
 
@@ -203,7 +203,7 @@ def test_links_inside_a_run_are_not_followed(run, tmp_path, name):
     (run / name).symlink_to(target)
     for flags in ({"overwrite": True}, {"resume": True}):
         with pytest.raises(ValueError, match="got the link"):
-            jobs.train(tiny(run, steps=4), **flags)
+            sngan.train(tiny(run, steps=4), **flags)
     after = contents(tmp_path / "theirs") if target.is_dir() else target.read_bytes()
     assert after == before
 
@@ -212,12 +212,12 @@ def test_a_link_as_out_is_followed_and_a_link_to_nothing_refused(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     for flags in ({}, {"overwrite": True}):
-        jobs.train(tiny(tmp_path / "link"), **flags)
+        sngan.train(tiny(tmp_path / "link"), **flags)
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real" / "report.html").is_file()
     (tmp_path / "broken").symlink_to(tmp_path / "gone")
     with pytest.raises(ValueError, match="out: expected a folder, got a file, or a link to noth"):
-        jobs.train(tiny(tmp_path / "broken"))
+        sngan.train(tiny(tmp_path / "broken"))
     assert not (tmp_path / "gone").exists()
 
 
@@ -227,7 +227,7 @@ def test_an_empty_volume_keeps_its_mode(tmp_path):
     volume.chmod(0o2770)
     inode = volume.stat().st_ino
     for flags in ({}, {"overwrite": True}):
-        jobs.train(tiny(volume), **flags)
+        sngan.train(tiny(volume), **flags)
         assert volume.stat().st_mode & 0o7777 == 0o2770
         assert volume.stat().st_ino == inode
     assert (volume / "lost+found").is_dir()

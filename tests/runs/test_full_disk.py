@@ -9,13 +9,12 @@ import sngan
 from helpers import calls
 from helpers.folders import tiny
 from sngan.runs import export
-from sngan.tasks import jobs
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made") / "run"
-    jobs.train(tiny(folder))
+    sngan.train(tiny(folder))
     return sngan.load(folder)
 
 

@@ -9,7 +9,6 @@ from helpers.folders import contents, kept, tiny, write_all
 from sngan.runs import manifest
 from sngan.runs.layout import RunFolder
 from sngan.runs.manifest import Manifest
-from sngan.tasks import jobs
 
 NOTES = {"notes.txt": b"mine", "samples/mine.png": b"mine"}
 
@@ -21,7 +20,7 @@ class Killed(BaseException):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made") / "run"
-    jobs.train(tiny(folder))
+    sngan.train(tiny(folder))
     write_all(folder, NOTES)
     return folder
 
@@ -101,9 +100,9 @@ def test_a_new_run_that_was_killed_before_its_first_checkpoint(made, tmp_path):
     files(copy).set_aside()
     files(copy).claim("config.yaml").write_text("half")
     with pytest.raises(ValueError, match=r"a run$"):
-        jobs.train(tiny(copy))
+        sngan.train(tiny(copy))
     assert sngan.load(copy).generate(4).equal(before)
-    jobs.train(tiny(copy, steps=4), resume=True)
+    sngan.train(tiny(copy, steps=4), resume=True)
     assert kept(copy, NOTES)
 
 
@@ -114,19 +113,19 @@ def test_a_kill_before_the_first_file_leaves_a_folder_that_starts(tmp_path, left
     for name in left:
         (tmp_path / "run" / name).mkdir(parents=True)
     (tmp_path / "run").mkdir(exist_ok=True)
-    jobs.train(tiny(tmp_path / "run"))
+    sngan.train(tiny(tmp_path / "run"))
 
 
 def test_a_kill_between_the_list_and_the_settings_leaves_a_folder_that_starts(tmp_path):
     files(tmp_path / "run").start()
     files(tmp_path / "run").claim("config.yaml")
-    jobs.train(tiny(tmp_path / "run"))
+    sngan.train(tiny(tmp_path / "run"))
 
 
 def test_what_a_killed_process_was_writing_is_removed(made, tmp_path):
     copy = shutil.copytree(made, tmp_path / "run")
     names = [f"{folder}.{'0' * 16}.sngan-tmp" for folder in ("", "checkpoints/", ".sngan/")]
     write_all(copy, dict.fromkeys([*names, ".mine.tmp"], b"half"))
-    jobs.train(tiny(copy, steps=4), resume=True)
+    sngan.train(tiny(copy, steps=4), resume=True)
     assert not [name for name in names if (copy / name).exists()]
     assert (copy / ".mine.tmp").exists()

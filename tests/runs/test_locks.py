@@ -19,7 +19,6 @@ from helpers.folders import contents, tiny
 from sngan.cli import main
 from sngan.runs import lock
 from sngan.runs.lock import FolderInUseError, holder_of, locked
-from sngan.tasks import jobs
 
 HOLD = """
 import sys
@@ -163,7 +162,7 @@ def test_two_threads_of_one_process_do_not_train_at_once(tmp_path):
 
     def train(name):
         try:
-            jobs.train(tiny(tmp_path / name, steps=10))
+            sngan.train(tiny(tmp_path / name, steps=10))
         except ValueError as error:
             errors.append(str(error))
 
@@ -176,12 +175,12 @@ def test_two_threads_of_one_process_do_not_train_at_once(tmp_path):
     assert errors[0].startswith("train: expected one training at a time in a process")
     left = [path.name for path in tmp_path.iterdir()]
     assert len(left) == 1
-    alone = jobs.train(tiny(tmp_path / "alone", steps=10))
+    alone = sngan.train(tiny(tmp_path / "alone", steps=10))
     assert sngan.load(tmp_path / left[0]).generate(4).equal(alone.generate(4))
 
 
 def test_a_run_that_is_trained_is_read_with_a_word(tmp_path, capfd):
-    jobs.train(tiny(tmp_path / "run"))
+    sngan.train(tiny(tmp_path / "run"))
     with locked(tmp_path / "run"):
         done = subprocess.run(
             [sys.executable, "-m", "sngan", "report", str(tmp_path / "run")],

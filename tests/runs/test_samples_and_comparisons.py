@@ -10,7 +10,6 @@ import sngan
 from helpers.folders import SMALL, contents, kept, tiny, without_a_list, write_all
 from sngan.cli import main
 from sngan.runs import export
-from sngan.tasks import jobs
 
 NOTES = {"notes.txt": b"mine", "20240101.png": b"mine", "000123.png": b"mine"}
 COMPARE = ["compare", "--methods", "sn", "--steps", "2", "--seeds", "1", "--samples", "20", *SMALL]
@@ -126,7 +125,7 @@ def test_a_comparison_is_replaced_and_files_beside_it_stay(comparison, is_old):
 
 
 def test_what_was_set_aside_comes_back_if_the_new_run_fails_early(tmp_path, monkeypatch):
-    run = jobs.train(tiny(tmp_path / "run"))
+    run = sngan.train(tiny(tmp_path / "run"))
     before = sngan.load(run.folder).generate(4)
 
     def broken(*_):
@@ -135,7 +134,7 @@ def test_what_was_set_aside_comes_back_if_the_new_run_fails_early(tmp_path, monk
     with monkeypatch.context() as patched:
         patched.setattr("sngan.engine.train.State.build", broken)
         with pytest.raises(RuntimeError, match="no memory"):
-            jobs.train(tiny(run.folder, seed=1), overwrite=True)
+            sngan.train(tiny(run.folder, seed=1), overwrite=True)
     assert sngan.load(run.folder).generate(4).equal(before)
     assert "no memory" in (run.folder / "train.log").read_text()
-    jobs.train(tiny(run.folder, steps=4), resume=True)
+    sngan.train(tiny(run.folder, steps=4), resume=True)

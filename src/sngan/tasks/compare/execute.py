@@ -15,9 +15,9 @@ from sngan.engine.train import TrainingError
 from sngan.runs.layout import RunFolder
 from sngan.runs.lock import FolderInUseError
 from sngan.runs.names import MEASURED, SAMPLES
-from sngan.tasks import jobs
 from sngan.tasks.compare.measure import failed, measure
 from sngan.tasks.compare.planning import Planned
+from sngan.tasks.train import train
 from sngan.utils.files import remove_if_empty
 
 Done = Callable[[Planned, dict[str, Any]], None]
@@ -60,7 +60,7 @@ def _train(run: Planned) -> None:
         remove_if_empty(run.folder / SAMPLES)
         remove_if_empty(run.folder)
     print(f"{'going on with' if resume else 'training'} {run}", flush=True)
-    jobs.train(run.config, resume=resume)
+    train(run.config, resume=resume)
 
 
 def _devices(planned: Sequence[Planned]) -> list[str]:

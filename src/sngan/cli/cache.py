@@ -1,0 +1,29 @@
+"""The command ``sngan cache``."""
+
+from sngan.cli.output import JSON_HELP, answer
+from sngan.cli.parser import CommandParser
+from sngan.utils import cache
+
+DESCRIPTION = (
+    "Show the folder in which sngan keeps decoded images, features of real samples "
+    "and downloaded weights between commands. All of it can be made again; over "
+    f"{cache.LIMIT / 2**30:.0f} GiB, the files used longest ago are removed."
+)
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """Add the flags of ``sngan cache``."""
+    parser.switch("--clear", "remove its files")
+    parser.flag("--json", str, JSON_HELP, default=None)
+
+
+def run(argv: list[str]) -> None:
+    """Run ``sngan cache``."""
+    parser = CommandParser("cache", description=DESCRIPTION)
+    add_arguments(parser)
+    values = parser.parse(argv)
+    found = cache.clear() if values["clear"] else cache.usage()
+    said = "removed" if values["clear"] else "holds"
+    text = f"{found.folder}\n{said} {found.files:,} files, {found.bytes / 2**20:,.1f} MiB"
+    data = {**found._asdict(), "folder": str(found.folder), "limit": cache.LIMIT}
+    answer(data | {"cleared": values["clear"]}, text, json_to=values["json"])

@@ -1,0 +1,50 @@
+"""The command ``sngan compare``."""
+
+from sngan import config as configs
+from sngan.cli import flags
+from sngan.cli.parser import CommandParser
+from sngan.tasks.compare import compare
+
+DESCRIPTION = (
+    "Train methods side by side: same data, networks, first weights and budget. "
+    "Leaves OUT/compare.html and compare.json, and goes on where it was stopped. Any setting "
+    "of `sngan train` can be given, for all runs."
+)
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """Add the flags of ``sngan compare``."""
+    parser.flag(
+        "--methods", str, "names of methods, joined by commas", default="vanilla,wgan,wgan-gp,sn"
+    )
+    parser.flag("--seeds", int, "runs of each with different seeds", default=1)
+    parser.flag(
+        "--settings", str, "rows A to F of Miyato et al. 2018, table 1, such as A,D,F", default=""
+    )
+    parser.switch("--overwrite", "replace a comparison that is at --out; files of yours stay")
+    flags.add_config_flags(parser, without=("method.name",))
+
+
+def run(argv: list[str]) -> None:
+    """Run ``sngan compare``."""
+    parser = CommandParser("compare", description=DESCRIPTION)
+    add_arguments(parser)
+    values = parser.parse(flags.expand(argv), also=flags.short_names())
+    asked = {key: values.pop(key) for key in ("methods", "seeds", "settings", "overwrite")}
+    values.pop("config")
+    overrides = values.pop("method", {})
+    found = compare(
+        configs.from_dict(values),
+        methods=_names(asked["methods"]),
+        seeds=asked["seeds"],
+        settings=_names(asked["settings"]),
+        out=values["out"] or "runs/compare",
+        overrides={key: value for key, value in overrides.items() if value is not None},
+        overwrite=asked["overwrite"],
+    )
+    print(found.table())
+    print(f"page: {found.folder / 'compare.html'}")
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]

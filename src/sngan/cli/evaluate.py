@@ -1,0 +1,50 @@
+"""The command ``sngan evaluate``."""
+
+from sngan.cli.output import JSON_HELP, answer
+from sngan.cli.parser import CommandParser
+from sngan.cli.paths import opened
+from sngan.tasks.evaluate import evaluate
+
+DESCRIPTION = (
+    "Measure a run's samples against its data: Fréchet and kernel distance, "
+    "precision and recall, density and coverage, Wasserstein distances, modes and classes "
+    "covered, as far as each applies."
+)
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """Add the flags of ``sngan evaluate``."""
+    parser.flag("run", str, "the run's folder")
+    parser.flag("--data", str, "a SOURCE to compare with; left out: the run's", default=None)
+    own = "left out: the run's setting"
+    parser.flag(
+        "--samples",
+        int | None,
+        f"generated samples, and at most as many real ones; {own}",
+        default=None,
+    )
+    parser.flag(
+        "--extractor",
+        str,
+        f"features: auto, points, pixels, domain or inception; {own}",
+        default=None,
+    )
+    parser.flag("--weights", str, f"file of InceptionV3 weights; {own}", default=None)
+    parser.flag("--seed", int, "which samples are drawn", default=0)
+    parser.flag("--json", str, JSON_HELP, default=None)
+
+
+def run(argv: list[str]) -> None:
+    """Run ``sngan evaluate``."""
+    parser = CommandParser("evaluate", description=DESCRIPTION)
+    add_arguments(parser)
+    values = parser.parse(argv)
+    found = evaluate(
+        opened(values["run"]),
+        source=values["data"],
+        samples=values["samples"],
+        extractor=values["extractor"],
+        weights=values["weights"],
+        seed=values["seed"],
+    )
+    answer(found.to_dict(), found.table(), json_to=values["json"])

@@ -1,0 +1,48 @@
+"""The command ``sngan generate``."""
+
+import time
+
+import torch
+
+from sngan.cli.parser import CommandParser
+from sngan.cli.paths import expanded, opened
+from sngan.runs.export import export
+from sngan.runs.run import load
+
+DESCRIPTION = "Draw samples from a run; its training data is not needed."
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """Add the flags of ``sngan generate``."""
+    parser.flag("run", str, "the run's folder")
+    parser.flag("--n", int, "number of samples", default=64)
+    parser.flag("--out", str, "a folder, FILE.npz or FILE.png (one grid)", required=True)
+    parser.flag("--seed", int, "the same seed gives the same samples", default=0)
+    parser.flag(
+        "--label",
+        str,
+        "class to draw, by name or index, for a conditional run",
+        default=None,
+    )
+    parser.switch("--overwrite", "replace the samples at --out; files of yours there stay")
+
+
+def run(argv: list[str]) -> None:
+    """Run ``sngan generate``."""
+    parser = CommandParser("generate", description=DESCRIPTION)
+    add_arguments(parser)
+    values = parser.parse(argv)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    loaded = load(opened(values["run"]), device=device)
+    label = values["label"]
+    started = time.perf_counter()
+    export(
+        loaded,
+        expanded(values["out"]),
+        n=values["n"],
+        seed=values["seed"],
+        labels=None if label is None else loaded.class_index(label),
+        overwrite=values["overwrite"],
+    )
+    rate = values["n"] / (time.perf_counter() - started)
+    print(f"samples: {values['out']} ({rate:,.0f} a second on {device})")

@@ -1,0 +1,30 @@
+"""The command ``sngan lipschitz``."""
+
+from sngan.cli.output import JSON_HELP, answer
+from sngan.cli.parser import CommandParser
+from sngan.cli.paths import opened
+from sngan.tasks.lipschitz import lipschitz_with_pictures
+
+DESCRIPTION = (
+    "Bound the Lipschitz constant of a run's critic: from above by a proof, from "
+    "below by a point where it is that steep. Draws RUN/lipschitz/layers.png and cone.png."
+)
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """Add the flags of ``sngan lipschitz``."""
+    parser.flag("run", str, "the run's folder")
+    parser.switch("--upper-only", "prove the upper bound, without the search for a steep point")
+    parser.flag("--json", str, JSON_HELP, default=None)
+
+
+def run(argv: list[str]) -> None:
+    """Run ``sngan lipschitz``."""
+    parser = CommandParser("lipschitz", description=DESCRIPTION)
+    add_arguments(parser)
+    values = parser.parse(argv)
+    bounds, pictures = lipschitz_with_pictures(
+        opened(values["run"]), lower=not values["upper_only"], progress=True
+    )
+    lines = [bounds.table(), *(f"pictures: {picture.parent}" for picture in pictures[:1])]
+    answer(bounds.to_dict(), "\n".join(lines), json_to=values["json"])

@@ -1,0 +1,47 @@
+"""Output of commands: an answer as text and JSON, and errors as one line."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from sngan.cli.paths import expanded
+from sngan.utils.files import naming, write_bytes
+from sngan.utils.text import printable
+
+JSON_HELP = "write the figures as one JSON object to FILE; - is standard output, and nothing else"
+_POSITIONAL = ("run", "source_x", "source_y")
+
+
+def answer(data: dict[str, Any], text: str, *, json_to: str | None) -> None:
+    """Print the text and write the JSON; to standard output only one of them."""
+    line = json.dumps(data, indent=2)
+    if json_to == "-":
+        print(line)
+        return
+    print(text)
+    if json_to is not None:
+        _write(expanded(json_to), f"{line}\n".encode())
+        print(f"json: {json_to}")
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file in one piece; write into a path that is no file, such as a pipe."""
+    with naming(path):
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+        else:
+            write_bytes(path.resolve(), data)
+
+
+def fail(message: str, *, status: int) -> int:
+    """Print one line of error on standard error, and return the exit status."""
+    print(f"sngan: error: {printable(' '.join(message.split()))}", file=sys.stderr)
+    return status
+
+
+def with_dashes(message: str) -> str:
+    """Write ``steps: expected …`` as ``--steps: expected …``, as the user typed the flag."""
+    name = message.partition(":")[0]
+    is_setting = name.replace(".", "").replace("_", "").isalnum() and name.islower()
+    return f"--{message}" if is_setting and name not in _POSITIONAL else message

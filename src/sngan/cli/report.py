@@ -1,0 +1,19 @@
+"""The command ``sngan report``."""
+
+from sngan.cli.parser import CommandParser
+from sngan.cli.paths import opened
+from sngan.tasks.report import report
+
+DESCRIPTION = "Write a run's report.html, or a comparison's compare.html, from its records."
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """Add the flags of ``sngan report``."""
+    parser.flag("run", str, "the folder of a run or of a comparison")
+
+
+def run(argv: list[str]) -> None:
+    """Run ``sngan report``."""
+    parser = CommandParser("report", description=DESCRIPTION)
+    add_arguments(parser)
+    print(f"report: {report(opened(parser.parse(argv)['run']))}")

@@ -1,0 +1,68 @@
+"""The command ``sngan train``."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from sngan import config as configs
+from sngan.cli import flags
+from sngan.cli.parser import CommandParser
+from sngan.cli.paths import expanded
+from sngan.distributed import collectives
+from sngan.runs.layout import RunFolder
+from sngan.runs.reserve import reserve
+from sngan.tasks.train import train
+from sngan.utils.files import remove_if_empty
+
+DESCRIPTION = (
+    "Train a GAN; without flags: handwritten digits, spectral normalization. "
+    "Usual flags: --data SOURCE --out RUN --method M --model M --steps N --seed S. Any "
+    "setting can be given without its group (--n_critic 1) or as --set key=value ..."
+)
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """Add the flags of ``sngan train``."""
+    flags.add_config_flags(parser)
+    parser.switch(
+        "--resume",
+        "go on from the newest checkpoint, with the run's own settings; steps, devices, nodes, "
+        "strategy, compile and cuda_graphs may be others",
+    )
+    parser.switch("--overwrite", "replace a run that is at --out; files of yours there stay")
+
+
+def run(argv: list[str]) -> None:
+    """Run ``sngan train``."""
+    parser = CommandParser("train", description=DESCRIPTION)
+    add_arguments(parser)
+    argv = flags.expand(argv)
+    if "--resume" in argv:
+        argv = [*_settings_of_run(argv), *argv]
+    values = parser.parse(argv, also=flags.short_names())
+    resume, overwrite = values.pop("resume"), values.pop("overwrite")
+    values.pop("config")
+    config = configs.from_dict(values)
+    if not (values["out"] or resume or overwrite):
+        config = replace(config, out=str(reserve(Path(config.out))))
+    try:
+        run = train(config, resume=resume, overwrite=overwrite)
+    except ValueError:
+        # a refused request leaves nothing
+        remove_if_empty(Path(config.out))
+        remove_if_empty(Path(config.out).parent)
+        raise
+    if not collectives.is_rank_zero():
+        return
+    print(f"samples: {run.folder / 'samples'}")
+    print(f"report:  {run.folder / 'report.html'}")
+    print(f"more:    sngan generate {run.folder} --n 100 --out grid.png")
+
+
+def _settings_of_run(argv: list[str]) -> list[str]:
+    """The settings of the run that ``--out`` names, so that its flags need not be repeated."""
+    for flag, value in zip(argv, [*argv[1:], ""], strict=True):
+        name, equals, given = flag.partition("=")
+        if name == "--out":
+            path = RunFolder(expanded(given if equals else value)).settings()
+            return flags.settings_in(path) if path.is_file() else []
+    return []

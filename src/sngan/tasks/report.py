@@ -1,0 +1,44 @@
+"""Writing the page of a run or of a comparison from its saved records."""
+
+import logging
+from pathlib import Path
+
+from sngan.distributed import collectives
+from sngan.report import COMPARISON, write_comparison, write_report
+from sngan.runs.layout import RunFolder
+from sngan.runs.names import CONFIG
+from sngan.utils.checks import require
+from sngan.utils.text import first_line
+
+_log = logging.getLogger("sngan")
+
+
+def report(folder: str | Path) -> Path:
+    """Write the page of a run or of a comparison again, from its saved records; return its path.
+
+    Raises
+    ------
+    ValueError
+        The folder is neither of them: another program's ``config.yaml`` makes no run of a folder.
+    """
+    folder = Path(folder)
+    if (folder / COMPARISON).is_file():
+        return write_comparison(folder)
+    has_settings = (folder / CONFIG).is_file()
+    require(has_settings, "run", expected=f"a run folder with {CONFIG}", got=folder)
+    # a list or settings of sngan's own: a run that has just begun has no more
+    is_run = RunFolder(folder).is_run() or RunFolder(folder).is_begun()
+    require(is_run, "run", expected="a folder that sngan made", got=f"{folder}, another program's")
+    return write_report(folder)
+
+
+def try_report(folder: Path) -> None:
+    """Write the page of a run; an error is only logged."""
+    # a run can fail before it has a folder
+    if not collectives.is_rank_zero() or not (folder / CONFIG).is_file():
+        return
+    try:
+        write_report(folder)
+    except (OSError, ValueError) as error:
+        # neither the end of a training nor its own error is hidden by a page
+        _log.warning("no report: %s", first_line(error))

@@ -33,7 +33,7 @@ test-faults: $(READY)
 
 # two machines: on loopback, in two network namespaces (root only), as SLURM starts them
 test-nodes: $(READY)
-	$(BIN)/pytest -m "" tests/test_nodes.py
+	$(BIN)/pytest -m "" tests/distributed/test_nodes.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -14,13 +14,13 @@ import yaml
 from PIL import Image
 
 from helpers.pictures import as_tensor, photo, write_parquet
+from helpers.training import assert_identical, final_state, tiny
 from helpers.zoo import folders, pixels, zips
 from helpers.zoo.case import array_image, coded, put_all
 from sngan import config as configs
 from sngan.config import DataConfig, ModelConfig
 from sngan.data import READING, open_source
 from sngan.engine import train as training
-from test_training import assert_identical, final_state, tiny
 
 
 def first(source, **options):

@@ -9,11 +9,7 @@ import pytest
 
 import sngan
 from helpers.streams import PICTURES, SIZE
-from sngan import config as configs
-from sngan.cli import main
-from sngan.config import DataConfig, EvaluationConfig, ModelConfig, PerformanceConfig
-from sngan.engine import train as training
-from test_training import (
+from helpers.training import (
     assert_identical,
     final_state,
     metrics,
@@ -22,6 +18,10 @@ from test_training import (
     tiny,
     wait_for_step,
 )
+from sngan import config as configs
+from sngan.cli import main
+from sngan.config import DataConfig, EvaluationConfig, ModelConfig, PerformanceConfig
+from sngan.engine import train as training
 
 
 def run_config(streams: Path, out: Path, **changes) -> sngan.Config:

@@ -9,11 +9,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from helpers.training import AUGMENTED, BY_CLASS, NoWaiting, assert_identical, build, tiny
 from sngan import METHODS, methods
 from sngan.config import PerformanceConfig
 from sngan.engine import cuda_graph as graphs
 from sngan.engine import train as training
-from test_training import AUGMENTED, BY_CLASS, NoWaiting, assert_identical, build, tiny
 
 STEPS = 50
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from helpers.training import build, tiny
 from sngan.config import PerformanceConfig
 from sngan.engine import precision
 from sngan.engine import train as training
-from test_training import build, tiny
 
 
 @pytest.mark.parametrize(

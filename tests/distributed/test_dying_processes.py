@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 import torch.distributed as dist
 
+from helpers.processes import needs_proc, workers
+from helpers.training import assert_identical, final_state, metrics, timeless, tiny, wait_for_step
 from sngan import cli
 from sngan.config import PerformanceConfig
 from sngan.distributed import rendezvous as _rendezvous
 from sngan.engine import train as training
 from sngan.runs import checkpoint
-from test_training import assert_identical, final_state, metrics, timeless, tiny, wait_for_step
 
 STEPS = 400
 SETTINGS = "width=0.1 batch_size=8 n_critic=1 log_every=20 save_every=20 sample_every=400"
-needs_proc = pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds processes in /proc")
 
 
 def torchrun(out: Path, *, restarts: int) -> subprocess.Popen:
@@ -35,17 +35,6 @@ def torchrun(out: Path, *, restarts: int) -> subprocess.Popen:
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def workers(process: subprocess.Popen) -> dict[int, int]:
-    """The process of each rank that torchrun has running."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    environments = {pid: Path(f"/proc/{pid}/environ").read_text().split("\0") for pid in children}
-    return {
-        int(rank): int(pid)
-        for pid, variables in environments.items()
-        for rank in [line.removeprefix("RANK=") for line in variables if line.startswith("RANK=")]
-    }
 
 
 def kill(process: subprocess.Popen, rank: int) -> dict[int, int]:

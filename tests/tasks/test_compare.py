@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 
 import sngan
+from helpers.pages import Page, svgs
 from sngan.config import Config, ModelConfig
 from sngan.engine.state import State
 from sngan.engine.train import Interrupted, TrainingError
@@ -19,7 +20,6 @@ from sngan.report import write_comparison
 from sngan.tasks.compare import SETTINGS, compare, execute, plan, summary
 from sngan.tasks.compare.animation import animate
 from sngan.tasks.compare.measure import MEASURED, finite
-from test_report import Page, svgs
 
 TINY = Config(
     data="ring8",

@@ -2,41 +2,17 @@
 
 import json
 import xml.etree.ElementTree as ElementTree
-from html.parser import HTMLParser
 
 import pytest
 import torch
 import yaml
 
+from helpers.pages import Page, svgs
 from sngan.report import write_report
 from sngan.runs import sample_grid as pictures
 
 SECTIONS = ["Samples over time", "Losses", "Wasserstein estimate", "Gradient norms"]
 SECTIONS += ["Spectral norm of the critic's layers", "How to go on"]
-
-
-class Page(HTMLParser):
-    """Collects the sections, pictures, ids and references of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.ids, self.references, self.titles, self.tags = [], [], [], []
-        self.in_title = False
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append(tag)
-        self.in_title = tag == "h2"
-        for key, value in attributes:
-            if key == "id":
-                self.ids.append(value)
-            if key in ("src", "href", "xlink:href", "action", "data"):
-                self.references.append(value)
-
-    def handle_data(self, data):
-        if self.in_title:
-            self.titles.append(data.strip())
-            self.in_title = False
 
 
 def record(step: int) -> dict:
@@ -70,13 +46,6 @@ def run(tmp_path):
         path = tmp_path / "samples" / f"step-{step:06d}.png"
         pictures.save_samples(torch.full((4, 1, 8, 8), step / 2000), path)
     return tmp_path
-
-
-def svgs(text: str) -> list[str]:
-    return [
-        part.partition("</svg>")[0] + "</svg>"
-        for part in ("<svg" + p for p in text.split("<svg")[1:])
-    ]
 
 
 def test_every_section_is_there_with_data(run):

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from helpers.ranks import needs_proc, ranks_of, start
+from helpers.training import assert_identical, final_state, metrics, tiny, wait_for_step
 from sngan import METHODS, Config, data
 from sngan.config import DataConfig, ModelConfig, PerformanceConfig
 from sngan.engine import launching
 from sngan.engine import train as training
 from sngan.engine.state import State
 from sngan.runs import checkpoint
-from test_training import assert_identical, final_state, metrics, tiny, wait_for_step
 
 TWO = PerformanceConfig(device="cpu", devices=2)
 DIGITS = DataConfig(source="digits", flip=True)
@@ -176,27 +175,6 @@ def test_devices_that_the_machine_lacks():
     settings = PerformanceConfig(device="mps", devices=2)
     with pytest.raises(ValueError, match=r"performance.devices: expected ones of this machine"):
         launching.make_fabric(settings)
-
-
-def start(out: Path, *flags: str, launcher: tuple[str, ...] = ()) -> subprocess.Popen:
-    command = [sys.executable, "-m", *launcher, "sngan", "train", "--out", str(out)]
-    settings = "width=0.1 batch_size=8 n_critic=1 log_every=50 save_every=10 device=cpu devices=2"
-    return subprocess.Popen(
-        [*command, *flags, "--set", *settings.split()],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def ranks_of(process: subprocess.Popen) -> list[int]:
-    """The processes that a command spawned, in order."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    spawned = [pid for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
-    return [int(pid) for pid in spawned]
-
-
-needs_proc = pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds processes in /proc")
 
 
 @pytest.mark.slow

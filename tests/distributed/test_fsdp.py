@@ -15,6 +15,8 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from helpers import checkpoints
+from helpers.ranks import needs_proc, ranks_of, start
+from helpers.training import assert_identical, final_state, metrics, tiny, wait_for_step
 from sngan import METHODS, Config, SpectralNorm, data, models
 from sngan.config import DataConfig, EvaluationConfig, ModelConfig, PerformanceConfig
 from sngan.distributed import dtensor
@@ -27,8 +29,6 @@ from sngan.runs.run import load, load_critic
 from sngan.spectral.kernels import find_kernels
 from sngan.spectral.operator import certified_norm
 from sngan.spectral.shapes import input_shapes
-from test_distributed import needs_proc, ranks_of, start
-from test_training import assert_identical, final_state, metrics, tiny, wait_for_step
 
 TWO = PerformanceConfig(device="cpu", devices=2, strategy="fsdp")
 DIGITS = DataConfig(source="digits", flip=True)

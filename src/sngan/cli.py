@@ -11,7 +11,13 @@ from typing import Any
 
 import sngan
 from sngan.runs.reserve import reserve
-from sngan.utils.files import expand_home, naming, remove_if_empty, write_bytes
+from sngan.utils.files import (
+    expand_home,
+    missing_folders,
+    naming,
+    remove_if_empty,
+    write_bytes,
+)
 from sngan.utils.streams import PrintableFormatter, tolerant_output
 from sngan.utils.text import first_line, printable
 
@@ -125,14 +131,16 @@ def _train(argv: list[str]) -> None:
     resume, overwrite = values.pop("resume"), values.pop("overwrite")
     values.pop("config")
     config = configs.from_dict(values)
+    missing, reserved = missing_folders(Path(config.out)), list[Path]()
     if not (values["out"] or resume or overwrite):
-        config = replace(config, out=str(reserve(Path(config.out))))
+        reserved = [reserve(Path(config.out))]
+        config = replace(config, out=str(reserved[0]))
     try:
         run = jobs.train(config, resume=resume, overwrite=overwrite)
     except ValueError:
-        # a refused request leaves nothing
-        remove_if_empty(Path(config.out))
-        remove_if_empty(Path(config.out).parent)
+        # a refused request leaves nothing of its own: neither a reserved folder nor those above
+        for folder in dict.fromkeys([*reserved, *missing]):
+            remove_if_empty(folder)
         raise
     if not ranks.is_first():
         return
@@ -150,7 +158,12 @@ def _settings_of_run(argv: list[str]) -> list[str]:
         name, equals, given = flag.partition("=")
         if name == "--out":
             path = RunFolder(_path(given if equals else value)).settings()
-            return flags.settings_in(path) if path.is_file() else []
+            try:
+                return flags.settings_in(path) if path.is_file() else []
+            except ValueError as error:
+                expected = "a run folder at --out with sngan's settings"
+                got = f"{path} ({first_line(error)})"
+                raise ValueError(f"resume: expected {expected}, got {got}") from error
     return []
 
 

@@ -16,7 +16,7 @@ from sngan._checks import require, require_count
 from sngan.config import Config
 from sngan.console import counting
 from sngan.report import COMPARISON, write_comparison, write_report
-from sngan.run import Run, load, load_critic
+from sngan.run import Run, load, load_critic, require_own_settings
 from sngan.runs.layout import RunFolder
 from sngan.runs.names import CONFIG, LIPSCHITZ
 from sngan.state import open_dataset
@@ -53,6 +53,7 @@ def report(folder: str | Path) -> Path:
     ------
     ValueError
         The folder is neither of them: another program's ``config.yaml`` makes no run of a folder.
+        Or the settings were changed, and are not those of the weights.
     """
     folder = Path(folder)
     if (folder / COMPARISON).is_file():
@@ -62,6 +63,7 @@ def report(folder: str | Path) -> Path:
     # a list or settings of sngan's own: a run that has just begun has no more
     is_run = RunFolder(folder).is_run() or RunFolder(folder).is_begun()
     require(is_run, "run", expected="a folder that sngan made", got=f"{folder}, another program's")
+    require_own_settings(folder)
     return write_report(folder)
 
 

@@ -23,12 +23,12 @@ from sngan._checks import require
 from sngan._signals import interrupt_at_once, stop_on_interrupt
 from sngan.config import Config
 from sngan.console import Progress, counting
-from sngan.engine import resuming
+from sngan.engine import resuming, size
 from sngan.losses import LOSSES
 from sngan.methods import Method
 from sngan.penalties import PENALTIES, clip_weights_, orthonormal
 from sngan.records import Recorder, iter_records
-from sngan.run import Run, build_networks, load, save_generator
+from sngan.run import Run, load, save_generator
 from sngan.runs.layout import RunFolder
 from sngan.runs.lock import locked
 from sngan.runs.names import CHECKPOINTS, CONFIG, LOG, SAMPLES, SKIPPED
@@ -102,7 +102,7 @@ def _train(fabric: "Fabric", config: Config, resume: bool, overwrite: bool) -> R
         resume = resume or restarted
         with interrupt_at_once():
             prepared = ranks.together(
-                lambda: _prepare(config, folder, resume=resume, overwrite=overwrite)
+                lambda: _prepare(config, folder, fabric.device, resume=resume, overwrite=overwrite)
             )
         stack.enter_context(_begun(folder, prepared, resume=resume))
         return _train_in(folder, prepared, fabric, restarted=restarted)
@@ -209,13 +209,17 @@ class _Prepared:
     judge: evidence.Judge | None
 
 
-def _prepare(config: Config, folder: RunFolder, *, resume: bool, overwrite: bool) -> _Prepared:
+def _prepare(
+    config: Config, folder: RunFolder, device: torch.device, *, resume: bool, overwrite: bool
+) -> _Prepared:
     folder.check(resume=resume, overwrite=overwrite)
     if resume:
         config = configs.as_begun(config, folder.settings())
     with counting("decoding") as progress:
         dataset = open_dataset(config.data, progress)
     config = _fill_in(config, dataset)
+    # finds a model that cannot make such samples before anything is written
+    size.require_room(config, device)
     found = resuming.find(folder.path, config, dataset) if resume else None
     judged = config.evaluation.every and ranks.is_first()
     return _Prepared(config, dataset, found, evidence.Judge(config, dataset) if judged else None)
@@ -535,11 +539,13 @@ def _fill_in(config: Config, dataset: data.Dataset) -> Config:
     """Settle what the settings leave to the data, so that the saved ones are complete."""
     shape = dataset.sample_shape
     name = config.model.name
+    names = _class_names(dataset) if config.model.conditional else ()
     model = replace(
         config.model,
         name=models.default_model(shape) if name == "auto" else name,
         sample_shape=shape,
-        class_names=_class_names(dataset) if config.model.conditional else (),
+        class_names=names,
+        empty_classes=_empty_classes(dataset, len(names)) if names else (),
     )
     read = config.data
     if dataset.is_images:
@@ -547,11 +553,7 @@ def _fill_in(config: Config, dataset: data.Dataset) -> Config:
     else:
         expected = f"none for points {shape}"
         require(not read.augment, "data.augment", expected=expected, got=repr(read.augment))
-    config = replace(config, model=model, data=read)
-    with torch.device("meta"):
-        # finds a model that cannot make such samples before anything is written
-        build_networks(config)
-    return config
+    return replace(config, model=model, data=read)
 
 
 def _class_names(dataset: data.Dataset) -> tuple[str, ...]:
@@ -565,6 +567,11 @@ def _class_names(dataset: data.Dataset) -> tuple[str, ...]:
     require(least >= 0, "data", expected="labels of at least 0", got=least)
     names = dataset.class_names
     return names if len(names) > most else tuple(str(label) for label in range(most + 1))
+
+
+def _empty_classes(dataset: data.Dataset, classes: int) -> tuple[int, ...]:
+    counts = dataset.class_counts(classes).tolist()
+    return tuple(index for index, count in enumerate(counts) if not count)
 
 
 def _record_skipped(dataset: data.Dataset, folder: RunFolder) -> None:

@@ -36,7 +36,8 @@ def zipped(names):
 def test_a_wholly_encrypted_zip_is_refused(tmp_path):
     path = tmp_path / "a.zip"
     path.write_bytes(encrypted(zipped(["1.png", "2.png"]), ["1.png", "2.png"]))
-    with pytest.raises(ValueError, match=r"a\.zip, got 2 unusable; the first, 1\.png: it is encrypted$"):
+    told = r"a\.zip, got 2 unusable; the first, 1\.png: it is encrypted$"
+    with pytest.raises(ValueError, match=told):
         data.open_source(str(path))
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sngan.data.memory import require_room
 from sngan.data.reasons import reason
+from sngan.data.zips import is_encrypted
 from sngan.utils.checks import require
 from sngan.utils.text import printable
 
@@ -74,6 +75,8 @@ class ArrayFile:
                 name = member.filename.removesuffix(".npy")
                 if name == member.filename or name in found:
                     continue
+                if is_encrypted(member):
+                    raise ValueError(f"{member.filename}, which is encrypted")
                 with archive.open(member) as file:
                     found[name] = _header(file, member.file_size)
         return found

@@ -18,6 +18,7 @@ from sngan.data.fingerprint import of_files
 from sngan.data.form import default_side, rgb, tell_side
 from sngan.data.labels import encode, remark_of_missing
 from sngan.data.levels import Levels, to_bytes
+from sngan.data.memory import require_images
 from sngan.data.pixels import fit
 from sngan.data.types import Arrays, Form, Reading
 from sngan.utils.checks import require
@@ -88,6 +89,7 @@ def to_dataset(name: str, arrays: Arrays, *, side: int | None, channels: int | N
         if tuple(samples.shape[1:]) != (form.channels, form.side, form.side):
             if side is None:
                 tell_side([(width, height)], form.side)
+            require_images((len(samples), form.channels, form.side, form.side))
             samples = torch.from_numpy(np.stack([fit(_picture(one), form) for one in samples]))
     return Dataset(name, samples, arrays.labels, arrays.class_names, content=arrays.content)
 

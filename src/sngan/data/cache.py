@@ -87,7 +87,7 @@ class ImageCache:
             return images
         except OSError as error:
             _log.warning("the cache cannot be written (%s): the images stay in memory", error)
-            return np.empty(shape, np.uint8)
+            return _in_memory(shape)
 
     def store(self, decoded: Decoded) -> Decoded:
         """Put the decoded file in its place, and return it mapped."""
@@ -136,13 +136,18 @@ def cached(*, cache: str, store: ImageCache, decode: Callable[..., Decoded]) -> 
                 expected=f"'disk' with room for twice {math.prod(shape)} bytes, writable",
                 got=store.images.parent,
             )
-        return np.empty(shape, np.uint8)
+        return _in_memory(shape)
 
     try:
         decoded = decode(allocate)
         return store.store(decoded) if isinstance(decoded.images, np.memmap) else decoded
     finally:
         store.discard()
+
+
+def _in_memory(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    memory.require_images(shape)
+    return np.empty(shape, np.uint8)
 
 
 def _checksum(images: Path, rest: dict[str, Any]) -> str:

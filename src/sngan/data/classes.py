@@ -33,11 +33,10 @@ def classes_in_use(dataset: Dataset, reading: Reading) -> Dataset:
     """Drop named classes that have no image; say of numbered ones that they have none."""
     if dataset.labels is None or reading.is_first:
         return dataset
-    counts = None if dataset.stream is None else dataset.stream.class_counts
     names = dataset.class_names
     total = len(names) or int(dataset.labels.max()) + 1
-    counts = torch.bincount(dataset.labels, minlength=total) if counts is None else counts
-    empty = [index for index in range(len(counts)) if not counts[index]]
+    counts = dataset.class_counts(total).tolist()
+    empty = [index for index, count in enumerate(counts) if not count]
     if not empty:
         return dataset
     shown = ", ".join(names[index] if names else str(index) for index in empty[:_SHOWN])

@@ -66,7 +66,8 @@ def encoded_of(named: Named, reading: Reading) -> Encoded:
     chosen = _first(named) if reading.is_first else _chosen(named, reading)
     names = chosen.names
     if not names:
-        found = f"{len(chosen.skipped)} unusable" if chosen.skipped else "no files"
+        first = "".join(f"; the first, {one.name}: {one.reason}" for one in chosen.skipped[:1])
+        found = f"{len(chosen.skipped)} unusable{first}" if first else "no files"
         if named.names and not chosen.skipped:
             found = f"{len(named.names)} files of other kinds, such as {printable(named.names[0])}"
         raise ValueError(f"data: expected images in {printable(named.source)}, got {found}")

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sngan.lipschitz.exact import ExactMode
+from sngan.lipschitz.tracing.float64 import ExactMode
 
 Values = list[Tensor]
 Step = Callable[["Program", Values], Tensor]

@@ -17,8 +17,8 @@ from helpers.networks import (
     upper,
 )
 from sngan.lipschitz import lipschitz_bounds
-from sngan.lipschitz.effort import Effort, effort_for, work_of
-from sngan.lipschitz.prepare import prepared
+from sngan.lipschitz.search.budget import Effort, effort_for, work_of
+from sngan.lipschitz.tracing.prepare import prepared
 
 
 def test_registered_rules(monkeypatch):

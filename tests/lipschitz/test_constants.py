@@ -16,7 +16,7 @@ from helpers.networks import (
     quick,
     upper,
 )
-from sngan.lipschitz.modules import module_factor
+from sngan.lipschitz.rules.modules import module_factor
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=repr)

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sngan.lipschitz.contractions import ball, elementwise, largest, sorting
-from sngan.lipschitz.modules import module_factor
+from sngan.lipschitz.rules.modules import module_factor
+from sngan.lipschitz.slopes.contractions import ball, elementwise, largest, sorting
 
 PAIRS = 2000
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from helpers.networks import Fn, quick, relu_network, upper
 from sngan.lipschitz import lipschitz_bounds
-from sngan.lipschitz.factor import hypotenuse, shifted, times
+from sngan.lipschitz.constants import hypotenuse, shifted, times
 
 EXPONENTS = st.integers(-1000, 1000)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from helpers.programs import program
 from sngan.lipschitz import lipschitz_bounds
-from sngan.lipschitz.prepare import prepared
+from sngan.lipschitz.tracing.prepare import prepared
 
 _HALF = 1e-5
 

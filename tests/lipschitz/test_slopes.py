@@ -8,12 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sngan.lipschitz import slopes as slopes_module
-from sngan.lipschitz.contractions import elementwise, sorting
-from sngan.lipschitz.multipliers import closed_forms
-from sngan.lipschitz.slopes import slope_bound
-from sngan.lipschitz.stages import Stages, balanced, dual, stage_of
-from sngan.lipschitz.sweep import is_definite, narrowed, proved_bound
+from sngan.lipschitz.slopes import bound as slopes_module
+from sngan.lipschitz.slopes.bound import slope_bound
+from sngan.lipschitz.slopes.contractions import elementwise, sorting
+from sngan.lipschitz.slopes.multipliers import closed_forms
+from sngan.lipschitz.slopes.proof import is_definite, narrowed, proved_bound
+from sngan.lipschitz.slopes.stages import Stages, balanced, dual, stage_of
 
 RELU = (0.0, 1.0)
 

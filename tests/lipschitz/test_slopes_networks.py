@@ -216,7 +216,7 @@ def test_values_inside_a_merged_chain_count_with_their_own_constant():
 
 
 def test_a_proof_that_fails_leaves_the_product(monkeypatch):
-    monkeypatch.setattr("sngan.lipschitz.slopes.proved_bound", lambda *_: None)
+    monkeypatch.setattr("sngan.lipschitz.slopes.bound.proved_bound", lambda *_: None)
     network, shape = CLASSES["ReLU"]()
     bounds = upper(network, shape, "sdp")
     assert bounds.method == "product"

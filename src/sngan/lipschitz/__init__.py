@@ -3,9 +3,9 @@
 from sngan.lipschitz import blocks as blocks
 from sngan.lipschitz.bounds import InconsistentBoundsError as InconsistentBoundsError
 from sngan.lipschitz.bounds import lipschitz_bounds as lipschitz_bounds
-from sngan.lipschitz.normalization import epsilon_constant as epsilon_constant
-from sngan.lipschitz.pictures import plot_cone as plot_cone
-from sngan.lipschitz.pictures import plot_layers as plot_layers
+from sngan.lipschitz.plots import plot_cone as plot_cone
+from sngan.lipschitz.plots import plot_layers as plot_layers
 from sngan.lipschitz.records import LayerBound as LayerBound
 from sngan.lipschitz.records import LipschitzBounds as LipschitzBounds
 from sngan.lipschitz.registry import register as register
+from sngan.lipschitz.rules.normalization import epsilon_constant as epsilon_constant

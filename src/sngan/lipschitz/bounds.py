@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sngan.lipschitz.effort import effort_for
-from sngan.lipschitz.lower import Lower, lower_bound
-from sngan.lipschitz.prepare import Prepared, kept_rng, prepared, unwrapped
 from sngan.lipschitz.progress import progress_bar
 from sngan.lipschitz.records import LipschitzBounds
+from sngan.lipschitz.search.budget import effort_for
+from sngan.lipschitz.search.lower import Lower, lower_bound
+from sngan.lipschitz.tracing.prepare import Prepared, kept_rng, prepared, unwrapped
 from sngan.lipschitz.upper import upper_bound
 from sngan.utils.checks import require, require_count, require_one_of
 

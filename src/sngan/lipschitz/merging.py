@@ -7,9 +7,9 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from sngan.lipschitz.factor import ABSORBED, LEAST_CONSTANT, Factor, times
-from sngan.lipschitz.graph import Graph, Node
-from sngan.lipschitz.walk import Walk
+from sngan.lipschitz.constants import ABSORBED, LEAST_CONSTANT, Factor, times
+from sngan.lipschitz.propagation import Walk
+from sngan.lipschitz.tracing.graph import Graph, Node
 
 Chain = tuple[Node, ...]
 

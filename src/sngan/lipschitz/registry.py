@@ -7,7 +7,7 @@ from typing import Any, TypeVar, overload
 
 from torch import nn
 
-from sngan.lipschitz.factor import Factor, unbounded
+from sngan.lipschitz.constants import Factor, unbounded
 from sngan.utils.checks import require
 
 Shape = tuple[int, ...]

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sngan.lipschitz.aliases import UntraceableError
-from sngan.lipschitz.factor import Factor
-from sngan.lipschitz.graph import Graph, Node, computes, traced
+from sngan.lipschitz.constants import Factor
 from sngan.lipschitz.merging import affine_chains, merged_factors
-from sngan.lipschitz.modules import class_of
-from sngan.lipschitz.prepare import Prepared
 from sngan.lipschitz.progress import Report, silent
+from sngan.lipschitz.propagation import Walk, walk
 from sngan.lipschitz.records import LayerBound
 from sngan.lipschitz.registry import HOW_TO_REGISTER
-from sngan.lipschitz.slopes import tightened
-from sngan.lipschitz.walk import Walk, walk
+from sngan.lipschitz.rules.modules import class_of
+from sngan.lipschitz.slopes.bound import tightened
+from sngan.lipschitz.tracing.aliases import UntraceableError
+from sngan.lipschitz.tracing.graph import Graph, Node, computes, traced
+from sngan.lipschitz.tracing.prepare import Prepared
 from sngan.utils.text import first_line
 
 _LARGEST_SPECTRUM = 1024

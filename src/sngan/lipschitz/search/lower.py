@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sngan.lipschitz.effort import Effort
-from sngan.lipschitz.prepare import Prepared
 from sngan.lipschitz.progress import Report, silent
+from sngan.lipschitz.search.budget import Effort
+from sngan.lipschitz.tracing.prepare import Prepared
 from sngan.utils.double_backward import twice_differentiable
 from sngan.utils.text import first_line
 

@@ -7,18 +7,14 @@ from typing import Any
 
 from torch import Tensor
 
-from sngan.lipschitz.calls import Call
-from sngan.lipschitz.combining import Combination, Term, combination, nodes_in
-from sngan.lipschitz.factor import Factor, hypotenuse, plus, times, unbounded
-from sngan.lipschitz.functions import PRODUCTS, call_factor, name_of
-from sngan.lipschitz.graph import Graph, Node
-from sngan.lipschitz.modules import (
-    ATTENTION,
-    ATTENTION_LAYERS,
-    module_factor,
-)
+from sngan.lipschitz.constants import Factor, hypotenuse, plus, times, unbounded
 from sngan.lipschitz.progress import Report, silent
 from sngan.lipschitz.registry import registered_factor, registered_rule
+from sngan.lipschitz.rules.calls import Call
+from sngan.lipschitz.rules.combining import Combination, Term, combination, nodes_in
+from sngan.lipschitz.rules.functions import PRODUCTS, call_factor, name_of
+from sngan.lipschitz.rules.modules import ATTENTION, ATTENTION_LAYERS, module_factor
+from sngan.lipschitz.tracing.graph import Graph, Node
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,15 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from sngan.lipschitz import contractions
-from sngan.lipschitz.contractions import Contraction
-from sngan.lipschitz.factor import hypotenuse
-from sngan.lipschitz.functions import name_of
-from sngan.lipschitz.graph import Graph, Node
+from sngan.lipschitz.constants import hypotenuse
 from sngan.lipschitz.merging import jacobian
-from sngan.lipschitz.stages import Stage, Stages, stage_of
-from sngan.lipschitz.sweep import EXACTNESS
-from sngan.lipschitz.walk import Walk
+from sngan.lipschitz.propagation import Walk
+from sngan.lipschitz.rules.functions import name_of
+from sngan.lipschitz.slopes import contractions
+from sngan.lipschitz.slopes.contractions import Contraction
+from sngan.lipschitz.slopes.proof import EXACTNESS
+from sngan.lipschitz.slopes.stages import Stage, Stages, stage_of
+from sngan.lipschitz.tracing.graph import Graph, Node
 
 MOST_VALUES = 1024
 _MOST_ENTRIES = 2**22

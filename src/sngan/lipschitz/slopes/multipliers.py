@@ -28,8 +28,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sngan.lipschitz.stages import Stage, Stages, dual
-from sngan.lipschitz.sweep import eigenvalues, pulled_back, pulled_through
+from sngan.lipschitz.slopes.proof import eigenvalues, pulled_back, pulled_through
+from sngan.lipschitz.slopes.stages import Stage, Stages, dual
 
 Rule = Literal["largest", "rows"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from sngan.lipschitz.factor import Factor, root, times
+from sngan.lipschitz.constants import Factor, root, times
 
 
 @dataclass(frozen=True)

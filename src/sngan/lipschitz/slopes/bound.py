@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from sngan.lipschitz.extraction import NotCoveredError, extracted
-from sngan.lipschitz.factor import LEAST_CONSTANT, shifted, times
-from sngan.lipschitz.graph import Graph
-from sngan.lipschitz.multipliers import closed_forms, searched
-from sngan.lipschitz.stages import Stages, balanced
-from sngan.lipschitz.sweep import narrowed, proved_bound
-from sngan.lipschitz.walk import Walk
+from sngan.lipschitz.constants import LEAST_CONSTANT, shifted, times
+from sngan.lipschitz.propagation import Walk
+from sngan.lipschitz.slopes.extraction import NotCoveredError, extracted
+from sngan.lipschitz.slopes.multipliers import closed_forms, searched
+from sngan.lipschitz.slopes.proof import narrowed, proved_bound
+from sngan.lipschitz.slopes.stages import Stages, balanced
+from sngan.lipschitz.tracing.graph import Graph
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from sngan.lipschitz.calls import spread
-from sngan.lipschitz.factor import root, times
+from sngan.lipschitz.constants import root, times
+from sngan.lipschitz.rules.calls import spread
 
 Node = fx.Node
 Values = Callable[[Any], Any]

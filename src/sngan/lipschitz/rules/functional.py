@@ -7,11 +7,11 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sngan.lipschitz import pooling
-from sngan.lipschitz.calls import Call, CallRule
-from sngan.lipschitz.factor import STRUCTURE, Factor, unbounded
-from sngan.lipschitz.modules import linear_factor, sample_shape
-from sngan.lipschitz.normalization import normalized
+from sngan.lipschitz.constants import STRUCTURE, Factor, unbounded
+from sngan.lipschitz.rules import pooling
+from sngan.lipschitz.rules.calls import Call, CallRule
+from sngan.lipschitz.rules.modules import linear_factor, sample_shape
+from sngan.lipschitz.rules.normalization import normalized
 
 
 def _options(call: Call, first: int, defaults: Mapping[str, Any]) -> dict[str, Any]:

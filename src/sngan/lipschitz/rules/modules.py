@@ -15,10 +15,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.utils import parametrize
 
-from sngan.lipschitz import activations, pooling
 from sngan.lipschitz.blocks import GroupSort
-from sngan.lipschitz.factor import STRUCTURE, Factor, unbounded
-from sngan.lipschitz.normalization import instance_norm, normalized
+from sngan.lipschitz.constants import STRUCTURE, Factor, unbounded
 from sngan.lipschitz.registry import (
     HOW_TO_REGISTER,
     Shape,
@@ -26,6 +24,8 @@ from sngan.lipschitz.registry import (
     registered_factor,
     registered_rule,
 )
+from sngan.lipschitz.rules import activations, pooling
+from sngan.lipschitz.rules.normalization import instance_norm, normalized
 from sngan.spectral import certified_norm
 
 ModuleRule = Callable[[Any, Shape], Factor]

@@ -8,7 +8,7 @@ import math
 from torch import Tensor, nn
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from sngan.lipschitz.factor import Factor, unbounded
+from sngan.lipschitz.constants import Factor, unbounded
 from sngan.utils.checks import require
 
 Shape = tuple[int, ...]

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sngan.lipschitz import activations, functional
-from sngan.lipschitz.calls import Call, CallRule, scaled, spread
-from sngan.lipschitz.combining import COMBINING
-from sngan.lipschitz.exact import tensors_in
-from sngan.lipschitz.factor import STRUCTURE, Factor, root, times, unbounded
-from sngan.lipschitz.modules import linear_factor
-from sngan.lipschitz.names import named
+from sngan.lipschitz.constants import STRUCTURE, Factor, root, times, unbounded
 from sngan.lipschitz.registry import HOW_TO_REGISTER
+from sngan.lipschitz.rules import activations, functional
+from sngan.lipschitz.rules.calls import Call, CallRule, scaled, spread
+from sngan.lipschitz.rules.combining import COMBINING
+from sngan.lipschitz.rules.modules import linear_factor
+from sngan.lipschitz.rules.names import named
+from sngan.lipschitz.tracing.float64 import tensors_in
 
 
 def name_of(target: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sngan.lipschitz.watch import storage_of
+from sngan.lipschitz.tracing.dependencies import storage_of
 
 # the memory, the offset, the sizes, the strides and the type: tensors that agree in it are equal
 Key = tuple[int, int, tuple[int, ...], tuple[int, ...], torch.dtype]

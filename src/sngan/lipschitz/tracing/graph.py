@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from sngan.lipschitz.exact import ExactMode, replaced, tensors_in
-from sngan.lipschitz.modules import is_leaf
-from sngan.lipschitz.prepare import Prepared, kept_rng
-from sngan.lipschitz.tracer import Recording, recorded
+from sngan.lipschitz.rules.modules import is_leaf
+from sngan.lipschitz.tracing.float64 import ExactMode, replaced, tensors_in
+from sngan.lipschitz.tracing.prepare import Prepared, kept_rng
+from sngan.lipschitz.tracing.tracer import Recording, recorded
 
 Node = fx.Node
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from sngan.lipschitz.factor import Factor, from_slopes, unbounded
+from sngan.lipschitz.constants import Factor, from_slopes, unbounded
 
 _GELU = {
     "none": (-0.12890414518515479, 1.1289041451851548),

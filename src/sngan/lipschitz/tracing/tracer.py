@@ -22,15 +22,15 @@ import torch
 from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 
-from sngan.lipschitz.aliases import UntraceableError, is_own_part, key_of
-from sngan.lipschitz.bindings import Bindings
-from sngan.lipschitz.combining import nodes_in
-from sngan.lipschitz.exact import replaced, tensors_in
-from sngan.lipschitz.frames import arguments, calls_observed
-from sngan.lipschitz.functions import name_of
-from sngan.lipschitz.names import by_place, is_about_shape, is_like_shape
 from sngan.lipschitz.registry import registered_functions
-from sngan.lipschitz.watch import Watch, all_tensors, storage_of
+from sngan.lipschitz.rules.combining import nodes_in
+from sngan.lipschitz.rules.functions import name_of
+from sngan.lipschitz.rules.names import by_place, is_about_shape, is_like_shape
+from sngan.lipschitz.tracing.aliases import UntraceableError, is_own_part, key_of
+from sngan.lipschitz.tracing.bindings import Bindings
+from sngan.lipschitz.tracing.dependencies import Watch, all_tensors, storage_of
+from sngan.lipschitz.tracing.float64 import replaced, tensors_in
+from sngan.lipschitz.tracing.frames import arguments, calls_observed
 
 Node = fx.Node
 _OPERATORS: dict[Any, Any] = {

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from sngan.lipschitz.factor import Factor, root, unbounded
+from sngan.lipschitz.constants import Factor, root, unbounded
 
 
 def max_pool(layer: Any, input_shape: tuple[int, ...]) -> Factor:

@@ -10,7 +10,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from sngan.lipschitz.prepare import Prepared, kept_rng
+from sngan.lipschitz.tracing.prepare import Prepared, kept_rng
 
 _SAMPLES, _ROUNDS, _KEPT, _ITERATIONS = 256, 20, 8, 6
 # floating-point operations of one pass up to which the whole search takes half a minute of one core

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from sngan.lipschitz.contractions import Contraction
+from sngan.lipschitz.slopes.contractions import Contraction
 
 
 @dataclass(frozen=True)

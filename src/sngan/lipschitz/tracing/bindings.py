@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor, fx
 
-from sngan.lipschitz.aliases import Key, UntraceableError, key_of, overlap
-from sngan.lipschitz.combining import overwritten
+from sngan.lipschitz.rules.combining import overwritten
+from sngan.lipschitz.tracing.aliases import Key, UntraceableError, key_of, overlap
 
 Node = fx.Node
 

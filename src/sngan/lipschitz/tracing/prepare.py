@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sngan.lipschitz.exact import ExactMode
+from sngan.lipschitz.tracing.float64 import ExactMode
 from sngan.utils.checks import require
 
 # what runs a module that it holds, without changing its map

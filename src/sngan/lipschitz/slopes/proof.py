@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sngan.lipschitz.stages import Stage, Stages
+from sngan.lipschitz.slopes.stages import Stage, Stages
 
 # what is given up so that the block matrices are safely definite
 _SLACKS = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4)

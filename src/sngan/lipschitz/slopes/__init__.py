@@ -1,0 +1,1 @@
+"""Bounds by slopes: a network as linear stages and contractions, multipliers, and their proof."""

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sngan.lipschitz.tracing.float64 import ExactMode
+from sngan.lipschitz.tracing.float64 import Float64Mode
 
 Values = list[Tensor]
 Step = Callable[["Program", Values], Tensor]
@@ -62,7 +62,7 @@ def _tried(made: Program, shape: tuple[int, ...]) -> Values | None:
     generator = torch.Generator().manual_seed(5)
     x = torch.randn(1, *shape, generator=generator, dtype=torch.float64)
     try:
-        with torch.no_grad(), ExactMode():
+        with torch.no_grad(), Float64Mode():
             return made.double().values(x)
     except (RuntimeError, IndexError, ValueError, TypeError, AssertionError, NotImplementedError):
         return None

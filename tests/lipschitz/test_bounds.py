@@ -17,12 +17,12 @@ from helpers.networks import (
     upper,
 )
 from sngan.lipschitz import lipschitz_bounds
-from sngan.lipschitz.search.budget import Effort, effort_for, work_of
-from sngan.lipschitz.tracing.prepare import prepared
+from sngan.lipschitz.search.budget import SearchBudget, budget_for, flops_of
+from sngan.lipschitz.tracing.prepare import prepare
 
 
 def test_registered_rules(monkeypatch):
-    monkeypatch.setattr("sngan.lipschitz.registry._registered", {})
+    monkeypatch.setattr("sngan.lipschitz.registry.user_rules", {})
 
     class Cube(nn.Module):
         def forward(self, x):
@@ -110,14 +110,14 @@ def test_pictures_are_written(tmp_path):
 
 
 def test_the_search_shrinks_with_the_size_of_the_network():
-    small = effort_for(prepared(nn.Linear(3, 3), (3,)), samples=None, rounds=None)
+    small = budget_for(prepare(nn.Linear(3, 3), (3,)), samples=None, rounds=None)
     assert (small.samples, small.rounds) == (256, 20)
     layer = nn.Conv2d(16, 64, 3, padding=1)
-    module = prepared(layer, (16, 32, 32))
-    assert work_of(module) == 2 * 16 * 64 * 9 * 32 * 32
-    large = effort_for(module, samples=None, rounds=None)
-    assert 6 <= large.samples == round(256 * 1.5e7 / work_of(module)) < 256
-    assert effort_for(module, samples=100, rounds=7) == Effort(100, 7)
+    module = prepare(layer, (16, 32, 32))
+    assert flops_of(module) == 2 * 16 * 64 * 9 * 32 * 32
+    large = budget_for(module, samples=None, rounds=None)
+    assert 6 <= large.samples == round(256 * 1.5e7 / flops_of(module)) < 256
+    assert budget_for(module, samples=100, rounds=7) == SearchBudget(100, 7)
 
 
 def test_without_a_search_there_is_a_note():

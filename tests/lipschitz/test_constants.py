@@ -16,7 +16,7 @@ from helpers.networks import (
     quick,
     upper,
 )
-from sngan.lipschitz.rules.modules import module_factor
+from sngan.lipschitz.rules.modules import module_constant
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS, ids=repr)
@@ -25,7 +25,7 @@ def test_slopes_of_activations_are_the_extremes_of_the_derivative(activation):
     x = torch.cat([torch.linspace(-100, 100, 200001), torch.linspace(-1e-6, 1e-6, 9)]).double()
     x.requires_grad_()
     (slopes,) = torch.autograd.grad(activation(x).sum(), x)
-    factor = module_factor(activation, (1,), in_train_mode=False)
+    factor = module_constant(activation, (1,), in_train_mode=False)
     low, high = factor.slopes
     assert slopes.max() <= high + 1e-15
     assert slopes.min() >= low - 1e-15

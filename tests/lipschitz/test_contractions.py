@@ -5,14 +5,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sngan.lipschitz.rules.modules import module_factor
+from sngan.lipschitz.rules.modules import module_constant
 from sngan.lipschitz.slopes.contractions import ball, elementwise, largest, sorting
 
 PAIRS = 2000
 
 
 def function_of(layer):
-    low, high = module_factor(
+    low, high = module_constant(
         layer, (6,), result=(6,), has_options=False, batch_dims=1, in_train_mode=False
     ).slopes
     return layer.double(), elementwise(low, high, 6)

@@ -10,7 +10,7 @@ from torch import nn
 
 from helpers.networks import Fn, quick, relu_network, upper
 from sngan.lipschitz import lipschitz_bounds
-from sngan.lipschitz.constants import hypotenuse, shifted, times
+from sngan.lipschitz.rounding import hypot_up, ldexp_up, multiply_up
 
 EXPONENTS = st.integers(-1000, 1000)
 
@@ -74,9 +74,12 @@ def test_slopes_of_any_size_are_found(size):
 def test_the_arithmetic_of_bounds_rounds_up(one, two, three):
     # binary logarithms are exact where floats are not
     left, right = 2.0**one, 2.0**two
-    for found, exact in ((times(left, right), one + two), (shifted(left, three), one + three)):
+    for found, exact in (
+        (multiply_up(left, right), one + two),
+        (ldexp_up(left, three), one + three),
+    ):
         assert found > 0.0
         assert math.log2(found) >= max(exact, -1074)
         assert exact < -1022 or exact > 1023 or math.log2(found) == pytest.approx(exact)
-    assert hypotenuse([left, right]) >= math.hypot(left, right) * (1 - 1e-15)
-    assert hypotenuse([left, right]) <= math.hypot(left, right) * (1 + 1e-14)
+    assert hypot_up([left, right]) >= math.hypot(left, right) * (1 - 1e-15)
+    assert hypot_up([left, right]) <= math.hypot(left, right) * (1 + 1e-14)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from helpers.programs import program
 from sngan.lipschitz import lipschitz_bounds
-from sngan.lipschitz.tracing.prepare import prepared
+from sngan.lipschitz.tracing.prepare import prepare
 
 _HALF = 1e-5
 
@@ -42,7 +42,7 @@ def is_infinite(seed: int) -> bool:
     assert (bounds.upper == math.inf) == bool(bounds.reasons), said
     if bounds.upper == math.inf:
         return True
-    function = prepared(module, shape)
+    function = prepare(module, shape)
     generator = torch.Generator().manual_seed(seed)
     points = torch.randn(3, *shape, generator=generator, dtype=torch.float64)
     points *= torch.tensor([0.1, 1.0, 10.0]).view(-1, *[1] * len(shape))

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sngan.lipschitz.slopes import bound as slopes_module
-from sngan.lipschitz.slopes.bound import slope_bound
+from sngan.lipschitz.slopes.bound import bound_of_stages
 from sngan.lipschitz.slopes.contractions import elementwise, sorting
 from sngan.lipschitz.slopes.multipliers import closed_forms
-from sngan.lipschitz.slopes.proof import is_definite, narrowed, proved_bound
-from sngan.lipschitz.slopes.stages import Stages, balanced, dual, stage_of
+from sngan.lipschitz.slopes.proof import compress_inputs, is_definite, proved_bound
+from sngan.lipschitz.slopes.stages import Stages, balance, dual, stage_of
 
 RELU = (0.0, 1.0)
 
@@ -95,7 +95,7 @@ def test_closed_forms_are_no_looser_than_published_ones(sizes, majorant):
     for seed in range(5):
         torch.manual_seed(seed)
         weights = random_weights(*sizes)
-        found = slope_bound(slopes_chain(weights, RELU), optimized=False)
+        found = bound_of_stages(slopes_chain(weights, RELU), optimized=False)
         assert found <= from_the_papers(weights, majorant) * (1 + 1e-6)
 
 
@@ -108,8 +108,8 @@ def test_bounds_are_above_all_corners_and_below_the_product(slopes):
     steepest = max(map(abs, slopes))
     product = math.prod(map(norm, weights)) * steepest**2
     worst = over_corners(stages, slopes)
-    closed = slope_bound(stages, optimized=False)
-    best = slope_bound(stages, optimized=True)
+    closed = bound_of_stages(stages, optimized=False)
+    best = bound_of_stages(stages, optimized=True)
     assert worst <= best <= closed <= product * (1 + 2e-3)
     assert best <= 1.25 * worst
 
@@ -122,8 +122,8 @@ def test_residual_bounds_are_above_all_corners(seed):
     stages = residual(first, blocks, last)
     product = norm(first) * norm(last) * math.prod(1 + norm(w) * norm(g) for w, g in blocks)
     worst = over_corners(stages, RELU)
-    best = slope_bound(stages, optimized=True)
-    assert worst <= best <= slope_bound(stages, optimized=False)
+    best = bound_of_stages(stages, optimized=True)
+    assert worst <= best <= bound_of_stages(stages, optimized=False)
     assert best <= min(1.3 * worst, 0.9 * product)
 
 
@@ -131,19 +131,19 @@ def test_weights_of_one_sign_have_the_norm_of_their_product():
     for depth in (1, 2, 5, 12):
         weights = [w.abs() for w in random_weights(4, *[20] * depth, 1)]
         exact = norm(torch.linalg.multi_dot(weights[::-1]))
-        found = slope_bound(slopes_chain(weights, RELU), optimized=False)
+        found = bound_of_stages(slopes_chain(weights, RELU), optimized=False)
         assert exact <= found <= exact * (1 + 1e-6)
 
 
 def test_the_product_is_reached_where_it_is_the_truth():
     # identical rank-one layers: every gate open is the worst, and it attains the product
     ones = torch.full((3, 3), 1 / 3).double()
-    assert 1.0 <= slope_bound(slopes_chain([ones] * 4, RELU), optimized=False) <= 1.0 + 1e-6
+    assert 1.0 <= bound_of_stages(slopes_chain([ones] * 4, RELU), optimized=False) <= 1.0 + 1e-6
 
 
 def test_linear_networks_have_their_norm():
     first, last = torch.randn(5, 9).double(), torch.randn(2, 5).double()
-    found = slope_bound(Stages(first, [], last), optimized=True)
+    found = bound_of_stages(Stages(first, [], last), optimized=True)
     assert norm(last @ first) <= found <= norm(last @ first) * (1 + 1e-7)
 
 
@@ -152,17 +152,17 @@ def test_orthogonal_chains_of_sorting_have_constant_one(size):
     weights = [torch.linalg.qr(torch.randn(8, 8).double()).Q for _ in range(4)]
     stages = chain(weights, lambda n: sorting(torch.arange(n).view(-1, size), n))
     # its multipliers are on the edge of what proves something: the check needs some room
-    assert 1.0 <= slope_bound(stages, optimized=False) <= 1.02
-    assert 1.0 <= slope_bound(stages, optimized=True) <= 1.005
+    assert 1.0 <= bound_of_stages(stages, optimized=False) <= 1.02
+    assert 1.0 <= bound_of_stages(stages, optimized=True) <= 1.005
 
 
 @pytest.mark.parametrize("powers", [(0, 0), (-300, 200), (140, 100), (-400, -400)])
 def test_scale_does_not_matter(powers):
     weights = random_weights(3, 6, 6, 1)
-    plain = slope_bound(slopes_chain(weights, RELU), optimized=True)
+    plain = bound_of_stages(slopes_chain(weights, RELU), optimized=True)
     scales = [2.0 ** powers[0], 2.0 ** powers[1], 1.0]
     scaled = [w * s for w, s in zip(weights, scales, strict=True)]
-    found = slope_bound(slopes_chain(scaled, RELU), optimized=True)
+    found = bound_of_stages(slopes_chain(scaled, RELU), optimized=True)
     assert found == pytest.approx(plain * math.prod(scales), rel=1e-9)
 
 
@@ -170,7 +170,7 @@ def test_the_dual_is_the_transposed():
     blocks = [(torch.randn(4, 3).double(), torch.randn(3, 4).double())]
     stages = residual(torch.randn(3, 2).double(), blocks, torch.randn(2, 3).double())
     assert over_corners(dual(stages), RELU) == pytest.approx(over_corners(stages, RELU), rel=1e-12)
-    both = [slope_bound(network, optimized=True) for network in (stages, dual(stages))]
+    both = [bound_of_stages(network, optimized=True) for network in (stages, dual(stages))]
     assert both[0] == pytest.approx(both[1], rel=1e-2)
 
 
@@ -186,12 +186,12 @@ def test_multipliers_that_prove_nothing_are_refused():
 
 def test_a_search_that_breaks_the_proof_leaves_the_closed_form(monkeypatch):
     stages = slopes_chain(random_weights(3, 6, 6, 1), RELU)
-    closed = slope_bound(stages, optimized=False)
-    assert slope_bound(stages, optimized=True) < 0.99 * closed
+    closed = bound_of_stages(stages, optimized=False)
+    assert bound_of_stages(stages, optimized=True) < 0.99 * closed
     monkeypatch.setattr(slopes_module, "searched", lambda _, start: [0.01 * m for m in start])
-    assert slope_bound(stages, optimized=True) == closed
+    assert bound_of_stages(stages, optimized=True) == closed
     monkeypatch.setattr(slopes_module, "closed_forms", lambda _: [])
-    assert slope_bound(stages, optimized=True) is None
+    assert bound_of_stages(stages, optimized=True) is None
 
 
 @settings(max_examples=60, deadline=None)
@@ -226,7 +226,7 @@ def test_definite_matrices_of_bad_scale_are_recognized():
 def test_narrowed_is_above_and_close(shape):
     first = torch.randn(shape).double()
     first[0] *= 1e-6
-    found = narrowed(first)
+    found = compress_inputs(first)
     assert found.shape == (shape[0], min(shape))
     gap = torch.linalg.eigvalsh(found @ found.t() - first @ first.t())
     assert gap[0] >= -1e-13
@@ -235,7 +235,7 @@ def test_narrowed_is_above_and_close(shape):
 
 def test_balanced_takes_out_a_power_of_two():
     stages = slopes_chain([1e30 * w for w in random_weights(3, 6, 1)], RELU)
-    even, exponent = balanced(stages)
+    even, exponent = balance(stages)
     scale = 2.0**exponent
     assert 0.25 <= norm(even.first) <= 2.0
     assert over_corners(even, RELU) * scale == pytest.approx(over_corners(stages, RELU), rel=1e-12)

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from sngan.lipschitz.progress import progress_bar
 from sngan.lipschitz.records import LipschitzBounds
-from sngan.lipschitz.search.budget import effort_for
-from sngan.lipschitz.search.lower import Lower, lower_bound
-from sngan.lipschitz.tracing.prepare import Prepared, kept_rng, prepared, unwrapped
+from sngan.lipschitz.search.budget import budget_for
+from sngan.lipschitz.search.lower import LowerBound, lower_bound
+from sngan.lipschitz.tracing.prepare import PreparedModule, prepare, preserve_rng_state, unwrap
 from sngan.lipschitz.upper import upper_bound
 from sngan.utils.checks import require, require_count, require_one_of
 
@@ -108,16 +108,16 @@ def lipschitz_bounds(
         progress_bar(is_shown=progress) as bar,
         ExitStack() as devices,
     ):
-        copied = prepared(module, input_shape)
+        copied = prepare(module, input_shape)
         devices.enter_context(_default_device_of(copied))
         _require_data(data, tuple(copied.example.shape[1:]))
         train_mode = _in_train_mode(module)
         above = upper_bound(copied, slopes=slopes, train_mode=train_mode, report=bar)
-        below = Lower(0.0, copied.example[0], "no lower bound: none was asked for")
+        below = LowerBound(0.0, copied.example[0], "no lower bound: none was asked for")
         if lower:
-            effort = effort_for(copied, samples=samples, rounds=rounds)
-            with kept_rng(copied.example):
-                below = lower_bound(copied, data=data, effort=effort, seed=seed, report=bar)
+            budget = budget_for(copied, samples=samples, rounds=rounds)
+            with preserve_rng_state(copied.example):
+                below = lower_bound(copied, data=data, budget=budget, seed=seed, report=bar)
     _require_order(below.value, above.value)
     return LipschitzBounds(
         # they may differ by rounding
@@ -132,7 +132,7 @@ def lipschitz_bounds(
     )
 
 
-def _default_device_of(module: Prepared) -> AbstractContextManager[Any]:
+def _default_device_of(module: PreparedModule) -> AbstractContextManager[Any]:
     """A context that makes new tensors on the CPU if the module is on the CPU."""
     is_elsewhere = module.example.is_cpu and torch.get_default_device().type != "cpu"
     return torch.device("cpu") if is_elsewhere else nullcontext()
@@ -148,7 +148,7 @@ def _require_order(lower: float, upper: float) -> None:
 
 
 def _in_train_mode(module: nn.Module) -> frozenset[str]:
-    modules = unwrapped(module).named_modules(remove_duplicate=False)
+    modules = unwrap(module).named_modules(remove_duplicate=False)
     return frozenset(name for name, part in modules if part.training)
 
 

@@ -7,8 +7,9 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from sngan.lipschitz.constants import ABSORBED, LEAST_CONSTANT, Factor, times
-from sngan.lipschitz.propagation import Walk
+from sngan.lipschitz.constants import ABSORBED, LipschitzConstant
+from sngan.lipschitz.propagation import Propagation
+from sngan.lipschitz.rounding import LEAST_CONSTANT, multiply_up
 from sngan.lipschitz.tracing.graph import Graph, Node
 
 Chain = tuple[Node, ...]
@@ -20,14 +21,14 @@ _AT_ONCE = 64
 _ROUNDING = 1e-9
 
 
-def affine_chains(graph: Graph, walked: Walk) -> list[Chain]:
+def affine_chains(graph: Graph, propagation: Propagation) -> list[Chain]:
     """The longest runs of affine operations, each of which only the next one uses."""
     chains: list[list[Node]] = []
     by_end: dict[Node, list[Node]] = {}
-    for node, factor in walked.factors.items():
-        source = walked.sources[node]
+    for node, constant in propagation.local.items():
+        source = propagation.sources[node]
         values = (graph.values[source], graph.values[node])
-        if not factor.affine or not all(isinstance(value, Tensor) for value in values):
+        if not constant.affine or not all(isinstance(value, Tensor) for value in values):
             continue
         chain = by_end.pop(source, None) if len(source.users) == 1 else None
         if chain is None:
@@ -38,17 +39,20 @@ def affine_chains(graph: Graph, walked: Walk) -> list[Chain]:
     return [tuple(chain) for chain in chains]
 
 
-def merged_factors(graph: Graph, walked: Walk) -> dict[Node, Factor]:
+def merge_affine_chains(graph: Graph, propagation: Propagation) -> dict[Node, LipschitzConstant]:
     """All factors, where a merged chain has its norm at its last operation and 1 elsewhere."""
-    found = dict(walked.factors)
-    for chain in affine_chains(graph, walked):
-        products = list(accumulate((found[node].sigma for node in chain), times))
-        product, backwards = products[-1], accumulate((found[n].sigma for n in chain[::-1]), times)
+    found = dict(propagation.local)
+    for chain in affine_chains(graph, propagation):
+        products = list(accumulate((found[node].sigma for node in chain), multiply_up))
+        product, backwards = (
+            products[-1],
+            accumulate((found[n].sigma for n in chain[::-1]), multiply_up),
+        )
         proper = [node for node in chain if found[node].method != "structure"]
         # so that nothing that counts is too small for a float, from either end
         is_safe = min(*products, *backwards) > LEAST_CONSTANT
         small = len(proper) > 1 and is_safe and product < math.inf
-        matrix = dense(graph, chain, walked.sources[chain[0]]) if small else None
+        matrix = dense_matrix(graph, chain, propagation.sources[chain[0]]) if small else None
         # the elements of a matrix may overflow on the way although the product does not
         if matrix is None or not bool(matrix.isfinite().all()):
             continue
@@ -63,7 +67,7 @@ def merged_factors(graph: Graph, walked: Walk) -> dict[Node, Factor]:
     return found
 
 
-def dense(graph: Graph, chain: Chain, source: Node) -> Tensor | None:
+def dense_matrix(graph: Graph, chain: Chain, source: Node) -> Tensor | None:
     """The matrix ``(outputs, inputs)`` of a chain on one sample; None where it is too large."""
     start: Tensor = graph.values[source].detach().clone().requires_grad_()
     sizes = (graph.values[chain[-1]].numel(), start.numel())
@@ -71,22 +75,22 @@ def dense(graph: Graph, chain: Chain, source: Node) -> Tensor | None:
         return None
     with torch.enable_grad():
         # the operations may work in place, which a leaf does not allow
-        image: Tensor = graph.run(chain, {source: start.clone()})[chain[-1]]
-        return jacobian(image, start) if image.requires_grad else None
+        output: Tensor = graph.run(chain, {source: start.clone()})[chain[-1]]
+        return jacobian(output, start) if output.requires_grad else None
 
 
-def jacobian(image: Tensor, start: Tensor) -> Tensor:
+def jacobian(output: Tensor, start: Tensor) -> Tensor:
     """The matrix of a linear map, by rows or by columns, whichever are fewer."""
-    if image.numel() <= start.numel():
-        return _rows(image, start)
+    if output.numel() <= start.numel():
+        return _rows(output, start)
     # the gradient is linear in the output's direction: its own gradients are the columns
-    direction = torch.zeros_like(image, requires_grad=True)
-    (pulled,) = torch.autograd.grad(image, start, direction, create_graph=True)
+    direction = torch.zeros_like(output, requires_grad=True)
+    (pulled,) = torch.autograd.grad(output, start, direction, create_graph=True)
     return _rows(pulled, direction).t()
 
 
-def _rows(image: Tensor, start: Tensor) -> Tensor:
-    flat = image.flatten()
+def _rows(output: Tensor, start: Tensor) -> Tensor:
+    flat = output.flatten()
     rows = [
         torch.autograd.grad(flat, start, unit, retain_graph=True, is_grads_batched=True)[0]
         for unit in torch.eye(len(flat), dtype=flat.dtype, device=flat.device).split(_AT_ONCE)

@@ -4,18 +4,18 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 # called with the name of a phase, and how many of its steps are done
-Report = Callable[[str, int, int], None]
+ProgressReport = Callable[[str, int, int], None]
 
 
-def silent(_phase: str, _done: int, _total: int) -> None:
+def no_progress(_phase: str, _done: int, _total: int) -> None:
     """Report nothing."""
 
 
 @contextmanager
-def progress_bar(*, is_shown: bool) -> Generator[Report]:
+def progress_bar(*, is_shown: bool) -> Generator[ProgressReport]:
     """A function that draws how far each phase is, on standard error if that is a terminal."""
     if not is_shown:
-        yield silent
+        yield no_progress
         return
     # only needed where somebody watches
     from rich.console import Console

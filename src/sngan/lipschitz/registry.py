@@ -7,7 +7,7 @@ from typing import Any, TypeVar, overload
 
 from torch import nn
 
-from sngan.lipschitz.constants import Factor, unbounded
+from sngan.lipschitz.constants import LipschitzConstant, unbounded
 from sngan.utils.checks import require
 
 Shape = tuple[int, ...]
@@ -15,7 +15,7 @@ UserRule = Callable[[Any, Shape], float]
 _Rule = TypeVar("_Rule", bound=UserRule)
 
 HOW_TO_REGISTER = "sngan.lipschitz.register(it, rule) gives it a constant"
-_registered: dict[Any, UserRule] = {}
+user_rules: dict[Any, UserRule] = {}
 
 
 @overload
@@ -56,11 +56,11 @@ def register(target: Any, rule: UserRule | None = None) -> Any:
         got=repr(target),
     )
     require(callable(rule), "rule", expected="a function (layer, shape) -> float", got=repr(rule))
-    _registered[target] = rule
+    user_rules[target] = rule
     return rule
 
 
-def registered_factor(target: Any, rule: UserRule, input_shape: Shape) -> Factor:
+def registered_constant(target: Any, rule: UserRule, input_shape: Shape) -> LipschitzConstant:
     """What a user's rule says, checked to be a number that can be a constant."""
     value = rule(target, input_shape)
     require(
@@ -71,15 +71,15 @@ def registered_factor(target: Any, rule: UserRule, input_shape: Shape) -> Factor
     )
     if math.isinf(value):
         return unbounded("its registered rule says so")
-    return Factor(float(value), "registered")
+    return LipschitzConstant(float(value), "registered")
 
 
 def registered_rule(target: Any) -> UserRule | None:
     """The rule that a user gave a module type or a function."""
-    return _registered.get(target) if callable(target) else None
+    return user_rules.get(target) if callable(target) else None
 
 
 def registered_functions() -> list[FunctionType]:
     """The functions of a user's own Python code that have a rule."""
-    own = [target for target in _registered if isinstance(target, FunctionType)]
+    own = [target for target in user_rules if isinstance(target, FunctionType)]
     return [function for function in own if not (function.__module__ or "").startswith("torch.")]

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sngan.lipschitz.constants import Factor
-from sngan.lipschitz.merging import affine_chains, merged_factors
-from sngan.lipschitz.progress import Report, silent
-from sngan.lipschitz.propagation import Walk, walk
+from sngan.lipschitz.constants import LipschitzConstant
+from sngan.lipschitz.merging import affine_chains, merge_affine_chains
+from sngan.lipschitz.progress import ProgressReport, no_progress
+from sngan.lipschitz.propagation import Propagation, propagate
 from sngan.lipschitz.records import LayerBound
 from sngan.lipschitz.registry import HOW_TO_REGISTER
-from sngan.lipschitz.rules.modules import class_of
-from sngan.lipschitz.slopes.bound import tightened
+from sngan.lipschitz.rules.modules import unparametrized_class
+from sngan.lipschitz.slopes.bound import bound_by_slopes
 from sngan.lipschitz.tracing.aliases import UntraceableError
-from sngan.lipschitz.tracing.graph import Graph, Node, computes, traced
-from sngan.lipschitz.tracing.prepare import Prepared
+from sngan.lipschitz.tracing.graph import Graph, Node, reproduces, trace
+from sngan.lipschitz.tracing.prepare import PreparedModule
 from sngan.utils.text import first_line
 
 _LARGEST_SPECTRUM = 1024
@@ -29,7 +29,7 @@ _OTHER_VALUES = (
 
 
 @dataclass(frozen=True)
-class Upper:
+class UpperBound:
     """The upper bound, how it was proved, and what it is made of."""
 
     value: float
@@ -41,74 +41,78 @@ class Upper:
 
 
 def upper_bound(
-    module: Prepared, *, slopes: str, train_mode: frozenset[str], report: Report = silent
-) -> Upper:
+    module: PreparedModule,
+    *,
+    slopes: str,
+    train_mode: frozenset[str],
+    report: ProgressReport = no_progress,
+) -> UpperBound:
     """Bound the prepared ``module`` from above."""
     for name, tensor in module.module.named_parameters():
         if not bool(tensor.isfinite().all()):
             return _refused(f"{name}: it holds numbers that are not finite")
     try:
-        graph = traced(module)
+        graph = trace(module)
     except UntraceableError as error:
         return _refused(_untraced(module, str(error)))
     except Exception as error:
         # the module's own code may raise anything where it meets what the tracer does
         return _refused(_untraced(module, f"{type(error).__name__}: {first_line(error)}"))
-    plain = walk(graph, train_mode=train_mode, report=report)
-    walked = walk(graph, train_mode=train_mode, known=merged_factors(graph, plain))
-    if math.isfinite(walked.output.constant) and not computes(graph, module):
+    plain = propagate(graph, train_mode=train_mode, report=report)
+    propagation = propagate(graph, train_mode=train_mode, known=merge_affine_chains(graph, plain))
+    if math.isfinite(propagation.output.constant) and not reproduces(graph, module):
         return _refused(_untraced(module, _OTHER_VALUES))
-    product = walked.output.constant
-    layers, reasons = _layers(graph, walked), _reasons(graph, walked)
+    product = propagation.output.constant
+    layers, reasons = _layers(graph, propagation), _reasons(graph, propagation)
     if slopes == "product" or not 0.0 < product < math.inf:
-        return Upper(product, "product", product, layers, reasons)
-    tighter = tightened(graph, plain, slopes, product=product)
+        return UpperBound(product, "product", product, layers, reasons)
+    tighter = bound_by_slopes(graph, plain, slopes, product=product)
     method = slopes if tighter.value < product else "product"
     notes = (tighter.note,) if tighter.note else ()
-    return Upper(min(tighter.value, product), method, product, layers, reasons, notes)
+    return UpperBound(min(tighter.value, product), method, product, layers, reasons, notes)
 
 
-def _untraced(module: Prepared, reason: str) -> str:
+def _untraced(module: PreparedModule, reason: str) -> str:
     return f"{type(module.module).__name__}: it cannot be traced: {reason}; {HOW_TO_REGISTER}"
 
 
-def _refused(reason: str) -> Upper:
-    return Upper(math.inf, "product", math.inf, (), (reason,))
+def _refused(reason: str) -> UpperBound:
+    return UpperBound(math.inf, "product", math.inf, (), (reason,))
 
 
-def _layers(graph: Graph, walked: Walk) -> tuple[LayerBound, ...]:
+def _layers(graph: Graph, propagation: Propagation) -> tuple[LayerBound, ...]:
     hidden = ("structure", "absorbed")
-    shown = {node: f for node, f in walked.factors.items() if f.method not in hidden}
-    shares = _shares(shown, walked)
-    merged = _merged_names(graph, walked)
+    shown = {node: f for node, f in propagation.local.items() if f.method not in hidden}
+    shares = _shares(shown, propagation)
+    merged = _merged_names(graph, propagation)
     return tuple(
         LayerBound(
             name=merged.get(node) or _name(graph, node),
             kind="affine chain" if node in merged else _kind(graph, node),
-            sigma=factor.sigma,
-            method=factor.method,
+            sigma=constant.sigma,
+            method=constant.method,
             share=shares[node],
-            spectrum=factor.spectrum or _spectrum(graph, node),
+            spectrum=constant.spectrum or _spectrum(graph, node),
         )
-        for node, factor in shown.items()
+        for node, constant in shown.items()
     )
 
 
-def _merged_names(graph: Graph, walked: Walk) -> dict[Node, str]:
+def _merged_names(graph: Graph, propagation: Propagation) -> dict[Node, str]:
     names: dict[Node, str] = {}
-    for chain in affine_chains(graph, walked):
-        absorbed = [node for node in chain if walked.factors[node].method == "absorbed"]
+    for chain in affine_chains(graph, propagation):
+        absorbed = [node for node in chain if propagation.local[node].method == "absorbed"]
         if absorbed:
-            end = next(node for node in chain if walked.factors[node].method == "merged")
+            end = next(node for node in chain if propagation.local[node].method == "merged")
             names[end] = " + ".join(_name(graph, node) for node in [*absorbed, end])
     return names
 
 
-def _shares(shown: Mapping[Node, Factor], walked: Walk) -> dict[Node, float]:
-    infinite = [node for node, factor in shown.items() if math.isinf(factor.sigma)]
+def _shares(shown: Mapping[Node, LipschitzConstant], propagation: Propagation) -> dict[Node, float]:
+    infinite = [node for node, constant in shown.items() if math.isinf(constant.sigma)]
     if infinite:
         return {node: 1 / len(infinite) if node in infinite else 0.0 for node in shown}
-    weights = walked.output.elasticities
+    weights = propagation.output.elasticities
     parts = {node: weights.get(node, 0.0) * _logarithm(f.sigma) for node, f in shown.items()}
     total = sum(abs(part) for part in parts.values())
     # shares of a bound of 1 would be shares of rounding
@@ -120,13 +124,13 @@ def _logarithm(sigma: float) -> float:
     return math.log(sigma) if sigma > 0.0 and abs(sigma - 1.0) > _NEAR_ONE else 0.0
 
 
-def _reasons(graph: Graph, walked: Walk) -> tuple[str, ...]:
-    if math.isfinite(walked.output.constant):
+def _reasons(graph: Graph, propagation: Propagation) -> tuple[str, ...]:
+    if math.isfinite(propagation.output.constant):
         return ()
     reasons = [
-        f"{_name(graph, node)} ({_kind(graph, node)}): {factor.reason}"
-        for node, factor in walked.factors.items()
-        if math.isinf(factor.sigma)
+        f"{_name(graph, node)} ({_kind(graph, node)}): {constant.reason}"
+        for node, constant in propagation.local.items()
+        if math.isinf(constant.sigma)
     ]
     return tuple(reasons) or ("the product of the constants: float64 cannot hold it",)
 
@@ -142,7 +146,7 @@ def _name(graph: Graph, node: Node) -> str:
 
 def _kind(graph: Graph, node: Node) -> str:
     if node.op == "call_module":
-        return class_of(graph.layer(node)).__name__
+        return unparametrized_class(graph.layer(node)).__name__
     return str(node.target) if node.op == "call_method" else getattr(node.target, "__name__", "?")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from sngan.lipschitz.constants import Factor, from_slopes, unbounded
+from sngan.lipschitz.constants import LipschitzConstant, from_slopes, unbounded
 
 _GELU = {
     "none": (-0.12890414518515479, 1.1289041451851548),
@@ -25,52 +25,52 @@ _SMOOTH_THRESHOLD = 20.0
 _NOT_FINITE = "its slope is not a finite number"
 
 
-def leaky(slope: float) -> Factor:
+def leaky(slope: float) -> LipschitzConstant:
     """``max(x, 0) + slope · min(x, 0)``."""
     if not math.isfinite(slope):
         return unbounded(_NOT_FINITE)
     return from_slopes(min(slope, 1.0), max(slope, 1.0))
 
 
-def prelu(weight: Tensor) -> Factor:
+def prelu(weight: Tensor) -> LipschitzConstant:
     """A leaky ReLU with a slope for each channel."""
     if not bool(weight.isfinite().all()):
         return unbounded(_NOT_FINITE)
     return from_slopes(min(1.0, weight.min().item()), max(1.0, weight.max().item()))
 
 
-def elu(alpha: float) -> Factor:
+def elu(alpha: float) -> LipschitzConstant:
     """``x`` or ``α(eˣ − 1)``: slopes 1 and ``α·(0, 1]``."""
     if not math.isfinite(alpha):
         return unbounded(_NOT_FINITE)
     return from_slopes(min(0.0, alpha), max(1.0, alpha))
 
 
-def celu(alpha: float) -> Factor:
+def celu(alpha: float) -> LipschitzConstant:
     """``x`` or ``α(e^(x/α) − 1)``, for α > 0."""
     if not 0.0 < alpha < math.inf:
         return unbounded(f"CELU with alpha={alpha} grows without limit")
     return from_slopes(0.0, 1.0)
 
 
-def gelu(approximate: str) -> Factor:
+def gelu(approximate: str) -> LipschitzConstant:
     """Both forms: ``x·Φ(x)`` and its tanh approximation."""
     return from_slopes(*_GELU[approximate])
 
 
-def softplus(threshold: float) -> Factor:
+def softplus(threshold: float) -> LipschitzConstant:
     """``log(1 + e^(βx))/β``: a sigmoid slope."""
     if not threshold >= _SMOOTH_THRESHOLD:
         return unbounded(f"Softplus with threshold={threshold} jumps where it turns linear")
     return from_slopes(0.0, 1.0)
 
 
-def softmax() -> Factor:
+def softmax() -> LipschitzConstant:
     """``‖diag(p) − ppᵀ‖ ≤ max 2p(1 − p) ≤ 1/2`` by Gershgorin's theorem."""
-    return Factor(0.5, "closed_form")
+    return LipschitzConstant(0.5, "closed_form")
 
 
-def _fixed(low: float, high: float) -> Callable[[Any], Factor]:
+def _fixed(low: float, high: float) -> Callable[[Any], LipschitzConstant]:
     return lambda _: from_slopes(low, high)
 
 
@@ -78,7 +78,7 @@ def _fixed(low: float, high: float) -> Callable[[Any], Factor]:
 Option = Callable[[int, str, Any], Any]
 
 # the same names are functions in torch, methods of tensors, and functions in torch.nn.functional
-FUNCTIONS: dict[str, Callable[[Option], Factor]] = {
+FUNCTIONS: dict[str, Callable[[Option], LipschitzConstant]] = {
     "relu": _fixed(0.0, 1.0),
     "relu6": _fixed(0.0, 1.0),
     "hardtanh": _fixed(0.0, 1.0),
@@ -109,7 +109,7 @@ FUNCTIONS: dict[str, Callable[[Option], Factor]] = {
     "softmax": lambda _: softmax(),
 }
 
-MODULES: dict[type[nn.Module], Callable[[Any], Factor]] = {
+MODULES: dict[type[nn.Module], Callable[[Any], LipschitzConstant]] = {
     nn.ReLU: _fixed(0.0, 1.0),
     nn.ReLU6: _fixed(0.0, 1.0),
     nn.Hardtanh: _fixed(0.0, 1.0),

@@ -6,11 +6,12 @@ from typing import Any
 
 from torch import Tensor
 
-from sngan.lipschitz.constants import Factor, root, times
+from sngan.lipschitz.constants import LipschitzConstant
+from sngan.lipschitz.rounding import multiply_up, sqrt_up
 
 
 @dataclass(frozen=True)
-class Call:
+class FunctionCall:
     """A call with the values it had; only ``args[0]`` depends on the network's input.
 
     ``is_second`` says that the function got it in second place, after what is ``args[1]`` here.
@@ -38,18 +39,20 @@ class Call:
         return self.options[place] if place < len(self.options) else self.kwargs.get(name, default)
 
 
-CallRule = Callable[[Call], Factor]
+CallRule = Callable[[FunctionCall], LipschitzConstant]
 
 
-def scaled(factor: Factor, size: float) -> Factor:
+def scale_constant(constant: LipschitzConstant, size: float) -> LipschitzConstant:
     """The factor of an operation followed by one of norm ``size``."""
     if size == 1.0:
-        return factor
-    return Factor(times(factor.sigma, size), factor.method, factor.affine, reason=factor.reason)
+        return constant
+    return LipschitzConstant(
+        multiply_up(constant.sigma, size), constant.method, constant.affine, reason=constant.reason
+    )
 
 
-def spread(tensor: Any, result: Tensor) -> float:
+def broadcast_gain(tensor: Any, result: Tensor) -> float:
     """The constant of broadcasting: the root of the number of times each element is repeated."""
     if not isinstance(tensor, Tensor) or result.numel() <= tensor.numel():
         return 1.0
-    return root(result.numel() / tensor.numel())
+    return sqrt_up(result.numel() / tensor.numel())

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from sngan.lipschitz.constants import root, times
-from sngan.lipschitz.rules.calls import spread
+from sngan.lipschitz.rounding import multiply_up, sqrt_up
+from sngan.lipschitz.rules.calls import broadcast_gain
 
 Node = fx.Node
 Values = Callable[[Any], Any]
@@ -22,7 +22,7 @@ _PLAIN_INDEX = (int, slice, type(None), type(Ellipsis))
 
 
 @dataclass(frozen=True)
-class Term:
+class Branch:
     """A branch that enters a combination, and the factor that it gets there."""
 
     source: Node
@@ -33,16 +33,16 @@ class Term:
 class Combination:
     """Branches whose constants add up, or the squares of whose constants do."""
 
-    terms: list[Term]
+    terms: list[Branch]
     is_sum: bool = False
 
 
-def overwritten(old: Tensor, new: Tensor, places: Tensor) -> Tensor:
+def overwrite(old: Tensor, new: Tensor, places: Tensor) -> Tensor:
     """``old`` where ``places`` is negative, and the elements of ``new`` at the places elsewhere."""
     return torch.where(places >= 0, new.flatten()[places.clamp_min(0)], old)
 
 
-def combination(
+def combination_of(
     name: str, node: Node, values: Values, dependent: Collection[Node]
 ) -> Combination | None:
     """The branches of a node, of which all others are constants; None if it is no combination.
@@ -52,7 +52,7 @@ def combination(
     result: Any = values(node)
     if not isinstance(result, Tensor) or not result.is_floating_point():
         return None
-    found = _terms(name, node, values, result)
+    found = _branches(name, node, values, result)
     if found is None:
         return None
     terms = [term for term in found if term.source in dependent]
@@ -66,41 +66,41 @@ def nodes_in(arguments: Any) -> list[Node]:
     return found
 
 
-def _terms(name: str, node: Node, values: Values, result: Tensor) -> list[Term] | None:
+def _branches(name: str, node: Node, values: Values, result: Tensor) -> list[Branch] | None:
     args, options = node.args, dict(node.kwargs)
-    if node.target is overwritten:
-        return _overwritten(args, values)
+    if node.target is overwrite:
+        return _branches_of_overwrite(args, values)
     if name in _STACKING and not nodes_in((args[1:], options)):
-        return [Term(part, 1.0) for part in nodes_in(args[0]) if _has_elements(values(part))]
+        return [Branch(part, 1.0) for part in nodes_in(args[0]) if _has_elements(values(part))]
     if name in _SUMS:
-        return _summed(name, args, options, values=values, result=result)
+        return _branches_of_sum(name, args, options, values=values, result=result)
     if name == "setitem":
-        return _assigned(args, values)
-    branches = None if options else _branches(name, args, values)
+        return _branches_of_assignment(args, values)
+    branches = None if options else _chosen_tensors(name, args, values)
     if branches is None:
         return None
-    return [Term(b, spread(values(b), result)) for b in branches if isinstance(b, Node)]
+    return [Branch(b, broadcast_gain(values(b), result)) for b in branches if isinstance(b, Node)]
 
 
 def _has_elements(value: Any) -> bool:
     return not isinstance(value, Tensor) or value.numel() > 0
 
 
-def _summed(
+def _branches_of_sum(
     name: str, args: tuple[Any, ...], options: dict[str, Any], *, values: Values, result: Tensor
-) -> list[Term] | None:
+) -> list[Branch] | None:
     alpha = options.pop("alpha", 1.0)
     if len(args) != 2 or options or not isinstance(alpha, Real):
         return None
     sizes = (1.0, abs(float(alpha)))
     return [
-        Term(branch, times(size, spread(values(branch), result)))
+        Branch(branch, multiply_up(size, broadcast_gain(values(branch), result)))
         for branch, size in zip(args, reversed(sizes) if name == "rsub" else sizes, strict=True)
         if isinstance(branch, Node)
     ]
 
 
-def _branches(name: str, args: tuple[Any, ...], values: Values) -> tuple[Any, ...] | None:
+def _chosen_tensors(name: str, args: tuple[Any, ...], values: Values) -> tuple[Any, ...] | None:
     """The tensors that a choice takes from; None where the choice depends on the input."""
     if name == "where" and len(args) == 3:
         choice, branches = args[0], args[1:]
@@ -115,15 +115,18 @@ def _branches(name: str, args: tuple[Any, ...], values: Values) -> tuple[Any, ..
     return None if isinstance(choice, Node) else branches
 
 
-def _assigned(args: tuple[Any, ...], values: Values) -> list[Term] | None:
+def _branches_of_assignment(args: tuple[Any, ...], values: Values) -> list[Branch] | None:
     """``old[index] = new``: repeated where it is broadcast."""
     old, index, new = args
     if nodes_in(index):
         return None
     whole, region = values(old), values(old)[index]
     covers = region.numel() == whole.numel() and _is_plain(index)
-    kept = [] if covers or not isinstance(old, Node) else [Term(old, 1.0)]
-    return [*kept, *([Term(new, spread(values(new), region))] if isinstance(new, Node) else [])]
+    kept = [] if covers or not isinstance(old, Node) else [Branch(old, 1.0)]
+    return [
+        *kept,
+        *([Branch(new, broadcast_gain(values(new), region))] if isinstance(new, Node) else []),
+    ]
 
 
 def _is_plain(index: Any) -> bool:
@@ -132,11 +135,11 @@ def _is_plain(index: Any) -> bool:
     return all(isinstance(part, _PLAIN_INDEX) and not isinstance(part, bool) for part in parts)
 
 
-def _overwritten(args: tuple[Any, ...], values: Values) -> list[Term]:
+def _branches_of_overwrite(args: tuple[Any, ...], values: Values) -> list[Branch]:
     old, new, _ = args
     places: Tensor = values(args[2])
     taken = places[places >= 0]
     repeated = int(torch.bincount(taken.flatten()).max()) if taken.numel() else 0
-    sizes = (float(taken.numel() < places.numel()), root(float(repeated)))
+    sizes = (float(taken.numel() < places.numel()), sqrt_up(float(repeated)))
     pairs = zip((old, new), sizes, strict=True)
-    return [Term(part, size) for part, size in pairs if isinstance(part, Node) and size]
+    return [Branch(part, size) for part, size in pairs if isinstance(part, Node) and size]

@@ -7,14 +7,14 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sngan.lipschitz.constants import STRUCTURE, Factor, unbounded
+from sngan.lipschitz.constants import STRUCTURE, LipschitzConstant, unbounded
 from sngan.lipschitz.rules import pooling
-from sngan.lipschitz.rules.calls import Call, CallRule
-from sngan.lipschitz.rules.modules import linear_factor, sample_shape
-from sngan.lipschitz.rules.normalization import normalized
+from sngan.lipschitz.rules.calls import CallRule, FunctionCall
+from sngan.lipschitz.rules.modules import linear_constant, unbatched_shape
+from sngan.lipschitz.rules.normalization import not_lipschitz
 
 
-def _options(call: Call, first: int, defaults: Mapping[str, Any]) -> dict[str, Any]:
+def _options(call: FunctionCall, first: int, defaults: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments from place ``first`` after the tensor on, by their names."""
     return {
         name: call.option(place, name, default)
@@ -23,73 +23,73 @@ def _options(call: Call, first: int, defaults: Mapping[str, Any]) -> dict[str, A
 
 
 def _convolution(kind: type[nn.Module]) -> CallRule:
-    def rule(call: Call) -> Factor:
+    def rule(call: FunctionCall) -> LipschitzConstant:
         weight: Tensor = call.option(0, "weight", None)
         options = _options(call, 2, {"stride": 1, "padding": 0, "dilation": 1, "groups": 1})
         channels = (weight.shape[1] * options["groups"], weight.shape[0])
-        return _by_kernel(kind, weight, channels, options, call)
+        return _constant_of_kernel(kind, weight, channels, options, call)
 
     return rule
 
 
 def _transposed_convolution(kind: type[nn.Module]) -> CallRule:
-    def rule(call: Call) -> Factor:
+    def rule(call: FunctionCall) -> LipschitzConstant:
         weight: Tensor = call.option(0, "weight", None)
         defaults = {"stride": 1, "padding": 0, "output_padding": 0, "groups": 1, "dilation": 1}
         options = _options(call, 2, defaults)
         channels = (weight.shape[0], weight.shape[1] * options["groups"])
-        return _by_kernel(kind, weight, channels, options, call)
+        return _constant_of_kernel(kind, weight, channels, options, call)
 
     return rule
 
 
-def _by_kernel(
+def _constant_of_kernel(
     kind: type[nn.Module],
     weight: Tensor,
     channels: tuple[int, int],
     options: dict[str, Any],
-    call: Call,
-) -> Factor:
+    call: FunctionCall,
+) -> LipschitzConstant:
     size = tuple(weight.shape[2:])
     layer: Any = nn.utils.skip_init(kind, *channels, size, bias=False, **options)
     layer.weight = nn.Parameter(weight.detach())
-    return linear_factor(layer, sample_shape(layer, call.shape))
+    return linear_constant(layer, unbatched_shape(layer, call.shape))
 
 
 def _average_pool(kind: Callable[..., nn.Module]) -> CallRule:
-    def rule(call: Call) -> Factor:
+    def rule(call: FunctionCall) -> LipschitzConstant:
         layer = kind(*call.options, **call.kwargs)
-        return linear_factor(layer, sample_shape(layer, call.shape))
+        return linear_constant(layer, unbatched_shape(layer, call.shape))
 
     return rule
 
 
 def _max_pool(kind: Callable[..., nn.Module]) -> CallRule:
-    def rule(call: Call) -> Factor:
+    def rule(call: FunctionCall) -> LipschitzConstant:
         defaults = {"kernel_size": None, "stride": None, "padding": 0, "dilation": 1}
         options = _options(call, 0, {**defaults, "ceil_mode": False, "return_indices": False})
         # the functions that call this one say "no stride" by an empty list
         options["stride"] = options["stride"] or None
         layer = kind(**options)
-        return pooling.max_pool(layer, sample_shape(layer, call.shape))
+        return pooling.max_pool(layer, unbatched_shape(layer, call.shape))
 
     return rule
 
 
 def _adaptive_max_pool(kind: Callable[..., nn.Module]) -> CallRule:
-    def rule(call: Call) -> Factor:
+    def rule(call: FunctionCall) -> LipschitzConstant:
         layer = kind(*call.options, **call.kwargs)
-        return pooling.adaptive_max_pool(layer, sample_shape(layer, call.shape))
+        return pooling.adaptive_max_pool(layer, unbatched_shape(layer, call.shape))
 
     return rule
 
 
-def _interpolate(call: Call) -> Factor:
+def _interpolate(call: FunctionCall) -> LipschitzConstant:
     options = inspect.signature(F.interpolate).bind(*call.args, **call.kwargs).arguments
     options.pop("input")
     if options.pop("antialias", False) or options.pop("recompute_scale_factor", None):
         return unbounded("interpolation with these options has no known constant")
-    return linear_factor(nn.Upsample(**options), call.shape[1:])
+    return linear_constant(nn.Upsample(**options), call.shape[1:])
 
 
 _PADS: dict[str, tuple[Callable[..., nn.Module], ...]] = {
@@ -99,21 +99,21 @@ _PADS: dict[str, tuple[Callable[..., nn.Module], ...]] = {
 }
 
 
-def _pad(call: Call) -> Factor:
+def _pad(call: FunctionCall) -> LipschitzConstant:
     widths, mode = call.option(0, "pad", ()), call.option(1, "mode", "constant")
     if mode == "constant":
         return STRUCTURE
     layer = _PADS[mode][len(widths) // 2 - 1](tuple(widths))
-    return linear_factor(layer, sample_shape(layer, call.shape))
+    return linear_constant(layer, unbatched_shape(layer, call.shape))
 
 
-def _dropout(call: Call) -> Factor:
+def _dropout(call: FunctionCall) -> LipschitzConstant:
     if call.option(1, "training", True) and call.option(0, "p", 0.5) > 0:
         return unbounded("it drops at random, in train mode")
     return STRUCTURE
 
 
-def _batch_norm(call: Call) -> Factor:
+def _batch_norm(call: FunctionCall) -> LipschitzConstant:
     """``γ/√(variance + ε)`` of the running statistics, which every channel has."""
     options = _options(call, 0, {"running_mean": None, "running_var": None, "weight": None})
     rest = _options(call, 3, {"bias": None, "training": False, "momentum": 0.1, "eps": 1e-5})
@@ -123,11 +123,11 @@ def _batch_norm(call: Call) -> Factor:
     scale = scale if options["weight"] is None else scale * options["weight"]
     if not bool(scale.isfinite().all()):
         return unbounded("its running variance is negative, or its scale is not finite")
-    return Factor(scale.abs().max().item() * (1 + 1e-12), "closed_form", affine=True)
+    return LipschitzConstant(scale.abs().max().item() * (1 + 1e-12), "closed_form", affine=True)
 
 
-def _layer_norm(call: Call) -> Factor:
-    return normalized(call.option(1, "weight", None), call.option(3, "eps", 1e-5))
+def _layer_norm(call: FunctionCall) -> LipschitzConstant:
+    return not_lipschitz(call.option(1, "weight", None), call.option(3, "eps", 1e-5))
 
 
 _DIMS = (1, 2, 3)

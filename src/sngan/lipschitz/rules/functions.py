@@ -8,31 +8,32 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sngan.lipschitz.constants import STRUCTURE, Factor, root, times, unbounded
+from sngan.lipschitz.constants import STRUCTURE, LipschitzConstant, unbounded
 from sngan.lipschitz.registry import HOW_TO_REGISTER
+from sngan.lipschitz.rounding import multiply_up, sqrt_up
 from sngan.lipschitz.rules import activations, functional
-from sngan.lipschitz.rules.calls import Call, CallRule, scaled, spread
+from sngan.lipschitz.rules.calls import CallRule, FunctionCall, broadcast_gain, scale_constant
 from sngan.lipschitz.rules.combining import COMBINING
-from sngan.lipschitz.rules.modules import linear_factor
-from sngan.lipschitz.rules.names import named
-from sngan.lipschitz.tracing.float64 import tensors_in
+from sngan.lipschitz.rules.modules import linear_constant
+from sngan.lipschitz.rules.names import functions_named
+from sngan.lipschitz.structures import tensors_in
 
 
-def name_of(target: Any) -> str:
+def torch_name(target: Any) -> str:
     """The common name of a function or method of torch; empty for others."""
     return _NAMES.get(target, "") if isinstance(target, Hashable) else ""
 
 
-def call_factor(call: Call) -> Factor:
+def function_constant(call: FunctionCall) -> LipschitzConstant:
     """The factor of a call of which only ``args[0]`` depends on the network's input."""
     if not _is_real(call.result):
         return unbounded(f"{call.name or 'it'} gives values that are not real numbers")
     if call.is_second:
         return _from_left(call)
     if call.name in activations.FUNCTIONS:
-        factor = activations.FUNCTIONS[call.name](call.option)
+        constant = activations.FUNCTIONS[call.name](call.option)
         # constant arguments may broadcast the tensor
-        return scaled(factor, spread(call.args[0], call.result))
+        return scale_constant(constant, broadcast_gain(call.args[0], call.result))
     if call.name in _RULES:
         return _RULES[call.name](call)
     return unbounded(f"no known constant; {HOW_TO_REGISTER}")
@@ -43,11 +44,11 @@ def _is_real(result: Any) -> bool:
     return any(tensor.is_floating_point() for tensor in tensors_in(result))
 
 
-def _affine(sigma: float) -> Factor:
-    return Factor(sigma, "closed_form", affine=True)
+def _affine(sigma: float) -> LipschitzConstant:
+    return LipschitzConstant(sigma, "closed_form", affine=True)
 
 
-def _moved(call: Call) -> Factor:
+def _moved(call: FunctionCall) -> LipschitzConstant:
     """Operations that only move elements: the root of how often one of them is repeated.
 
     The call is repeated on the elements' numbers, from 1 on; other elements are constants.
@@ -65,45 +66,45 @@ def _moved(call: Call) -> Factor:
     for part in tensors_in(moved):
         own = part[(part >= 1) & (part <= count) & (part == part.round())].long()
         repeated = max(repeated, int(torch.bincount(own.flatten()).max()) if own.numel() else 0)
-    return STRUCTURE if repeated <= 1 else _affine(root(float(repeated)))
+    return STRUCTURE if repeated <= 1 else _affine(sqrt_up(float(repeated)))
 
 
-def _strided(call: Call) -> Factor:
+def _strided(call: FunctionCall) -> LipschitzConstant:
     tensor = call.args[0]
     is_whole = tensor.is_contiguous() and tensor.untyped_storage().nbytes() == tensor.nbytes
     return _moved(call) if is_whole else unbounded("it reads memory beside its tensor")
 
 
-def _attribute(call: Call) -> Factor:
+def _attribute(call: FunctionCall) -> LipschitzConstant:
     if call.args[1] in ("T", "mT", "H", "mH", "data", "real"):
         return STRUCTURE
     return unbounded(f"no known constant of the attribute {call.args[1]}")
 
 
-def _constant(_call: Call) -> Factor:
-    return Factor(0.0, "closed_form")
+def _zero(_call: FunctionCall) -> LipschitzConstant:
+    return LipschitzConstant(0.0, "closed_form")
 
 
-def _sum(call: Call) -> Factor:
-    return _affine(root(call.args[0].numel() / max(call.result.numel(), 1)))
+def _sum(call: FunctionCall) -> LipschitzConstant:
+    return _affine(sqrt_up(call.args[0].numel() / max(call.result.numel(), 1)))
 
 
-def _mean(call: Call) -> Factor:
+def _mean(call: FunctionCall) -> LipschitzConstant:
     count = call.args[0].numel() / max(call.result.numel(), 1)
     return _affine(1.0 if count == 1 else (1 + 1e-15) / math.sqrt(count))
 
 
-def _largest(_call: Call) -> Factor:
+def _largest(_call: FunctionCall) -> LipschitzConstant:
     # |max a − max b| ≤ max |a − b| ≤ ‖a − b‖; sorting is nearest to the identity
-    return Factor(1.0, "closed_form")
+    return LipschitzConstant(1.0, "closed_form")
 
 
-def _scaling(call: Call) -> Factor:
+def _scaling(call: FunctionCall) -> LipschitzConstant:
     if len(call.args) != 2 or call.kwargs or not isinstance(call.args[1], Tensor | Real):
         return unbounded(f"{call.name} with options has no known constant")
     other = torch.as_tensor(call.args[1], dtype=torch.float64).abs()
     if other.numel() == 0:
-        return _constant(call)
+        return _zero(call)
     if call.name == "div":
         # one rounded division, and the rounding of a float32 option is none: it is read exactly
         sigma = math.inf if other.min() == 0 else (1 + 1e-15) / other.min().item()
@@ -111,26 +112,26 @@ def _scaling(call: Call) -> Factor:
         sigma = other.max().item()
     if not math.isfinite(sigma):
         return unbounded("it divides by zero or scales by a number that is not finite")
-    return _affine(times(sigma, spread(call.args[0], call.result)))
+    return _affine(multiply_up(sigma, broadcast_gain(call.args[0], call.result)))
 
 
-def _linear(call: Call) -> Factor:
+def _linear(call: FunctionCall) -> LipschitzConstant:
     weight: Tensor = call.option(0, "weight", None)
-    return _by_matrix(weight if weight.dim() == 2 else weight[None])
+    return _constant_of_matrix(weight if weight.dim() == 2 else weight[None])
 
 
-def _matmul(call: Call) -> Factor:
+def _matmul(call: FunctionCall) -> LipschitzConstant:
     """``x @ W`` with a matrix, a vector or a stack of matrices."""
     tensor, other = call.args[0], call.options[0]
     matrices = other if other.dim() > 1 else other[:, None]
     if matrices.dim() == 2:
-        return _by_matrix(matrices.t())
+        return _constant_of_matrix(matrices.t())
     if tensor.dim() < 2:
         return unbounded("a product of a vector with a stack of matrices has no known constant")
-    return _by_stack(matrices, tensor, call.result)
+    return _constant_of_matrices(matrices, tensor, call.result)
 
 
-def _from_left(call: Call) -> Factor:
+def _from_left(call: FunctionCall) -> LipschitzConstant:
     """``c * x`` and ``W @ x``: a call with the tensor in second place."""
     if call.name == "mul":
         return _scaling(call)
@@ -139,25 +140,25 @@ def _from_left(call: Call) -> Factor:
     other, tensor = call.options[0], call.args[0]
     matrices = other if other.dim() > 1 else other[None]
     if matrices.dim() == 2:
-        return _by_matrix(matrices)
+        return _constant_of_matrix(matrices)
     if tensor.dim() < 2:
         return unbounded("a product of a stack of matrices with a vector has no known constant")
-    return _by_stack(matrices, tensor, call.result)
+    return _constant_of_matrices(matrices, tensor, call.result)
 
 
-def _by_stack(matrices: Tensor, tensor: Tensor, result: Tensor) -> Factor:
+def _constant_of_matrices(matrices: Tensor, tensor: Tensor, result: Tensor) -> LipschitzConstant:
     """Each matrix times its part of the tensor, which may be repeated for several of them."""
     if matrices.numel() == 0 or not bool(matrices.isfinite().all()):
         return unbounded("its matrices are empty or not finite")
     norms = torch.linalg.matrix_norm(matrices.double(), 2)
     repeated = math.prod(result.shape[:-2]) / max(math.prod(tensor.shape[:-2]), 1)
-    return _affine(times(float(norms.max()) * (1 + 1e-9), root(max(repeated, 1.0))))
+    return _affine(multiply_up(float(norms.max()) * (1 + 1e-9), sqrt_up(max(repeated, 1.0))))
 
 
-def _by_matrix(weight: Tensor) -> Factor:
+def _constant_of_matrix(weight: Tensor) -> LipschitzConstant:
     layer = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0], bias=False)
     layer.weight = nn.Parameter(weight.detach().double())
-    return linear_factor(layer, (weight.shape[1],))
+    return linear_constant(layer, (weight.shape[1],))
 
 
 # every element of their results is one of the tensor or a constant
@@ -180,7 +181,7 @@ _RULES: dict[str, CallRule] = {
     **dict.fromkeys(("amax", "amin", "max", "min", "sort", "topk", "msort"), _largest),
     **dict.fromkeys(("mul", "div"), _scaling),
     **dict.fromkeys(("matmul", "bmm"), _matmul),
-    **dict.fromkeys(("zero", "fill"), _constant),
+    **dict.fromkeys(("zero", "fill"), _zero),
     "as_strided": _strided,
     "getattr": _attribute,
     "sum": _sum,
@@ -188,4 +189,4 @@ _RULES: dict[str, CallRule] = {
     "linear": _linear,
 }
 PRODUCTS = ("mul", "div", "matmul", "bmm", "einsum", "scaled_dot_product_attention")
-_NAMES = named([*activations.FUNCTIONS, *_RULES, *COMBINING, *PRODUCTS])
+_NAMES = functions_named([*activations.FUNCTIONS, *_RULES, *COMBINING, *PRODUCTS])

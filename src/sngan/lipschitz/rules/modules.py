@@ -16,19 +16,19 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.utils import parametrize
 
 from sngan.lipschitz.blocks import GroupSort
-from sngan.lipschitz.constants import STRUCTURE, Factor, unbounded
+from sngan.lipschitz.constants import STRUCTURE, LipschitzConstant, unbounded
 from sngan.lipschitz.registry import (
     HOW_TO_REGISTER,
     Shape,
     UserRule,
-    registered_factor,
+    registered_constant,
     registered_rule,
 )
 from sngan.lipschitz.rules import activations, pooling
-from sngan.lipschitz.rules.normalization import instance_norm, normalized
+from sngan.lipschitz.rules.normalization import instance_norm, not_lipschitz
 from sngan.spectral import certified_norm
 
-ModuleRule = Callable[[Any, Shape], Factor]
+ModuleRule = Callable[[Any, Shape], LipschitzConstant]
 
 ATTENTION = (
     "dot-product attention is not Lipschitz on an unbounded domain "
@@ -44,7 +44,7 @@ _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.DataParallel)
 
 
-def module_factor(
+def module_constant(
     layer: nn.Module,
     shape: Shape,
     *,
@@ -52,7 +52,7 @@ def module_factor(
     batch_dims: int = 1,
     has_options: bool = False,
     result: Shape = (),
-) -> Factor:
+) -> LipschitzConstant:
     """The factor of a leaf module for an input of ``shape``, with its batch dimensions.
 
     ``result`` is the shape of the output, ``has_options`` whether the call has more arguments.
@@ -63,15 +63,15 @@ def module_factor(
     if rule is None:
         return unbounded(f"no known constant; {HOW_TO_REGISTER}")
     if isinstance(rule, _UserRule):
-        return registered_factor(layer, rule.rule, shape[batch_dims:])
+        return registered_constant(layer, rule.rule, shape[batch_dims:])
     if has_options and isinstance(layer, _TRANSPOSED):
         layer = _of_output(layer, shape, result)
     elif has_options and not isinstance(layer, ATTENTION_LAYERS):
         return unbounded("no known constant with further arguments")
-    return rule(layer, sample_shape(layer, shape))
+    return rule(layer, unbatched_shape(layer, shape))
 
 
-def sample_shape(layer: nn.Module, shape: Shape) -> Shape:
+def unbatched_shape(layer: nn.Module, shape: Shape) -> Shape:
     """The shape of one sample as torch reads it: with one dimension less it is all of the input."""
     kinds = (kind.__name__ for kind in type(layer).__mro__ if kind in _RULES)
     found = re.search(r"(\d)d$", next(kinds, ""))
@@ -83,7 +83,7 @@ def sample_shape(layer: nn.Module, shape: Shape) -> Shape:
 
 def _of_output(layer: Any, shape: Shape, result: Shape) -> Any:
     """The transposed convolution whose own output size is the one that a call asked for."""
-    sizes = sample_shape(layer, shape)[1:]
+    sizes = unbatched_shape(layer, shape)[1:]
     plain = [
         (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1
         for size, stride, padding, dilation, kernel in zip(
@@ -99,14 +99,14 @@ def _of_output(layer: Any, shape: Shape, result: Shape) -> Any:
 
 def is_leaf(layer: nn.Module) -> bool:
     """Whether a module is taken as a whole: if it has a rule or is a layer of torch's own."""
-    if class_of(layer) in _CONTAINERS or "forward" in vars(layer):
+    if unparametrized_class(layer) in _CONTAINERS or "forward" in vars(layer):
         return False
-    return _rule_of(layer) is not None or class_of(layer).__module__.startswith(
+    return _rule_of(layer) is not None or unparametrized_class(layer).__module__.startswith(
         ("torch.nn", "torch.ao.nn")
     )
 
 
-def class_of(layer: nn.Module) -> type[nn.Module]:
+def unparametrized_class(layer: nn.Module) -> type[nn.Module]:
     """The class before torch's parametrization made a subclass of it."""
     kind = type(layer)
     return kind.__mro__[1] if parametrize.is_parametrized(layer) else kind
@@ -145,11 +145,11 @@ def _is_patched(kind: type) -> bool:
     return not home.startswith(("torch.", "sngan."))
 
 
-def linear_factor(layer: nn.Module, input_shape: Shape) -> Factor:
+def linear_constant(layer: nn.Module, input_shape: Shape) -> LipschitzConstant:
     """A linear layer, by its certified operator norm."""
     weight = getattr(layer, "weight", None)
     if isinstance(weight, Tensor) and weight.numel() == 0:
-        return Factor(0.0, "closed_form", affine=True)
+        return LipschitzConstant(0.0, "closed_form", affine=True)
     if isinstance(layer, nn.Linear):
         # it acts on the last dimension: the norm of a block diagonal of copies is that of one
         input_shape = (layer.in_features,)
@@ -157,34 +157,34 @@ def linear_factor(layer: nn.Module, input_shape: Shape) -> Factor:
         norm, method = certified_norm(layer, input_shape)[:2]
     except ValueError as error:
         return unbounded(str(error))
-    return Factor(norm, method, affine=True)
+    return LipschitzConstant(norm, method, affine=True)
 
 
-def _batch_norm(layer: _BatchNorm, input_shape: Shape) -> Factor:
+def _batch_norm(layer: _BatchNorm, input_shape: Shape) -> LipschitzConstant:
     if layer.running_var is None:
         return unbounded("without running statistics it mixes the batch")
     if not bool((layer.running_var + layer.eps > 0).all()):
         return unbounded("its running variance is negative or not a number")
-    return linear_factor(layer, input_shape)
+    return linear_constant(layer, input_shape)
 
 
-def _embedding(_layer: nn.Module, _shape: Shape) -> Factor:
+def _embedding(_layer: nn.Module, _shape: Shape) -> LipschitzConstant:
     return unbounded("its input is an index")
 
 
-def _attention(_layer: nn.Module, _shape: Shape) -> Factor:
+def _attention(_layer: nn.Module, _shape: Shape) -> LipschitzConstant:
     return unbounded(ATTENTION)
 
 
-def _product_gate(_layer: nn.Module, _shape: Shape) -> Factor:
+def _product_gate(_layer: nn.Module, _shape: Shape) -> LipschitzConstant:
     return unbounded("it multiplies two parts of its input")
 
 
-def _activation(rule: Callable[[Any], Factor]) -> ModuleRule:
+def _activation(rule: Callable[[Any], LipschitzConstant]) -> ModuleRule:
     return lambda layer, _shape: rule(layer)
 
 
-def _structure(_layer: nn.Module, _shape: Shape) -> Factor:
+def _structural(_layer: nn.Module, _shape: Shape) -> LipschitzConstant:
     return STRUCTURE
 
 
@@ -207,8 +207,8 @@ _STRUCTURAL: tuple[type[nn.Module], ...] = (
     *(nn.ConstantPad1d, nn.ConstantPad2d, nn.ConstantPad3d),
 )
 _RULES: dict[type, ModuleRule] = {
-    **dict.fromkeys(_LINEAR, linear_factor),
-    **dict.fromkeys(_STRUCTURAL, _structure),
+    **dict.fromkeys(_LINEAR, linear_constant),
+    **dict.fromkeys(_STRUCTURAL, _structural),
     **{kind: _activation(rule) for kind, rule in activations.MODULES.items()},
     **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), _batch_norm),
     **dict.fromkeys((nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d), instance_norm),
@@ -217,10 +217,10 @@ _RULES: dict[type, ModuleRule] = {
         (nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.AdaptiveMaxPool3d),
         pooling.adaptive_max_pool,
     ),
-    nn.LayerNorm: lambda layer, _shape: normalized(layer.weight, layer.eps),
-    nn.GroupNorm: lambda layer, _shape: normalized(layer.weight, layer.eps),
+    nn.LayerNorm: lambda layer, _shape: not_lipschitz(layer.weight, layer.eps),
+    nn.GroupNorm: lambda layer, _shape: not_lipschitz(layer.weight, layer.eps),
     **dict.fromkeys(ATTENTION_LAYERS, _attention),
-    GroupSort: lambda layer, _shape: Factor(1.0, "closed_form", sorts=layer.group_size),
+    GroupSort: lambda layer, _shape: LipschitzConstant(1.0, "closed_form", sorts=layer.group_size),
     nn.Embedding: _embedding,
     nn.GLU: _product_gate,
 }

@@ -61,7 +61,7 @@ _TENSORS = {
 _OF_OTHER_FORM: tuple[Any, ...] = (torch.batch_norm, F.elu_)
 
 
-def named(known: Iterable[str]) -> dict[Any, str]:
+def functions_named(known: Iterable[str]) -> dict[Any, str]:
     """The functions, methods and operators of torch with these names, in place or not."""
     names: dict[Any, str] = {getattr: "getattr", operator.getitem: "getitem"}
     names[operator.setitem] = "setitem"
@@ -75,14 +75,14 @@ def named(known: Iterable[str]) -> dict[Any, str]:
     return names | {Tensor.where: "where of a tensor"}
 
 
-def is_about_shape(function: Any, args: tuple[Any, ...]) -> bool:
+def is_metadata_call(function: Any, args: tuple[Any, ...]) -> bool:
     """Whether a call gives what depends on a tensor's shape, type and place, not on its values."""
     if function is getattr:
         return args[1] in _ATTRIBUTES
     return function in _SHAPE_FUNCTIONS
 
 
-def is_like_shape(function: Any) -> bool:
+def is_like_factory(function: Any) -> bool:
     """Whether a function makes a new tensor from the shape of one."""
     return function in _LIKE_FUNCTIONS
 
@@ -92,7 +92,7 @@ def _functions(names: Iterable[str]) -> frozenset[Any]:
     return frozenset(function for function in found if callable(function))
 
 
-def by_place(
+def positional(
     name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments with the tensors that were given by keyword in their places."""

@@ -8,16 +8,16 @@ import math
 from torch import Tensor, nn
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from sngan.lipschitz.constants import Factor, unbounded
+from sngan.lipschitz.constants import LipschitzConstant, unbounded
 from sngan.utils.checks import require
 
 Shape = tuple[int, ...]
 
 
-def instance_norm(layer: _InstanceNorm, _shape: Shape) -> Factor:
+def instance_norm(layer: _InstanceNorm, _shape: Shape) -> LipschitzConstant:
     """Instance norm, which with running statistics is a scaling of each channel."""
     if layer.running_var is None:
-        return normalized(layer.weight, layer.eps)
+        return not_lipschitz(layer.weight, layer.eps)
     scale = (layer.running_var + layer.eps).rsqrt()
     if layer.affine:
         scale = scale * layer.weight
@@ -25,10 +25,10 @@ def instance_norm(layer: _InstanceNorm, _shape: Shape) -> Factor:
         return unbounded("its running variance is negative, or its scale is not finite")
     sigma = scale.abs().max().item()
     # one addition, one root, one product: each rounded once
-    return Factor(sigma * (1 + 1e-12), "exact", affine=True)
+    return LipschitzConstant(sigma * (1 + 1e-12), "exact", affine=True)
 
 
-def normalized(weight: Tensor | None, eps: float) -> Factor:
+def not_lipschitz(weight: Tensor | None, eps: float) -> LipschitzConstant:
     """Layer, group and instance norm: infinite, and how large what ε leaves of it would be.
 
     Without ε the slope is unbounded where the variance vanishes; with it a constant of hundreds

@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from sngan.lipschitz.constants import Factor, root, unbounded
+from sngan.lipschitz.constants import LipschitzConstant, unbounded
+from sngan.lipschitz.rounding import sqrt_up
 
 
-def max_pool(layer: Any, input_shape: tuple[int, ...]) -> Factor:
+def max_pool(layer: Any, input_shape: tuple[int, ...]) -> LipschitzConstant:
     """``nn.MaxPool1d/2d/3d``, with stride, padding, dilation and ceil_mode."""
     if layer.return_indices:
         return unbounded("it returns indices")
@@ -24,10 +25,10 @@ def max_pool(layer: Any, input_shape: tuple[int, ...]) -> Factor:
         _most(_windows(size, *geometry, ceil=layer.ceil_mode))
         for size, *geometry in zip(sizes, *options, strict=True)
     ]
-    return Factor(root(float(math.prod(counts))), "windows")
+    return LipschitzConstant(sqrt_up(float(math.prod(counts))), "windows")
 
 
-def adaptive_max_pool(layer: Any, input_shape: tuple[int, ...]) -> Factor:
+def adaptive_max_pool(layer: Any, input_shape: tuple[int, ...]) -> LipschitzConstant:
     """``nn.AdaptiveMaxPool1d/2d/3d``: window i is ``[⌊i·n/m⌋, ⌈(i+1)·n/m⌉)``."""
     if layer.return_indices:
         return unbounded("it returns indices")
@@ -39,7 +40,7 @@ def adaptive_max_pool(layer: Any, input_shape: tuple[int, ...]) -> Factor:
         counts.append(
             _most(range(i * size // outputs, -(-(i + 1) * size // outputs)) for i in range(outputs))
         )
-    return Factor(root(float(math.prod(counts))), "windows")
+    return LipschitzConstant(sqrt_up(float(math.prod(counts))), "windows")
 
 
 def _windows(

@@ -10,7 +10,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from sngan.lipschitz.tracing.prepare import Prepared, kept_rng
+from sngan.lipschitz.tracing.prepare import PreparedModule, preserve_rng_state
 
 _SAMPLES, _ROUNDS, _KEPT, _ITERATIONS = 256, 20, 8, 6
 # floating-point operations of one pass up to which the whole search takes half a minute of one core
@@ -19,7 +19,7 @@ _FEW = 0.1
 
 
 @dataclass(frozen=True)
-class Effort:
+class SearchBudget:
     """How long to search.
 
     ``samples`` are points of noise, ``rounds`` improve the best ``kept`` points, and
@@ -32,12 +32,12 @@ class Effort:
     iterations: int = _ITERATIONS
 
 
-def effort_for(module: Prepared, *, samples: int | None, rounds: int | None) -> Effort:
+def budget_for(module: PreparedModule, *, samples: int | None, rounds: int | None) -> SearchBudget:
     """The whole search, or the share of it that a large network allows; what is given counts."""
     share = 1.0
     if samples is None or rounds is None:
-        share = min(1.0, _AFFORDABLE / max(work_of(module), 1))
-    return Effort(
+        share = min(1.0, _AFFORDABLE / max(flops_of(module), 1))
+    return SearchBudget(
         samples=samples or max(6, round(_SAMPLES * share)),
         rounds=max(3, round(_ROUNDS * share)) if rounds is None else rounds,
         kept=max(1, round(_KEPT * share)),
@@ -46,9 +46,9 @@ def effort_for(module: Prepared, *, samples: int | None, rounds: int | None) -> 
 
 
 @torch.no_grad()
-def work_of(module: Prepared) -> int:
+def flops_of(module: PreparedModule) -> int:
     """Floating-point operations of one pass: of convolutions and matrix products."""
-    with kept_rng(module.example), _Counter() as counter:
+    with preserve_rng_state(module.example), _Counter() as counter:
         module(module.example.clone())
     return counter.operations
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sngan.lipschitz.progress import Report, silent
-from sngan.lipschitz.search.budget import Effort
-from sngan.lipschitz.tracing.prepare import Prepared
+from sngan.lipschitz.progress import ProgressReport, no_progress
+from sngan.lipschitz.search.budget import SearchBudget
+from sngan.lipschitz.tracing.prepare import PreparedModule
 from sngan.utils.double_backward import twice_differentiable
 from sngan.utils.text import first_line
 
@@ -29,7 +29,7 @@ _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
-class Lower:
+class LowerBound:
     """The largest Jacobian norm that was found, and where."""
 
     value: float
@@ -38,8 +38,13 @@ class Lower:
 
 
 def lower_bound(
-    module: Prepared, *, data: Tensor | None, effort: Effort, seed: int, report: Report = silent
-) -> Lower:
+    module: PreparedModule,
+    *,
+    data: Tensor | None,
+    budget: SearchBudget,
+    seed: int,
+    report: ProgressReport = no_progress,
+) -> LowerBound:
     """Search for the point where the prepared ``module`` is steepest.
 
     Starts from data, noise around it, and points between pairs that are far apart in value for
@@ -48,33 +53,35 @@ def lower_bound(
     """
     # on the CPU and of its own, so that a seed means the same everywhere
     generator = torch.Generator().manual_seed(seed)
-    slope = _Slope(module, generator, effort.iterations)
+    slope = LocalSlope(module, generator, budget.iterations)
     try:
         with twice_differentiable():
-            return _searched(slope, data, effort, report)
+            return _searched(slope, data, budget, report)
     except Exception as error:
         # the module's own code may raise anything where its input has a history
         note = f"no lower bound: autograd cannot differentiate the module ({first_line(error)})"
-        return Lower(0.0, module.example[0].clone(), note)
+        return LowerBound(0.0, module.example[0].clone(), note)
 
 
-def _searched(slope: "_Slope", data: Tensor | None, effort: Effort, report: Report) -> Lower:
-    report(_PHASE, 0, effort.rounds + 1)
-    points = _candidates(slope, data, effort)
-    best = _top(points, slope.norms(points), effort.kept)
-    for round_ in range(effort.rounds):
-        report(_PHASE, round_ + 1, effort.rounds + 1)
-        width = 2.0 ** (-12 * round_ / effort.rounds)
+def _searched(
+    slope: "LocalSlope", data: Tensor | None, budget: SearchBudget, report: ProgressReport
+) -> LowerBound:
+    report(_PHASE, 0, budget.rounds + 1)
+    points = _candidates(slope, data, budget)
+    best = _top(points, slope.norms(points), budget.kept)
+    for round_ in range(budget.rounds):
+        report(_PHASE, round_ + 1, budget.rounds + 1)
+        width = 2.0 ** (-12 * round_ / budget.rounds)
         tried = torch.cat([slope.climbed(best[0], width), *slope.perturbed(best[0], width)])
         points, norms = torch.cat([best[0], tried]), torch.cat([best[1], slope.norms(tried)])
-        best = _top(points, norms, effort.kept)
+        best = _top(points, norms, budget.kept)
     return _first_proved(slope, best[0])
 
 
-class _Slope:
+class LocalSlope:
     """The size of a module's derivative at a batch of points, sample by sample."""
 
-    def __init__(self, module: Prepared, generator: torch.Generator, iterations: int) -> None:
+    def __init__(self, module: PreparedModule, generator: torch.Generator, iterations: int) -> None:
         self.module = module
         self.iterations = iterations
         # until it is seen that the slope is constant on pieces
@@ -189,8 +196,8 @@ class _Slope:
         return v.detach()
 
 
-def _candidates(slope: _Slope, data: Tensor | None, effort: Effort) -> Tensor:
-    samples = effort.samples
+def _candidates(slope: LocalSlope, data: Tensor | None, budget: SearchBudget) -> Tensor:
+    samples = budget.samples
     noise = [scale * slope.noise(samples // 3 + 1, *slope.shape) for scale in _SCALES]
     if data is None:
         points = torch.cat(noise)
@@ -201,10 +208,10 @@ def _candidates(slope: _Slope, data: Tensor | None, effort: Effort) -> Tensor:
         jitter = slope.noise(len(own), *slope.shape) / math.sqrt(math.prod(slope.shape))
         near = [own + _wide(width * _sizes(own), own) * jitter for width in (_JITTER, 0.01)]
         points = torch.cat([*near, *noise])
-    return torch.cat([points, _between_steep_pairs(slope, points, effort.kept)])
+    return torch.cat([points, _between_steep_pairs(slope, points, budget.kept)])
 
 
-def _between_steep_pairs(slope: _Slope, points: Tensor, count: int) -> Tensor:
+def _between_steep_pairs(slope: LocalSlope, points: Tensor, count: int) -> Tensor:
     """Points on the segments whose ends differ most in value for their distance.
 
     Somewhere on such a segment the derivative is at least that steep.
@@ -228,17 +235,17 @@ def _pairs(count: int, generator: torch.Generator) -> Tensor:
     return torch.stack([first, (first + step) % count])
 
 
-def _first_proved(slope: _Slope, points: Tensor) -> Lower:
+def _first_proved(slope: LocalSlope, points: Tensor) -> LowerBound:
     """The first point where autograd's derivative is one: a secant through it agrees.
 
     At a kink, as at 0 in a network without biases, autograd may give more than any slope there.
     """
     proved = (_proved(slope, point) for point in points)
     note = "no lower bound: at none of the steepest points did a secant confirm the derivative"
-    return next((lower for lower in proved if lower is not None), Lower(0.0, points[0], note))
+    return next((lower for lower in proved if lower is not None), LowerBound(0.0, points[0], note))
 
 
-def _proved(slope: _Slope, point: Tensor) -> Lower | None:
+def _proved(slope: LocalSlope, point: Tensor) -> LowerBound | None:
     norm, direction = slope.derivative(point)
     if not math.isfinite(norm):
         return None
@@ -246,7 +253,7 @@ def _proved(slope: _Slope, point: Tensor) -> Lower | None:
         half = relative * float(_sizes(point[None]))
         secant = slope.secant(point, direction, half)
         if abs(secant - norm) <= _AGREEMENT * norm:
-            return Lower(min(secant, norm) * (1 - _ROUNDING), point.detach().clone())
+            return LowerBound(min(secant, norm) * (1 - _ROUNDING), point.detach().clone())
     return None
 
 

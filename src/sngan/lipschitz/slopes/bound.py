@@ -6,62 +6,64 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from sngan.lipschitz.constants import LEAST_CONSTANT, shifted, times
-from sngan.lipschitz.propagation import Walk
-from sngan.lipschitz.slopes.extraction import NotCoveredError, extracted
-from sngan.lipschitz.slopes.multipliers import closed_forms, searched
-from sngan.lipschitz.slopes.proof import narrowed, proved_bound
-from sngan.lipschitz.slopes.stages import Stages, balanced
+from sngan.lipschitz.propagation import Propagation
+from sngan.lipschitz.rounding import LEAST_CONSTANT, ldexp_up, multiply_up
+from sngan.lipschitz.slopes.extraction import NotCoveredError, extract_stages
+from sngan.lipschitz.slopes.multipliers import closed_forms, search_multipliers
+from sngan.lipschitz.slopes.proof import compress_inputs, proved_bound
+from sngan.lipschitz.slopes.stages import Stages, balance
 from sngan.lipschitz.tracing.graph import Graph
 
 
 @dataclass(frozen=True)
-class Tightened:
+class SlopeBound:
     """The bound by slopes, infinite where there is none, and a note of what it does not cover."""
 
     value: float
     note: str
 
 
-def tightened(graph: Graph, walked: Walk, slopes: str, *, product: float) -> Tightened:
+def bound_by_slopes(
+    graph: Graph, propagation: Propagation, slopes: str, *, product: float
+) -> SlopeBound:
     """The bound by slopes where it is below ``product``, the finite bound by the constants.
 
     No operation of ``walked`` may be merged with others, so that each constant is one of its value.
     """
-    if any(0.0 < constant < LEAST_CONSTANT for constant in walked.constants.values()):
+    if any(0.0 < constant < LEAST_CONSTANT for constant in propagation.cumulative.values()):
         return _declined(slopes, f"a part of the network has a constant below {LEAST_CONSTANT}")
     try:
-        end = extracted(graph, walked)
+        end = extract_stages(graph, propagation)
     except NotCoveredError as reason:
         return _declined(slopes, str(reason))
-    found = slope_bound(end.stages, optimized=slopes == "sdp")
+    found = bound_of_stages(end.stages, optimized=slopes == "sdp")
     if found is None:
         return _declined(slopes, "no multipliers pass the check of their proof")
-    value = times(found, end.before)
+    value = multiply_up(found, end.before)
     if value >= product:
         return _declined(slopes, f"its bound {value:.6g} is not smaller")
-    return Tightened(value, f"slopes={slopes!r} covers a part: {end.note}" if end.note else "")
+    return SlopeBound(value, f"slopes={slopes!r} covers a part: {end.note}" if end.note else "")
 
 
-def _declined(slopes: str, reason: str) -> Tightened:
-    return Tightened(
+def _declined(slopes: str, reason: str) -> SlopeBound:
+    return SlopeBound(
         math.inf, f"slopes={slopes!r} was asked for, but the product counts: {reason}"
     )  # fmt: skip
 
 
-def slope_bound(stages: Stages, *, optimized: bool) -> float | None:
+def bound_of_stages(stages: Stages, *, optimized: bool) -> float | None:
     """A proved constant of the network, or None where the check of every proof fails.
 
     ``optimized`` searches for the best multipliers, otherwise the best closed form counts.
     """
-    even, exponent = balanced(stages)
-    network = replace(even, first=narrowed(even.first))
+    even, exponent = balance(stages)
+    network = replace(even, first=compress_inputs(even.first))
     starts = [multipliers for _, multipliers in closed_forms(network)]
     constant = _first_proved(network, starts)
     if optimized and starts and network.middle:
-        better = proved_bound(network, searched(network, starts[0]))
+        better = proved_bound(network, search_multipliers(network, starts[0]))
         constant = min((c for c in (constant, better) if c is not None), default=None)
-    return None if constant is None else shifted(constant, exponent)
+    return None if constant is None else ldexp_up(constant, exponent)
 
 
 def _first_proved(network: Stages, candidates: Sequence[Sequence[Tensor]]) -> float | None:

@@ -14,10 +14,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from sngan.lipschitz.constants import hypotenuse
 from sngan.lipschitz.merging import jacobian
-from sngan.lipschitz.propagation import Walk
-from sngan.lipschitz.rules.functions import name_of
+from sngan.lipschitz.propagation import Propagation
+from sngan.lipschitz.rounding import hypot_up
+from sngan.lipschitz.rules.functions import torch_name
 from sngan.lipschitz.slopes import contractions
 from sngan.lipschitz.slopes.contractions import Contraction
 from sngan.lipschitz.slopes.proof import EXACTNESS
@@ -34,7 +34,7 @@ class NotCoveredError(Exception):
 
 
 @dataclass(frozen=True)
-class Extracted:
+class ExtractedStages:
     """The last stages of a network, the constant of all before, and why it is not in the stages."""
 
     stages: Stages
@@ -42,7 +42,7 @@ class Extracted:
     note: str
 
 
-def extracted(graph: Graph, walked: Walk) -> Extracted:
+def extract_stages(graph: Graph, propagation: Propagation) -> ExtractedStages:
     """The longest end of the network that has the form of ``Stages``.
 
     Raises
@@ -50,19 +50,19 @@ def extracted(graph: Graph, walked: Walk) -> Extracted:
     NotCoveredError
         If not even the last nonlinear operation has.
     """
-    return _Extraction(graph, walked).run()
+    return _Extractor(graph, propagation).run()
 
 
-class _Extraction:
-    def __init__(self, graph: Graph, walked: Walk) -> None:
-        self.graph, self.walked = graph, walked
+class _Extractor:
+    def __init__(self, graph: Graph, propagation: Propagation) -> None:
+        self.graph, self.propagation = graph, propagation
         self.output: Node = graph.nodes[-1].args[0]  # pyright: ignore
         needed = {self.output, *_ancestors(self.output)}
-        self.order = [node for node in walked.constants if node in needed]
+        self.order = [node for node in propagation.cumulative if node in needed]
         self.place = {node: index for index, node in enumerate(self.order)}
         self.curved = [node for node in self.order[1:] if not self._is_linear(node)]
 
-    def run(self) -> Extracted:
+    def run(self) -> ExtractedStages:
         if not self.curved:
             raise NotCoveredError("the network is affine and has no slopes")
         places = [0, *(self.place[node] for node in self.curved), len(self.order)]
@@ -77,26 +77,26 @@ class _Extraction:
             if not middle:
                 raise
             return self._from(cuts[len(cuts) - 1 - len(middle)], middle, last, str(reason))
-        return Extracted(Stages(first, middle[::-1], last), 1.0, "")
+        return ExtractedStages(Stages(first, middle[::-1], last), 1.0, "")
 
     def _from(
         self, cut: list[Node] | None, middle: list[Stage], last: Tensor, reason: str
-    ) -> Extracted:
+    ) -> ExtractedStages:
         """Give up the part before the cut: the product of the constants bounds the state there."""
         live = self._small(cut)
         names = " and ".join(node.name for node in live)
-        before = hypotenuse(self.walked.constants[node] for node in live)
+        before = hypot_up(self.propagation.cumulative[node] for node in live)
         first = torch.eye(self._size(live), dtype=torch.float64)
         note = f"the product of the constants bounds {names}, because {reason}"
-        return Extracted(Stages(first, middle[::-1], last), before, note)
+        return ExtractedStages(Stages(first, middle[::-1], last), before, note)
 
     def _is_linear(self, node: Node) -> bool:
-        factor = self.walked.factors.get(node)
-        if factor is None:
-            return node.op != "call_function" or name_of(node.target) not in _CHOICES
-        if factor.slopes is not None:
-            return factor.slopes[0] == factor.slopes[1]
-        return factor.affine
+        constant = self.propagation.local.get(node)
+        if constant is None:
+            return node.op != "call_function" or torch_name(node.target) not in _CHOICES
+        if constant.slopes is not None:
+            return constant.slopes[0] == constant.slopes[1]
+        return constant.affine
 
     def _cut(self, start: int, stop: int) -> list[Node] | None:
         """The smallest set of tensors, between two places, that all later operations need."""
@@ -144,18 +144,18 @@ class _Extraction:
 
     def _contraction(self, node: Node, sources: Sequence[Node]) -> tuple[Contraction, list[Node]]:
         """The contraction of an operation, and the tensors that it reads."""
-        factor = self.walked.factors.get(node)
+        constant = self.propagation.local.get(node)
         value = self.graph.values[node]
-        if factor is None:
+        if constant is None:
             return self._maximum(node, sources), list(sources)
-        if len(sources) != 1 or not math.isfinite(factor.sigma):
+        if len(sources) != 1 or not math.isfinite(constant.sigma):
             raise NotCoveredError(f"{node.name} has no constant")
         count = self._size(sources)
-        if factor.slopes is not None:
-            return contractions.elementwise(*factor.slopes, count), list(sources)
-        if factor.sorts:
-            return contractions.sorting(_neighbours(value, factor.sorts), count), list(sources)
-        return contractions.ball(factor.sigma, value.numel(), count), list(sources)
+        if constant.slopes is not None:
+            return contractions.elementwise(*constant.slopes, count), list(sources)
+        if constant.sorts:
+            return contractions.sorting(_neighbours(value, constant.sorts), count), list(sources)
+        return contractions.ball(constant.sigma, value.numel(), count), list(sources)
 
     def _maximum(self, node: Node, sources: Sequence[Node]) -> Contraction:
         """The elementwise maximum or minimum of two tensors, or of one and a constant."""
@@ -184,18 +184,18 @@ class _Extraction:
         flat = torch.zeros(sizes[0], dtype=torch.float64, device=example.device)
         flat.requires_grad_()
         with torch.enable_grad():
-            image = self._evaluated(given, wanted, flat.clone())
-            if not image.requires_grad:
+            output = self._evaluated(given, wanted, flat.clone())
+            if not output.requires_grad:
                 matrix = torch.zeros(sizes[1], sizes[0], dtype=torch.float64)
             else:
-                matrix = jacobian(image, flat).detach().cpu()
+                matrix = jacobian(output, flat).detach().cpu()
         with torch.no_grad():
-            image = image.detach().cpu()
+            output = output.detach().cpu()
             step = torch.linspace(-1.0, 2.0, sizes[0], dtype=torch.float64)
             moved = self._evaluated(given, wanted, step.to(flat.device)).cpu()
-        error = (moved - image - matrix @ step).abs()
+        error = (moved - output - matrix @ step).abs()
         if not bool(
-            (error <= EXACTNESS * (moved.abs() + image.abs() + matrix.abs() @ step.abs())).all()
+            (error <= EXACTNESS * (moved.abs() + output.abs() + matrix.abs() @ step.abs())).all()
         ):
             raise NotCoveredError("what lies between two operations is not linear to 12 digits")
         return matrix

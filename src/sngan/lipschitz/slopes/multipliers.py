@@ -28,7 +28,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sngan.lipschitz.slopes.proof import eigenvalues, pulled_back, pulled_through
+from sngan.lipschitz.slopes.proof import eigenvalues, pull_back, pull_back_through
 from sngan.lipschitz.slopes.stages import Stage, Stages, dual
 
 Rule = Literal["largest", "rows"]
@@ -55,7 +55,7 @@ def closed_forms(stages: Stages) -> list[tuple[float, list[Tensor]]]:
     """All closed forms that prove something: γ² and its multipliers, the smallest first."""
     found: list[tuple[float, list[Tensor]]] = []
     sized = _by_sizes(stages)
-    pulled = pulled_through(stages, sized)
+    pulled = pull_back_through(stages, sized)
     if pulled is not None:
         found.append((float(eigenvalues(pulled.form)[-1]), sized))
     other = dual(stages)
@@ -73,7 +73,7 @@ def closed_forms(stages: Stages) -> list[tuple[float, list[Tensor]]]:
     return sorted(finite, key=lambda item: item[0])
 
 
-def searched(stages: Stages, start: Sequence[Tensor]) -> list[Tensor]:
+def search_multipliers(stages: Stages, start: Sequence[Tensor]) -> list[Tensor]:
     """Adam on log λ for the logarithm of γ², with a barrier that fades.
 
     The barrier ``−μ·room`` keeps the path away from the edge, beyond which nothing is proved. Where
@@ -86,7 +86,7 @@ def searched(stages: Stages, start: Sequence[Tensor]) -> list[Tensor]:
     for step in range(steps):
         left = 1 - step / steps
         with torch.enable_grad():
-            pulled = pulled_through(stages, [log.exp() for log in logs])
+            pulled = pull_back_through(stages, [log.exp() for log in logs])
         if pulled is None:
             rate *= _SLOWER
             logs, optimizer = _restarted(best, rate)
@@ -140,7 +140,7 @@ def _by_majorants(
         best: tuple[float, Tensor, Tensor] | None = None
         for margin in margins or (stage.margin,):
             multipliers = (1 + margin) * majorant
-            pulled = pulled_back(form, stage, multipliers)
+            pulled = pull_back(form, stage, multipliers)
             size = math.inf if pulled is None else _estimated_norm(pulled.form)
             if pulled is not None and (best is None or size < best[0]):
                 best = (size, pulled.form, multipliers)

@@ -39,7 +39,7 @@ _LEAST_SIZE = 1e-12
 
 
 @dataclass(frozen=True)
-class Pulled:
+class PulledBack:
     """A form, and how much room the multipliers left.
 
     ``room`` is the mean of ``log det(I − Λ^{−½} enterᵀ V enter Λ^{−½})`` over the elements of w,
@@ -50,7 +50,7 @@ class Pulled:
     room: Tensor
 
 
-def pulled_back(form: Tensor, stage: Stage, multipliers: Tensor) -> Pulled | None:
+def pull_back(form: Tensor, stage: Stage, multipliers: Tensor) -> PulledBack | None:
     """The least V_k for V_{k+1} = ``form``, or None where ``Λ − enterᵀ V enter`` is not definite.
 
     Differentiable in the multipliers and in the form.
@@ -65,19 +65,19 @@ def pulled_back(form: Tensor, stage: Stage, multipliers: Tensor) -> Pulled | Non
     left = multipliers[stage.leave_blocks].sqrt()[:, None] * stage.leave
     rows = torch.cat([half, left])
     earlier = stage.keep.t() @ (form @ stage.keep) + rows.t() @ rows
-    return Pulled(earlier, 2 * factor.diagonal().log().mean())
+    return PulledBack(earlier, 2 * factor.diagonal().log().mean())
 
 
-def pulled_through(stages: Stages, multipliers: Sequence[Tensor]) -> Pulled | None:
+def pull_back_through(stages: Stages, multipliers: Sequence[Tensor]) -> PulledBack | None:
     """``firstᵀ V_0 first``, whose ``λ_max`` is γ² without a check; None without a proof."""
     form = stages.last.t() @ stages.last
     room = torch.zeros((), dtype=form.dtype)
     for stage, multiplier in zip(reversed(stages.middle), reversed(multipliers), strict=True):
-        pulled = pulled_back(form, stage, multiplier)
+        pulled = pull_back(form, stage, multiplier)
         if pulled is None:
             return None
         form, room = pulled.form, room + pulled.room
-    return Pulled(stages.first.t() @ form @ stages.first, room)
+    return PulledBack(stages.first.t() @ form @ stages.first, room)
 
 
 def proved_bound(stages: Stages, multipliers: Sequence[Tensor]) -> float | None:
@@ -89,7 +89,7 @@ def proved_bound(stages: Stages, multipliers: Sequence[Tensor]) -> float | None:
     return None
 
 
-def narrowed(first: Tensor) -> Tensor:
+def compress_inputs(first: Tensor) -> Tensor:
     """A matrix K with no more columns than rows and ``K Kᵀ ≽ first·firstᵀ``, close to equality.
 
     ``firstᵀ V first`` and ``V^½ first firstᵀ V^½`` have the same largest eigenvalue, and that of
@@ -159,7 +159,7 @@ def _proved(stages: Stages, multipliers: Sequence[Tensor], slack: float) -> floa
 
 def _proved_back(form: Tensor, stage: Stage, multipliers: Tensor, slack: float) -> Tensor | None:
     """A V_k whose block matrix passes the check; ``form`` counts as exact."""
-    pulled = pulled_back(form, stage, multipliers)
+    pulled = pull_back(form, stage, multipliers)
     if pulled is None:
         return None
     weights = multipliers[stage.enter_blocks], multipliers[stage.leave_blocks]

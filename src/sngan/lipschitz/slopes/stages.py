@@ -75,7 +75,7 @@ def dual(stages: Stages) -> Stages:
     return Stages(stages.last.t(), middle, stages.first.t())
 
 
-def balanced(stages: Stages) -> tuple[Stages, int]:
+def balance(stages: Stages) -> tuple[Stages, int]:
     """The stages with norms near 1, and the exponent of the 2 that was taken out: no rounding."""
     first, exponent = _normalized(stages.first)
     last, taken = _normalized(stages.last)

@@ -8,32 +8,32 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sngan.lipschitz.tracing.dependencies import storage_of
+from sngan.lipschitz.tracing.dependencies import storage_id
 
 # the memory, the offset, the sizes, the strides and the type: tensors that agree in it are equal
-Key = tuple[int, int, tuple[int, ...], tuple[int, ...], torch.dtype]
+ViewKey = tuple[int, int, tuple[int, ...], tuple[int, ...], torch.dtype]
 
 
 class UntraceableError(Exception):
     """The module does something that a recording cannot show."""
 
 
-def is_own_part(tensor: Tensor, index: Any, value: Any) -> bool:
+def is_same_view(tensor: Tensor, index: Any, value: Any) -> bool:
     """Whether a value is the very part of the tensor that it is written to."""
-    if not isinstance(value, Tensor) or storage_of(value) != storage_of(tensor):
+    if not isinstance(value, Tensor) or storage_id(value) != storage_id(tensor):
         return False
     with torch._C.DisableTorchFunction():
-        return key_of(tensor[index]) == key_of(value)
+        return view_key(tensor[index]) == view_key(value)
 
 
-def key_of(tensor: Tensor) -> Key:
+def view_key(tensor: Tensor) -> ViewKey:
     """The memory behind a tensor and the part of it that the tensor shows."""
     with torch._C.DisableTorchFunction():
         offset, shape, stride = tensor.storage_offset(), tensor.shape, tensor.stride()
-        return storage_of(tensor), int(offset), tuple(shape), tuple(stride), tensor.dtype
+        return storage_id(tensor), int(offset), tuple(shape), tuple(stride), tensor.dtype
 
 
-def overlap(key: Key, written: Key) -> Tensor | None:
+def overlapping_places(key: ViewKey, written: ViewKey) -> Tensor | None:
     """For each element of a tensor its place in another of the same memory, or -1."""
     (_, offset, shape, stride, dtype), (_, start, sizes, strides, other) = key, written
     if dtype != other:

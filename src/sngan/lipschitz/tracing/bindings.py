@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor, fx
 
-from sngan.lipschitz.rules.combining import overwritten
-from sngan.lipschitz.tracing.aliases import Key, UntraceableError, key_of, overlap
+from sngan.lipschitz.rules.combining import overwrite
+from sngan.lipschitz.tracing.aliases import UntraceableError, ViewKey, overlapping_places, view_key
 
 Node = fx.Node
 
@@ -31,15 +31,15 @@ class Bindings:
 
     def __init__(self, graph: fx.Graph) -> None:
         self._graph = graph
-        self._entries: dict[Key, _Entry] = {}
-        self._writes: dict[int, list[tuple[Key, _Entry]]] = {}
+        self._entries: dict[ViewKey, _Entry] = {}
+        self._writes: dict[int, list[tuple[ViewKey, _Entry]]] = {}
         # memory that held constants alone before the first write
         self._constants: set[int] = set()
 
     def bind(self, value: Any, node: Node, *, parts: tuple[Any, ...] = ()) -> None:
         """Let the tensors in a node's value stand for their parts of it."""
         if isinstance(value, Tensor):
-            key = key_of(value)
+            key = view_key(value)
             self._entries[key] = _Entry(node, parts, len(self._writes.get(key[0], [])))
         elif isinstance(value, Mapping | tuple | list):
             given: Any = value
@@ -52,7 +52,7 @@ class Bindings:
 
     def note_write(self, tensor: Tensor, *, was_constant: bool) -> None:
         """Note that the node of a tensor has been written into its memory."""
-        key = key_of(tensor)
+        key = view_key(tensor)
         if was_constant:
             self._constants.add(key[0])
         writes = self._writes.setdefault(key[0], [])
@@ -61,7 +61,7 @@ class Bindings:
 
     def node_of(self, tensor: Tensor) -> Any:
         """The node that a tensor stands for now; None if it is not known."""
-        key = key_of(tensor)
+        key = view_key(tensor)
         entry = self._entries.get(key)
         if entry is None and key[0] not in self._constants:
             return None
@@ -72,10 +72,10 @@ class Bindings:
             if key == written:
                 node = self._node(update)
                 continue
-            places = overlap(key, written)
+            places = overlapping_places(key, written)
             if places is not None:
                 args = (node, self._node(update), places)
-                node = self._graph.create_node("call_function", overwritten, args)
+                node = self._graph.create_node("call_function", overwrite, args)
         self._entries[key] = _Entry(node, (), len(writes))
         return node
 

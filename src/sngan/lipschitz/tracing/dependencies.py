@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sngan.lipschitz.tracing.float64 import tensors_in
+from sngan.lipschitz.structures import tensors_in
 
 
-class Watch(TorchDispatchMode):
+class DependencyTracker(TorchDispatchMode):
     """Knows for every tensor whether its memory was computed from the input, and by which kernel.
 
     A function that the tracer does not see still runs kernels, which this mode does see. The only
@@ -28,7 +28,7 @@ class Watch(TorchDispatchMode):
         self._known: dict[int, tuple[int, Any]] = {}
         for tensor in [*older, source]:
             self._learn(tensor)
-        self._origins = {storage_of(source): "the input"}
+        self._origins = {storage_id(source): "the input"}
         self._read: set[int] = set()
         self._written: set[int] = set()
         # whether the kernels that run now belong to an operation that is recorded
@@ -47,16 +47,16 @@ class Watch(TorchDispatchMode):
         kwargs = kwargs or {}
         with torch._C.DisableTorchFunction():
             result = func(*args, **kwargs)
-            written = {storage_of(tensor) for tensor in _written_by(func, args, kwargs)}
-            read = {storage_of(tensor) for tensor in tensors_in((args, kwargs))}
+            written = {storage_id(tensor) for tensor in _written_by(func, args, kwargs)}
+            read = {storage_id(tensor) for tensor in tensors_in((args, kwargs))}
             read &= self._origins.keys()
             made = tensors_in(result)
-            if read and any(map(self.depends, _deciding_shape(func, args))):
+            if read and any(map(self.depends_on_input, _deciding_shape(func, args))):
                 self.leaks.append(f"in {func} values decide the shape of a tensor, or an error")
             if read and not self.is_recording and (not made or not written.isdisjoint(read)):
                 self.leaks.append(f"{func} runs where no torch function was called")
             if read:
-                for storage in [*written, *map(storage_of, made)]:
+                for storage in [*written, *map(storage_id, made)]:
                     self._origins.setdefault(storage, str(func))
             for tensor in made:
                 self._learn(tensor)
@@ -64,32 +64,32 @@ class Watch(TorchDispatchMode):
         self._written |= written
         return result
 
-    def depends(self, tensor: Tensor) -> bool:
+    def depends_on_input(self, tensor: Tensor) -> bool:
         """Whether the tensor's memory was computed from the input."""
-        return storage_of(tensor) in self._origins
+        return storage_id(tensor) in self._origins
 
     def origin(self, tensor: Tensor) -> str:
         """The kernel that first wrote what depends on the input into the tensor's memory."""
-        return self._origins[storage_of(tensor)]
+        return self._origins[storage_id(tensor)]
 
     def knows(self, tensor: Tensor) -> bool:
         """Whether the tensor is older than the trace or was made by a kernel that was seen."""
-        return storage_of(tensor) in self._known
+        return storage_id(tensor) in self._known
 
-    def clear(self, tensor: Tensor) -> None:
+    def mark_independent(self, tensor: Tensor) -> None:
         """Take the tensor for independent of the input: it was made from a shape alone."""
-        self._origins.pop(storage_of(tensor), None)
+        self._origins.pop(storage_id(tensor), None)
 
-    def mark(self, tensor: Tensor, origin: str) -> None:
+    def mark_dependent(self, tensor: Tensor, origin: str) -> None:
         """Take the tensor for dependent on the input."""
-        self._origins.setdefault(storage_of(tensor), origin)
+        self._origins.setdefault(storage_id(tensor), origin)
 
-    def now(self) -> int:
+    def start_interval(self) -> int:
         """A moment that :meth:`touched_since` compares with."""
         self._read, self._written = set(), set()
         return len(self._known)
 
-    def touched_since(self, moment: int) -> tuple[set[int], set[int]]:
+    def accesses_since(self, moment: int) -> tuple[set[int], set[int]]:
         """What kernels have read of what depends on the input, and what they have written.
 
         Without memory that is younger than ``moment``.
@@ -109,12 +109,12 @@ class Watch(TorchDispatchMode):
         self._known.setdefault(storage._cdata, (len(self._known), storage))
 
 
-def all_tensors() -> list[Tensor]:
+def live_tensors() -> list[Tensor]:
     """All tensors that Python knows now: a look at every object, which takes a while."""
     return [item for item in gc.get_objects() if issubclass(type(item), Tensor)]
 
 
-def storage_of(tensor: Tensor) -> int:
+def storage_id(tensor: Tensor) -> int:
     """The identity of the memory behind a tensor."""
     with torch._C.DisableTorchFunction():
         return tensor.untyped_storage()._cdata

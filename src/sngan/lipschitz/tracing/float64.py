@@ -3,18 +3,19 @@
 # torch has no public name for the switch of its function modes
 # pyright: reportPrivateUsage=false
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from sngan.lipschitz.structures import map_structure, tensors_in
+
 _NARROW = (torch.float32, torch.float16, torch.bfloat16)
 _CASTS = (Tensor.float, Tensor.half, Tensor.bfloat16)
 
 
-class ExactMode(TorchFunctionMode):
+class Float64Mode(TorchFunctionMode):
     """Computes in float64 whatever precision the code asks for.
 
     A bound is a statement about exact arithmetic. ``x.float()`` and ``x.to(torch.float16)`` leave a
@@ -40,9 +41,9 @@ class ExactMode(TorchFunctionMode):
             func = Tensor.double
         # a view as another type reads the bits, and a new tensor has the values of its own type
         elif func is not Tensor.view and tensors_in(given):
-            given = replaced(given, lambda part: torch.float64 if _is_narrow(part) else part)
-        args, kwargs = replaced(given, self._wide)
-        return replaced(func(*args, **kwargs), self._wide)
+            given = map_structure(given, lambda part: torch.float64 if _is_narrow(part) else part)
+        args, kwargs = map_structure(given, self._wide)
+        return map_structure(func(*args, **kwargs), self._wide)
 
     def _wide(self, part: Any) -> Any:
         """The part, or its copy in float64: the same copy for one tensor during a pass."""
@@ -55,37 +56,6 @@ class ExactMode(TorchFunctionMode):
                 # with the tensor itself, so that its id stays its own
                 self._widened[id(part)] = (part, part.double())
             return self._widened[id(part)][1]
-
-
-def replaced(value: Any, change: Callable[[Any], Any]) -> Any:
-    """A value with every part replaced by ``change``; the same object where nothing changes."""
-    if isinstance(value, Mapping):
-        pairs: dict[Any, Any] = {key: replaced(part, change) for key, part in value.items()}
-        return value if all(pairs[key] is value[key] for key in pairs) else pairs
-    if isinstance(value, tuple | list):
-        given: tuple[Any, ...] | list[Any] = value
-        parts = [replaced(part, change) for part in given]
-        if all(new is old for new, old in zip(parts, given, strict=True)):
-            return given
-        return parts if isinstance(given, list) else tuple(parts)
-    if isinstance(value, slice):
-        ends = (value.start, value.stop, value.step)
-        changed = [replaced(end, change) for end in ends]
-        return value if all(a is b for a, b in zip(ends, changed, strict=True)) else slice(*changed)
-    return change(value)
-
-
-def tensors_in(value: Any) -> list[Tensor]:
-    """The tensors in a value or in the tuples, lists, mappings and slices of it."""
-    found: list[Tensor] = []
-
-    def see(part: Any) -> Any:
-        if isinstance(part, Tensor):
-            found.append(part)
-        return part
-
-    replaced(value, see)
-    return found
 
 
 def _is_narrow(part: Any) -> bool:

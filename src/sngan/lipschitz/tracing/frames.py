@@ -12,10 +12,10 @@ Call = TypeVar("Call")
 
 
 @contextmanager
-def calls_observed(
+def observe_calls(
     functions: Sequence[FunctionType],
-    begun: Callable[[FunctionType, FrameType], Call | None],
-    ended: Callable[[Call, Any], None],
+    on_call: Callable[[FunctionType, FrameType], Call | None],
+    on_return: Callable[[Call, Any], None],
 ) -> Generator[None]:
     """Tell ``begun`` of each call of the functions, and ``ended`` what it gave and what returned.
 
@@ -29,10 +29,10 @@ def calls_observed(
 
     def observe(frame: FrameType, event: str, result: Any) -> None:
         if event == "return" and frame in running:
-            ended(running.pop(frame), result)
+            on_return(running.pop(frame), result)
         function = by_code.get(frame.f_code)
         if event == "call" and function is not None and is_call_of(function, frame):
-            call = begun(function, frame)
+            call = on_call(function, frame)
             if call is not None:
                 running[frame] = call
 
@@ -55,16 +55,16 @@ def is_call_of(function: FunctionType, frame: FrameType) -> bool:
     return all(frame.f_locals.get(name) is value for name, value in captured.items())
 
 
-def arguments(frame: FrameType) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def call_arguments(frame: FrameType) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments of a frame that has just begun: by place, and by name."""
     code, values = frame.f_code, frame.f_locals
     names = list(code.co_varnames)
-    by_place = [values[name] for name in names[: code.co_argcount]]
+    positional = [values[name] for name in names[: code.co_argcount]]
     keywords = names[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
     by_name = {name: values[name] for name in keywords}
     rest = names[code.co_argcount + code.co_kwonlyargcount :]
     if code.co_flags & inspect.CO_VARARGS:
-        by_place += values[rest.pop(0)]
+        positional += values[rest.pop(0)]
     if code.co_flags & inspect.CO_VARKEYWORDS:
         by_name |= values[rest.pop(0)]
-    return tuple(by_place), by_name
+    return tuple(positional), by_name

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, fx, nn
 
 from sngan.lipschitz.rules.modules import is_leaf
-from sngan.lipschitz.tracing.float64 import ExactMode, replaced, tensors_in
-from sngan.lipschitz.tracing.prepare import Prepared, kept_rng
-from sngan.lipschitz.tracing.tracer import Recording, recorded
+from sngan.lipschitz.structures import map_structure, tensors_in
+from sngan.lipschitz.tracing.float64 import Float64Mode
+from sngan.lipschitz.tracing.prepare import PreparedModule, preserve_rng_state
+from sngan.lipschitz.tracing.tracer import Recording, record
 
 Node = fx.Node
 
@@ -52,14 +53,14 @@ class Graph:
     def run(self, nodes: Sequence[Node], given: Mapping[Node, Any]) -> dict[Node, Any]:
         """Run some nodes, in their order, where others have the values ``given``."""
         values = {**self.values, **given}
-        with ExactMode():
+        with Float64Mode():
             for node in nodes:
                 values[node] = _value(self.recording, self.leaves, node, values)
         return values
 
 
 @torch.no_grad()
-def traced(module: Prepared) -> Graph:
+def trace(module: PreparedModule) -> Graph:
     """Record the prepared module on one input.
 
     Raises
@@ -70,20 +71,20 @@ def traced(module: Prepared) -> Graph:
     leaves = {path: part for path, part in module.module.named_modules() if is_leaf(part)}
     older = [*module.module.parameters(), *module.module.buffers()]
     example = module.noise(0)
-    with kept_rng(example):
-        recording = recorded(module, example, leaves, older)
+    with preserve_rng_state(example):
+        recording = record(module, example, leaves, older)
         values = _values(recording, leaves, example)
     return Graph(recording, leaves, values, module.batch_dims)
 
 
 @torch.no_grad()
-def computes(graph: Graph, module: Prepared) -> bool:
+def reproduces(graph: Graph, module: PreparedModule) -> bool:
     """Whether the recording computes what the module does, on inputs of several sizes."""
-    with kept_rng(module.example):
+    with preserve_rng_state(module.example):
         return all(_agree(graph, module, scale * module.noise(1)) for scale in _SCALES)
 
 
-def _agree(graph: Graph, module: Prepared, example: Tensor) -> bool:
+def _agree(graph: Graph, module: PreparedModule, example: Tensor) -> bool:
     expected = module(example.clone())
     found: Any = _values(graph.recording, graph.leaves, example)[graph.nodes[-1]]
     room = _ROUNDING * float(expected.abs().nan_to_num().max())
@@ -96,7 +97,7 @@ def _values(
     recording: Recording, leaves: Mapping[str, nn.Module], tensor: Tensor
 ) -> dict[Node, Any]:
     values: dict[Node, Any] = {}
-    with ExactMode():
+    with Float64Mode():
         for node in recording.graph.nodes:
             is_input = node.op == "placeholder"
             values[node] = tensor if is_input else _value(recording, leaves, node, values)
@@ -111,7 +112,7 @@ def _value(
     if node.op == "output":
         return args[0]
     if node in recording.writing:
-        args, kwargs = replaced((args, kwargs), _copied)
+        args, kwargs = map_structure((args, kwargs), _copied)
     target: Any = node.target
     function = leaves[target].forward if node.op == "call_module" else target
     result = function(*args, **kwargs)
@@ -124,4 +125,4 @@ def _copied(part: Any) -> Any:
 
 
 def _filled(arguments: Any, values: Mapping[Node, Any]) -> Any:
-    return replaced(arguments, lambda part: values[part] if isinstance(part, Node) else part)
+    return map_structure(arguments, lambda part: values[part] if isinstance(part, Node) else part)

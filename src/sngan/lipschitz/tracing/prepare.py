@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sngan.lipschitz.tracing.float64 import ExactMode
+from sngan.lipschitz.tracing.float64 import Float64Mode
 from sngan.utils.checks import require
 
 # what runs a module that it holds, without changing its map
 _WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
 
-class Prepared:
+class PreparedModule:
     """A copied network that computes in float64, and one input of zeros.
 
     ``batch_dims`` is 1 where the network takes a batch, and 0 where it takes a single sample.
@@ -27,9 +27,9 @@ class Prepared:
     def __call__(self, batch: Tensor) -> Tensor:
         """The network's output, with the batch dimension first."""
         if self.batch_dims:
-            with ExactMode():
+            with Float64Mode():
                 return self.module(batch)
-        with ExactMode():
+        with Float64Mode():
             outputs = [self.module(batch[place])[None] for place in range(len(batch))]
             return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
@@ -40,7 +40,7 @@ class Prepared:
         return noise.to(self.example.device)
 
 
-def prepared(module: nn.Module, input_shape: tuple[int, ...]) -> Prepared:
+def prepare(module: nn.Module, input_shape: tuple[int, ...]) -> PreparedModule:
     """Copy ``module`` to float64 and eval mode, without gradients to its parameters.
 
     Raises
@@ -49,7 +49,7 @@ def prepared(module: nn.Module, input_shape: tuple[int, ...]) -> Prepared:
         If it is not a module of Python code with real weights that have values, if it does not
         take the shape, or if its output is not one real tensor with elements.
     """
-    module = unwrapped(module)
+    module = unwrap(module)
     _check_module(module)
     sizes = _checked_sizes(input_shape)
     copied = _copied(module).double().eval().requires_grad_(False)
@@ -63,19 +63,19 @@ def prepared(module: nn.Module, input_shape: tuple[int, ...]) -> Prepared:
     return found
 
 
-def kept_rng(tensor: Tensor) -> AbstractContextManager[None]:
+def preserve_rng_state(tensor: Tensor) -> AbstractContextManager[None]:
     """Leave the global random number generators as they were."""
     devices = [tensor.device] if tensor.device.type == "cuda" else []
     return torch.random.fork_rng(devices)
 
 
-def _tried(module: nn.Module, zeros: Tensor) -> tuple[Prepared, Any]:
+def _tried(module: nn.Module, zeros: Tensor) -> tuple[PreparedModule, Any]:
     """The module as it takes its input, by the batch or by the sample, and its output."""
     first: Exception | None = None
     for batch_dims in (1, 0):
-        found = Prepared(module, zeros, batch_dims=batch_dims)
+        found = PreparedModule(module, zeros, batch_dims=batch_dims)
         try:
-            with torch.no_grad(), kept_rng(zeros):
+            with torch.no_grad(), preserve_rng_state(zeros):
                 return found, found(zeros.clone())
         except Exception as error:
             # the module's own code may raise anything
@@ -84,12 +84,12 @@ def _tried(module: nn.Module, zeros: Tensor) -> tuple[Prepared, Any]:
     raise ValueError(f"input_shape: expected one that module takes, got {message}") from first
 
 
-def unwrapped(module: nn.Module) -> nn.Module:
+def unwrap(module: nn.Module) -> nn.Module:
     """The module inside wrappers of torch that only say how it is run."""
     # torch.compile's has it under another name
     name = "module" if isinstance(module, _WRAPPERS) else "_orig_mod"
     inner: Any = getattr(module, name, None)
-    return unwrapped(inner) if isinstance(inner, nn.Module) else module
+    return unwrap(inner) if isinstance(inner, nn.Module) else module
 
 
 def _check_module(module: nn.Module) -> None:

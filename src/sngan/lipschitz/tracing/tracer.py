@@ -24,13 +24,13 @@ from torch.overrides import TorchFunctionMode
 
 from sngan.lipschitz.registry import registered_functions
 from sngan.lipschitz.rules.combining import nodes_in
-from sngan.lipschitz.rules.functions import name_of
-from sngan.lipschitz.rules.names import by_place, is_about_shape, is_like_shape
-from sngan.lipschitz.tracing.aliases import UntraceableError, is_own_part, key_of
+from sngan.lipschitz.rules.functions import torch_name
+from sngan.lipschitz.rules.names import is_like_factory, is_metadata_call, positional
+from sngan.lipschitz.structures import map_structure, tensors_in
+from sngan.lipschitz.tracing.aliases import UntraceableError, is_same_view, view_key
 from sngan.lipschitz.tracing.bindings import Bindings
-from sngan.lipschitz.tracing.dependencies import Watch, all_tensors, storage_of
-from sngan.lipschitz.tracing.float64 import replaced, tensors_in
-from sngan.lipschitz.tracing.frames import arguments, calls_observed
+from sngan.lipschitz.tracing.dependencies import DependencyTracker, live_tensors, storage_id
+from sngan.lipschitz.tracing.frames import call_arguments, observe_calls
 
 Node = fx.Node
 _OPERATORS: dict[Any, Any] = {
@@ -60,7 +60,7 @@ class Recording:
     writing: frozenset[Node]
 
 
-def recorded(
+def record(
     run: Callable[[Tensor], Any],
     example: Tensor,
     leaves: Mapping[str, nn.Module],
@@ -78,8 +78,8 @@ def recorded(
     tracer = _run(run, example, leaves, older)
     if tracer.found_unknown:
         # a constant that is no part of the module, or made unseen: constants are older
-        tracer = _run(run, example, leaves, all_tensors())
-    return tracer.finished()
+        tracer = _run(run, example, leaves, live_tensors())
+    return tracer.recording()
 
 
 def _run(
@@ -91,10 +91,10 @@ def _run(
     source = example.clone()
     tracer = _Tracer(source, leaves, older)
     with ExitStack() as stack:
-        stack.enter_context(tracer.watch)
+        stack.enter_context(tracer.tracker)
         stack.enter_context(tracer)
-        stack.enter_context(tracer.leaves_recorded())
-        stack.enter_context(tracer.functions_recorded())
+        stack.enter_context(tracer.recording_leaves())
+        stack.enter_context(tracer.recording_functions())
         tracer.output = run(source)
     return tracer
 
@@ -106,7 +106,7 @@ class _Tracer(TorchFunctionMode):
         self, example: Tensor, leaves: Mapping[str, nn.Module], older: Sequence[Tensor]
     ) -> None:
         super().__init__()
-        self.watch = Watch(example, older)
+        self.tracker = DependencyTracker(example, older)
         self.output: Any = None
         self.found_unknown = False
         self._leaves = leaves
@@ -115,40 +115,40 @@ class _Tracer(TorchFunctionMode):
         self._refusals: list[str] = []
         # memory that must not change, as it is not copied
         self._weights = {
-            storage_of(tensor)
+            storage_id(tensor)
             for part in leaves.values()
             for tensor in [*part.parameters(), *part.buffers()]
         }
         source = self._graph.create_node("placeholder", "x", name="x")
         self._bindings = Bindings(self._graph)
         self._bindings.bind(example, source)
-        self._idle = self.watch.now()
+        self._last_call = self.tracker.start_interval()
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         """Call ``func``, and record it where its arguments depend on the input."""
-        if self.watch.is_recording:
+        if self.tracker.is_recording:
             return func(*args, **(kwargs or {}))
         owner = getattr(func, "__self__", None)
         if inspect.isgetsetdescriptor(owner) and func.__name__ == "__get__":
             func, args = getattr, (args[0], owner.__name__)
         func = _OPERATORS.get(func, func)
-        if func is operator.setitem and is_own_part(*args):
+        if func is operator.setitem and is_same_view(*args):
             # the end of x[i] *= c, which has changed the memory already
             return None
-        return self._called("call_function", func, func, args, kwargs or {})
+        return self._record_call("call_function", func, func, args, kwargs or {})
 
     @contextmanager
-    def leaves_recorded(self) -> Generator[None]:
+    def recording_leaves(self) -> Generator[None]:
         """Record the calls of leaf modules; their hooks run outside and are recorded by parts."""
 
         def recording(path: str, original: Callable[..., Any]) -> Callable[..., Any]:
             def forward(*args: Any, **kwargs: Any) -> Any:
-                if self.watch.is_recording:
+                if self.tracker.is_recording:
                     return original(*args, **kwargs)
                 bound = inspect.signature(original).bind(*args, **kwargs)
-                return self._called("call_module", path, original, bound.args, bound.kwargs)
+                return self._record_call("call_module", path, original, bound.args, bound.kwargs)
 
             return forward
 
@@ -161,22 +161,22 @@ class _Tracer(TorchFunctionMode):
                 del vars(leaf)["forward"]
 
     @contextmanager
-    def functions_recorded(self) -> Generator[None]:
+    def recording_functions(self) -> Generator[None]:
         """Record the calls of Python functions that a user gave a constant."""
         functions = registered_functions()
 
         def begun(function: FunctionType, frame: FrameType) -> _Call | None:
-            if self.watch.is_recording:
+            if self.tracker.is_recording:
                 return None
-            return self._begun("call_function", function, *arguments(frame))
+            return self._begin_call("call_function", function, *call_arguments(frame))
 
-        with calls_observed(functions, begun, self._ended):
+        with observe_calls(functions, begun, self._end_call):
             yield
 
-    def finished(self) -> Recording:
+    def recording(self) -> Recording:
         """The recording, without the operations that the output does not need."""
-        result = self._read(self.output)
-        refusals = [*self._refusals, *self.watch.leaks]
+        result = self._node_or_constant(self.output)
+        refusals = [*self._refusals, *self.tracker.leaks]
         if refusals:
             raise UntraceableError(refusals[0])
         self._graph.create_node("output", "output", (result,))
@@ -185,44 +185,46 @@ class _Tracer(TorchFunctionMode):
                 self._graph.erase_node(node)
         return Recording(self._graph, frozenset(self._writing))
 
-    def _called(
+    def _record_call(
         self, op: str, target: Any, function: Callable[..., Any], args: Any, kwargs: Any
     ) -> Any:
-        call = self._begun(op, target, args, kwargs)
+        call = self._begin_call(op, target, args, kwargs)
         try:
             result = function(*args, **kwargs)
         except BaseException:
             if call is not None:
-                self.watch.is_recording = False
-                if self.watch.touched_since(call.moment)[1]:
+                self.tracker.is_recording = False
+                if self.tracker.accesses_since(call.moment)[1]:
                     self._refuse(f"{call.name} fails after it has changed a tensor")
             raise
         if call is not None:
-            self._ended(call, result)
+            self._end_call(call, result)
         return result
 
-    def _begun(self, op: str, target: Any, args: Any, kwargs: Any) -> _Call | None:
+    def _begin_call(self, op: str, target: Any, args: Any, kwargs: Any) -> _Call | None:
         """The call with its arguments as nodes; None where no argument depends on the input."""
         with torch._C.DisableTorchFunction():
             tensors = tensors_in((args, kwargs))
             name = args[1] if target is getattr else getattr(target, "__name__", str(target))
-            if is_about_shape(target, args) or not any(map(self.watch.depends, tensors)):
+            if is_metadata_call(target, args) or not any(
+                map(self.tracker.depends_on_input, tensors)
+            ):
                 return None
-            _, written = self.watch.touched_since(self._idle)
+            _, written = self.tracker.accesses_since(self._last_call)
             self._check_weights(written)
-            nodes = replaced((args, kwargs), self._read)
-            self.watch.is_recording = True
-            constants = {storage_of(t) for t in tensors if not self.watch.depends(t)}
-            return _Call(op, target, name, tensors, constants, nodes, self.watch.now())
+            nodes = map_structure((args, kwargs), self._node_or_constant)
+            self.tracker.is_recording = True
+            constants = {storage_id(t) for t in tensors if not self.tracker.depends_on_input(t)}
+            return _Call(op, target, name, tensors, constants, nodes, self.tracker.start_interval())
 
-    def _ended(self, call: _Call, result: Any) -> None:
+    def _end_call(self, call: _Call, result: Any) -> None:
         """Write the call down, and name its results."""
-        self.watch.is_recording = False
+        self.tracker.is_recording = False
         with torch._C.DisableTorchFunction():
-            changed = self._changed(call)
-            self._idle = self.watch.now()
-            if is_like_shape(call.target) and not nodes_in((call.nodes[0][1:], call.nodes[1])):
-                self.watch.clear(result)
+            changed = self._written_arguments(call)
+            self._last_call = self.tracker.start_interval()
+            if is_like_factory(call.target) and not nodes_in((call.nodes[0][1:], call.nodes[1])):
+                self.tracker.mark_independent(result)
                 return
             if call.target is operator.setitem:
                 result = call.tensors[0]
@@ -230,26 +232,26 @@ class _Tracer(TorchFunctionMode):
                 self._refuse(f"{call.name} takes values out of a tensor")
                 return
             label = (call.target or "module") if call.op == "call_module" else None
-            nodes = by_place(name_of(call.target), *call.nodes)
+            nodes = positional(torch_name(call.target), *call.nodes)
             for tensor in tensors_in(result):
                 # also what was computed from values that were taken out on the way
-                self.watch.mark(tensor, call.name)
+                self.tracker.mark_dependent(tensor, call.name)
             node = self._graph.create_node(call.op, call.target, *nodes, name=label)
             self._bindings.bind(result, node)
             if changed:
                 self._writing.add(node)
-            keys = {key_of(tensor) for tensor in tensors_in(result)}
+            keys = {view_key(tensor) for tensor in tensors_in(result)}
             for tensor in changed:
-                if key_of(tensor) not in keys:
+                if view_key(tensor) not in keys:
                     self._refuse(f"{call.name} changes a tensor in place and returns another")
                     return
-                was_constant = storage_of(tensor) in call.constants
+                was_constant = storage_id(tensor) in call.constants
                 self._bindings.note_write(tensor, was_constant=was_constant)
 
-    def _changed(self, call: _Call) -> list[Tensor]:
+    def _written_arguments(self, call: _Call) -> list[Tensor]:
         """The arguments of a call that it has changed in place."""
-        read, written = self.watch.touched_since(call.moment)
-        given = {key_of(tensor): tensor for tensor in call.tensors}
+        read, written = self.tracker.accesses_since(call.moment)
+        given = {view_key(tensor): tensor for tensor in call.tensors}
         if not read <= {key[0] for key in given}:
             self._refuse(f"{call.name} reads tensors that are not among its arguments")
         changed = {key: tensor for key, tensor in given.items() if key[0] in written}
@@ -267,19 +269,19 @@ class _Tracer(TorchFunctionMode):
         if not written.isdisjoint(self._weights):
             self._refuse("a parameter or a buffer changes while the module runs")
 
-    def _read(self, value: Any) -> Any:
+    def _node_or_constant(self, value: Any) -> Any:
         """The node of a tensor that depends on the input; a copy of one that does not."""
         if not isinstance(value, Tensor):
             return value
-        if not self.watch.knows(value):
+        if not self.tracker.knows(value):
             self.found_unknown = True
             self._refuse("a tensor appears that no operation seen here has made")
-        elif self.watch.depends(value):
+        elif self.tracker.depends_on_input(value):
             node = self._bindings.node_of(value)
             if node is not None:
                 return node
-            self._refuse(f"{self.watch.origin(value)} runs where no torch function was called")
-        elif storage_of(value) in self._weights:
+            self._refuse(f"{self.tracker.origin(value)} runs where no torch function was called")
+        elif storage_id(value) in self._weights:
             return value
         return value.detach().clone()
 

@@ -21,7 +21,6 @@ the medians of the per-round ratios, of wall and of CPU time.
 
 import argparse
 import copy
-import importlib
 import json
 import statistics
 import time
@@ -42,6 +41,7 @@ from sngan import Config, data, losses
 from sngan.config import ModelConfig, PerformanceConfig
 from sngan.engine import train as training
 from sngan.engine.state import State
+from sngan.models.fused import PooledConv2d, UpsampledConv2d
 from sngan.spectral.kernels import LAYERS
 
 Iteration = Callable[[], None]
@@ -190,20 +190,21 @@ def endless(loader: DataLoader) -> Iterator[Tensor]:
 
 
 def upsampled_conv(layer: nn.Conv2d, maps: Tensor) -> Tensor:
-    return layer(F.interpolate(maps, scale_factor=2, mode="nearest"))
+    return nn.Conv2d.forward(layer, F.interpolate(maps, scale_factor=2, mode="nearest"))
 
 
 def pooled_conv(layer: nn.Conv2d, maps: Tensor) -> Tensor:
-    return F.avg_pool2d(layer(maps), 2)
+    return F.avg_pool2d(nn.Conv2d.forward(layer, maps), 2)
 
 
 def plain(iteration: Iteration) -> Iteration:
     """The iteration with the networks as they are usually written."""
-    # sngan.models.resnet is a function too
-    resnet = importlib.import_module("sngan.models.resnet")
 
     def run() -> None:
-        with mock.patch.multiple(resnet, upsampled_conv=upsampled_conv, pooled_conv=pooled_conv):
+        with (
+            mock.patch.object(UpsampledConv2d, "forward", upsampled_conv),
+            mock.patch.object(PooledConv2d, "forward", pooled_conv),
+        ):
             iteration()
 
     return run

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from sngan.models.fused import PooledConv2d
+
 _CRITIC_LAYERS = (nn.Conv2d, nn.Linear)
 
 
@@ -24,7 +26,9 @@ def add_norm(critic: nn.Module, kind: str) -> None:
     elif kind != "none":
         for name, layer in _hidden(critic).items():
             norm = _AFTER[kind](_channels(layer), layer)
-            critic.set_submodule(name, nn.Sequential(layer, norm))
+            # the norm comes before the pooling of a fused layer
+            conv, *pooling = layer.unfused() if isinstance(layer, PooledConv2d) else (layer,)
+            critic.set_submodule(name, nn.Sequential(conv, norm, *pooling))
 
 
 CRITIC_NORMS = ("none", "batch", "layer", "weight")

@@ -23,6 +23,7 @@ from sngan.models.common import (
     normalized,
     scaled,
 )
+from sngan.models.fused import PooledConv2d, UpsampledConv2d
 
 
 class CriticStage(NamedTuple):
@@ -176,16 +177,15 @@ class _UpBlock(nn.Module):
     def __init__(self, inputs: int, outputs: int, *, num_classes: int, attention: bool) -> None:
         super().__init__()
         self.norm1 = batch_norm(inputs, num_classes)
-        self.conv1 = _glorot(nn.Conv2d(inputs, outputs, 3, padding=1), gain=math.sqrt(2))
+        self.conv1 = _glorot(UpsampledConv2d(inputs, outputs), gain=math.sqrt(2))
         self.norm2 = batch_norm(outputs, num_classes)
-        self.conv2 = _glorot(nn.Conv2d(outputs, outputs, 3, padding=1), gain=math.sqrt(2))
+        self.conv2 = _glorot(_conv3x3(outputs, outputs), gain=math.sqrt(2))
         self.skip = _glorot(nn.Conv2d(inputs, outputs, 1))
         self.attention = SelfAttention(outputs) if attention else nn.Identity()
 
     def forward(self, maps: Tensor, labels: Tensor | None) -> Tensor:
         inner = F.relu(normalized(self.norm1, maps, labels))
-        # in eval mode step by step, as lipschitz_bounds has rules for
-        inner = upsampled_conv(self.conv1, inner) if self.training else self.conv1(_upsample(inner))
+        inner = self.conv1(inner)
         inner = self.conv2(F.relu(normalized(self.norm2, inner, labels)))
         # a 1×1 convolution and upsampling commute: this order does a quarter of the work
         return self.attention(inner + _upsample(self.skip(maps)))
@@ -196,47 +196,23 @@ class _CriticBlock(nn.Module):
         super().__init__()
         outputs = stage.channels
         self.first, self.down = first, stage.down
-        self.conv1 = _glorot(nn.Conv2d(inputs, outputs, 3, padding=1), gain=math.sqrt(2))
-        self.conv2 = _glorot(nn.Conv2d(outputs, outputs, 3, padding=1), gain=math.sqrt(2))
+        self.conv1 = _glorot(_conv3x3(inputs, outputs), gain=math.sqrt(2))
+        conv2 = PooledConv2d(outputs, outputs) if stage.down else _conv3x3(outputs, outputs)
+        self.conv2 = _glorot(conv2, gain=math.sqrt(2))
         changes = stage.down or inputs != outputs
         self.skip = _glorot(nn.Conv2d(inputs, outputs, 1)) if changes else nn.Identity()
         self.attention = SelfAttention(outputs) if stage.attention else nn.Identity()
 
     def forward(self, maps: Tensor) -> Tensor:
         inner = self.conv1(maps if self.first else F.relu(maps))
-        inner = F.relu(inner)
-        if not self.down:
-            return self.attention(self.conv2(inner) + self.skip(maps))
-        # in eval mode step by step, as lipschitz_bounds has rules for
-        if self.training and isinstance(self.conv2, nn.Conv2d):
-            inner = pooled_conv(self.conv2, inner)
-        else:
-            inner = F.avg_pool2d(self.conv2(inner), 2)
-        # pooling and a 1×1 convolution commute too: this order, of the paper's first block
-        return self.attention(inner + self.skip(F.avg_pool2d(maps, 2)))
+        inner = self.conv2(F.relu(inner))
+        # pooling and a 1×1 convolution commute: this is the order of the paper's first block
+        skipped = self.skip(F.avg_pool2d(maps, 2) if self.down else maps)
+        return self.attention(inner + skipped)
 
 
-def upsampled_conv(layer: nn.Conv2d, maps: Tensor) -> Tensor:
-    """A padded 3×3 convolution of maps enlarged twice by repetition, in 4/9 of the work.
-
-    Repeating and convolving is one transposed 4×4 convolution of stride 2.
-    """
-    kernel = _spread(layer.weight.flip(2, 3)).transpose(0, 1)
-    return F.conv_transpose2d(maps, kernel, layer.bias, stride=2, padding=1)
-
-
-def pooled_conv(layer: nn.Conv2d, maps: Tensor) -> Tensor:
-    """A padded 3×3 convolution, then 2×2 average pooling, in 4/9 of the work.
-
-    Together they are one 4×4 convolution of stride 2.
-    """
-    return F.conv2d(maps, _spread(layer.weight) / 4, layer.bias, stride=2, padding=1)
-
-
-def _spread(kernel: Tensor) -> Tensor:
-    """Kernels ``(O, I, 3, 3)``, fully convolved with a 2×2 one of ones: ``(O, I, 4, 4)``."""
-    columns = F.pad(kernel, (0, 1)) + F.pad(kernel, (1, 0))
-    return F.pad(columns, (0, 0, 0, 1)) + F.pad(columns, (0, 0, 1, 0))
+def _conv3x3(inputs: int, outputs: int) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, padding=1)
 
 
 def _upsample(maps: Tensor) -> Tensor:

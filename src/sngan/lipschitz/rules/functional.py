@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from sngan.lipschitz.constants import STRUCTURE, LipschitzConstant, unbounded
 from sngan.lipschitz.rules import pooling
 from sngan.lipschitz.rules.calls import CallRule, FunctionCall
-from sngan.lipschitz.rules.modules import linear_constant, unbatched_shape
+from sngan.lipschitz.rules.linear import linear_constant
+from sngan.lipschitz.rules.modules import unbatched_shape
 from sngan.lipschitz.rules.normalization import not_lipschitz
 
 

@@ -14,7 +14,7 @@ from sngan.lipschitz.rounding import multiply_up, sqrt_up
 from sngan.lipschitz.rules import activations, functional
 from sngan.lipschitz.rules.calls import CallRule, FunctionCall, broadcast_gain, scale_constant
 from sngan.lipschitz.rules.combining import COMBINING
-from sngan.lipschitz.rules.modules import linear_constant
+from sngan.lipschitz.rules.linear import linear_constant
 from sngan.lipschitz.rules.names import functions_named
 from sngan.lipschitz.structures import tensors_in
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.utils import parametrize
@@ -25,8 +25,9 @@ from sngan.lipschitz.registry import (
     registered_rule,
 )
 from sngan.lipschitz.rules import activations, pooling
+from sngan.lipschitz.rules.linear import linear_constant, pooled_convolution, upsampled_convolution
 from sngan.lipschitz.rules.normalization import instance_norm, not_lipschitz
-from sngan.spectral import certified_norm
+from sngan.models.fused import PooledConv2d, UpsampledConv2d
 
 ModuleRule = Callable[[Any, Shape], LipschitzConstant]
 
@@ -145,21 +146,6 @@ def _is_patched(kind: type) -> bool:
     return not home.startswith(("torch.", "sngan."))
 
 
-def linear_constant(layer: nn.Module, input_shape: Shape) -> LipschitzConstant:
-    """A linear layer, by its certified operator norm."""
-    weight = getattr(layer, "weight", None)
-    if isinstance(weight, Tensor) and weight.numel() == 0:
-        return LipschitzConstant(0.0, "closed_form", affine=True)
-    if isinstance(layer, nn.Linear):
-        # it acts on the last dimension: the norm of a block diagonal of copies is that of one
-        input_shape = (layer.in_features,)
-    try:
-        norm, method = certified_norm(layer, input_shape)[:2]
-    except ValueError as error:
-        return unbounded(str(error))
-    return LipschitzConstant(norm, method, affine=True)
-
-
 def _batch_norm(layer: _BatchNorm, input_shape: Shape) -> LipschitzConstant:
     if layer.running_var is None:
         return unbounded("without running statistics it mixes the batch")
@@ -208,6 +194,8 @@ _STRUCTURAL: tuple[type[nn.Module], ...] = (
 )
 _RULES: dict[type, ModuleRule] = {
     **dict.fromkeys(_LINEAR, linear_constant),
+    PooledConv2d: pooled_convolution,
+    UpsampledConv2d: upsampled_convolution,
     **dict.fromkeys(_STRUCTURAL, _structural),
     **{kind: _activation(rule) for kind, rule in activations.MODULES.items()},
     **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d), _batch_norm),

@@ -1,0 +1,49 @@
+"""Initial weights of the models."""
+
+import math
+
+import pytest
+import torch
+
+from sngan.models import build
+
+
+def test_cnn_starts_normal() -> None:
+    torch.manual_seed(0)
+    for network in build("cnn", (3, 16, 16)):
+        for name, parameter in network.named_parameters():
+            if parameter.dim() > 1:
+                few = 3 / math.sqrt(parameter.numel())
+                assert parameter.std().item() == pytest.approx(0.02, rel=few), name
+                assert abs(parameter.mean().item()) < 0.02 * 1.5 * few, name
+            elif "norm.weight" in name:
+                assert (parameter == 1).all()
+            else:
+                assert (parameter == 0).all()
+
+
+def test_resnet_starts_glorot_uniform() -> None:
+    torch.manual_seed(0)
+    for network in build("resnet", (3, 16, 16), width=0.5):
+        for name, parameter in network.named_parameters():
+            if parameter.dim() > 1:
+                area = parameter[0, 0].numel()
+                gain = math.sqrt(2) if ".conv" in name else 1.0
+                bound = gain * math.sqrt(6 / (area * sum(parameter.shape[:2])))
+                assert 0.9 * bound < parameter.abs().max().item() <= bound, name
+                few = 4 / math.sqrt(parameter.numel())
+                assert parameter.std().item() == pytest.approx(bound / 3**0.5, rel=few), name
+            elif "norm" in name and "weight" in name:
+                assert (parameter == 1).all()
+            else:
+                assert (parameter == 0).all()
+
+
+def test_mlp_keeps_its_scale_through_relu() -> None:
+    torch.manual_seed(0)
+    generator, critic = build("mlp", (64,))
+    for name, parameter in [*generator.named_parameters(), *critic.named_parameters()]:
+        assert name.endswith("weight") or (parameter == 0).all(), name
+    # each layer doubles the mean square and each ReLU halves it
+    points = generator(torch.randn(500, 128))
+    assert points.square().mean().item() == pytest.approx(2, rel=0.2)

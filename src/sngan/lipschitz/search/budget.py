@@ -1,29 +1,34 @@
-"""The size of the search for a steep point, by the work that one pass of the network takes."""
-
-# torch has no public name for what keeps torch._dynamo out of a mode
-# pyright: reportIncompatibleMethodOverride=false
+"""Budget of the search for a steep point, by the operations that one pass of the network takes."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from sngan.lipschitz.tracing.kernel_mode import KernelMode
 from sngan.lipschitz.tracing.prepare import PreparedModule, preserve_rng_state
 
 _SAMPLES, _ROUNDS, _KEPT, _ITERATIONS = 256, 20, 8, 6
-# floating-point operations of one pass up to which the whole search takes half a minute of one core
+# up to so many floating-point operations a pass, the full search takes half a minute on one core
 _AFFORDABLE = 1.5e7
-_FEW = 0.1
+_SMALL_SHARE = 0.1
 
 
 @dataclass(frozen=True)
 class SearchBudget:
-    """How long to search.
+    """The size of a search.
 
-    ``samples`` are points of noise, ``rounds`` improve the best ``kept`` points, and
-    ``iterations`` of the power method tell how steep each is.
+    Attributes
+    ----------
+    samples
+        Points of noise that the search starts from.
+    rounds
+        Rounds in which the best points are improved.
+    kept
+        Points that each round keeps.
+    iterations
+        Power iterations that estimate the Jacobian norm at a point.
     """
 
     samples: int
@@ -33,7 +38,10 @@ class SearchBudget:
 
 
 def budget_for(module: PreparedModule, *, samples: int | None, rounds: int | None) -> SearchBudget:
-    """The whole search, or the share of it that a large network allows; what is given counts."""
+    """Return the full budget, or a share of it for a large network.
+
+    ``samples`` and ``rounds`` count as given unless they are None.
+    """
     share = 1.0
     if samples is None or rounds is None:
         share = min(1.0, _AFFORDABLE / max(flops_of(module), 1))
@@ -41,29 +49,24 @@ def budget_for(module: PreparedModule, *, samples: int | None, rounds: int | Non
         samples=samples or max(6, round(_SAMPLES * share)),
         rounds=max(3, round(_ROUNDS * share)) if rounds is None else rounds,
         kept=max(1, round(_KEPT * share)),
-        iterations=1 if share < _FEW else _ITERATIONS,
+        iterations=1 if share < _SMALL_SHARE else _ITERATIONS,
     )
 
 
 @torch.no_grad()
 def flops_of(module: PreparedModule) -> int:
-    """Floating-point operations of one pass: of convolutions and matrix products."""
-    with preserve_rng_state(module.example), _Counter() as counter:
+    """Return the floating-point operations of one pass: convolutions and matrix products."""
+    with preserve_rng_state(module.example), _FlopCounter() as counter:
         module(module.example.clone())
     return counter.operations
 
 
-class _Counter(TorchDispatchMode):
-    """Adds up the work of the kernels that torch knows the work of."""
+class _FlopCounter(KernelMode):
+    """Adds up the operations of the kernels for which torch knows a count."""
 
     def __init__(self) -> None:
         super().__init__()
         self.operations = 0
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        # otherwise the first kernel imports torch._dynamo, which takes a second
-        return False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from sngan.lipschitz.structures import tensors_in
+from sngan.lipschitz.tracing.kernel_mode import KernelMode
 
 
-class DependencyTracker(TorchDispatchMode):
+class DependencyTracker(KernelMode):
     """Knows for every tensor whether its memory was computed from the input, and by which kernel.
 
     A function that the tracer does not see still runs kernels, which this mode does see. The only
@@ -34,11 +34,6 @@ class DependencyTracker(TorchDispatchMode):
         # whether the kernels that run now belong to an operation that is recorded
         self.is_recording = False
         self.leaks: list[str] = []
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        # otherwise the first kernel imports torch._dynamo, which takes a second
-        return False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None

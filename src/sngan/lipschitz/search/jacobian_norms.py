@@ -1,0 +1,153 @@
+"""Norms of Jacobians at points: by power iteration, and exactly where the output is small."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from sngan.lipschitz.search.derivatives import (
+    expand_like,
+    gradient,
+    jvp,
+    point_sizes,
+    sample_norms,
+    unit_vectors,
+    vjp,
+)
+from sngan.lipschitz.tracing.prepare import PreparedModule
+
+_FINAL_ITERATIONS = 300
+_CONVERGED = 1e-12
+_ASCENT_RATE = 0.1
+# outputs up to which the Jacobian is computed row by row
+_DENSE_SIDE = 64
+
+
+class JacobianNorms:
+    """The norm of a module's Jacobian at each point of a batch.
+
+    Parameters
+    ----------
+    module
+        The network.
+    generator
+        The source of all random numbers.
+    iterations
+        Power iterations in :meth:`norms`.
+    """
+
+    def __init__(self, module: PreparedModule, generator: torch.Generator, iterations: int) -> None:
+        self.module = module
+        self.iterations = iterations
+        # becomes False once the norm turns out to be constant on pieces
+        self.can_ascend = True
+        self.shape = tuple(module.example.shape[1:])
+        self.device = module.example.device
+        self.generator = generator
+        self.is_per_sample = self._acts_per_sample()
+
+    def noise(self, count: int, *shape: int) -> Tensor:
+        """Return standard normal numbers of shape ``(count, *shape)``."""
+        noise = torch.randn(count, *shape, generator=self.generator, dtype=torch.float64)
+        return noise.to(self.device)
+
+    def norms(self, points: Tensor) -> Tensor:
+        """Return ``‖Jv‖`` for unit vectors v after some power iterations: at most the norm of J."""
+        return torch.cat([self._norms(part) for part in points.split(64)]).detach()
+
+    def ascend(self, points: Tensor, width: float) -> Tensor:
+        """Move the points along the gradient of their norm, by a share ``width`` of their size.
+
+        Points without such a gradient are left out.
+        """
+        if not self.can_ascend:
+            return points[:0]
+        points = points.detach().requires_grad_()
+        total = self._norms(points, differentiable=True).sum()
+        if not total.requires_grad:
+            return points.detach()[:0]
+        try:
+            direction = vjp(total, points, torch.ones_like(total))
+        except RuntimeError:
+            # some operations have no second derivative
+            return points.detach()[:0]
+        lengths = sample_norms(direction)
+        self.can_ascend = bool(lengths.any())
+        step = _ASCENT_RATE * width * point_sizes(points) / lengths
+        moved = (points + expand_like(step, points) * direction).detach()
+        # the gradient vanishes on a linear piece
+        return moved[(lengths > 0) & lengths.isfinite()]
+
+    def perturb(self, points: Tensor, width: float) -> Iterator[Tensor]:
+        """Yield the points with noise of ``width`` and of ``width/10``, relative to their size."""
+        for scale in (width, 0.1 * width):
+            noise = self.noise(len(points), *self.shape) / math.sqrt(math.prod(self.shape))
+            yield points + expand_like(scale * point_sizes(points), points) * noise
+
+    def norm_at(self, point: Tensor) -> tuple[float, Tensor]:
+        """Return the norm of the Jacobian at one point, and the direction that attains it."""
+        x = point[None].detach().requires_grad_()
+        y = self.run(x)
+        if not y.requires_grad:
+            return 0.0, torch.zeros_like(point)
+        if y.numel() <= _DENSE_SIDE:
+            rows = torch.stack([gradient(value, x).flatten() for value in y.flatten()])
+            if not bool(rows.isfinite().all()):
+                return math.nan, torch.zeros_like(point)
+            _, sigmas, right = torch.linalg.svd(rows, full_matrices=False)
+            return float(sigmas[0]), right[0].view(self.shape)
+        v = self._power(x, y, _FINAL_ITERATIONS)
+        return float(sample_norms(jvp(y, x, v))), v[0].detach()
+
+    def secant(self, point: Tensor, direction: Tensor, half: float) -> float:
+        """Return ``‖f(x + hv) − f(x − hv)‖/2h`` for a unit vector v: a lower bound for every f."""
+        ends = [point[None] + half * direction, point[None] - half * direction]
+        with torch.no_grad():
+            difference = self.module(ends[0].clone()) - self.module(ends[1].clone())
+        return float(sample_norms(difference[None]) / sample_norms((ends[0] - ends[1])[None]))
+
+    def run(self, points: Tensor) -> Tensor:
+        """Return the outputs ``(N, outputs)``."""
+        parts = [points] if self.is_per_sample else points.split(1)
+        # autograd allows no operation in place on a leaf, so the module gets a clone
+        outputs = [self.module(part.clone()) for part in parts]
+        return torch.cat(
+            [output.reshape(len(p), -1) for output, p in zip(outputs, parts, strict=True)]
+        )
+
+    @torch.no_grad()
+    def _acts_per_sample(self) -> bool:
+        """Whether a batch gives the same outputs as its samples one by one."""
+        points = self.noise(2, *self.shape)
+        alone = torch.cat([self.module(point[None].clone()).reshape(1, -1) for point in points])
+        try:
+            together = self.module(points.clone())
+        except Exception:
+            # a module that was written for one sample may raise any error
+            return False
+        if together.shape[:1] != (2,) or together.numel() != alone.numel():
+            return False
+        return torch.allclose(together.reshape(2, -1), alone, equal_nan=True)
+
+    def _norms(self, points: Tensor, *, differentiable: bool = False) -> Tensor:
+        x = points if differentiable else points.detach().requires_grad_()
+        y = self.run(x)
+        if not y.requires_grad:
+            return torch.zeros(len(points), dtype=x.dtype, device=x.device)
+        if y.shape[1] == 1:
+            return sample_norms(vjp(y, x, torch.ones_like(y), create_graph=differentiable))
+        v = self._power(x, y, self.iterations)
+        return sample_norms(jvp(y, x, v, create_graph=differentiable))
+
+    def _power(self, x: Tensor, y: Tensor, iterations: int) -> Tensor:
+        """Return unit vectors close to the first right singular vectors of the Jacobians."""
+        v = unit_vectors(self.noise(len(x), *self.shape))
+        size = 0.0
+        for _ in range(iterations):
+            jv = jvp(y, x, v)
+            before, size = size, float(sample_norms(jv[None]))
+            v = unit_vectors(vjp(y, x, unit_vectors(jv)))
+            if abs(size - before) <= _CONVERGED * size:
+                break
+        return v.detach()

@@ -6,13 +6,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class LipschitzConstant:
-    """How much one operation can stretch a change of its input.
+    """A bound of the Lipschitz constant of one operation, and its traits that give better bounds.
 
-    ``sigma`` is the Lipschitz constant or a bound of it; ``method`` says how it is known.
-    ``affine`` operations may be merged with their neighbours. ``slopes`` is the range of the
-    derivative of an elementwise function; ``sorts`` is the size of the groups of neighbours in
-    dimension 1 that it sorts. ``reason`` says why ``sigma`` is infinite. ``spectrum``
-    has the singular values, where they came with the constant.
+    Attributes
+    ----------
+    sigma
+        The Lipschitz constant, or an upper bound of it.
+    method
+        How sigma is known; see ``LayerBound.method``.
+    affine
+        Whether the operation is affine, so that it may be merged with affine neighbours.
+    slopes
+        The range of the derivative of an elementwise function.
+    sorts
+        The group size of an operation that sorts groups of neighbours in dimension 1, else 0.
+    reason
+        Why sigma is infinite.
+    spectrum
+        The singular values, where they were computed together with sigma.
     """
 
     sigma: float
@@ -25,15 +36,15 @@ class LipschitzConstant:
 
 
 STRUCTURE = LipschitzConstant(1.0, "structure", affine=True)
-# an operation that is counted in a later one, with which it is merged
+# an operation whose constant is part of a later operation, with which it is merged
 ABSORBED = LipschitzConstant(1.0, "absorbed", affine=True)
 
 
 def from_slopes(low: float, high: float) -> LipschitzConstant:
-    """The factor of an elementwise function whose derivative lies in ``[low, high]``."""
+    """The constant of an elementwise function whose derivative lies in ``[low, high]``."""
     return LipschitzConstant(max(abs(low), abs(high)), "slope", slopes=(low, high))
 
 
 def unbounded(reason: str) -> LipschitzConstant:
-    """The factor of an operation without a known finite constant."""
+    """The constant of an operation without a known finite constant."""
     return LipschitzConstant(math.inf, "unknown", reason=reason)

@@ -1,4 +1,4 @@
-"""Chains of affine operations as one small matrix, whose norm is at most their product."""
+"""Merging of affine operations: the norm of a chain's matrix in place of a product of norms."""
 
 import math
 from dataclasses import replace
@@ -22,7 +22,7 @@ _ROUNDING = 1e-9
 
 
 def affine_chains(graph: Graph, propagation: Propagation) -> list[Chain]:
-    """The longest runs of affine operations, each of which only the next one uses."""
+    """Return the longest chains of affine operations that no branch leaves on the way."""
     chains: list[list[Node]] = []
     by_end: dict[Node, list[Node]] = {}
     for node, constant in propagation.local.items():
@@ -40,7 +40,7 @@ def affine_chains(graph: Graph, propagation: Propagation) -> list[Chain]:
 
 
 def merge_affine_chains(graph: Graph, propagation: Propagation) -> dict[Node, LipschitzConstant]:
-    """All factors, where a merged chain has its norm at its last operation and 1 elsewhere."""
+    """Return all constants; a merged chain has its norm at its last operation, and 1 elsewhere."""
     found = dict(propagation.local)
     for chain in affine_chains(graph, propagation):
         products = list(accumulate((found[node].sigma for node in chain), multiply_up))
@@ -49,11 +49,11 @@ def merge_affine_chains(graph: Graph, propagation: Propagation) -> dict[Node, Li
             accumulate((found[n].sigma for n in chain[::-1]), multiply_up),
         )
         proper = [node for node in chain if found[node].method != "structure"]
-        # so that nothing that counts is too small for a float, from either end
+        # no partial product, from either end, may underflow
         is_safe = min(*products, *backwards) > LEAST_CONSTANT
         small = len(proper) > 1 and is_safe and product < math.inf
         matrix = dense_matrix(graph, chain, propagation.sources[chain[0]]) if small else None
-        # the elements of a matrix may overflow on the way although the product does not
+        # elements of the matrix may overflow although the product of the norms does not
         if matrix is None or not bool(matrix.isfinite().all()):
             continue
         spectrum = tuple(torch.linalg.svdvals(matrix).tolist())
@@ -68,25 +68,25 @@ def merge_affine_chains(graph: Graph, propagation: Propagation) -> dict[Node, Li
 
 
 def dense_matrix(graph: Graph, chain: Chain, source: Node) -> Tensor | None:
-    """The matrix ``(outputs, inputs)`` of a chain on one sample; None where it is too large."""
+    """Return the matrix ``(outputs, inputs)`` of a chain on one sample; None if it is too large."""
     start: Tensor = graph.values[source].detach().clone().requires_grad_()
     sizes = (graph.values[chain[-1]].numel(), start.numel())
     if min(sizes) > _MOST_PASSES or math.prod(sizes) > _MOST_ENTRIES:
         return None
     with torch.enable_grad():
-        # the operations may work in place, which a leaf does not allow
+        # autograd allows no operation in place on a leaf, so the chain gets a clone
         output: Tensor = graph.run(chain, {source: start.clone()})[chain[-1]]
         return jacobian(output, start) if output.requires_grad else None
 
 
 def jacobian(output: Tensor, start: Tensor) -> Tensor:
-    """The matrix of a linear map, by rows or by columns, whichever are fewer."""
+    """Return the matrix of a linear map, computed by rows or by columns, whichever are fewer."""
     if output.numel() <= start.numel():
         return _rows(output, start)
-    # the gradient is linear in the output's direction: its own gradients are the columns
-    direction = torch.zeros_like(output, requires_grad=True)
-    (pulled,) = torch.autograd.grad(output, start, direction, create_graph=True)
-    return _rows(pulled, direction).t()
+    # Jᵀu is linear in u, so its gradients with respect to u are the columns of J
+    u = torch.zeros_like(output, requires_grad=True)
+    (jt_u,) = torch.autograd.grad(output, start, u, create_graph=True)
+    return _rows(jt_u, u).t()
 
 
 def _rows(output: Tensor, start: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
-"""A progress bar for bounds that take a while."""
+"""Progress bar for bounds that take more than seconds."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
-# called with the name of a phase, and how many of its steps are done
+# takes the name of a phase, the number of steps that are done, and the number of all its steps
 ProgressReport = Callable[[str, int, int], None]
 
 
@@ -13,11 +13,11 @@ def no_progress(_phase: str, _done: int, _total: int) -> None:
 
 @contextmanager
 def progress_bar(*, is_shown: bool) -> Generator[ProgressReport]:
-    """A function that draws how far each phase is, on standard error if that is a terminal."""
+    """Yield a function that draws the progress of each phase on standard error, if a terminal."""
     if not is_shown:
         yield no_progress
         return
-    # only needed where somebody watches
+    # rich is slow to import, and only a visible bar needs it
     from rich.console import Console
     from rich.progress import Progress, TaskID
 

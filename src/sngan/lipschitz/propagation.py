@@ -1,4 +1,4 @@
-"""The walk through a network that accumulates its constant, relative to the network's input."""
+"""Propagation of Lipschitz constants through a network, from its input to its output."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,10 +20,10 @@ from sngan.lipschitz.tracing.graph import Graph, Node
 
 @dataclass(frozen=True)
 class CumulativeConstant:
-    """A value's constant relative to the network's input, and what it is made of.
+    """The constant of a value as a function of the input, and the elasticity of each operation.
 
-    The elasticity of an operation is ``∂ log constant / ∂ log sigma``: 1 in a chain, and in sums
-    the part that its branch contributes.
+    The elasticity of an operation is ``∂ log constant / ∂ log sigma``. It is 1 in a chain; in a sum
+    it is the part that its branch contributes.
     """
 
     constant: float
@@ -32,10 +32,19 @@ class CumulativeConstant:
 
 @dataclass(frozen=True)
 class Propagation:
-    """The operations of one input that the output depends on: their factors and inputs.
+    """The constants of a network's operations and values.
 
-    ``constants`` has all of them and the input itself, in the order in which they run, each with
-    its constant relative to the network's input.
+    Attributes
+    ----------
+    local
+        The constant of each operation for its own input, for operations that have one input.
+    sources
+        The input of each of these operations.
+    cumulative
+        The constant of every value relative to the network's input, in the order in which the
+        operations run. The first is the input itself.
+    output
+        The cumulative constant of the network's output.
     """
 
     local: dict[Node, LipschitzConstant]
@@ -51,10 +60,18 @@ def propagate(
     known: Mapping[Node, LipschitzConstant] | None = None,
     report: ProgressReport = no_progress,
 ) -> Propagation:
-    """Accumulate constants from the input to the output.
+    """Compute the cumulative constants of all values, from the input to the output.
 
-    ``train_mode`` holds the paths of the submodules that were given in train mode; ``known`` has
-    factors that need no rule.
+    Parameters
+    ----------
+    graph
+        The recorded network.
+    train_mode
+        The paths of the submodules that were in train mode in the module that the user gave.
+    known
+        Constants of operations that need no rule.
+    report
+        Gets the number of operations that are done.
     """
     known = known or {}
     reached: dict[Node, CumulativeConstant] = {}
@@ -77,7 +94,7 @@ def propagate(
         )
         reached[node] = _compose(node, local[node], reached[sources[0]])
         inputs[node] = sources[0]
-    cumulative = {node: before.constant for node, before in reached.items()}
+    cumulative = {node: found.constant for node, found in reached.items()}
     return Propagation(local, inputs, cumulative, reached[nodes[-1]])
 
 
@@ -99,8 +116,8 @@ def _refuse_nan(constant: LipschitzConstant) -> LipschitzConstant:
 def _operation_constant(
     graph: Graph, node: Node, sources: Sequence[Node], train_mode: frozenset[str]
 ) -> LipschitzConstant:
-    """The factor of an operation that is no combination of branches."""
-    # the same tensor may enter twice, as in x·x
+    """Return the constant of an operation that combines no branches."""
+    # in x·x the same tensor enters twice
     is_unary = len(sources) == 1 and len(node.args) > 0 and node.args[0] is sources[0]
     shape = _shape(graph.values[sources[0]])
     if node.op == "call_module":
@@ -131,14 +148,18 @@ def _operation_constant(
 def _combine(
     combination: Combination, reached: Mapping[Node, CumulativeConstant]
 ) -> CumulativeConstant:
-    """``Σ L`` of a sum's branches, ``√(Σ L²)`` of those of a concatenation or a choice."""
-    sizes = [multiply_up(term.size, reached[term.source].constant) for term in combination.terms]
-    constant = sum_up(sizes) if combination.is_sum else hypot_up(sizes)
+    """Return ``Σ L`` over the branches of a sum, ``√(Σ L²)`` for a concatenation or a choice."""
+    constants = [
+        multiply_up(branch.gain, reached[branch.source].constant) for branch in combination.branches
+    ]
+    constant = sum_up(constants) if combination.is_sum else hypot_up(constants)
     elasticities: dict[Node, float] = {}
     if 0.0 < constant < math.inf:
-        for term, size in zip(combination.terms, sizes, strict=True):
-            part = size / constant if combination.is_sum else (size / constant) ** 2
-            for node, value in reached[term.source].elasticities.items():
+        for branch, part_constant in zip(combination.branches, constants, strict=True):
+            part = (
+                part_constant / constant if combination.is_sum else (part_constant / constant) ** 2
+            )
+            for node, value in reached[branch.source].elasticities.items():
                 elasticities[node] = elasticities.get(node, 0.0) + part * value
     return CumulativeConstant(constant, elasticities)
 
@@ -146,10 +167,7 @@ def _combine(
 def _compose(
     node: Node, constant: LipschitzConstant, before: CumulativeConstant
 ) -> CumulativeConstant:
-    elasticities = {
-        **before.elasticities,
-        node: before.elasticities.get(node, 0.0) + 1.0,
-    }
+    elasticities = {**before.elasticities, node: before.elasticities.get(node, 0.0) + 1.0}
     return CumulativeConstant(multiply_up(before.constant, constant.sigma), elasticities)
 
 

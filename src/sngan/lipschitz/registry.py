@@ -1,4 +1,4 @@
-"""The constants that users give to module types and functions."""
+"""Registry of the Lipschitz constants that users give to module types and functions."""
 
 import math
 from collections.abc import Callable
@@ -25,22 +25,37 @@ def register(target: Any, rule: _Rule) -> _Rule: ...
 def register(target: Any, rule: UserRule | None = None) -> Any:
     """Give a module type or a function a Lipschitz constant: ``rule(layer, input_shape) -> float``.
 
-    The rule's result is believed: it must bound ``‖f(x) − f(y)‖/‖x − y‖`` for every x and y, of
-    the map in eval mode. ``input_shape`` comes without the batch dimension. A rule for a function
-    gets the function in place of the layer, and applies to calls whose first argument is the only
-    one that depends on the network's input. The latest rule of a target counts, also over the
-    built-in one. With one argument it is a decorator.
+    :func:`lipschitz_bounds` trusts the rule: its result must bound ``‖f(x) − f(y)‖/‖x − y‖`` for
+    all x and y, for the map in eval mode. The latest rule of a target replaces earlier ones and the
+    built-in one. Without ``rule``, the function is a decorator.
+
+    Parameters
+    ----------
+    target
+        A module type, or a function. A rule for a function applies to calls in which only the first
+        argument depends on the network's input.
+    rule
+        A function of the layer (or of ``target``, if that is a function) and of the shape of its
+        input without the batch dimension. It returns the constant, which may be infinite.
 
     Raises
     ------
     ValueError
-        The target is neither a module type nor a function, or the rule cannot be called.
+        If the target is neither a module type nor a function, or if the rule is not callable.
 
     Examples
     --------
-    >>> @register(MyLayer)
-    ... def my_layer(layer, input_shape):
-    ...     return abs(layer.scale)
+    >>> import torch
+    >>> from torch import nn
+    >>> class Scale(nn.Module):
+    ...     def forward(self, x):
+    ...         return x * torch.linspace(-3.0, 3.0, x.shape[-1]).sin()
+    >>> @register(Scale)
+    ... def scale_constant(layer, input_shape):
+    ...     return 1.0
+    >>> from sngan.lipschitz import lipschitz_bounds
+    >>> lipschitz_bounds(Scale(), (4,), lower=False).upper
+    1.0
     """
     if rule is None:
 
@@ -61,7 +76,7 @@ def register(target: Any, rule: UserRule | None = None) -> Any:
 
 
 def registered_constant(target: Any, rule: UserRule, input_shape: Shape) -> LipschitzConstant:
-    """What a user's rule says, checked to be a number that can be a constant."""
+    """Return the result of a user's rule, after a check that it can be a Lipschitz constant."""
     value = rule(target, input_shape)
     require(
         isinstance(value, int | float) and value >= 0.0,
@@ -75,11 +90,11 @@ def registered_constant(target: Any, rule: UserRule, input_shape: Shape) -> Lips
 
 
 def registered_rule(target: Any) -> UserRule | None:
-    """The rule that a user gave a module type or a function."""
+    """The rule that a user registered for a module type or a function."""
     return user_rules.get(target) if callable(target) else None
 
 
 def registered_functions() -> list[FunctionType]:
-    """The functions of a user's own Python code that have a rule."""
+    """The registered functions that are Python code outside of torch."""
     own = [target for target in user_rules if isinstance(target, FunctionType)]
     return [function for function in own if not (function.__module__ or "").startswith("torch.")]

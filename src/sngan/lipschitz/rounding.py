@@ -1,23 +1,23 @@
-"""Arithmetic on non-negative floats, rounded up, so that a bound computed with it stays a bound."""
+"""Rounding up: arithmetic on non-negative floats whose results are upper bounds."""
 
 import math
 import sys
 from collections.abc import Iterable
 
-# a result that is rounded below the smallest float loses less than 1e-20 of this
+# the rounding of a subnormal result is less than 1e-20 of this
 LEAST_CONSTANT = 1e-290
 
 
 def next_up(value: float) -> float:
-    """A float above the exact result of the one correctly rounded operation that gave ``value``.
+    """Return a float above the exact result of one correctly rounded operation.
 
-    Also above one that is too small for a float, which gave 0.
+    ``value`` is the rounded result. It may be 0 because the exact one is below the smallest float.
     """
     return math.nextafter(value, math.inf)
 
 
 def multiply_up(left: float, right: float) -> float:
-    """``left · right`` rounded up; zero times anything is zero; 1 is exact."""
+    """Return ``left · right`` rounded up: 0 if one of them is 0, and exact if one is 1."""
     if left == 0.0 or right == 0.0:
         return 0.0
     if left == 1.0 or right == 1.0:
@@ -26,7 +26,7 @@ def multiply_up(left: float, right: float) -> float:
 
 
 def sum_up(values: Iterable[float]) -> float:
-    """``Σ values`` of non-negative numbers, rounded up."""
+    """Return ``Σ values`` of non-negative numbers, rounded up."""
     total = 0.0
     for value in values:
         total = value if total == 0.0 else next_up(total + value) if value else total
@@ -34,23 +34,23 @@ def sum_up(values: Iterable[float]) -> float:
 
 
 def sqrt_up(value: float) -> float:
-    """``√value`` rounded up; exact for 1."""
+    """Return ``√value`` rounded up; exact for 0 and 1."""
     return value if value in (0.0, 1.0) else next_up(math.sqrt(value))
 
 
 def hypot_up(values: Iterable[float]) -> float:
-    """``√(Σ values²)`` rounded up; a single value stays what it is."""
+    """Return ``√(Σ values²)`` rounded up; exact for a single value that is not 0."""
     known = [value for value in values if value]
     if len(known) < 2 or math.inf in known:
         return max(known, default=0.0)
-    # a power of two is taken out, so that no square is too large or too small
+    # a power of two is taken out, so that no square overflows or underflows
     exponent = math.frexp(max(known))[1]
     scaled = (math.ldexp(value, -exponent) for value in known)
     return ldexp_up(sqrt_up(sum_up(multiply_up(value, value) for value in scaled)), exponent)
 
 
 def ldexp_up(value: float, exponent: int) -> float:
-    """``value · 2^exponent`` of a non-negative number, rounded up where it is no float."""
+    """Return ``value · 2^exponent`` of a non-negative number, rounded up if it is subnormal."""
     fraction, own = math.frexp(value)
     if fraction == 0.0 or value == math.inf:
         return value

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def map_structure(value: Any, change: Callable[[Any], Any]) -> Any:
-    """A value with every part replaced by ``change``; the same object where nothing changes."""
+    """Replace every part of a value by ``change(part)``; return the same object if none changes."""
     if isinstance(value, Mapping):
         pairs: dict[Any, Any] = {key: map_structure(part, change) for key, part in value.items()}
         return value if all(pairs[key] is value[key] for key in pairs) else pairs
@@ -25,7 +25,7 @@ def map_structure(value: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def tensors_in(value: Any) -> list[Tensor]:
-    """The tensors in a value or in the tuples, lists, mappings and slices of it."""
+    """Return the tensors in a value, also inside its tuples, lists, mappings and slices."""
     found: list[Tensor] = []
 
     def see(part: Any) -> Any:

@@ -1,8 +1,10 @@
-"""The range of the derivative of each elementwise activation; its largest size is the constant.
+"""Activations: the range of the derivative of each elementwise function.
 
-The derivative of GELU is extremal at ±√2: Φ(√2) + √2·φ(√2). The extrema for GELU's tanh form,
-SiLU and Mish are roots of the second derivative, computed with 40 digits and rounded outwards.
-A softplus is taken as the smooth function, without the switch to the identity above its threshold.
+The largest absolute value in this range is the Lipschitz constant. The derivative of GELU is
+extremal at ±√2, where it is Φ(√2) + √2·φ(√2). The extrema for the tanh form of GELU, for SiLU and
+for Mish lie at roots of the second derivative; they were computed with 40 digits and rounded
+outwards. Softplus counts as the smooth function, without the switch to the identity above its
+threshold.
 """
 
 import math
@@ -26,47 +28,47 @@ _NOT_FINITE = "its slope is not a finite number"
 
 
 def leaky(slope: float) -> LipschitzConstant:
-    """``max(x, 0) + slope · min(x, 0)``."""
+    """Return the constant of ``max(x, 0) + slope · min(x, 0)``."""
     if not math.isfinite(slope):
         return unbounded(_NOT_FINITE)
     return from_slopes(min(slope, 1.0), max(slope, 1.0))
 
 
 def prelu(weight: Tensor) -> LipschitzConstant:
-    """A leaky ReLU with a slope for each channel."""
+    """Return the constant of a leaky ReLU with a slope for each channel."""
     if not bool(weight.isfinite().all()):
         return unbounded(_NOT_FINITE)
     return from_slopes(min(1.0, weight.min().item()), max(1.0, weight.max().item()))
 
 
 def elu(alpha: float) -> LipschitzConstant:
-    """``x`` or ``α(eˣ − 1)``: slopes 1 and ``α·(0, 1]``."""
+    """Return the constant of ``x`` for x > 0 and ``α(eˣ − 1)`` else: slopes 1 and ``α·(0, 1]``."""
     if not math.isfinite(alpha):
         return unbounded(_NOT_FINITE)
     return from_slopes(min(0.0, alpha), max(1.0, alpha))
 
 
 def celu(alpha: float) -> LipschitzConstant:
-    """``x`` or ``α(e^(x/α) − 1)``, for α > 0."""
+    """Return the constant of ``x`` for x > 0 and ``α(e^(x/α) − 1)`` else, for α > 0."""
     if not 0.0 < alpha < math.inf:
         return unbounded(f"CELU with alpha={alpha} grows without limit")
     return from_slopes(0.0, 1.0)
 
 
 def gelu(approximate: str) -> LipschitzConstant:
-    """Both forms: ``x·Φ(x)`` and its tanh approximation."""
+    """Return the constant of ``x·Φ(x)``, or of its approximation with tanh."""
     return from_slopes(*_GELU[approximate])
 
 
 def softplus(threshold: float) -> LipschitzConstant:
-    """``log(1 + e^(βx))/β``: a sigmoid slope."""
+    """Return the constant of ``log(1 + e^(βx))/β``, whose slope is a sigmoid."""
     if not threshold >= _SMOOTH_THRESHOLD:
         return unbounded(f"Softplus with threshold={threshold} jumps where it turns linear")
     return from_slopes(0.0, 1.0)
 
 
 def softmax() -> LipschitzConstant:
-    """``‖diag(p) − ppᵀ‖ ≤ max 2p(1 − p) ≤ 1/2`` by Gershgorin's theorem."""
+    """Return 1/2: ``‖diag(p) − ppᵀ‖ ≤ max 2p(1 − p) ≤ 1/2`` by Gershgorin's theorem."""
     return LipschitzConstant(0.5, "closed_form")
 
 
@@ -74,10 +76,10 @@ def _fixed(low: float, high: float) -> Callable[[Any], LipschitzConstant]:
     return lambda _: from_slopes(low, high)
 
 
-# an option of a call, by its place after the tensor, its name and its default
+# returns an option of a call, given its place after the tensor, its name and its default
 Option = Callable[[int, str, Any], Any]
 
-# the same names are functions in torch, methods of tensors, and functions in torch.nn.functional
+# the names are the same for functions of torch, methods of tensors, and torch.nn.functional
 FUNCTIONS: dict[str, Callable[[Option], LipschitzConstant]] = {
     "relu": _fixed(0.0, 1.0),
     "relu6": _fixed(0.0, 1.0),

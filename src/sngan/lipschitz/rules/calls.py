@@ -1,4 +1,4 @@
-"""A call of a function in the recorded graph, with the values of its arguments."""
+"""Function calls in the recorded graph, with the values of their arguments."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from sngan.lipschitz.rounding import multiply_up, sqrt_up
 
 @dataclass(frozen=True)
 class FunctionCall:
-    """A call with the values it had; only ``args[0]`` depends on the network's input.
+    """A recorded call with the values that it had; only ``args[0]`` depends on the input.
 
-    ``is_second`` says that the function got it in second place, after what is ``args[1]`` here.
+    ``is_second`` says that the function got this tensor in second place, after ``args[1]``.
     """
 
     name: str
@@ -31,28 +31,28 @@ class FunctionCall:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The tensor's shape."""
+        """The shape of the tensor that depends on the input."""
         return tuple(self.args[0].shape)
 
     def option(self, place: int, name: str, default: Any) -> Any:
-        """The argument at ``place`` after the tensor, or of this name."""
+        """Return the argument at ``place`` after the tensor, or of this name, or the default."""
         return self.options[place] if place < len(self.options) else self.kwargs.get(name, default)
 
 
 CallRule = Callable[[FunctionCall], LipschitzConstant]
 
 
-def scale_constant(constant: LipschitzConstant, size: float) -> LipschitzConstant:
-    """The factor of an operation followed by one of norm ``size``."""
-    if size == 1.0:
+def scale_constant(constant: LipschitzConstant, gain: float) -> LipschitzConstant:
+    """Return the constant of an operation that a linear one of norm ``gain`` follows."""
+    if gain == 1.0:
         return constant
     return LipschitzConstant(
-        multiply_up(constant.sigma, size), constant.method, constant.affine, reason=constant.reason
+        multiply_up(constant.sigma, gain), constant.method, constant.affine, reason=constant.reason
     )
 
 
 def broadcast_gain(tensor: Any, result: Tensor) -> float:
-    """The constant of broadcasting: the root of the number of times each element is repeated."""
+    """Return the norm of broadcasting: the root of how often each element is repeated."""
     if not isinstance(tensor, Tensor) or result.numel() <= tensor.numel():
         return 1.0
     return sqrt_up(result.numel() / tensor.numel())

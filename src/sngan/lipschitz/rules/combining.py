@@ -1,4 +1,4 @@
-"""Branches that enter a sum, a concatenation, a maximum or a tensor of which they fill a part."""
+"""Operations that combine branches: sums, concatenations, maxima, and assignments to parts."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -23,31 +23,40 @@ _PLAIN_INDEX = (int, slice, type(None), type(Ellipsis))
 
 @dataclass(frozen=True)
 class Branch:
-    """A branch that enters a combination, and the factor that it gets there."""
+    """A tensor that enters a combination, and the Lipschitz constant of the way in."""
 
     source: Node
-    size: float
+    gain: float
 
 
 @dataclass(frozen=True)
 class Combination:
-    """Branches whose constants add up, or the squares of whose constants do."""
+    """Branches that are combined: their constants add up in a sum, else the squares of these."""
 
-    terms: list[Branch]
+    branches: list[Branch]
     is_sum: bool = False
 
 
 def overwrite(old: Tensor, new: Tensor, places: Tensor) -> Tensor:
-    """``old`` where ``places`` is negative, and the elements of ``new`` at the places elsewhere."""
+    """Return ``new.flatten()[places]``, or the element of ``old`` where ``places`` is negative."""
     return torch.where(places >= 0, new.flatten()[places.clamp_min(0)], old)
 
 
 def combination_of(
     name: str, node: Node, values: Values, dependent: Collection[Node]
 ) -> Combination | None:
-    """The branches of a node, of which all others are constants; None if it is no combination.
+    """Return the branches of a node, or None if it does not combine branches.
 
-    ``name`` is the common name of the node's function, ``values`` gives arguments their values.
+    Parameters
+    ----------
+    name
+        The common name of the node's function.
+    node
+        A node of the recorded graph.
+    values
+        A function that replaces the nodes in arguments by their values.
+    dependent
+        The nodes that depend on the network's input; the other arguments are constants.
     """
     result: Any = values(node)
     if not isinstance(result, Tensor) or not result.is_floating_point():
@@ -55,12 +64,12 @@ def combination_of(
     found = _branches(name, node, values, result)
     if found is None:
         return None
-    terms = [term for term in found if term.source in dependent]
-    return Combination(terms, is_sum=name in _SUMS)
+    branches = [branch for branch in found if branch.source in dependent]
+    return Combination(branches, is_sum=name in _SUMS)
 
 
 def nodes_in(arguments: Any) -> list[Node]:
-    """The nodes in arguments, as often as they occur."""
+    """Return the nodes in arguments, each as often as it occurs."""
     found: list[Node] = []
     fx.map_arg(arguments, lambda node: found.append(node))
     return found
@@ -92,16 +101,16 @@ def _branches_of_sum(
     alpha = options.pop("alpha", 1.0)
     if len(args) != 2 or options or not isinstance(alpha, Real):
         return None
-    sizes = (1.0, abs(float(alpha)))
+    gains = (1.0, abs(float(alpha)))
     return [
-        Branch(branch, multiply_up(size, broadcast_gain(values(branch), result)))
-        for branch, size in zip(args, reversed(sizes) if name == "rsub" else sizes, strict=True)
+        Branch(branch, multiply_up(gain, broadcast_gain(values(branch), result)))
+        for branch, gain in zip(args, reversed(gains) if name == "rsub" else gains, strict=True)
         if isinstance(branch, Node)
     ]
 
 
 def _chosen_tensors(name: str, args: tuple[Any, ...], values: Values) -> tuple[Any, ...] | None:
-    """The tensors that a choice takes from; None where the choice depends on the input."""
+    """Return the tensors that a choice takes from, or None if the choice depends on the input."""
     if name == "where" and len(args) == 3:
         choice, branches = args[0], args[1:]
     elif name == "where of a tensor" and len(args) == 3:
@@ -116,21 +125,20 @@ def _chosen_tensors(name: str, args: tuple[Any, ...], values: Values) -> tuple[A
 
 
 def _branches_of_assignment(args: tuple[Any, ...], values: Values) -> list[Branch] | None:
-    """``old[index] = new``: repeated where it is broadcast."""
+    """Return the branches of ``old[index] = new``, where ``new`` may be broadcast."""
     old, index, new = args
     if nodes_in(index):
         return None
     whole, region = values(old), values(old)[index]
     covers = region.numel() == whole.numel() and _is_plain(index)
-    kept = [] if covers or not isinstance(old, Node) else [Branch(old, 1.0)]
-    return [
-        *kept,
-        *([Branch(new, broadcast_gain(values(new), region))] if isinstance(new, Node) else []),
-    ]
+    branches = [] if covers or not isinstance(old, Node) else [Branch(old, 1.0)]
+    if isinstance(new, Node):
+        branches.append(Branch(new, broadcast_gain(values(new), region)))
+    return branches
 
 
 def _is_plain(index: Any) -> bool:
-    """Whether an index names no element twice."""
+    """Whether an index selects no element twice."""
     parts = index if isinstance(index, tuple) else (index,)
     return all(isinstance(part, _PLAIN_INDEX) and not isinstance(part, bool) for part in parts)
 
@@ -140,6 +148,6 @@ def _branches_of_overwrite(args: tuple[Any, ...], values: Values) -> list[Branch
     places: Tensor = values(args[2])
     taken = places[places >= 0]
     repeated = int(torch.bincount(taken.flatten()).max()) if taken.numel() else 0
-    sizes = (float(taken.numel() < places.numel()), sqrt_up(float(repeated)))
-    pairs = zip((old, new), sizes, strict=True)
-    return [Branch(part, size) for part, size in pairs if isinstance(part, Node) and size]
+    gains = (float(taken.numel() < places.numel()), sqrt_up(float(repeated)))
+    pairs = zip((old, new), gains, strict=True)
+    return [Branch(part, gain) for part, gain in pairs if isinstance(part, Node) and gain]

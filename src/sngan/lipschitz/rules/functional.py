@@ -1,4 +1,4 @@
-"""The constants of the layers that torch.nn.functional has as functions."""
+"""Layers as functions: the constants of convolutions, pools and norms in torch.nn.functional."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from sngan.lipschitz.rules.normalization import not_lipschitz
 
 
 def _options(call: FunctionCall, first: int, defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments from place ``first`` after the tensor on, by their names."""
+    """Return the arguments from place ``first`` after the tensor on, by their names."""
     return {
         name: call.option(place, name, default)
         for place, (name, default) in enumerate(defaults.items(), start=first)
@@ -69,7 +69,7 @@ def _max_pool(kind: Callable[..., nn.Module]) -> CallRule:
     def rule(call: FunctionCall) -> LipschitzConstant:
         defaults = {"kernel_size": None, "stride": None, "padding": 0, "dilation": 1}
         options = _options(call, 0, {**defaults, "ceil_mode": False, "return_indices": False})
-        # the functions that call this one say "no stride" by an empty list
+        # torch's own callers of this function pass an empty list for "no stride"
         options["stride"] = options["stride"] or None
         layer = kind(**options)
         return pooling.max_pool(layer, unbatched_shape(layer, call.shape))
@@ -115,7 +115,7 @@ def _dropout(call: FunctionCall) -> LipschitzConstant:
 
 
 def _batch_norm(call: FunctionCall) -> LipschitzConstant:
-    """``γ/√(variance + ε)`` of the running statistics, which every channel has."""
+    """Return the largest ``γ/√(variance + ε)`` over the channels, with running statistics."""
     options = _options(call, 0, {"running_mean": None, "running_var": None, "weight": None})
     rest = _options(call, 3, {"bias": None, "training": False, "momentum": 0.1, "eps": 1e-5})
     if rest["training"] or options["running_var"] is None:
@@ -137,7 +137,7 @@ _DIMS = (1, 2, 3)
 def _of_dims(
     name: str, rule: Callable[[type[nn.Module]], CallRule], kind: str
 ) -> dict[str, CallRule]:
-    """The rule for one, two and three dimensions."""
+    """Return the rules for one, two and three dimensions."""
     return {f"{name}{d}d": rule(getattr(nn, f"{kind}{d}d")) for d in _DIMS}
 
 

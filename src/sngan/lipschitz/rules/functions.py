@@ -1,4 +1,4 @@
-"""The constants of tensor functions and methods of which one argument depends on the input."""
+"""Tensor functions and methods: their constants where one argument depends on the input."""
 
 import math
 from collections.abc import Hashable
@@ -20,12 +20,12 @@ from sngan.lipschitz.structures import tensors_in
 
 
 def torch_name(target: Any) -> str:
-    """The common name of a function or method of torch; empty for others."""
+    """Return the common name of a function or method of torch, or an empty text."""
     return _NAMES.get(target, "") if isinstance(target, Hashable) else ""
 
 
 def function_constant(call: FunctionCall) -> LipschitzConstant:
-    """The factor of a call of which only ``args[0]`` depends on the network's input."""
+    """Return the constant of a call in which only ``args[0]`` depends on the network's input."""
     if not _is_real(call.result):
         return unbounded(f"{call.name or 'it'} gives values that are not real numbers")
     if call.is_second:
@@ -40,7 +40,7 @@ def function_constant(call: FunctionCall) -> LipschitzConstant:
 
 
 def _is_real(result: Any) -> bool:
-    """Whether some part is real: the indices beside it count where they are read."""
+    """Whether a part of the result is real; indices beside it are judged where they are used."""
     return any(tensor.is_floating_point() for tensor in tensors_in(result))
 
 
@@ -49,13 +49,14 @@ def _affine(sigma: float) -> LipschitzConstant:
 
 
 def _moved(call: FunctionCall) -> LipschitzConstant:
-    """Operations that only move elements: the root of how often one of them is repeated.
+    """Return the constant of moving elements: the root of how often an element is repeated.
 
-    The call is repeated on the elements' numbers, from 1 on; other elements are constants.
+    The call runs again on the numbers 1, 2, … in place of the elements, so that every element of
+    the result can be traced back; other numbers are constants that the call inserts.
     """
     tensor: Any = call.args[0]
     if not isinstance(tensor, Tensor):
-        # a part of the values that an operation returned together
+        # one of several values that an operation returned as a tuple
         return STRUCTURE
     if call.name == "view" and any(isinstance(part, torch.dtype) for part in call.options):
         return unbounded("it reads the bits of its input as other numbers")
@@ -95,7 +96,7 @@ def _mean(call: FunctionCall) -> LipschitzConstant:
 
 
 def _largest(_call: FunctionCall) -> LipschitzConstant:
-    # |max a − max b| ≤ max |a − b| ≤ ‖a − b‖; sorting is nearest to the identity
+    # |max a − max b| ≤ max |a − b| ≤ ‖a − b‖, and sorting brings no two vectors further apart
     return LipschitzConstant(1.0, "closed_form")
 
 
@@ -106,7 +107,7 @@ def _scaling(call: FunctionCall) -> LipschitzConstant:
     if other.numel() == 0:
         return _zero(call)
     if call.name == "div":
-        # one rounded division, and the rounding of a float32 option is none: it is read exactly
+        # room for one rounded division; a float32 option is converted without rounding
         sigma = math.inf if other.min() == 0 else (1 + 1e-15) / other.min().item()
     else:
         sigma = other.max().item()
@@ -121,7 +122,7 @@ def _linear(call: FunctionCall) -> LipschitzConstant:
 
 
 def _matmul(call: FunctionCall) -> LipschitzConstant:
-    """``x @ W`` with a matrix, a vector or a stack of matrices."""
+    """Return the constant of ``x @ W`` with a vector, a matrix or a stack of matrices W."""
     tensor, other = call.args[0], call.options[0]
     matrices = other if other.dim() > 1 else other[:, None]
     if matrices.dim() == 2:
@@ -132,7 +133,7 @@ def _matmul(call: FunctionCall) -> LipschitzConstant:
 
 
 def _from_left(call: FunctionCall) -> LipschitzConstant:
-    """``c * x`` and ``W @ x``: a call with the tensor in second place."""
+    """Return the constant of ``c * x`` or ``W @ x``: the tensor is in second place."""
     if call.name == "mul":
         return _scaling(call)
     if call.name not in ("matmul", "bmm"):
@@ -147,7 +148,7 @@ def _from_left(call: FunctionCall) -> LipschitzConstant:
 
 
 def _constant_of_matrices(matrices: Tensor, tensor: Tensor, result: Tensor) -> LipschitzConstant:
-    """Each matrix times its part of the tensor, which may be repeated for several of them."""
+    """Return the constant of a stack of matrices, for which the tensor may be repeated."""
     if matrices.numel() == 0 or not bool(matrices.isfinite().all()):
         return unbounded("its matrices are empty or not finite")
     norms = torch.linalg.matrix_norm(matrices.double(), 2)
@@ -161,7 +162,7 @@ def _constant_of_matrix(weight: Tensor) -> LipschitzConstant:
     return linear_constant(layer, (weight.shape[1],))
 
 
-# every element of their results is one of the tensor or a constant
+# every element of their results is an element of the tensor or a constant
 _MOVING = (
     *("flatten", "reshape", "view", "unflatten", "squeeze", "unsqueeze", "view_as", "reshape_as"),
     *("permute", "transpose", "t", "movedim", "moveaxis", "adjoint", "ravel", "contiguous"),

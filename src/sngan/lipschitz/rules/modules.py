@@ -1,4 +1,4 @@
-"""The constants of modules."""
+"""Modules: the Lipschitz constant of each layer of torch and of sngan."""
 
 # torch has no public names for its families of layers, and none for a module's hooks
 # pyright: reportPrivateUsage=false
@@ -41,7 +41,7 @@ ATTENTION_LAYERS: tuple[type[nn.Module], ...] = (
 )
 _TRAIN_MODE: tuple[type[nn.Module], ...] = (_BatchNorm, _DropoutNd, nn.RReLU)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-# they only pass on what they hold, whose calls are recorded
+# containers only call their children, and the tracer records these calls
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.DataParallel)
 
 
@@ -54,9 +54,22 @@ def module_constant(
     has_options: bool = False,
     result: Shape = (),
 ) -> LipschitzConstant:
-    """The factor of a leaf module for an input of ``shape``, with its batch dimensions.
+    """Return the constant of a leaf module.
 
-    ``result`` is the shape of the output, ``has_options`` whether the call has more arguments.
+    Parameters
+    ----------
+    layer
+        The module.
+    shape
+        The shape of its input, with batch dimensions.
+    in_train_mode
+        Whether the module was in train mode when the user gave it.
+    batch_dims
+        The number of batch dimensions, 0 or 1.
+    has_options
+        Whether the call has arguments beside the tensor.
+    result
+        The shape of its output.
     """
     if in_train_mode and isinstance(layer, _TRAIN_MODE) and getattr(layer, "p", 1.0) > 0:
         return unbounded("its map in train mode is random or mixes the batch: call .eval() first")
@@ -73,7 +86,7 @@ def module_constant(
 
 
 def unbatched_shape(layer: nn.Module, shape: Shape) -> Shape:
-    """The shape of one sample as torch reads it: with one dimension less it is all of the input."""
+    """Return the shape of one sample as torch reads it: an input without a batch is one sample."""
     kinds = (kind.__name__ for kind in type(layer).__mro__ if kind in _RULES)
     found = re.search(r"(\d)d$", next(kinds, ""))
     is_batch = isinstance(layer, _BatchNorm)
@@ -83,7 +96,7 @@ def unbatched_shape(layer: nn.Module, shape: Shape) -> Shape:
 
 
 def _of_output(layer: Any, shape: Shape, result: Shape) -> Any:
-    """The transposed convolution whose own output size is the one that a call asked for."""
+    """Return a copy of a transposed convolution whose default output size is that of the call."""
     sizes = unbatched_shape(layer, shape)[1:]
     plain = [
         (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1
@@ -99,7 +112,7 @@ def _of_output(layer: Any, shape: Shape, result: Shape) -> Any:
 
 
 def is_leaf(layer: nn.Module) -> bool:
-    """Whether a module is taken as a whole: if it has a rule or is a layer of torch's own."""
+    """Whether a module is one operation: it has a rule, or it is a layer of torch."""
     if unparametrized_class(layer) in _CONTAINERS or "forward" in vars(layer):
         return False
     return _rule_of(layer) is not None or unparametrized_class(layer).__module__.startswith(
@@ -108,20 +121,20 @@ def is_leaf(layer: nn.Module) -> bool:
 
 
 def unparametrized_class(layer: nn.Module) -> type[nn.Module]:
-    """The class before torch's parametrization made a subclass of it."""
+    """Return the class that a module had before torch's parametrization made a subclass of it."""
     kind = type(layer)
     return kind.__mro__[1] if parametrize.is_parametrized(layer) else kind
 
 
 @dataclass(frozen=True)
 class _UserRule:
-    """A rule that counts for every input, with a shape that has no batch dimension."""
+    """A registered rule, which gets the input's shape without the batch dimension."""
 
     rule: UserRule
 
 
 def _rule_of(layer: nn.Module) -> ModuleRule | _UserRule | None:
-    """The rule of the nearest base class whose forward the layer has not replaced."""
+    """Return the rule of the nearest base class, or None if the layer has another forward."""
     for kind in type(layer).__mro__:
         own = registered_rule(kind)
         if own is None and kind not in _RULES:
@@ -141,7 +154,7 @@ def _computes_as(layer: nn.Module, kind: type) -> bool:
 
 
 def _is_patched(kind: type) -> bool:
-    """Whether somebody has put another forward into a class that a built-in rule is for."""
+    """Whether the forward of a class with a built-in rule was replaced from outside."""
     home = inspect.getattr_static(kind, "forward").__module__ or ""
     return not home.startswith(("torch.", "sngan."))
 

@@ -1,4 +1,4 @@
-"""The common names of torch's functions, methods and operators, and the order of their tensors."""
+"""Names of torch's functions: one for all spellings, and the order of their tensor arguments."""
 
 import operator
 from collections.abc import Iterable
@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_ABOUT_SHAPE = (
+_METADATA = (
     *("size", "dim", "ndimension", "numel", "nelement", "stride", "element_size", "__len__"),
     *("is_contiguous", "is_floating_point", "is_complex", "is_signed", "get_device"),
     *("storage_offset", "is_pinned", "is_shared", "is_inference", "has_names"),
     *("is_same_size", "result_type", "register_hook", "retain_grad"),
 )
-# attributes that depend on a tensor's shape, type and place, and not on its values
+# attributes that depend on the shape, type or device of a tensor and not on its values
 _ATTRIBUTES = frozenset(
     (
         *("shape", "ndim", "device", "dtype", "layout", "requires_grad", "grad", "grad_fn"),
@@ -22,7 +22,7 @@ _ATTRIBUTES = frozenset(
         *("is_nested", "is_mkldnn", "itemsize", "nbytes", "names", "_version", "retains_grad"),
     )
 )
-_LIKE_SHAPE = (
+_FACTORIES = (
     *("zeros_like", "ones_like", "empty_like", "full_like"),
     *("new_zeros", "new_ones", "new_full", "new_empty"),
 )
@@ -44,7 +44,7 @@ _ALIASES = {
     "swapaxes": "transpose",
     "swapdims": "transpose",
 }
-# the names of the tensors that come first, for functions that know more than one
+# the names of the leading tensor arguments, for functions that have more than ``input``
 _TENSORS = {
     **dict.fromkeys(
         ("add", "sub", "rsub", "mul", "div", "maximum", "minimum", "max", "min"),
@@ -57,34 +57,34 @@ _TENSORS = {
 }
 
 
-# their arguments have another order, or more of them count, than those of their namesakes
-_OF_OTHER_FORM: tuple[Any, ...] = (torch.batch_norm, F.elu_)
+# functions whose arguments differ from those of the function with the same name
+_OTHER_ARGUMENTS: tuple[Any, ...] = (torch.batch_norm, F.elu_)
 
 
 def functions_named(known: Iterable[str]) -> dict[Any, str]:
-    """The functions, methods and operators of torch with these names, in place or not."""
+    """Return torch's functions, methods and operators with these names, also those in place."""
     names: dict[Any, str] = {getattr: "getattr", operator.getitem: "getitem"}
     names[operator.setitem] = "setitem"
     for name in [*known, *_ALIASES]:
         for spelled in (name, f"{name}_"):
             for namespace in (torch, F, Tensor, torch.special):
                 function = getattr(namespace, spelled, None)
-                if callable(function) and function not in _OF_OTHER_FORM:
+                if callable(function) and function not in _OTHER_ARGUMENTS:
                     names[function] = _ALIASES.get(name, name)
-    # the method has the condition in second place
+    # Tensor.where takes the condition in second place
     return names | {Tensor.where: "where of a tensor"}
 
 
 def is_metadata_call(function: Any, args: tuple[Any, ...]) -> bool:
-    """Whether a call gives what depends on a tensor's shape, type and place, not on its values."""
+    """Whether the result of a call depends on the shape, type or device of a tensor alone."""
     if function is getattr:
         return args[1] in _ATTRIBUTES
-    return function in _SHAPE_FUNCTIONS
+    return function in _METADATA_FUNCTIONS
 
 
 def is_like_factory(function: Any) -> bool:
-    """Whether a function makes a new tensor from the shape of one."""
-    return function in _LIKE_FUNCTIONS
+    """Whether a function creates a tensor with the shape of another one, such as ``zeros_like``."""
+    return function in _FACTORY_FUNCTIONS
 
 
 def _functions(names: Iterable[str]) -> frozenset[Any]:
@@ -95,9 +95,9 @@ def _functions(names: Iterable[str]) -> frozenset[Any]:
 def positional(
     name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments with the tensors that were given by keyword in their places."""
+    """Return the arguments with all leading tensors in their places instead of by keyword."""
     places, rest = list(args), dict(kwargs)
-    # the whole of it is overwritten
+    # the call overwrites all of this tensor, so its old values do not count
     rest.pop("out", None)
     for tensor in _TENSORS.get(name, ("input",))[len(places) :]:
         if tensor not in rest:
@@ -106,4 +106,4 @@ def positional(
     return tuple(places), rest
 
 
-_SHAPE_FUNCTIONS, _LIKE_FUNCTIONS = _functions(_ABOUT_SHAPE), _functions(_LIKE_SHAPE)
+_METADATA_FUNCTIONS, _FACTORY_FUNCTIONS = _functions(_METADATA), _functions(_FACTORIES)

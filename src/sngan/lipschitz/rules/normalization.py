@@ -1,4 +1,4 @@
-"""Layer, group and instance norm: Lipschitz only by their eps, or by their running statistics."""
+"""Normalization layers: layer, group and instance norm, which are Lipschitz only because of eps."""
 
 # torch has no public names for its families of layers
 # pyright: reportPrivateUsage=false
@@ -15,7 +15,7 @@ Shape = tuple[int, ...]
 
 
 def instance_norm(layer: _InstanceNorm, _shape: Shape) -> LipschitzConstant:
-    """Instance norm, which with running statistics is a scaling of each channel."""
+    """Return the constant of instance norm; with running statistics it scales each channel."""
     if layer.running_var is None:
         return not_lipschitz(layer.weight, layer.eps)
     scale = (layer.running_var + layer.eps).rsqrt()
@@ -24,21 +24,22 @@ def instance_norm(layer: _InstanceNorm, _shape: Shape) -> LipschitzConstant:
     if not bool(scale.isfinite().all()):
         return unbounded("its running variance is negative, or its scale is not finite")
     sigma = scale.abs().max().item()
-    # one addition, one root, one product: each rounded once
+    # room for the rounding of an addition, a root and a product
     return LipschitzConstant(sigma * (1 + 1e-12), "exact", affine=True)
 
 
 def not_lipschitz(weight: Tensor | None, eps: float) -> LipschitzConstant:
-    """Layer, group and instance norm: infinite, and how large what ε leaves of it would be.
+    """Return an infinite constant for layer, group or instance norm, with the reason.
 
-    Without ε the slope is unbounded where the variance vanishes; with it a constant of hundreds
-    is a fact about ε and not about the network, so it counts only where a user asks for it.
+    Without ε, the slope is unbounded where the variance vanishes. With ε, the constant is often
+    in the hundreds, which says something about ε and not about the network. So the finite constant
+    counts only where a user registers :func:`epsilon_constant`.
     """
     if eps <= 0.0:
         return unbounded("not Lipschitz: its slope is unbounded where the variance vanishes")
     return unbounded(
-        "only locally Lipschitz but for its eps: its slope grows without bound as the variance "
-        f"vanishes, up to max|γ|/√eps = {_epsilon_bound(weight, eps):.4g}; to count that, "
+        "only locally Lipschitz except for its eps: its slope grows as the variance vanishes, up "
+        f"to max|γ|/√eps = {_epsilon_bound(weight, eps):.4g}; to use that constant, call "
         "sngan.lipschitz.register(its class, sngan.lipschitz.epsilon_constant)"
     )
 
@@ -46,14 +47,20 @@ def not_lipschitz(weight: Tensor | None, eps: float) -> LipschitzConstant:
 def epsilon_constant(layer: nn.Module, _input_shape: Shape) -> float:
     """Return ``max|γ|/√ε``, the Lipschitz constant of a LayerNorm, GroupNorm or InstanceNorm.
 
-    A rule for :func:`register`. The layers compute ``γ·u/√(‖u‖²/n + ε)`` of the centered ``u``.
-    The Jacobian in u is ``(I − uuᵀ/(n s²))/s`` with ``s = √(‖u‖²/n + ε)``; its eigenvalues are 1/s
-    and ``ε/s³ ≤ 1/s``, so it is at most ``1/√ε``, at constant inputs; centering is a projection.
+    This is a rule for :func:`register`. The layers center their input by a projection, to u, and
+    compute ``γ·u/√(‖u‖²/n + ε)``. The Jacobian in u is ``(I − uuᵀ/(n s²))/s`` with
+    ``s = √(‖u‖²/n + ε)``. Its eigenvalues are 1/s and ``ε/s³ ≤ 1/s``, so its norm is at most
+    ``1/√ε``, which constant inputs attain.
 
     Raises
     ------
     ValueError
-        Another layer, or one without ε.
+        If the layer is of another class, or if its ε is 0.
+
+    Examples
+    --------
+    >>> epsilon_constant(nn.LayerNorm(8, eps=0.01), (8,))
+    10.00000000001
     """
     known = isinstance(layer, nn.LayerNorm | nn.GroupNorm | _InstanceNorm)
     name = type(layer).__name__

@@ -1,7 +1,7 @@
-"""Max pooling: each output moves by at most the largest change in its window.
+"""Max pooling: a change of an output is at most the largest change in its window.
 
-So ``‖Δy‖² ≤ Σ_i n_i Δx_i²`` with n_i the number of windows that input i enters, and the constant
-is the root of the largest n_i: 1 without overlap.
+So ``‖Δy‖² ≤ Σ_i n_i Δx_i²``, where n_i is the number of windows that contain input i. The constant
+is the root of the largest n_i, which is 1 without overlap.
 """
 
 import math
@@ -14,7 +14,7 @@ from sngan.lipschitz.rounding import sqrt_up
 
 
 def max_pool(layer: Any, input_shape: tuple[int, ...]) -> LipschitzConstant:
-    """``nn.MaxPool1d/2d/3d``, with stride, padding, dilation and ceil_mode."""
+    """Return the constant of ``nn.MaxPool1d/2d/3d``."""
     if layer.return_indices:
         return unbounded("it returns indices")
     sizes = input_shape[1:]
@@ -29,7 +29,10 @@ def max_pool(layer: Any, input_shape: tuple[int, ...]) -> LipschitzConstant:
 
 
 def adaptive_max_pool(layer: Any, input_shape: tuple[int, ...]) -> LipschitzConstant:
-    """``nn.AdaptiveMaxPool1d/2d/3d``: window i is ``[⌊i·n/m⌋, ⌈(i+1)·n/m⌉)``."""
+    """Return the constant of ``nn.AdaptiveMaxPool1d/2d/3d``.
+
+    For n inputs and m outputs, window i is ``[⌊i·n/m⌋, ⌈(i+1)·n/m⌉)``.
+    """
     if layer.return_indices:
         return unbounded("it returns indices")
     sizes = input_shape[1:]
@@ -47,7 +50,7 @@ def _windows(
     size: int, kernel: int, stride: int, padding: int, dilation: int, *, ceil: bool
 ) -> Iterable[Iterable[int]]:
     span = size + 2 * padding - dilation * (kernel - 1) - 1
-    # ceil_mode may add one window more than torch keeps: the count can only be too large
+    # with ceil_mode there may be one window more than torch keeps, so the count is an upper bound
     outputs = (-(-span // stride) if ceil else span // stride) + 1
     for output in range(outputs):
         start = output * stride - padding

@@ -1,4 +1,4 @@
-"""Tensors that share memory: which are the same, and which elements of one lie in another."""
+"""Aliases: tensors that share memory, and the elements that they have in common."""
 
 # torch has no public name for the switch of its function modes
 # pyright: reportPrivateUsage=false
@@ -10,16 +10,16 @@ from torch import Tensor
 
 from sngan.lipschitz.tracing.dependencies import storage_id
 
-# the memory, the offset, the sizes, the strides and the type: tensors that agree in it are equal
+# the memory, offset, sizes, strides and type of a tensor: tensors with one key are equal
 ViewKey = tuple[int, int, tuple[int, ...], tuple[int, ...], torch.dtype]
 
 
 class UntraceableError(Exception):
-    """The module does something that a recording cannot show."""
+    """The module does something that a recording cannot represent."""
 
 
 def is_same_view(tensor: Tensor, index: Any, value: Any) -> bool:
-    """Whether a value is the very part of the tensor that it is written to."""
+    """Whether a value is the same view of memory as ``tensor[index]``."""
     if not isinstance(value, Tensor) or storage_id(value) != storage_id(tensor):
         return False
     with torch._C.DisableTorchFunction():
@@ -27,14 +27,14 @@ def is_same_view(tensor: Tensor, index: Any, value: Any) -> bool:
 
 
 def view_key(tensor: Tensor) -> ViewKey:
-    """The memory behind a tensor and the part of it that the tensor shows."""
+    """Return the memory of a tensor and the part of it that the tensor shows."""
     with torch._C.DisableTorchFunction():
         offset, shape, stride = tensor.storage_offset(), tensor.shape, tensor.stride()
         return storage_id(tensor), int(offset), tuple(shape), tuple(stride), tensor.dtype
 
 
 def overlapping_places(key: ViewKey, written: ViewKey) -> Tensor | None:
-    """For each element of a tensor its place in another of the same memory, or -1."""
+    """Return for each element of a tensor its place in another one of the same memory, or -1."""
     (_, offset, shape, stride, dtype), (_, start, sizes, strides, other) = key, written
     if dtype != other:
         raise UntraceableError("a tensor is changed under another type")
@@ -47,5 +47,5 @@ def overlapping_places(key: ViewKey, written: ViewKey) -> Tensor | None:
 
 
 def _end(offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> int:
-    """One past the last place in memory that a tensor reaches."""
+    """Return the place in memory after the last element of a tensor."""
     return 1 + offset + sum((n - 1) * s for n, s in zip(shape, stride, strict=True) if n > 0)

@@ -1,4 +1,4 @@
-"""Which node of the graph each tensor stands for, also after writes into memory that it shares."""
+"""Bindings of tensors to nodes of the graph, also after writes into memory that they share."""
 
 import operator
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ Node = fx.Node
 
 @dataclass(frozen=True)
 class _Entry:
-    """Where a tensor stands in the graph: a part of a node's value, after so many writes."""
+    """The node of a tensor: a part of its value, and the number of writes into the memory so far."""
 
     node: Node | Tensor
     parts: tuple[Any, ...] = ()
@@ -25,19 +25,19 @@ class _Entry:
 class Bindings:
     """The nodes of tensors, by the memory that they show.
 
-    A write into memory is a line in its log. A tensor that shows the memory gets its node when it
-    is read: its last one, overwritten by the lines that came since.
+    Each memory has a list of the writes into it. When a tensor is read, its node is updated by the
+    writes that came since the last time.
     """
 
     def __init__(self, graph: fx.Graph) -> None:
         self._graph = graph
         self._entries: dict[ViewKey, _Entry] = {}
         self._writes: dict[int, list[tuple[ViewKey, _Entry]]] = {}
-        # memory that held constants alone before the first write
+        # memory that held only constants before the first write
         self._constants: set[int] = set()
 
     def bind(self, value: Any, node: Node, *, parts: tuple[Any, ...] = ()) -> None:
-        """Let the tensors in a node's value stand for their parts of it."""
+        """Bind the tensors in the value of a node to their parts of it."""
         if isinstance(value, Tensor):
             key = view_key(value)
             self._entries[key] = _Entry(node, parts, len(self._writes.get(key[0], [])))
@@ -48,10 +48,10 @@ class Bindings:
                 self.bind(part, node, parts=(*parts, place))
         elif value is not None:
             kind = type(value).__name__
-            raise UntraceableError(f"an operation returns a {kind} beside tensors")
+            raise UntraceableError(f"an operation returns a {kind} together with tensors")
 
     def note_write(self, tensor: Tensor, *, was_constant: bool) -> None:
-        """Note that the node of a tensor has been written into its memory."""
+        """Note that a tensor's node was written into the memory of the tensor."""
         key = view_key(tensor)
         if was_constant:
             self._constants.add(key[0])
@@ -60,12 +60,12 @@ class Bindings:
         self._entries[key] = replace(self._entries[key], writes=len(writes))
 
     def node_of(self, tensor: Tensor) -> Any:
-        """The node that a tensor stands for now; None if it is not known."""
+        """Return the node of a tensor after all writes, or None if the tensor is not known."""
         key = view_key(tensor)
         entry = self._entries.get(key)
         if entry is None and key[0] not in self._constants:
             return None
-        # a constant counts where nothing has overwritten it
+        # where nothing was written, the memory still holds its constants
         entry = entry or _Entry(tensor.detach().clone())
         writes, node = self._writes.get(key[0], []), self._node(entry)
         for written, update in writes[entry.writes :]:

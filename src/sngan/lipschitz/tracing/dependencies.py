@@ -1,4 +1,4 @@
-"""The memory that depends on a network's input, followed below Python in every kernel that runs."""
+"""Dependency tracking: which memory was computed from the input, seen in every kernel that runs."""
 
 # torch has no public names for the switch of its function modes and for the schema of a kernel
 # pyright: reportPrivateUsage=false
@@ -15,30 +15,30 @@ from sngan.lipschitz.tracing.kernel_mode import KernelMode
 
 
 class DependencyTracker(KernelMode):
-    """Knows for every tensor whether its memory was computed from the input, and by which kernel.
+    """Tracks for every tensor whether its memory was computed from the input, and by which kernel.
 
-    A function that the tracer does not see still runs kernels, which this mode does see. The only
-    memory it cannot vouch for is memory that appeared unseen, as in another thread: what is neither
-    among the tensors that are ``older`` nor made by a kernel that was seen.
+    A function that the tracer does not see still runs kernels, and this mode sees them. It knows
+    nothing of memory that another thread filled: of tensors that are neither ``older`` nor made by
+    a kernel that it saw.
     """
 
     def __init__(self, source: Tensor, older: Iterable[Tensor]) -> None:
         super().__init__()
-        # the storages are kept alive, so that no address is used twice; with the order they came in
+        # the order in which each storage appeared; the reference keeps its address from reuse
         self._known: dict[int, tuple[int, Any]] = {}
         for tensor in [*older, source]:
             self._learn(tensor)
         self._origins = {storage_id(source): "the input"}
         self._read: set[int] = set()
         self._written: set[int] = set()
-        # whether the kernels that run now belong to an operation that is recorded
+        # True while the kernels that run belong to an operation that the tracer records
         self.is_recording = False
         self.leaks: list[str] = []
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Run a kernel and note what it reads and writes."""
+        """Run a kernel, and note the memory that it reads and writes."""
         kwargs = kwargs or {}
         with torch._C.DisableTorchFunction():
             result = func(*args, **kwargs)
@@ -64,19 +64,19 @@ class DependencyTracker(KernelMode):
         return storage_id(tensor) in self._origins
 
     def origin(self, tensor: Tensor) -> str:
-        """The kernel that first wrote what depends on the input into the tensor's memory."""
+        """Return the first kernel that wrote a result of the input into the tensor's memory."""
         return self._origins[storage_id(tensor)]
 
     def knows(self, tensor: Tensor) -> bool:
-        """Whether the tensor is older than the trace or was made by a kernel that was seen."""
+        """Whether the tensor existed before the trace or was made by a kernel that this mode saw."""
         return storage_id(tensor) in self._known
 
     def mark_independent(self, tensor: Tensor) -> None:
-        """Take the tensor for independent of the input: it was made from a shape alone."""
+        """Mark a tensor as independent of the input: only a shape was needed to make it."""
         self._origins.pop(storage_id(tensor), None)
 
     def mark_dependent(self, tensor: Tensor, origin: str) -> None:
-        """Take the tensor for dependent on the input."""
+        """Mark a tensor as dependent on the input."""
         self._origins.setdefault(storage_id(tensor), origin)
 
     def start_interval(self) -> int:
@@ -85,9 +85,9 @@ class DependencyTracker(KernelMode):
         return len(self._known)
 
     def accesses_since(self, moment: int) -> tuple[set[int], set[int]]:
-        """What kernels have read of what depends on the input, and what they have written.
+        """Return the memory that kernels read, if it depends on the input, and that they wrote.
 
-        Without memory that is younger than ``moment``.
+        Memory that is younger than ``moment`` is left out.
         """
         read, written = (
             {storage for storage in touched if self._known[storage][0] < moment}
@@ -99,33 +99,33 @@ class DependencyTracker(KernelMode):
         try:
             storage = tensor.untyped_storage()
         except (RuntimeError, NotImplementedError):
-            # sparse and the like: unknown, so nothing may be read from it
+            # a sparse tensor has no storage; it stays unknown, so the tracer refuses to read it
             return
         self._known.setdefault(storage._cdata, (len(self._known), storage))
 
 
 def live_tensors() -> list[Tensor]:
-    """All tensors that Python knows now: a look at every object, which takes a while."""
+    """Return all tensors that Python holds; this looks at every object, so it is slow."""
     return [item for item in gc.get_objects() if issubclass(type(item), Tensor)]
 
 
 def storage_id(tensor: Tensor) -> int:
-    """The identity of the memory behind a tensor."""
+    """Return the identity of the memory of a tensor."""
     with torch._C.DisableTorchFunction():
         return tensor.untyped_storage()._cdata
 
 
 def _deciding_shape(func: Any, args: tuple[Any, ...]) -> list[Tensor]:
-    """The arguments whose values decide the shape of a kernel's result, or whether it fails."""
+    """Return the arguments whose values decide the shape of a result, or whether a kernel fails."""
     if torch.Tag.dynamic_output_shape not in func.tags:
         return []
-    # not the tensor of which they select
+    # the indices decide the shape, not the tensor that they index
     is_selection = func.overloadpacket in (torch.ops.aten.index, torch.ops.aten.masked_select)
     return tensors_in(args[1:] if is_selection else args)
 
 
 def _written_by(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
-    """The arguments that a kernel declares it writes to."""
+    """Return the arguments that a kernel writes to, by its schema."""
     found: list[Tensor] = []
     for place, argument in enumerate(func._schema.arguments):
         if argument.alias_info is not None and argument.alias_info.is_write:

@@ -1,4 +1,4 @@
-"""Forward passes in float64: casts to other real types are identities, constants are widened."""
+"""Float64 passes: casts to other real types do nothing, and constants are converted."""
 
 # torch has no public name for the switch of its function modes
 # pyright: reportPrivateUsage=false
@@ -16,11 +16,11 @@ _CASTS = (Tensor.float, Tensor.half, Tensor.bfloat16)
 
 
 class Float64Mode(TorchFunctionMode):
-    """Computes in float64 whatever precision the code asks for.
+    """Computes in float64, also where the code asks for less precision.
 
-    A bound is a statement about exact arithmetic. ``x.float()`` and ``x.to(torch.float16)`` leave a
-    float64 tensor as it is, and a tensor in less precision enters an operation with its exact
-    value. Other types (integers, booleans, complex numbers) stay as they are.
+    A bound is a statement about exact arithmetic. So ``x.float()`` and ``x.to(torch.float16)``
+    leave a float64 tensor as it is, and a tensor of less precision enters an operation with its
+    exact value. Integers, booleans and complex numbers stay as they are.
     """
 
     def __init__(self) -> None:
@@ -28,32 +28,32 @@ class Float64Mode(TorchFunctionMode):
         self._widened: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __exit__(self, *raised: Any) -> None:
-        """Forget the constants of this pass."""
+        """Drop the converted constants of this pass."""
         self._widened.clear()
         super().__exit__(*raised)
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Call ``func`` with float64 in place of narrower types."""
+        """Call ``func`` with float64 in place of types of less precision."""
         given: tuple[Any, Any] = (args, kwargs or {})
         if func in _CASTS:
             func = Tensor.double
-        # a view as another type reads the bits, and a new tensor has the values of its own type
+        # Tensor.view with a type reads bits, and a new tensor holds values of its own type
         elif func is not Tensor.view and tensors_in(given):
             given = map_structure(given, lambda part: torch.float64 if _is_narrow(part) else part)
         args, kwargs = map_structure(given, self._wide)
         return map_structure(func(*args, **kwargs), self._wide)
 
     def _wide(self, part: Any) -> Any:
-        """The part, or its copy in float64: the same copy for one tensor during a pass."""
+        """Return the part, or its float64 copy: one tensor has one copy during a pass."""
         if not isinstance(part, Tensor):
             return part
         with torch._C.DisableTorchFunction():
             if part.dtype not in _NARROW:
                 return part
             if id(part) not in self._widened:
-                # with the tensor itself, so that its id stays its own
+                # the reference to the tensor keeps its id from reuse
                 self._widened[id(part)] = (part, part.double())
             return self._widened[id(part)][1]
 

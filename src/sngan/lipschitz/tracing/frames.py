@@ -1,4 +1,4 @@
-"""Calls of Python functions, observed from the frames in which they run."""
+"""Frames of Python functions: calls are observed by a profiler, without a change of the functions."""
 
 import inspect
 import sys
@@ -42,12 +42,12 @@ def observe_calls(
         yield
     finally:
         sys.setprofile(None)
-        # a profiler written in C is an object that starts itself
+        # a profiler that is written in C starts through its own method
         (before.enable if hasattr(before, "enable") else partial(sys.setprofile, before))()
 
 
 def is_call_of(function: FunctionType, frame: FrameType) -> bool:
-    """Whether a frame runs the function itself, and no other one that was made by the same code."""
+    """Whether a frame runs this function, and not another closure of the same code."""
     if frame.f_code is not function.__code__ or frame.f_globals is not function.__globals__:
         return False
     names, cells = function.__code__.co_freevars, function.__closure__ or ()
@@ -56,7 +56,7 @@ def is_call_of(function: FunctionType, frame: FrameType) -> bool:
 
 
 def call_arguments(frame: FrameType) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments of a frame that has just begun: by place, and by name."""
+    """Return the arguments of a frame that has just started: by place, and by name."""
     code, values = frame.f_code, frame.f_locals
     names = list(code.co_varnames)
     positional = [values[name] for name in names[: code.co_argcount]]

@@ -1,4 +1,4 @@
-"""A network as a graph of operations, with the value that each had on one input."""
+"""Graph of a network's operations, with the value of each on one input."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from sngan.lipschitz.tracing.tracer import Recording, record
 
 Node = fx.Node
 
-# sizes of the inputs on which the recording is held against the module
+# sizes of the inputs on which the recording is compared with the module
 _SCALES = (1e-3, 0.3, 1.0, 3.0, 30.0, 1e3)
-# both run the same kernels, but not always in the same memory layout
+# both run the same kernels, but possibly in another memory layout
 _ROUNDING = 1e-9
 
 
@@ -43,15 +43,15 @@ class Graph:
         return self.leaves[self.path(node)]
 
     def path(self, node: Node) -> str:
-        """The module's name inside the network; empty for the network itself."""
+        """The name of the module inside the network; empty for the network itself."""
         return str(node.target)
 
     def value_of(self, arguments: Any) -> Any:
-        """Arguments of a node with the values of the nodes in them."""
+        """Return arguments with the values of the nodes in them."""
         return _filled(arguments, self.values)
 
     def run(self, nodes: Sequence[Node], given: Mapping[Node, Any]) -> dict[Node, Any]:
-        """Run some nodes, in their order, where others have the values ``given``."""
+        """Run nodes in this order, with the values ``given`` for some of their inputs."""
         values = {**self.values, **given}
         with Float64Mode():
             for node in nodes:
@@ -66,7 +66,8 @@ def trace(module: PreparedModule) -> Graph:
     Raises
     ------
     UntraceableError
-        If the module does what a recording cannot show. Other errors come from the module itself.
+        If the module does something that a recording cannot represent. The module itself may raise
+        any other error.
     """
     leaves = {path: part for path, part in module.module.named_modules() if is_leaf(part)}
     older = [*module.module.parameters(), *module.module.buffers()]
@@ -79,7 +80,7 @@ def trace(module: PreparedModule) -> Graph:
 
 @torch.no_grad()
 def reproduces(graph: Graph, module: PreparedModule) -> bool:
-    """Whether the recording computes what the module does, on inputs of several sizes."""
+    """Whether the recording gives the same outputs as the module, on inputs of several sizes."""
     with preserve_rng_state(module.example):
         return all(_agree(graph, module, scale * module.noise(1)) for scale in _SCALES)
 
@@ -107,7 +108,7 @@ def _values(
 def _value(
     recording: Recording, leaves: Mapping[str, nn.Module], node: Node, values: Mapping[Node, Any]
 ) -> Any:
-    """Run one operation; what it changes in place is a copy."""
+    """Run one operation; an operation in place gets copies."""
     args, kwargs = _filled((node.args, node.kwargs), values)
     if node.op == "output":
         return args[0]
@@ -116,7 +117,7 @@ def _value(
     target: Any = node.target
     function = leaves[target].forward if node.op == "call_module" else target
     result = function(*args, **kwargs)
-    # an assignment to a part returns nothing
+    # x[index] = y returns nothing
     return tensors_in(args)[0] if result is None else result
 
 

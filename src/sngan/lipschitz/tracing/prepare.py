@@ -1,4 +1,4 @@
-"""A float64 copy of a network in eval mode, as a function of one float64 tensor."""
+"""Preparation of a network: a float64 copy in eval mode, as a function of one tensor."""
 
 import copy
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sngan.lipschitz.tracing.float64 import Float64Mode
 from sngan.utils.checks import require
 
-# what runs a module that it holds, without changing its map
+# wrappers that run the module that they hold, without a change of its map
 _WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
 
@@ -25,7 +25,7 @@ class PreparedModule:
         self.module, self.example, self.batch_dims = module, example, batch_dims
 
     def __call__(self, batch: Tensor) -> Tensor:
-        """The network's output, with the batch dimension first."""
+        """Return the network's output, with the batch dimension first."""
         if self.batch_dims:
             with Float64Mode():
                 return self.module(batch)
@@ -34,7 +34,7 @@ class PreparedModule:
             return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     def noise(self, seed: int) -> Tensor:
-        """Standard normal numbers as one input."""
+        """Return standard normal numbers as one input."""
         generator = torch.Generator().manual_seed(seed)
         noise = torch.randn(self.example.shape, generator=generator, dtype=torch.float64)
         return noise.to(self.example.device)
@@ -64,13 +64,13 @@ def prepare(module: nn.Module, input_shape: tuple[int, ...]) -> PreparedModule:
 
 
 def preserve_rng_state(tensor: Tensor) -> AbstractContextManager[None]:
-    """Leave the global random number generators as they were."""
+    """Restore the state of the global random number generators afterwards."""
     devices = [tensor.device] if tensor.device.type == "cuda" else []
     return torch.random.fork_rng(devices)
 
 
 def _tried(module: nn.Module, zeros: Tensor) -> tuple[PreparedModule, Any]:
-    """The module as it takes its input, by the batch or by the sample, and its output."""
+    """Return the module as a function of a batch or of one sample, and its output."""
     first: Exception | None = None
     for batch_dims in (1, 0):
         found = PreparedModule(module, zeros, batch_dims=batch_dims)
@@ -78,15 +78,15 @@ def _tried(module: nn.Module, zeros: Tensor) -> tuple[PreparedModule, Any]:
             with torch.no_grad(), preserve_rng_state(zeros):
                 return found, found(zeros.clone())
         except Exception as error:
-            # the module's own code may raise anything
+            # the module's own code may raise any error
             first = first or error
     message = f"{tuple(zeros.shape[1:])}: {type(first).__name__}: {first}"
     raise ValueError(f"input_shape: expected one that module takes, got {message}") from first
 
 
 def unwrap(module: nn.Module) -> nn.Module:
-    """The module inside wrappers of torch that only say how it is run."""
-    # torch.compile's has it under another name
+    """Return the module inside torch's wrappers, which only change how it runs."""
+    # the wrapper of torch.compile has another attribute
     name = "module" if isinstance(module, _WRAPPERS) else "_orig_mod"
     inner: Any = getattr(module, name, None)
     return unwrap(inner) if isinstance(inner, nn.Module) else module
@@ -99,7 +99,7 @@ def _check_module(module: nn.Module) -> None:
         require(
             not isinstance(part, torch.jit.ScriptModule),
             "module",
-            expected="Python code: what torch.jit has compiled cannot be traced, give the original",
+            expected="Python code: modules that torch.jit compiled cannot be traced, give the original",
             got=f"{type(part).__name__} in {name!r}",
         )
     tensors = [*module.named_parameters(), *module.named_buffers()]
@@ -124,7 +124,7 @@ def _checked_sizes(input_shape: Any) -> tuple[int, ...]:
 
 
 def _copied(module: nn.Module) -> nn.Module:
-    """A deep copy, with the same object for what cannot be copied, such as a lock."""
+    """Return a deep copy that shares objects that cannot be copied, such as locks."""
     memo: dict[int, Any] = {}
     for part in module.modules():
         for value in vars(part).values():
@@ -137,7 +137,7 @@ def _copied(module: nn.Module) -> nn.Module:
 
 
 def _share_uncopied(value: Any, memo: dict[int, Any]) -> None:
-    """Note for deepcopy what to put in the place of tensors with a history, and of locks."""
+    """Tell deepcopy to detach tensors with a history, and to share objects that it cannot copy."""
     if isinstance(value, Tensor):
         if value.grad_fn is not None:
             memo[id(value)] = value.detach().clone()
@@ -155,7 +155,7 @@ def _can_be_copied(value: Any) -> bool:
     try:
         copy.deepcopy(value)
     except Exception:
-        # locks, files, generators, handles of other libraries: each raises what it likes
+        # locks, files, generators and handles of other libraries raise different errors
         return False
     return True
 

@@ -1,10 +1,10 @@
-"""A tracer that runs a module on one input and records every operation on what depends on it.
+"""Tracer: runs a module on one input and records every operation on values that depend on it.
 
 The values are real tensors, so a forward may branch on types and shapes, unpack sizes and keep
-tensors wherever it likes. Operations in place are recorded as functions: their result gets the name
-of the tensor that they changed, and tensors that share its memory are rebuilt when they are read.
-Whatever takes values out of tensors, or reads memory that no recorded operation has written, is
-refused with a reason.
+tensors in any place. Operations in place are recorded as functions: the tensor that they changed
+stands for their result, and tensors that share its memory get new nodes when they are read. The
+tracer refuses, with a reason, code that takes values out of tensors, and code that reads memory
+that no recorded operation has written.
 """
 
 # torch has no public name for the switch of its function modes
@@ -41,7 +41,7 @@ _OPERATORS: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class _Call:
-    """An operation that is running: its node's parts, and when it began."""
+    """An operation that is running: the parts of its node, and the moment when it started."""
 
     op: str
     target: Any
@@ -66,9 +66,18 @@ def record(
     leaves: Mapping[str, nn.Module],
     older: Sequence[Tensor],
 ) -> Recording:
-    """Record ``run(example)``; calls of the modules ``leaves`` are one operation each.
+    """Record ``run(example)``.
 
-    ``older`` are tensors that exist, such as the module's own.
+    Parameters
+    ----------
+    run
+        The function.
+    example
+        Its input.
+    leaves
+        Modules whose calls are one operation each, by their paths.
+    older
+        Tensors that existed before, such as the module's parameters.
 
     Raises
     ------
@@ -77,7 +86,7 @@ def record(
     """
     tracer = _run(run, example, leaves, older)
     if tracer.found_unknown:
-        # a constant that is no part of the module, or made unseen: constants are older
+        # it may be a constant outside of the module: with all tensors that exist, those are older
         tracer = _run(run, example, leaves, live_tensors())
     return tracer.recording()
 
@@ -100,7 +109,7 @@ def _run(
 
 
 class _Tracer(TorchFunctionMode):
-    """Sees every call of a torch function, and writes those on dependent tensors down."""
+    """Sees every call of a torch function, and records those on tensors that depend on the input."""
 
     def __init__(
         self, example: Tensor, leaves: Mapping[str, nn.Module], older: Sequence[Tensor]
@@ -113,7 +122,7 @@ class _Tracer(TorchFunctionMode):
         self._graph = fx.Graph()
         self._writing: set[Node] = set()
         self._refusals: list[str] = []
-        # memory that must not change, as it is not copied
+        # the graph holds these tensors without a copy, so their memory must not change
         self._weights = {
             storage_id(tensor)
             for part in leaves.values()
@@ -135,13 +144,13 @@ class _Tracer(TorchFunctionMode):
             func, args = getattr, (args[0], owner.__name__)
         func = _OPERATORS.get(func, func)
         if func is operator.setitem and is_same_view(*args):
-            # the end of x[i] *= c, which has changed the memory already
+            # the last step of x[i] *= c, which has changed the memory already
             return None
         return self._record_call("call_function", func, func, args, kwargs or {})
 
     @contextmanager
     def recording_leaves(self) -> Generator[None]:
-        """Record the calls of leaf modules; their hooks run outside and are recorded by parts."""
+        """Record the calls of leaf modules; their hooks run outside and are recorded step by step."""
 
         def recording(path: str, original: Callable[..., Any]) -> Callable[..., Any]:
             def forward(*args: Any, **kwargs: Any) -> Any:
@@ -162,7 +171,7 @@ class _Tracer(TorchFunctionMode):
 
     @contextmanager
     def recording_functions(self) -> Generator[None]:
-        """Record the calls of Python functions that a user gave a constant."""
+        """Record the calls of Python functions for which a user registered a constant."""
         functions = registered_functions()
 
         def begun(function: FunctionType, frame: FrameType) -> _Call | None:
@@ -174,7 +183,7 @@ class _Tracer(TorchFunctionMode):
             yield
 
     def recording(self) -> Recording:
-        """The recording, without the operations that the output does not need."""
+        """Return the recording, without the operations that the output does not need."""
         result = self._node_or_constant(self.output)
         refusals = [*self._refusals, *self.tracker.leaks]
         if refusals:
@@ -202,7 +211,7 @@ class _Tracer(TorchFunctionMode):
         return result
 
     def _begin_call(self, op: str, target: Any, args: Any, kwargs: Any) -> _Call | None:
-        """The call with its arguments as nodes; None where no argument depends on the input."""
+        """Return the call with nodes as arguments, or None if no argument depends on the input."""
         with torch._C.DisableTorchFunction():
             tensors = tensors_in((args, kwargs))
             name = args[1] if target is getattr else getattr(target, "__name__", str(target))
@@ -218,7 +227,7 @@ class _Tracer(TorchFunctionMode):
             return _Call(op, target, name, tensors, constants, nodes, self.tracker.start_interval())
 
     def _end_call(self, call: _Call, result: Any) -> None:
-        """Write the call down, and name its results."""
+        """Record the call, and bind its results to the new node."""
         self.tracker.is_recording = False
         with torch._C.DisableTorchFunction():
             changed = self._written_arguments(call)
@@ -234,7 +243,7 @@ class _Tracer(TorchFunctionMode):
             label = (call.target or "module") if call.op == "call_module" else None
             nodes = positional(torch_name(call.target), *call.nodes)
             for tensor in tensors_in(result):
-                # also what was computed from values that were taken out on the way
+                # Python code inside the call may have taken values out of tensors
                 self.tracker.mark_dependent(tensor, call.name)
             node = self._graph.create_node(call.op, call.target, *nodes, name=label)
             self._bindings.bind(result, node)
@@ -249,7 +258,7 @@ class _Tracer(TorchFunctionMode):
                 self._bindings.note_write(tensor, was_constant=was_constant)
 
     def _written_arguments(self, call: _Call) -> list[Tensor]:
-        """The arguments of a call that it has changed in place."""
+        """Return the arguments that a call has changed in place."""
         read, written = self.tracker.accesses_since(call.moment)
         given = {view_key(tensor): tensor for tensor in call.tensors}
         if not read <= {key[0] for key in given}:
@@ -270,12 +279,12 @@ class _Tracer(TorchFunctionMode):
             self._refuse("a parameter or a buffer changes while the module runs")
 
     def _node_or_constant(self, value: Any) -> Any:
-        """The node of a tensor that depends on the input; a copy of one that does not."""
+        """Return the node of a tensor that depends on the input, or a copy of one that does not."""
         if not isinstance(value, Tensor):
             return value
         if not self.tracker.knows(value):
             self.found_unknown = True
-            self._refuse("a tensor appears that no operation seen here has made")
+            self._refuse("there is a tensor that no visible operation has made")
         elif self.tracker.depends_on_input(value):
             node = self._bindings.node_of(value)
             if node is not None:

@@ -1,4 +1,4 @@
-"""Lipschitz constants of networks: proved above, attained below; and 1-Lipschitz layers."""
+"""Lipschitz constants of networks: upper and lower bounds, and layers with the constant 1."""
 
 from sngan.lipschitz import blocks as blocks
 from sngan.lipschitz.bounds import InconsistentBoundsError as InconsistentBoundsError

@@ -1,7 +1,7 @@
 """1-Lipschitz building blocks: sorting activations, averaged residuals, orthogonal layers.
 
-Anil, Lucas, Grosse 2019, arXiv:1811.05381: networks of such layers, with sorting in place of ReLU,
-approximate every 1-Lipschitz function.
+Networks of orthogonal layers with sorting in place of ReLU approximate every 1-Lipschitz function
+(Anil, Lucas, Grosse 2019, arXiv:1811.05381).
 """
 
 import torch.nn.functional as F
@@ -23,7 +23,13 @@ class GroupSort(nn.Module):
     Raises
     ------
     ValueError
-        In the forward pass, when C is not a multiple of ``group_size``.
+        If ``group_size`` is below 2; in the forward pass, if C is not a multiple of it.
+
+    Examples
+    --------
+    >>> import torch
+    >>> GroupSort(3)(torch.tensor([[3.0, 1.0, 2.0, 0.0, 5.0, 4.0]]))
+    tensor([[1., 2., 3., 0., 4., 5.]])
     """
 
     def __init__(self, group_size: int) -> None:
@@ -42,7 +48,7 @@ class GroupSort(nn.Module):
         return x.unflatten(1, (-1, self.group_size)).sort(dim=2).values.flatten(1, 2)
 
     def extra_repr(self) -> str:
-        """Say the group size in ``repr``."""
+        """Return the group size for ``repr``."""
         return f"group_size={self.group_size}"
 
 
@@ -51,13 +57,19 @@ class MaxMin(GroupSort):
 
     Equivalent to an absolute value between two rotations by 45°. Source: Anil et al. 2019,
     arXiv:1811.05381 (OPLU of Chernodub, Nowicki 2016, arXiv:1604.02313).
+
+    Examples
+    --------
+    >>> import torch
+    >>> MaxMin()(torch.tensor([[2.0, 1.0, 3.0, 4.0]]))
+    tensor([[1., 2., 3., 4.]])
     """
 
     def __init__(self) -> None:
         super().__init__(2)
 
     def extra_repr(self) -> str:
-        """Nothing to say: the group size is fixed."""
+        """Return an empty text, because the group size is fixed."""
         return ""
 
 
@@ -65,6 +77,12 @@ class AveragedResidual(nn.Module):
     """``y = (x + branch(x))/2``: its constant is at most ``(1 + Lip(branch))/2``.
 
     The branch must keep the shape.
+
+    Examples
+    --------
+    >>> import torch
+    >>> AveragedResidual(nn.ReLU())(torch.tensor([-2.0, 2.0]))
+    tensor([-1.,  2.])
     """
 
     def __init__(self, branch: nn.Module) -> None:
@@ -72,12 +90,19 @@ class AveragedResidual(nn.Module):
         self.branch = branch
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the mean of the input and its image."""
+        """Return the mean of the input and the branch's output."""
         return (x + self.branch(x)) / 2
 
 
 class InvertibleDownsampling(nn.Module):
-    """``(N, C, H, W) → (N, C·factor², H/factor, W/factor)``: a rearrangement, so an isometry."""
+    """``(N, C, H, W) → (N, C·factor², H/factor, W/factor)``: a rearrangement, so an isometry.
+
+    Examples
+    --------
+    >>> import torch
+    >>> InvertibleDownsampling(2)(torch.zeros(1, 3, 8, 8)).shape
+    torch.Size([1, 12, 4, 4])
+    """
 
     def __init__(self, factor: int) -> None:
         super().__init__()
@@ -89,7 +114,7 @@ class InvertibleDownsampling(nn.Module):
         return F.pixel_unshuffle(x, self.factor)
 
     def extra_repr(self) -> str:
-        """Say the factor in ``repr``."""
+        """Return the factor for ``repr``."""
         return f"factor={self.factor}"
 
 
@@ -107,17 +132,32 @@ class _ChannelLinear(nn.Module):
 def orthogonal_linear(
     in_features: int, out_features: int, *, bias: bool = True, orthogonal_map: str = "householder"
 ) -> nn.Linear:
-    """A linear layer whose matrix has orthonormal rows or columns, whichever are fewer: norm 1.
+    """Return a linear layer whose matrix has orthonormal rows or columns, whichever are fewer.
 
-    The weight is computed from free parameters by ``torch.nn.utils.parametrizations.orthogonal``,
-    so that any optimizer keeps it orthogonal. ``"householder"`` (a QR's reflections) and
-    ``"cayley"`` and ``"matrix_exp"`` (maps of skew matrices; Lezcano-Casado 2019,
-    arXiv:1909.09501).
+    Its norm is 1. ``torch.nn.utils.parametrizations.orthogonal`` computes the weight from free
+    parameters, so it stays orthogonal under every optimizer.
+
+    Parameters
+    ----------
+    in_features, out_features
+        The sizes of a sample before and after.
+    bias
+        Whether the layer has a bias.
+    orthogonal_map
+        ``"householder"`` (the reflections of a QR decomposition), ``"cayley"`` or ``"matrix_exp"``
+        (maps of skew matrices; Lezcano-Casado 2019, arXiv:1909.09501).
 
     Raises
     ------
     ValueError
-        A size below 1, an unknown map.
+        If a size is below 1 or the map is unknown.
+
+    Examples
+    --------
+    >>> import torch
+    >>> weight = orthogonal_linear(5, 3).weight
+    >>> torch.allclose(weight @ weight.T, torch.eye(3), atol=1e-5)
+    True
     """
     require_count(in_features, "in_features")
     require_count(out_features, "out_features")
@@ -130,16 +170,32 @@ def orthogonal_linear(
 def orthogonal_convolution(
     in_channels: int, out_channels: int, *, factor: int = 1, orthogonal_map: str = "householder"
 ) -> nn.Module:
-    """A convolution of kernel and stride ``factor`` whose map is orthogonal on each patch: norm 1.
+    """Return a convolution with kernel size and stride ``factor`` that is orthogonal on each patch.
 
     ``(N, in_channels, H, W) → (N, out_channels, H/factor, W/factor)``: a rearrangement of pixels
-    into channels, then an orthogonal 1×1 convolution. The patches do not overlap, which makes it
-    exactly orthogonal; a reshaped orthogonal kernel of overlapping patches would not be.
+    into channels, then an orthogonal 1×1 convolution. Its norm is 1. It is exactly orthogonal
+    because the patches do not overlap; with overlapping patches, an orthogonal matrix as a kernel
+    would not give an orthogonal map.
+
+    Parameters
+    ----------
+    in_channels, out_channels
+        The channels before and after.
+    factor
+        The kernel size and the stride.
+    orthogonal_map
+        See :func:`orthogonal_linear`.
 
     Raises
     ------
     ValueError
-        A count below 1, an unknown map.
+        If a count is below 1 or the map is unknown.
+
+    Examples
+    --------
+    >>> import torch
+    >>> orthogonal_convolution(3, 8, factor=2)(torch.zeros(1, 3, 8, 8)).shape
+    torch.Size([1, 8, 4, 4])
     """
     require_count(in_channels, "in_channels")
     require_count(factor, "factor")

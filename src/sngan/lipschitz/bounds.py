@@ -1,4 +1,4 @@
-"""Both bounds of a network's Lipschitz constant."""
+"""Lipschitz bounds of a network: proved from above, attained from below."""
 
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
@@ -19,7 +19,7 @@ _ROUNDING = 1e-7
 
 
 class InconsistentBoundsError(RuntimeError):
-    """The lower bound is above the upper one, so that one of them is wrong."""
+    """The lower bound is above the upper bound, so one of them is wrong."""
 
 
 def lipschitz_bounds(
@@ -36,17 +36,20 @@ def lipschitz_bounds(
 ) -> LipschitzBounds:
     r"""Bound :math:`\mathrm{Lip}(f) = \sup_{x \ne y} \|f(x) - f(y)\|_2 / \|x - y\|_2`.
 
-    The bounds are for the map of ``module.eval()`` in exact arithmetic, input and output flattened,
-    on single samples. The upper bound is a proof: the network is traced, and every operation's
-    constant is accumulated from the input to the output, with sums for residual branches and roots
-    of sums of squares for concatenations. Where no constant is known it is infinite, and says why.
-    It is infinite, too, where the module does what a trace cannot show, or computes something else
-    than its trace. Casts to other real types count as identities: exact arithmetic has no types.
-    One thing cannot be seen: a forward that reads values through ``torch.utils.dlpack`` and
-    branches on them.
-    The lower bound is the norm of the Jacobian at a point that a search found, and a secant through
-    that point confirms it. Works in float64 on a copy; the module and the global random number
-    generator stay as they are.
+    The bounds hold for the map of ``module.eval()`` in exact arithmetic on single samples, with
+    input and output flattened. The function works in float64 on a copy; the module and the global
+    random number generator stay as they are.
+
+    The upper bound is a proof. The network is traced, and the constants of its operations are
+    accumulated from the input to the output, with sums for residual branches and roots of sums of
+    squares for concatenations. The bound is infinite, with a reason, where no constant is known,
+    where a trace cannot represent the module, or where the module computes something else than its
+    trace. Casts to other real types count as identities, because exact arithmetic has no types. One
+    thing is invisible: a forward that reads values through ``torch.utils.dlpack`` and branches on
+    them.
+
+    The lower bound is the norm of the Jacobian at a point that a search found. A secant through
+    that point confirms it.
 
     Parameters
     ----------
@@ -56,33 +59,33 @@ def lipschitz_bounds(
     input_shape
         Shape of one sample, such as ``(3, 32, 32)``.
     data
-        Points ``(N, *input_shape)`` to start the search from, beside noise; at most ``samples`` of
-        them are used.
+        Points ``(N, *input_shape)`` that the search starts from, in addition to noise. At most
+        ``samples`` of them are used.
     slopes
-        How nonlinear operations and the layers between them fit together: by ranges of slopes for
-        activations, by kept sums and norms for GroupSort and MaxMin, in chains, residual blocks and
-        convolutions of up to 1,024 values. ``"eclipse"`` tightens the product of the layers'
-        constants by bounds in closed form, ``"sdp"`` searches for the best bound of this kind, in
-        seconds up to a minute; ``"product"`` does neither. Where the sizes are too large, only the
-        last part of the network or the product counts, and ``notes`` says so.
+        The proof of the upper bound. ``"product"`` accumulates the layers' constants. The other two
+        also use the ranges of slopes of activations, and the sums and norms that GroupSort and
+        MaxMin keep, in chains, residual blocks and convolutions of up to 1,024 values:
+        ``"eclipse"`` by bounds in closed form, ``"sdp"`` by a search for the best bound of this
+        kind, which takes seconds up to a minute. In larger networks they cover only the last part,
+        or nothing; then ``notes`` says so.
     lower
-        Whether to search for a lower bound; otherwise it is 0, with a note.
+        Whether to search for a lower bound. Without a search it is 0, with a note.
     samples, rounds
-        Size of the search for the lower bound: points of noise, rounds of improvement. By default
-        256 and 20, and fewer for networks whose passes take more than some 10 million operations.
+        Size of the search: points of noise, and rounds of improvement. The default is 256 and 20,
+        and less for networks whose passes take more than about 10 million operations.
     seed
-        Of the search.
+        Seed of the search.
     progress
-        Draw a progress bar, where standard error is a terminal.
+        Whether to draw a progress bar, if standard error is a terminal.
 
     Raises
     ------
     ValueError
-        If it is not a module of Python code with real weights that have values, if it does not take
-        the shape, if its output is not one real tensor with elements, if the data has another shape
-        or is not finite, or if ``slopes`` is unknown.
+        If ``module`` is not Python code with real weights that have values, if it does not take
+        inputs of ``input_shape``, if its output is not one real tensor with elements, if ``data``
+        has another shape or is not finite, or if ``slopes`` is unknown.
     InconsistentBoundsError
-        If the search finds a slope above the upper bound, so that one of the two is wrong.
+        If the search finds a slope above the upper bound, so one of the two is wrong.
 
     References
     ----------
@@ -94,8 +97,11 @@ def lipschitz_bounds(
     --------
     >>> critic = nn.Sequential(nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 1))
     >>> bounds = lipschitz_bounds(critic, (2,))
-    >>> bounds.lower <= bounds.upper
+    >>> 0.0 < bounds.lower <= bounds.upper <= bounds.product
     True
+    >>> doubled = lipschitz_bounds(nn.Upsample(scale_factor=2), (3, 4, 4), lower=False)
+    >>> round(doubled.upper, 6), doubled.notes[0]
+    (2.0, 'no lower bound: none was asked for')
     """
     require_one_of(slopes, "slopes", choices=SLOPES)
     if samples is not None:
@@ -120,7 +126,7 @@ def lipschitz_bounds(
                 below = lower_bound(copied, data=data, budget=budget, seed=seed, report=bar)
     _require_order(below.value, above.value)
     return LipschitzBounds(
-        # they may differ by rounding
+        # equal bounds may differ by rounding
         lower=min(below.value, above.value),
         upper=above.value,
         method=above.method,
@@ -133,7 +139,7 @@ def lipschitz_bounds(
 
 
 def _default_device_of(module: PreparedModule) -> AbstractContextManager[Any]:
-    """A context that makes new tensors on the CPU if the module is on the CPU."""
+    """Return a context that creates tensors on the CPU if the module is on the CPU."""
     is_elsewhere = module.example.is_cpu and torch.get_default_device().type != "cpu"
     return torch.device("cpu") if is_elsewhere else nullcontext()
 

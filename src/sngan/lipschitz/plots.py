@@ -1,4 +1,4 @@
-"""Pictures of bounds: what each layer contributes, and a function inside its cone."""
+"""Plots of bounds: the constant of each layer, and a function inside its cone."""
 
 import math
 from pathlib import Path
@@ -18,9 +18,19 @@ _BLUE, _ORANGE, _GREY = "#2563eb", "#ea580c", "#64748b"
 def plot_layers(bounds: LipschitzBounds, path: str | Path | IO[bytes]) -> None:
     """Draw the constants of a network's layers, and the spectra of its weights, to an image file.
 
-    On the left a bar for each operation whose constant is not 1 (logarithmic; hatched where it is
-    infinite); on the right the singular values of each weight, as a matrix of output channels ×
-    the rest, and of each merged chain, relative to the largest.
+    The left half has a bar for each operation whose constant is not 1, on a logarithmic scale; bars
+    of infinite constants are hatched. The right half has the singular values of each weight, as a
+    matrix of output channels × the rest, and of each merged chain, relative to the largest.
+    ``path`` is the image file, or an open binary file for a PNG.
+
+    Examples
+    --------
+    >>> import io
+    >>> from sngan.lipschitz import lipschitz_bounds
+    >>> file = io.BytesIO()
+    >>> plot_layers(lipschitz_bounds(nn.Linear(3, 2), (3,), lower=False), file)
+    >>> file.getvalue()[1:4]
+    b'PNG'
     """
     from matplotlib.figure import Figure
 
@@ -44,24 +54,34 @@ def plot_cone(
 ) -> None:
     """Draw ``t ↦ f(x + t·d/‖d‖)`` and the cone ``f(x) ± lipschitz·|t|`` to an image file.
 
-    A function with this constant stays inside. Where it does not, the picture marks it.
+    A function with this constant stays inside the cone. The plot marks points outside of it.
 
     Parameters
     ----------
     module
         A map from ``(N, *x.shape)`` to one number a sample.
-    x, direction
-        The cone's tip, and the direction d, of the shape of one sample.
+    x
+        The tip of the cone, with the shape of one sample.
+    direction
+        The direction d, of the same shape.
     lipschitz
         The slope of the cone.
     path
-        The image file, or an opened one for a PNG.
+        The image file, or an open binary file for a PNG.
 
     Raises
     ------
     ValueError
-        A direction of another shape or of zeros, a slope that is negative or not finite, a module
-        with several numbers a sample.
+        If the direction has another shape or is zero, if the slope is negative or not finite, or if
+        the module returns several numbers a sample.
+
+    Examples
+    --------
+    >>> import io
+    >>> file = io.BytesIO()
+    >>> plot_cone(nn.Linear(3, 1), torch.zeros(3), torch.ones(3), 2.0, file)
+    >>> file.getvalue()[1:4]
+    b'PNG'
     """
     from matplotlib.figure import Figure
 

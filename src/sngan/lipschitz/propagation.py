@@ -149,18 +149,15 @@ def _combine(
     combination: Combination, reached: Mapping[Node, CumulativeConstant]
 ) -> CumulativeConstant:
     """Return ``Σ L`` over the branches of a sum, ``√(Σ L²)`` for a concatenation or a choice."""
-    constants = [
-        multiply_up(branch.gain, reached[branch.source].constant) for branch in combination.branches
-    ]
-    constant = sum_up(constants) if combination.is_sum else hypot_up(constants)
+    branches = combination.branches
+    parts = [multiply_up(branch.gain, reached[branch.source].constant) for branch in branches]
+    constant = sum_up(parts) if combination.is_sum else hypot_up(parts)
     elasticities: dict[Node, float] = {}
     if 0.0 < constant < math.inf:
-        for branch, part_constant in zip(combination.branches, constants, strict=True):
-            part = (
-                part_constant / constant if combination.is_sum else (part_constant / constant) ** 2
-            )
+        for branch, part in zip(branches, parts, strict=True):
+            share = part / constant if combination.is_sum else (part / constant) ** 2
             for node, value in reached[branch.source].elasticities.items():
-                elasticities[node] = elasticities.get(node, 0.0) + part * value
+                elasticities[node] = elasticities.get(node, 0.0) + share * value
     return CumulativeConstant(constant, elasticities)
 
 

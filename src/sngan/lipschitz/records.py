@@ -1,4 +1,4 @@
-"""What a bound says: two numbers, what each layer contributes, and the point that attains one."""
+"""Results of a Lipschitz bound: both numbers, the share of each layer, and a witness."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -9,25 +9,36 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class LayerBound:
-    """One operation of a network.
+    """The bound of one operation of a network.
 
     Attributes
     ----------
-    name, kind
-        Its path in the module, or its name in the traced graph; the kind of layer or function.
+    name
+        Its path in the module, or its name in the traced graph.
+    kind
+        The class of the layer, or the name of the function.
     sigma
-        A bound of its Lipschitz constant, of the Euclidean norm, for its own input.
+        A bound of its Lipschitz constant for its own input, in the Euclidean norm.
     method
         How sigma is known: ``exact`` or ``upper_bound`` (operator norms), ``slope``,
         ``closed_form``, ``windows`` (max pooling), ``merged`` (the norm of the product of the
         affine operations that ``name`` joins), ``registered``, ``unknown`` (infinite).
     share
         Its part in the logarithm of the product bound, in [-1, 1]:
-        ``e·log σ / Σ_j |e_j·log σ_j|`` with the elasticity ``e = ∂ log bound / ∂ log σ``. Negative
-        where it lowers the bound. Layers without a finite sigma share an infinite bound equally.
+        ``e·log σ / Σ_j |e_j·log σ_j|`` with the elasticity ``e = ∂ log bound / ∂ log σ``. It is
+        negative where the operation lowers the bound. Layers without a finite sigma share an
+        infinite bound equally.
     spectrum
         Singular values, largest first: of its weight as a matrix (output channels × the rest), or
-        of the map of a merged chain; empty for other operations.
+        of the map of a merged chain. It is empty for other operations.
+
+    Examples
+    --------
+    >>> from sngan.lipschitz import lipschitz_bounds
+    >>> from torch import nn
+    >>> network = nn.Sequential(nn.LeakyReLU(3.0), nn.Flatten(), nn.ReLU())
+    >>> [(layer.name, layer.sigma) for layer in lipschitz_bounds(network, (4,), lower=False).layers]
+    [('0', 3.0), ('2', 1.0)]
     """
 
     name: str
@@ -40,27 +51,37 @@ class LayerBound:
 
 @dataclass(frozen=True)
 class LipschitzBounds:
-    """Bounds of ``sup ‖f(x) − f(y)‖/‖x − y‖``, of the map in eval mode, for single samples.
+    """Bounds of ``sup ‖f(x) − f(y)‖/‖x − y‖`` for the map in eval mode on single samples.
 
     Attributes
     ----------
     lower
         Norm of the Jacobian at ``witness``: the constant is at least this.
     upper
-        The constant is at most this; infinite where no bound is known, for ``reasons``.
+        The constant is at most this. It is infinite where no bound is known; see ``reasons``.
     method
         The proof of ``upper``: ``product``, ``eclipse`` or ``sdp``.
     product
-        The bound from the layers alone.
+        The bound by the layers' constants alone.
     layers
         The operations in the order in which they run.
     witness
-        A float64 point of shape ``input_shape``; any vector is one if ``lower`` is 0.
+        A float64 point of shape ``input_shape``; an arbitrary point if ``lower`` is 0.
     reasons
         One sentence for each operation or trait of the module that makes ``upper`` infinite.
     notes
-        Why ``lower`` is 0 although the module may not be constant; why the product counts although
-        a bound by slopes was asked for, or which part of the network it covers.
+        Why ``lower`` is 0 although the module may not be constant, and which part of the network a
+        bound by slopes covers, or why it does not count.
+
+    Examples
+    --------
+    >>> from sngan.lipschitz import lipschitz_bounds
+    >>> from torch import nn
+    >>> bounds = lipschitz_bounds(nn.Sequential(nn.LeakyReLU(3.0), nn.ReLU()), (4,), lower=False)
+    >>> print(bounds.table().splitlines()[2])
+    0      LeakyReLU      3  slope   +100.0%
+    >>> bounds.to_dict()["product"]
+    3.0
     """
 
     lower: float
@@ -73,7 +94,7 @@ class LipschitzBounds:
     notes: tuple[str, ...]
 
     def table(self) -> str:
-        """Plain text: a line for each layer, the bounds, and the reasons."""
+        """Return plain text: a line for each layer, the bounds, and the reasons."""
         head = ("layer", "kind", "sigma", "method", "share")
         rows = [
             (layer.name, layer.kind, f"{layer.sigma:.6g}", layer.method, f"{layer.share:+.1%}")
@@ -86,7 +107,7 @@ class LipschitzBounds:
         return "\n".join([*lines, *self.notes])
 
     def to_dict(self) -> dict[str, Any]:
-        """Data for JSON, with ``null`` for what is infinite and ``witness`` as nested lists."""
+        """Return data for JSON, with None for infinite numbers and ``witness`` as nested lists."""
         data: dict[str, Any] = asdict(self)
         data |= {"witness": self.witness.tolist()}
         data |= {"reasons": list(self.reasons), "notes": list(self.notes)}

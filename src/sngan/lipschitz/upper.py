@@ -1,4 +1,4 @@
-"""The certified upper bound: trace, walk, merge, and the tighter proof by slopes."""
+"""Upper bound of a network: trace, propagate constants, merge affine chains, bound by slopes."""
 
 import math
 from collections.abc import Mapping
@@ -23,14 +23,14 @@ from sngan.utils.text import first_line
 _LARGEST_SPECTRUM = 1024
 _NEAR_ONE = 1e-6
 _OTHER_VALUES = (
-    "its values are others than those of its recorded operations: they depend on more than these, "
-    "as on chance, on earlier calls or on Python code that reads numbers"
+    "its outputs differ from those of its recorded operations, so they also depend on something "
+    "else, such as chance, earlier calls or Python code that reads numbers"
 )
 
 
 @dataclass(frozen=True)
 class UpperBound:
-    """The upper bound, how it was proved, and what it is made of."""
+    """The upper bound, its proof, and the constants of the operations."""
 
     value: float
     method: str
@@ -47,7 +47,19 @@ def upper_bound(
     train_mode: frozenset[str],
     report: ProgressReport = no_progress,
 ) -> UpperBound:
-    """Bound the prepared ``module`` from above."""
+    """Bound the prepared ``module`` from above.
+
+    Parameters
+    ----------
+    module
+        The network.
+    slopes
+        ``"product"``, ``"eclipse"`` or ``"sdp"``.
+    train_mode
+        The paths of the submodules that were in train mode in the module that the user gave.
+    report
+        Gets the number of operations that are done.
+    """
     for name, tensor in module.module.named_parameters():
         if not bool(tensor.isfinite().all()):
             return _refused(f"{name}: it holds numbers that are not finite")
@@ -56,7 +68,7 @@ def upper_bound(
     except UntraceableError as error:
         return _refused(_untraced(module, str(error)))
     except Exception as error:
-        # the module's own code may raise anything where it meets what the tracer does
+        # the module's own code may raise any error under the tracer
         return _refused(_untraced(module, f"{type(error).__name__}: {first_line(error)}"))
     plain = propagate(graph, train_mode=train_mode, report=report)
     propagation = propagate(graph, train_mode=train_mode, known=merge_affine_chains(graph, plain))
@@ -115,12 +127,12 @@ def _shares(shown: Mapping[Node, LipschitzConstant], propagation: Propagation) -
     weights = propagation.output.elasticities
     parts = {node: weights.get(node, 0.0) * _logarithm(f.sigma) for node, f in shown.items()}
     total = sum(abs(part) for part in parts.values())
-    # shares of a bound of 1 would be shares of rounding
+    # for a bound of 1, the shares would be rounding errors
     return {node: part / total if total > 1e-4 else 0.0 for node, part in parts.items()}
 
 
 def _logarithm(sigma: float) -> float:
-    """Zero where a bound differs from 1 only by its room for rounding."""
+    """Return ``log sigma``, or 0 where sigma differs from 1 only by its room for rounding."""
     return math.log(sigma) if sigma > 0.0 and abs(sigma - 1.0) > _NEAR_ONE else 0.0
 
 

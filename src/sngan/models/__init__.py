@@ -39,6 +39,8 @@ def build(
 ) -> tuple[Generator, Critic]:
     """Build a generator ``(N, latent_dim) → (N, *sample_shape)`` and a critic of its samples.
 
+    The critic maps ``(N, *sample_shape) → (N,)``.
+
     Parameters
     ----------
     name
@@ -48,21 +50,30 @@ def build(
     latent_dim
         Dimension of the noise.
     width
-        Factor on all channel counts; each is rounded, and at least 8.
+        A factor for all channel counts; each is rounded, and at least 8.
     num_classes
-        With labels of so many classes as second argument of both networks; 0: without. Images are
-        made by conditional batch norm, and scored by projection (Miyato, Koyama 2018,
-        arXiv:1802.05637).
+        The number of classes, if both networks take labels as second argument, else 0. Generators
+        of images use labels in conditional batch norm, and critics by projection (Miyato, Koyama
+        2018, arXiv:1802.05637).
     attention
-        Side of the maps after which both networks attend to themselves; 0: nowhere. ``resnet``
-        only.
+        The side of the maps after which both networks have self-attention, or 0 for none; only for
+        ``resnet``.
     critic_norm
-        One of ``CRITIC_NORMS``, put into the critic.
+        One of ``CRITIC_NORMS``: a normalization in the critic.
 
     Raises
     ------
     ValueError
-        An unknown name, a shape that the family cannot make, a bad number.
+        If the name is unknown, if the family cannot make samples of this shape, or if a number is
+        out of range.
+
+    Examples
+    --------
+    >>> import torch
+    >>> generator, critic = build("cnn", (3, 16, 16), width=0.125)
+    >>> images = generator(torch.randn(2, 128))
+    >>> images.shape, critic(images).shape
+    (torch.Size([2, 3, 16, 16]), torch.Size([2]))
     """
     require_one_of(name, "model.name", choices=MODELS)
     _require_shape(sample_shape)
@@ -88,7 +99,12 @@ def default_model(sample_shape: tuple[int, ...]) -> str:
     Raises
     ------
     ValueError
-        The shape is neither.
+        If the shape has neither one nor three sizes.
+
+    Examples
+    --------
+    >>> default_model((2,)), default_model((3, 32, 32))
+    ('mlp', 'cnn')
     """
     _require_shape(sample_shape)
     return "mlp" if len(sample_shape) == 1 else "cnn"

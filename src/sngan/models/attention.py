@@ -1,4 +1,4 @@
-"""Self-attention over the places of a map."""
+"""Self-attention between the places of a feature map."""
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +9,8 @@ from sngan.utils.checks import require
 class SelfAttention(nn.Module):
     """``y = x + γ·v(Σ_j β_ij h(x_j))`` with ``β_i = softmax_j⟨f(x_j), g(x_i)⟩``, over places j.
 
-    f, g, h, v are 1×1 convolutions over an eighth of the channels; γ starts at 0, where the block
-    is the identity. Source: Zhang et al. 2019, arXiv:1805.08318, equations 1 to 3.
+    f, g, h, v are 1×1 convolutions over an eighth of the channels. γ starts at 0, so that the block
+    starts as the identity. Source: Zhang et al. 2019, arXiv:1805.08318, equations 1 to 3.
     """
 
     def __init__(self, channels: int) -> None:
@@ -21,20 +21,20 @@ class SelfAttention(nn.Module):
         for layer in (self.key, self.query, self.value, self.output):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]
-        # of one dimension, along which sharding can split it
+        # FSDP shards parameters along a dimension, so this one is no scalar
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return maps of the same shape ``(N, C, H, W)``."""
         key, query, value = (f(maps).flatten(2) for f in (self.key, self.query, self.value))
-        # rows: the places that look; scaled_dot_product_attention has no second derivative
+        # row i has the weights β_i; scaled_dot_product_attention has no second derivative
         shares = torch.softmax(query.transpose(1, 2) @ key, dim=2)
         seen = (value @ shares.transpose(1, 2)).unflatten(2, maps.shape[2:])
         return maps + self.gamma * self.output(seen)
 
 
 def require_attention_side(attention: int, sides: tuple[int, ...], *, model: str) -> None:
-    """Raise ``ValueError`` unless both networks have maps of this side (0: no attention)."""
+    """Raise ``ValueError`` unless ``attention`` is 0 or a side of maps in both networks."""
     at = f", or {' or '.join(map(str, sides))}" if sides else ""
     expected = f"0{at} for {model} and these samples"
     require(attention in (0, *sides), "model.attention", expected=expected, got=attention)

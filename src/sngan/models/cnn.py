@@ -1,4 +1,4 @@
-"""The standard CNN of Miyato et al. 2018, arXiv:1802.05957, table 3, at any resolution."""
+"""CNN of Miyato et al. 2018, arXiv:1802.05957, table 3, for any resolution."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -20,9 +20,9 @@ from sngan.models.common import (
 
 
 class CNNGenerator(Generator):
-    """Dense to ``channels[0]`` maps, one up-stage to each of ``channels[1:]``, 3×3, tanh.
+    """A dense layer to ``channels[0]`` maps, an up-stage for each of ``channels[1:]``, 3×3, tanh.
 
-    An up-stage is a 4×4 transposed convolution of stride 2, batch norm, ReLU.
+    An up-stage is a 4×4 transposed convolution of stride 2, batch norm and ReLU.
     """
 
     def __init__(
@@ -51,9 +51,10 @@ class CNNGenerator(Generator):
 
 
 class CNNCritic(Critic):
-    """One down-stage for each of ``channels[:-1]``, 3×3 to ``channels[-1]`` maps, dense.
+    """A down-stage for each of ``channels[:-1]``, 3×3 to ``channels[-1]`` maps, a dense layer.
 
-    A down-stage is a 3×3 and a 4×4 convolution of stride 2. Leaky ReLU of slope 0.1 after each.
+    A down-stage is a 3×3 convolution and a 4×4 convolution of stride 2. A leaky ReLU of slope 0.1
+    follows each convolution.
     """
 
     def __init__(
@@ -81,16 +82,17 @@ def cnn(
     num_classes: int = 0,
     attention: int = 0,
 ) -> tuple[CNNGenerator, CNNCritic]:
-    """Build both networks for square images, with as many stages as leave maps of 4×4 or more.
+    """Build both networks for square images.
 
-    At 32² these are the three stages of the paper, over maps of 4×4; at 48² over 6×6. Channels
-    double from 64 at full resolution, up to 1024.
+    Each stage halves the side, as long as the maps stay at least 4×4. At 32² these are the three
+    stages of the paper, down to maps of 4×4; at 48², down to 6×6. Channels double from 64 at full
+    resolution, up to 1024. The parameters are those of :func:`sngan.models.build`.
 
     Raises
     ------
     ValueError
-        Points, or images that are not square, of 1 or 3 channels, of an even side of at least 8;
-        attention, which this family has not.
+        If the samples are not square images of 1 or 3 channels with an even side of at least 8, or
+        if ``attention`` is not 0.
     """
     require_attention_side(attention, (), model="cnn")
     image_channels, side = image_size(sample_shape, model="cnn")
@@ -115,7 +117,7 @@ def cnn(
 class _Up(nn.Module):
     def __init__(self, inputs: int, outputs: int, num_classes: int) -> None:
         super().__init__()
-        # the batch norm takes the bias away and adds its own
+        # batch norm would remove a bias, and adds its own
         self.conv = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)
         self.norm = batch_norm(outputs, num_classes)
 
@@ -135,7 +137,7 @@ class _Down(nn.Module):
 
 
 def _initialize(network: nn.Module) -> None:
-    """Weights from N(0, 0.02²), biases 0: Radford et al. 2015, arXiv:1511.06434."""
+    """Draw weights from N(0, 0.02²) and set biases to 0: Radford et al. 2015, arXiv:1511.06434."""
     for layer in network.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.Embedding):
             nn.init.normal_(layer.weight, std=0.02)

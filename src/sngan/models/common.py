@@ -1,4 +1,4 @@
-"""What the families share: the two kinds of network, labels, and sizes as counts of stages."""
+"""Base classes of generators and critics, conditional batch norm, and checks of sizes."""
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,7 @@ from sngan.utils.checks import require
 
 
 class Generator(nn.Module):
-    """Noise ``(N, latent_dim)`` to images ``(N, C, H, W)`` in [-1, 1] or points ``(N, dim)``.
+    """A map from noise ``(N, latent_dim)`` to images ``(N, C, H, W)`` in [-1, 1] or to points.
 
     With ``num_classes`` it also takes int64 ``labels`` ``(N,)``.
     """
@@ -19,19 +19,19 @@ class Generator(nn.Module):
         self.num_classes = num_classes
 
     def check_labels(self, labels: Tensor | None) -> None:
-        """Raise ``ValueError`` unless labels are there for a conditional network, and only then."""
+        """Raise ``ValueError`` if labels are missing, or given to a network without classes."""
         expected = "class indices (N,)" if self.num_classes else "none for this generator"
         got = "none" if labels is None else "labels"
         require((labels is None) == (self.num_classes == 0), "labels", expected=expected, got=got)
 
 
 class Critic(nn.Module):
-    """Images ``(N, C, H, W)`` or points ``(N, dim)`` to scores ``(N,)``, each by itself.
+    """A map from images ``(N, C, H, W)`` or points ``(N, dim)`` to scores ``(N,)``.
 
-    With ``num_classes`` it also takes int64 ``labels`` ``(N,)`` and is the projection critic of
-    Miyato, Koyama 2018, arXiv:1802.05637: ``D(x, y) = ψ(φ(x)) + ⟨e_y, φ(x)⟩``, for the
-    features φ before the last layer ψ and a vector e of each class. Without labels it scores all
-    samples as of class 0.
+    No sample changes the score of another one. With ``num_classes`` the critic also takes int64
+    ``labels`` ``(N,)`` and is the projection critic of Miyato, Koyama 2018, arXiv:1802.05637:
+    ``D(x, y) = ψ(φ(x)) + ⟨e_y, φ(x)⟩``, with the features φ before the last layer ψ and a vector e
+    for each class. Without labels it scores all samples as members of class 0.
     """
 
     embedding: nn.Embedding | None
@@ -43,7 +43,7 @@ class Critic(nn.Module):
             self.register_buffer("first", torch.zeros(1, dtype=torch.int64), persistent=False)
 
     def projected(self, scores: Tensor, features: Tensor, labels: Tensor | None) -> Tensor:
-        """Return scores ``(N,)``: those of ψ ``(N, 1)``, with the projection if there is one."""
+        """Return scores ``(N,)`` from those of ψ ``(N, 1)``; with classes, ``⟨e_y, φ⟩`` is added."""
         if self.embedding is None:
             return scores.squeeze(1)
         if labels is None:
@@ -54,7 +54,7 @@ class Critic(nn.Module):
 class ConditionalBatchNorm(nn.Module):
     """Batch norm with a scale and a shift for each class.
 
-    Dumoulin et al. 2016, arXiv:1610.07629; de Vries et al. 2017, arXiv:1707.00683.
+    Sources: Dumoulin et al. 2016, arXiv:1610.07629; de Vries et al. 2017, arXiv:1707.00683.
     """
 
     def __init__(self, channels: int, num_classes: int) -> None:
@@ -64,33 +64,33 @@ class ConditionalBatchNorm(nn.Module):
         self.shift = nn.Parameter(torch.zeros(num_classes, channels))
 
     def forward(self, maps: Tensor, labels: Tensor) -> Tensor:
-        """Normalize maps ``(N, C, H, W)``, each with the scale and the shift of its label."""
+        """Normalize maps ``(N, C, H, W)``, with the scale and the shift of each label."""
         scale, shift = (F.embedding(labels, table) for table in (self.scale, self.shift))
         return torch.addcmul(shift[:, :, None, None], scale[:, :, None, None], self.norm(maps))
 
 
 def batch_norm(channels: int, num_classes: int) -> nn.Module:
-    """Batch norm, conditional where there are classes; :func:`normalized` calls it."""
+    """Return a batch norm, which is conditional if there are classes."""
     return ConditionalBatchNorm(channels, num_classes) if num_classes else nn.BatchNorm2d(channels)
 
 
 def normalized(norm: nn.Module, maps: Tensor, labels: Tensor | None) -> Tensor:
-    """Call a :func:`batch_norm`, which takes labels only where there are classes."""
+    """Call a layer of :func:`batch_norm`, which takes labels only if there are classes."""
     return norm(maps) if labels is None else norm(maps, labels)
 
 
 def scaled(channels: int, width: float) -> int:
-    """``channels · width`` rounded, at least 8."""
+    """Return ``channels · width``, rounded, at least 8."""
     return max(8, round(channels * width))
 
 
 def image_size(sample_shape: tuple[int, ...], *, model: str) -> tuple[int, int]:
-    """Return the channels and the side of the images that ``model`` shall make.
+    """Return the channels and the side of the images of a model.
 
     Raises
     ------
     ValueError
-        Points; images that are not square, of 1 or 3 channels, of an even side of at least 8.
+        If the samples are not square images of 1 or 3 channels with an even side of at least 8.
     """
     require(
         len(sample_shape) == 3,
@@ -110,5 +110,5 @@ def image_size(sample_shape: tuple[int, ...], *, model: str) -> tuple[int, int]:
 
 
 def halvings(side: int, *, smallest: int) -> int:
-    """The largest k for which ``side / 2**k`` is an integer of at least ``smallest``."""
+    """Return the largest k for which ``side / 2**k`` is an integer of at least ``smallest``."""
     return max(k for k in range(side.bit_length()) if side % 2**k == 0 and side >> k >= smallest)

@@ -12,9 +12,9 @@ from sngan.utils.checks import require
 
 
 class MLPGenerator(Generator):
-    """Noise ``(N, latent_dim)`` to points ``(N, dim)``, with ReLU between the layers.
+    """A map from noise ``(N, latent_dim)`` to points ``(N, dim)``, with ReLU between the layers.
 
-    A label goes in beside the noise, as a unit vector (Mirza, Osindero 2014, arXiv:1411.1784).
+    A label is appended to the noise as a unit vector (Mirza, Osindero 2014, arXiv:1411.1784).
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class MLPGenerator(Generator):
 
 
 class MLPCritic(Critic):
-    """Points ``(N, dim)`` to scores ``(N,)``, with leaky ReLU of slope 0.1 between the layers."""
+    """A map from points ``(N, dim)`` to scores, with leaky ReLU of slope 0.1 between the layers."""
 
     def __init__(self, *, dim: int, hidden: Sequence[int], num_classes: int = 0) -> None:
         super().__init__(features=hidden[-1], num_classes=num_classes)
@@ -61,12 +61,13 @@ def mlp(
 ) -> tuple[MLPGenerator, MLPCritic]:
     """Build both networks for points ``(dim,)``: three hidden layers of ``256·width``.
 
-    The form of Gulrajani et al. 2017, arXiv:1704.00028, for points in the plane.
+    This is the architecture of Gulrajani et al. 2017, arXiv:1704.00028, for points in the plane.
+    The parameters are those of :func:`sngan.models.build`.
 
     Raises
     ------
     ValueError
-        The samples are images; attention, which this family has not.
+        If the samples are images, or if ``attention`` is not 0.
     """
     require_attention_side(attention, (), model="mlp")
     require(
@@ -82,7 +83,7 @@ def mlp(
 
 
 def _layers(sizes: Sequence[int], activation: Callable[[], nn.Module]) -> nn.Sequential:
-    """Linear layers of these sizes; He et al. 2015, arXiv:1502.01852, initialization."""
+    """Return linear layers of these sizes, initialized as in He et al. 2015, arXiv:1502.01852."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
         linear = nn.Linear(inputs, outputs)

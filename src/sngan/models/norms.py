@@ -1,4 +1,4 @@
-"""Normalizations of a finished critic other than the spectral one: the rivals of Miyato et al."""
+"""Normalizations of a critic other than the spectral one, which Miyato et al. compare with."""
 
 from collections.abc import Callable
 
@@ -11,14 +11,14 @@ _CRITIC_LAYERS = (nn.Conv2d, nn.Linear)
 
 
 def add_norm(critic: nn.Module, kind: str) -> None:
-    """Put a normalization of this kind into a critic, in place.
+    """Add a normalization of this kind to a critic, in place.
 
-    ``batch`` (Ioffe, Szegedy 2015, arXiv:1502.03167) and ``layer`` (Ba et al. 2016,
-    arXiv:1607.06450, over channels and space, with a scale and a shift of each channel) follow
-    every hidden linear layer but the first, as in Radford et al. 2015, arXiv:1511.06434; the 1×1
-    convolutions of skips and of attention stay as they are. ``weight`` (Salimans, Kingma 2016,
-    arXiv:1602.07868) writes every weight as ``g·v/‖v‖``, a length g of each output channel.
-    ``none`` changes nothing.
+    ``batch`` is batch norm (Ioffe, Szegedy 2015, arXiv:1502.03167). ``layer`` is layer norm (Ba et
+    al. 2016, arXiv:1607.06450) over channels and space, with a scale and a shift for each channel.
+    Both follow every hidden linear layer except the first one, as in Radford et al. 2015,
+    arXiv:1511.06434; the 1×1 convolutions of skips and of attention stay as they are. ``weight`` is
+    weight norm (Salimans, Kingma 2016, arXiv:1602.07868): every weight is ``g·v/‖v‖``, with a
+    length g for each output channel. ``none`` changes nothing.
     """
     if kind == "weight":
         for layer in _linear_layers(critic).values():
@@ -36,7 +36,7 @@ _AFTER: dict[str, Callable[[int, nn.Module], nn.Module]] = {
     "batch": lambda channels, layer: (
         nn.BatchNorm2d(channels) if isinstance(layer, nn.Conv2d) else nn.BatchNorm1d(channels)
     ),
-    # one group of all channels is layer norm, for vectors and for maps of any size
+    # group norm with a single group is layer norm, for vectors and for maps of any size
     "layer": lambda channels, _: nn.GroupNorm(1, channels),
 }
 

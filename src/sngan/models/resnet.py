@@ -1,4 +1,4 @@
-"""The residual networks of Miyato et al. 2018, arXiv:1802.05957, appendix B.4, at any resolution.
+"""Residual networks of Miyato et al. 2018, arXiv:1802.05957, appendix B.4, for any resolution.
 
 Initialization is Glorot-uniform (Glorot, Bengio 2010), with gain √2 on the 3×3 convolutions of the
 blocks and 1 elsewhere; biases are 0.
@@ -29,7 +29,7 @@ from sngan.models.fused import PooledConv2d, UpsampledConv2d
 class CriticStage(NamedTuple):
     """One block of a critic: its output channels, and whether it halves the resolution.
 
-    With ``attention``, self-attention follows.
+    With ``attention``, self-attention follows the block.
     """
 
     channels: int
@@ -38,11 +38,11 @@ class CriticStage(NamedTuple):
 
 
 class ResNetGenerator(Generator):
-    """Dense to ``channels[0]`` maps, one up-block to each of ``channels[1:]``, BN, ReLU, 3×3, tanh.
+    """A dense layer to ``channels[0]`` maps, an up-block for each of ``channels[1:]``, and an end.
 
-    An up-block is BN-ReLU-upsample-3×3-BN-ReLU-3×3 beside a skip of upsample-1×1. Batch norm is
-    conditional with ``num_classes``. Self-attention follows the block that makes maps of side
-    ``attention``.
+    An up-block is BN-ReLU-upsample-3×3-BN-ReLU-3×3 plus a skip of upsample-1×1. The end is
+    BN-ReLU-3×3-tanh. Batch norm is conditional with ``num_classes``. Self-attention follows the
+    block that makes maps of side ``attention``.
     """
 
     def __init__(
@@ -75,9 +75,9 @@ class ResNetGenerator(Generator):
 
 
 class ResNetCritic(Critic):
-    """One block for each stage, ReLU, sum over space, dense without bias.
+    """A block for each stage, ReLU, a sum over space, and a dense layer without bias.
 
-    A block is ReLU-3×3-ReLU-3×3(-pool) beside a skip of 1×1(-pool), or of the identity where
+    A block is ReLU-3×3-ReLU-3×3(-pool) plus a skip of 1×1(-pool); the skip is the identity if
     neither channels nor resolution change. The first block has no first ReLU.
     """
 
@@ -111,14 +111,15 @@ def resnet(
 ) -> tuple[ResNetGenerator, ResNetCritic]:
     """Build both networks for square images.
 
-    At 32², 48², 64² and 128² these are the paper's; smaller images have the form of 32² with fewer
-    stages, other sizes that of the next smaller one.
+    At 32², 48², 64² and 128² they are the networks of the paper. Smaller images get the network of
+    32² with fewer stages, and other sizes get that of the next smaller size. The parameters are
+    those of :func:`sngan.models.build`.
 
     Raises
     ------
     ValueError
-        Points, or images that are not square, of 1 or 3 channels, of an even side of at least 8;
-        attention at a side that not both networks have.
+        If the samples are not square images of 1 or 3 channels with an even side of at least 8, or
+        if not both networks have maps of side ``attention``.
     """
     image_channels, side = image_size(sample_shape, model="resnet")
     require_attention_side(attention, _attention_sides(side), model="resnet")
@@ -148,7 +149,7 @@ def _critic_plan(side: int, *, width: float, attention: int) -> list[CriticStage
 
 
 def _attention_sides(side: int) -> tuple[int, ...]:
-    """The sides of the maps that a block of the critic and one of the generator make."""
+    """Return the sides of maps that blocks of both networks make."""
     smallest = side >> sum(stage.down for stage in _critic_stages(side))
     base = side >> (len(_generator_channels(side)) - 1)
     sides = [side >> k for k in range(1, side.bit_length())]
@@ -168,7 +169,7 @@ def _critic_stages(side: int) -> list[CriticStage]:
         return [CriticStage(128, True)] * downs + [CriticStage(128, False)] * 2
     downs = min(halvings(side, smallest=2), 5)
     stages = [CriticStage(64 * 2**stage, True) for stage in range(downs)]
-    # the paper ends on a block that keeps its 3×3 or 4×4 maps, but not on 2×2 ones
+    # the last block of the paper keeps the resolution of 3×3 or 4×4 maps; 2×2 maps get no such block
     ending = [] if side >> downs == 2 else [CriticStage(min(64 * 2**downs, 1024), False)]
     return stages + ending
 
@@ -187,7 +188,7 @@ class _UpBlock(nn.Module):
         inner = F.relu(normalized(self.norm1, maps, labels))
         inner = self.conv1(inner)
         inner = self.conv2(F.relu(normalized(self.norm2, inner, labels)))
-        # a 1×1 convolution and upsampling commute: this order does a quarter of the work
+        # a 1×1 convolution and upsampling commute, and this order takes a quarter of the work
         return self.attention(inner + _upsample(self.skip(maps)))
 
 
@@ -206,7 +207,7 @@ class _CriticBlock(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         inner = self.conv1(maps if self.first else F.relu(maps))
         inner = self.conv2(F.relu(inner))
-        # pooling and a 1×1 convolution commute: this is the order of the paper's first block
+        # pooling and a 1×1 convolution commute; the first block of the paper has this order
         skipped = self.skip(F.avg_pool2d(maps, 2) if self.down else maps)
         return self.attention(inner + skipped)
 

@@ -1,4 +1,4 @@
-"""The bound by slopes: multipliers are chosen, and what they prove is checked."""
+"""Slope bound: multipliers are chosen, and the proof that they give is checked."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from sngan.lipschitz.tracing.graph import Graph
 
 @dataclass(frozen=True)
 class SlopeBound:
-    """The bound by slopes, infinite where there is none, and a note of what it does not cover."""
+    """The bound by slopes, infinite if there is none, and a note on uncovered parts."""
 
     value: float
     note: str
@@ -26,9 +26,18 @@ class SlopeBound:
 def bound_by_slopes(
     graph: Graph, propagation: Propagation, slopes: str, *, product: float
 ) -> SlopeBound:
-    """The bound by slopes where it is below ``product``, the finite bound by the constants.
+    """Return the bound by slopes if it is below ``product``, the finite bound by the constants.
 
-    No operation of ``walked`` may be merged with others, so that each constant is one of its value.
+    Parameters
+    ----------
+    graph
+        The recorded network.
+    propagation
+        Its constants, without merged operations: each is the constant of one operation.
+    slopes
+        ``"eclipse"`` for multipliers in closed form, ``"sdp"`` for a search.
+    product
+        The product bound.
     """
     if any(0.0 < constant < LEAST_CONSTANT for constant in propagation.cumulative.values()):
         return _declined(slopes, f"a part of the network has a constant below {LEAST_CONSTANT}")
@@ -52,9 +61,9 @@ def _declined(slopes: str, reason: str) -> SlopeBound:
 
 
 def bound_of_stages(stages: Stages, *, optimized: bool) -> float | None:
-    """A proved constant of the network, or None where the check of every proof fails.
+    """Return a proved constant of the network, or None if the check of every proof fails.
 
-    ``optimized`` searches for the best multipliers, otherwise the best closed form counts.
+    ``optimized`` searches for the best multipliers; otherwise the best closed form counts.
     """
     even, exponent = balance(stages)
     network = replace(even, first=compress_inputs(even.first))

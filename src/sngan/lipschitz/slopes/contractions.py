@@ -1,15 +1,16 @@
-r"""Nonlinear operations as a fixed linear map plus contractions, block by block.
+r"""Contractions: nonlinear operations as a fixed linear map plus contractions, block by block.
 
 For two inputs of an operation, let Δz be their difference and Δy that of the outputs. Each function
-below gives matrices with
+below returns matrices with
 
 .. math:: Δy = \text{center}\,Δz + \text{enter}\,w, \qquad
           \|w_b\| \le \|(\text{leave}\,Δz)_b\| \text{ for each block } b,
 
 a quadratic constraint ``λ_b(‖(leave Δz)_b‖² − ‖w_b‖²) ≥ 0`` for every ``λ_b ≥ 0``. The slope
-constraint of LipSDP (Fazlyab et al. 2019, arXiv:1906.04893) is the case of blocks of one element;
-those of Pauli et al. 2024, arXiv:2401.14033, for GroupSort and MaxMin (kept sums, kept norms) are
-that of one block for each group, with the kept sums solved for instead of multiplied.
+constraint of LipSDP (Fazlyab et al. 2019, arXiv:1906.04893) is the case of blocks of one element.
+The constraints of Pauli et al. 2024, arXiv:2401.14033, for GroupSort and MaxMin are the case of one
+block for each group: these operations keep the sums and the norms of groups. Here the sums enter
+through the matrix ``center`` and need no multiplier.
 """
 
 from dataclasses import dataclass
@@ -17,19 +18,26 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# between the little that an isometry needs and the 1 that a ReLU needs
+# a compromise: an isometry needs a small margin, and a ReLU needs 1
 _SORTING_MARGIN = 0.3
-# a margin of 0 would leave no room for rounding
+# with a margin of 0 there would be no room for rounding
 _LEAST_MARGIN = 1e-3
-# of the arithmetic with two slopes, in units of the larger
+# error of the arithmetic with two slopes, relative to the larger one
 _ROUNDING = 1e-15
 
 
 @dataclass(frozen=True)
 class Contraction:
-    """The matrices of one operation; ``…_blocks`` has the block of each element of w and leave.
+    """The matrices of one operation; see the module docstring for the formula.
 
-    ``margin`` suits its multipliers in closed form (``multipliers.py``).
+    Attributes
+    ----------
+    center, enter, leave
+        The matrices of the formula.
+    enter_blocks, leave_blocks
+        The block of each element of ``w`` and of ``leave Δz``.
+    margin
+        A good margin for its multipliers in closed form (``multipliers.py``).
     """
 
     center: Tensor
@@ -41,7 +49,7 @@ class Contraction:
 
 
 def elementwise(low: float, high: float, count: int) -> Contraction:
-    """A function of each element with slopes in ``[low, high]``.
+    """Return the contraction of a function of each element with slopes in ``[low, high]``.
 
     ``Δy_i = s·Δz_i`` with s in the range, so ``w_i = Δy_i − mΔz_i`` with the middle
     ``m = (low + high)/2`` has ``|w_i| ≤ (high − low)/2 · |Δz_i|``.
@@ -54,12 +62,12 @@ def elementwise(low: float, high: float, count: int) -> Contraction:
 
 
 def sorting(groups: Tensor, count: int) -> Contraction:
-    """A sorting of groups of elements, in place: ``groups`` has the indices, ``(number, size)``.
+    """Return the contraction of sorting groups of elements with indices ``(number, size)``.
 
     Sorting keeps the sum of a group and brings no two vectors further apart (the rearrangement
     inequality: ``⟨z, z'⟩ ≤ ⟨sort z, sort z'⟩``). The means of the group obey ``mean Δy = mean Δz``,
-    so ``‖Δy‖² ≤ ‖Δz‖²`` leaves ``‖Δy − mean Δy‖ ≤ ‖Δz − mean Δz‖``. Here w are the coordinates of
-    ``Δy − mean Δy`` in an orthonormal basis of the vectors of sum 0.
+    so ``‖Δy‖² ≤ ‖Δz‖²`` implies ``‖Δy − mean Δy‖ ≤ ‖Δz − mean Δz‖``. The vector w holds the
+    coordinates of ``Δy − mean Δy`` in an orthonormal basis of the vectors of sum 0.
     """
     number, size = groups.shape
     basis = _of_sum_zero(size)
@@ -73,7 +81,7 @@ def sorting(groups: Tensor, count: int) -> Contraction:
 
 
 def largest(groups: Tensor, count: int) -> Contraction:
-    """The maximum or the minimum of each group of elements, of indices ``(number, size k)``.
+    """Return the contraction of the maximum or minimum of groups with indices ``(number, size k)``.
 
     Along the segment between two inputs the gradient of the maximum is a convex combination of unit
     vectors, and so is its mean p: ``Δy = ⟨p, Δz⟩ = mean Δz + ⟨p − 1/k, Δz − mean Δz⟩``, where
@@ -91,14 +99,14 @@ def largest(groups: Tensor, count: int) -> Contraction:
 
 
 def ball(sigma: float, outputs: int, inputs: int) -> Contraction:
-    """Any operation of Lipschitz constant ``sigma``: ``‖Δy‖ ≤ sigma‖Δz‖``, one block."""
+    """Return the contraction of any operation with ``‖Δy‖ ≤ sigma‖Δz‖``: a single block."""
     center = torch.zeros(outputs, inputs, dtype=torch.float64)
     out, into = torch.zeros(outputs, dtype=torch.long), torch.zeros(inputs, dtype=torch.long)
     return Contraction(center, _eye(outputs), sigma * _eye(inputs), out, into, _LEAST_MARGIN)
 
 
 def _of_sum_zero(size: int) -> Tensor:
-    """Orthonormal rows ``(size − 1, size)`` that sum to 0: ``(1, …, 1, −j, 0, …)/√(j(j + 1))``."""
+    """Return orthonormal rows that sum to 0; row j is ``(1, …, 1, −j, 0, …)/√(j(j + 1))``."""
     steps = torch.arange(1, size, dtype=torch.float64)
     rows = torch.ones(size - 1, size, dtype=torch.float64).tril(0)
     rows[torch.arange(size - 1), torch.arange(1, size)] = -steps

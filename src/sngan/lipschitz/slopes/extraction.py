@@ -1,9 +1,10 @@
-"""A traced network as linear stages and contractions, as far back from its output as sizes allow.
+"""Extraction of linear stages and contractions from a traced network, from its output backwards.
 
-The operations that depend on the network's input are taken in the order in which they run. All
-that is not linear gets a contraction (``contractions.py``); before and after each of them the
-network is cut where the fewest values are still to be used, and these values are the state
-(``stages.py``). What lies between two cuts is linear, and its matrix is the Jacobian.
+The operations that depend on the network's input are taken in the order in which they run. Each
+operation that is not linear gets a contraction (``contractions.py``). Before and after it, the
+network is cut where later operations need the fewest values; these values are the state
+(``stages.py``). The part between two cuts is linear, and its matrix is the Jacobian. Where a cut or
+a matrix is too large, the stages start after it, and the product of the constants bounds the rest.
 """
 
 import math
@@ -30,12 +31,12 @@ _CHOICES = ("maximum", "minimum", "max", "min")
 
 
 class NotCoveredError(Exception):
-    """Says why a network, or the part of it before some operation, is not of this form."""
+    """A network, or its part before some operation, does not have this form, for this reason."""
 
 
 @dataclass(frozen=True)
 class ExtractedStages:
-    """The last stages of a network, the constant of all before, and why it is not in the stages."""
+    """The last stages of a network, the constant before them, and the reason to stop there."""
 
     stages: Stages
     before: float
@@ -43,12 +44,12 @@ class ExtractedStages:
 
 
 def extract_stages(graph: Graph, propagation: Propagation) -> ExtractedStages:
-    """The longest end of the network that has the form of ``Stages``.
+    """Return the longest end of the network that has the form of ``Stages``.
 
     Raises
     ------
     NotCoveredError
-        If not even the last nonlinear operation has.
+        If even the last nonlinear operation does not have it.
     """
     return _Extractor(graph, propagation).run()
 
@@ -82,7 +83,7 @@ class _Extractor:
     def _from(
         self, cut: list[Node] | None, middle: list[Stage], last: Tensor, reason: str
     ) -> ExtractedStages:
-        """Give up the part before the cut: the product of the constants bounds the state there."""
+        """Return the stages after a cut; the product of the constants bounds the state there."""
         live = self._small(cut)
         names = " and ".join(node.name for node in live)
         before = hypot_up(self.propagation.cumulative[node] for node in live)
@@ -99,7 +100,7 @@ class _Extractor:
         return constant.affine
 
     def _cut(self, start: int, stop: int) -> list[Node] | None:
-        """The smallest set of tensors, between two places, that all later operations need."""
+        """Return the smallest set of tensors, between two places, that later operations need."""
         best: list[Node] | None = None
         for place in range(start, stop):
             live = [
@@ -118,7 +119,7 @@ class _Extractor:
 
     def _small(self, cut: list[Node] | None) -> list[Node]:
         if cut is None:
-            raise NotCoveredError("its parts are tuples of tensors where the network could be cut")
+            raise NotCoveredError("the network could only be cut at tuples of tensors")
         if self._size(cut) > MOST_VALUES:
             names = " and ".join(node.name for node in cut)
             raise NotCoveredError(f"{names} has {self._size(cut)} values, more than {MOST_VALUES}")
@@ -128,7 +129,7 @@ class _Extractor:
         start, end = self._small(before), self._small(after)
         sources = [n for n in node.all_input_nodes if n in self.place]
         if not all(isinstance(self.graph.values[n], Tensor) for n in [*sources, node]):
-            raise NotCoveredError(f"{node.name} gives or takes a tuple of tensors")
+            raise NotCoveredError(f"{node.name} returns or takes a tuple of tensors")
         for size in (self._size(sources), self._size([node])):
             if size > MOST_VALUES:
                 raise NotCoveredError(f"{node.name} has {size} values, more than {MOST_VALUES}")
@@ -143,7 +144,7 @@ class _Extractor:
         )
 
     def _contraction(self, node: Node, sources: Sequence[Node]) -> tuple[Contraction, list[Node]]:
-        """The contraction of an operation, and the tensors that it reads."""
+        """Return the contraction of an operation, and the tensors that it reads."""
         constant = self.propagation.local.get(node)
         value = self.graph.values[node]
         if constant is None:
@@ -158,7 +159,7 @@ class _Extractor:
         return contractions.ball(constant.sigma, value.numel(), count), list(sources)
 
     def _maximum(self, node: Node, sources: Sequence[Node]) -> Contraction:
-        """The elementwise maximum or minimum of two tensors, or of one and a constant."""
+        """Return the contraction of a maximum or minimum of two tensors, one maybe constant."""
         groups: list[Tensor] = []
         count = 0
         for source in sources:
@@ -173,9 +174,9 @@ class _Extractor:
         return contractions.elementwise(0.0, 1.0, count)
 
     def _linear(self, given: Sequence[Node], wanted: Sequence[Node]) -> Tensor:
-        """The matrix of the wanted tensors in terms of the given ones.
+        """Return the matrix of the wanted tensors as a function of the given ones.
 
-        The check finds what is not linear, and matrices whose elements are what cancellation left.
+        The check finds maps that are not linear, and matrices that cancellation made inexact.
         """
         sizes = self._size(given), self._size(wanted)
         if math.prod(sizes) > _MOST_ENTRIES:
@@ -197,11 +198,11 @@ class _Extractor:
         if not bool(
             (error <= EXACTNESS * (moved.abs() + output.abs() + matrix.abs() @ step.abs())).all()
         ):
-            raise NotCoveredError("what lies between two operations is not linear to 12 digits")
+            raise NotCoveredError("the part between two operations is not linear to 12 digits")
         return matrix
 
     def _evaluated(self, given: Sequence[Node], wanted: Sequence[Node], flat: Tensor) -> Tensor:
-        """The wanted tensors, flat and one after the other, where the given ones are ``flat``."""
+        """Return the wanted tensors as one vector, where the vector ``flat`` has the given ones."""
         parts = flat.split([self.graph.values[node].numel() for node in given])
         values: dict[Node, Tensor] = {
             node: part.reshape(self.graph.values[node].shape).clone()
@@ -211,7 +212,7 @@ class _Extractor:
         return torch.cat([found[node].reshape(-1) for node in wanted])
 
     def _between(self, given: Mapping[Node, Tensor], wanted: Sequence[Node]) -> list[Node]:
-        """The operations that lead from the given tensors to the wanted ones, in order."""
+        """Return the operations that lead from the given tensors to the wanted ones, in order."""
         found: set[Node] = set()
         waiting = [node for node in wanted if node not in given]
         while waiting:
@@ -223,7 +224,7 @@ class _Extractor:
 
 
 def _neighbours(value: Tensor, size: int) -> Tensor:
-    """Indices of groups of neighbours in dimension 1, ``(number, size)``."""
+    """Return the indices of groups of neighbours in dimension 1, ``(number, size)``."""
     indices = torch.arange(value.numel()).reshape(value.shape)
     return indices.unflatten(1, (-1, size)).movedim(2, -1).reshape(-1, size)
 

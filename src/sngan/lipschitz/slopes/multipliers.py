@@ -1,24 +1,25 @@
-r"""Multipliers for the proof in ``sweep.py``: in closed form, and the best ones by a search.
+r"""Multipliers for the proof in ``proof.py``: in closed form, and better ones by a search.
 
-Any multipliers give a proof. Those in closed form come in three kinds.
+All multipliers ``≥ 0`` give a proof. There are three kinds in closed form.
 
-- **Majorants.** Pull V back from the outputs. If a diagonal D, constant on each block, has
-  ``D ≽ enterᵀ V enter``, then ``Λ = (1 + t)D`` with any t > 0 continues. For an activation of
+- **Majorants.** Pull V back from the outputs. If a diagonal D, constant on each block, satisfies
+  ``D ≽ enterᵀ V enter``, then ``Λ = (1 + t)D`` is valid for every t > 0. For an activation with
   slopes ``[a, b]`` and ``t = (a + b)/(b − a)``, ``D = s·I`` with the largest eigenvalue s is
-  ECLipsE-Fast (Xu, Sivaranjani 2024, arXiv:2404.04375), never worse than the product of the norms;
-  D by Gershgorin's row sums is of the family of Syed, Hu 2025, arXiv:2503.14297. Here row sums are
-  scaled down as far as D stays a majorant, and t is also chosen from a list for the smallest
-  ``λ_max`` of the next V.
-- **Duals.** The same for the transposed network. If γ and λ* prove a constant of it, then γ and
-  ``λ = γ²/λ*`` prove it for the network: with ``Θ = diag(1, λ)``, ``Θ' = diag(γ², λ)`` and the
+  ECLipsE-Fast (Xu, Sivaranjani 2024, arXiv:2404.04375), never worse than the product of the norms.
+  D by Gershgorin's row sums belongs to the family of Syed, Hu 2025, arXiv:2503.14297. Here the row
+  sums are scaled down as far as D stays a majorant, and t is also taken from a list, with the
+  smallest ``λ_max`` of the next V.
+- **Duals.** The same for the transposed network. If λ* proves the constant γ for it, then
+  ``λ = γ²/λ*`` proves γ for the network: with ``Θ = diag(1, λ)``, ``Θ' = diag(γ², λ)`` and the
   matrix T of ``(d, w) → (y, leave·v)`` the inequality is ``‖Θ^½ T Θ'^{−½}‖ ≤ 1``, and a matrix and
-  its transposed have one norm. ECLipsE-Fast itself, from the inputs to the outputs, is one.
+  its transpose have the same norm. ECLipsE-Fast itself is a dual: it goes from the inputs to the
+  outputs.
 - **Sizes.** Replace all matrices by the norms of their elements (over blocks), and take the top
   singular vectors of this network of non-negative numbers: with forward values u of ``‖leave·v‖``
-  and backward values g of the gradient at w, ``λ = g/u`` proves its norm. For the inequality's
-  matrix is bounded below by one with no positive element off the diagonal that maps the positive
-  vector ``(d, u)`` to ``(0, 0)``, and such an M-matrix is semidefinite. So the constant of a
-  network with weights ≥ 0 is found exactly, without a search.
+  and backward values g of the gradient at w, ``λ = g/u`` proves its norm. The reason: the matrix of
+  the inequality is bounded below by a matrix without positive elements off the diagonal that maps
+  the positive vector ``(d, u)`` to ``(0, 0)``, and such an M-matrix is semidefinite. So the exact
+  constant of a network with weights ≥ 0 needs no search.
 """
 
 import math
@@ -35,14 +36,14 @@ Rule = Literal["largest", "rows"]
 
 _MARGINS = (0.001, 0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5)
 _LEAST = 1e-9
-# with larger stages, one margin is tried instead of a list
+# size of a stage up to which a list of margins is tried
 _MOST_TRIED = 256
 _SIZE_STEPS = 100
 _STEPS = 600
 _FEWEST_STEPS = 20
-# multiplications in a search: seconds on one core
+# multiplications in a search, some seconds on one core
 _WORK = 4e11
-# a search that gained less at half time ends
+# relative gain at half time below which a search ends
 _GAIN = 1e-6
 _RATE = 0.1
 _SLOWER = 0.5
@@ -52,7 +53,7 @@ _SOFTNESS = 0.03
 
 @torch.no_grad()
 def closed_forms(stages: Stages) -> list[tuple[float, list[Tensor]]]:
-    """All closed forms that prove something: γ² and its multipliers, the smallest first."""
+    """Return γ² and the multipliers of all closed forms that prove a bound, the smallest first."""
     found: list[tuple[float, list[Tensor]]] = []
     sized = _by_sizes(stages)
     pulled = pull_back_through(stages, sized)
@@ -74,10 +75,10 @@ def closed_forms(stages: Stages) -> list[tuple[float, list[Tensor]]]:
 
 
 def search_multipliers(stages: Stages, start: Sequence[Tensor]) -> list[Tensor]:
-    """Adam on log λ for the logarithm of γ², with a barrier that fades.
+    """Minimize log γ² over log λ by Adam, with a barrier that fades.
 
-    The barrier ``−μ·room`` keeps the path away from the edge, beyond which nothing is proved. Where
-    a step falls off, the search returns to the best so far and goes slower.
+    The barrier ``−μ·room`` keeps the multipliers away from the edge of the set that proves a bound.
+    After a step beyond the edge, the search returns to the best point so far, at a lower rate.
     """
     best, best_value = list(start), math.inf
     rate, start_value = _RATE, 0.0
@@ -103,21 +104,21 @@ def search_multipliers(stages: Stages, start: Sequence[Tensor]) -> list[Tensor]:
         with torch.enable_grad():
             smooth = _softened(values, _SOFTNESS * left**2) - _BARRIER * left**3 * pulled.room
         smooth.backward()
-        # towards 0, so that the largest eigenvalue stops jumping between its rivals
+        # the rate goes to 0, so that the largest eigenvalue stops jumping between close ones
         optimizer.param_groups[0]["lr"] = rate * left
         optimizer.step()
     return best
 
 
 def _softened(values: Tensor, softness: float) -> Tensor:
-    """The logarithm of the largest value, smooth where several are close to it."""
+    """Return a smooth approximation of the logarithm of the largest value."""
     largest = values[-1].detach()
     ratios = (values / largest - 1) / (softness + _LEAST)
     return largest.log() + (softness + _LEAST) * torch.logsumexp(ratios, dim=0)
 
 
 def _affordable_steps(stages: Stages) -> int:
-    # about ten products of matrices forward and twenty backward for each stage
+    # each stage takes about ten matrix products forward and twenty backward
     work = sum(30.0 * max(s.enter.shape) ** 2 * min(s.enter.shape) for s in stages.middle)
     return min(_STEPS, max(_FEWEST_STEPS, round(_WORK / work)))
 

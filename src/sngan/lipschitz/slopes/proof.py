@@ -1,4 +1,4 @@
-r"""The proof: a quadratic form is pulled back from the outputs of a network to its inputs.
+r"""Proof of a bound: a quadratic form is pulled back from a network's outputs to its inputs.
 
 ``V_K = lastᵀ·last`` measures the outputs' difference in terms of the last state. If
 ``vᵀV_{k+1}v`` bounds it for the state after a stage (``stages.py``), then for all multipliers
@@ -15,9 +15,10 @@ if the block matrix
           \end{pmatrix} \succeq 0.
 
 The least such V_k is a Schur complement. Then ``firstᵀ V_0 first ≼ γ²`` proves the constant γ. For
-a chain these are the blocks into which the inequality of LipSDP-Neuron (Fazlyab et al. 2019,
-arXiv:1906.04893) falls, as in ECLipsE (Xu, Sivaranjani 2024, arXiv:2404.04375), which goes from the
-inputs to the outputs; residual networks get those of Araujo et al. 2023, arXiv:2303.03169.
+a chain, these are the blocks of the inequality of LipSDP-Neuron (Fazlyab et al. 2019,
+arXiv:1906.04893), as in ECLipsE (Xu, Sivaranjani 2024, arXiv:2404.04375), which goes from the
+inputs to the outputs. For residual networks, they are those of Araujo et al. 2023,
+arXiv:2303.03169.
 """
 
 import math
@@ -29,18 +30,18 @@ from torch import Tensor
 
 from sngan.lipschitz.slopes.stages import Stage, Stages
 
-# what is given up so that the block matrices are safely definite
+# relative slack that makes the block matrices definite in spite of rounding
 _SLACKS = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
 _EPSILON = 2.0**-52
-# how exact the elements of the stages' matrices are, in units of a row
+# error of the elements of the stages' matrices, relative to their row
 EXACTNESS = 1e-12
-# a coordinate of the state without any influence still needs a positive scale
+# positive scale of a coordinate of the state that has no influence
 _LEAST_SIZE = 1e-12
 
 
 @dataclass(frozen=True)
 class PulledBack:
-    """A form, and how much room the multipliers left.
+    """A quadratic form, and the room that the multipliers left.
 
     ``room`` is the mean of ``log det(I − Λ^{−½} enterᵀ V enter Λ^{−½})`` over the elements of w,
     summed over the stages: −∞ on the edge, where the least V_k ceases to exist.
@@ -51,9 +52,10 @@ class PulledBack:
 
 
 def pull_back(form: Tensor, stage: Stage, multipliers: Tensor) -> PulledBack | None:
-    """The least V_k for V_{k+1} = ``form``, or None where ``Λ − enterᵀ V enter`` is not definite.
+    """Return the least V_k for V_{k+1} = ``form``.
 
-    Differentiable in the multipliers and in the form.
+    It is None if ``Λ − enterᵀ V enter`` is not definite. The result is differentiable in the
+    multipliers and in the form.
     """
     scale = multipliers[stage.enter_blocks].rsqrt()
     entered = (stage.enter * scale).t() @ form
@@ -69,7 +71,7 @@ def pull_back(form: Tensor, stage: Stage, multipliers: Tensor) -> PulledBack | N
 
 
 def pull_back_through(stages: Stages, multipliers: Sequence[Tensor]) -> PulledBack | None:
-    """``firstᵀ V_0 first``, whose ``λ_max`` is γ² without a check; None without a proof."""
+    """Return ``firstᵀ V_0 first``, whose ``λ_max`` is γ² before the check; None without a proof."""
     form = stages.last.t() @ stages.last
     room = torch.zeros((), dtype=form.dtype)
     for stage, multiplier in zip(reversed(stages.middle), reversed(multipliers), strict=True):
@@ -81,7 +83,7 @@ def pull_back_through(stages: Stages, multipliers: Sequence[Tensor]) -> PulledBa
 
 
 def proved_bound(stages: Stages, multipliers: Sequence[Tensor]) -> float | None:
-    """The smallest γ whose matrices are definite beyond doubt; None where there is none."""
+    """Return the smallest γ whose block matrices are definite for certain, or None if none are."""
     for slack in _SLACKS:
         squared = _proved(stages, multipliers, slack)
         if squared is not None:
@@ -90,10 +92,11 @@ def proved_bound(stages: Stages, multipliers: Sequence[Tensor]) -> float | None:
 
 
 def compress_inputs(first: Tensor) -> Tensor:
-    """A matrix K with no more columns than rows and ``K Kᵀ ≽ first·firstᵀ``, close to equality.
+    """Return a K with ``K Kᵀ ≽ first·firstᵀ``, close to equality, and not more columns than rows.
 
     ``firstᵀ V first`` and ``V^½ first firstᵀ V^½`` have the same largest eigenvalue, and that of
-    ``Kᵀ V K`` is no smaller: K may replace ``first`` where inputs are more than what they become.
+    ``Kᵀ V K`` is not smaller. So K may replace ``first`` where there are more inputs than values of
+    the first state.
     """
     if first.shape[0] >= first.shape[1]:
         return first
@@ -108,19 +111,19 @@ def compress_inputs(first: Tensor) -> Tensor:
 
 
 def eigenvalues(form: Tensor) -> Tensor:
-    """Those of a form that is symmetric but for rounding, ascending."""
+    """Return the eigenvalues, ascending, of a form that is symmetric up to rounding."""
     return torch.linalg.eigvalsh((form + form.t()) / 2)
 
 
 def is_definite(matrix: Tensor, sizes: Tensor, *, terms: int = 0) -> bool:
-    """Whether a matrix is positive definite whatever rounding did to it.
+    """Whether the exact matrix, before all rounding, is positive definite for certain.
 
-    Element (i, j) must be a sum of at most ``terms`` products (or as many as there are rows) whose
-    sizes add up to at most ``√(sizes_i sizes_j)``, of factors that are exact to ``EXACTNESS``. Then
-    it is off by a small multiple of ``terms·2⁻⁵³ + EXACTNESS`` of that, and the n×n matrix, scaled
-    to sizes of 1, by at most n times as much. A Cholesky factorization that ends proves that its
-    matrix is definite up to ``n·2⁻⁵³`` of the trace (Rump 2006, doi:10.1007/s10543-006-0056-1).
-    The margin is above both.
+    Element (i, j) must be a sum of at most ``terms`` products (or as many as there are rows). Their
+    sizes must add up to at most ``√(sizes_i sizes_j)``, and their factors must be exact to
+    ``EXACTNESS``. Then its error is a small multiple of ``terms·2⁻⁵³ + EXACTNESS`` of that number,
+    and the error of the n×n matrix, scaled to sizes of 1, is at most n times as large. A Cholesky
+    factorization that ends proves that its matrix is definite up to ``n·2⁻⁵³`` of the trace (Rump
+    2006, doi:10.1007/s10543-006-0056-1). The margin is larger than the sum of both.
     """
     if not bool((sizes > 0).all()) or not bool(matrix.isfinite().all()):
         return False
@@ -142,7 +145,7 @@ def _proved(stages: Stages, multipliers: Sequence[Tensor], slack: float) -> floa
         return None
     growth = 1.0
     for stage, multiplier in zip(reversed(stages.middle), reversed(multipliers), strict=True):
-        # the form of the stage after grew by the slack, so its multipliers must
+        # the form of the next stage grew by the slack, so the multipliers must grow, too
         growth *= 1 + slack
         form = _proved_back(form, stage, growth * multiplier, slack)
         if form is None:
@@ -158,7 +161,7 @@ def _proved(stages: Stages, multipliers: Sequence[Tensor], slack: float) -> floa
 
 
 def _proved_back(form: Tensor, stage: Stage, multipliers: Tensor, slack: float) -> Tensor | None:
-    """A V_k whose block matrix passes the check; ``form`` counts as exact."""
+    """Return a V_k whose block matrix passes the check, or None; ``form`` counts as exact."""
     pulled = pull_back(form, stage, multipliers)
     if pulled is None:
         return None
@@ -180,5 +183,5 @@ def _proved_back(form: Tensor, stage: Stage, multipliers: Tensor, slack: float) 
 
 
 def _sizes(matrix: Tensor, diagonal: Tensor) -> Tensor:
-    """Numbers p² with ``(|Aᵀ||X||A|)_ij ≤ p_i p_j`` for a semidefinite X of this diagonal."""
+    """Return p² with ``(|Aᵀ||X||A|)_ij ≤ p_i p_j`` for every semidefinite X of this diagonal."""
     return (matrix.abs().t() @ diagonal.clamp_min(0).sqrt()) ** 2

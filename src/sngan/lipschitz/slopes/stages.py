@@ -1,14 +1,14 @@
-r"""A network's differences as a sequence of linear stages with contractions in them.
+r"""Stages: the difference of two passes of a network, as linear steps with contractions.
 
 With the difference d of two inputs, ``v_0 = first·d``, each stage maps
 
 .. math:: v_{k+1} = \text{keep}_k v_k + \text{enter}_k w_k, \qquad
           \|(w_k)_b\| \le \|(\text{leave}_k v_k)_b\| \text{ for each block } b,
 
-and the difference of the outputs is ``last·v_K``. A chain of layers and activations is of this
-form, and so are residual blocks (``keep = I + …``), concatenations and everything else whose
-operations are linear or contractions (``contractions.py``); sums of the two never need more than
-the live values as the state v.
+and the difference of the outputs is ``last·v_K``. A chain of layers and activations has this form.
+So have residual blocks (``keep = I + …``), concatenations and all other networks whose operations
+are linear or contractions (``contractions.py``). The state v holds the values that later operations
+still need.
 """
 
 import math
@@ -23,9 +23,16 @@ from sngan.lipschitz.slopes.contractions import Contraction
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of the state; ``…_blocks`` has the block of each element of w and ``leave·v``.
+    """One step of the state; see the module docstring for the formula.
 
-    ``margin`` is that of the contraction.
+    Attributes
+    ----------
+    keep, enter, leave
+        The matrices of the formula.
+    enter_blocks, leave_blocks
+        The block of each element of ``w`` and of ``leave·v``.
+    margin
+        The margin of the contraction.
     """
 
     keep: Tensor
@@ -37,13 +44,13 @@ class Stage:
 
     @property
     def blocks(self) -> int:
-        """How many blocks, and so how many multipliers."""
+        """The number of blocks, which is the number of multipliers."""
         return 1 + int(self.enter_blocks.max())
 
 
 @dataclass(frozen=True)
 class Stages:
-    """``last · stage_K ∘ … ∘ stage_1 · first``."""
+    """The network ``last · stage_K ∘ … ∘ stage_1 · first``."""
 
     first: Tensor
     middle: Sequence[Stage]
@@ -51,7 +58,7 @@ class Stages:
 
 
 def stage_of(contraction: Contraction, *, kept: Tensor, read: Tensor, added: Tensor) -> Stage:
-    """The stage ``v⁺ = kept·v + added·y`` with ``y`` the operation at ``z = read·v``."""
+    """Return the stage ``v⁺ = kept·v + added·y``, where y is the output for ``z = read·v``."""
     return Stage(
         keep=kept + added @ (contraction.center @ read),
         enter=added @ contraction.enter,
@@ -63,10 +70,10 @@ def stage_of(contraction: Contraction, *, kept: Tensor, read: Tensor, added: Ten
 
 
 def dual(stages: Stages) -> Stages:
-    """The transposed network, whose constant is the same.
+    """Return the transposed network, whose constant is the same.
 
     For two inputs, ``w_b = Δ_b (leave·v)_b`` with some matrix ``‖Δ_b‖ ≤ 1``. The product of all
-    these matrices maps d to the difference of the outputs, and its transposed has the same norm.
+    these matrices maps d to the difference of the outputs, and its transpose has the same norm.
     """
     middle = [
         Stage(s.keep.t(), s.leave.t(), s.enter.t(), s.leave_blocks, s.enter_blocks, s.margin)
@@ -76,7 +83,7 @@ def dual(stages: Stages) -> Stages:
 
 
 def balance(stages: Stages) -> tuple[Stages, int]:
-    """The stages with norms near 1, and the exponent of the 2 that was taken out: no rounding."""
+    """Return the stages scaled to norms near 1, and the exponent of the power of 2 taken out."""
     first, exponent = _normalized(stages.first)
     last, taken = _normalized(stages.last)
     exponent += taken
@@ -104,7 +111,7 @@ def _normalized(matrix: Tensor) -> tuple[Tensor, int]:
 
 
 def _exponent(matrix: Tensor) -> int:
-    """The power of two above the norm, as far as the largest element and the size tell."""
+    """Return the exponent of a power of 2 just above the spectral norm; 0 for a zero matrix."""
     largest = float(matrix.abs().max()) if matrix.numel() else 0.0
     if largest == 0.0:
         return 0

@@ -15,7 +15,7 @@ Node = fx.Node
 
 @dataclass(frozen=True)
 class _Entry:
-    """The node of a tensor: a part of its value, and the number of writes into the memory so far."""
+    """The node of a tensor: a part of its value, and the number of writes until then."""
 
     node: Node | Tensor
     parts: tuple[Any, ...] = ()

@@ -68,7 +68,7 @@ class DependencyTracker(KernelMode):
         return self._origins[storage_id(tensor)]
 
     def knows(self, tensor: Tensor) -> bool:
-        """Whether the tensor existed before the trace or was made by a kernel that this mode saw."""
+        """Whether the tensor existed before the trace, or a kernel that this mode saw made it."""
         return storage_id(tensor) in self._known
 
     def mark_independent(self, tensor: Tensor) -> None:
@@ -80,7 +80,7 @@ class DependencyTracker(KernelMode):
         self._origins.setdefault(storage_id(tensor), origin)
 
     def start_interval(self) -> int:
-        """A moment that :meth:`touched_since` compares with."""
+        """Forget all accesses, and return the present moment for :meth:`accesses_since`."""
         self._read, self._written = set(), set()
         return len(self._known)
 

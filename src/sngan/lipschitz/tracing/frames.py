@@ -1,4 +1,4 @@
-"""Frames of Python functions: calls are observed by a profiler, without a change of the functions."""
+"""Frames of Python functions: a profiler observes calls without a change of the functions."""
 
 import inspect
 import sys
@@ -17,9 +17,10 @@ def observe_calls(
     on_call: Callable[[FunctionType, FrameType], Call | None],
     on_return: Callable[[Call, Any], None],
 ) -> Generator[None]:
-    """Tell ``begun`` of each call of the functions, and ``ended`` what it gave and what returned.
+    """Call ``on_call`` for each call of the functions, and ``on_return`` when it returns.
 
-    A call for which ``begun`` gives None is not followed. A profiler that runs waits meanwhile.
+    ``on_return`` gets the result of ``on_call`` and the result of the function; it is skipped where
+    ``on_call`` returned None. A profiler that was running is stopped in between.
     """
     if not functions:
         yield

@@ -109,7 +109,7 @@ def _run(
 
 
 class _Tracer(TorchFunctionMode):
-    """Sees every call of a torch function, and records those on tensors that depend on the input."""
+    """Sees every call of a torch function, and records those with arguments that depend on x."""
 
     def __init__(
         self, example: Tensor, leaves: Mapping[str, nn.Module], older: Sequence[Tensor]
@@ -150,7 +150,7 @@ class _Tracer(TorchFunctionMode):
 
     @contextmanager
     def recording_leaves(self) -> Generator[None]:
-        """Record the calls of leaf modules; their hooks run outside and are recorded step by step."""
+        """Record the calls of leaf modules; their hooks are recorded operation by operation."""
 
         def recording(path: str, original: Callable[..., Any]) -> Callable[..., Any]:
             def forward(*args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Point clouds, their weights, and everything that a Wasserstein result promises."""
+"""Point clouds with weights, and a check of every promise of a Wasserstein result."""
 
 from fractions import Fraction
 
@@ -38,15 +38,15 @@ def by_linear_program(x, y, p, a, b) -> float:
 
 
 def exact_shares(weights) -> list[Fraction]:
-    """Weights as the fractions of their sum that they are."""
+    """Weights divided by their sum, as exact fractions."""
     fractions = [Fraction(float(weight)) for weight in weights]
     return [weight / sum(fractions) for weight in fractions]
 
 
 def exact_cost(plan, costs, rows, columns) -> tuple[Fraction, Fraction]:
-    """The cost of the masses that exact weights ask for on a plan's cells, and what is left over.
+    """The exact cost of a plan with the same cells and exact weights, and the mass left over.
 
-    Each round fills the cells of points that have one cell left.
+    Each round fills the last free cell of a point.
     """
     cells = {(int(i), int(j)) for i, j in zip(*plan.nonzero(), strict=True)}
     needs = {("row", i): need for i, need in enumerate(rows)}
@@ -71,7 +71,7 @@ def exact_cost(plan, costs, rows, columns) -> tuple[Fraction, Fraction]:
 
 
 def check_proof(result, x, y, p, a, b) -> None:
-    """Everything the record promises, from its own fields."""
+    """Check every promise of a result against its own fields."""
     x, y = x.reshape(len(x), -1), y.reshape(len(y), -1)
     costs = cdist(x, y) ** p
     plan = result.plan.toarray()
@@ -93,5 +93,5 @@ coordinates = st.floats(-8, 8, width=32)
 points = st.integers(1, 6).flatmap(lambda n: arrays(np.float64, (n, 2), elements=coordinates))
 lines = st.integers(1, 6).flatmap(lambda n: arrays(np.float64, (n, 1), elements=coordinates))
 law = settings(max_examples=40, deadline=None, derandomize=True)
-# W_2 is a root: a rounding of 1e-15 in its square near zero is one of 3e-8 in it
+# near zero, an error of 1e-15 in the square of W_2 is an error of 3e-8 in W_2
 SLACK = {1: 1e-12, 2: 1e-6}

@@ -1,4 +1,4 @@
-"""Optimal transport of a few points in decimals of 60 digits, by trying every assignment."""
+"""Optimal transport of a few points with 60 digits, by a search of all assignments."""
 
 import itertools
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ DIGITS = 60
 
 
 def decimal_wasserstein(x: np.ndarray, y: np.ndarray, p: float) -> Decimal:
-    """``W_p`` of equally many points of equal weight."""
+    """``W_p`` between two equally large sets of points with equal weights."""
     with localcontext(prec=DIGITS, Emax=10**6, Emin=-(10**6)):
         costs = [[_power(one, other, p) for other in y] for one in x]
         count = len(x)
@@ -24,7 +24,7 @@ def decimal_wasserstein(x: np.ndarray, y: np.ndarray, p: float) -> Decimal:
 def decimal_to_one_point(
     x: np.ndarray, y: np.ndarray, weights: Sequence[float], p: float
 ) -> Decimal:
-    """``W_p`` of weighted points ``x`` to the one point ``y``."""
+    """``W_p`` between weighted points ``x`` and a single point ``y``."""
     with localcontext(prec=DIGITS, Emax=10**6, Emin=-(10**6)):
         exact = [Decimal(float(weight)) for weight in weights]
         moved = (weight * _power(one, y[0], p) for weight, one in zip(exact, x, strict=True))

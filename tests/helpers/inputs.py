@@ -1,4 +1,4 @@
-"""The forms in which people hand over numbers, and those that no number can be read from."""
+"""Arrays and lists in all supported forms, and in forms that are refused."""
 
 import warnings
 
@@ -8,7 +8,7 @@ import torch
 
 
 def forms(values: np.ndarray) -> dict[str, object]:
-    """The same numbers in every form that is taken."""
+    """The same numbers in every supported form."""
     locked = values.copy()
     locked.flags.writeable = False
     return {
@@ -28,13 +28,13 @@ def forms(values: np.ndarray) -> dict[str, object]:
 
 
 def refused(values: np.ndarray) -> dict[str, object]:
-    """Forms of which no number can be read for sure."""
+    """Forms that do not hold numbers for certain."""
     tensor = torch.from_numpy(values.copy())
     mask = np.zeros(values.shape, dtype=bool)
     mask[0] = True
     masked = np.ma.array(values, mask=mask)
     with warnings.catch_warnings():
-        # torch calls its masked and its compressed tensors prototypes
+        # torch warns that masked and compressed tensors are prototypes
         warnings.simplefilter("ignore", UserWarning)
         compressed = torch.zeros(3, 2).to_sparse_csr()
         masked_tensor = torch.masked.masked_tensor(tensor, torch.from_numpy(~mask))

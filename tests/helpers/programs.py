@@ -1,4 +1,4 @@
-"""Random functional programs: networks written in the many ways that PyTorch allows."""
+"""Random programs: networks with random operations of PyTorch, written in different styles."""
 
 import math
 import random
@@ -18,7 +18,7 @@ _MOST_ELEMENTS = 400
 
 
 class Program(nn.Module):
-    """Runs steps on the values that came before; the last value is the output."""
+    """A network of steps on earlier values; the last value is the output."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Program(nn.Module):
 
 
 def program(seed: int) -> tuple[Program, tuple[int, ...]]:
-    """A program of two to nine steps, and the shape of its input without the batch dimension."""
+    """Return a program of two to nine steps, and the shape of its input without the batch."""
     rng = random.Random(seed)
     torch.manual_seed(seed)
     shape = rng.choice([(6,), (4, 3), (1, 8), (2, 3, 3), (1, 4, 4), (8, 2), (4, 4)])
@@ -68,7 +68,7 @@ def _tried(made: Program, shape: tuple[int, ...]) -> Values | None:
         return None
 
 
-# ---- steps: of the program so far they make one more ----
+# ---- functions that add a step to a program ----
 
 
 def _latest(rng: random.Random, values: Values) -> int:

@@ -26,7 +26,7 @@ BLOCKS = {
 @pytest.mark.parametrize("name", BLOCKS)
 def test_blocks_are_one_lipschitz(name):
     block, shape = BLOCKS[name]
-    # a step of an optimizer leaves the orthogonal ones orthogonal
+    # orthogonal layers stay orthogonal after a step of an optimizer
     for parameter in block.parameters():
         parameter.data.add_(0.1 * torch.randn_like(parameter))
     bounds = quick(block, shape)
@@ -56,7 +56,7 @@ def test_a_strided_orthogonal_convolution_is_a_convolution():
     weight = block[1].linear.weight.unflatten(1, (2, 2, 2))
     expected = F.conv2d(x, weight, block[1].linear.bias, stride=2)
     torch.testing.assert_close(block(x), expected)
-    # as many outputs as inputs: an isometry
+    # with as many outputs as inputs, the map is an isometry
     with torch.no_grad():
         change = block(x) - block(0 * x)
     assert change.norm() == pytest.approx(x.norm().item(), rel=1e-5)

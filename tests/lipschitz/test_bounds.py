@@ -1,4 +1,4 @@
-"""What lipschitz_bounds takes and gives: rules of users, arguments, records, pictures."""
+"""Arguments and results of lipschitz_bounds: registered rules, records and plots."""
 
 import copy
 import json

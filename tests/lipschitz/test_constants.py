@@ -49,7 +49,7 @@ def pool(**options):
     return nn.MaxPool2d(**options)
 
 
-# (module or function, input shape, its constant, and what is attained where that is less)
+# (module or function, input shape, its constant, and the attained slope if that is smaller)
 EXACT = {
     "identity": (nn.Identity(), (3,), 1.0),
     "dropout in eval mode": (nn.Dropout().eval(), (3,), 1.0),

@@ -52,7 +52,7 @@ CASES = {
 
 
 def sides(function, contraction):
-    """``‖w_b‖²`` and ``‖(leave Δz)_b‖²`` of random pairs, near and far; and that y follows."""
+    """``‖w_b‖²`` and ``‖(leave Δz)_b‖²`` of random pairs, after a check of the formula for Δy."""
     z = torch.randn(PAIRS, 6).double() * torch.logspace(-2, 1, PAIRS)[:, None].double()
     other = z + torch.randn(PAIRS, 6).double() * torch.logspace(-3, 1, 40).repeat(50)[:, None]
     moved, change = function(other) - function(z), other - z
@@ -73,7 +73,7 @@ def sides(function, contraction):
 def test_pairs_obey_the_constraint_and_come_close(name):
     inner, outer = sides(*CASES[name])
     assert (inner <= outer * (1 + 1e-9) + 1e-24).all()
-    # the two-sided check: not much smaller a radius would do
+    # the other side of the check: a slightly smaller radius would fail
     assert (inner / outer.clamp_min(1e-300)).max() >= 0.7**2
 
 

@@ -1,4 +1,4 @@
-"""Operations in forms that look like others: of other arguments, names, shapes and layers."""
+"""Operations that are easily mistaken for others: by arguments, names, shapes or base classes."""
 
 import math
 
@@ -38,7 +38,7 @@ def test_a_subclass_of_a_convolution_without_a_batch(shape):
 
 
 WEIGHT = torch.tensor([1.0, 2.0, 3.0, 4.0]).double()
-# functions whose arguments are not those of their namesakes
+# functions whose arguments differ from those of the function with the same name
 NAMESAKES = {
     "scale of elu_": lambda x: F.elu_(x.clone(), 1.0, 5.0),
     "input scale of elu_": lambda x: F.elu_(x.clone(), 1.0, 1.0, 5.0),
@@ -57,7 +57,7 @@ def test_namesakes_with_other_arguments(name):
     assert upper(function, (4,)) >= (change[1] - change[0]).norm() / (ends[1] - ends[0]).norm()
 
 
-# what is found among the values decides a shape, and the shape a factor
+# functions in which values decide a shape, and the shape decides the slope
 BY_SHAPE = {
     "a mask": lambda x: x[x > 1e6].numel(),
     "nonzero": lambda x: len((x > 1e6).nonzero()),
@@ -97,7 +97,7 @@ def test_another_default_device_changes_nothing():
         assert quick(network, (4,)).to_dict() == plain
 
 
-def test_shapes_that_depend_on_constants_are_not():
+def test_shapes_that_depend_on_constants_are_accepted():
     mask, repeats = torch.tensor([True, False, True, True]), torch.tensor([1, 2, 0, 1])
     assert upper(Fn(lambda x: x[:, mask] * x[:, mask].shape[1]), (4,)) == 3.0
     assert upper(Fn(lambda x: x.masked_select(mask) * 2), (4,)) == 2.0
@@ -113,7 +113,7 @@ def test_a_method_of_one_layer_that_was_replaced(name):
     assert upper(layer, (1, 8)) >= steepest * (1 - 1e-9)
 
 
-# operations that return several tensors together, before and after linear and curved ones
+# operations that return several tensors, next to linear and nonlinear ones
 SEVERAL = {
     "sort": (lambda x: x.sort(1).values, 1.0),
     "relu, sort": (lambda x: 2 * torch.relu(x).sort(1)[0], 2.0),
@@ -140,7 +140,7 @@ def test_lazy_layers_are_refused():
 def test_a_search_from_many_points_needs_no_memory_for_all_pairs():
     network = nn.Sequential(nn.Linear(2, 4), MaxMin(), nn.Linear(4, 1))
     few = lipschitz_bounds(network, (2,), samples=100, rounds=1)
-    # all pairs would take 34 GB
+    # a list of all pairs would take 34 GB
     many = lipschitz_bounds(network, (2,), samples=65_536, rounds=1, slopes="product")
     assert not few.notes
     assert not many.notes

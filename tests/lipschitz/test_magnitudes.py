@@ -1,4 +1,4 @@
-"""Bounds of networks whose weights are near the ends of what float64 holds, exactly known."""
+"""Bounds of networks with very large or small weights, whose exact constants are known."""
 
 import math
 
@@ -16,7 +16,7 @@ EXPONENTS = st.integers(-1000, 1000)
 
 
 def scaled(exponents):
-    """``x ↦ 2^(Σ exponents)·x``, in as many steps."""
+    """The map ``x ↦ 2^(Σ exponents)·x``, with one layer for each exponent."""
     return Fn(lambda x: [x := x * 2.0**exponent for exponent in exponents][-1])
 
 
@@ -26,15 +26,15 @@ def test_no_product_of_scales_is_above_its_bound(exponents):
     found = upper(scaled(exponents), (3,))
     total = sum(exponents)
     assert found > 0.0
-    # the bound may be loose only where a part of the product is no float
+    # the bound may only be loose where a partial product overflows or underflows
     assert found == math.inf or math.frexp(found)[1] > total
     if all(-960 < sum(exponents[:n]) < 1000 for n in range(1, len(exponents) + 1)):
         assert found == pytest.approx(2.0**total, rel=1e-12)
 
 
 @pytest.mark.parametrize("exponents", [(990, -990, -90), (-600, -600, 900, 900, -600, -600)])
-def test_what_vanishes_on_the_way_counts(exponents):
-    # a gradient from the end to the start, or one from both, would be 0
+def test_products_that_underflow_on_the_way_are_bounded(exponents):
+    # gradients computed from either end would underflow to 0
     network = nn.Sequential(scaled(exponents), nn.Tanh(), nn.Linear(3, 3, bias=False))
     nn.init.eye_(network[2].weight)
     for slopes in ("product", "eclipse"):
@@ -72,7 +72,7 @@ def test_slopes_of_any_size_are_found(size):
 
 @given(EXPONENTS, EXPONENTS, st.integers(-3000, 3000))
 def test_the_arithmetic_of_bounds_rounds_up(one, two, three):
-    # binary logarithms are exact where floats are not
+    # exponents of powers of two stay exact where their products underflow
     left, right = 2.0**one, 2.0**two
     for found, exact in (
         (multiply_up(left, right), one + two),

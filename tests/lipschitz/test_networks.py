@@ -52,7 +52,7 @@ def test_a_convolution_is_merged_with_pooling_and_dense():
 
 
 class Scaled(nn.Module):
-    """A buffer that stands before the tensor, as the first argument, between linear layers."""
+    """An addition between linear layers with a buffer as the first argument."""
 
     def __init__(self):
         super().__init__()

@@ -16,8 +16,7 @@ _HALF = 1e-5
 def steepest_secant(run, points: Tensor) -> float:
     """The largest difference quotient along the steepest directions at some points.
 
-    The directions come from finite differences; the quotient itself is a bound from below whatever
-    they are.
+    The directions come from finite differences. The quotient is a lower bound for every direction.
     """
     found = 0.0
     for point in points:
@@ -28,14 +27,14 @@ def steepest_secant(run, points: Tensor) -> float:
             continue
         direction = torch.linalg.svd(jacobian, full_matrices=False)[2][0].view(1, *point.shape)
         ends = run(point + _HALF * direction), run(point - _HALF * direction)
-        # the rounding of large values over a small step
+        # room for the rounding of large values, divided by a small step
         room = 1e-14 * float(ends[0].abs().max()) * math.sqrt(ends[0].numel()) / _HALF
         found = max(found, float((ends[0] - ends[1]).norm()) / (2 * _HALF) - room)
     return found
 
 
 def is_infinite(seed: int) -> bool:
-    """Check the bound of one program; whether it is infinite."""
+    """Check the bound of one program, and return whether it is infinite."""
     module, shape = program(seed)
     bounds = lipschitz_bounds(module, shape, lower=False, slopes="product")
     said = f"seed {seed}, {module.texts}, {bounds.reasons}"

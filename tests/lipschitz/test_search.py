@@ -1,4 +1,4 @@
-"""The lower bound: found, confirmed by a secant, and without a trace on the module."""
+"""The search for the lower bound: it finds steep points, and leaves the module unchanged."""
 
 import copy
 import math
@@ -37,14 +37,14 @@ def test_smooth_networks_climb_to_the_steepest_point():
 
 
 def test_kinks_do_not_count_as_slopes():
-    # autograd gives 2x − relu(x) + relu(−x) = x the derivative 2 at 0
+    # 2x − relu(x) + relu(−x) = x, but autograd returns the derivative 2 at 0
     network = Fn(lambda x: 2 * x - F.relu(x) + F.relu(-x))
     assert jacobian_norm(network, torch.zeros(1).double()) == 2.0
     bounds = quick(network, (1,), data=torch.zeros(1, 1))
     assert bounds.lower == pytest.approx(1.0)
 
 
-def test_no_derivative_is_noted():
+def test_a_module_without_a_derivative_gets_a_note():
     class Undifferentiable(torch.autograd.Function):
         @staticmethod
         def forward(ctx, x):
@@ -70,7 +70,7 @@ def test_attention_has_a_lower_bound():
 
 
 def test_data_guides_the_search():
-    # flat everywhere but near 1000
+    # flat everywhere except near 1000
     network = Fn(lambda x: F.relu(1 - (x - 1000).abs()))
     assert quick(network, (1,)).lower == 0.0
     assert quick(network, (1,), data=torch.tensor([[1000.3]])).lower == pytest.approx(1.0)

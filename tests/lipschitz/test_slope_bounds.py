@@ -12,7 +12,7 @@ from helpers.networks import over_patterns, quick, relu_network
 def test_proofs_hold_against_every_pattern_of_activity(sizes, slope, seed):
     torch.manual_seed(seed)
     network = relu_network(sizes, slope)
-    # the proof by slopes covers the patterns that no input reaches, too
+    # the proof by slopes also covers patterns that no input reaches
     worst = over_patterns(network, slope)
     found = {kind: quick(network, sizes[:1], slopes=kind) for kind in ("product", "eclipse", "sdp")}
     for bounds in found.values():

@@ -71,7 +71,7 @@ def over_corners(stages, slopes):
 
 
 def from_the_papers(weights, majorant):
-    """ECLipsE-Fast's recursion with another majorant: from the inputs to the outputs, for ReLU."""
+    """The recursion of ECLipsE-Fast for ReLU, from the inputs to the outputs, with any majorant."""
     x = eye(weights[0].shape[1])
     for weight in weights[:-1]:
         # λ = 2/D for D ≽ W X⁻¹ Wᵀ, X ← Λ − Λ W X⁻¹ Wᵀ Λ/4
@@ -135,8 +135,8 @@ def test_weights_of_one_sign_have_the_norm_of_their_product():
         assert exact <= found <= exact * (1 + 1e-6)
 
 
-def test_the_product_is_reached_where_it_is_the_truth():
-    # identical rank-one layers: every gate open is the worst, and it attains the product
+def test_the_bound_equals_the_product_where_that_is_exact():
+    # for identical rank-one layers, the worst pattern opens every gate and attains the product
     ones = torch.full((3, 3), 1 / 3).double()
     assert 1.0 <= bound_of_stages(slopes_chain([ones] * 4, RELU), optimized=False) <= 1.0 + 1e-6
 
@@ -151,7 +151,7 @@ def test_linear_networks_have_their_norm():
 def test_orthogonal_chains_of_sorting_have_constant_one(size):
     weights = [torch.linalg.qr(torch.randn(8, 8).double()).Q for _ in range(4)]
     stages = chain(weights, lambda n: sorting(torch.arange(n).view(-1, size), n))
-    # its multipliers are on the edge of what proves something: the check needs some room
+    # the best multipliers are on the edge of those that prove a bound, so the check needs room
     assert 1.0 <= bound_of_stages(stages, optimized=False) <= 1.02
     assert 1.0 <= bound_of_stages(stages, optimized=True) <= 1.005
 
@@ -178,7 +178,7 @@ def test_multipliers_that_prove_nothing_are_refused():
     stages = slopes_chain(random_weights(3, 6, 6, 1), RELU)
     value, multipliers = closed_forms(stages)[0]
     assert proved_bound(stages, multipliers) == pytest.approx(value**0.5, rel=1e-6)
-    # the last stage's Λ no longer dominates: its block matrix is indefinite
+    # Λ of the last stage is too small, so its block matrix is indefinite
     assert proved_bound(stages, [multipliers[0], 0.05 * multipliers[1]]) is None
     assert proved_bound(stages, [multipliers[0], -multipliers[1]]) is None
     assert proved_bound(stages, [multipliers[0] * math.nan, multipliers[1]]) is None
@@ -196,7 +196,7 @@ def test_a_search_that_breaks_the_proof_leaves_the_closed_form(monkeypatch):
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(-6, 6), min_size=8, max_size=8), st.integers(0, 4))
-def test_whatever_the_multipliers_a_proof_is_above_the_corners(logarithms, seed):
+def test_a_proof_with_any_multipliers_is_above_the_corners(logarithms, seed):
     torch.manual_seed(seed)
     stages = slopes_chain(random_weights(2, 4, 4, 1), RELU)
     multipliers = [*torch.tensor(logarithms).double().exp().split(4)]
@@ -205,7 +205,7 @@ def test_whatever_the_multipliers_a_proof_is_above_the_corners(logarithms, seed)
 
 
 @pytest.mark.parametrize("least", [-1e-3, -1e-9, -1e-13, 0.0, 1e-16])
-def test_what_rounding_could_have_made_definite_is_not(least):
+def test_a_matrix_that_may_be_definite_only_by_rounding_is_refused(least):
     q = torch.linalg.qr(torch.randn(20, 20).double()).Q
     values = torch.linspace(0.1, 1.0, 20).double()
     values[0] = least
@@ -223,7 +223,7 @@ def test_definite_matrices_of_bad_scale_are_recognized():
 
 
 @pytest.mark.parametrize("shape", [(3, 50), (20, 21), (5, 3)])
-def test_narrowed_is_above_and_close(shape):
+def test_compressed_inputs_are_above_and_close(shape):
     first = torch.randn(shape).double()
     first[0] *= 1e-6
     found = compress_inputs(first)
@@ -233,7 +233,7 @@ def test_narrowed_is_above_and_close(shape):
     assert gap[-1] <= 1e-6 * norm(first) ** 2
 
 
-def test_balanced_takes_out_a_power_of_two():
+def test_balancing_takes_out_a_power_of_two():
     stages = slopes_chain([1e30 * w for w in random_weights(3, 6, 1)], RELU)
     even, exponent = balance(stages)
     scale = 2.0**exponent

@@ -1,4 +1,4 @@
-"""Bounds by slopes of whole networks: above the slopes found, tight, notes where they fall back."""
+"""Bounds by slopes of whole networks: above all slopes found, tight, with notes on fallbacks."""
 
 import json
 import math
@@ -30,7 +30,7 @@ class Maxout(nn.Module):
 
 
 class Dense(nn.Module):
-    """Its activation is read twice, and beside what it activates."""
+    """A network whose activation is read twice, together with its input."""
 
     def __init__(self, width):
         super().__init__()
@@ -43,7 +43,7 @@ class Dense(nn.Module):
 
 
 class Forgets(nn.Module):
-    """Gradients stop where values go on."""
+    """A network with a detached branch."""
 
     def __init__(self, width):
         super().__init__()
@@ -86,7 +86,7 @@ CLASSES = {
 
 
 def steepest(network, shape, *, points=400, scales=(0.3, 1.0, 3.0, 10.0, 30.0)):
-    """The largest slope between random neighbours, along gradients where there are any."""
+    """The largest slope between random neighbours, along gradients if there are any."""
     found = 0.0
     for scale in scales:
         x = scale * torch.randn(points, *shape).double()
@@ -138,7 +138,7 @@ def test_bounds_are_above_the_slopes_found_in_hundreds_of_networks(name):
         ("colours", 0.7, 0.6), ("average pooling", 0.8, 0.7), ("max pooling", 0.95, 0.9),
     ],
 )  # fmt: skip
-def test_classes_that_were_left_to_the_product(name, closed, best):
+def test_operations_with_contractions_get_bounds_below_the_product(name, closed, best):
     torch.manual_seed(0)
     network, shape = CLASSES[name]()
     product = upper(network, shape, "product").upper
@@ -159,7 +159,7 @@ def test_the_gap_of_the_networks_of_the_paper_size(make):
 
 
 def notes(bounds):
-    """The notes, which the table and the JSON must have too."""
+    """The notes, after a check that the table and the JSON have them, too."""
     kept = json.loads(json.dumps(bounds.to_dict()))["notes"]
     assert kept == list(bounds.notes)
     assert all(note in bounds.table() for note in bounds.notes)
@@ -167,7 +167,7 @@ def notes(bounds):
 
 
 @pytest.mark.parametrize("slopes", ["eclipse", "sdp"])
-def test_a_product_instead_of_what_was_asked_for_says_why(slopes):
+def test_a_fallback_to_the_product_gives_a_reason(slopes):
     affine = upper(nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2)), (3,), slopes)
     assert affine.method == "product"
     assert f"slopes='{slopes}' was asked for, but the product counts: the network is affine" in (

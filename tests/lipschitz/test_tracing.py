@@ -1,4 +1,4 @@
-"""Networks written in ways that a tracer easily misreads: a bound above the truth, or a reason."""
+"""Networks that are hard to trace: they get a bound above the truth, or a reason."""
 
 import copy
 import math
@@ -96,7 +96,7 @@ torch.fx.wrap("size")
 MASK = torch.tensor([True, False, True, False])
 ONES = torch.ones(4, 4)
 
-# what the module computes, the shape of its input, and its exact constant
+# a function, the shape of its input, and its exact constant
 FOLLOWED = {
     "a name for what changes": (Fn(renamed), (4,), 10.0),
     "a view that changes": (Fn(view_changed), (4,), 10.0),
@@ -155,7 +155,7 @@ def test_the_bound_is_above_the_truth_and_not_far(name):
     bounds = quick(module, shape)
     assert constant * (1 - 1e-12) <= bounds.upper <= constant * 1.42
     assert bounds.lower <= constant * (1 + 1e-9)
-    # autograd does not follow all that a forward pass may do, which a note says
+    # a note says where autograd cannot differentiate the forward pass
     is_found = bounds.lower == pytest.approx(constant, rel=0.05)
     assert is_found or bounds.notes or "pool" in name
 
@@ -177,7 +177,7 @@ def test_a_transposed_convolution_of_an_output_size(output_size):
 
 
 class Keeping(nn.Module):
-    """Keeps its features in a dictionary and a list, behind a lock."""
+    """A network that keeps its features in a dictionary and a list, behind a lock."""
 
     def __init__(self):
         super().__init__()
@@ -272,7 +272,7 @@ REFUSED = {
     "tensor of tensors": (lambda x: torch.tensor([x[0, 0], x[0, 1]]), "no known constant"),
     "text": (lambda x: x if len(str(x)) > 3 else 2 * x, "__repr__ takes values out"),
     "data that is set": (moved_data, "takes values out"),
-    "a thread": (in_a_thread, "no operation seen here has made"),
+    "a thread": (in_a_thread, "no visible operation has made"),
     "jit": (scripted, "runs where no torch function was called"),
     "chance": (lambda x: x * torch.rand(4), "depend on more than"),
     "indices": (lambda x: x.max(1)[1].double(), "not real numbers"),
@@ -281,7 +281,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_followed_is_refused(name):
+def test_untraceable_modules_are_refused(name):
     function, reason = REFUSED[name]
     bounds = lipschitz_bounds(Fn(function), (4,), lower=False)
     assert bounds.upper == math.inf
@@ -309,7 +309,7 @@ def test_hooks_of_all_modules_are_seen(factor):
     assert calls
 
 
-def test_rules_for_functions_of_ones_own(monkeypatch):
+def test_rules_for_user_functions(monkeypatch):
     monkeypatch.setattr("sngan.lipschitz.registry.user_rules", {})
 
     def made(power):
@@ -318,7 +318,7 @@ def test_rules_for_functions_of_ones_own(monkeypatch):
     cube, square = made(3), made(2)
     lip.register(cube, lambda function, shape: 3.0)
     assert upper(Fn(cube), (4,)) == 3.0
-    # the same code, but another function
+    # another function with the same code
     assert upper(Fn(square), (4,)) == math.inf
     lip.register(size, lambda function, shape: 4.0)
     bounds = quick(Fn(lambda x: size(x=size(x))), (4,))

@@ -1,4 +1,4 @@
-"""Operations without a constant say why, and what is easily overlooked is not."""
+"""Operations without a constant give a reason, and changes that are easily overlooked are seen."""
 
 import json
 import math
@@ -36,7 +36,7 @@ UNBOUNDED = {
 
 
 @pytest.mark.parametrize("name", UNBOUNDED)
-def test_what_has_no_constant_says_why(name):
+def test_operations_without_a_constant_give_a_reason(name):
     module, reason = UNBOUNDED[name]
     shapes = {"attention": (4, 4), "gate": (4,), "batch norm without statistics": (3, 2, 2)}
     shape = shapes.get(name.removeprefix("functional "), (3,))
@@ -49,7 +49,7 @@ def test_what_has_no_constant_says_why(name):
     assert bounds.reasons[0] in bounds.table()
 
 
-def test_an_overridden_forward_is_not_taken_for_its_base():
+def test_an_overridden_forward_does_not_get_the_constant_of_its_base():
     class Squared(nn.Linear):
         def forward(self, x):
             return super().forward(x) ** 2
@@ -92,7 +92,7 @@ def test_in_place_activations_are_followed():
     assert math.isfinite(quick(network, (3,)).upper)
 
 
-def test_one_changed_between_two_linear_layers_is_not_merged_over():
+def test_linear_layers_are_not_merged_across_an_activation_in_place():
     class Sneaky(nn.Module):
         def __init__(self):
             super().__init__()

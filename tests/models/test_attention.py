@@ -56,7 +56,7 @@ def test_attention_at_its_side_in_both_networks(side: int, attention: int) -> No
         extra = set(network.state_dict()) - set(without.state_dict())
         assert extra
         assert all(".attention." in name for name in extra)
-        # γ = 0: the network without it
+        # with γ = 0 the network equals the one without attention
         without.load_state_dict({k: v for k, v in network.state_dict().items() if k not in extra})
         assert torch.equal(without.eval()(x), network.eval()(x))
 

@@ -148,7 +148,7 @@ def _draw_bars(axes: Any, layers: list[LayerBound]) -> None:
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("")
     axes.set_xlabel("Lipschitz constant σ of the layer")
-    axes.set_title("What each layer can stretch")
+    axes.set_title("Lipschitz constants of the layers")
     axes.legend(frameon=False, fontsize=7, loc="lower right")
 
 

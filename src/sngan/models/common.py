@@ -43,7 +43,7 @@ class Critic(nn.Module):
             self.register_buffer("first", torch.zeros(1, dtype=torch.int64), persistent=False)
 
     def projected(self, scores: Tensor, features: Tensor, labels: Tensor | None) -> Tensor:
-        """Return scores ``(N,)`` from those of ψ ``(N, 1)``; with classes, ``⟨e_y, φ⟩`` is added."""
+        """Return scores ``(N,)``: ψ ``(N, 1)``, plus ``⟨e_y, φ⟩`` if there are classes."""
         if self.embedding is None:
             return scores.squeeze(1)
         if labels is None:

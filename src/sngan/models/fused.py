@@ -1,9 +1,9 @@
-"""Fused layers: a 3×3 convolution together with the change of resolution beside it.
+"""Fused layers: a 3×3 convolution and a change of resolution as one operation.
 
-Average pooling after a convolution, or repetition of pixels before one, makes a single convolution
-with a 4×4 kernel and a stride of 2 out of both. It takes 4/9 of the multiplications. Both layers
-hold the 3×3 kernel as their parameter, so a ``state_dict`` and a spectral norm of the weight are
-those of a plain ``nn.Conv2d``.
+A 3×3 convolution followed by 2×2 average pooling equals one 4×4 convolution of stride 2. Upsampling
+by repetition followed by a 3×3 convolution equals one transposed 4×4 convolution of stride 2. Both
+take 4/9 of the multiplications. The parameters are those of the 3×3 convolution: a fused layer has
+the ``state_dict`` of ``nn.Conv2d``, and spectral normalization treats it as one.
 """
 
 import torch.nn.functional as F

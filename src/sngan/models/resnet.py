@@ -169,7 +169,7 @@ def _critic_stages(side: int) -> list[CriticStage]:
         return [CriticStage(128, True)] * downs + [CriticStage(128, False)] * 2
     downs = min(halvings(side, smallest=2), 5)
     stages = [CriticStage(64 * 2**stage, True) for stage in range(downs)]
-    # the last block of the paper keeps the resolution of 3×3 or 4×4 maps; 2×2 maps get no such block
+    # the paper's last block keeps the resolution of 3×3 or 4×4 maps; maps of 2×2 get no such block
     ending = [] if side >> downs == 2 else [CriticStage(min(64 * 2**downs, 1024), False)]
     return stages + ending
 

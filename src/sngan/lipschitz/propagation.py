@@ -104,7 +104,7 @@ def _combination(
     if node.op == "output":
         return Combination([Branch(source, 1.0) for source in nodes_in(node.args)])
     name = torch_name(node.target) if node.op == "call_function" else ""
-    return combination_of(name, node, graph.value_of, reached)
+    return combination_of(name, node, values=graph.value_of, dependent=reached)
 
 
 def _refuse_nan(constant: LipschitzConstant) -> LipschitzConstant:
@@ -171,7 +171,14 @@ def _compose(
 def _call(graph: Graph, node: Node, name: str, *, is_second: bool) -> FunctionCall:
     args = node.args[::-1] if is_second else node.args
     values, options = graph.value_of((args, node.kwargs))
-    return FunctionCall(name, node.target, values, options, graph.values[node], is_second)
+    return FunctionCall(
+        name=name,
+        function=node.target,
+        args=values,
+        kwargs=options,
+        result=graph.values[node],
+        is_second=is_second,
+    )
 
 
 def _shape(value: Any) -> tuple[int, ...]:

@@ -78,7 +78,7 @@ def upper_bound(
     layers, reasons = _layers(graph, propagation), _reasons(graph, propagation)
     if slopes == "product" or not 0.0 < product < math.inf:
         return UpperBound(product, "product", product, layers, reasons)
-    tighter = bound_by_slopes(graph, plain, slopes, product=product)
+    tighter = bound_by_slopes(graph, plain, slopes=slopes, product=product)
     method = slopes if tighter.value < product else "product"
     notes = (tighter.note,) if tighter.note else ()
     return UpperBound(min(tighter.value, product), method, product, layers, reasons, notes)

@@ -43,7 +43,7 @@ def overwrite(old: Tensor, new: Tensor, places: Tensor) -> Tensor:
 
 
 def combination_of(
-    name: str, node: Node, values: Values, dependent: Collection[Node]
+    name: str, node: Node, *, values: Values, dependent: Collection[Node]
 ) -> Combination | None:
     """Return the branches of a node, or None if it does not combine branches.
 

@@ -62,10 +62,9 @@ def epsilon_constant(layer: nn.Module, _input_shape: Shape) -> float:
     >>> round(epsilon_constant(nn.LayerNorm(8, eps=0.01), (8,)), 9)
     10.0
     """
-    known = isinstance(layer, nn.LayerNorm | nn.GroupNorm | _InstanceNorm)
-    name = type(layer).__name__
-    require(known, "layer", expected="LayerNorm, GroupNorm or InstanceNorm", got=name)
-    assert isinstance(layer, nn.LayerNorm | nn.GroupNorm | _InstanceNorm)
+    if not isinstance(layer, nn.LayerNorm | nn.GroupNorm | _InstanceNorm):
+        expected = "LayerNorm, GroupNorm or InstanceNorm"
+        raise ValueError(f"layer: expected {expected}, got {type(layer).__name__}")
     require(layer.eps > 0.0, "layer", expected="a positive eps", got=layer.eps)
     return _epsilon_bound(layer.weight, layer.eps)
 

@@ -24,7 +24,7 @@ class SlopeBound:
 
 
 def bound_by_slopes(
-    graph: Graph, propagation: Propagation, slopes: str, *, product: float
+    graph: Graph, propagation: Propagation, *, slopes: str, product: float
 ) -> SlopeBound:
     """Return the bound by slopes if it is below ``product``, the finite bound by the constants.
 

@@ -57,7 +57,7 @@ def extract_stages(graph: Graph, propagation: Propagation) -> ExtractedStages:
 class _Extractor:
     def __init__(self, graph: Graph, propagation: Propagation) -> None:
         self.graph, self.propagation = graph, propagation
-        self.output: Node = graph.nodes[-1].args[0]  # pyright: ignore
+        self.output: Node = graph.nodes[-1].args[0]  # pyright: ignore[reportAttributeAccessIssue]
         needed = {self.output, *_ancestors(self.output)}
         self.order = [node for node in propagation.cumulative if node in needed]
         self.place = {node: index for index, node in enumerate(self.order)}

@@ -73,7 +73,7 @@ def trace(module: PreparedModule) -> Graph:
     older = [*module.module.parameters(), *module.module.buffers()]
     example = module.noise(0)
     with preserve_rng_state(example):
-        recording = record(module, example, leaves, older)
+        recording = record(module, example, leaves=leaves, older=older)
         values = _values(recording, leaves, example)
     return Graph(recording, leaves, values, module.batch_dims)
 

@@ -63,6 +63,7 @@ class Recording:
 def record(
     run: Callable[[Tensor], Any],
     example: Tensor,
+    *,
     leaves: Mapping[str, nn.Module],
     older: Sequence[Tensor],
 ) -> Recording:
@@ -84,16 +85,17 @@ def record(
     UntraceableError
         If the output does not follow from the recorded operations alone.
     """
-    tracer = _run(run, example, leaves, older)
+    tracer = _run(run, example, leaves=leaves, older=older)
     if tracer.found_unknown:
         # it may be a constant outside of the module: with all tensors that exist, those are older
-        tracer = _run(run, example, leaves, live_tensors())
+        tracer = _run(run, example, leaves=leaves, older=live_tensors())
     return tracer.recording()
 
 
 def _run(
     run: Callable[[Tensor], Any],
     example: Tensor,
+    *,
     leaves: Mapping[str, nn.Module],
     older: Sequence[Tensor],
 ) -> "_Tracer":

@@ -188,7 +188,9 @@ def test_a_search_that_breaks_the_proof_leaves_the_closed_form(monkeypatch):
     stages = slopes_chain(random_weights(3, 6, 6, 1), RELU)
     closed = bound_of_stages(stages, optimized=False)
     assert bound_of_stages(stages, optimized=True) < 0.99 * closed
-    monkeypatch.setattr(slopes_module, "searched", lambda _, start: [0.01 * m for m in start])
+    monkeypatch.setattr(
+        slopes_module, "search_multipliers", lambda _, start: [0.01 * m for m in start]
+    )
     assert bound_of_stages(stages, optimized=True) == closed
     monkeypatch.setattr(slopes_module, "closed_forms", lambda _: [])
     assert bound_of_stages(stages, optimized=True) is None

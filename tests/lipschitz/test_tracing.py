@@ -274,7 +274,7 @@ REFUSED = {
     "data that is set": (moved_data, "takes values out"),
     "a thread": (in_a_thread, "no visible operation has made"),
     "jit": (scripted, "runs where no torch function was called"),
-    "chance": (lambda x: x * torch.rand(4), "depend on more than"),
+    "chance": (lambda x: x * torch.rand(4), "also depend on something else"),
     "indices": (lambda x: x.max(1)[1].double(), "not real numbers"),
     "bits": (lambda x: x.view(torch.int64).double(), "real numbers"),
 }

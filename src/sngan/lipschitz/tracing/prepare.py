@@ -99,7 +99,7 @@ def _check_module(module: nn.Module) -> None:
         require(
             not isinstance(part, torch.jit.ScriptModule),
             "module",
-            expected="Python code: what torch.jit compiled cannot be traced, give the original",
+            expected="Python code (a module of torch.jit cannot be traced, give the original)",
             got=f"{type(part).__name__} in {name!r}",
         )
     tensors = [*module.named_parameters(), *module.named_buffers()]

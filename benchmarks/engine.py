@@ -42,7 +42,7 @@ from sngan import Config, data, losses
 from sngan.config import ModelConfig, PerformanceConfig
 from sngan.engine import train as training
 from sngan.engine.state import State
-from sngan.spectral.kernels import LAYERS
+from sngan.spectral.supported_layers import LAYERS
 
 Iteration = Callable[[], None]
 

@@ -113,7 +113,7 @@ def orthonormal(module: nn.Module) -> Tensor:
         The module has no linear layer.
     """
     kernels = find_kernels(module, computed=True)
-    matrices = [kernel.matrix(kernel.part(kernel.weight)) for kernel in kernels]
+    matrices = [kernel.matrix(kernel.rows_of(kernel.weight)) for kernel in kernels]
     return torch.stack([_to_orthonormal(matrix) for matrix in matrices]).sum()
 
 

@@ -27,8 +27,8 @@ from sngan.engine.state import State
 from sngan.runs import checkpoint
 from sngan.runs.run import load, load_critic
 from sngan.spectral.kernels import find_kernels
-from sngan.spectral.operator import certified_norm
-from sngan.spectral.shapes import input_shapes
+from sngan.spectral.operator.input_shapes import input_shapes
+from sngan.spectral.operator.norm import certified_norm
 
 TWO = PerformanceConfig(device="cpu", devices=2, strategy="fsdp")
 DIGITS = DataConfig(source="digits", flip=True)

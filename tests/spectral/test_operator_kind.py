@@ -10,7 +10,7 @@ from torch import nn
 from sngan import SpectralNorm, losses
 from sngan.data import open_source
 from sngan.spectral import certified_norm
-from sngan.spectral.maps import linear_map
+from sngan.spectral.operator.linear_map import linear_map
 
 # one layer of every kind, with what makes its norm special, and an input shape
 LAYERS = {

@@ -10,10 +10,10 @@ from torch import nn
 
 from helpers.maps import truth
 from sngan.spectral import certified_norm, operator_norm
-from sngan.spectral.geometry import geometry_of
-from sngan.spectral.maps import linear_map
-from sngan.spectral.operator import gram_bound
-from sngan.spectral.symbol import Symbol, grid, supremum
+from sngan.spectral.operator.geometry import geometry_of
+from sngan.spectral.operator.linear_map import linear_map
+from sngan.spectral.operator.norm import gram_bound
+from sngan.spectral.operator.symbol import Symbol, grid, supremum
 
 CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}

@@ -10,7 +10,7 @@ from torch import nn
 
 from helpers.critics import assert_identical, top_singular_value
 from sngan import SpectralNorm
-from sngan.spectral.maps import linear_map
+from sngan.spectral.operator.linear_map import linear_map
 
 
 def matrix(spectrum: torch.Tensor, rows: int, columns: int, seed: int) -> torch.Tensor:

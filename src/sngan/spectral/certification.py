@@ -6,12 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from sngan.distributed import dtensor
-from sngan.spectral.group import Group
-from sngan.spectral.iteration import Norm
-from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED, Kernel
-from sngan.spectral.operator import certified_norm
-from sngan.spectral.shapes import Calls
-from sngan.spectral.whole_weight import whole_weight
+from sngan.spectral.full_weight import full_weight
+from sngan.spectral.kernels import Kernel
+from sngan.spectral.operator.input_shapes import LayerCalls
+from sngan.spectral.operator.norm import certified_norm
+from sngan.spectral.supported_layers import CONVOLUTIONS, TRANSPOSED
+from sngan.spectral.tracked_norms.base import TrackedNorm
+from sngan.spectral.weight_group import WeightGroup
 
 # a bound within this of c is accepted as it is
 _ACCEPTED = 1e-5
@@ -19,38 +20,40 @@ _ACCEPTED = 1e-5
 _EIGENVALUES = 1e-13
 
 
-def certify_groups(module: nn.Module, groups: list[Group], shapes: Calls) -> dict[str, float]:
+def certify_groups(
+    module: nn.Module, groups: list[WeightGroup], shapes: LayerCalls
+) -> dict[str, float]:
     """Rescale each weight to a proved norm of c, or below; ``{layer name: proved bound}``."""
     bounds: dict[str, float] = {}
     for group, index, norm in _weights(groups):
         bound = _certified(module, norm.kernel, shapes)
-        coefficient = abs(float(group.target.coefficients[index]))
-        lowest = 0.0 if group.target.is_upper_bound else 1 - _ACCEPTED
+        coefficient = abs(float(group.coefficients.values[index]))
+        lowest = 0.0 if group.coefficients.is_at_most else 1 - _ACCEPTED
         if bound > 0 and not lowest <= bound / coefficient <= 1:
-            weight = norm.kernel.part(dtensor.full_tensor(norm.kernel.weight))
+            weight = norm.kernel.rows_of(dtensor.full_tensor(norm.kernel.weight))
             group.rescale(index, (bound + _rounding(weight)) / coefficient)
             bound = _certified(module, norm.kernel, shapes)
         bounds.update((name, bound) for name in norm.kernel.names)
     return bounds
 
 
-def _weights(groups: list[Group]) -> Iterator[tuple[Group, int, Norm]]:
+def _weights(groups: list[WeightGroup]) -> Iterator[tuple[WeightGroup, int, TrackedNorm]]:
     for group in groups:
         for index, norm in enumerate(group.norms):
             yield group, index, norm
 
 
-def _certified(module: nn.Module, kernel: Kernel, shapes: Calls) -> float:
+def _certified(module: nn.Module, kernel: Kernel, shapes: LayerCalls) -> float:
     """The largest bound of all the sizes that a layer is called at."""
     name = kernel.layers[0]
     layer = module.get_submodule(name)
     if isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED)):
-        with whole_weight(layer, kernel) as whole:
+        with full_weight(layer, kernel) as whole:
             return max(
                 certified_norm(whole, call.input_shape, output_size=call.output_size).norm
                 for call in shapes[name]
             )
-    linear = _as_linear(kernel.matrix(kernel.part(dtensor.full_tensor(kernel.weight))))
+    linear = _as_linear(kernel.matrix(kernel.rows_of(dtensor.full_tensor(kernel.weight))))
     return certified_norm(linear, (linear.in_features,)).norm
 
 

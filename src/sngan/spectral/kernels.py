@@ -10,10 +10,13 @@ from torch.nn.utils import parametrize
 from typing_extensions import TypeIs
 
 from sngan.distributed import dtensor
-from sngan.spectral.stacks import CONVOLUTIONS as CONVOLUTIONS
-from sngan.spectral.stacks import EMBEDDINGS, KINDS, Stack, stacks_of
-from sngan.spectral.stacks import LAYERS as LAYERS
-from sngan.spectral.stacks import TRANSPOSED as TRANSPOSED
+from sngan.spectral.supported_layers import (
+    EMBEDDINGS,
+    LAYER_NAMES,
+    LAYERS,
+    MatrixParameter,
+    matrix_parameters,
+)
 from sngan.utils.checks import require, require_one_of
 
 LayerSelection = (
@@ -38,7 +41,7 @@ class Kernel:
     parameters: tuple[str, ...]
     weight: Tensor
     row_dim: int = 0
-    span: tuple[int, int] | None = None
+    row_range: tuple[int, int] | None = None
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -48,13 +51,13 @@ class Kernel:
     @property
     def rows(self) -> int:
         """The number of rows: output channels (of a group, for transposed convolutions)."""
-        if self.span is not None:
-            return self.span[1] - self.span[0]
+        if self.row_range is not None:
+            return self.row_range[1] - self.row_range[0]
         return self.weight.shape[self.row_dim] if self.weight.dim() > 1 else 1
 
-    def part(self, tensor: Tensor) -> Tensor:
+    def rows_of(self, tensor: Tensor) -> Tensor:
         """The kernel's own part of its parameter, or of a tensor of the parameter's shape."""
-        return tensor if self.span is None else tensor[self.span[0] : self.span[1]]
+        return tensor if self.row_range is None else tensor[self.row_range[0] : self.row_range[1]]
 
     def matrix(self, tensor: Tensor) -> Tensor:
         """``(rows, columns)`` of the weight or of a tensor of its shape.
@@ -103,10 +106,10 @@ def find_kernels(
         require(
             isinstance(layer, LAYERS),
             "layers",
-            expected=f"{KINDS} layers",
+            expected=f"{LAYER_NAMES} layers",
             got=f"{name!r}, a {type(layer).__name__}",
         )
-        for stack in stacks_of(layer):
+        for stack in matrix_parameters(layer):
             parameter = _joined(name, stack.parameter)
             weight = _weight(parameter, layer, stack.parameter, computed=computed)
             kernels = list(_kernels(name, parameter, weight, stack))
@@ -114,7 +117,7 @@ def find_kernels(
     require(
         bool(found),
         "layers",
-        expected=f"a selection with at least one {KINDS}",
+        expected=f"a selection with at least one {LAYER_NAMES}",
         got="none in this module",
     )
     return [kernel for kernels in found.values() for kernel in kernels]
@@ -174,18 +177,20 @@ def not_covered(module: nn.Module, kernels: Iterable[Kernel]) -> list[str]:
     ]
 
 
-def _kernels(name: str, parameter: str, weight: Tensor, stack: Stack) -> Iterator[Kernel]:
+def _kernels(name: str, parameter: str, weight: Tensor, stack: MatrixParameter) -> Iterator[Kernel]:
     rows = len(weight) // len(stack.labels)
     for index, label in enumerate(stack.labels):
-        span = None if len(stack.labels) == 1 else (index * rows, (index + 1) * rows)
-        yield Kernel((_joined(name, label),), (parameter,), weight, stack.row_dim, span)
+        row_range = None if len(stack.labels) == 1 else (index * rows, (index + 1) * rows)
+        yield Kernel((_joined(name, label),), (parameter,), weight, stack.row_dim, row_range)
 
 
 def _merged(earlier: list[Kernel], later: list[Kernel]) -> list[Kernel]:
     """The kernels of a tied weight, with the names that all its layers have for them."""
     if not earlier:
         return later
-    is_alike = [(k.row_dim, k.span) for k in earlier] == [(k.row_dim, k.span) for k in later]
+    is_alike = [(k.row_dim, k.row_range) for k in earlier] == [
+        (k.row_dim, k.row_range) for k in later
+    ]
     names = f"{earlier[0].names[0]!r} and its transpose {later[0].names[0]!r}"
     require(is_alike, "module", expected="tied layers that read their weight alike", got=names)
     return [

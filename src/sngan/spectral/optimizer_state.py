@@ -12,10 +12,10 @@ from torch.optim import Optimizer
 
 KEY = "spectral_norm"
 
-Parts = list[dict[str, Any]]
+NormStates = list[dict[str, Any]]
 
 
-def store(optimizer: Optimizer, state_dict: dict[str, Any], parts: dict[int, Parts]) -> None:
+def store(optimizer: Optimizer, state_dict: dict[str, Any], parts: dict[int, NormStates]) -> None:
     """Add the parts, by the id of their weight, to what ``optimizer.state_dict()`` returns."""
     for group, packed in zip(optimizer.param_groups, state_dict["param_groups"], strict=True):
         weights: list[Tensor] = group["params"]
@@ -24,11 +24,11 @@ def store(optimizer: Optimizer, state_dict: dict[str, Any], parts: dict[int, Par
             packed[KEY] = {**packed.get(KEY, {}), **own}
 
 
-def take(optimizer: Optimizer, ids: set[int]) -> dict[int, Parts]:
+def take(optimizer: Optimizer, ids: set[int]) -> dict[int, NormStates]:
     """Remove from an optimizer the parts of these weights that were loaded into it."""
-    parts: dict[int, Parts] = {}
+    parts: dict[int, NormStates] = {}
     for group in optimizer.param_groups:
-        loaded: dict[str, Parts] = group.get(KEY, {})
+        loaded: dict[str, NormStates] = group.get(KEY, {})
         for at, weight in enumerate(group["params"]):
             if id(weight) in ids and str(at) in loaded:
                 parts[id(weight)] = loaded[str(at)]

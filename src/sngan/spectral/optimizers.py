@@ -21,14 +21,14 @@ def base_optimizers(optimizer: Optimizer | Sequence[Optimizer]) -> list[Optimize
         outside of its step.
     """
     several = optimizer if isinstance(optimizer, Sequence) else [optimizer]
-    bases = [base_of(one) for one in several]
+    bases = [unwrapped(one) for one in several]
     require(bool(bases), "optimizer", expected="one optimizer or several", got="none")
     for base in bases:
         require_followable(base)
     return bases
 
 
-def stepped_by(optimizer: Optimizer) -> set[int]:
+def parameter_ids(optimizer: Optimizer) -> set[int]:
     """The ids of the weights that an optimizer holds."""
     return {id(weight) for group in optimizer.param_groups for weight in group["params"]}
 
@@ -39,12 +39,12 @@ def skipped(optimizer: Optimizer) -> Tensor | None:
     return None if found_inf is None else found_inf.squeeze() > 0
 
 
-def base_of(optimizer: Optimizer) -> Optimizer:
+def unwrapped(optimizer: Optimizer) -> Optimizer:
     """The optimizer inside a wrapper whose step moves the weights, or the optimizer itself."""
     for name in _INSIDE:
         inside = getattr(optimizer, name, None)
         if isinstance(inside, Optimizer) and inside is not optimizer:
-            return base_of(inside)
+            return unwrapped(inside)
     return optimizer
 
 

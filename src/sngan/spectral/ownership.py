@@ -6,40 +6,40 @@ from collections.abc import Iterable
 from torch import nn
 from torch.optim import Optimizer
 
-from sngan.spectral.constraint import Constraint
 from sngan.spectral.kernels import Kernel
-from sngan.spectral.optimizers import stepped_by
+from sngan.spectral.normalizer import Normalizer
+from sngan.spectral.optimizers import parameter_ids
 from sngan.utils.checks import require
 
 # a constraint lives as long as one of its layers
-_of_layer: weakref.WeakKeyDictionary[nn.Module, list[Constraint]] = weakref.WeakKeyDictionary()
-_constraints: weakref.WeakSet[Constraint] = weakref.WeakSet()
+_of_layer: weakref.WeakKeyDictionary[nn.Module, list[Normalizer]] = weakref.WeakKeyDictionary()
+_normalizers: weakref.WeakSet[Normalizer] = weakref.WeakSet()
 
 
-def claim(constraint: Constraint, layers: Iterable[nn.Module]) -> None:
+def claim(normalizer: Normalizer, layers: Iterable[nn.Module]) -> None:
     """Keep the constraint while one of its layers lives; release what it replaces."""
-    for other in list(_constraints):
-        if not other.ids.isdisjoint(constraint.ids):
+    for other in list(_normalizers):
+        if not other.ids.isdisjoint(normalizer.ids):
             release(other)
     for layer in layers:
-        _of_layer.setdefault(layer, []).append(constraint)
-    _constraints.add(constraint)
+        _of_layer.setdefault(layer, []).append(normalizer)
+    _normalizers.add(normalizer)
 
 
-def release(constraint: Constraint) -> None:
+def release(normalizer: Normalizer) -> None:
     """Undo :func:`claim`, and leave the optimizers."""
-    _constraints.discard(constraint)
-    for optimizer in constraint.leave():
-        if not any(other.follows(optimizer) for other in _constraints):
+    _normalizers.discard(normalizer)
+    for optimizer in normalizer.leave():
+        if not any(other.follows(optimizer) for other in _normalizers):
             optimizer.defaults = dict(optimizer.defaults)
     for layer, held in list(_of_layer.items()):
-        if constraint in held:
-            held.remove(constraint)
+        if normalizer in held:
+            held.remove(normalizer)
         if not held:
             del _of_layer[layer]
 
 
-def constraints_of(optimizer: Optimizer) -> list[Constraint]:
+def normalizers_of(optimizer: Optimizer) -> list[Normalizer]:
     """The constraints on weights that an optimizer holds.
 
     Raises
@@ -47,18 +47,18 @@ def constraints_of(optimizer: Optimizer) -> list[Constraint]:
     RuntimeError
         If a layer has another weight than the one that was normalized.
     """
-    if not _constraints:
+    if not _normalizers:
         return []
-    held = stepped_by(optimizer)
-    for constraint in _constraints:
-        constraint.require_own_weights(held)
-    return [constraint for constraint in _constraints if not constraint.ids.isdisjoint(held)]
+    held = parameter_ids(optimizer)
+    for normalizer in _normalizers:
+        normalizer.require_own_weights(held)
+    return [normalizer for normalizer in _normalizers if not normalizer.ids.isdisjoint(held)]
 
 
 def require_free(kernels: list[Kernel], optimizers: list[Optimizer]) -> None:
     """Raise ``ValueError`` if another SpectralNorm holds a weight, or no optimizer does."""
-    stepped = {weight for optimizer in optimizers for weight in stepped_by(optimizer)}
-    owned = {weight for one in _constraints if one.is_followed for weight in one.ids}
+    stepped = {weight for optimizer in optimizers for weight in parameter_ids(optimizer)}
+    owned = {weight for one in _normalizers if one.is_followed for weight in one.ids}
     for kernel in kernels:
         require(
             id(kernel.weight) not in owned,

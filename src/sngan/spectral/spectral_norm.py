@@ -10,14 +10,14 @@ from torch.optim import Optimizer
 
 from sngan.distributed import dtensor
 from sngan.spectral.certification import certify_groups
-from sngan.spectral.construction import Options, constrain
-from sngan.spectral.description import describe, warn_of_rest
-from sngan.spectral.group import Group
+from sngan.spectral.coefficients import Bound, Coefficient, CoefficientSpec, coefficient_of_each
+from sngan.spectral.description import describe, warn_of_not_covered
 from sngan.spectral.kernels import Kernel, LayerSelection, find_kernels
+from sngan.spectral.operator.input_shapes import require_kind
 from sngan.spectral.ownership import release
-from sngan.spectral.shapes import require_kind
-from sngan.spectral.targets import Bound, Coefficient, Coefficients, coefficients_of
+from sngan.spectral.setup import Options, set_up
 from sngan.spectral.torch_import import find_torch_norms, strip_torch_norms
+from sngan.spectral.weight_group import WeightGroup
 from sngan.utils.checks import require
 
 _T = TypeVar("_T")
@@ -134,7 +134,7 @@ class SpectralNorm:
         optimizer: Optimizer | Sequence[Optimizer],
         *,
         kind: str = "matrix",
-        coefficient: Coefficients = 1.0,
+        coefficient: CoefficientSpec = 1.0,
         iterations: int = 1,
         input_shape: tuple[int, ...] | None = None,
         layers: LayerSelection | None = None,
@@ -146,7 +146,7 @@ class SpectralNorm:
         options = Options(coefficient, iterations, input_shape, strict, bound)
         self._adopt(module, optimizer, kernels, options)
         if layers is None:
-            warn_of_rest(module, kernels)
+            warn_of_not_covered(module, kernels)
 
     def _adopt(
         self,
@@ -155,13 +155,13 @@ class SpectralNorm:
         kernels: list[Kernel],
         options: Options,
     ) -> None:
-        self._constraint, self._shapes = constrain(module, optimizer, kernels, options)
-        self._groups = self._constraint.groups
+        self._normalizer, self._shapes = set_up(module, optimizer, kernels, options)
+        self._groups = self._normalizer.groups
         self._module = weakref.ref(module)
         self.kind = "matrix" if self._shapes is None else "operator"
         self.iterations = options.iterations
         given = options.coefficient
-        self.coefficient: Coefficients = dict(given) if isinstance(given, Mapping) else given
+        self.coefficient: CoefficientSpec = dict(given) if isinstance(given, Mapping) else given
 
     @classmethod
     def from_parametrized(
@@ -185,7 +185,7 @@ class SpectralNorm:
         strip_torch_norms(module, norms)
         known = {norm.kernel.names[0]: norm for norm in norms}
         for group in sn._groups:
-            group.restart(known)
+            group.start_from_torch(known)
         return sn
 
     @torch.no_grad()
@@ -194,17 +194,17 @@ class SpectralNorm:
 
         Of a weight that was written from outside since the last step, σ of what was written.
         """
-        self._constraint.require_own_weights()
+        self._normalizer.require_own_weights()
         return self._by_name(lambda group: group.sigmas())
 
     def coefficients(self) -> dict[str, float | Tensor]:
         """``{layer name: c}``: numbers, or the optimizer's parameters of learnable ones."""
-        return self._by_name(lambda group: group.target.shown())
+        return self._by_name(lambda group: group.coefficients.for_display())
 
     @torch.no_grad()
     def singular_values(self) -> dict[str, Tensor]:
         """``{layer name: singular values of the normalized weight}``, largest first."""
-        self._constraint.require_own_weights()
+        self._normalizer.require_own_weights()
         return self._by_name(lambda group: [_singular_values(norm.kernel) for norm in group.norms])
 
     def state_dict(self) -> dict[str, Any]:
@@ -229,7 +229,7 @@ class SpectralNorm:
             expected=f"coefficient {self.coefficient}",
             got=state["coefficient"],
         )
-        self._constraint.load(state["layers"])
+        self._normalizer.load(state["layers"])
 
     @torch.no_grad()
     def certify(self) -> dict[str, float]:
@@ -250,7 +250,7 @@ class SpectralNorm:
         """
         expected = "'operator' for a certificate"
         require(self._shapes is not None, "kind", expected=expected, got="'matrix'")
-        self._constraint.require_own_weights()
+        self._normalizer.require_own_weights()
         module = self._module()
         assert module is not None
         assert self._shapes is not None
@@ -258,13 +258,13 @@ class SpectralNorm:
 
     def remove(self) -> None:
         """Detach from the optimizer; the module keeps its normalized weights as plain ones."""
-        release(self._constraint)
+        release(self._normalizer)
 
     def __repr__(self) -> str:
         """Each layer with its kind, c and σ, and what is not covered. It waits for the device."""
-        return describe(self._module(), self._constraint, self.kind)
+        return describe(self._module(), self._normalizer, self.kind)
 
-    def _by_name(self, values: Callable[[Group], Sequence[_T]]) -> dict[str, _T]:
+    def _by_name(self, values: Callable[[WeightGroup], Sequence[_T]]) -> dict[str, _T]:
         """One value of each weight, by the names of its layers."""
         return {
             name: value
@@ -273,9 +273,9 @@ class SpectralNorm:
             for name in norm.kernel.names
         }
 
-    def _coefficients_of(self, given: Coefficients) -> list[Coefficient]:
+    def _coefficients_of(self, given: CoefficientSpec) -> list[Coefficient]:
         kernels = [norm.kernel for group in self._groups for norm in group.norms]
-        return coefficients_of(given, kernels)
+        return coefficient_of_each(given, kernels)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
@@ -285,4 +285,4 @@ class SpectralNorm:
 
 
 def _singular_values(kernel: Kernel) -> Tensor:
-    return torch.linalg.svdvals(kernel.matrix(kernel.part(dtensor.full_tensor(kernel.weight))))
+    return torch.linalg.svdvals(kernel.matrix(kernel.rows_of(dtensor.full_tensor(kernel.weight))))

@@ -5,13 +5,13 @@ from torch import Tensor
 from typing_extensions import override
 
 from sngan.distributed import dtensor
-from sngan.spectral.geometry import Geometry
-from sngan.spectral.iteration import Norm, divided
 from sngan.spectral.kernels import Kernel
-from sngan.spectral.operator import convolution_gram_bounds, gram_bound
+from sngan.spectral.operator.geometry import Geometry
+from sngan.spectral.operator.norm import convolution_gram_bounds, gram_bound
+from sngan.spectral.tracked_norms.base import TrackedNorm, divided
 
 
-class GramBound(Norm):
+class GramNorm(TrackedNorm):
     """A guaranteed upper bound of σ, by Gram iteration in each step (Delattre et al. 2023).
 
     A positively homogeneous function of the weight, so the change of coordinates holds for it as
@@ -25,7 +25,7 @@ class GramBound(Norm):
 
     @override
     def start(self) -> tuple[Tensor, float]:
-        weight = self.kernel.part(dtensor.full_tensor(self.kernel.weight))
+        weight = self.kernel.rows_of(dtensor.full_tensor(self.kernel.weight))
         index, bound = self.on(weight).advance(weight, weight, iterations=1)
         return index, bound.item()
 

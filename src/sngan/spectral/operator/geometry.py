@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED
+from sngan.spectral.supported_layers import CONVOLUTIONS, TRANSPOSED
 from sngan.utils.checks import require
 
 Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d

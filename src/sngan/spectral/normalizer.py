@@ -14,10 +14,10 @@ from torch.utils.hooks import RemovableHandle
 from sngan.distributed import dtensor
 from sngan.spectral import optimizer_state
 from sngan.spectral.full_precision import full_precision
-from sngan.spectral.group import Group, Part
 from sngan.spectral.kernels import Kernel
-from sngan.spectral.layers import PlacedLayers
-from sngan.spectral.optimizers import require_followable, skipped, stepped_by
+from sngan.spectral.layer_tracking import LayerTracker
+from sngan.spectral.optimizers import parameter_ids, require_followable, skipped
+from sngan.spectral.weight_group import WeightGroup, WeightState
 from sngan.utils.checks import require
 
 
@@ -32,17 +32,17 @@ class FollowedDefaults(dict[str, Any]):
         self.owner = id(optimizer)
 
 
-class Constraint:
+class Normalizer:
     """Groups of normalized weights; each optimizer's step changes the coordinates of its own.
 
     It lives as long as one of the layers, or an optimizer that it follows. It never holds a layer.
     """
 
-    def __init__(self, module: nn.Module, groups: list[Group], iterations: int) -> None:
+    def __init__(self, module: nn.Module, groups: list[WeightGroup], iterations: int) -> None:
         self.groups = groups
         self.iterations = iterations
         names = [n for group in groups for norm in group.norms for n in norm.kernel.layers]
-        self._layers = PlacedLayers(module, names)
+        self._layers = LayerTracker(module, names)
         self._followed: weakref.WeakKeyDictionary[Optimizer, list[RemovableHandle]]
         self._followed = weakref.WeakKeyDictionary()
         self.ids = {id(norm.kernel.weight) for group in groups for norm in group.norms}
@@ -59,11 +59,11 @@ class Constraint:
 
     def follow(self, optimizer: Optimizer) -> None:
         """Let the state travel with the optimizer's; take the state that was loaded into it."""
-        if optimizer in self._followed or self.ids.isdisjoint(stepped_by(optimizer)):
+        if optimizer in self._followed or self.ids.isdisjoint(parameter_ids(optimizer)):
             return
         require_followable(optimizer)
         for group in self.groups:
-            group.target.require_handed_over(group.norms, optimizer)
+            group.coefficients.require_in_optimizer(group.norms, optimizer)
         self._followed[optimizer] = [
             optimizer.register_state_dict_post_hook(self._save),
             optimizer.register_load_state_dict_post_hook(self._load),
@@ -80,7 +80,7 @@ class Constraint:
         left = list(self._followed)
         for optimizer, handles in self._followed.items():
             for group in self.groups:
-                group.target.take_back(optimizer)
+                group.coefficients.remove_from_optimizer(optimizer)
             for handle in handles:
                 handle.remove()
         self._followed.clear()
@@ -89,7 +89,7 @@ class Constraint:
     @torch.no_grad()
     def to_raw(self, optimizer: Optimizer) -> None:
         """Change to raw coordinates for the weights that this optimizer steps."""
-        stepping = stepped_by(optimizer)
+        stepping = parameter_ids(optimizer)
         for group in self.groups:
             with full_precision(group.device):
                 group.to_raw(stepping, skipped(optimizer))
@@ -126,7 +126,7 @@ class Constraint:
                     "parametrization?); make the optimizer and SpectralNorm again, after that"
                 )
 
-    def load(self, saved: dict[str, Part]) -> None:
+    def load(self, saved: dict[str, WeightState]) -> None:
         """Restore the state of all weights, by one name of each.
 
         Raises
@@ -144,12 +144,12 @@ class Constraint:
 
     @torch.no_grad()
     def _save(self, optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
-        held = stepped_by(optimizer)
-        parts: dict[int, optimizer_state.Parts] = {}
+        held = parameter_ids(optimizer)
+        parts: dict[int, optimizer_state.NormStates] = {}
         for group in self.groups:
             for index, (norm, (_, part)) in enumerate(zip(group.norms, group.state(), strict=True)):
                 if id(norm.kernel.weight) in held:
-                    own = {"coefficient": group.target.setting(index), **part}
+                    own = {"coefficient": group.coefficients.requested(index), **part}
                     parts.setdefault(id(norm.kernel.weight), []).append(own)
         optimizer_state.store(optimizer, state_dict, parts)
 
@@ -161,7 +161,12 @@ class Constraint:
             for index, norm in enumerate(group.norms):
                 if parts.get(id(norm.kernel.weight)):
                     loaded[index] = parts[id(norm.kernel.weight)].pop(0)
-                    saved, setting = loaded[index]["coefficient"], group.target.setting(index)
+                    saved, requested = (
+                        loaded[index]["coefficient"],
+                        group.coefficients.requested(index),
+                    )
                     expected = f"{saved!r} of the optimizer's state"
-                    require(saved == setting, "coefficient", expected=expected, got=repr(setting))
+                    require(
+                        saved == requested, "coefficient", expected=expected, got=repr(requested)
+                    )
             group.load(loaded)

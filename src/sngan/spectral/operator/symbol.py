@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sngan.spectral.geometry import Sizes
+from sngan.spectral.operator.geometry import Sizes
 
 # eigenvalues of so many bytes of matrices are computed at a time
 _BLOCK_BYTES = 2**28

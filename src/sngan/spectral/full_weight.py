@@ -13,7 +13,7 @@ from sngan.spectral.kernels import Kernel
 
 
 @contextmanager
-def whole_weight(layer: nn.Module, kernel: Kernel) -> Generator[nn.Module]:
+def full_weight(layer: nn.Module, kernel: Kernel) -> Generator[nn.Module]:
     """A layer that has its whole weight for a while."""
     parameters = layer._parameters
     if dtensor.is_sharded(kernel.weight):

@@ -16,7 +16,7 @@ _GAIN = 1e-9
 Map = Callable[[Tensor], Tensor]
 
 
-def leading_vector(forward: Map, adjoint: Map, start: Tensor) -> Tensor:
+def leading_singular_vector(forward: Map, adjoint: Map, start: Tensor) -> Tensor:
     """Return the unit left singular vector ``u`` of the largest σ, shaped as ``start``.
 
     ``forward`` is ``y ↦ Wy``, ``adjoint`` is ``u ↦ Wᵀu``. ``σ = ‖Wᵀu‖`` grows towards the largest

@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sngan.spectral.geometry import (
+from sngan.spectral.operator.geometry import (
     Sizes,
     least_output_size,
     require_input_shape,
     usual_output_size,
 )
-from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED
+from sngan.spectral.supported_layers import CONVOLUTIONS, TRANSPOSED
 from sngan.utils.checks import require
 from sngan.utils.scaling import exponent_of, shifted
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from torch import nn
 
 
-class PlacedLayers:
+class LayerTracker:
     """Layers by their names in a network, none of which is kept alive."""
 
     def __init__(self, module: nn.Module, names: Iterable[str]) -> None:

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from sngan.distributed import dtensor
-from sngan.spectral.geometry import Sizes
-from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED
+from sngan.spectral.operator.geometry import Sizes
+from sngan.spectral.supported_layers import CONVOLUTIONS, TRANSPOSED
 from sngan.utils.checks import require, require_one_of
 
 
-class Call(NamedTuple):
+class LayerCall(NamedTuple):
     """The shape of one input, and the size that a transposed convolution made of it.
 
     Of a layer that is no convolution the shape of a vector, as its norm is the same for all.
@@ -22,7 +22,7 @@ class Call(NamedTuple):
     output_size: Sizes | None = None
 
 
-Calls = dict[str, tuple[Call, ...]]
+LayerCalls = dict[str, tuple[LayerCall, ...]]
 
 
 def require_kind(kind: str, input_shape: tuple[int, ...] | None) -> None:
@@ -37,7 +37,9 @@ def require_kind(kind: str, input_shape: tuple[int, ...] | None) -> None:
 
 
 @torch.no_grad()
-def input_shapes(module: nn.Module, input_shape: tuple[int, ...], names: Iterable[str]) -> Calls:
+def input_shapes(
+    module: nn.Module, input_shape: tuple[int, ...], names: Iterable[str]
+) -> LayerCalls:
     """Return ``{layer name: its different calls}`` for one input of zeros, no batch dimension.
 
     In eval mode, which is undone. Every call counts: with its own size, positional or by keyword,
@@ -48,7 +50,7 @@ def input_shapes(module: nn.Module, input_shape: tuple[int, ...], names: Iterabl
     ValueError
         If the network does not take such an input, or does not call one of the layers.
     """
-    calls: dict[str, dict[Call, None]] = {name: {} for name in names}
+    calls: dict[str, dict[LayerCall, None]] = {name: {} for name in names}
 
     def record(name: str) -> Any:
         def hook(
@@ -84,11 +86,13 @@ def input_shapes(module: nn.Module, input_shape: tuple[int, ...], names: Iterabl
     return {name: tuple(found) for name, found in calls.items()}
 
 
-def _call_of(layer: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any) -> Call:
+def _call_of(
+    layer: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any
+) -> LayerCall:
     if not isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED)):
-        return Call((layer.in_features,) if isinstance(layer, nn.Linear) else ())
+        return LayerCall((layer.in_features,) if isinstance(layer, nn.Linear) else ())
     given: Tensor = inputs[0] if inputs else named["input"]
     # without its batch dimension, which torch lets people leave out
     dim = len(layer.kernel_size)
     shape = tuple(given.shape[-dim - 1 :])
-    return Call(shape, tuple(output.shape[-dim:]) if isinstance(layer, TRANSPOSED) else None)
+    return LayerCall(shape, tuple(output.shape[-dim:]) if isinstance(layer, TRANSPOSED) else None)

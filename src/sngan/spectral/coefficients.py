@@ -9,23 +9,23 @@ from torch.optim import Optimizer
 from typing_extensions import override
 
 from sngan.distributed import dtensor
-from sngan.spectral.iteration import Norm
 from sngan.spectral.kernels import Kernel
-from sngan.spectral.optimizers import stepped_by
+from sngan.spectral.optimizers import parameter_ids
+from sngan.spectral.tracked_norms.base import TrackedNorm
 from sngan.utils.checks import require, require_number, require_one_of
 
 Bound = Literal["exact", "at_most"]
 Coefficient = float | Literal["learnable"]
-Coefficients = Coefficient | Mapping[str, Coefficient]
+CoefficientSpec = Coefficient | Mapping[str, Coefficient]
 BOUNDS = ("exact", "at_most")
 LEARNABLE: Final = "learnable"
-REST = "*"
+OTHER_LAYERS = "*"
 # a learned norm stays this far from 0, where the direction of its weight would be lost
 _SMALLEST = 1e-20
 
 
-def coefficients_of(
-    given: Coefficients, kernels: Sequence[Kernel], *, bound: Bound = "exact"
+def coefficient_of_each(
+    given: CoefficientSpec, kernels: Sequence[Kernel], *, bound: Bound = "exact"
 ) -> list[Coefficient]:
     """The coefficient of each kernel, for a bound of that kind.
 
@@ -39,10 +39,12 @@ def coefficients_of(
         number nor ``"learnable"``, or the bound is unknown or none for learnable ones.
     """
     require_one_of(bound, "bound", choices=BOUNDS)
-    mapping: Mapping[str, Coefficient] = given if isinstance(given, Mapping) else {REST: given}
+    mapping: Mapping[str, Coefficient] = (
+        given if isinstance(given, Mapping) else {OTHER_LAYERS: given}
+    )
     names = {name for kernel in kernels for name in (*kernel.names, *kernel.layers)}
     for name, value in mapping.items():
-        require_one_of(name, "coefficient", choices=[*names, REST])
+        require_one_of(name, "coefficient", choices=[*names, OTHER_LAYERS])
         _require_coefficient(value)
     coefficients: list[Coefficient] = [_of_kernel(mapping, kernel) for kernel in kernels]
     is_fit = bound == "exact" or LEARNABLE not in coefficients
@@ -59,7 +61,7 @@ def _of_kernel(mapping: Mapping[str, Coefficient], kernel: Kernel) -> Coefficien
         require(is_one, "coefficient", expected=f"one for the tied {tied}", got=found)
         if found:
             return found[0]
-    return mapping.get(REST, 1.0)
+    return mapping.get(OTHER_LAYERS, 1.0)
 
 
 def _require_coefficient(value: object) -> None:
@@ -81,33 +83,35 @@ def require_learnable(
     weights = {id(kernel.weight) for kernel in learned}
     # of torch 2.9 and newer
     muon: Any = getattr(torch.optim, "Muon", ())
-    is_muon = any(isinstance(o, muon) and not weights.isdisjoint(stepped_by(o)) for o in optimizers)
+    is_muon = any(
+        isinstance(o, muon) and not weights.isdisjoint(parameter_ids(o)) for o in optimizers
+    )
     expected = "numbers for weights that Muon moves, which takes matrices only"
     require(not is_muon, "coefficient", expected=expected, got=repr(LEARNABLE))
 
 
-class Target:
+class Coefficients:
     """The norms c that some weights are kept at, ``W̄ = W/s`` with the divisor ``s = σ/c``."""
 
     gammas: Sequence[nn.Parameter] = ()
-    is_upper_bound = False
+    is_at_most = False
 
-    def __init__(self, coefficients: Sequence[float | Tensor]) -> None:
-        self.coefficients = coefficients
+    def __init__(self, values: Sequence[float | Tensor]) -> None:
+        self.values = values
 
     def start(self, index: int, sigma: float) -> float:
         """Return ``scale`` = σ/c at the start; 1 where σ is zero."""
-        return sigma / float(self.coefficients[index]) or 1.0
+        return sigma / float(self.values[index]) or 1.0
 
-    def setting(self, index: int) -> Coefficient:
+    def requested(self, index: int) -> Coefficient:
         """The coefficient of a weight as it was asked for."""
-        return float(self.coefficients[index])
+        return float(self.values[index])
 
     def factors(self) -> list[float]:
         """1/c of each weight, where it is known beforehand."""
-        return [1 / float(coefficient) for coefficient in self.coefficients]
+        return [1 / float(coefficient) for coefficient in self.values]
 
-    def to_scales_(self, sigmas: Sequence[Tensor], indices: Iterable[int]) -> None:
+    def divide_by_coefficients_(self, sigmas: Sequence[Tensor], indices: Iterable[int]) -> None:
         """Make σ/c of the norms of some weights, which the ``factors`` were multiplied to."""
 
     def divisors(self, scale: Tensor) -> Tensor:
@@ -117,8 +121,11 @@ class Target:
     def shares(self, scale: Tensor) -> tuple[Tensor, ...] | None:
         """Return 1 for each weight whose divisor depends on it, else 0; ``None``: all do."""
 
-    def learn(
-        self, norms: Sequence[Norm], gradients: Mapping[int, Tensor], stepping: Container[int]
+    def compute_gradients_(
+        self,
+        norms: Sequence[TrackedNorm],
+        gradients: Mapping[int, Tensor],
+        stepping: Container[int],
     ) -> None:
         """Take what is learned of the gradients by some weights, before these are projected.
 
@@ -135,24 +142,24 @@ class Target:
     def to(self, like: Tensor) -> None:
         """Follow the weights to a device and dtype."""
 
-    def hand_over(self, norms: Sequence[Norm], optimizer: Optimizer) -> None:
+    def add_to_optimizer(self, norms: Sequence[TrackedNorm], optimizer: Optimizer) -> None:
         """Let an optimizer move what is learned of its weights, with its default settings."""
 
-    def require_handed_over(self, norms: Sequence[Norm], optimizer: Optimizer) -> None:
+    def require_in_optimizer(self, norms: Sequence[TrackedNorm], optimizer: Optimizer) -> None:
         """Raise ``RuntimeError`` if an optimizer has weights, and not what is learned of them."""
 
-    def take_back(self, optimizer: Optimizer) -> None:
+    def remove_from_optimizer(self, optimizer: Optimizer) -> None:
         """Undo :meth:`hand_over`."""
 
-    def shown(self) -> Sequence[float | Tensor]:
+    def for_display(self) -> Sequence[float | Tensor]:
         """The coefficients, learned ones as the optimizer's parameters."""
-        return self.gammas or self.coefficients
+        return self.gammas or self.values
 
 
-class AtMost(Target):
+class AtMostCoefficients(Coefficients):
     """Norms of at most c: ``s = max(1, σ/c)``, so that weights below it are left as they are."""
 
-    is_upper_bound = True
+    is_at_most = True
 
     @override
     def divisors(self, scale: Tensor) -> Tensor:
@@ -163,7 +170,7 @@ class AtMost(Target):
         return (scale > 1.0).to(scale.dtype).unbind()
 
 
-class Learned(Target):
+class LearnableCoefficients(Coefficients):
     """Norms γ that an optimizer moves with the weights: ``W̄ = γW/σ``, ``∂L/∂γ = ⟨g, W̄⟩/γ``.
 
     γ starts at σ, where the weights are left as they are. Zhai et al. 2023, arXiv:2303.06296
@@ -172,29 +179,29 @@ class Learned(Target):
 
     def __init__(self, gammas: Sequence[nn.Parameter]) -> None:
         self.gammas = gammas
-        self.coefficients: list[Tensor] = [gamma.detach() for gamma in gammas]
+        self.values: list[Tensor] = [gamma.detach() for gamma in gammas]
 
     @override
     def to(self, like: Tensor) -> None:
         for gamma in self.gammas:
             gamma.data = gamma.data.to(like)
-        self.coefficients = [gamma.detach() for gamma in self.gammas]
+        self.values = [gamma.detach() for gamma in self.gammas]
 
     @override
     def start(self, index: int, sigma: float) -> float:
-        self.coefficients[index].fill_(sigma or 1.0)
+        self.values[index].fill_(sigma or 1.0)
         return 1.0
 
     @override
-    def hand_over(self, norms: Sequence[Norm], optimizer: Optimizer) -> None:
-        held, pairs = stepped_by(optimizer), zip(norms, self.gammas, strict=True)
+    def add_to_optimizer(self, norms: Sequence[TrackedNorm], optimizer: Optimizer) -> None:
+        held, pairs = parameter_ids(optimizer), zip(norms, self.gammas, strict=True)
         gammas = [gamma for norm, gamma in pairs if id(norm.kernel.weight) in held]
         if gammas:
             optimizer.add_param_group({"params": gammas})
 
     @override
-    def require_handed_over(self, norms: Sequence[Norm], optimizer: Optimizer) -> None:
-        held = stepped_by(optimizer)
+    def require_in_optimizer(self, norms: Sequence[TrackedNorm], optimizer: Optimizer) -> None:
+        held = parameter_ids(optimizer)
         for norm, gamma in zip(norms, self.gammas, strict=True):
             if id(norm.kernel.weight) in held and id(gamma) not in held:
                 raise RuntimeError(
@@ -203,7 +210,7 @@ class Learned(Target):
                 )
 
     @override
-    def take_back(self, optimizer: Optimizer) -> None:
+    def remove_from_optimizer(self, optimizer: Optimizer) -> None:
         own = set(map(id, self.gammas))
         groups = optimizer.param_groups
         groups[:] = [group for group in groups if not own.issuperset(map(id, group["params"]))]
@@ -211,7 +218,7 @@ class Learned(Target):
             optimizer.state.pop(gamma, None)
 
     @override
-    def setting(self, index: int) -> Coefficient:
+    def requested(self, index: int) -> Coefficient:
         return LEARNABLE
 
     @override
@@ -219,16 +226,19 @@ class Learned(Target):
         return [1.0] * len(self.gammas)
 
     @override
-    def to_scales_(self, sigmas: Sequence[Tensor], indices: Iterable[int]) -> None:
+    def divide_by_coefficients_(self, sigmas: Sequence[Tensor], indices: Iterable[int]) -> None:
         for sigma, index in zip(sigmas, indices, strict=True):
-            gamma = self.coefficients[index]
+            gamma = self.values[index]
             smallest = torch.where(gamma < 0, -_SMALLEST, _SMALLEST)
             gamma.copy_(torch.where(gamma.abs() < _SMALLEST, smallest, gamma))
             sigma.div_(gamma)
 
     @override
-    def learn(
-        self, norms: Sequence[Norm], gradients: Mapping[int, Tensor], stepping: Container[int]
+    def compute_gradients_(
+        self,
+        norms: Sequence[TrackedNorm],
+        gradients: Mapping[int, Tensor],
+        stepping: Container[int],
     ) -> None:
         for index, gamma in enumerate(self.gammas):
             if id(gamma) in stepping:
@@ -238,16 +248,18 @@ class Learned(Target):
 
     @override
     def state(self, index: int) -> dict[str, Tensor]:
-        return {"gamma": self.coefficients[index].clone()}
+        return {"gamma": self.values[index].clone()}
 
     @override
     def load(self, index: int, state: Mapping[str, Tensor]) -> None:
-        self.coefficients[index].copy_(state["gamma"])
+        self.values[index].copy_(state["gamma"])
 
 
-def make_target(coefficients: Sequence[Coefficient], *, bound: Bound, like: Tensor) -> Target:
+def make_coefficients(
+    coefficients: Sequence[Coefficient], *, bound: Bound, like: Tensor
+) -> Coefficients:
     """The target of weights ``like`` this one: coefficients of which all or none are learned."""
     if LEARNABLE in coefficients:
-        return Learned([nn.Parameter(like.new_ones(())) for _ in coefficients])
+        return LearnableCoefficients([nn.Parameter(like.new_ones(())) for _ in coefficients])
     numbers = [float(coefficient) for coefficient in coefficients]
-    return AtMost(numbers) if bound == "at_most" else Target(numbers)
+    return AtMostCoefficients(numbers) if bound == "at_most" else Coefficients(numbers)

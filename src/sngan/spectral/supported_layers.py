@@ -10,7 +10,7 @@ TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 _SINGLE = (nn.Linear, nn.Bilinear, *EMBEDDINGS, *CONVOLUTIONS, *TRANSPOSED)
 LAYERS = (*_SINGLE, nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase)
-KINDS = (
+LAYER_NAMES = (
     "Linear, Bilinear, Embedding, EmbeddingBag, Conv1d/2d/3d, ConvTranspose1d/2d/3d, "
     "MultiheadAttention, LSTM, GRU or RNN"
 )
@@ -24,7 +24,7 @@ _GATES: dict[type[nn.Module], tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Stack:
+class MatrixParameter:
     """A parameter with matrices of equal height below one another, or with a single one.
 
     ``labels`` has one label for each matrix: its name inside the layer. ``row_dim`` is the
@@ -36,7 +36,7 @@ class Stack:
     row_dim: int = 0
 
 
-def stacks_of(layer: nn.Module) -> list[Stack]:
+def matrix_parameters(layer: nn.Module) -> list[MatrixParameter]:
     """The parameters of one of the ``LAYERS`` that hold matrices.
 
     The factors of a product are matrices of their own: attention multiplies queries, keys and
@@ -49,25 +49,27 @@ def stacks_of(layer: nn.Module) -> list[Stack]:
         return [_gated(layer, name) for name in _recurrent_weights(layer)]
     if isinstance(layer, nn.RNNCellBase):
         return [_gated(layer, name) for name in ("weight_ih", "weight_hh")]
-    return [Stack("weight", row_dim=1 if isinstance(layer, TRANSPOSED) else 0)]
+    return [MatrixParameter("weight", row_dim=1 if isinstance(layer, TRANSPOSED) else 0)]
 
 
-def _attention(layer: nn.MultiheadAttention) -> list[Stack]:
+def _attention(layer: nn.MultiheadAttention) -> list[MatrixParameter]:
     """Queries, keys and values of each head; ``out_proj`` is a layer of its own."""
     labels = {
         role: tuple(f"{role}.{head}" for head in range(layer.num_heads))
         for role in ("query", "key", "value")
     }
     if layer.kdim == layer.vdim == layer.embed_dim:
-        return [Stack("in_proj_weight", (*labels["query"], *labels["key"], *labels["value"]))]
-    return [Stack(f"{role[0]}_proj_weight", heads) for role, heads in labels.items()]
+        return [
+            MatrixParameter("in_proj_weight", (*labels["query"], *labels["key"], *labels["value"]))
+        ]
+    return [MatrixParameter(f"{role[0]}_proj_weight", heads) for role, heads in labels.items()]
 
 
-def _gated(layer: nn.Module, parameter: str) -> Stack:
+def _gated(layer: nn.Module, parameter: str) -> MatrixParameter:
     gates = next((g for kind, g in _GATES.items() if isinstance(layer, kind)), ())
     if not gates or "_hr" in parameter:
-        return Stack(parameter, (parameter,))
-    return Stack(parameter, tuple(f"{parameter}.{gate}" for gate in gates))
+        return MatrixParameter(parameter, (parameter,))
+    return MatrixParameter(parameter, tuple(f"{parameter}.{gate}" for gate in gates))
 
 
 def _recurrent_weights(layer: nn.RNNBase) -> Iterator[str]:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from sngan.distributed import dtensor
-from sngan.spectral.iteration import Norm, accumulator, length
-from sngan.spectral.targets import Target
+from sngan.spectral.coefficients import Coefficients
 from sngan.spectral.torch_import import TorchNorm
-from sngan.spectral.writes import Writes
+from sngan.spectral.tracked_norms.base import TrackedNorm, accumulator, length
+from sngan.spectral.write_tracking import WriteTracker
 from sngan.utils.checks import require
 
 # a weight found with σ this near to c is normalized already, by an estimate, and is not moved
@@ -22,30 +22,30 @@ _LOADED = (2 / 3, 3 / 2)
 # enough to find a norm that a write across u left, where the norm along u tells nothing
 _ITERATIONS = 5
 
-Part = dict[str, Tensor]
+WeightState = dict[str, Tensor]
 
 
-class Group:
+class WeightGroup:
     """Weights, and the state of their norms.
 
     For each weight the tensor ``u`` that its norm carries on; for all, in one tensor, ``scale`` =
     σ/c. The ``target`` holds c, and makes divisors of scales.
     """
 
-    def __init__(self, norms: list[Norm], target: Target) -> None:
+    def __init__(self, norms: list[TrackedNorm], coefficients: Coefficients) -> None:
         self.norms = norms
-        self.target = target
+        self.coefficients = coefficients
         self.scale = norms[0].weight().new_ones(len(norms))
-        factors = zip(norms, target.factors(), strict=True)
+        factors = zip(norms, coefficients.factors(), strict=True)
         self._factors = [norm.factor * factor for norm, factor in factors]
         # of the weights that are raw now, between the hook before the step and the one after it
         self._wt_u: dict[int, Tensor] = {}
-        self._writes = Writes(norms)
+        self._write_tracker = WriteTracker(norms)
         started = [self._start(index) for index in range(len(norms))]
         self.u = [u for u, _ in started]
         for index, (_, sigma) in enumerate(started):
             self._normalize(index, sigma)
-        self._writes.note(range(len(norms)))
+        self._write_tracker.note(range(len(norms)))
 
     @property
     def device(self) -> torch.device:
@@ -60,22 +60,22 @@ class Group:
     def sigmas(self) -> list[Tensor]:
         """σ of each raw weight; of one that was written from outside, the σ of what it is now."""
         self._follow_the_module()
-        scales = zip(self.scale.unbind(), self.target.coefficients, strict=True)
+        scales = zip(self.scale.unbind(), self.coefficients.values, strict=True)
         sigmas = [scale * coefficient for scale, coefficient in scales]
         for index in self._replaced():
             sigmas[index] = self.scale.new_tensor(self._start(index)[1])
         return sigmas
 
-    def state(self) -> Iterator[tuple[str, Part]]:
+    def state(self) -> Iterator[tuple[str, WeightState]]:
         """The name of each weight, and its part of the state."""
         for index, (name, scale) in enumerate(zip(self.names, self.scale, strict=True)):
-            own = {"scale": scale.clone(), "u": self._whole_u(index)}
-            yield name, own | self.target.state(index)
+            own = {"scale": scale.clone(), "u": self._full_u(index)}
+            yield name, own | self.coefficients.state(index)
 
-    def require_fitting(self, parts: dict[int, Part]) -> None:
+    def require_fitting(self, parts: dict[int, WeightState]) -> None:
         """Raise ``ValueError`` if a part of the state is of a weight of another shape."""
         for index, part in parts.items():
-            own, got = self._whole_shape(index), part["u"].shape
+            own, got = self._full_shape(index), part["u"].shape
             require(
                 own == got,
                 "state",
@@ -83,7 +83,7 @@ class Group:
                 got=f"{self.names[index]}: {tuple(got)}",
             )
 
-    def load(self, parts: dict[int, Part]) -> None:
+    def load(self, parts: dict[int, WeightState]) -> None:
         """Restore parts of :meth:`state`, which belong to the weights as they were saved.
 
         Those may be in the network already, or be loaded before the next step.
@@ -92,25 +92,25 @@ class Group:
         self.require_fitting(parts)
         for index, part in parts.items():
             self.scale[index] = part["scale"]
-            self.u[index].copy_(self._own_u(index, dtensor.full_tensor(part["u"])))
-            self.target.load(index, part)
-        self._writes.load(parts)
+            self.u[index].copy_(self._local_u(index, dtensor.full_tensor(part["u"])))
+            self.coefficients.load(index, part)
+        self._write_tracker.load(parts)
 
-    def restart(self, known: dict[str, TorchNorm]) -> None:
+    def start_from_torch(self, known: dict[str, TorchNorm]) -> None:
         """Normalize the raw weights again, with the vectors and norms that torch had."""
         for index, norm in enumerate(self.norms):
             torch_norm = known[norm.kernel.names[0]]
             self.u[index].copy_(torch_norm.u)
             # of vectors that never followed the weight it may have any sign
             is_norm = (torch_norm.sigma > 0) & torch_norm.sigma.isfinite()
-            ratio = torch_norm.sigma / (self.scale[index] * self.target.coefficients[index])
+            ratio = torch_norm.sigma / (self.scale[index] * self.coefficients.values[index])
             self.rescale(index, torch.where(is_norm, ratio, 1.0))
 
     def rescale(self, index: int, divisor: Tensor | float) -> None:
         """Divide a normalized weight; the raw one stays."""
         self.norms[index].weight().div_(divisor)
-        self.scale[index] = self.target.divisors(self.scale)[index] * divisor
-        self._writes.note([index], size=self._size(index))
+        self.scale[index] = self.coefficients.divisors(self.scale)[index] * divisor
+        self._write_tracker.note([index], size=self._size(index))
 
     def to_raw(self, stepping: set[int], skipped: Tensor | None) -> None:
         """∂L/∂W̄ → ∂L/∂W in ``.grad``, and W̄ → W, in place.
@@ -119,16 +119,16 @@ class Group:
         """
         self._follow_the_module()
         self._start_replaced()
-        self._writes.begin_step()
+        self._write_tracker.begin_step()
         gradients = {
             index: gradient
             for index, norm in enumerate(self.norms)
             if id(norm.kernel.weight) in stepping and (gradient := norm.gradient()) is not None
         }
-        self.target.learn(self.norms, gradients, stepping)
+        self.coefficients.compute_gradients_(self.norms, gradients, stepping)
         self._wt_u = self._project(gradients)
         if gradients:
-            divisors = self.target.divisors(self.scale)
+            divisors = self.coefficients.divisors(self.scale)
             torch._foreach_div_(list(gradients.values()), self._of_stepping(divisors))
             torch._foreach_mul_(self._weights(), self._of_stepping(_unless(skipped, divisors, 1.0)))
 
@@ -140,9 +140,9 @@ class Group:
             self._wt_u[index] = wt_u
             self.u[index].copy_(_unless(skipped, u, self.u[index]))
         self._set_scales(skipped)
-        divisors = _unless(skipped, self.target.divisors(self.scale), 1.0)
+        divisors = _unless(skipped, self.coefficients.divisors(self.scale), 1.0)
         torch._foreach_div_(self._weights(), self._of_stepping(divisors))
-        self._writes.note(self._wt_u)
+        self._write_tracker.note(self._wt_u)
         self._wt_u = {}
 
     def _start(self, index: int) -> tuple[Tensor, float]:
@@ -151,19 +151,19 @@ class Group:
 
     def _normalize(self, index: int, sigma: float) -> None:
         """Divide a raw weight, whose exact σ this is."""
-        scale = self.target.start(index, sigma)
+        scale = self.coefficients.start(index, sigma)
         exact = torch.tensor(scale, dtype=torch.float64, device="cpu")
-        divisor = self.target.divisors(exact).item()
+        divisor = self.coefficients.divisors(exact).item()
         if abs(divisor - 1) > _NORMALIZED:
             weight = self.norms[index].weight()
             if _LOADED[0] < divisor < _LOADED[1]:
-                self._writes.keep(index, weight.clone())
+                self._write_tracker.keep(index, weight.clone())
             weight.div_(divisor)
         self.scale[index] = scale
 
     def _start_replaced(self) -> None:
         """Normalize, as at the start, the weights that somebody else put in place of ours."""
-        written = self._writes.outside()
+        written = self._write_tracker.outside()
         if not written:
             return
         replaced = self._replaced()
@@ -171,14 +171,14 @@ class Group:
             u, sigma = self._start(index)
             self.u[index].copy_(u)
             self._normalize(index, sigma)
-        self._writes.note(written, size=None)
-        self._writes.note(replaced)
+        self._write_tracker.note(written, size=None)
+        self._write_tracker.note(replaced)
 
     def _replaced(self) -> list[int]:
         """The weights in whose place others were written; waits for the device if some were."""
-        written = [index for index in self._writes.outside() if index not in self._wt_u]
+        written = [index for index in self._write_tracker.outside() if index not in self._wt_u]
         sizes = {index: (self._size(index), self._largest(index)) for index in written}
-        return [index for index in written if self._writes.is_replaced(index, *sizes[index])]
+        return [index for index in written if self._write_tracker.is_replaced(index, *sizes[index])]
 
     def _size(self, index: int) -> float:
         """``‖W̄ᵀu‖`` of a weight as it is, as a multiple of what normalization leaves there."""
@@ -190,8 +190,8 @@ class Group:
         return self._in_units(index, moved[index][1])
 
     def _in_units(self, index: int, wt_u: Tensor) -> float:
-        scale, divisor = self.scale[index], self.target.divisors(self.scale)[index]
-        left = scale * self.target.coefficients[index] / divisor
+        scale, divisor = self.scale[index], self.coefficients.divisors(self.scale)[index]
+        left = scale * self.coefficients.values[index] / divisor
         return (length(wt_u) * self.norms[index].factor / left).item()
 
     def _measure(self, index: int) -> Tensor:
@@ -199,7 +199,7 @@ class Group:
 
     def _project(self, gradients: dict[int, Tensor]) -> dict[int, Tensor]:
         """Take the radial part off each gradient, in place; return ``wt_u`` of each."""
-        shares = self.target.shares(self.scale)
+        shares = self.coefficients.shares(self.scale)
         return {
             index: self.norms[index].project_(
                 gradient, self.u[index], None if shares is None else shares[index]
@@ -216,20 +216,20 @@ class Group:
             for index, y in wt_u.items()
         }
 
-    def _whole_shape(self, index: int) -> torch.Size:
+    def _full_shape(self, index: int) -> torch.Size:
         return self.u[index].shape
 
-    def _whole_u(self, index: int) -> Tensor:
+    def _full_u(self, index: int) -> Tensor:
         return self.u[index].clone()
 
-    def _own_u(self, index: int, u: Tensor) -> Tensor:  # noqa: ARG002
+    def _local_u(self, index: int, u: Tensor) -> Tensor:  # noqa: ARG002
         return u
 
     def _set_scales(self, skipped: Tensor | None) -> None:
         vectors = list(self._wt_u.values())
         norms = torch._foreach_norm(vectors, dtype=accumulator(vectors[0]))
         torch._foreach_mul_(norms, [self._factors[index] for index in self._wt_u])
-        self.target.to_scales_(norms, self._wt_u)
+        self.coefficients.divide_by_coefficients_(norms, self._wt_u)
         scales = list(self.scale.unbind())
         for index, norm in zip(self._wt_u, norms, strict=True):
             scales[index] = norm
@@ -258,7 +258,7 @@ class Group:
         )
         self.scale = self.scale.to(weights[0])
         like = self.scale
-        self.target.to(like)
+        self.coefficients.to(like)
         self.u = [u.to(like if u.is_floating_point() else like.device) for u in self.u]
 
 

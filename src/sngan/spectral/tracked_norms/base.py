@@ -12,10 +12,10 @@ from typing_extensions import override
 
 from sngan.distributed import dtensor
 from sngan.spectral.kernels import Kernel
-from sngan.spectral.leading import leading_vector
+from sngan.spectral.lanczos import leading_singular_vector
 
 
-class Norm(ABC):
+class TrackedNorm(ABC):
     """A norm σ of one kernel, with the tensor ``u`` that it carries on from step to step.
 
     ``wt_u`` is a tensor with ``σ = factor · ‖wt_u‖``, so that many norms are taken in one call:
@@ -47,17 +47,17 @@ class Norm(ABC):
 
     def weight(self) -> Tensor:
         """The weight, or this rank's part of a sharded one, outside of any graph."""
-        return self.kernel.part(dtensor.local_tensor(self.kernel.weight))
+        return self.kernel.rows_of(dtensor.local_tensor(self.kernel.weight))
 
     def gradient(self) -> Tensor | None:
         """The gradient at :meth:`weight`, a view; ``None`` where the weight has none."""
         gradient = self.kernel.weight.grad
-        return None if gradient is None else self.kernel.part(dtensor.local_tensor(gradient))
+        return None if gradient is None else self.kernel.rows_of(dtensor.local_tensor(gradient))
 
     def on(self, weight: Tensor) -> Self:
         """Return the same norm of another weight."""
         norm = copy.copy(self)
-        norm.kernel = replace(self.kernel, weight=weight, span=None)
+        norm.kernel = replace(self.kernel, weight=weight, row_range=None)
         return norm
 
     def radial(self, gradient: Tensor, share: Tensor | None = None) -> Tensor:
@@ -68,7 +68,7 @@ class Norm(ABC):
         return radial if share is None else radial * share
 
 
-class PowerIteration(Norm):
+class PowerIterationNorm(TrackedNorm):
     """σ by power iteration: ``u ← Wv/‖Wv‖``, ``v ← Wᵀu/‖Wᵀu‖``, ``σ = ‖Wᵀu‖``, from below.
 
     ``axis`` is the dimension of ``u`` that belongs to dimension 0 of the weight.
@@ -78,7 +78,7 @@ class PowerIteration(Norm):
 
     @override
     def start(self) -> tuple[Tensor, float]:
-        weight = self.kernel.part(dtensor.full_tensor(self.kernel.weight))
+        weight = self.kernel.rows_of(dtensor.full_tensor(self.kernel.weight))
         if not weight.numel():
             return weight.new_zeros(self.vector_shape()), 0.0
         # a power of two, which rounds nothing, keeps squares in range
@@ -90,7 +90,7 @@ class PowerIteration(Norm):
         # from a fixed seed, so that all ranks start alike
         seeded = torch.Generator().manual_seed(0)
         noise = torch.randn(scaled.vector_shape(), generator=seeded, device="cpu")
-        u = leading_vector(scaled.forward, scaled.adjoint, noise.to(scaled.kernel.weight))
+        u = leading_singular_vector(scaled.forward, scaled.adjoint, noise.to(scaled.kernel.weight))
         sigma = length(scaled.adjoint(u)).item()
         return u.to(weight), self.factor * math.ldexp(sigma, exponent)
 
@@ -140,14 +140,14 @@ class PowerIteration(Norm):
         """``tensor += alpha · ∂⟨u, W·wt_u⟩/∂W`` in place."""
 
 
-class MatrixNorm(PowerIteration):
+class MatrixNorm(PowerIterationNorm):
     """The spectral norm of the reshaped kernel: ``∂σ/∂W = uvᵀ`` (Miyato et al. 2018)."""
 
     axis = 0
 
     @override
     def splits(self, rows: int) -> bool:
-        return self.kernel.row_dim == 0 and self.kernel.span is None
+        return self.kernel.row_dim == 0 and self.kernel.row_range is None
 
     @override
     def vector_shape(self) -> tuple[int, ...]:

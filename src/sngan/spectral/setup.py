@@ -6,14 +6,19 @@ from dataclasses import dataclass
 from torch import nn
 from torch.optim import Optimizer
 
-from sngan.spectral.assembly import called_layers, make_groups, make_norms
-from sngan.spectral.constraint import Constraint
+from sngan.spectral.coefficients import (
+    Bound,
+    CoefficientSpec,
+    coefficient_of_each,
+    require_learnable,
+)
+from sngan.spectral.grouping import called_layers, make_groups, make_norms
 from sngan.spectral.kernels import Kernel, require_normalizable
+from sngan.spectral.normalizer import Normalizer
+from sngan.spectral.operator.input_shapes import LayerCalls, input_shapes
+from sngan.spectral.optimizer_hooks import follow
 from sngan.spectral.optimizers import base_optimizers
 from sngan.spectral.ownership import claim, require_free
-from sngan.spectral.shapes import Calls, input_shapes
-from sngan.spectral.stepping import follow
-from sngan.spectral.targets import Bound, Coefficients, coefficients_of, require_learnable
 from sngan.utils.checks import require_count
 
 
@@ -21,19 +26,19 @@ from sngan.utils.checks import require_count
 class Options:
     """The options of SpectralNorm, aside from the choice of layers."""
 
-    coefficient: Coefficients
+    coefficient: CoefficientSpec
     iterations: int
     input_shape: tuple[int, ...] | None = None
     strict: bool = False
     bound: Bound = "exact"
 
 
-def constrain(
+def set_up(
     module: nn.Module,
     optimizer: Optimizer | Sequence[Optimizer],
     kernels: list[Kernel],
     options: Options,
-) -> tuple[Constraint, Calls | None]:
+) -> tuple[Normalizer, LayerCalls | None]:
     """Normalize the kernels, and follow the steps of their optimizers.
 
     Returns
@@ -47,7 +52,7 @@ def constrain(
         If an option, an optimizer or a weight is none that can be followed.
     """
     require_count(options.iterations, "iterations")
-    coefficients = coefficients_of(options.coefficient, kernels, bound=options.bound)
+    coefficients = coefficient_of_each(options.coefficient, kernels, bound=options.bound)
     optimizers = base_optimizers(optimizer)
     require_free(kernels, optimizers)
     require_normalizable(module, kernels)
@@ -58,10 +63,10 @@ def constrain(
     norms = make_norms(module, kernels, shapes, strict=options.strict)
     groups = make_groups(norms, coefficients, bound=options.bound)
     layers = [module.get_submodule(name) for kernel in kernels for name in kernel.layers]
-    constraint = Constraint(module, groups, options.iterations)
-    claim(constraint, layers)
+    normalizer = Normalizer(module, groups, options.iterations)
+    claim(normalizer, layers)
     for one in optimizers:
         for group in groups:
-            group.target.hand_over(group.norms, one)
-        follow(constraint, one)
-    return constraint, shapes
+            group.coefficients.add_to_optimizer(group.norms, one)
+        follow(normalizer, one)
+    return normalizer, shapes

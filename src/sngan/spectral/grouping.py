@@ -4,16 +4,17 @@ import torch
 from torch import nn
 
 from sngan.distributed import dtensor
+from sngan.spectral.coefficients import LEARNABLE, Bound, Coefficient, make_coefficients
 from sngan.spectral.full_precision import full_precision
-from sngan.spectral.geometry import Geometry, at_all_sizes, geometry_of
-from sngan.spectral.gram import GramBound
-from sngan.spectral.group import Group
-from sngan.spectral.iteration import MatrixNorm, Norm
-from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED, Kernel
-from sngan.spectral.shapes import Calls
-from sngan.spectral.sharded import ShardedGroup, on_shards
-from sngan.spectral.targets import LEARNABLE, Bound, Coefficient, make_target
-from sngan.spectral.torus import TorusNorm
+from sngan.spectral.kernels import Kernel
+from sngan.spectral.operator.geometry import Geometry, at_all_sizes, geometry_of
+from sngan.spectral.operator.input_shapes import LayerCalls
+from sngan.spectral.sharded_weights import ShardedWeightGroup, adapted_to_sharding
+from sngan.spectral.supported_layers import CONVOLUTIONS, TRANSPOSED
+from sngan.spectral.tracked_norms.base import MatrixNorm, TrackedNorm
+from sngan.spectral.tracked_norms.convolution import ConvolutionNorm
+from sngan.spectral.tracked_norms.gram import GramNorm
+from sngan.spectral.weight_group import WeightGroup
 from sngan.utils.checks import require
 
 
@@ -30,24 +31,24 @@ def called_layers(module: nn.Module, kernels: list[Kernel]) -> list[str]:
 def make_norms(
     module: nn.Module,
     kernels: list[Kernel],
-    shapes: Calls | None,
+    shapes: LayerCalls | None,
     *,
     strict: bool,
-) -> list[Norm]:
+) -> list[TrackedNorm]:
     """The norm of each kernel: as a map where input shapes are given, else as a matrix."""
-    norms: list[Norm] = []
+    norms: list[TrackedNorm] = []
     for kernel in kernels:
         geometry = None if shapes is None else _geometry(module, kernel, shapes)
         if strict:
-            norms.append(GramBound(kernel, geometry))
+            norms.append(GramNorm(kernel, geometry))
         elif geometry is None:
             norms.append(MatrixNorm(kernel))
         else:
-            norms.append(TorusNorm(kernel, geometry))
-    return [on_shards(norm) for norm in norms]
+            norms.append(ConvolutionNorm(kernel, geometry))
+    return [adapted_to_sharding(norm) for norm in norms]
 
 
-def _geometry(module: nn.Module, kernel: Kernel, shapes: Calls) -> Geometry | None:
+def _geometry(module: nn.Module, kernel: Kernel, shapes: LayerCalls) -> Geometry | None:
     """The convolution that a weight belongs to; None for a matrix."""
     layers = [module.get_submodule(name) for name in kernel.layers]
     if not isinstance(layers[0], (*CONVOLUTIONS, *TRANSPOSED)):
@@ -67,23 +68,25 @@ def _geometry(module: nn.Module, kernel: Kernel, shapes: Calls) -> Geometry | No
     return geometries.pop()
 
 
-def make_groups(norms: list[Norm], coefficients: list[Coefficient], *, bound: Bound) -> list[Group]:
+def make_groups(
+    norms: list[TrackedNorm], coefficients: list[Coefficient], *, bound: Bound
+) -> list[WeightGroup]:
     """Normalize the weights, in one group for each device, dtype and way of sharding.
 
     Learned coefficients are in groups of their own.
     """
-    kinds: dict[tuple[object, ...], list[tuple[Norm, Coefficient]]] = {}
+    kinds: dict[tuple[object, ...], list[tuple[TrackedNorm, Coefficient]]] = {}
     for norm, coefficient in zip(norms, coefficients, strict=True):
         part, weight = norm.weight(), norm.kernel.weight
         layout = (weight.device_mesh, weight.placements) if dtensor.is_sharded(weight) else ()
         key = (part.device, part.dtype, coefficient == LEARNABLE, *layout)
         kinds.setdefault(key, []).append((norm, coefficient))
-    groups: list[Group] = []
+    groups: list[WeightGroup] = []
     for alike in kinds.values():
         own = [norm for norm, _ in alike]
         weight = own[0].weight()
-        kind = ShardedGroup if dtensor.is_sharded(own[0].kernel.weight) else Group
-        target = make_target([c for _, c in alike], bound=bound, like=weight)
+        kind = ShardedWeightGroup if dtensor.is_sharded(own[0].kernel.weight) else WeightGroup
+        values = make_coefficients([c for _, c in alike], bound=bound, like=weight)
         with torch.no_grad(), full_precision(weight.device):
-            groups.append(kind(own, target))
+            groups.append(kind(own, values))
     return groups

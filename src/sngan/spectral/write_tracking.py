@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from sngan.distributed import dtensor
-from sngan.spectral.iteration import Norm
+from sngan.spectral.tracked_norms.base import TrackedNorm
 
 # a weight whose size along u changed by less than this is still the one that u belongs to
 _SAME = 1e-3
@@ -21,10 +21,10 @@ _SAME = 1e-3
 _LAG = 1.5
 
 
-class Writes:
+class WriteTracker:
     """Tells, for each of some weights, who wrote it last and whether its state still fits it."""
 
-    def __init__(self, norms: Sequence[Norm]) -> None:
+    def __init__(self, norms: Sequence[TrackedNorm]) -> None:
         self._norms = norms
         self._versions = [_version_of(norm) for norm in norms]
         self._sizes = [1.0] * len(norms)
@@ -90,7 +90,7 @@ class Writes:
         return is_written and not is_alone
 
 
-def _version_of(norm: Norm) -> tuple[int, int]:
+def _version_of(norm: TrackedNorm) -> tuple[int, int]:
     weight = norm.kernel.weight
     # a rank may have no row of a sharded weight, but must notice what the others do
     return weight._version, 0 if dtensor.is_sharded(weight) else weight.data_ptr()

@@ -21,7 +21,7 @@ def spectral_norms(module: nn.Module, *, iterations: int = 20) -> dict[str, Tens
     """
     norms: dict[str, Tensor] = {}
     for kernel in find_kernels(module, computed=True):
-        matrix = kernel.matrix(kernel.part(dtensor.full_tensor(kernel.weight)))
+        matrix = kernel.matrix(kernel.rows_of(dtensor.full_tensor(kernel.weight)))
         # an irrational phase keeps the fixed start away from symmetric kernels' null spaces
         u = torch.arange(kernel.rows, device=matrix.device, dtype=matrix.dtype).mul_(1.618).cos_()
         for _ in range(iterations):

@@ -9,9 +9,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sngan.spectral.geometry import Geometry, Sizes, Torus, geometry_of
-from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED
-from sngan.spectral.maps import (
+from sngan.spectral.operator.geometry import Geometry, Sizes, Torus, geometry_of
+from sngan.spectral.operator.linear_map import (
     BATCH_NORMS,
     SEPARABLE,
     LinearMap,
@@ -20,8 +19,9 @@ from sngan.spectral.maps import (
     scale_exponent,
     weight_of,
 )
-from sngan.spectral.separable import largest_singular_value, separable_norm
-from sngan.spectral.symbol import Symbol, grid, supremum
+from sngan.spectral.operator.separable import largest_singular_value, separable_norm
+from sngan.spectral.operator.symbol import Symbol, grid, supremum
+from sngan.spectral.supported_layers import CONVOLUTIONS, TRANSPOSED
 from sngan.utils.checks import require, require_one_of
 from sngan.utils.scaling import shifted
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from sngan.spectral.geometry import Sizes
-from sngan.spectral.maps import linear_map
+from sngan.spectral.operator.geometry import Sizes
+from sngan.spectral.operator.linear_map import linear_map
 
 
 def largest_singular_value(matrix: Tensor) -> Tensor:

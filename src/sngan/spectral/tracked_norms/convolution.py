@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.nn import grad as derivatives
 from typing_extensions import override
 
-from sngan.spectral.geometry import Geometry
-from sngan.spectral.iteration import PowerIteration
 from sngan.spectral.kernels import Kernel
+from sngan.spectral.operator.geometry import Geometry
+from sngan.spectral.tracked_norms.base import PowerIterationNorm
 
 
-class TorusNorm(PowerIteration):
+class ConvolutionNorm(PowerIterationNorm):
     """The norm of the convolution on a small torus, times what that may miss of the true norm.
 
     ``∂σ/∂W`` is the weight gradient of the convolution at input v and output gradient u. A

@@ -11,8 +11,8 @@ from torch import nn
 from helpers.maps import truth
 from sngan.spectral import certified_norm, operator_norm
 from sngan.spectral.operator.geometry import geometry_of
+from sngan.spectral.operator.gram_bound import gram_bound
 from sngan.spectral.operator.linear_map import linear_map
-from sngan.spectral.operator.norm import gram_bound
 from sngan.spectral.operator.symbol import Symbol, grid, supremum
 
 CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from sngan.distributed import dtensor
 from sngan.spectral.coefficients import Coefficients
+from sngan.spectral.power_iteration import accumulator, length
 from sngan.spectral.torch_import import TorchNorm
-from sngan.spectral.tracked_norms.base import TrackedNorm, accumulator, length
+from sngan.spectral.tracked_norms.base import TrackedNorm
 from sngan.spectral.write_tracking import WriteTracker
 from sngan.utils.checks import require
 

@@ -1,4 +1,4 @@
-"""The operator norm of one linear layer: exact, proved from above, or estimated from below."""
+"""Operator norm of one linear layer: exact, proved from above, or estimated from below."""
 
 import math
 import operator
@@ -9,7 +9,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sngan.spectral.operator.geometry import Geometry, Sizes, Torus, geometry_of
+from sngan.spectral.operator.geometry import Geometry, Sizes, geometry_of
+from sngan.spectral.operator.gram_bound import convolution_gram_bounds, gram_bound
 from sngan.spectral.operator.linear_map import (
     BATCH_NORMS,
     SEPARABLE,
@@ -20,24 +21,25 @@ from sngan.spectral.operator.linear_map import (
     weight_of,
 )
 from sngan.spectral.operator.separable import largest_singular_value, separable_norm
-from sngan.spectral.operator.symbol import Symbol, grid, supremum
+from sngan.spectral.operator.symbol import ROUNDING, grid, supremum, torus_symbol
+from sngan.spectral.power_iteration import length, power_steps, unit
 from sngan.spectral.supported_layers import CONVOLUTIONS, TRANSPOSED
 from sngan.utils.checks import require, require_one_of
 from sngan.utils.scaling import shifted
 
 NormMethod = Literal["exact", "upper_bound", "gram", "estimate"]
 
-# float64 eigenvalues are good to some 1e-12; a proof leaves room for a thousand times that
-_ROUNDING = 1 + 1e-9
 _SMALLEST = 2.0**-1074
 _PROVED = ("upper_bound", "gram")
 _DENSE_SIDE, _DENSE_ENTRIES = 2048, 2**24
-_GRAM_ITERATIONS = 6
 _ESTIMATE_ITERATIONS, _ESTIMATE_TOLERANCE = 500, 1e-7
 
 
 class Certificate(NamedTuple):
-    """A proved upper bound of a layer's norm, the method, and by how much it may be too large."""
+    """A proved upper bound of a layer's norm, the method that found it, and its slack.
+
+    ``slack`` is how far, relatively, the bound may lie above the supremum over all frequencies.
+    """
 
     norm: float
     method: str
@@ -51,11 +53,11 @@ def operator_norm(
     method: NormMethod = "upper_bound",
     output_size: tuple[int, ...] | None = None,
 ) -> Tensor:
-    r"""Return :math:`\|T\| = \sup \|Tx\|_2/\|x\|_2` of a linear layer as a map, bias aside.
+    r"""Return :math:`\|T\| = \sup \|Tx\|_2/\|x\|_2` of a linear layer as a map, without its bias.
 
-    With its stride, padding, dilation, groups and input size: not the norm of the reshaped kernel,
-    which is smaller by a factor of up to :math:`\sqrt{k_h k_w}`. For a convolution with the symbol
-    :math:`K(θ) = \sum_p W_p e^{-ip·θ}` (of its polyphase kernel, where it has a stride),
+    The map includes stride, padding, dilation, groups and input size. Its norm is larger than that
+    of the reshaped kernel, by a factor of up to :math:`\sqrt{k_h k_w}`. For a convolution with the
+    symbol :math:`K(θ) = \sum_p W_p e^{-ip·θ}` (of its polyphase kernel, if it has a stride),
     :math:`\|T\| \le \sup_θ \|K(θ)\|_2` under zero padding.
 
     Parameters
@@ -64,25 +66,26 @@ def operator_norm(
         Linear, Conv1d/2d/3d, ConvTranspose1d/2d/3d, average pooling, sum pooling (LPPool of norm
         type 1), up-sampling, a padding layer, or batch norm in eval mode.
     input_shape
-        Shape of one input, ``(channels, *size)`` or ``(features,)``, without batch dimension.
+        The shape of one input, ``(channels, *size)`` or ``(features,)``, without batch dimension.
     method
-        - ``"exact"``: a dense SVD for small maps, the Fourier grid where it is exact (circular
-          padding whose stride divides the size), closed forms for the layers without weights.
+        - ``"exact"``: a dense SVD for small maps; the Fourier grid for circular padding whose
+          stride divides the size; closed forms for the layers without weights.
         - ``"upper_bound"``: proved. The maximum over the frequencies of a torus that holds the
-          input or, where these are too many, a branch and bound of the supremum over all
-          frequencies, to within 1e-4 where time allows; times 1 + 1e-9 against rounding.
+          input. If these are too many, a branch and bound of the supremum over all frequencies, to
+          within 1e-4 if the limit on its size allows it. Times 1 + 1e-9 against rounding.
         - ``"gram"``: proved and differentiable. Gram iteration,
           :math:`\|K\|_2 \le \|(K K^*)^{2^t}\|_F^{1/2^{t+1}}`, on a grid of at most 16 frequencies
           a dimension.
-        - ``"estimate"``: power iteration through the layer and its adjoint, from below.
+        - ``"estimate"``: power iteration through the layer and its adjoint. It approaches the norm
+          from below.
     output_size
         The spatial size that a transposed convolution is called with, as in
-        ``layer(x, output_size=(8, 8))``; by default the one that its ``output_padding`` gives.
+        ``layer(x, output_size=(8, 8))``; by default the size that its ``output_padding`` gives.
 
     Returns
     -------
     Tensor
-        A float64 scalar on the layer's device; only ``"gram"`` has a graph to the weight.
+        A float64 scalar on the layer's device. Only ``"gram"`` has a graph to the weight.
 
     Raises
     ------
@@ -91,17 +94,26 @@ def operator_norm(
         not finite or on the meta device, the method is unknown, or the map is too large for
         ``"exact"``.
 
+    Examples
+    --------
+    >>> layer = nn.Conv2d(1, 1, 3, padding=1, bias=False)
+    >>> _ = nn.init.ones_(layer.weight)
+    >>> 8 < operator_norm(layer, (1, 32, 32)).item() < 9  # as a map
+    True
+    >>> torch.linalg.matrix_norm(layer.weight.flatten(1), 2).item()  # as a matrix
+    3.0
+
     References
     ----------
     Sedghi, Gupta, Long 2019, arXiv:1805.10408 (circular convolutions by Fourier transform);
     Pfister, Bresler 2019, DOI 10.1109/TSP.2018.2886164 (from a grid to the supremum); Delattre et
-    al. 2023, arXiv:2305.16173 (Gram iteration). Ours: strides by polyphase kernels, the factors of
-    the other padding modes, the search.
+    al. 2023, arXiv:2305.16173 (Gram iteration). New here: strides by polyphase kernels, the factors
+    of the other padding modes, the branch and bound.
     """
     require_one_of(method, "method", choices=_METHODS)
-    case = _Case.of(layer, input_shape, output_size)
-    norm = case.in_units(_METHODS[method](case), up=method in _PROVED)
-    return norm.to(case.linear.device)
+    scaled = _ScaledLayer.of(layer, input_shape, output_size)
+    norm = scaled.unscaled(_METHODS[method](scaled), round_up=method in _PROVED)
+    return norm.to(scaled.linear.device)
 
 
 def certified_norm(
@@ -109,22 +121,35 @@ def certified_norm(
 ) -> Certificate:
     """Return the smallest proved upper bound of a layer's norm that is affordable, and its method.
 
-    ``exact`` where :func:`operator_norm` can be, else ``upper_bound``; times 1 + 1e-9.
+    It is ``"exact"`` times 1 + 1e-9 if :func:`operator_norm` can compute that, else
+    ``"upper_bound"``. The parameters and errors are those of :func:`operator_norm`.
+
+    Raises
+    ------
+    ValueError
+        If :func:`operator_norm` would raise it.
+
+    Examples
+    --------
+    >>> certificate = certified_norm(nn.AvgPool2d(2), (3, 8, 8))
+    >>> round(certificate.norm, 6), certificate.method
+    (0.5, 'exact')
     """
-    case = _Case.of(layer, input_shape, output_size)
-    if case.is_convolution and not _fits_densely(*case.linear.size()):
-        found = _convolution_bound(case)
+    scaled = _ScaledLayer.of(layer, input_shape, output_size)
+    if scaled.is_convolution and not _fits_densely(*scaled.linear.size()):
+        found = _convolution_bound(scaled)
     else:
-        found = Certificate(float(_exact(case)) * _ROUNDING, "exact", 0.0)
-    norm = case.in_units(torch.tensor(found.norm, dtype=torch.float64, device="cpu"), up=True)
-    return found._replace(norm=float(norm))
+        found = Certificate(float(_exact(scaled)) * ROUNDING, "exact", 0.0)
+    norm = torch.tensor(found.norm, dtype=torch.float64, device="cpu")
+    return found._replace(norm=float(scaled.unscaled(norm, round_up=True)))
 
 
 @dataclass(frozen=True)
-class _Case:
-    """A layer on inputs of one shape, and the power of two that its weight is divided by.
+class _ScaledLayer:
+    """A layer for inputs of one shape, with its weight divided by ``2^exponent``.
 
-    A norm is proportional to the weight, whose squares may lie beyond float64.
+    The norm is proportional to the weight, but the squares of the original weight may overflow or
+    vanish in float64.
     """
 
     layer: nn.Module
@@ -134,7 +159,7 @@ class _Case:
     linear: LinearMap
 
     @classmethod
-    def of(cls, layer: nn.Module, input_shape: Sizes, output_size: Sizes | None) -> "_Case":
+    def of(cls, layer: nn.Module, input_shape: Sizes, output_size: Sizes | None) -> "_ScaledLayer":
         shape = _sizes(input_shape, "input_shape")
         size = None if output_size is None else _sizes(output_size, "output_size")
         exponent = scale_exponent(layer)
@@ -152,10 +177,10 @@ class _Case:
     def geometry(self) -> Geometry:
         return geometry_of(self.layer, self.input_shape, output_size=self.output_size)
 
-    def in_units(self, norm: Tensor, *, up: bool) -> Tensor:
-        """The norm of the layer itself; ``up``: rounded so where it is subnormal."""
+    def unscaled(self, norm: Tensor, *, round_up: bool) -> Tensor:
+        """The norm of the original layer; ``round_up`` keeps a subnormal upper bound one."""
         found = shifted(norm, self.exponent)
-        return found + _SMALLEST * (norm > 0).to(norm) if up else found
+        return found + _SMALLEST * (norm > 0).to(norm) if round_up else found
 
 
 def _sizes(values: Sequence[int], name: str) -> Sizes:
@@ -165,125 +190,79 @@ def _sizes(values: Sequence[int], name: str) -> Sizes:
         raise ValueError(f"{name}: expected sizes such as (3, 32, 32), got {values!r}") from None
 
 
-def _exact(case: _Case) -> Tensor:
-    layer = case.layer
+def _exact(scaled: _ScaledLayer) -> Tensor:
+    layer = scaled.layer
     if isinstance(layer, nn.Linear):
-        return largest_singular_value(case.weight().detach())
+        return largest_singular_value(scaled.weight().detach())
     if isinstance(layer, BATCH_NORMS):
-        return batch_norm_scale(layer, exponent=case.exponent).detach().abs().amax()
+        return batch_norm_scale(layer, exponent=scaled.exponent).detach().abs().amax()
     if isinstance(layer, tuple(SEPARABLE)):
-        return separable_norm(layer, case.input_shape)
-    geometry = case.geometry()
+        return separable_norm(layer, scaled.input_shape)
+    geometry = scaled.geometry()
     torus = geometry.torus()
     if torus.is_exact:
-        symbol = _symbol(case.weight().detach(), geometry, torus)
+        symbol = torus_symbol(scaled.weight().detach(), geometry, torus)
         return torus.factor * symbol.norms(grid(torus.sides)).max()
-    rows, columns = case.linear.size()
+    rows, columns = scaled.linear.size()
     require(
         _fits_densely(rows, columns),
         "method",
         expected=f"'upper_bound' for a map of more than {_DENSE_SIDE} dimensions",
         got=f"'exact' for {rows}×{columns}",
     )
-    return largest_singular_value(case.linear.dense())
+    return largest_singular_value(scaled.linear.dense())
 
 
 def _fits_densely(rows: int, columns: int) -> bool:
     return min(rows, columns) <= _DENSE_SIDE and rows * columns <= _DENSE_ENTRIES
 
 
-def _upper_bound(case: _Case) -> Tensor:
-    if case.is_convolution:
-        return torch.tensor(_convolution_bound(case).norm, dtype=torch.float64, device="cpu")
-    return _exact(case) * _ROUNDING
+def _upper_bound(scaled: _ScaledLayer) -> Tensor:
+    if scaled.is_convolution:
+        return torch.tensor(_convolution_bound(scaled).norm, dtype=torch.float64, device="cpu")
+    return _exact(scaled) * ROUNDING
 
 
-def _convolution_bound(case: _Case) -> Certificate:
-    geometry = case.geometry()
+def _convolution_bound(scaled: _ScaledLayer) -> Certificate:
+    geometry = scaled.geometry()
     torus = geometry.torus()
-    symbol = _symbol(case.weight().detach(), geometry, torus)
+    symbol = torus_symbol(scaled.weight().detach(), geometry, torus)
     frequencies = grid(torus.sides)
     if len(frequencies) <= symbol.affordable_cells():
         norm = torus.factor * float(symbol.norms(frequencies).max())
-        return Certificate(norm * _ROUNDING, "exact" if torus.is_exact else "upper_bound", 0.0)
+        return Certificate(norm * ROUNDING, "exact" if torus.is_exact else "upper_bound", 0.0)
     found = supremum(symbol)
     slack = found.upper / found.lower - 1 if found.lower else 0.0
-    return Certificate(torus.factor * found.upper * _ROUNDING, "upper_bound", slack)
+    return Certificate(torus.factor * found.upper * ROUNDING, "upper_bound", slack)
 
 
-def _symbol(weight: Tensor, geometry: Geometry, torus: Torus) -> Symbol:
-    return Symbol.of(geometry.grouped(weight), stride=torus.stride, dilation=torus.dilation)
-
-
-def _gram(case: _Case) -> Tensor:
-    if case.is_convolution:
-        return convolution_gram_bounds(case.weight(), case.geometry()).amax()
-    if isinstance(case.layer, nn.Linear) and case.layer.weight.numel() > 0:
-        return gram_bound(case.weight()) * _ROUNDING
-    return _exact(case) * _ROUNDING
-
-
-def convolution_gram_bounds(
-    weight: Tensor, geometry: Geometry, index: Tensor | None = None
-) -> Tensor:
-    """Differentiable bounds at each frequency of a small torus, or at some: ``(frequencies,)``.
-
-    The largest of all bounds the convolution's norm.
-    """
-    torus = geometry.small_torus()
-    frequencies = grid(torus.sides).to(weight.device)
-    if index is not None:
-        frequencies = frequencies[index]
-    matrices = _symbol(weight, geometry, torus).matrices(frequencies)
-    return gram_bound(matrices).amax(1) * (torus.factor * _ROUNDING)
-
-
-def gram_bound(matrices: Tensor, *, iterations: int = _GRAM_ITERATIONS) -> Tensor:
-    """``‖(K K*)^{2^t}‖_F^{1/2^{t+1}} ≥ ‖K‖₂`` of matrices ``(..., rows, columns)``.
-
-    At most ``min(rows, columns)^{1/2^{t+2}}`` times the norm. Scaled in every iteration, so that
-    nothing overflows. Source: Delattre et al. 2023, arXiv:2305.16173.
-    """
-    scale = matrices.abs().amax((-2, -1), keepdim=True)
-    scale = scale.clamp_min(torch.finfo(scale.dtype).tiny)
-    matrices = matrices / scale
-    wide = matrices.shape[-2] <= matrices.shape[-1]
-    gram = matrices @ matrices.mH if wide else matrices.mH @ matrices
-    logarithm = scale[..., 0, 0].log()
-    for iteration in range(iterations + 1):
-        size = _frobenius(gram)
-        logarithm = logarithm + size[..., 0, 0].log() * 0.5 ** (iteration + 1)
-        if iteration < iterations:
-            gram = gram / size
-            gram = gram @ gram
-    return logarithm.exp()
-
-
-def _frobenius(matrices: Tensor) -> Tensor:
-    norms = torch.linalg.matrix_norm(matrices, keepdim=True)
-    return norms.clamp_min(torch.finfo(norms.dtype).tiny)
+def _gram(scaled: _ScaledLayer) -> Tensor:
+    if scaled.is_convolution:
+        return convolution_gram_bounds(scaled.weight(), scaled.geometry()).amax()
+    if isinstance(scaled.layer, nn.Linear) and scaled.layer.weight.numel() > 0:
+        return gram_bound(scaled.weight()) * ROUNDING
+    return _exact(scaled) * ROUNDING
 
 
 @torch.no_grad()
-def _estimate(case: _Case) -> Tensor:
-    linear = case.linear
-    # from a fixed start, so that no random number generator is touched
+def _estimate(scaled: _ScaledLayer) -> Tensor:
+    # power iteration of the adjoint, whose left vectors are inputs of the layer
+    linear = scaled.linear
     size = math.prod(linear.input_shape)
+    # a fixed start draws no random numbers
     start = torch.arange(size, dtype=torch.float64, device=linear.device).mul_(1.618).cos_()
-    v, sigma = start.view(1, *linear.input_shape), start.new_zeros(())
+    start = start.view(1, *linear.input_shape)
+    u = unit(start, start)
+    output, sigma = linear.forward(u), start.new_zeros(())
     for _ in range(_ESTIMATE_ITERATIONS):
-        length = torch.linalg.vector_norm(v)
-        if length == 0:
-            break
-        image = linear.forward(v / length)
-        before, sigma = sigma, torch.linalg.vector_norm(image)
+        before, sigma = sigma, length(output)
         if sigma - before <= _ESTIMATE_TOLERANCE * sigma:
             break
-        v = linear.adjoint(image)
+        u, output = power_steps(linear.adjoint, linear.forward, u=u, wt_u=output, iterations=1)
     return sigma
 
 
-_METHODS: dict[str, Callable[[_Case], Tensor]] = {
+_METHODS: dict[str, Callable[[_ScaledLayer], Tensor]] = {
     "exact": _exact,
     "upper_bound": _upper_bound,
     "gram": _gram,

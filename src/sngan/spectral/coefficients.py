@@ -1,7 +1,7 @@
-"""The norms that weights are kept at: fixed, at most, one for each layer, or learned."""
+"""Coefficients: the norms c that weights are kept at, fixed, as a maximum, or learnable."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -17,31 +17,29 @@ from sngan.utils.checks import require, require_number, require_one_of
 Bound = Literal["exact", "at_most"]
 Coefficient = float | Literal["learnable"]
 CoefficientSpec = Coefficient | Mapping[str, Coefficient]
-BOUNDS = ("exact", "at_most")
 LEARNABLE: Final = "learnable"
 OTHER_LAYERS = "*"
-# a learned norm stays this far from 0, where the direction of its weight would be lost
+# a learnable norm stays this far from 0, because at 0 the direction of its weight would be lost
 _SMALLEST = 1e-20
 
 
 def coefficient_of_each(
     given: CoefficientSpec, kernels: Sequence[Kernel], *, bound: Bound = "exact"
 ) -> list[Coefficient]:
-    """The coefficient of each kernel, for a bound of that kind.
+    """The coefficient of each kernel, for this kind of bound.
 
-    A mapping has names of layers, or of single kernels, as keys; ``"*"`` stands for all others,
-    which are kept at 1 without it.
+    The keys of a mapping are names of layers or of single kernels. ``"*"`` stands for all other
+    kernels; without it, their coefficient is 1.
 
     Raises
     ------
     ValueError
         If a key is no layer's name, a tied weight has two values, a value is neither a positive
-        number nor ``"learnable"``, or the bound is unknown or none for learnable ones.
+        number nor ``"learnable"``, the bound is unknown, or it does not allow learnable values.
     """
-    require_one_of(bound, "bound", choices=BOUNDS)
-    mapping: Mapping[str, Coefficient] = (
-        given if isinstance(given, Mapping) else {OTHER_LAYERS: given}
-    )
+    require_one_of(bound, "bound", choices=get_args(Bound))
+    mapping: Mapping[str, Coefficient]
+    mapping = given if isinstance(given, Mapping) else {OTHER_LAYERS: given}
     names = {name for kernel in kernels for name in (*kernel.names, *kernel.layers)}
     for name, value in mapping.items():
         require_one_of(name, "coefficient", choices=[*names, OTHER_LAYERS])
@@ -75,23 +73,23 @@ def _require_coefficient(value: object) -> None:
 def require_learnable(
     kernels: Sequence[Kernel], coefficients: Sequence[Coefficient], optimizers: Iterable[Optimizer]
 ) -> None:
-    """Raise ``ValueError`` if a coefficient cannot be learned: of a sharded weight, or by Muon."""
+    """Raise ``ValueError`` if a learnable coefficient is of a sharded weight, or moved by Muon."""
     learned = [k for k, c in zip(kernels, coefficients, strict=True) if c == LEARNABLE]
     is_sharded = any(dtensor.is_sharded(kernel.weight) for kernel in learned)
     expected = "numbers for sharded weights"
     require(not is_sharded, "coefficient", expected=expected, got=repr(LEARNABLE))
     weights = {id(kernel.weight) for kernel in learned}
-    # of torch 2.9 and newer
+    # only torch 2.9 and newer have it
     muon: Any = getattr(torch.optim, "Muon", ())
     is_muon = any(
-        isinstance(o, muon) and not weights.isdisjoint(parameter_ids(o)) for o in optimizers
+        isinstance(one, muon) and not weights.isdisjoint(parameter_ids(one)) for one in optimizers
     )
     expected = "numbers for weights that Muon moves, which takes matrices only"
     require(not is_muon, "coefficient", expected=expected, got=repr(LEARNABLE))
 
 
 class Coefficients:
-    """The norms c that some weights are kept at, ``W̄ = W/s`` with the divisor ``s = σ/c``."""
+    """Fixed norms c, one for each weight: ``W̄ = W/s`` with the divisor ``s = σ/c``."""
 
     gammas: Sequence[nn.Parameter] = ()
     is_at_most = False
@@ -99,65 +97,66 @@ class Coefficients:
     def __init__(self, values: Sequence[float | Tensor]) -> None:
         self.values = values
 
-    def start(self, index: int, sigma: float) -> float:
-        """Return ``scale`` = σ/c at the start; 1 where σ is zero."""
+    def initial_scale(self, index: int, sigma: float) -> float:
+        """Return ``scale`` = σ/c at the start; 1 if σ is zero."""
         return sigma / float(self.values[index]) or 1.0
 
     def requested(self, index: int) -> Coefficient:
-        """The coefficient of a weight as it was asked for."""
+        """The coefficient that the user chose for a weight."""
         return float(self.values[index])
 
     def factors(self) -> list[float]:
-        """1/c of each weight, where it is known beforehand."""
-        return [1 / float(coefficient) for coefficient in self.values]
+        """1/c of each weight if c is fixed, else 1."""
+        return [1 / float(value) for value in self.values]
 
     def divide_by_coefficients_(self, sigmas: Sequence[Tensor], indices: Iterable[int]) -> None:
-        """Make σ/c of the norms of some weights, which the ``factors`` were multiplied to."""
+        """Divide norms, which were multiplied by :meth:`factors`, by learnable c, in place."""
 
     def divisors(self, scale: Tensor) -> Tensor:
         """Return s of ``W̄ = W/s`` for ``scale`` = σ/c."""
         return scale
 
     def shares(self, scale: Tensor) -> tuple[Tensor, ...] | None:
-        """Return 1 for each weight whose divisor depends on it, else 0; ``None``: all do."""
+        """Return 1 for each weight whose divisor depends on it, else 0; ``None`` if all do."""
 
     def compute_gradients_(
         self,
         norms: Sequence[TrackedNorm],
         gradients: Mapping[int, Tensor],
+        *,
         stepping: Container[int],
     ) -> None:
-        """Take what is learned of the gradients by some weights, before these are projected.
+        """Set the gradients of learnable coefficients, from those of the normalized weights.
 
         ``stepping`` are the ids of all parameters of the optimizer.
         """
 
     def state(self, index: int) -> dict[str, Tensor]:  # noqa: ARG002
-        """What must be saved of a weight."""
+        """The state of a weight's coefficient that must be saved."""
         return {}
 
     def load(self, index: int, state: Mapping[str, Tensor]) -> None:
         """Restore :meth:`state`."""
 
     def to(self, like: Tensor) -> None:
-        """Follow the weights to a device and dtype."""
+        """Move learnable coefficients to a device and dtype."""
 
     def add_to_optimizer(self, norms: Sequence[TrackedNorm], optimizer: Optimizer) -> None:
-        """Let an optimizer move what is learned of its weights, with its default settings."""
+        """Add the learnable coefficients of an optimizer's weights to it, with default options."""
 
     def require_in_optimizer(self, norms: Sequence[TrackedNorm], optimizer: Optimizer) -> None:
-        """Raise ``RuntimeError`` if an optimizer has weights, and not what is learned of them."""
+        """Raise ``RuntimeError`` if an optimizer has weights without their learnable norms."""
 
     def remove_from_optimizer(self, optimizer: Optimizer) -> None:
-        """Undo :meth:`hand_over`."""
+        """Undo :meth:`add_to_optimizer`."""
 
     def for_display(self) -> Sequence[float | Tensor]:
-        """The coefficients, learned ones as the optimizer's parameters."""
+        """The coefficients; learnable ones as the optimizer's parameters."""
         return self.gammas or self.values
 
 
 class AtMostCoefficients(Coefficients):
-    """Norms of at most c: ``s = max(1, σ/c)``, so that weights below it are left as they are."""
+    """Norms of at most c: ``s = max(1, σ/c)``, so that smaller weights stay as they are."""
 
     is_at_most = True
 
@@ -173,7 +172,7 @@ class AtMostCoefficients(Coefficients):
 class LearnableCoefficients(Coefficients):
     """Norms γ that an optimizer moves with the weights: ``W̄ = γW/σ``, ``∂L/∂γ = ⟨g, W̄⟩/γ``.
 
-    γ starts at σ, where the weights are left as they are. Zhai et al. 2023, arXiv:2303.06296
+    γ starts at σ, so that the weights stay as they are. Source: Zhai et al. 2023, arXiv:2303.06296
     (σReparam).
     """
 
@@ -188,7 +187,7 @@ class LearnableCoefficients(Coefficients):
         self.values = [gamma.detach() for gamma in self.gammas]
 
     @override
-    def start(self, index: int, sigma: float) -> float:
+    def initial_scale(self, index: int, sigma: float) -> float:
         self.values[index].fill_(sigma or 1.0)
         return 1.0
 
@@ -238,6 +237,7 @@ class LearnableCoefficients(Coefficients):
         self,
         norms: Sequence[TrackedNorm],
         gradients: Mapping[int, Tensor],
+        *,
         stepping: Container[int],
     ) -> None:
         for index, gamma in enumerate(self.gammas):
@@ -255,11 +255,9 @@ class LearnableCoefficients(Coefficients):
         self.values[index].copy_(state["gamma"])
 
 
-def make_coefficients(
-    coefficients: Sequence[Coefficient], *, bound: Bound, like: Tensor
-) -> Coefficients:
-    """The target of weights ``like`` this one: coefficients of which all or none are learned."""
-    if LEARNABLE in coefficients:
-        return LearnableCoefficients([nn.Parameter(like.new_ones(())) for _ in coefficients])
-    numbers = [float(coefficient) for coefficient in coefficients]
+def make_coefficients(given: Sequence[Coefficient], *, bound: Bound, like: Tensor) -> Coefficients:
+    """The coefficients of weights ``like`` this one; either all of them are learnable or none."""
+    if LEARNABLE in given:
+        return LearnableCoefficients([nn.Parameter(like.new_ones(())) for _ in given])
+    numbers = [float(coefficient) for coefficient in given]
     return AtMostCoefficients(numbers) if bound == "at_most" else Coefficients(numbers)

@@ -1,4 +1,4 @@
-"""SpectralNorm in words: its layers with their norms, and the parameters that it leaves out."""
+"""Description of a SpectralNorm: its table of layers, and the parameters that it does not cover."""
 
 import warnings
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ _HEAD = ("layer", "kind", "c", "σ")
 
 
 def describe(module: nn.Module | None, normalizer: Normalizer, kind: str) -> str:
-    """A table of layers, and the parameters of two or more dimensions that are not covered."""
+    """A table of the layers, then the parameters of two or more dimensions that are not covered."""
     rows: dict[str, tuple[str, ...]] = {}
     kernels: list[Kernel] = []
     for group in normalizer.groups:
@@ -33,7 +33,7 @@ def describe(module: nn.Module | None, normalizer: Normalizer, kind: str) -> str
 
 
 def warn_of_not_covered(module: nn.Module, kernels: Iterable[Kernel]) -> None:
-    """Warn once, with the list, of the parameters that could be matrices and are not covered."""
+    """Warn once, with a list of the parameters of two or more dimensions that are not covered."""
     rest = _with_shapes(module, kernels)
     if rest:
         warnings.warn(

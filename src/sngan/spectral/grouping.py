@@ -1,4 +1,4 @@
-"""The norms of a network's kernels, in groups that take their steps together."""
+"""Grouping: a norm for each kernel, and one weight group for each device and dtype."""
 
 import torch
 from torch import nn
@@ -21,9 +21,9 @@ from sngan.utils.checks import require
 
 
 def called_layers(module: nn.Module, kernels: list[Kernel]) -> list[str]:
-    """The names of the layers with these kernels, but those that attention reads and never calls.
+    """The names of the layers with these kernels that the network calls.
 
-    That is its ``out_proj``.
+    This excludes ``out_proj`` of attention, whose weight attention reads without a call.
     """
     names = [name for kernel in kernels for name in kernel.layers]
     parents = {name: module.get_submodule(name.rpartition(".")[0]) for name in names if name}
@@ -33,14 +33,26 @@ def called_layers(module: nn.Module, kernels: list[Kernel]) -> list[str]:
 def make_norms(
     module: nn.Module,
     kernels: list[Kernel],
-    shapes: LayerCalls | None,
+    calls: LayerCalls | None,
     *,
     strict: bool,
 ) -> list[TrackedNorm]:
-    """The norm of each kernel: as a map where input shapes are given, else as a matrix."""
+    """The norm of each kernel: as a map if the calls of the layers are given, else as a matrix.
+
+    Parameters
+    ----------
+    module
+        The network.
+    kernels
+        Its kernels.
+    calls
+        The calls of the layers, for ``kind="operator"``.
+    strict
+        Whether the norms are proved upper bounds.
+    """
     norms: list[TrackedNorm] = []
     for kernel in kernels:
-        geometry = None if shapes is None else _geometry(module, kernel, shapes)
+        geometry = None if calls is None else _geometry(module, kernel, calls)
         if strict:
             norms.append(GramNorm(kernel, geometry))
         elif geometry is None:
@@ -50,16 +62,19 @@ def make_norms(
     return [adapted_to_sharding(norm) for norm in norms]
 
 
-def _geometry(module: nn.Module, kernel: Kernel, shapes: LayerCalls) -> Geometry | None:
-    """The convolution that a weight belongs to; None for a matrix."""
+def _geometry(module: nn.Module, kernel: Kernel, calls: LayerCalls) -> Geometry | None:
+    """The geometry of the convolution that a weight belongs to; ``None`` for other layers."""
     layers = [module.get_submodule(name) for name in kernel.layers]
     if not isinstance(layers[0], (*CONVOLUTIONS, *TRANSPOSED)):
         return None
     geometries = {
         at_all_sizes(
-            [geometry_of(layer, call.input_shape, output_size=call.output_size) for call in calls]
+            [
+                geometry_of(layer, call.input_shape, output_size=call.output_size)
+                for call in calls[name]
+            ]
         )
-        for layer, calls in zip(layers, (shapes[name] for name in kernel.layers), strict=True)
+        for layer, name in zip(layers, kernel.layers, strict=True)
     }
     require(
         len(geometries) == 1,
@@ -75,7 +90,7 @@ def make_groups(
 ) -> list[WeightGroup]:
     """Normalize the weights, in one group for each device, dtype and way of sharding.
 
-    Learned coefficients are in groups of their own.
+    Weights with learnable coefficients have groups of their own.
     """
     kinds: dict[tuple[object, ...], list[tuple[TrackedNorm, Coefficient]]] = {}
     for norm, coefficient in zip(norms, coefficients, strict=True):

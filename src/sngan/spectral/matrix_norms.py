@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from sngan.distributed import dtensor
 from sngan.spectral.kernels import find_kernels
 from sngan.spectral.power_iteration import power_iteration
 
@@ -40,7 +39,7 @@ def spectral_norms(module: nn.Module, *, iterations: int = 20) -> dict[str, Tens
 
     Examples
     --------
-    >>> layer = nn.Linear(2, 2)
+    >>> layer = nn.Linear(2, 2, bias=False)
     >>> _ = layer.weight.data.copy_(torch.tensor([[3.0, 0.0], [0.0, 1.0]]))
     >>> spectral_norms(nn.Sequential(layer))
     {'0': tensor(3.)}
@@ -51,7 +50,7 @@ def spectral_norms(module: nn.Module, *, iterations: int = 20) -> dict[str, Tens
     """
     norms: dict[str, Tensor] = {}
     for kernel in find_kernels(module, computed=True):
-        matrix = kernel.matrix(kernel.rows_of(dtensor.full_tensor(kernel.weight)))
+        matrix = kernel.full_matrix()
         # with an irrational phase, the fixed start is in no symmetric kernel's null space
         u = torch.arange(kernel.rows, device=matrix.device, dtype=matrix.dtype).mul_(1.618).cos_()
         sigma, _, _ = power_iteration(matrix, u, iterations=iterations)

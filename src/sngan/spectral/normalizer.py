@@ -1,10 +1,11 @@
-"""The weights under one SpectralNorm, and the optimizers that step them."""
+"""Normalizer: the normalized weights of one SpectralNorm, and the optimizers that step them."""
 
 # the quickest way to a layer's own parameters
 # pyright: reportPrivateUsage=false
 
 import weakref
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,15 +17,18 @@ from sngan.spectral import optimizer_state
 from sngan.spectral.full_precision import full_precision
 from sngan.spectral.kernels import Kernel
 from sngan.spectral.layer_tracking import LayerTracker
-from sngan.spectral.optimizers import parameter_ids, require_followable, skipped
+from sngan.spectral.optimizers import parameter_ids, require_followable, step_is_skipped
+from sngan.spectral.torch_import import TorchNorm
 from sngan.spectral.weight_group import WeightGroup, WeightState
 from sngan.utils.checks import require
 
+_T = TypeVar("_T")
+
 
 class FollowedDefaults(dict[str, Any]):
-    """The defaults of an optimizer that is followed, with its id: copies have those of another one.
+    """The defaults of a followed optimizer, with its id. A copied optimizer has another id.
 
-    An entry would be an option that no optimizer takes, and part of each new parameter group.
+    The id is an attribute: as an entry of the dict it would be part of each new parameter group.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
@@ -35,30 +39,44 @@ class FollowedDefaults(dict[str, Any]):
 class Normalizer:
     """Groups of normalized weights; each optimizer's step changes the coordinates of its own.
 
-    It lives as long as one of the layers, or an optimizer that it follows. It never holds a layer.
+    A layer or a followed optimizer keeps it alive. It keeps no layer alive.
     """
 
-    def __init__(self, module: nn.Module, groups: list[WeightGroup], iterations: int) -> None:
+    def __init__(self, module: nn.Module, groups: list[WeightGroup], *, iterations: int) -> None:
         self.groups = groups
         self.iterations = iterations
-        names = [n for group in groups for norm in group.norms for n in norm.kernel.layers]
+        names = [name for kernel in self.kernels for name in kernel.layers]
         self._layers = LayerTracker(module, names)
         self._followed: weakref.WeakKeyDictionary[Optimizer, list[RemovableHandle]]
         self._followed = weakref.WeakKeyDictionary()
-        self.ids = {id(norm.kernel.weight) for group in groups for norm in group.norms}
+        self.ids = {id(kernel.weight) for kernel in self.kernels}
+
+    @property
+    def kernels(self) -> list[Kernel]:
+        """The kernels of all groups."""
+        return [norm.kernel for group in self.groups for norm in group.norms]
 
     @property
     def is_followed(self) -> bool:
-        """Whether an optimizer that was followed still exists."""
+        """Whether one of the followed optimizers still exists."""
         return len(self._followed) > 0
 
     def kind_of(self, name: str) -> str:
-        """The class of the layer that had this name; an empty text if it is gone."""
+        """The class name of the layer that had this name; empty if the layer no longer exists."""
         layer = self._layers[name]
         return "" if layer is None else type(layer).__name__
 
+    def by_name(self, values: Callable[[WeightGroup], Sequence[_T]]) -> dict[str, _T]:
+        """``{layer name: value}`` of the values that a group has for its weights."""
+        return {
+            name: value
+            for group in self.groups
+            for norm, value in zip(group.norms, values(group), strict=True)
+            for name in norm.kernel.names
+        }
+
     def follow(self, optimizer: Optimizer) -> None:
-        """Let the state travel with the optimizer's; take the state that was loaded into it."""
+        """Add the state to the optimizer's state dict, and take a state that was loaded into it."""
         if optimizer in self._followed or self.ids.isdisjoint(parameter_ids(optimizer)):
             return
         require_followable(optimizer)
@@ -72,7 +90,7 @@ class Normalizer:
         self._load(optimizer)
 
     def follows(self, optimizer: Optimizer) -> bool:
-        """Whether the state travels with this optimizer's."""
+        """Whether the state is part of this optimizer's state dict."""
         return optimizer in self._followed
 
     def leave(self) -> list[Optimizer]:
@@ -88,29 +106,35 @@ class Normalizer:
 
     @torch.no_grad()
     def to_raw(self, optimizer: Optimizer) -> None:
-        """Change to raw coordinates for the weights that this optimizer steps."""
+        """Make the weights that this optimizer steps raw, with the gradients of raw weights."""
         stepping = parameter_ids(optimizer)
         for group in self.groups:
             with full_precision(group.device):
-                group.to_raw(stepping, skipped(optimizer))
+                group.to_raw(stepping, step_is_skipped(optimizer))
 
     @torch.no_grad()
-    def to_normalized(self, flag: Tensor | None = None) -> None:
-        """Normalize all weights that are raw; ``flag`` says whether the step was skipped."""
+    def to_normalized(self, skipped: Tensor | None = None) -> None:
+        """Normalize all raw weights; the flag ``skipped`` says whether the step was skipped."""
         for group in self.groups:
             with full_precision(group.device):
-                group.to_normalized(self.iterations, flag)
+                group.to_normalized(self.iterations, skipped)
+
+    def start_from_torch(self, norms: Iterable[TorchNorm]) -> None:
+        """Normalize the raw weights again, with the vectors and norms that torch had for them."""
+        known = {norm.kernel.names[0]: norm for norm in norms}
+        for group in self.groups:
+            group.start_from_torch(known)
 
     def require_own_weights(self, stepping: set[int] | None = None) -> None:
-        """Raise ``RuntimeError`` if a layer, or its weight, is another one now.
+        """Raise ``RuntimeError`` if another layer, or another weight, is in the place of one.
 
-        With ``stepping``, the ids of weights, only if these are among those of the layer.
+        ``stepping`` are the ids of the weights of an optimizer; then only layers count that have
+        one of these weights.
         """
         self._layers.require_in_place(stepping)
-        for group in self.groups:
-            for norm in group.norms:
-                if not dtensor.is_sharded(norm.kernel.weight):
-                    self._require_own_weight(norm.kernel, stepping)
+        for kernel in self.kernels:
+            if not dtensor.is_sharded(kernel.weight):
+                self._require_own_weight(kernel, stepping)
 
     def _require_own_weight(self, kernel: Kernel, stepping: set[int] | None) -> None:
         for name, parameter in zip(kernel.layers, kernel.parameters, strict=True):
@@ -126,8 +150,12 @@ class Normalizer:
                     "parametrization?); make the optimizer and SpectralNorm again, after that"
                 )
 
+    def state(self) -> dict[str, WeightState]:
+        """The state of each weight, under the first of its names."""
+        return {name: state for group in self.groups for name, state in group.state()}
+
     def load(self, saved: dict[str, WeightState]) -> None:
-        """Restore the state of all weights, by one name of each.
+        """Restore :meth:`state`.
 
         Raises
         ------
@@ -136,37 +164,34 @@ class Normalizer:
         """
         names = [name for group in self.groups for name in group.names]
         require(set(saved) == set(names), "state", expected=f"layers {names}", got=list(saved))
-        parts = [{i: saved[name] for i, name in enumerate(g.names)} for g in self.groups]
-        for group, own in zip(self.groups, parts, strict=True):
+        states = [{i: saved[name] for i, name in enumerate(g.names)} for g in self.groups]
+        for group, own in zip(self.groups, states, strict=True):
             group.require_fitting(own)
-        for group, own in zip(self.groups, parts, strict=True):
+        for group, own in zip(self.groups, states, strict=True):
             group.load(own)
 
     @torch.no_grad()
     def _save(self, optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
         held = parameter_ids(optimizer)
-        parts: dict[int, optimizer_state.NormStates] = {}
+        states: dict[int, optimizer_state.NormStates] = {}
         for group in self.groups:
-            for index, (norm, (_, part)) in enumerate(zip(group.norms, group.state(), strict=True)):
+            norm_states = zip(group.norms, group.state(), strict=True)
+            for index, (norm, (_, state)) in enumerate(norm_states):
                 if id(norm.kernel.weight) in held:
-                    own = {"coefficient": group.coefficients.requested(index), **part}
-                    parts.setdefault(id(norm.kernel.weight), []).append(own)
-        optimizer_state.store(optimizer, state_dict, parts)
+                    own = {"coefficient": group.coefficients.requested(index), **state}
+                    states.setdefault(id(norm.kernel.weight), []).append(own)
+        optimizer_state.store(optimizer, state_dict, states)
 
     @torch.no_grad()
     def _load(self, optimizer: Optimizer) -> None:
-        parts = optimizer_state.take(optimizer, self.ids)
+        states = optimizer_state.take(optimizer, self.ids)
         for group in self.groups:
             loaded: dict[int, dict[str, Any]] = {}
             for index, norm in enumerate(group.norms):
-                if parts.get(id(norm.kernel.weight)):
-                    loaded[index] = parts[id(norm.kernel.weight)].pop(0)
-                    saved, requested = (
-                        loaded[index]["coefficient"],
-                        group.coefficients.requested(index),
-                    )
+                if states.get(id(norm.kernel.weight)):
+                    loaded[index] = states[id(norm.kernel.weight)].pop(0)
+                    saved = loaded[index]["coefficient"]
+                    own = group.coefficients.requested(index)
                     expected = f"{saved!r} of the optimizer's state"
-                    require(
-                        saved == requested, "coefficient", expected=expected, got=repr(requested)
-                    )
+                    require(saved == own, "coefficient", expected=expected, got=repr(own))
             group.load(loaded)

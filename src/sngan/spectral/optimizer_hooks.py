@@ -1,6 +1,7 @@
-"""Hooks around the steps of all optimizers: they change the coordinates of normalized weights.
+"""Optimizer hooks: make weights raw before each optimizer step, and normalize them after it.
 
-torch calls a global hook for each optimizer, so a new optimizer for the same weights is followed.
+The hooks are global: torch calls them for every optimizer, so that a new optimizer for the same
+weights is followed too.
 """
 
 import functools
@@ -17,7 +18,7 @@ from torch.optim.optimizer import (
 
 from sngan.spectral.closure import evaluate_closure
 from sngan.spectral.normalizer import FollowedDefaults, Normalizer
-from sngan.spectral.optimizers import skipped, unwrapped
+from sngan.spectral.optimizers import step_is_skipped, unwrapped
 from sngan.spectral.ownership import normalizers_of
 
 _RECOVERS = "recovers_normalized_weights"
@@ -25,7 +26,7 @@ _RECOVERS = "recovers_normalized_weights"
 
 @dataclass
 class _RunningStep:
-    """A running step; ``depth`` counts its calls, as a class's step may call that of its parent."""
+    """A running step. ``depth`` counts nested calls: a class's step may call its parent's step."""
 
     normalizers: list[Normalizer]
     depth: int = 1
@@ -35,12 +36,12 @@ _running: weakref.WeakKeyDictionary[Optimizer, _RunningStep] = weakref.WeakKeyDi
 
 
 def follow(normalizer: Normalizer, optimizer: Optimizer) -> None:
-    """Let the constraint's state travel with the optimizer; normalize after a step that fails."""
+    """Add the state to the optimizer's state dict, and normalize after a step that raises."""
     normalizer.follow(optimizer)
     kind: Any = type(optimizer)
     if not hasattr(kind.step, _RECOVERS):
         kind.step = _recovering(kind.step)
-    # a learning rate scheduler keeps the step that it found in the instance
+    # a learning rate scheduler stores a wrapped step in the instance
     own = vars(optimizer).get("step")
     if own is not None and not hasattr(own, _RECOVERS):
         optimizer.step = _recovering(own, weakref.ref(optimizer))
@@ -73,7 +74,7 @@ def _after_step(optimizer: Optimizer, *_: Any) -> None:
     if step.depth == 0:
         del _running[optimizer]
         for normalizer in step.normalizers:
-            normalizer.to_normalized(skipped(optimizer))
+            normalizer.to_normalized(step_is_skipped(optimizer))
 
 
 def _normalize(normalizers: list[Normalizer]) -> None:
@@ -84,7 +85,7 @@ def _normalize(normalizers: list[Normalizer]) -> None:
 def _recovering(
     step: Callable[..., Any], optimizer: "weakref.ref[Optimizer] | None" = None
 ) -> Callable[..., Any]:
-    """The same step, which leaves normalized weights when it raises."""
+    """Wrap a step so that it leaves normalized weights when it raises."""
 
     @functools.wraps(step)
     def recovering(*args: Any, **kwargs: Any) -> Any:
@@ -102,7 +103,7 @@ def _recovering(
 
 
 def _moves_nothing(optimizer: Optimizer, kwargs: dict[str, Any]) -> bool:
-    """Whether torch.distributed.checkpoint only wants the optimizer to create its state."""
+    """Whether torch.distributed.checkpoint calls this step only to create the optimizer's state."""
     if kwargs != {"closure": None} or optimizer.state:
         return False
     return all(group.get("lr", 1.0) == 0 for group in optimizer.param_groups)

@@ -1,4 +1,4 @@
-"""Optimizers that SpectralNorm follows: the one inside a wrapper, and those it refuses."""
+"""Optimizers that SpectralNorm can follow: it looks inside wrappers, and refuses some kinds."""
 
 from collections.abc import Sequence
 
@@ -7,12 +7,14 @@ from torch.optim import LBFGS, Optimizer
 
 from sngan.utils.checks import require
 
-# where wrappers keep their optimizer: Accelerate, Fabric, Lookahead; sharpness-aware minimization
+Optimizers = Optimizer | Sequence[Optimizer]
+
+# the attributes in which wrappers keep their optimizer: Accelerate, Fabric, Lookahead; SAM
 _INSIDE = ("optimizer", "base_optimizer")
 
 
-def base_optimizers(optimizer: Optimizer | Sequence[Optimizer]) -> list[Optimizer]:
-    """The optimizers whose ``step()`` moves the weights, out of their wrappers.
+def base_optimizers(optimizer: Optimizers) -> list[Optimizer]:
+    """The optimizers whose ``step()`` moves the weights, without their wrappers.
 
     Raises
     ------
@@ -33,14 +35,14 @@ def parameter_ids(optimizer: Optimizer) -> set[int]:
     return {id(weight) for group in optimizer.param_groups for weight in group["params"]}
 
 
-def skipped(optimizer: Optimizer) -> Tensor | None:
-    """Whether GradScaler makes a fused optimizer skip this step: a flag on the device."""
+def step_is_skipped(optimizer: Optimizer) -> Tensor | None:
+    """A flag on the device: whether GradScaler makes a fused optimizer skip this step."""
     found_inf = getattr(optimizer, "found_inf", None)
     return None if found_inf is None else found_inf.squeeze() > 0
 
 
 def unwrapped(optimizer: Optimizer) -> Optimizer:
-    """The optimizer inside a wrapper whose step moves the weights, or the optimizer itself."""
+    """The optimizer inside a wrapper, whose step moves the weights, or the optimizer itself."""
     for name in _INSIDE:
         inside = getattr(optimizer, name, None)
         if isinstance(inside, Optimizer) and inside is not optimizer:
@@ -49,7 +51,7 @@ def unwrapped(optimizer: Optimizer) -> Optimizer:
 
 
 def require_followable(optimizer: Optimizer) -> None:
-    """Raise ``ValueError`` for an optimizer around whose steps coordinates cannot change."""
+    """Raise ``ValueError`` if coordinates cannot be changed around an optimizer's steps."""
     name = type(optimizer).__name__
     require(
         isinstance(optimizer, Optimizer),

@@ -1,4 +1,4 @@
-"""Which weights are under a SpectralNorm, and how long."""
+"""Ownership of weights: which SpectralNorm holds which weights, and for how long."""
 
 import weakref
 from collections.abc import Iterable
@@ -11,13 +11,13 @@ from sngan.spectral.normalizer import Normalizer
 from sngan.spectral.optimizers import parameter_ids
 from sngan.utils.checks import require
 
-# a constraint lives as long as one of its layers
+# each layer keeps its normalizers alive
 _of_layer: weakref.WeakKeyDictionary[nn.Module, list[Normalizer]] = weakref.WeakKeyDictionary()
 _normalizers: weakref.WeakSet[Normalizer] = weakref.WeakSet()
 
 
 def claim(normalizer: Normalizer, layers: Iterable[nn.Module]) -> None:
-    """Keep the constraint while one of its layers lives; release what it replaces."""
+    """Keep the normalizer alive while one of its layers lives; release those that it replaces."""
     for other in list(_normalizers):
         if not other.ids.isdisjoint(normalizer.ids):
             release(other)
@@ -27,7 +27,7 @@ def claim(normalizer: Normalizer, layers: Iterable[nn.Module]) -> None:
 
 
 def release(normalizer: Normalizer) -> None:
-    """Undo :func:`claim`, and leave the optimizers."""
+    """Undo :func:`claim`, and stop following the optimizers."""
     _normalizers.discard(normalizer)
     for optimizer in normalizer.leave():
         if not any(other.follows(optimizer) for other in _normalizers):
@@ -40,12 +40,12 @@ def release(normalizer: Normalizer) -> None:
 
 
 def normalizers_of(optimizer: Optimizer) -> list[Normalizer]:
-    """The constraints on weights that an optimizer holds.
+    """The normalizers of the weights that an optimizer holds.
 
     Raises
     ------
     RuntimeError
-        If a layer has another weight than the one that was normalized.
+        If a layer has another weight than the normalized one.
     """
     if not _normalizers:
         return []
@@ -56,7 +56,7 @@ def normalizers_of(optimizer: Optimizer) -> list[Normalizer]:
 
 
 def require_free(kernels: list[Kernel], optimizers: list[Optimizer]) -> None:
-    """Raise ``ValueError`` if another SpectralNorm holds a weight, or no optimizer does."""
+    """Raise ``ValueError`` if another SpectralNorm holds a weight, or no optimizer holds it."""
     stepped = {weight for optimizer in optimizers for weight in parameter_ids(optimizer)}
     owned = {weight for one in _normalizers if one.is_followed for weight in one.ids}
     for kernel in kernels:

@@ -1,117 +1,110 @@
-"""Spectral normalization as a change of coordinates around the optimizer's step."""
+"""Spectral normalization: the class that keeps the norms of a network's weights fixed."""
 
 import weakref
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Mapping
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
-from sngan.distributed import dtensor
 from sngan.spectral.certification import certify_groups
-from sngan.spectral.coefficients import Bound, Coefficient, CoefficientSpec, coefficient_of_each
+from sngan.spectral.coefficients import Bound, CoefficientSpec, coefficient_of_each
 from sngan.spectral.description import describe, warn_of_not_covered
 from sngan.spectral.kernels import Kernel, LayerSelection, find_kernels
-from sngan.spectral.operator.input_shapes import require_kind
+from sngan.spectral.optimizers import Optimizers
 from sngan.spectral.ownership import release
-from sngan.spectral.setup import Options, set_up
+from sngan.spectral.setup import Options, require_kind, set_up
 from sngan.spectral.torch_import import find_torch_norms, strip_torch_norms
-from sngan.spectral.weight_group import WeightGroup
 from sngan.utils.checks import require
-
-_T = TypeVar("_T")
 
 
 class SpectralNorm:
-    r"""Keeps the spectral norm of a network's weights at ``coefficient``, once per update.
+    r"""Keep the spectral norms of a network's weights at ``coefficient``, once per update.
 
     The parameters of ``module`` hold the normalized weights :math:`\bar W = c\,W/\sigma(W)` at all
     times, so every forward and backward pass, ``torch.compile``, DDP, ``deepcopy`` and
-    ``state_dict`` see an ordinary network. Around each ``optimizer.step()`` two hooks change
-    coordinates: before it, ``.grad`` becomes the gradient of the raw weight,
+    ``state_dict`` see an ordinary network. Two hooks around each ``optimizer.step()`` change the
+    coordinates. Before the step, ``.grad`` becomes the gradient of the raw weight,
 
     .. math:: \partial L/\partial W = \bigl(g - \tfrac{\langle g, \bar W\rangle}{c}\, u v^\top\bigr)
               \big/ s, \qquad g = \partial L/\partial\bar W,\; s = \sigma/c,
 
-    and the weight becomes :math:`W = s\bar W`; after it, ``iterations`` power iterations
+    and the weight becomes :math:`W = s\bar W`. After the step, ``iterations`` power iterations
     (:math:`u \leftarrow Wv/\|Wv\|`, :math:`v \leftarrow W^\top u/\|W^\top u\|`,
-    :math:`\sigma = \|W^\top u\|`, warm-started) normalize again. Per layer only ``s`` and ``u``
-    are kept. At the start σ is converged. Nothing in the hooks waits for the device.
+    :math:`\sigma = \|W^\top u\|`, from the last u) give the new σ, and the weight is normalized
+    again. Only ``s`` and ``u`` are kept. At the start σ is converged. No hook waits for the device.
 
-    Weight decay therefore acts on the raw weight, and gradients clipped before the step are those
-    of the normalized weight. Gradients are mapped in place: zero them before the next backward.
-    A layer whose σ is zero stays zero.
-
-    ``s`` and ``u`` travel in ``optimizer.state_dict()``: save the network and the optimizer, and
-    load both in any order, before this is made or after. A weight that is then written from outside
-    is a new raw weight, which the next step normalizes exactly, unless it is the old one written
-    back. torch does not count writes through ``weight.data``: after one, σ takes some steps.
-
-    Each torch optimizer that steps the weights is followed, a later one too, and a step that raises
-    leaves normalized weights. A copied optimizer (``deepcopy``, ``pickle``) and a network with new
-    ``Parameter`` objects (``load_state_dict(assign=True)``, pruning) raise an error in their next
-    step: they need a SpectralNorm of their own.
-
-    The network may be sharded (``torch.distributed.fsdp.fully_shard``, then the optimizer, then
-    this). Each rank then follows its own rows, and ``columns + 1`` numbers a weight are summed over
-    the ranks before a step and for each iteration after it; what cannot be followed by rows is
-    gathered (``strict``, convolutions of several groups, transposed ones for ``"matrix"``). σ and
-    the state are those of whole weights, for any number of ranks; ``state_dict``,
-    ``load_state_dict`` (also the optimizer's), ``singular_values`` and ``certify`` are then
-    collective. Replicas start alike whatever their seeds, before or after DDP wraps the network.
+    - Weight decay acts on the raw weight. Gradients clipped before the step are those of the
+      normalized weight, and are mapped in place: zero them before the next backward pass.
+    - A layer whose σ is zero stays zero.
+    - ``s`` and ``u`` travel in ``optimizer.state_dict()``. Save the network and the optimizer, and
+      load both in any order, before this object is made or after. A weight that is then written
+      from outside counts as a new raw weight, which the next step normalizes exactly, unless the
+      old one is written back. torch does not count writes through ``weight.data``: after such a
+      write, σ needs some steps to follow.
+    - Every torch optimizer that steps the weights is followed, also one that is made later. A step
+      that raises an error leaves normalized weights. After ``deepcopy`` or ``pickle`` of the
+      optimizer, and after new ``Parameter`` objects in the network (``load_state_dict`` with
+      ``assign=True``, pruning), the next step raises an error: make a new SpectralNorm for them.
+    - The network may be sharded by FSDP: call ``fully_shard``, make the optimizer, then this
+      object. σ and the state are those of full weights, for any number of ranks. All ranks must
+      call ``state_dict``, ``load_state_dict`` (also the optimizer's), ``singular_values`` and
+      ``certify``. ``sharded_group.py`` says how much is sent.
+    - DDP may wrap the network before or after this. Its replicas start alike, whatever their seeds.
 
     Parameters
     ----------
-    module, optimizer
-        The network, and the optimizer that holds all of its trainable selected weights, or several
-        that do together. Of a wrapper (Accelerate, Fabric, Lookahead, sharpness-aware minimization)
-        the optimizer inside is followed, so that the wrapper acts on normalized weights. Not
-        possible: LBFGS, schedule-free optimizers.
+    module
+        The network.
+    optimizer
+        The optimizer that holds all of its trainable selected weights, or several that do so
+        together. If it is a wrapper (Accelerate, Fabric, Lookahead, sharpness-aware minimization),
+        the optimizer inside is followed, so that the wrapper acts on normalized weights. LBFGS and
+        schedule-free optimizers are refused.
     kind
         ``"matrix"``: σ of the kernel as an ``(out_channels, in_channels·kh·kw)`` matrix. It is not
         the Lipschitz constant of a convolution. ``"operator"``: σ of the layer as a linear map,
         with its stride, padding, dilation, groups and input size; ``∂σ/∂W`` is then the weight
-        gradient of the convolution at input v, output gradient u. It is followed on a torus of
-        at most 16 places a side, times what that may miss (4 % for a 3×3 kernel).
+        gradient of the convolution at input v, output gradient u. It is tracked on a torus of at
+        most 16 places a side, times a factor for what the torus may miss (4 % for a 3×3 kernel).
     coefficient
         The norm c > 0 that the weights are kept at; or a mapping of layer names to such numbers,
         with ``"*"`` for all other layers (1 without it). ``"learnable"``: c is a parameter γ of
-        each matrix, which starts at its present σ, so that a network computes what it did, and
-        which the optimizer moves with :math:`\partial L/\partial\gamma = \langle g, \bar W\rangle
-        /\gamma` (σReparam). γ is in a new parameter group of the optimizer, not in the network:
-        make learning rate schedules after this, and save the optimizer or this object too.
+        each matrix. It starts at the present σ, so that the network computes what it did, and the
+        optimizer moves it with :math:`\partial L/\partial\gamma = \langle g, \bar W\rangle/\gamma`
+        (σReparam). γ is in a new parameter group of the optimizer, not in the network: make
+        learning rate schedules after this object, and save the optimizer or this object too.
     iterations
-        Power iterations after each step.
+        The number of power iterations after each step.
     input_shape
         For ``kind="operator"``: the shape of one input of ``module``, such as ``(3, 32, 32)``.
     layers
-        Which layers: names, a type or types, or a predicate ``(name, layer) -> bool``; by default
-        every Linear, Conv1d/2d/3d, ConvTranspose1d/2d/3d, Embedding, EmbeddingBag, Bilinear,
-        MultiheadAttention, LSTM, GRU, RNN and their cells, and one warning lists the parameters of
-        two or more dimensions that these leave out. Frozen ones are normalized once and then left;
-        a tied weight has one norm. Queries, keys and values of each head, and each gate, are
-        matrices of their own (``"attention.key.0"``, ``"lstm.weight_hh_l0.forget"``), since they
-        are multiplied with one another. Bilinear is the map of :math:`x \otimes y`: σ bounds
+        The layers to normalize: names, a type or types, or a predicate ``(name, layer) -> bool``.
+        By default: every Linear, Conv1d/2d/3d, ConvTranspose1d/2d/3d, Embedding, EmbeddingBag,
+        Bilinear, MultiheadAttention, LSTM, GRU, RNN and their cells; one warning lists the other
+        parameters of two or more dimensions. Frozen weights are normalized once. A tied weight has
+        one norm. Queries, keys and values of each head, and each gate, are matrices of their own
+        (``"attention.key.0"``, ``"lstm.weight_hh_l0.forget"``), since they are multiplied with one
+        another. Bilinear is the map of :math:`x \otimes y`: σ bounds
         :math:`\|B(x, y)\|/\|x\|\|y\|`.
     strict
-        Divide by a guaranteed upper bound of σ, by Gram iteration in float64, instead of the
-        estimate that power iteration makes from below. Several times the cost of a critic step on
-        a CPU; ``iterations`` is then not used.
+        Divide by a proved upper bound of σ (Gram iteration in float64), not by the estimate that
+        power iteration makes from below. It costs several times a critic step on a CPU, and
+        ``iterations`` is not used.
     bound
         ``"exact"``: norms of c. ``"at_most"``: :math:`\bar W = W/\max(1, \sigma/c)`, so that a
-        weight below c is left as it is (SNGP, invertible networks, reinforcement learning).
+        weight of a smaller norm stays as it is (SNGP, invertible networks, reinforcement learning).
 
     Raises
     ------
     ValueError
-        Nothing to normalize, a weight that is not finite, on the meta device, uninitialized or of
-        a sparse embedding, one outside the optimizer, one that another SpectralNorm holds, a
-        coefficient for a layer that is not there, an optimizer that evaluates the loss several
-        times a step (LBFGS), an input shape that is missing or does not fit.
+        If nothing is to be normalized; a weight is not finite, on the meta device, uninitialized,
+        of a sparse embedding, in no optimizer, or held by another SpectralNorm; a coefficient is
+        for an unknown layer; an optimizer evaluates the loss several times a step (LBFGS); or the
+        input shape is missing or does not fit.
     RuntimeError
-        In ``optimizer.step(closure)``, when the optimizer calls its closure more than once; in the
-        step of a new optimizer for weights with learnable norms.
+        If an optimizer calls its closure more than once in ``optimizer.step(closure)``, or a new
+        optimizer steps weights with learnable norms.
 
     Examples
     --------
@@ -120,18 +113,19 @@ class SpectralNorm:
     >>> sn = SpectralNorm(critic, optimizer)
     >>> critic(torch.randn(8, 2)).mean().backward()
     >>> optimizer.step()
+    >>> [round(torch.linalg.matrix_norm(critic[i].weight, 2).item(), 3) for i in (0, 2)]
+    [1.0, 1.0]
 
     References
     ----------
-    Miyato, Kataoka, Koyama, Yoshida: Spectral Normalization for Generative Adversarial Networks,
-    2018, arXiv:1802.05957. Delattre et al. 2023, arXiv:2305.16173 (``strict``). Zhai et al. 2023,
-    arXiv:2303.06296 (learnable norms). Liu et al. 2020, arXiv:2006.10108 (``at_most`` in SNGP).
+    Miyato et al. 2018, arXiv:1802.05957. Delattre et al. 2023, arXiv:2305.16173 (``strict``). Zhai
+    et al. 2023, arXiv:2303.06296 (learnable). Liu et al. 2020, arXiv:2006.10108 (``at_most``).
     """
 
     def __init__(
         self,
         module: nn.Module,
-        optimizer: Optimizer | Sequence[Optimizer],
+        optimizer: Optimizers,
         *,
         kind: str = "matrix",
         coefficient: CoefficientSpec = 1.0,
@@ -144,21 +138,16 @@ class SpectralNorm:
         require_kind(kind, input_shape)
         kernels = find_kernels(module, layers)
         options = Options(coefficient, iterations, input_shape, strict, bound)
-        self._adopt(module, optimizer, kernels, options)
+        self._set_up(module, optimizer, kernels, options)
         if layers is None:
             warn_of_not_covered(module, kernels)
 
-    def _adopt(
-        self,
-        module: nn.Module,
-        optimizer: Optimizer | Sequence[Optimizer],
-        kernels: list[Kernel],
-        options: Options,
+    def _set_up(
+        self, module: nn.Module, optimizer: Optimizers, kernels: list[Kernel], options: Options
     ) -> None:
-        self._normalizer, self._shapes = set_up(module, optimizer, kernels, options)
-        self._groups = self._normalizer.groups
+        self._normalizer, self._calls = set_up(module, optimizer, kernels, options)
         self._module = weakref.ref(module)
-        self.kind = "matrix" if self._shapes is None else "operator"
+        self.kind = "matrix" if self._calls is None else "operator"
         self.iterations = options.iterations
         given = options.coefficient
         self.coefficient: CoefficientSpec = dict(given) if isinstance(given, Mapping) else given
@@ -167,52 +156,49 @@ class SpectralNorm:
     def from_parametrized(
         cls,
         module: nn.Module,
-        optimizer: Optimizer | Sequence[Optimizer],
+        optimizer: Optimizers,
         *,
         coefficient: float | Mapping[str, float] = 1.0,
         iterations: int = 1,
     ) -> "SpectralNorm":
-        """Take over a network that carries torch's spectral norm, hook or parametrization.
+        """Take over a network that carries torch's spectral norm, as hooks or parametrizations.
 
-        The layers become plain, their raw weights (the same ``Parameter`` objects, with their
-        optimizer state) become the normalized ones, and the power iteration goes on from torch's
-        ``u``. With ``coefficient=1`` the network computes what it computed in eval mode.
+        The layers become plain ones, their raw weights (the same ``Parameter`` objects, with their
+        optimizer state) become the normalized ones, and power iteration goes on from torch's ``u``.
+        With ``coefficient=1`` the network computes what it computed in eval mode.
         """
         norms = find_torch_norms(module)
         kernels = [norm.kernel for norm in norms]
         sn = cls.__new__(cls)
-        sn._adopt(module, optimizer, kernels, Options(coefficient, iterations))
+        sn._set_up(module, optimizer, kernels, Options(coefficient, iterations))
         strip_torch_norms(module, norms)
-        known = {norm.kernel.names[0]: norm for norm in norms}
-        for group in sn._groups:
-            group.start_from_torch(known)
+        sn._normalizer.start_from_torch(norms)
         return sn
 
     @torch.no_grad()
     def sigmas(self) -> dict[str, Tensor]:
-        """``{layer name: σ of the raw weight}``: scalars on the layer's device, no waiting.
+        """``{layer name: σ of the raw weight}``: scalars on the layer's device, without waiting.
 
-        Of a weight that was written from outside since the last step, σ of what was written.
+        For a weight that was written from outside since the last step, it is σ of the new values.
         """
         self._normalizer.require_own_weights()
-        return self._by_name(lambda group: group.sigmas())
+        return self._normalizer.by_name(lambda group: group.sigmas())
 
     def coefficients(self) -> dict[str, float | Tensor]:
-        """``{layer name: c}``: numbers, or the optimizer's parameters of learnable ones."""
-        return self._by_name(lambda group: group.coefficients.for_display())
+        """``{layer name: c}``: numbers, or the optimizer's parameters if c is learnable."""
+        return self._normalizer.by_name(lambda group: group.coefficients.for_display())
 
     @torch.no_grad()
     def singular_values(self) -> dict[str, Tensor]:
         """``{layer name: singular values of the normalized weight}``, largest first."""
         self._normalizer.require_own_weights()
-        return self._by_name(lambda group: [_singular_values(norm.kernel) for norm in group.norms])
+        return self._normalizer.by_name(
+            lambda group: [norm.kernel.singular_values() for norm in group.norms]
+        )
 
     def state_dict(self) -> dict[str, Any]:
-        """The state beside the module's own: for each layer ``scale`` (σ/c) and ``u``."""
-        return {
-            "coefficient": self.coefficient,
-            "layers": {name: part for group in self._groups for name, part in group.state()},
-        }
+        """The state that the module does not hold: ``scale`` (σ/c) and ``u`` of each layer."""
+        return {"coefficient": self.coefficient, "layers": self._normalizer.state()}
 
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -221,68 +207,44 @@ class SpectralNorm:
         Raises
         ------
         ValueError
-            The state is of other layers, other shapes or another coefficient.
+            If the state is of other layers, other shapes or another coefficient.
         """
-        require(
-            self._coefficients_of(state["coefficient"]) == self._coefficients_of(self.coefficient),
-            "state",
-            expected=f"coefficient {self.coefficient}",
-            got=state["coefficient"],
-        )
+        saved, own = state["coefficient"], self.coefficient
+        kernels = self._normalizer.kernels
+        is_same = coefficient_of_each(saved, kernels) == coefficient_of_each(own, kernels)
+        require(is_same, "state", expected=f"coefficient {own}", got=saved)
         self._normalizer.load(state["layers"])
 
     @torch.no_grad()
     def certify(self) -> dict[str, float]:
-        """Rescale each layer by its proved norm, so that it is proved to be at most c.
+        """Rescale each weight so that its norm is proved to be at most c.
 
-        Training follows σ from below; at its end this turns the estimate into a certificate. The
-        raw weights stay what they were, so training can go on.
-
-        Returns
-        -------
-        dict
-            ``{layer name: proved upper bound of its operator norm}``, each at most c.
+        Training tracks σ from below; at the end of training this turns the estimate into a proof.
+        The raw weights stay the same, so training can go on. The result is ``{layer name: proved
+        upper bound of its operator norm}``.
 
         Raises
         ------
         ValueError
-            ``kind="matrix"``, which does not bound convolutions as maps.
+            If ``kind="matrix"``, which does not bound convolutions as maps.
         """
-        expected = "'operator' for a certificate"
-        require(self._shapes is not None, "kind", expected=expected, got="'matrix'")
+        if self._calls is None:
+            raise ValueError("kind: expected 'operator' for a certificate, got 'matrix'")
         self._normalizer.require_own_weights()
         module = self._module()
         assert module is not None
-        assert self._shapes is not None
-        return certify_groups(module, self._groups, self._shapes)
+        return certify_groups(module, self._normalizer.groups, self._calls)
 
     def remove(self) -> None:
-        """Detach from the optimizer; the module keeps its normalized weights as plain ones."""
+        """Detach from the optimizer. The module keeps its normalized weights as plain ones."""
         release(self._normalizer)
 
     def __repr__(self) -> str:
-        """Each layer with its kind, c and σ, and what is not covered. It waits for the device."""
+        """A table of layers with kind, c and σ, and the parameters not covered. It waits."""
         return describe(self._module(), self._normalizer, self.kind)
-
-    def _by_name(self, values: Callable[[WeightGroup], Sequence[_T]]) -> dict[str, _T]:
-        """One value of each weight, by the names of its layers."""
-        return {
-            name: value
-            for group in self._groups
-            for norm, value in zip(group.norms, values(group), strict=True)
-            for name in norm.kernel.names
-        }
-
-    def _coefficients_of(self, given: CoefficientSpec) -> list[Coefficient]:
-        kernels = [norm.kernel for group in self._groups for norm in group.norms]
-        return coefficient_of_each(given, kernels)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
             "SpectralNorm is tied to its optimizer's hooks: copy the module and the optimizer, "
             "make a new SpectralNorm of them and load this one's state_dict()"
         )
-
-
-def _singular_values(kernel: Kernel) -> Tensor:
-    return torch.linalg.svdvals(kernel.matrix(kernel.rows_of(dtensor.full_tensor(kernel.weight))))

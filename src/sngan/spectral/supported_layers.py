@@ -1,4 +1,4 @@
-"""The parameters of a layer that hold its matrices: one each, or several below one another."""
+"""Supported layers: which parameters of each kind of layer hold matrices, and how many."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ LAYER_NAMES = (
     "Linear, Bilinear, Embedding, EmbeddingBag, Conv1d/2d/3d, ConvTranspose1d/2d/3d, "
     "MultiheadAttention, LSTM, GRU or RNN"
 )
-# in the order of torch's parameters
+# in the order in which torch stores them
 _GATES: dict[type[nn.Module], tuple[str, ...]] = {
     nn.LSTM: ("input", "forget", "cell", "output"),
     nn.LSTMCell: ("input", "forget", "cell", "output"),
@@ -25,10 +25,10 @@ _GATES: dict[type[nn.Module], tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class MatrixParameter:
-    """A parameter with matrices of equal height below one another, or with a single one.
+    """A parameter that holds one matrix, or several of equal height below one another.
 
-    ``labels`` has one label for each matrix: its name inside the layer. ``row_dim`` is the
-    dimension of the output channels.
+    ``labels`` are the names of the matrices inside the layer, one for each matrix. ``row_dim`` is
+    the dimension of the output channels.
     """
 
     parameter: str
@@ -37,11 +37,11 @@ class MatrixParameter:
 
 
 def matrix_parameters(layer: nn.Module) -> list[MatrixParameter]:
-    """The parameters of one of the ``LAYERS`` that hold matrices.
+    """The parameters with matrices of a layer, which is one of the ``LAYERS``.
 
-    The factors of a product are matrices of their own: attention multiplies queries, keys and
-    values of each head, and recurrent layers multiply their gates. A common norm of factors that
-    torch happens to store in one parameter would let one of them grow while the others vanish.
+    Matrices that are multiplied with one another have norms of their own: attention multiplies the
+    queries, keys and values of each head, and recurrent layers multiply their gates. torch stores
+    these in one parameter. One norm for all of them would let one grow while the others vanish.
     """
     if isinstance(layer, nn.MultiheadAttention):
         return _attention(layer)
@@ -53,7 +53,7 @@ def matrix_parameters(layer: nn.Module) -> list[MatrixParameter]:
 
 
 def _attention(layer: nn.MultiheadAttention) -> list[MatrixParameter]:
-    """Queries, keys and values of each head; ``out_proj`` is a layer of its own."""
+    """Queries, keys and values of each head; ``out_proj`` is a separate layer."""
     labels = {
         role: tuple(f"{role}.{head}" for head in range(layer.num_heads))
         for role in ("query", "key", "value")

@@ -371,7 +371,7 @@ def test_the_log_says_that_nothing_is_compiled(ranks):
 
 
 def test_torchs_normalization_is_taken_over_before_sharding(ranks):
-    expected = "module: expected whole weights (call fully_shard afterwards), got sharded ones"
+    expected = "module: expected unsharded weights (call fully_shard afterwards), got sharded ones"
     assert ranks[0]["refusal"] == expected
 
 

@@ -139,7 +139,7 @@ def test_attention_that_shares_its_weight_with_other_heads_is_refused() -> None:
     layers[1].in_proj_weight = layers[0].in_proj_weight
     module = nn.ModuleList(layers)
     before = copy.deepcopy(module.state_dict())
-    with pytest.raises(ValueError, match="tied layers that read their weight alike"):
+    with pytest.raises(ValueError, match="tied layers that read their weight in the same way"):
         SpectralNorm(module, sgd(module))
     torch.testing.assert_close(module.state_dict(), before, rtol=0, atol=0)
 

@@ -94,16 +94,16 @@ def make_groups(
     """
     kinds: dict[tuple[object, ...], list[tuple[TrackedNorm, Coefficient]]] = {}
     for norm, coefficient in zip(norms, coefficients, strict=True):
-        part, weight = norm.weight(), norm.kernel.weight
+        weight, local = norm.kernel.weight, norm.weight()
         layout = (weight.device_mesh, weight.placements) if dtensor.is_sharded(weight) else ()
-        key = (part.device, part.dtype, coefficient == LEARNABLE, *layout)
+        key = (local.device, local.dtype, coefficient == LEARNABLE, *layout)
         kinds.setdefault(key, []).append((norm, coefficient))
     groups: list[WeightGroup] = []
-    for alike in kinds.values():
-        own = [norm for norm, _ in alike]
+    for members in kinds.values():
+        own = [norm for norm, _ in members]
         weight = own[0].weight()
         kind = ShardedWeightGroup if dtensor.is_sharded(own[0].kernel.weight) else WeightGroup
-        values = make_coefficients([c for _, c in alike], bound=bound, like=weight)
+        values = make_coefficients([c for _, c in members], bound=bound, like=weight)
         with torch.no_grad(), full_precision(weight.device):
             groups.append(kind(own, values))
     return groups

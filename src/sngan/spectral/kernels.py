@@ -208,7 +208,9 @@ def _merged(earlier: list[Kernel], later: list[Kernel]) -> list[Kernel]:
         (k.row_dim, k.row_range) for k in later
     ]
     names = f"{earlier[0].names[0]!r} and its transpose {later[0].names[0]!r}"
-    require(is_alike, "module", expected="tied layers that read their weight alike", got=names)
+    require(
+        is_alike, "module", expected="tied layers that read their weight in the same way", got=names
+    )
     return [
         replace(one, names=one.names + other.names, parameters=one.parameters + other.parameters)
         for one, other in zip(earlier, later, strict=True)

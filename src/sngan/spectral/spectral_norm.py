@@ -50,7 +50,7 @@ class SpectralNorm:
       object. σ and the state are those of full weights, for any number of ranks. All ranks must
       call ``state_dict``, ``load_state_dict`` (also the optimizer's), ``singular_values`` and
       ``certify``. ``sharded_group.py`` says how much is sent.
-    - DDP may wrap the network before or after this. Its replicas start alike, whatever their seeds.
+    - DDP may wrap the network before or after this. Its replicas start equal, for any seeds.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class SpectralNorm:
     coefficient
         The norm c > 0 that the weights are kept at; or a mapping of layer names to such numbers,
         with ``"*"`` for all other layers (1 without it). ``"learnable"``: c is a parameter γ of
-        each matrix. It starts at the present σ, so that the network computes what it did, and the
+        each matrix. It starts at the present σ, so that the outputs of the network stay the same, and the
         optimizer moves it with :math:`\partial L/\partial\gamma = \langle g, \bar W\rangle/\gamma`
         (σReparam). γ is in a new parameter group of the optimizer, not in the network: make
         learning rate schedules after this object, and save the optimizer or this object too.
@@ -165,7 +165,7 @@ class SpectralNorm:
 
         The layers become plain ones, their raw weights (the same ``Parameter`` objects, with their
         optimizer state) become the normalized ones, and power iteration goes on from torch's ``u``.
-        With ``coefficient=1`` the network computes what it computed in eval mode.
+        With ``coefficient=1`` its outputs are those that it had in eval mode.
         """
         norms = find_torch_norms(module)
         kernels = [norm.kernel for norm in norms]

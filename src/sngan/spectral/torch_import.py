@@ -44,7 +44,7 @@ def find_torch_norms(module: nn.Module) -> list[TorchNorm]:
     require(
         not any(map(dtensor.is_sharded, module.parameters())),
         "module",
-        expected="whole weights (call fully_shard afterwards)",
+        expected="unsharded weights (call fully_shard afterwards)",
         got="sharded ones",
     )
     norms: dict[int, TorchNorm] = {}

@@ -80,9 +80,9 @@ class LinearMap:
         rows, columns = self.size()
         matrix = torch.zeros(rows, columns, dtype=torch.float64, device=self.device)
         unit = torch.eye(columns, dtype=torch.float64, device=self.device)
-        for part in torch.arange(columns, device=self.device).split(256):
-            outputs = self.forward(unit[part].view(-1, *self.input_shape))
-            matrix[:, part] = outputs.flatten(1).t()
+        for block in torch.arange(columns, device=self.device).split(256):
+            outputs = self.forward(unit[block].view(-1, *self.input_shape))
+            matrix[:, block] = outputs.flatten(1).t()
         return matrix
 
 

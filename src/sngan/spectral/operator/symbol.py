@@ -88,11 +88,11 @@ class Symbol:
         """``max over groups of ‖K(θ)‖₂`` at frequencies ``(F, dim)``, on the CPU."""
         block = max(1, _BLOCK_BYTES // (16 * self.taps[0].numel()))
         grams = self._expanded if len(self.taps) <= _FEW_TAPS else self._multiplied
-        parts = [
-            torch.linalg.eigvalsh(grams(part))[..., -1].clamp_min(0.0).sqrt().amax(1)
-            for part in frequencies.split(block)
+        norms = [
+            torch.linalg.eigvalsh(grams(some))[..., -1].clamp_min(0.0).sqrt().amax(1)
+            for some in frequencies.split(block)
         ]
-        return torch.cat(parts).cpu()
+        return torch.cat(norms).cpu()
 
     def _multiplied(self, frequencies: Tensor) -> Tensor:
         matrices = self.matrices(frequencies)
@@ -159,10 +159,10 @@ def grid(sides: Sizes) -> Tensor:
 
 
 def grid_slack(degrees: Tensor, sides: Sizes) -> float:
-    """``Π_j 1/cos(π d_j/N_j)``: the supremum over all θ by the maximum over a grid is at most this.
+    """``Π_j 1/cos(π d_j/N_j)``, a bound of the supremum over all θ, per maximum over the grid.
 
-    It applies the inequality of ``Geometry.small_torus`` to one dimension after the other. It is
-    infinite if a grid is too coarse (``N ≤ 2d``).
+    It follows from the inequality of ``Geometry.small_torus``, applied to one dimension after the
+    other. It is infinite if the grid is too coarse (``N ≤ 2d``).
     """
     angles = [math.pi * d / n for d, n in zip(degrees.tolist(), sides, strict=True)]
     if max(angles) >= math.pi / 2:

@@ -124,7 +124,7 @@ class PowerIterationNorm(TrackedNorm):
 
     @abstractmethod
     def can_be_split(self, rows: int) -> bool:
-        """Whether this works on slices of dimension 0, of which the shortest has ``rows`` rows."""
+        """Whether this works on slices of dimension 0 whose shortest has this number of rows."""
 
     @abstractmethod
     def u_shape(self) -> tuple[int, ...]:

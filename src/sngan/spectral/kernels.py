@@ -204,7 +204,7 @@ def _merged(earlier: list[Kernel], later: list[Kernel]) -> list[Kernel]:
     """The kernels of a tied weight, with the names from all of its layers."""
     if not earlier:
         return later
-    is_alike = [(k.row_dim, k.row_range) for k in earlier] == [
+    is_same = [(k.row_dim, k.row_range) for k in earlier] == [
         (k.row_dim, k.row_range) for k in later
     ]
     names = f"{earlier[0].names[0]!r} and its transpose {later[0].names[0]!r}"

@@ -24,9 +24,9 @@ class LayerTracker:
     def require_in_place(self, stepping: set[int] | None = None) -> None:
         """Raise ``RuntimeError`` if another layer with a matrix is in the place of a layer.
 
-        ``stepping`` are the ids of the weights of an optimizer: with them, it raises only if the old
-        or the new layer has one of these weights. A layer may move inside the network, and it may
-        be put into a wrapper.
+        ``stepping`` are the ids of an optimizer's weights: with them, it raises only if the old or
+        the new layer has one of these weights. A layer may move inside the network, and it may be
+        put into a wrapper.
         """
         module = self._module()
         if module is None:

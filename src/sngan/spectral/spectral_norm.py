@@ -70,7 +70,7 @@ class SpectralNorm:
     coefficient
         The norm c > 0 that the weights are kept at; or a mapping of layer names to such numbers,
         with ``"*"`` for all other layers (1 without it). ``"learnable"``: c is a parameter γ of
-        each matrix. It starts at the present σ, so that the outputs of the network stay the same, and the
+        each matrix. It starts at the present σ, which changes no output of the network, and the
         optimizer moves it with :math:`\partial L/\partial\gamma = \langle g, \bar W\rangle/\gamma`
         (σReparam). γ is in a new parameter group of the optimizer, not in the network: make
         learning rate schedules after this object, and save the optimizer or this object too.

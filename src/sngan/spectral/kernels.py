@@ -204,12 +204,15 @@ def _merged(earlier: list[Kernel], later: list[Kernel]) -> list[Kernel]:
     """The kernels of a tied weight, with the names from all of its layers."""
     if not earlier:
         return later
-    is_same = [(k.row_dim, k.row_range) for k in earlier] == [
-        (k.row_dim, k.row_range) for k in later
-    ]
-    names = f"{earlier[0].names[0]!r} and its transpose {later[0].names[0]!r}"
+    is_same = all(
+        (one.row_dim, one.row_range) == (other.row_dim, other.row_range)
+        for one, other in zip(earlier, later, strict=False)
+    )
     require(
-        is_alike, "module", expected="tied layers that read their weight in the same way", got=names
+        is_same and len(earlier) == len(later),
+        "module",
+        expected="tied layers that read their weight in the same way",
+        got=f"{earlier[0].names[0]!r} and its transpose {later[0].names[0]!r}",
     )
     return [
         replace(one, names=one.names + other.names, parameters=one.parameters + other.parameters)

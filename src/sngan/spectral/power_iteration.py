@@ -48,7 +48,11 @@ def power_iteration(w: Tensor, u: Tensor, *, iterations: int = 1) -> tuple[Tenso
     Golub, Van Loan: Matrix Computations, 4th edition, section 7.3.1. Miyato et al. 2018,
     arXiv:1802.05957, algorithm 1.
     """
-    u, wt_u = power_steps(w.mv, w.t().mv, u=u, wt_u=w.t().mv(u), iterations=iterations)
+    wt_u = w.t().mv(u)
+    if iterations > 0:
+        # of length one, so that no product overflows or vanishes
+        v = unit(wt_u, wt_u)
+        u, wt_u = power_steps(w.mv, w.t().mv, u=u, wt_u=v, iterations=iterations)
     sigma = length(wt_u)
     return sigma, u, divided(wt_u, sigma, 0.0)
 

@@ -1,6 +1,6 @@
 """Input shapes: the shapes that each layer of a network is called with, found by one pass."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import torch
@@ -51,7 +51,7 @@ def input_shapes(
     """
     calls: dict[str, dict[LayerCall, None]] = {name: {} for name in names}
 
-    def record(name: str) -> Any:
+    def record(name: str) -> Callable[..., None]:
         def hook(
             layer: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any
         ) -> None:

@@ -169,13 +169,11 @@ def batch_norm_scale(layer: nn.Module, *, exponent: int = 0) -> Tensor:
     """
     assert isinstance(layer, BATCH_NORMS)
     variance = layer.running_var
-    require(
-        not layer.training and variance is not None,
-        "layer",
-        expected="batch norm in eval mode with running statistics",
-        got=f"{type(layer).__name__} that uses the batch's own",
-    )
-    assert variance is not None
+    if layer.training or variance is None:
+        raise ValueError(
+            "layer: expected batch norm in eval mode with running statistics, got "
+            f"{type(layer).__name__} that uses the statistics of the batch"
+        )
     expected = "a finite running variance of at least 0"
     require(not variance.is_meta, "layer", expected=expected, got="one on the meta device")
     valid = bool((variance.isfinite() & (variance >= 0)).all())

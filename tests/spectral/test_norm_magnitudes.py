@@ -71,8 +71,9 @@ def test_a_norm_is_proportional_to_the_weight(name, scale):
     assert true * (1 + 1e-12) <= certificate.norm / scale <= true * (1 + 1e-8)
 
 
+# below 2^-1000 the small entries of the scaled weight would be subnormal, and rounded
 @settings(max_examples=30, deadline=None, derandomize=True)
-@given(st.sampled_from(list(LAYERS)), st.integers(-1020, 1000))
+@given(st.sampled_from(list(LAYERS)), st.integers(-1000, 1000))
 def test_a_power_of_two_changes_no_digit(name, exponent):
     layer, shape = gaussian(name)
     scaled = times(times(layer, 2.0 ** (exponent // 2)), 2.0 ** (exponent - exponent // 2))

@@ -42,7 +42,7 @@ from sngan.config import ModelConfig, PerformanceConfig
 from sngan.engine import train as training
 from sngan.engine.state import State
 from sngan.models.fused import PooledConv2d, UpsampledConv2d
-from sngan.spectral.kernels import LAYERS
+from sngan.spectral.supported_layers import LAYERS
 
 Iteration = Callable[[], None]
 

@@ -28,8 +28,8 @@ from torch import Tensor, nn
 
 import growth
 from sngan import operator_norm
-from sngan.spectral.maps import linear_map
-from sngan.spectral.operator import gram_bound
+from sngan.spectral.operator.gram_bound import gram_bound
+from sngan.spectral.operator.linear_map import linear_map
 
 Layer = tuple[nn.Conv2d | nn.ConvTranspose2d, tuple[int, int, int], str]
 

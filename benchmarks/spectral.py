@@ -22,7 +22,7 @@ from torch.nn.utils import spectral_norm as old_hook
 from torch.nn.utils.parametrizations import spectral_norm as parametrization
 
 from sngan import SpectralNorm, losses, models, penalties
-from sngan.spectral.kernels import LAYERS
+from sngan.spectral.supported_layers import LAYERS
 
 Step = Callable[[Tensor, Tensor], None]
 

@@ -1,4 +1,4 @@
-"""Augmentations against manual computations; their gradients; that both steps use them."""
+"""Augmentations against manual computations, their gradients, and their use in both steps."""
 
 from dataclasses import replace
 
@@ -71,7 +71,7 @@ def test_cutout_is_one_square_of_half_the_side() -> None:
     assert torch.equal(hole, rows[:, :, None] & columns[:, None, :])
     for covered in (rows, columns):
         sizes = covered.sum(1)
-        # 4, or down to 2 over the edge
+        # 4 rows, or down to 2 if the square passes the edge
         assert set(sizes.tolist()) == {2, 3, 4}
         for line in covered:
             places = line.nonzero().flatten()
@@ -169,7 +169,7 @@ def test_points_are_not_augmented() -> None:
 
 @pytest.mark.parametrize("method", ["sn", "bn", "r3gan"])
 def test_both_steps_show_the_critic_augmented_images(monkeypatch, method: str) -> None:
-    """An augmentation that marks: all the critic sees carries the mark, real and fake."""
+    """A marking augmentation: all real and fake images that the critic sees carry the mark."""
     monkeypatch.setitem(
         AUGMENTATIONS, "cutout", lambda x: torch.cat([x[..., :-1] * 0.5, x[..., -1:] * 0 + 7], 3)
     )
@@ -202,7 +202,7 @@ def test_gradients_reach_the_generator_and_off_changes_nothing() -> None:
         assert terms["generator_gradient_norm"].item() > 0
         losses[policy] = terms["critic_loss"].item()
         state.augmentations = ()
-        # the steps as they were before there was augmentation
+        # the same step by hand, without augmentation
         if policy == "":
             config, plain = built("")
             real = plain.sampler.next().samples

@@ -1,4 +1,4 @@
-"""Losses against their naive closed forms in 60 digits, their derivatives and their optima."""
+"""Losses against naive closed forms in 60 digits, their derivatives, and their optima."""
 
 import math
 from collections.abc import Callable
@@ -27,10 +27,10 @@ def sigmoid(s: float) -> float:
 
 
 class Row(NamedTuple):
-    """Terms on real and fake scores and of the generator, naively; their derivatives.
+    """The naive terms of real scores, fake scores and the generator, with their derivatives.
 
-    ``optimum`` are the best critic's scores where three quarters of the samples are real and where
-    one quarter is, and its loss.
+    ``optimum`` are the best critic's scores at two points, where three quarters and one quarter of
+    the samples are real, and its loss.
     """
 
     name: str
@@ -157,7 +157,7 @@ def test_only_relativistic_generators_look_at_real_scores(row: Row) -> None:
 
 @rows
 def test_best_critic(row: Row) -> None:
-    """At two points: real samples are there in the shares 3:1, fake ones 1:3."""
+    """At two points, with real samples in the ratio 3:1 and fake ones in the ratio 1:3."""
     pair = LOSSES[row.name]
 
     def loss(left: float, right: float) -> float:
@@ -257,7 +257,7 @@ def test_relativistic_losses_see_differences_only() -> None:
     pair = losses.relativistic
     torch.testing.assert_close(pair.critic(real + 7, fake + 7), pair.critic(real, fake))
     assert pair.critic(real, real).item() == pytest.approx(math.log(2), rel=1e-14)
-    # pair by pair, and not all against all: the order matters
+    # scores are compared pair by pair, so the order matters
     assert abs((pair.critic(real, real.flip(0)) - pair.critic(real, real)).item()) > 0.1
 
 

@@ -1,4 +1,4 @@
-"""Penalties against closed forms and finite differences; clipping, exactly."""
+"""Penalties against closed forms and finite differences; weight clipping."""
 
 from collections.abc import Callable
 
@@ -33,7 +33,7 @@ def small_critic() -> nn.Module:
 
 
 def replay(real: Tensor, fake: Tensor, seed: int) -> Tensor:
-    """The points between, drawn again."""
+    """The interpolated points of the penalty, drawn again."""
     torch.manual_seed(seed)
     share = torch.rand(len(real), dtype=real.dtype)
     return torch.stack([e * x + (1 - e) * y for e, x, y in zip(share, real, fake, strict=True)])
@@ -80,7 +80,7 @@ def test_one_coefficient_per_sample(shape: tuple[int, ...]) -> None:
 @SHAPES
 @pytest.mark.parametrize("norm", [0.25, 1.0, 3.0])
 def test_linear_critic_of_the_other_penalties(shape: tuple[int, ...], norm: float) -> None:
-    """Whatever the points, the gradient is the weight."""
+    """At every point, the gradient is the weight."""
     real, fake = batches(shape)
     weight = torch.randn(shape[1:], dtype=torch.float64)
     weight *= norm / weight.norm()
@@ -245,7 +245,7 @@ def test_orthonormal_value_and_gradient(shape: tuple[int, ...]) -> None:
     assert distance.item() == pytest.approx(gram.square().sum().item() - constant, rel=1e-12)
     singular = torch.linalg.svdvals(matrix)
     assert distance.item() == pytest.approx(((singular**2 - 1) ** 2).sum().item(), rel=1e-12)
-    # of the norm of WᵀW − I, whichever product was taken
+    # the gradient of the norm of WᵀW − I, which is the same for both products
     torch.testing.assert_close(layer.weight.grad.flatten(1), 4 * matrix @ gram)
 
 

@@ -1,4 +1,4 @@
-"""Penalties through attention: its fast kernels have no second derivative."""
+"""Penalties through attention, whose fast kernels have no second derivative."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -40,7 +40,7 @@ class WithoutWeights(nn.MultiheadAttention):
 
 
 class Decoder(nn.TransformerDecoderLayer):
-    """A decoder layer that looks at its own input."""
+    """A decoder layer that attends to its own input."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x, x)
@@ -87,7 +87,7 @@ def penalty_of_weights(critic: nn.Module, name: str) -> Callable[..., Tensor]:
     real, fake = batches()
 
     def penalty(*values: Tensor) -> Tensor:
-        # one seed for the points between and for dropout
+        # one seed for the interpolated points and for dropout
         torch.manual_seed(5)
         weights = dict(zip(names, values, strict=True))
         return PENALTIES[name](lambda x: functional_call(critic, weights, x), real, fake)
@@ -113,7 +113,7 @@ def test_every_penalty_differentiates_attention(name: str) -> None:
 
 
 def test_the_choice_of_kernels_is_given_back() -> None:
-    """Inside a penalty the math kernel, outside of it what the caller chose."""
+    """A penalty uses the math kernel, and afterwards the choice of the caller holds again."""
     critic, (real, fake) = make_critic("by hand"), batches()
     x = real.clone().requires_grad_()
     with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
@@ -138,6 +138,6 @@ def test_the_trainer_takes_steps_of_a_critic_that_attends(penalty, tmp_path, mon
     for _ in range(2):
         terms = training.critic_step(state, settings, state.sampler.take())
     assert all(value.isfinite() for value in terms.values())
-    # a critic flatter than 1 pays nothing in wgan-lp
+    # wgan-lp is 0 for slopes below 1
     assert terms["penalty"] > 0 or penalty == "wgan-lp"
     assert not torch.equal(before, state.critic.module.layer.self_attn.in_proj_weight)

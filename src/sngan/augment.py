@@ -1,9 +1,10 @@
-"""Differentiable augmentation of real and generated images alike, for small data sets.
+"""Differentiable augmentation of real and generated images, for small data sets.
 
-Zhao et al. 2020, arXiv:2006.10738: the critic only ever sees augmented images, in its own step and
-in the generator's, and gradients pass through to the generator. Every function maps images
-``(N, C, H, W)`` in [−1, 1] to as many of that shape, and draws from torch's global generator, anew
-for each image; processes that share a batch (``torch.distributed``) draw for all of it.
+The critic sees only augmented images, in its own step and in the generator's step, and gradients
+pass through the augmentation to the generator (Zhao et al. 2020, arXiv:2006.10738). Every function
+maps images ``(N, C, H, W)`` in [−1, 1] to images of the same shape. It draws numbers for each image
+from torch's global generator. If several processes share a batch (``torch.distributed``), each
+draws those of the whole batch and uses its own rows.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,8 +20,9 @@ from sngan.utils.checks import require, require_one_of
 def color(images: Tensor) -> Tensor:
     """Shift the brightness by U(−½, ½), scale saturation by U(0, 2) and contrast by U(½, 3/2).
 
-    Saturation is the distance of each pixel from its mean over the channels, contrast that of the
-    image from its mean over all. A grey image has no saturation. Values may leave [−1, 1].
+    Saturation is the difference of a pixel from its mean over the channels. Contrast is the
+    difference of the image from its mean over all values. A grey image has no saturation. The
+    result may exceed [−1, 1].
     """
     _require_images(images)
     images = images + _uniform(images) - 0.5
@@ -31,7 +33,7 @@ def color(images: Tensor) -> Tensor:
 
 
 def translation(images: Tensor, *, ratio: float = 0.125) -> Tensor:
-    """Shift by up to ``ratio`` of the height and the width, whole pixels, and fill up with 0."""
+    """Shift by whole pixels, up to ``ratio`` of the height and of the width; fill up with 0."""
     _require_images(images)
     for dim in (2, 3):
         images = _shifted(images, dim, most=int(images.shape[dim] * ratio + 0.5))
@@ -39,7 +41,7 @@ def translation(images: Tensor, *, ratio: float = 0.125) -> Tensor:
 
 
 def cutout(images: Tensor, *, ratio: float = 0.5) -> Tensor:
-    """Set a square of ``ratio`` of the side, around a random pixel, to 0."""
+    """Set a rectangle of ``ratio`` of the height and width, around a random pixel, to 0."""
     _require_images(images)
     rows, columns = (_band(images, dim, ratio=ratio) for dim in (2, 3))
     return images.masked_fill(rows & columns, 0.0)
@@ -53,12 +55,12 @@ AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def names_in(policy: str) -> tuple[str, ...]:
-    """The augmentations that ``"color,translation"`` names; none for ``""``.
+    """The names in a policy such as ``"color,translation"``; none for ``""``.
 
     Raises
     ------
     ValueError
-        An unknown name; the near ones are listed.
+        If a name is unknown; the error lists similar names.
     """
     names = tuple(name.strip() for name in policy.split(",")) if policy else ()
     for name in names:
@@ -72,7 +74,12 @@ def augment(images: Tensor, names: Sequence[str]) -> Tensor:
     Raises
     ------
     ValueError
-        Not a floating-point ``(N, C, H, W)``.
+        If the images are no floating-point ``(N, C, H, W)``.
+
+    Examples
+    --------
+    >>> augment(torch.zeros(2, 3, 8, 8), ["color", "translation", "cutout"]).shape
+    torch.Size([2, 3, 8, 8])
     """
     for name in names:
         images = AUGMENTATIONS[name](images)
@@ -101,10 +108,10 @@ def _shifted(images: Tensor, dim: int, *, most: int) -> Tensor:
 
 
 def _band(images: Tensor, dim: int, *, ratio: float) -> Tensor:
-    """Which rows (or columns) a square around a random one covers."""
+    """A mask of the rows (or columns) that a square around a random pixel covers."""
     length = images.shape[dim]
     size = int(length * ratio + 0.5)
-    # as in the paper's code, the square may hang over the edge by half its size
+    # as in the paper's code, up to half of the square may lie outside the image
     centre = _integers(images, 0, length + 1 - size % 2)
     offset = _places(images, dim) - (centre - size // 2)
     return (offset >= 0) & (offset < size)

@@ -1,7 +1,23 @@
 """Losses on critic scores: each a pair, for the critic and for the generator, both to minimize.
 
-``D(x)`` are scores of real samples, ``D(G(z))`` of generated ones. A score is the critic's raw
-output: a logit, where a loss reads it as a probability ``sigmoid(D)``.
+``D(x)`` are the scores of real samples, ``D(G(z))`` those of generated ones. A score is the raw
+output of the critic. If a loss reads scores as probabilities ``sigmoid(D)``, they are logits.
+
+Examples
+--------
+>>> real, fake = torch.tensor([2.0, 0.0]), torch.tensor([-1.0, 0.5])
+>>> minimax.critic(real, fake), minimax.generator(fake)
+(tensor(1.0537), tensor(-0.6437))
+>>> non_saturating.critic(real, fake), non_saturating.generator(fake)
+(tensor(1.0537), tensor(0.8937))
+>>> least_squares.critic(real, fake), least_squares.generator(fake)
+(tensor(0.8125), tensor(1.0625))
+>>> wasserstein.critic(real, fake), wasserstein.generator(fake)
+(tensor(-1.2500), tensor(0.2500))
+>>> hinge.critic(real, fake), hinge.generator(fake)
+(tensor(1.2500), tensor(0.2500))
+>>> relativistic.critic(real, fake), relativistic.generator(fake, real)
+(tensor(0.5113), tensor(1.7613))
 """
 
 from collections.abc import Callable
@@ -15,7 +31,7 @@ from sngan.utils.checks import require, require_same_shape
 
 
 class GeneratorLoss(Protocol):
-    """``loss(fake_scores, real_scores)``, a scalar; only a relativistic loss needs the second."""
+    """``loss(fake_scores, real_scores)``, a scalar; only a relativistic loss uses the latter."""
 
     def __call__(self, fake_scores: Tensor, real_scores: Tensor | None = None) -> Tensor:
         """Return the generator's loss."""
@@ -25,16 +41,23 @@ class GeneratorLoss(Protocol):
 class LossPair(NamedTuple):
     """``critic(real_scores, fake_scores)`` and ``generator(fake_scores, real_scores=None)``.
 
-    Scores have any shape, each argument its own: ``(N,)`` or ``(N, 1)`` from a critic of vectors,
-    ``(N, 1, h, w)`` from one of patches. The result is a scalar, the mean over all scores, in the
-    dtype of the scores and at least float32. A ``relativistic`` pair compares real and fake scores
-    one by one: both have one shape, and its generator loss needs the real ones too.
+    Scores may have any shape, and the two shapes may differ: ``(N,)`` or ``(N, 1)`` from a critic
+    of vectors, ``(N, 1, h, w)`` from a critic of patches. The result is a scalar, the mean over all
+    scores, in the dtype of the scores and at least float32. A ``relativistic`` pair compares real
+    and fake scores one by one: they must have equal shapes, and its generator loss needs both.
 
     Raises
     ------
     ValueError
-        The scores are not floating-point, or there are none; real scores that a relativistic loss
-        misses, or of another shape than the fake ones.
+        If scores are not floating-point or there are none; for a relativistic pair, if the real
+        scores are missing, or their shape differs from that of the fake ones.
+
+    Examples
+    --------
+    >>> hinge.critic(torch.tensor([2.0, 0.0]), torch.tensor([-1.0]))
+    tensor(0.5000)
+    >>> hinge.generator(torch.tensor([-1.0]))
+    tensor(1.)
     """
 
     critic: Callable[[Tensor, Tensor], Tensor]
@@ -63,7 +86,8 @@ def _paired(function: Callable[[Tensor], Tensor]) -> LossPair:
     """``L_D = E f(D(x) − D(G(z)))`` and ``L_G = E f(D(G(z)) − D(x))``, pair by pair."""
 
     def critic_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
-        real, fake = _wide(real_scores, "real_scores"), _wide(fake_scores, "fake_scores")
+        real = _at_least_float32(real_scores, "real_scores")
+        fake = _at_least_float32(fake_scores, "fake_scores")
         require_same_shape(real, fake, ("real_scores", "fake_scores"))
         return function(real - fake).mean()
 
@@ -76,21 +100,21 @@ def _paired(function: Callable[[Tensor], Tensor]) -> LossPair:
 
 
 def _mean(function: Callable[[Tensor], Tensor], scores: Tensor, name: str) -> Tensor:
-    return function(_wide(scores, name)).mean()
+    return function(_at_least_float32(scores, name)).mean()
 
 
-def _wide(scores: Tensor, name: str) -> Tensor:
+def _at_least_float32(scores: Tensor, name: str) -> Tensor:
     require(
         scores.is_floating_point() and scores.numel() > 0,
         name,
         expected="at least one floating-point score",
         got=f"{scores.dtype} of shape {tuple(scores.shape)}",
     )
-    # in half precision 1 − score and the mean would keep three digits
+    # in half precision, 1 − score and the mean would have only three digits
     return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
 
-# log sigmoid(s) stays finite where sigmoid(s) rounds to 0, and 1 − sigmoid(s) is sigmoid(−s)
+# log sigmoid(s) stays finite when sigmoid(s) rounds to 0; and 1 − sigmoid(s) is sigmoid(−s)
 minimax = _separable(
     real=lambda s: -F.logsigmoid(s),
     fake=lambda s: -F.logsigmoid(-s),
@@ -107,10 +131,10 @@ non_saturating = _separable(
     fake=lambda s: -F.logsigmoid(-s),
     generator=lambda s: -F.logsigmoid(s),
 )
-"""The form that trains, of Goodfellow et al. 2014, arXiv:1406.2661, section 3.
+"""The loss used in practice by Goodfellow et al. 2014, arXiv:1406.2661, section 3.
 
-``L_D`` of :data:`minimax`; ``L_G = −E log sigmoid(D(G(z)))``, of the same fixed point, with a
-gradient that is largest where the critic is sure.
+``L_D`` is that of :data:`minimax`, and ``L_G = −E log sigmoid(D(G(z)))``. It has the same fixed
+point, and its gradient is largest where the critic is sure that a sample is fake.
 """
 
 least_squares = _separable(
@@ -118,20 +142,21 @@ least_squares = _separable(
     fake=lambda s: 0.5 * s.square(),
     generator=lambda s: 0.5 * (s - 1).square(),
 )
-"""Mao et al. 2017, arXiv:1611.04076, equation 9: targets 1 for real, 0 for fake, 1 for G.
+"""Least squares of Mao et al. 2017, arXiv:1611.04076, equation 9.
 
-``L_D = ½ E (D(x) − 1)² + ½ E D(G(z))²``, ``L_G = ½ E (D(G(z)) − 1)²``.
+``L_D = ½ E (D(x) − 1)² + ½ E D(G(z))²``, ``L_G = ½ E (D(G(z)) − 1)²``. The critic's targets are 1
+for real samples and 0 for fake ones; the generator's target is 1.
 """
 
 wasserstein = _separable(real=lambda s: -s, fake=lambda s: s, generator=lambda s: -s)
-"""Arjovsky, Chintala, Bottou 2017, arXiv:1701.07875.
+"""The Wasserstein loss of Arjovsky, Chintala, Bottou 2017, arXiv:1701.07875.
 
-``L_D = E D(G(z)) − E D(x)``, ``L_G = −E D(G(z))``. For a 1-Lipschitz critic ``−L_D`` is a lower
-bound of the Wasserstein distance W₁; without a constraint on the critic it has none.
+``L_D = E D(G(z)) − E D(x)``, ``L_G = −E D(G(z))``. If the critic is 1-Lipschitz, ``−L_D`` is a
+lower bound of the Wasserstein distance W₁; without a constraint on the critic, L_D has no minimum.
 """
 
 hinge = _separable(real=lambda s: F.relu(1 - s), fake=lambda s: F.relu(1 + s), generator=torch.neg)
-"""Lim, Ye 2017, arXiv:1705.02894; Tran et al. 2017, arXiv:1702.08896; Miyato et al. 2018.
+"""The hinge loss of Lim, Ye 2017, arXiv:1705.02894, and Tran et al. 2017, arXiv:1702.08896.
 
 ``L_D = E max(0, 1 − D(x)) + E max(0, 1 + D(G(z)))``, ``L_G = −E D(G(z))``; equations 16 and 17 of
 Miyato et al. 2018, arXiv:1802.05957. At the kinks, ``D(x) = 1`` and ``D(G(z)) = −1``, the
@@ -141,9 +166,9 @@ gradient is 0.
 relativistic = _paired(lambda difference: -F.logsigmoid(difference))
 """The relativistic pairing loss of Jolicoeur-Martineau 2018, arXiv:1807.00734.
 
-``L_D = E log(1 + exp(−(D(x) − D(G(z)))))``, ``L_G = E log(1 + exp(−(D(G(z)) − D(x))))``. A fake is
-judged beside a real sample, so that no mode can be dropped at no cost (Sun et al. 2020,
-arXiv:2011.04926); the loss of R3GAN, Huang et al. 2024, arXiv:2501.05441.
+``L_D = E log(1 + exp(−(D(x) − D(G(z)))))``, ``L_G = E log(1 + exp(−(D(G(z)) − D(x))))``. Each fake
+score is compared with a real one, so that the generator pays for every mode that it drops (Sun et
+al. 2020, arXiv:2011.04926). It is the loss of R3GAN, Huang et al. 2024, arXiv:2501.05441.
 """
 
 LOSSES: dict[str, LossPair] = {

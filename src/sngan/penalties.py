@@ -1,7 +1,8 @@
-"""What holds a critic's slope from outside: penalties on gradients and weights, and clipping.
+"""Penalties on a critic's gradients and weights, and weight clipping.
 
-Random numbers come from torch's global generator; processes that share a batch
-(``torch.distributed``) draw for all of it.
+They limit the critic's slope without a change of its layers. Random numbers come from torch's
+global generator. If several processes share a batch (``torch.distributed``), each draws those of
+the whole batch and uses its own rows.
 """
 
 from collections.abc import Callable
@@ -21,8 +22,8 @@ Critic = Callable[[Tensor], Tensor]
 def wgan_gp(critic: Critic, real: Tensor, fake: Tensor, *, target: float = 1.0) -> Tensor:
     """Gradient penalty ``E (‖∇D(x̂)‖₂ − target)²`` of WGAN-GP, without its weight λ.
 
-    ``x̂ = ε·x + (1 − ε)·G(z)`` with one ``ε ~ U(0, 1)`` per sample, from torch's global generator.
-    The norm is taken per sample, over all dimensions but the first. Source: Gulrajani et al. 2017,
+    ``x̂ = ε·x + (1 − ε)·G(z)`` with one ``ε ~ U(0, 1)`` for each sample, from torch's global
+    generator. The norm is over all dimensions except the first. Source: Gulrajani et al. 2017,
     arXiv:1704.00028.
 
     Parameters
@@ -32,7 +33,7 @@ def wgan_gp(critic: Critic, real: Tensor, fake: Tensor, *, target: float = 1.0) 
     real, fake
         Batches ``(N, ...)`` of equal shape. No gradient flows into them.
     target
-        The slope that costs nothing, in score per unit of sample.
+        The slope without a penalty, in score per unit of sample.
 
     Returns
     -------
@@ -42,7 +43,13 @@ def wgan_gp(critic: Critic, real: Tensor, fake: Tensor, *, target: float = 1.0) 
     Raises
     ------
     ValueError
-        Batches that differ in shape, are no floating-point ``(N, ...)``; a negative ``target``.
+        If a batch is no floating-point ``(N, ...)``, the shapes differ, or ``target`` is negative.
+
+    Examples
+    --------
+    >>> real, fake = torch.zeros(8, 3), torch.ones(8, 3)
+    >>> wgan_gp(lambda x: 2 * x[:, 0], real, fake)  # (2 − 1)²
+    tensor(1.)
     """
     require_number(target, "target", minimum=0.0)
     return (_slopes(critic, _between(real, fake)) - target).square().mean()
@@ -51,8 +58,26 @@ def wgan_gp(critic: Critic, real: Tensor, fake: Tensor, *, target: float = 1.0) 
 def wgan_lp(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
     """One-sided gradient penalty ``E max(0, ‖∇D(x̂)‖₂ − 1)²`` of WGAN-LP, without its weight λ.
 
-    ``x̂`` as in :func:`wgan_gp`, whose arguments it has. A critic flatter than 1 pays nothing, as
-    the optimal one may be. Source: Petzka, Fischer, Lukovnikov 2018, arXiv:1709.08894.
+    ``x̂`` is that of :func:`wgan_gp`. There is no penalty where the slope is below 1, because the
+    optimal critic may be that flat. Source: Petzka, Fischer, Lukovnikov 2018, arXiv:1709.08894.
+
+    Parameters
+    ----------
+    critic
+        Maps ``(N, ...)`` to scores ``(N,)`` or ``(N, 1)``, each sample by itself (no batch norm).
+    real, fake
+        Batches ``(N, ...)`` of equal shape. No gradient flows into them.
+
+    Raises
+    ------
+    ValueError
+        If a batch is no floating-point ``(N, ...)``, or the shapes differ.
+
+    Examples
+    --------
+    >>> real, fake = torch.zeros(8, 3), torch.ones(8, 3)
+    >>> wgan_lp(lambda x: x[:, 0] / 2, real, fake).item()
+    0.0
     """
     return (_slopes(critic, _between(real, fake)) - 1).relu().square().mean()
 
@@ -60,9 +85,26 @@ def wgan_lp(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
 def dragan(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG001
     """Gradient penalty ``E (‖∇D(x + δ)‖₂ − 1)²`` around real samples, without its weight λ.
 
-    ``δ ~ N(0, c·I)`` from torch's global generator, with ``√c`` half the standard deviation of the
-    values of the batch, as in the authors' code. Arguments as in :func:`wgan_gp`; ``fake`` is not
-    used. Source: Kodali et al. 2017, arXiv:1705.07215.
+    ``δ ~ N(0, c·I)`` from torch's global generator; ``√c`` is half the standard deviation of the
+    values of the batch, as in the authors' code. Source: Kodali et al. 2017, arXiv:1705.07215.
+
+    Parameters
+    ----------
+    critic
+        Maps ``(N, ...)`` to scores ``(N,)`` or ``(N, 1)``, each sample by itself (no batch norm).
+    real, fake
+        Batches ``(N, ...)``. No gradient flows into them. ``fake`` is not used.
+
+    Raises
+    ------
+    ValueError
+        If a batch is no floating-point ``(N, ...)``.
+
+    Examples
+    --------
+    >>> real = torch.linspace(-1, 1, 24).view(8, 3)
+    >>> dragan(lambda x: 3 * x[:, 0], real, real)  # (3 − 1)²
+    tensor(4.)
     """
     _require_batch(real, "real")
     noise = collectives.draw_local_rows(
@@ -75,8 +117,25 @@ def dragan(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG00
 def r1(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG001
     """``½ E ‖∇D(x)‖₂²`` on real samples, without its weight γ.
 
-    Arguments as in :func:`wgan_gp`; ``fake`` is not used. Source: Mescheder, Geiger, Nowozin 2018,
-    arXiv:1801.04406, equation 9.
+    Source: Mescheder, Geiger, Nowozin 2018, arXiv:1801.04406, equation 9.
+
+    Parameters
+    ----------
+    critic
+        Maps ``(N, ...)`` to scores ``(N,)`` or ``(N, 1)``, each sample by itself (no batch norm).
+    real, fake
+        Batches ``(N, ...)``. No gradient flows into them. ``fake`` is not used.
+
+    Raises
+    ------
+    ValueError
+        If a batch is no floating-point ``(N, ...)``.
+
+    Examples
+    --------
+    >>> real = torch.zeros(8, 3)
+    >>> r1(lambda x: 3 * x[:, 0], real, real)  # 3²/2
+    tensor(4.5000)
     """
     return _half_square(critic, real, "real")
 
@@ -84,8 +143,26 @@ def r1(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG001
 def r1_r2(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
     """``½ E ‖∇D(x)‖₂² + ½ E ‖∇D(G(z))‖₂²``, without its weight γ.
 
-    Arguments as in :func:`wgan_gp`. Source: Mescheder, Geiger, Nowozin 2018, arXiv:1801.04406,
-    equations 9 and 10; together as in Huang et al. 2024, arXiv:2501.05441.
+    Source: Mescheder, Geiger, Nowozin 2018, arXiv:1801.04406, equations 9 and 10; both together in
+    Huang et al. 2024, arXiv:2501.05441.
+
+    Parameters
+    ----------
+    critic
+        Maps ``(N, ...)`` to scores ``(N,)`` or ``(N, 1)``, each sample by itself (no batch norm).
+    real, fake
+        Batches ``(N, ...)``. No gradient flows into them.
+
+    Raises
+    ------
+    ValueError
+        If a batch is no floating-point ``(N, ...)``.
+
+    Examples
+    --------
+    >>> real, fake = torch.zeros(8, 3), torch.ones(8, 3)
+    >>> r1_r2(lambda x: 3 * x[:, 0], real, fake)  # twice 3²/2
+    tensor(9.)
     """
     return _half_square(critic, real, "real") + _half_square(critic, fake, "fake")
 
@@ -102,18 +179,25 @@ PENALTIES: dict[str, Callable[[Critic, Tensor, Tensor], Tensor]] = {
 def orthonormal(module: nn.Module) -> Tensor:
     """Sum over all linear layers of ``‖WᵀW − I‖_F²`` or ``‖WWᵀ − I‖_F²``, the smaller product.
 
-    ``W`` is the kernel reshaped to ``(out_channels, in_channels·kh·kw)``. The two differ by the
-    constant ``|rows − columns|``, so their gradients agree; the smaller one is 0 where it can be.
-    All singular values are drawn to 1. Source: Brock et al. 2016, arXiv:1609.07093; Miyato et al.
-    2018, arXiv:1802.05957, section 3.
+    ``W`` is the kernel reshaped to ``(out_channels, in_channels·kh·kw)``. The two terms differ by
+    the constant ``|rows − columns|``, so their gradients are equal; only the smaller product can
+    be an identity matrix. The gradient moves all singular values towards 1. Source: Brock et al.
+    2016, arXiv:1609.07093; Miyato et al. 2018, arXiv:1802.05957, section 3.
 
     Raises
     ------
     ValueError
-        The module has no linear layer.
+        If the module has no linear layer.
+
+    Examples
+    --------
+    >>> layer = nn.Linear(2, 2)
+    >>> _ = layer.weight.data.copy_(torch.diag(torch.tensor([1.0, 2.0])))
+    >>> orthonormal(layer).item()  # (1² − 1)² + (2² − 1)²
+    9.0
     """
     kernels = find_kernels(module, computed=True)
-    matrices = [kernel.matrix(kernel.part(kernel.weight)) for kernel in kernels]
+    matrices = [kernel.matrix(kernel.rows_of(kernel.weight)) for kernel in kernels]
     return torch.stack([_to_orthonormal(matrix) for matrix in matrices]).sum()
 
 
@@ -125,15 +209,23 @@ def _to_orthonormal(matrix: Tensor) -> Tensor:
 
 @torch.no_grad()
 def clip_weights_(module: nn.Module, bound: float) -> None:
-    """Clamp every weight and bias to ``[−bound, bound]`` in place, but those of normalization.
+    """Clamp every weight and bias to ``[−bound, bound]`` in place, except in normalization layers.
 
-    The scales of batch, layer, group, instance and RMS normalization start at 1; clipped, they
-    would shut the layer. Source: Arjovsky, Chintala, Bottou 2017, arXiv:1701.07875, algorithm 1.
+    The scales of batch, layer, group, instance and RMS normalization start at 1. Clipping them
+    would reduce the layer's output to almost 0. Source: Arjovsky, Chintala, Bottou 2017,
+    arXiv:1701.07875, algorithm 1.
 
     Raises
     ------
     ValueError
-        ``bound`` is not a positive number.
+        If ``bound`` is not a positive number.
+
+    Examples
+    --------
+    >>> critic = nn.Linear(4, 1)
+    >>> clip_weights_(critic, 0.01)
+    >>> bool((critic.weight.abs() <= 0.01).all())
+    True
     """
     require_number(bound, "bound", above=0.0)
     for layer in module.modules():
@@ -154,7 +246,7 @@ _NORMALIZATIONS = (
 
 
 def _between(real: Tensor, fake: Tensor) -> Tensor:
-    """One point on the line between each pair, uniformly."""
+    """One point, drawn uniformly, on the line between each pair of samples."""
     _require_batch(real, "real")
     _require_batch(fake, "fake")
     require_same_shape(real, fake, ("real", "fake"))
@@ -164,7 +256,7 @@ def _between(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def _spread(batch: Tensor) -> Tensor:
-    """Standard deviation of the values, of the batches of all ranks as one."""
+    """The standard deviation of all values of the batch, over the batches of all ranks."""
     if collectives.world_size() == 1:
         return batch.std(correction=0)
     mean = collectives.all_reduce_mean(batch.mean())
@@ -180,7 +272,7 @@ def _gradients(critic: Critic, samples: Tensor) -> Tensor:
 
 
 def _slopes(critic: Critic, samples: Tensor) -> Tensor:
-    # vector_norm has the subgradient 0 at 0, where the root of a sum of squares has NaN
+    # at 0, the derivative of vector_norm is 0, and that of the root of a sum of squares is NaN
     return torch.linalg.vector_norm(_gradients(critic, samples), dim=1)
 
 

@@ -27,8 +27,8 @@ from sngan.engine.state import State
 from sngan.runs import checkpoint
 from sngan.runs.run import load, load_critic
 from sngan.spectral.kernels import find_kernels
-from sngan.spectral.operator import certified_norm
-from sngan.spectral.shapes import input_shapes
+from sngan.spectral.operator.input_shapes import input_shapes
+from sngan.spectral.operator.norm import certified_norm
 
 TWO = PerformanceConfig(device="cpu", devices=2, strategy="fsdp")
 DIGITS = DataConfig(source="digits", flip=True)
@@ -371,7 +371,7 @@ def test_the_log_says_that_nothing_is_compiled(ranks):
 
 
 def test_torchs_normalization_is_taken_over_before_sharding(ranks):
-    expected = "module: expected whole weights (call fully_shard afterwards), got sharded ones"
+    expected = "module: expected unsharded weights (call fully_shard afterwards), got sharded ones"
     assert ranks[0]["refusal"] == expected
 
 

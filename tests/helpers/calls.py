@@ -1,7 +1,7 @@
-"""Calls of the system that write, one by one: where a test kills the process or lets the disk fail.
+"""System calls that write: a test can kill the process, or let the disk fail, at each of them.
 
-Python's own calls are replaced while the body runs: ``open`` and the files it returns, and those of
-``os``. Nothing of sngan is.
+Inside the ``with`` block, Python's own functions are replaced: ``open`` with the files that it
+returns, and the functions of ``os``. Nothing in sngan is replaced.
 """
 
 import builtins
@@ -26,7 +26,7 @@ Act = Callable[["Call"], None]
 
 
 class Call:
-    """The ``number``-th call, counted from 1, and a way to do the first half of a write."""
+    """The ``number``-th call, counted from 1. ``half`` does the first half of a write."""
 
     def __init__(self, number: int, name: str, path: str, half: Callable[[], None] | None) -> None:
         self.number, self.name, self.path = number, name, path
@@ -89,7 +89,7 @@ def _opened(real: Callable[..., Any], before: Callable[..., None]) -> Any:
 
 
 class _File:
-    """A file that tells before it writes; what is written goes to the system at once."""
+    """A file that calls ``before`` ahead of each write, and flushes the data at once."""
 
     def __init__(self, file: Any, before: Callable[..., None]) -> None:
         self._file, self._before = file, before
@@ -109,7 +109,7 @@ class _File:
     def close(self) -> None:
         if not self._file.closed:
             self._file.close()
-            # some systems tell of a full disk here only
+            # some systems report a full disk only here
             self._before("close", self._file.name)
 
     def _put(self, data: Any) -> Any:
@@ -143,14 +143,14 @@ def killing(at: int, *, torn: bool = False) -> Act:
 
 
 def failing(at: int, number: int, *, torn: bool = False, for_ever: bool = False) -> Act:
-    """Raise this error at a call, and at all calls after it that need space if ``for_ever``."""
+    """Raise this error at a call; if ``for_ever``, also at all later calls that need space."""
 
     def act(call: Call) -> None:
         needs_space = call.name not in ("unlink", "remove", "rmdir", "close")
         if call.number == at or (for_ever and call.number > at and needs_space):
             if torn:
                 call.half()
-            # as the system's own errors: with the path where the call has one
+            # like errors of the system, with the path if the call has one
             path = [] if call.name in _WITHOUT_PATH else [call.path]
             raise OSError(number, os.strerror(number), *path)
 

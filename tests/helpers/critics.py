@@ -1,4 +1,4 @@
-"""A critic with every kind of layer, and what is true of its weights."""
+"""A critic with every kind of layer, and checks of its weights."""
 
 import torch
 from torch import nn

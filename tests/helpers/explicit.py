@@ -9,7 +9,7 @@ from torch.func import functional_call
 
 # (parameter, first row, last row) of each matrix; None for both: the whole parameter
 Matrices = dict[str, tuple[str, int | None, int | None]]
-# (name, matrix, σ) to the normalized matrix
+# a function of (name, matrix, σ) that returns the normalized matrix
 Rule = Callable[[str, Tensor, Tensor], Tensor]
 
 

@@ -1,4 +1,4 @@
-"""Layers as matrices, from the layers themselves."""
+"""Dense matrices of layers, computed by calling them."""
 
 import math
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 def matrix_of(layer: nn.Module, shape: tuple[int, ...]) -> Tensor:
-    """The layer's matrix, from the layer itself: images of unit vectors less the image of 0."""
+    """The matrix of a layer: its outputs for unit vectors, minus its output for 0."""
     return matrix_of_map(layer.double(), shape)
 
 
@@ -19,6 +19,6 @@ def truth(layer: nn.Module, shape: tuple[int, ...]) -> float:
 @torch.no_grad()
 def matrix_of_map(function: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> Tensor:
     size = math.prod(shape)
-    images = function(torch.eye(size, dtype=torch.float64).view(size, *shape))
+    outputs = function(torch.eye(size, dtype=torch.float64).view(size, *shape))
     zero = function(torch.zeros(1, *shape, dtype=torch.float64))
-    return (images - zero).flatten(1).t()
+    return (outputs - zero).flatten(1).t()

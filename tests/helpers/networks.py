@@ -1,4 +1,4 @@
-"""Small networks, and derivatives of networks by brute force."""
+"""Small networks, and Lipschitz constants of networks by brute force."""
 
 import copy
 import itertools
@@ -59,7 +59,7 @@ def relu_network(sizes, slope=0.0):
 
 
 def over_patterns(network, slope):
-    """The largest Jacobian norm over all patterns of activity, reachable or not."""
+    """The largest Jacobian norm over all activation patterns, reachable or not."""
     weights = [layer.weight.detach() for layer in network if isinstance(layer, nn.Linear)]
     units = [len(weight) for weight in weights[:-1]]
     best = 0.0

@@ -1,4 +1,4 @@
-"""at_most and learnable norms at work: SNGP, invertible blocks, twin critics, σReparam."""
+"""bound="at_most" and learnable norms in use: SNGP, invertible blocks, twin critics, σReparam."""
 
 import copy
 import math
@@ -12,7 +12,7 @@ from sngan import SpectralNorm
 
 
 class FourierHead(nn.Module):
-    """A Gaussian process' random features, fixed, and what is learned of them."""
+    """Fixed random features of a Gaussian process, and a learned layer on them."""
 
     def __init__(self, inputs: int, features: int) -> None:
         super().__init__()
@@ -62,10 +62,10 @@ def test_sngp_bounds_its_blocks_from_above_and_leaves_the_head() -> None:
     assert losses[-1] < 0.5 * losses[0]
     assert sigma_of(model.head.scores.weight) > 1
     assert torch.equal(model.head.random.weight, head.random.weight)
-    # a residual block of a norm below 1 brings no two points together
+    # a residual block whose branch has a norm below 1 keeps a distance between any two points
     hidden = model.inputs(x)
-    image = hidden + torch.relu(model.blocks[0](hidden))
-    assert (torch.cdist(image, image) + 0.01 >= 0.05 * torch.cdist(hidden, hidden)).all()
+    output = hidden + torch.relu(model.blocks[0](hidden))
+    assert (torch.cdist(output, output) + 0.01 >= 0.05 * torch.cdist(hidden, hidden)).all()
 
 
 def test_residual_flows_stay_invertible() -> None:
@@ -110,7 +110,7 @@ def test_twin_critics_with_averaged_targets() -> None:
         for _ in range(2)
     )
     optimizer = torch.optim.Adam(critics.parameters(), lr=3e-3)
-    # one hidden layer of each (Gogianu et al. 2021)
+    # one hidden layer of each critic (Gogianu et al. 2021)
     names = ["0.2", "1.2"]
     SpectralNorm(critics, optimizer, layers=names, coefficient=1.2, bound="at_most")
     targets = copy.deepcopy(critics).requires_grad_(False)
@@ -128,7 +128,7 @@ def test_twin_critics_with_averaged_targets() -> None:
                 average.lerp_(own, 0.05)
         for network in (critics, targets):
             for name in names:
-                # one power iteration follows steps as large as these to some 10 %
+                # with steps of this size, one power iteration is accurate to about 10 %
                 assert sigma_of(network.get_submodule(name).weight).item() < 1.2 * 1.2
 
 

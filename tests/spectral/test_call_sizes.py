@@ -1,4 +1,4 @@
-"""Certificates hold at every size that a layer is called at, and however it is called."""
+"""Certificates hold for every size and every form of the calls of a layer."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ KINDS = {1: (nn.Conv1d, nn.ConvTranspose1d), 2: (nn.Conv2d, nn.ConvTranspose2d)}
 
 
 class Calls(nn.Module):
-    """One layer, called on cuts of its input of several sizes."""
+    """One layer, called on slices of its input of several sizes."""
 
     def __init__(self, layer, sizes, *, output_sizes=None, keyword=False):
         super().__init__()
@@ -21,7 +21,7 @@ class Calls(nn.Module):
         self.output_sizes = output_sizes or [None] * len(sizes)
 
     def maps(self):
-        """What each call computes, and the shape of its input."""
+        """The function of each call, and the shape of its input."""
         for size, output_size in zip(self.sizes, self.output_sizes, strict=True):
             options = {} if output_size is None else {"output_size": list(output_size)}
             name = {"input": None} if self.keyword else {}
@@ -46,7 +46,7 @@ class Calls(nn.Module):
 
 
 def norms(module):
-    """The norm of each call's own matrix."""
+    """The norm of the matrix of each call."""
     module.double()
     return [
         float(torch.linalg.svdvals(matrix_of_map(call, shape))[0]) for call, shape in module.maps()
@@ -60,7 +60,7 @@ def certified(module, shape, **options):
 
 
 def check(module, shape):
-    """Every call is certified, and the largest is not far below."""
+    """Every call is certified, and the largest norm is not far below its bound."""
     _, bounds = certified(module, shape)
     found = norms(module)
     assert max(found) <= max(bounds.values()) * (1 + 1e-12) <= 1 + 1e-12
@@ -76,7 +76,7 @@ def test_circular_norms_do_not_grow_with_the_size():
     module = Calls(layer, [(6,), (4,)])
     sn, bounds = certified(module, (1, 6))
     assert bounds["layer"] == pytest.approx(1, rel=1e-5)
-    # followed at both sizes as well: σ of the raw weight is 2, and not √3
+    # both sizes are tracked too: σ of the raw weight is 2, not √3
     assert float(sn.sigmas()["layer"]) == pytest.approx(2, rel=1e-4)
     assert norms(module) == pytest.approx([3**0.5 / 2, 1], rel=1e-5)
 
@@ -134,7 +134,7 @@ def test_the_output_size_counts():
     torch.manual_seed(0)
     layer = nn.ConvTranspose1d(2, 2, 3, stride=3, padding=1)
     with torch.no_grad():
-        # the last tap is cut off at the usual size
+        # with the default output size, the last tap is cut off
         layer.weight.zero_()[..., -1] = 1.0
     module = Calls(layer, [(1,)], output_sizes=[(3,)])
     check(module, (2, 1))

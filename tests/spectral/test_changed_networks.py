@@ -140,7 +140,7 @@ def test_a_dead_unit_that_gets_new_weights_is_normalized_by_the_next_step(row):
 @pytest.mark.parametrize("options", [*OPTIONS, {"coefficient": "learnable"}])
 def test_a_default_device_changes_nothing(options):
     trained = []
-    # of the meta device no number can be read, so that each use of it is noticed
+    # no number can be read from the meta device, so each use of it raises an error
     for device in ("cpu", "meta"):
         network = make()
         optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)

@@ -1,4 +1,4 @@
-"""optimizer.step(closure)."""
+"""Closures: optimizer.step(closure)."""
 
 import pytest
 import torch

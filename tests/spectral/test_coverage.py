@@ -1,4 +1,4 @@
-"""Which parameters SpectralNorm covers: attention by head, gates, bilinear; and what it says."""
+"""Coverage: the parameters that SpectralNorm normalizes: attention by head, gates, bilinear."""
 
 import copy
 from collections.abc import Callable
@@ -21,7 +21,7 @@ class SelfAttention(nn.MultiheadAttention):
 
 
 class FirstOutput(nn.Module):
-    """A recurrent layer without its last state."""
+    """The outputs of a recurrent layer, without its last state."""
 
     def __init__(self, layer: nn.RNNBase) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class FirstOutput(nn.Module):
 
 
 class Cell(nn.Module):
-    """A recurrent cell along a sequence."""
+    """A recurrent cell, called for each place of a sequence."""
 
     def __init__(self, cell: nn.RNNCellBase) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Cell(nn.Module):
 
 
 class Squared(nn.Bilinear):
-    """A bilinear layer of twice the same input."""
+    """A bilinear layer whose two inputs are equal."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x, x[..., : self.in2_features])
@@ -87,7 +87,7 @@ LSTM = ["input", "forget", "cell", "output"]
 GRU = ["reset", "update", "new"]
 BOTH_WAYS = [f"weight_{k}_l{d}{r}" for d in (0, 1) for r in ("", "_reverse") for k in ("ih", "hh")]
 
-# inputs of 3 sequences of 5 places with 6 channels
+# the inputs are 3 sequences of 5 places with 6 channels
 CASES: dict[str, tuple[Callable[[], nn.Module], Matrices]] = {
     "attention": (
         lambda: SelfAttention(6, 3, batch_first=True),
@@ -184,7 +184,7 @@ def test_trajectory_equals_an_explicit_parametrization(case: str) -> None:
     optimizer = torch.optim.SGD(module.parameters(), lr=0.0)
     sn = SpectralNorm(module, optimizer, coefficient=0.7, iterations=400)
     loss_of(module, start).backward()
-    # of rate 0: its power iterations make every σ exact
+    # a step of rate 0, whose power iterations make every σ exact
     optimizer.step()
     optimizer.param_groups[0]["lr"] = 0.1
     explicit = Explicit(copy.deepcopy(module), CASES[case][1], exact(0.7))

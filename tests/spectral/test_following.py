@@ -1,4 +1,4 @@
-"""Normalization never ends in silence: what is followed, and what is one clear line."""
+"""Normalization never ends in silence: a change is followed, or one clear line refuses it."""
 
 import copy
 import gc
@@ -153,7 +153,7 @@ def test_a_parameter_in_place_of_another_is_an_error(change, optimizer):
     network[2].weight.grad = torch.ones(1, 8)
     with pytest.raises(RuntimeError, match=r"make the optimizer and SpectralNorm again"):
         train(network, stepping, 1)
-    # other networks train on
+    # other networks can still train
     train(other := make(1), adam(other), 1)
 
 

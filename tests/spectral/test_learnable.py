@@ -1,4 +1,4 @@
-"""Learnable norms beside other things: several optimizers, states, scalers, moves, other kinds."""
+"""Learnable norms with several optimizers, saved states, scalers, casts, and other kinds."""
 
 import copy
 import pickle
@@ -71,7 +71,7 @@ def test_muon_takes_no_norms() -> None:
 
 
 def test_the_optimizers_state_is_enough() -> None:
-    """The network's and the optimizer's, loaded in either order."""
+    """The states of network and optimizer are enough, loaded in either order."""
 
     def build(seed: int) -> tuple:
         network = make(seed)

@@ -1,4 +1,4 @@
-"""Parameters that SpectralNorm leaves out: a warning, repr; and weights that it refuses."""
+"""Parameters that SpectralNorm does not cover (warning, repr), and weights that it refuses."""
 
 import copy
 import re
@@ -18,7 +18,7 @@ def sgd(module: nn.Module) -> torch.optim.Optimizer:
 
 
 class Vision(nn.Module):
-    """A transformer of image patches, with parameters of its own."""
+    """A transformer of image patches, with parameters outside of any layer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ def test_repr_names_layers_kinds_norms_and_the_rest() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_transformer_is_bounded_as_maps_and_certified(seed: int) -> None:
-    """Its convolution on the torus, all else as matrices; attention never calls its out_proj."""
+    """The convolution has a torus norm, other layers a matrix norm; out_proj is not called."""
     torch.manual_seed(seed)
     critic = Vision().double()
     optimizer = sgd(critic)
@@ -107,7 +107,7 @@ def test_a_transformer_is_bounded_as_maps_and_certified(seed: int) -> None:
 
 
 def test_the_norm_of_a_bilinear_layer_bounds_its_map() -> None:
-    """``‖B(x, y)‖ ≤ σ‖x‖‖y‖``, against the largest value that alternating power finds."""
+    """``‖B(x, y)‖ ≤ σ‖x‖‖y‖``, against the largest value that alternating maximization finds."""
     torch.manual_seed(0)
     layer = nn.Bilinear(5, 4, 3, bias=False).double()
     SpectralNorm(layer, sgd(layer), coefficient=0.8, iterations=100)
@@ -121,7 +121,7 @@ def test_the_norm_of_a_bilinear_layer_bounds_its_map() -> None:
             y = torch.linalg.svd(torch.einsum("oij,i->oj", layer.weight, x)).Vh[0]
         largest = max(largest, layer(x, y).norm().item())
     assert 0.3 * 0.8 < largest <= 0.8 + 1e-9
-    # one output alone, of the unfolding that is none
+    # the map is at least as large as each of its outputs, whose norm is that of its matrix
     assert torch.linalg.svdvals(layer.weight).amax() <= largest + 1e-9
 
 
@@ -139,7 +139,7 @@ def test_attention_that_shares_its_weight_with_other_heads_is_refused() -> None:
     layers[1].in_proj_weight = layers[0].in_proj_weight
     module = nn.ModuleList(layers)
     before = copy.deepcopy(module.state_dict())
-    with pytest.raises(ValueError, match="tied layers that read their weight alike"):
+    with pytest.raises(ValueError, match="tied layers that read their weight in the same way"):
         SpectralNorm(module, sgd(module))
     torch.testing.assert_close(module.state_dict(), before, rtol=0, atol=0)
 

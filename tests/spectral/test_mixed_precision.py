@@ -1,4 +1,4 @@
-"""GradScaler, autocast and TF32."""
+"""Mixed precision: GradScaler, autocast and TF32."""
 
 import copy
 
@@ -72,7 +72,7 @@ def test_power_iteration_runs_outside_autocast():
 
 
 def test_power_iteration_runs_without_tf32():
-    """Which cuDNN's convolutions use unless told otherwise, and which has ten bits only."""
+    """By default cuDNN's convolutions use TF32, which has a mantissa of only ten bits."""
     convolutions = torch.backends.cudnn.conv
     seen = []
 

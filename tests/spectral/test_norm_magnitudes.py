@@ -1,6 +1,7 @@
-"""Norms of weights from 1e-300 to 1e300, of every precision, and of weights that have none."""
+"""Norms of weights from 1e-300 to 1e300, in every precision, and of weights without a norm."""
 
 import copy
+import functools
 import math
 from fractions import Fraction
 
@@ -48,6 +49,11 @@ def norm(layer, shape, method):
     return operator_norm(layer, shape, method=method).item()
 
 
+@functools.cache
+def unscaled_norm(name, method):
+    return norm(*gaussian(name), method)
+
+
 @pytest.mark.parametrize("scale", [1e-300, 1e-171, 1e-154, 1e-40, 1e40, 1e154, 1e170, 1e300])
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_norm_is_proportional_to_the_weight(name, scale):
@@ -56,7 +62,7 @@ def test_a_norm_is_proportional_to_the_weight(name, scale):
     scaled = times(layer, scale)
     for method in METHODS:
         found = norm(scaled, shape, method)
-        assert found / scale == pytest.approx(norm(layer, shape, method), rel=1e-12)
+        assert found / scale == pytest.approx(unscaled_norm(name, method), rel=1e-12)
     assert norm(scaled, shape, "exact") / scale == pytest.approx(true, rel=1e-9)
     for proved in ("upper_bound", "gram"):
         assert norm(scaled, shape, proved) / scale >= true * (1 - 1e-12)
@@ -65,13 +71,14 @@ def test_a_norm_is_proportional_to_the_weight(name, scale):
     assert true * (1 + 1e-12) <= certificate.norm / scale <= true * (1 + 1e-8)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(st.sampled_from(list(LAYERS)), st.integers(-1020, 1000))
+# below 2^-1000 the small entries of the scaled weight would be subnormal, and rounded
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(st.sampled_from(list(LAYERS)), st.integers(-1000, 1000))
 def test_a_power_of_two_changes_no_digit(name, exponent):
     layer, shape = gaussian(name)
     scaled = times(times(layer, 2.0 ** (exponent // 2)), 2.0 ** (exponent - exponent // 2))
     for method in METHODS if name != "batch norm" else ("exact", "upper_bound"):
-        assert norm(scaled, shape, method) == math.ldexp(norm(layer, shape, method), exponent)
+        assert norm(scaled, shape, method) == math.ldexp(unscaled_norm(name, method), exponent)
 
 
 @pytest.mark.parametrize("exponent", [-1074, -1070, -1040])
@@ -79,7 +86,7 @@ def test_a_power_of_two_changes_no_digit(name, exponent):
 def test_a_proof_of_a_subnormal_norm_is_rounded_up(name, exponent):
     layer, shape = gaussian(name)
     with torch.no_grad():
-        # integers, which survive the scale as they are
+        # integers, which the scale does not round
         layer.weight.copy_((3 * layer.weight).round())
     true = truth(layer, shape)
     scaled = times(times(layer, 2.0**-500), 2.0 ** (exponent + 500))

@@ -1,4 +1,4 @@
-"""Which weights are normalized, when, and to what norm."""
+"""Normalized weights: their selection, the time of normalization, and their norm."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""SpectralNorm of kind operator: against the norm of each layer's own matrix."""
+"""SpectralNorm of kind operator, against the norm of the dense matrix of each layer."""
 
 import copy
 import math
@@ -10,9 +10,9 @@ from torch import nn
 from sngan import SpectralNorm, losses
 from sngan.data import open_source
 from sngan.spectral import certified_norm
-from sngan.spectral.maps import linear_map
+from sngan.spectral.operator.linear_map import linear_map
 
-# one layer of every kind, with what makes its norm special, and an input shape
+# one layer of every kind, under the name of its special feature, and an input shape
 LAYERS = {
     "linear": (lambda: nn.Linear(6, 5), (6,)),
     "conv1d": (lambda: nn.Conv1d(2, 3, 3, padding=1), (2, 9)),
@@ -42,7 +42,7 @@ def norm_of(layer: nn.Module, shape: tuple[int, ...]) -> float:
 def trained(
     layer: nn.Module, shape: tuple[int, ...], *, steps: int = 300, lr: float = 1e-4, **options
 ) -> tuple[SpectralNorm, torch.optim.Optimizer]:
-    """A layer moved about by random gradients, with its normalization."""
+    """A layer that random gradients moved, with its normalization."""
     optimizer = torch.optim.Adam(layer.parameters(), lr=lr)
     sn = SpectralNorm(layer, optimizer, kind="operator", input_shape=shape, **options)
     for _ in range(steps):
@@ -57,7 +57,7 @@ def test_each_kind_of_layer_is_kept_at_its_norm_as_a_map(case):
     torch.manual_seed(0)
     layer = make().double()
     sn, _ = trained(layer, shape, coefficient=2.0, iterations=5)
-    # all but the padding modes' factors and a short signal's ends are tight: within 4 % a side
+    # tight within 4 % a side, except for factors of padding modes and ends of short signals
     assert 0.4 < norm_of(layer, shape) / 2.0 <= 1.001
     bounds = sn.certify()
     assert norm_of(layer, shape) <= 2.0
@@ -182,7 +182,7 @@ def test_state_dict_round_trip_continues_bit_for_bit(strict):
 
 
 def test_strict_never_exceeds_the_coefficient():
-    """Under steps so large that the estimate from below overshoots."""
+    """The steps are so large that an estimate from below would leave a norm above c."""
     highest = {}
     for strict in (False, True):
         torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Operator norms against the dense SVD of the layer's own matrix."""
+"""Operator norms against the dense SVD of the layer's matrix."""
 
 import math
 
@@ -10,10 +10,10 @@ from torch import nn
 
 from helpers.maps import truth
 from sngan.spectral import certified_norm, operator_norm
-from sngan.spectral.geometry import geometry_of
-from sngan.spectral.maps import linear_map
-from sngan.spectral.operator import gram_bound
-from sngan.spectral.symbol import Symbol, grid, supremum
+from sngan.spectral.operator.geometry import geometry_of
+from sngan.spectral.operator.gram_bound import gram_bound
+from sngan.spectral.operator.linear_map import linear_map
+from sngan.spectral.operator.symbol import Symbol, grid, supremum
 
 CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
@@ -102,7 +102,7 @@ def all_ones(layer: nn.Module) -> nn.Module:
     return layer
 
 
-# cases in which bounds from the literature, or their usual form, fall below the truth
+# cases in which bounds from the literature, or their usual form, are below the true norm
 BREAKERS = {
     "grouped: the maximum, not a product": (nn.Conv2d(4, 8, 3, padding=1, groups=2), (4, 8, 8)),
     "5×1 kernel": (nn.Conv2d(2, 3, (5, 1), padding=(2, 0)), (2, 9, 4)),
@@ -145,7 +145,7 @@ def test_cases_built_to_break_a_bound(case):
 
 
 def test_the_check_of_a_bound_can_fail():
-    """The reshaped kernel's norm, the usual proxy, falls below the truth in the same check."""
+    """The reshaped kernel's norm, the usual proxy, is below the true norm in the same check."""
     layer = all_ones(nn.Conv2d(1, 1, 3, padding=1))
     reshaped = torch.linalg.svdvals(layer.weight.detach().flatten(1).double())[0]
     assert float(reshaped) < 0.5 * truth(layer, (1, 8, 8))
@@ -207,7 +207,7 @@ def test_batch_norm_is_its_scale():
     ("stride", "mode", "size"), [(1, "zeros", 64), (2, "zeros", 64), (1, "circular", 64)]
 )
 def test_large_maps_are_bounded_tightly(stride, mode, size):
-    """Above the dense limit: the proof stays within the slack that it states of the estimate."""
+    """Above the dense limit, the bound exceeds the estimate by at most its stated slack."""
     torch.manual_seed(0)
     layer = nn.Conv2d(8, 12, 3, stride=stride, padding=1, padding_mode=mode)
     bound = certified_norm(layer, (8, size, size))
@@ -219,7 +219,7 @@ def test_large_maps_are_bounded_tightly(stride, mode, size):
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 4), st.sampled_from([1, 2]))
 def test_branch_and_bound_brackets_the_supremum(seed, height, width, stride):
-    """Against the maximum over a fine grid; flat, ridged and peaked symbols."""
+    """Flat, ridged and peaked symbols, against the maximum over a fine grid."""
     torch.manual_seed(seed)
     weight = torch.randn(1, 2, 2, height, width, dtype=torch.float64)
     if seed % 3 == 0:
@@ -236,7 +236,7 @@ def test_branch_and_bound_brackets_the_supremum(seed, height, width, stride):
 
 @pytest.mark.parametrize("shape", [(2, 3, 2, 2, 2), (1, 4, 2, 9, 9)])
 def test_norms_at_frequencies_are_those_of_the_matrices(shape):
-    """The Gram polynomial of small kernels and the matrices of large ones: one answer."""
+    """The Gram polynomial of small kernels gives the same norms as the matrices of large ones."""
     torch.manual_seed(0)
     symbol = Symbol.of(torch.randn(*shape).double(), stride=(1, 1), dilation=(1, 1))
     frequencies = torch.randn(5, 2, dtype=torch.float64)
@@ -289,7 +289,7 @@ def test_gram_iteration_does_not_overflow(scale):
     assert 1.01 * true < float(gram_bound(matrix, iterations=0)) <= 4**0.25 * true
 
 
-# true norm over that of the reshaped kernel, on 32²; issue 3's figures
+# the true norm on 32² inputs divided by the norm of the reshaped kernel
 RATIOS = {
     "Gaussian 3×3, 64→128": (nn.Conv2d(64, 128, 3, padding=1), "gaussian", 1.68, 0.03),
     "orthogonal 3×3, 64→128": (nn.Conv2d(64, 128, 3, padding=1), "orthogonal", 2.24, 0.04),

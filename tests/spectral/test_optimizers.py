@@ -1,4 +1,4 @@
-"""Optimizers that wrap others, that move weights themselves, or that share a network."""
+"""Optimizers that wrap other ones, that move weights themselves, or that share a network."""
 
 import copy
 
@@ -52,7 +52,7 @@ def plainly_trained() -> nn.Module:
 
 @pytest.mark.parametrize("form", ["first_step and second_step", "step(closure)"])
 def test_sharpness_aware_minimization_acts_on_the_normalized_weights(form):
-    """By hand: the gradient at W̄ + e, with which SpectralNorm and the base optimizer step."""
+    """By hand: the base optimizer and SpectralNorm step with the gradient at W̄ + e."""
     network = make()
     optimizer = Sam(network.parameters(), torch.optim.SGD, lr=0.1, momentum=0.9)
     SpectralNorm(network, optimizer)
@@ -106,7 +106,7 @@ def test_schedule_free_optimizers_are_refused_before_anything_is_touched():
 
 
 class Opaque(torch.optim.Optimizer):
-    """Wraps an optimizer where nobody knows."""
+    """Wraps an optimizer under an unknown attribute."""
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         self.hidden = optimizer
@@ -176,7 +176,7 @@ def test_a_weight_that_no_optimizer_of_several_holds_is_named():
 
 
 class Composed(torch.optim.SGD):
-    """A step around the step of its class, which torch gives hooks of its own."""
+    """A step that calls the step of its parent class, which has hooks of its own in torch."""
 
     def step(self, closure=None):
         return super().step(closure)
@@ -184,7 +184,7 @@ class Composed(torch.optim.SGD):
 
 def test_a_step_inside_a_step_is_one_change_of_coordinates():
     network = make()
-    sgd(network)  # torch adds hooks to SGD.step when it first makes one
+    sgd(network)  # torch adds hooks to SGD.step when the first SGD is made
     optimizer = Composed(network.parameters(), lr=0.1, momentum=0.9)
     SpectralNorm(network, optimizer)
     for _ in range(60):

@@ -1,4 +1,4 @@
-"""bound="at_most", a coefficient for each layer, learnable coefficients: against formulas."""
+"""Options against formulas: bound="at_most", a coefficient for each layer, learnable ones."""
 
 import copy
 import pickle
@@ -85,7 +85,7 @@ def test_trajectory_equals_the_formula(case: str, make_optimizer: Callable) -> N
         step(explicit, other, x)
         seen.append([norms(network)[name] < 0.999 for name in LAYERS])
     if case == "at most":
-        # some layer crosses the bound on the way
+        # at least one layer crosses the bound during the run
         assert any(len(set(layer)) == 2 for layer in zip(*seen, strict=True))
 
 
@@ -181,7 +181,7 @@ def test_gradients_of_learnable_coefficients_equal_finite_differences() -> None:
 
 
 def test_a_learnable_coefficient_passes_through_zero() -> None:
-    """The weight is 0 there, and only its direction is left: it must not be lost."""
+    """At γ = 0 the weight is 0, and its direction must not be lost."""
     torch.manual_seed(0)
     layer = nn.Linear(3, 2, bias=False).double()
     optimizer, sn = learnable(layer)
@@ -189,7 +189,7 @@ def test_a_learnable_coefficient_passes_through_zero() -> None:
     gamma = sn.coefficients()[""]
     x = torch.randn(5, 3, dtype=torch.float64)
     for target in (0.0, -2.0):
-        # a gradient that is radial moves γ alone
+        # a radial gradient moves γ only
         optimizer.zero_grad()
         layer.weight.grad = direction.clone()
         optimizer.param_groups[0]["lr"] = 0.0

@@ -1,4 +1,4 @@
-"""Bad input is one clear line."""
+"""Refusals: bad input raises an error of one clear line."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Saving the network and its optimizer is enough; they are loaded in any order."""
+"""Saving: the states of network and optimizer are enough, and are loaded in any order."""
 
 import copy
 import functools
@@ -71,7 +71,7 @@ def from_bytes(saved: bytes):
 
 @functools.cache
 def saved_and_continued(case: str, kind: str):
-    """What is saved after 6 steps, and where 6 steps more lead."""
+    """The state that is saved after 6 steps, and the weights after 6 more steps."""
     make, options = CASES[case]
     network = make(0)
     optimizer = OPTIMIZERS[kind](network)
@@ -111,7 +111,7 @@ def test_the_norms_own_state_is_loaded_in_any_order_too(order):
     train(network, optimizer, batches(6))
     parts = {"network": network, "optimizer": optimizer, "norm": norm}
     (saved,) = from_bytes(to_bytes({key: part.state_dict() for key, part in parts.items()}))
-    # a checkpoint from before the state was part of the optimizer's
+    # a checkpoint of a version that did not save the state with the optimizer's
     for group in saved["optimizer"]["param_groups"]:
         del group["spectral_norm"]
     train(network, optimizer, batches(6))
@@ -170,7 +170,7 @@ def test_distributed_checkpoints_carry_the_state():
     other_optimizer = OPTIMIZERS["adam"](other)
     SpectralNorm(other, other_optimizer)
     set_model_state_dict(other, states[0])
-    # creates the optimizer's state by a step of size 0
+    # it creates the optimizer's state by a step of size 0
     set_optimizer_state_dict(other, other_optimizer, states[1])
     train(other, other_optimizer, batches(6))
     assert_identical(dict(network.state_dict()), dict(other.state_dict()))
@@ -194,7 +194,7 @@ def test_state_of_a_plain_optimizer_is_as_ever():
     saved = copy.deepcopy(optimizer.state_dict())
     sn.remove()
     assert "spectral_norm" not in optimizer.state_dict()["param_groups"][0]
-    # and one that knows nothing of SpectralNorm loads it
+    # an optimizer without SpectralNorm loads it
     plain = flat(0)
     plain_optimizer = OPTIMIZERS["adam"](plain)
     plain_optimizer.load_state_dict(saved)

@@ -1,4 +1,4 @@
-"""Replicas on two ranks stay equal bit for bit, whatever their seeds and the order of wrapping."""
+"""Replicas on two ranks stay equal bit for bit, for any seeds and either order of wrapping."""
 
 import os
 import socket
@@ -49,7 +49,7 @@ def run_case(case: str, rank: int) -> dict:
     torch.manual_seed(10 + rank)
     sn = SpectralNorm(network, optimizer)
     if case.startswith("loaded"):
-        # DDP writes the weights that a state was loaded for once more
+        # DDP writes the weights again, after a state was loaded for them
         other = make(7)
         other_optimizer = torch.optim.Adam(other.parameters(), lr=1e-2)
         other_sn = SpectralNorm(other, other_optimizer)

@@ -1,4 +1,4 @@
-"""The first norms are exact: at construction, and of weights that are loaded or drawn again."""
+"""The first norms are exact: at construction, and for weights that are loaded or drawn again."""
 
 import math
 
@@ -10,7 +10,7 @@ from torch import nn
 
 from helpers.critics import assert_identical, top_singular_value
 from sngan import SpectralNorm
-from sngan.spectral.maps import linear_map
+from sngan.spectral.operator.linear_map import linear_map
 
 
 def matrix(spectrum: torch.Tensor, rows: int, columns: int, seed: int) -> torch.Tensor:
@@ -49,7 +49,7 @@ def test_sigma_at_the_start_is_that_of_an_svd(spectrum, rows, columns, size, dty
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.0)
     sn = SpectralNorm(layer, optimizer)
     assert sn.sigmas()[""].item() == pytest.approx(values.max().item(), rel=1e-6)
-    # a weight that is at norm 1 within 0.1 % is left there
+    # a weight whose norm is 1 within 0.1 % is not changed
     rel = 1e-6 if abs(sigma - 1) > 1e-3 else 1e-3
     assert top_singular_value(layer.double()) == pytest.approx(1.0, rel=rel)
 
@@ -57,7 +57,7 @@ def test_sigma_at_the_start_is_that_of_an_svd(spectrum, rows, columns, size, dty
 @pytest.mark.parametrize("sigma", [1e-30, 1e-20, 1.0, 5e9, 1e30])
 @pytest.mark.parametrize("iterations", [1, 3])
 def test_every_size_of_weight_is_trained_alike(sigma, iterations):
-    """A step that is as small as the weight gives the same normalized weights at every size."""
+    """If step and weight are scaled together, the normalized weights are the same at every size."""
     trained = []
     for scale in (1.0, sigma):
         torch.manual_seed(0)
@@ -68,7 +68,7 @@ def test_every_size_of_weight_is_trained_alike(sigma, iterations):
         sn = SpectralNorm(layer, optimizer, iterations=iterations)
         for _ in range(5):
             optimizer.zero_grad()
-            # the raw gradient is that of the normalized weight over the size
+            # the raw gradient is that of the normalized weight, divided by the size
             (layer(torch.arange(6.0)).square().sum() * scale).backward()
             optimizer.step()
         trained.append((layer.weight.detach(), sn.sigmas()[""].item() / scale))
@@ -124,7 +124,7 @@ WRITES = {
 @pytest.mark.parametrize("write", WRITES)
 @pytest.mark.parametrize("sigma", [20.0, 1e-3])
 def test_the_first_gradient_of_a_written_weight_is_that_of_its_direction(write, sigma):
-    """``(g − ⟨g, W⟩/σ · uvᵀ)/σ``, from a dense SVD of what was written."""
+    """``(g − ⟨g, W⟩/σ · uvᵀ)/σ``, from a dense SVD of the written weight."""
     torch.manual_seed(0)
     layer = nn.Linear(6, 5).double()
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.0)
@@ -147,7 +147,7 @@ def test_the_first_gradient_of_a_written_weight_is_that_of_its_direction(write, 
 
 
 def test_a_write_that_torch_does_not_count_keeps_the_gradients_size():
-    """``weight.data.mul_(20)``: u is known, so the gradient is that of the direction."""
+    """After ``weight.data.mul_(20)`` u is still right, so the gradient has the right size."""
     torch.manual_seed(0)
     grads = []
     for factor in (1.0, 20.0):
@@ -163,7 +163,7 @@ def test_a_write_that_torch_does_not_count_keeps_the_gradients_size():
 
 
 def test_weights_that_are_swapped_out_and_in_again_train_as_if_nothing_happened():
-    """An average that is evaluated in the network's place."""
+    """An average is put into the network for an evaluation, and the weights are put back."""
 
     def trained(*, swap: bool) -> list[torch.Tensor]:
         torch.manual_seed(0)
@@ -185,7 +185,7 @@ def test_weights_that_are_swapped_out_and_in_again_train_as_if_nothing_happened(
 
 
 def test_a_direction_that_overtakes_the_first_one_is_found():
-    """In a diagonal matrix nothing but the start can mix the directions."""
+    """In a diagonal matrix, power iteration mixes no directions; only the start can."""
     layer = nn.Linear(2, 2, bias=False).double()
     with torch.no_grad():
         layer.weight.copy_(torch.diag(torch.tensor([1.0, 0.5])))

@@ -1,4 +1,4 @@
-"""The state of SpectralNorm: saved, loaded, removed, taken over from torch's normalization."""
+"""State of SpectralNorm: saved, loaded, removed, and taken over from torch's normalization."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""from_parametrized: hooks and parametrizations of torch, any dimension, all or nothing."""
+"""Import of torch's spectral norm: hooks and parametrizations, any dimension, all or nothing."""
 
 import copy
 from collections.abc import Callable
@@ -61,7 +61,7 @@ def wrapped(case: Case, wrap: Wrap) -> nn.Module:
             parameter.normal_()
     wrap(layer, case.name, dim=case.dim)
     for _ in range(3):
-        # a new weight with vectors that follow it
+        # a new weight, and vectors that torch updates for it
         with torch.no_grad():
             run(layer.train(), torch.randn(case.shape, dtype=torch.float64))
     return layer.eval()
@@ -103,7 +103,7 @@ def test_the_network_stays_and_its_norm_is_followed(name: str, wrap: Wrap) -> No
 
 @BOTH
 def test_vectors_of_one_dimension_train_as_in_torch(wrap: Wrap) -> None:
-    """Their norm is exact in torch too, so that the trajectories are the same."""
+    """Their norm is exact in torch too, so the trajectories are equal."""
     layer = wrapped(CASES["bias"], wrap)
     twin = copy.deepcopy(layer)
     inputs = torch.randn(4, 4, 5, dtype=torch.float64)
@@ -119,7 +119,7 @@ def test_vectors_of_one_dimension_train_as_in_torch(wrap: Wrap) -> None:
 
 
 def mixed() -> nn.Sequential:
-    """Both of torch's forms, one layer with neither, and one of another parametrization."""
+    """Layers with both of torch's forms, one without, and one with another parametrization."""
     torch.manual_seed(3)
     layers = [nn.Linear(4, 6), nn.Linear(6, 6), nn.Linear(6, 5), nn.Linear(5, 5), nn.Linear(5, 2)]
     hook(layers[0])
@@ -158,7 +158,7 @@ def test_another_parametrization_of_the_same_layer_stays() -> None:
     torch.testing.assert_close(layer.other, expected)
     assert isinstance(layer.weight, nn.Parameter)
     assert not parametrize.is_parametrized(layer, "weight")
-    # torch's class was the twin's too
+    # the twin has the same class from torch
     torch.testing.assert_close(twin.other, expected)
     assert parametrize.is_parametrized(twin, "weight")
 

@@ -1,6 +1,6 @@
-"""Training loops as people write them; each test is named after the trouble that it answers.
+"""Training loops of common frameworks and papers, each with a known difficulty.
 
-In each of them the weights that are left are of norm one, and ``sigmas()`` tells the truth.
+After each of them, the norms of the weights are near one, and ``sigmas()`` is right.
 """
 
 import copy
@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from helpers.critics import dense_matrix, top_singular_value
 from helpers.optimizers import Accelerated
 from sngan import SpectralNorm, losses, penalties
-from sngan.spectral.kernels import LAYERS
+from sngan.spectral.supported_layers import LAYERS
 
 
 def normalized_layers(network: nn.Module) -> dict[str, nn.Module]:
@@ -68,7 +68,7 @@ def adam(*networks: nn.Module, lr: float = 5e-4) -> torch.optim.Optimizer:
 
 
 def test_dcgan_with_weights_that_are_drawn_after_wrapping():
-    """``weights_init`` of the DCGAN example writes ``weight.data``, often after all is made."""
+    """``weights_init`` of the DCGAN example writes ``weight.data``, often at the very end."""
     torch.manual_seed(0)
     generator, critic = generator_of(), critic_of()
     optimizers = adam(generator), adam(critic, lr=5e-5)
@@ -136,7 +136,7 @@ def test_projection_gan_normalizes_the_embedding_too():
 
 
 def test_r1_and_an_average_that_is_evaluated_in_between_change_nothing():
-    """Lazy R1, an average of both networks, and evaluations with the average swapped in."""
+    """Lazy R1, and averages of both networks that are swapped in for evaluations."""
 
     def trained(*, evaluate: bool) -> tuple[nn.Module, SpectralNorm]:
         torch.manual_seed(0)
@@ -171,7 +171,7 @@ def test_r1_and_an_average_that_is_evaluated_in_between_change_nothing():
 
 
 class Automatic:
-    """The order of Lightning's calls: ``optimizer.step(closure)`` runs the backward pass itself."""
+    """Lightning's order of calls: ``optimizer.step(closure)`` runs the backward pass."""
 
     def __init__(self, critic: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         self.critic, self.optimizer = critic, optimizer
@@ -318,7 +318,7 @@ def test_twin_critics_of_reinforcement_learning_share_one_optimizer():
             for target, parameter in zip(targets.parameters(), critics.parameters(), strict=True):
                 target.lerp_(parameter, 0.05)
     for sn, critic in zip(norms, critics, strict=True):
-        # two singular values cross here, and power iteration takes some steps to change over
+        # two singular values cross here; power iteration needs some steps to follow the new one
         assert_true(sn, critic, rel=0.1)
     assert not torch.equal(critics[0][0].weight, critics[1][0].weight)
 

@@ -17,6 +17,7 @@ from sngan.config import ModelConfig
 from sngan.engine import train as training
 from sngan.runs import checkpoint
 from sngan.runs.run import load_critic
+from sngan.spectral.operator.input_shapes import input_shapes
 from sngan.tasks.distance import distance
 from sngan.tasks.lipschitz import lipschitz
 
@@ -45,7 +46,7 @@ def points_run(tmp_path_factory):
 def test_the_saved_critic_of_sn_operator_is_certified(operator_run):
     critic = load_critic(operator_run)
     layers = {name: layer for name, layer in critic.named_modules() if hasattr(layer, "weight")}
-    shapes = spectral.shapes.input_shapes(critic, (1, 8, 8), list(layers))
+    shapes = input_shapes(critic, (1, 8, 8), list(layers))
     assert len(layers) == 4
     for name, layer in layers.items():
         (call,) = shapes[name]

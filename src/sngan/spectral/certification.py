@@ -1,4 +1,4 @@
-"""Proved norms of the layers of a network, and the weights rescaled by them."""
+"""Certification: proved norms of a network's layers, and weights rescaled by them."""
 
 from collections.abc import Iterator
 
@@ -6,51 +6,57 @@ import torch
 from torch import Tensor, nn
 
 from sngan.distributed import dtensor
-from sngan.spectral.group import Group
-from sngan.spectral.iteration import Norm
-from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED, Kernel
-from sngan.spectral.operator import certified_norm
-from sngan.spectral.shapes import Calls
-from sngan.spectral.whole_weight import whole_weight
+from sngan.spectral.full_weight import full_weight
+from sngan.spectral.kernels import Kernel
+from sngan.spectral.operator.input_shapes import LayerCalls
+from sngan.spectral.operator.norm import certified_norm
+from sngan.spectral.supported_layers import CONVOLUTIONS, TRANSPOSED
+from sngan.spectral.tracked_norms.base import TrackedNorm
+from sngan.spectral.weight_group import WeightGroup
 
-# a bound within this of c is accepted as it is
+# a weight whose bound is this near to c is not rescaled
 _ACCEPTED = 1e-5
-# the relative precision of eigenvalues in float64, with room
+# the relative error of eigenvalues in float64, rounded up
 _EIGENVALUES = 1e-13
 
 
-def certify_groups(module: nn.Module, groups: list[Group], shapes: Calls) -> dict[str, float]:
-    """Rescale each weight to a proved norm of c, or below; ``{layer name: proved bound}``."""
+def certify_groups(
+    module: nn.Module, groups: list[WeightGroup], calls: LayerCalls
+) -> dict[str, float]:
+    """Rescale each weight so that its norm is proved to be at most c.
+
+    The result is ``{layer name: proved bound}``.
+    """
     bounds: dict[str, float] = {}
     for group, index, norm in _weights(groups):
-        bound = _certified(module, norm.kernel, shapes)
-        coefficient = abs(float(group.target.coefficients[index]))
-        lowest = 0.0 if group.target.is_upper_bound else 1 - _ACCEPTED
+        bound = _certified(module, norm.kernel, calls)
+        coefficient = abs(float(group.coefficients.values[index]))
+        lowest = 0.0 if group.coefficients.is_at_most else 1 - _ACCEPTED
         if bound > 0 and not lowest <= bound / coefficient <= 1:
-            weight = norm.kernel.part(dtensor.full_tensor(norm.kernel.weight))
+            weight = norm.kernel.rows_of(dtensor.full_tensor(norm.kernel.weight))
             group.rescale(index, (bound + _rounding(weight)) / coefficient)
-            bound = _certified(module, norm.kernel, shapes)
+            bound = _certified(module, norm.kernel, calls)
         bounds.update((name, bound) for name in norm.kernel.names)
     return bounds
 
 
-def _weights(groups: list[Group]) -> Iterator[tuple[Group, int, Norm]]:
+def _weights(groups: list[WeightGroup]) -> Iterator[tuple[WeightGroup, int, TrackedNorm]]:
     for group in groups:
         for index, norm in enumerate(group.norms):
             yield group, index, norm
 
 
-def _certified(module: nn.Module, kernel: Kernel, shapes: Calls) -> float:
-    """The largest bound of all the sizes that a layer is called at."""
+def _certified(module: nn.Module, kernel: Kernel, calls: LayerCalls) -> float:
+    """The largest bound over all input sizes that a layer is called with."""
     name = kernel.layers[0]
     layer = module.get_submodule(name)
     if isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED)):
-        with whole_weight(layer, kernel) as whole:
+        with full_weight(layer, kernel) as full:
             return max(
-                certified_norm(whole, call.input_shape, output_size=call.output_size).norm
-                for call in shapes[name]
+                certified_norm(full, call.input_shape, output_size=call.output_size).norm
+                for call in calls[name]
             )
-    linear = _as_linear(kernel.matrix(kernel.part(dtensor.full_tensor(kernel.weight))))
+    linear = _as_linear(kernel.full_matrix())
     return certified_norm(linear, (linear.in_features,)).norm
 
 
@@ -61,10 +67,10 @@ def _as_linear(matrix: Tensor) -> nn.Linear:
 
 
 def _rounding(weight: Tensor) -> float:
-    """How far rounding its entries can move the norm of a layer.
+    """An upper bound of the change of a layer's norm when the entries of its weight are rounded.
 
-    By half an ε of ``‖W‖_F`` as a matrix, and √taps times that as a convolution; twice this here.
-    And what the eigenvalues in float64 of the next certificate may differ by.
+    It is at most ½ε·‖W‖_F for a matrix, and √taps times that for a convolution; the result is twice
+    that. It is also at least the error of the eigenvalues in the next certificate.
     """
     taps = weight[0, 0].numel()
     spread = float(torch.linalg.vector_norm(weight)) * taps**0.5

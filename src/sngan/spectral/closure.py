@@ -1,4 +1,4 @@
-"""Closures of ``optimizer.step(closure)``: evaluated once, while the weights are normalized."""
+"""Closure of ``optimizer.step(closure)``: evaluated once, while the weights are normalized."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,11 +9,11 @@ import torch
 def evaluate_closure(
     args: tuple[Any, ...], kwargs: dict[str, Any], *, restore: Callable[[], None]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Evaluate the closure among the arguments of a step now; pass its loss on in its place.
+    """Evaluate the closure in a step's arguments, and replace it by one that returns its loss.
 
-    ``restore`` is called, before an error is raised, if the optimizer asks for a second evaluation.
+    If the optimizer calls the new closure twice, ``restore`` is called and an error is raised.
     """
-    # args[0] is the optimizer: torch calls its hooks with the bound method's arguments
+    # args[0] is the optimizer: torch calls its hooks with the arguments of the unbound method
     closure = args[1] if len(args) > 1 else kwargs.get("closure")
     if closure is None:
         return args, kwargs

@@ -1,26 +1,26 @@
-"""SpectralNorm in words: its layers with their norms, and the parameters that it leaves out."""
+"""Description of a SpectralNorm: its table of layers, and the parameters that it does not cover."""
 
 import warnings
 from collections.abc import Iterable
 
 from torch import nn
 
-from sngan.spectral.constraint import Constraint
 from sngan.spectral.kernels import Kernel, not_covered
+from sngan.spectral.normalizer import Normalizer
 
 _HEAD = ("layer", "kind", "c", "σ")
 
 
-def describe(module: nn.Module | None, constraint: Constraint, kind: str) -> str:
-    """A table of layers, and the parameters of two or more dimensions that are not covered."""
+def describe(module: nn.Module | None, normalizer: Normalizer, kind: str) -> str:
+    """A table of the layers, then the parameters of two or more dimensions that are not covered."""
     rows: dict[str, tuple[str, ...]] = {}
     kernels: list[Kernel] = []
-    for group in constraint.groups:
-        rows_of = zip(group.norms, group.sigmas(), group.target.coefficients, strict=True)
+    for group in normalizer.groups:
+        rows_of = zip(group.norms, group.sigmas(), group.coefficients.values, strict=True)
         for norm, sigma, coefficient in rows_of:
             kernels.append(norm.kernel)
             for name, layer in zip(norm.kernel.names, norm.kernel.layers, strict=True):
-                owner = constraint.kind_of(layer)
+                owner = normalizer.kind_of(layer)
                 c, value = f"{float(coefficient):.4g}", f"{float(sigma):.4g}"
                 rows[name] = (name or "(itself)", owner, c, value)
     widths = [max(map(len, column)) for column in zip(_HEAD, *rows.values(), strict=True)]
@@ -32,8 +32,8 @@ def describe(module: nn.Module | None, constraint: Constraint, kind: str) -> str
     return "\n".join([*lines, f"  not covered: {', '.join(rest) or 'nothing'}"])
 
 
-def warn_of_rest(module: nn.Module, kernels: Iterable[Kernel]) -> None:
-    """Warn once, with the list, of the parameters that could be matrices and are not covered."""
+def warn_of_not_covered(module: nn.Module, kernels: Iterable[Kernel]) -> None:
+    """Warn once, with a list of the parameters of two or more dimensions that are not covered."""
     rest = _with_shapes(module, kernels)
     if rest:
         warnings.warn(

@@ -1,4 +1,4 @@
-"""Norms in full precision, whatever the network computes in."""
+"""Full precision for norms, while the network itself uses autocast or TF32."""
 
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
@@ -9,7 +9,7 @@ import torch
 
 @contextmanager
 def full_precision(device: torch.device) -> Generator[None]:
-    """Outside autocast, and without cuDNN's TF32: a norm to 1e-3 would bound nothing."""
+    """Turn off autocast and cuDNN's TF32, whose errors of 1e-3 would be too large for a bound."""
     convolutions: Any = torch.backends.cudnn.conv  # pyright: ignore[reportAttributeAccessIssue]
     precision = convolutions.fp32_precision
     convolutions.fp32_precision = "ieee"

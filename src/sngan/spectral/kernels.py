@@ -1,4 +1,4 @@
-"""The matrices of a network that have a spectral norm, and the parameters that hold them."""
+"""Kernels: the matrices of a network that have a spectral norm, and how to find them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -10,10 +10,13 @@ from torch.nn.utils import parametrize
 from typing_extensions import TypeIs
 
 from sngan.distributed import dtensor
-from sngan.spectral.stacks import CONVOLUTIONS as CONVOLUTIONS
-from sngan.spectral.stacks import EMBEDDINGS, KINDS, Stack, stacks_of
-from sngan.spectral.stacks import LAYERS as LAYERS
-from sngan.spectral.stacks import TRANSPOSED as TRANSPOSED
+from sngan.spectral.supported_layers import (
+    EMBEDDINGS,
+    LAYER_NAMES,
+    LAYERS,
+    MatrixParameter,
+    matrix_parameters,
+)
 from sngan.utils.checks import require, require_one_of
 
 LayerSelection = (
@@ -25,20 +28,20 @@ LayerSelection = (
 class Kernel:
     """A weight read as the matrix of Miyato et al. 2018: output channels × everything else.
 
-    ``row_dim`` is the dimension of the output channels: 1 for transposed convolutions, else 0. A
-    weight of one dimension is a single row.
-    ``span`` are the first and the last rows (exclusive) of a parameter that holds several kernels,
-    ``None`` for a whole parameter; each method but :meth:`part` takes tensors of the kernel's own
-    shape.
-    ``names`` are the names under which the norm is reported, ``parameters`` those of the weight in
-    the network: more than one when it is tied.
+    ``names`` are the names under which the norm is reported, and ``parameters`` the names of the
+    weight in the network; a tied weight has several. ``row_dim`` is the dimension of the output
+    channels: 1 for transposed convolutions, else 0. A weight of one dimension is a single row.
+
+    If the parameter holds several kernels, ``row_range`` is the range of rows of this one: its
+    first row, and the row after its last. :meth:`rows_of` selects them from tensors of the
+    parameter's shape; all other methods take tensors of the kernel's own shape.
     """
 
     names: tuple[str, ...]
     parameters: tuple[str, ...]
     weight: Tensor
     row_dim: int = 0
-    span: tuple[int, int] | None = None
+    row_range: tuple[int, int] | None = None
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -48,19 +51,19 @@ class Kernel:
     @property
     def rows(self) -> int:
         """The number of rows: output channels (of a group, for transposed convolutions)."""
-        if self.span is not None:
-            return self.span[1] - self.span[0]
+        if self.row_range is not None:
+            return self.row_range[1] - self.row_range[0]
         return self.weight.shape[self.row_dim] if self.weight.dim() > 1 else 1
 
-    def part(self, tensor: Tensor) -> Tensor:
-        """The kernel's own part of its parameter, or of a tensor of the parameter's shape."""
-        return tensor if self.span is None else tensor[self.span[0] : self.span[1]]
+    def rows_of(self, tensor: Tensor) -> Tensor:
+        """The rows of the kernel, in its parameter or in a tensor of the parameter's shape."""
+        return tensor if self.row_range is None else tensor[self.row_range[0] : self.row_range[1]]
 
     def matrix(self, tensor: Tensor) -> Tensor:
         """``(rows, columns)`` of the weight or of a tensor of its shape.
 
-        Columns come in the weight's memory order, so that a contiguous and a channels-last
-        weight are viewed and not copied; the singular values do not depend on that order.
+        The columns are in the weight's memory order, so that the result is a view of a contiguous
+        and of a channels-last weight. The singular values do not depend on that order.
         """
         if tensor.dim() == 1:
             return tensor.unsqueeze(0)
@@ -78,6 +81,14 @@ class Kernel:
         outer = torch.outer(u, v).view([tensor.shape[dim] for dim in order])
         tensor.permute(order).add_(outer, alpha=alpha)
 
+    def full_matrix(self) -> Tensor:
+        """The matrix of the present weight; a sharded weight is gathered for it."""
+        return self.matrix(self.rows_of(dtensor.full_tensor(self.weight)))
+
+    def singular_values(self) -> Tensor:
+        """The singular values of :meth:`full_matrix`, largest first."""
+        return torch.linalg.svdvals(self.full_matrix())
+
     def _order(self) -> list[int]:
         others = [dim for dim in range(self.weight.dim()) if dim != self.row_dim]
         return [self.row_dim, *sorted(others, key=lambda dim: -self.weight.stride(dim))]
@@ -86,42 +97,48 @@ class Kernel:
 def find_kernels(
     module: nn.Module, layers: LayerSelection | None = None, *, computed: bool = False
 ) -> list[Kernel]:
-    """The kernels of the selected layers of ``module``, tied weights once, in module order.
+    """The kernels of the selected layers of ``module``, in module order. Tied weights occur once.
 
-    ``layers`` is ``None`` for all of the ``LAYERS``, or names, a type or types, or a predicate
-    ``(name, layer) -> bool``. With ``computed``, a weight that a parametrization computes is read
-    as it is now.
+    Parameters
+    ----------
+    module
+        The network.
+    layers
+        Names of layers, a type or types, or a predicate ``(name, layer) -> bool``; by default all
+        of the ``LAYERS``.
+    computed
+        Whether weights that a parametrization computes are allowed; they are read as they are now.
 
     Raises
     ------
     ValueError
-        Nothing selected, an unknown name, a selected layer without a matrix, a weight that is
-        computed by another parametrization, or a tied weight whose layers read it differently.
+        If nothing is selected, a name is unknown, a selected layer has no matrix, a weight is
+        computed by a parametrization, or the layers of a tied weight read it differently.
     """
     found: dict[int, list[Kernel]] = {}
     for name, layer in _select(module, layers):
         require(
             isinstance(layer, LAYERS),
             "layers",
-            expected=f"{KINDS} layers",
+            expected=f"{LAYER_NAMES} layers",
             got=f"{name!r}, a {type(layer).__name__}",
         )
-        for stack in stacks_of(layer):
-            parameter = _joined(name, stack.parameter)
-            weight = _weight(parameter, layer, stack.parameter, computed=computed)
-            kernels = list(_kernels(name, parameter, weight, stack))
+        for matrices in matrix_parameters(layer):
+            parameter = _joined(name, matrices.parameter)
+            weight = _weight(parameter, layer, matrices.parameter, computed=computed)
+            kernels = list(_kernels(name, parameter, weight, matrices))
             found[id(weight)] = _merged(found.get(id(weight), []), kernels)
     require(
         bool(found),
         "layers",
-        expected=f"a selection with at least one {KINDS}",
+        expected=f"a selection with at least one {LAYER_NAMES}",
         got="none in this module",
     )
     return [kernel for kernels in found.values() for kernel in kernels]
 
 
 def require_float(name: str, weight: Tensor) -> None:
-    """Raise ``ValueError`` for a weight that is complex, an integer, or of lower precision."""
+    """Raise ``ValueError`` if a weight is neither float32 nor float64."""
     require(
         weight.dtype in (torch.float32, torch.float64),
         "module",
@@ -131,7 +148,7 @@ def require_float(name: str, weight: Tensor) -> None:
 
 
 def require_normalizable(module: nn.Module, kernels: Iterable[Kernel]) -> None:
-    """Raise ``ValueError`` for weights that cannot be normalized. It waits for the device."""
+    """Raise ``ValueError`` if a weight cannot be normalized. It waits for the device."""
     for kernel in kernels:
         name, weight = kernel.parameters[0], kernel.weight
         is_sparse = any(
@@ -165,7 +182,7 @@ def require_normalizable(module: nn.Module, kernels: Iterable[Kernel]) -> None:
 
 
 def not_covered(module: nn.Module, kernels: Iterable[Kernel]) -> list[str]:
-    """The names of the parameters of two or more dimensions that are in none of the kernels."""
+    """The names of the parameters of two or more dimensions that belong to no kernel."""
     covered = {id(kernel.weight) for kernel in kernels}
     return [
         name
@@ -174,20 +191,29 @@ def not_covered(module: nn.Module, kernels: Iterable[Kernel]) -> list[str]:
     ]
 
 
-def _kernels(name: str, parameter: str, weight: Tensor, stack: Stack) -> Iterator[Kernel]:
-    rows = len(weight) // len(stack.labels)
-    for index, label in enumerate(stack.labels):
-        span = None if len(stack.labels) == 1 else (index * rows, (index + 1) * rows)
-        yield Kernel((_joined(name, label),), (parameter,), weight, stack.row_dim, span)
+def _kernels(
+    name: str, parameter: str, weight: Tensor, matrices: MatrixParameter
+) -> Iterator[Kernel]:
+    rows = len(weight) // len(matrices.labels)
+    for index, label in enumerate(matrices.labels):
+        row_range = None if len(matrices.labels) == 1 else (index * rows, (index + 1) * rows)
+        yield Kernel((_joined(name, label),), (parameter,), weight, matrices.row_dim, row_range)
 
 
 def _merged(earlier: list[Kernel], later: list[Kernel]) -> list[Kernel]:
-    """The kernels of a tied weight, with the names that all its layers have for them."""
+    """The kernels of a tied weight, with the names from all of its layers."""
     if not earlier:
         return later
-    is_alike = [(k.row_dim, k.span) for k in earlier] == [(k.row_dim, k.span) for k in later]
-    names = f"{earlier[0].names[0]!r} and its transpose {later[0].names[0]!r}"
-    require(is_alike, "module", expected="tied layers that read their weight alike", got=names)
+    is_same = all(
+        (one.row_dim, one.row_range) == (other.row_dim, other.row_range)
+        for one, other in zip(earlier, later, strict=False)
+    )
+    require(
+        is_same and len(earlier) == len(later),
+        "module",
+        expected="tied layers that read their weight in the same way",
+        got=f"{earlier[0].names[0]!r} and its transpose {later[0].names[0]!r}",
+    )
     return [
         replace(one, names=one.names + other.names, parameters=one.parameters + other.parameters)
         for one, other in zip(earlier, later, strict=True)

@@ -1,8 +1,8 @@
-"""The state of SpectralNorm inside the state dict of an optimizer.
+"""Optimizer state: the state of SpectralNorm inside the state dict of an optimizer.
 
-Each parameter group carries, under one key, ``{position of the weight: states of its norms}``.
-So it is enough to save the network and its optimizer, the names of layers and of wrappers do not
-matter, and an optimizer that is loaded before SpectralNorm is made keeps the entries until then.
+Each parameter group carries, under one key, ``{position of the weight: states of its norms}``. It
+is therefore enough to save the network and its optimizer. The names of layers and wrappers do not
+matter. An optimizer that is loaded before SpectralNorm is made keeps the entries until then.
 """
 
 from typing import Any
@@ -12,29 +12,31 @@ from torch.optim import Optimizer
 
 KEY = "spectral_norm"
 
-Parts = list[dict[str, Any]]
+NormStates = list[dict[str, Any]]
 
 
-def store(optimizer: Optimizer, state_dict: dict[str, Any], parts: dict[int, Parts]) -> None:
-    """Add the parts, by the id of their weight, to what ``optimizer.state_dict()`` returns."""
+def store(optimizer: Optimizer, state_dict: dict[str, Any], states: dict[int, NormStates]) -> None:
+    """Add the states of norms, by the id of their weight, to an optimizer's state dict."""
     for group, packed in zip(optimizer.param_groups, state_dict["param_groups"], strict=True):
         weights: list[Tensor] = group["params"]
-        own = {str(at): parts[id(w)] for at, w in enumerate(weights) if id(w) in parts}
+        own = {str(at): states[id(w)] for at, w in enumerate(weights) if id(w) in states}
         if own:
             packed[KEY] = {**packed.get(KEY, {}), **own}
 
 
-def take(optimizer: Optimizer, ids: set[int]) -> dict[int, Parts]:
-    """Remove from an optimizer the parts of these weights that were loaded into it."""
-    parts: dict[int, Parts] = {}
+def take(optimizer: Optimizer, ids: set[int]) -> dict[int, NormStates]:
+    """Remove the states that were loaded into an optimizer for these weights, and return them."""
+    states: dict[int, NormStates] = {}
     for group in optimizer.param_groups:
-        loaded: dict[str, Parts] = group.get(KEY, {})
+        loaded: dict[str, NormStates] = group.get(KEY, {})
         for at, weight in enumerate(group["params"]):
             if id(weight) in ids and str(at) in loaded:
-                parts[id(weight)] = loaded[str(at)]
-        rest = {at: part for at, part in loaded.items() if id(group["params"][int(at)]) not in ids}
+                states[id(weight)] = loaded[str(at)]
+        rest = {
+            at: state for at, state in loaded.items() if id(group["params"][int(at)]) not in ids
+        }
         if rest:
             group[KEY] = rest
         else:
             group.pop(KEY, None)
-    return parts
+    return states

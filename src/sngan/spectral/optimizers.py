@@ -1,4 +1,4 @@
-"""Optimizers that SpectralNorm follows: the one inside a wrapper, and those it refuses."""
+"""Optimizers that SpectralNorm can follow: it looks inside wrappers, and refuses some kinds."""
 
 from collections.abc import Sequence
 
@@ -7,12 +7,14 @@ from torch.optim import LBFGS, Optimizer
 
 from sngan.utils.checks import require
 
-# where wrappers keep their optimizer: Accelerate, Fabric, Lookahead; sharpness-aware minimization
+Optimizers = Optimizer | Sequence[Optimizer]
+
+# the attributes in which wrappers keep their optimizer: Accelerate, Fabric, Lookahead; SAM
 _INSIDE = ("optimizer", "base_optimizer")
 
 
-def base_optimizers(optimizer: Optimizer | Sequence[Optimizer]) -> list[Optimizer]:
-    """The optimizers whose ``step()`` moves the weights, out of their wrappers.
+def base_optimizers(optimizer: Optimizers) -> list[Optimizer]:
+    """The optimizers whose ``step()`` moves the weights, without their wrappers.
 
     Raises
     ------
@@ -21,35 +23,35 @@ def base_optimizers(optimizer: Optimizer | Sequence[Optimizer]) -> list[Optimize
         outside of its step.
     """
     several = optimizer if isinstance(optimizer, Sequence) else [optimizer]
-    bases = [base_of(one) for one in several]
+    bases = [unwrapped(one) for one in several]
     require(bool(bases), "optimizer", expected="one optimizer or several", got="none")
     for base in bases:
         require_followable(base)
     return bases
 
 
-def stepped_by(optimizer: Optimizer) -> set[int]:
+def parameter_ids(optimizer: Optimizer) -> set[int]:
     """The ids of the weights that an optimizer holds."""
     return {id(weight) for group in optimizer.param_groups for weight in group["params"]}
 
 
-def skipped(optimizer: Optimizer) -> Tensor | None:
-    """Whether GradScaler makes a fused optimizer skip this step: a flag on the device."""
+def step_is_skipped(optimizer: Optimizer) -> Tensor | None:
+    """A flag on the device: whether GradScaler makes a fused optimizer skip this step."""
     found_inf = getattr(optimizer, "found_inf", None)
     return None if found_inf is None else found_inf.squeeze() > 0
 
 
-def base_of(optimizer: Optimizer) -> Optimizer:
-    """The optimizer inside a wrapper whose step moves the weights, or the optimizer itself."""
+def unwrapped(optimizer: Optimizer) -> Optimizer:
+    """The optimizer inside a wrapper, whose step moves the weights, or the optimizer itself."""
     for name in _INSIDE:
         inside = getattr(optimizer, name, None)
         if isinstance(inside, Optimizer) and inside is not optimizer:
-            return base_of(inside)
+            return unwrapped(inside)
     return optimizer
 
 
 def require_followable(optimizer: Optimizer) -> None:
-    """Raise ``ValueError`` for an optimizer around whose steps coordinates cannot change."""
+    """Raise ``ValueError`` if coordinates cannot be changed around an optimizer's steps."""
     name = type(optimizer).__name__
     require(
         isinstance(optimizer, Optimizer),

@@ -1,4 +1,4 @@
-"""Which weights are under a SpectralNorm, and how long."""
+"""Ownership of weights: which SpectralNorm holds which weights, and for how long."""
 
 import weakref
 from collections.abc import Iterable
@@ -6,59 +6,59 @@ from collections.abc import Iterable
 from torch import nn
 from torch.optim import Optimizer
 
-from sngan.spectral.constraint import Constraint
 from sngan.spectral.kernels import Kernel
-from sngan.spectral.optimizers import stepped_by
+from sngan.spectral.normalizer import Normalizer
+from sngan.spectral.optimizers import parameter_ids
 from sngan.utils.checks import require
 
-# a constraint lives as long as one of its layers
-_of_layer: weakref.WeakKeyDictionary[nn.Module, list[Constraint]] = weakref.WeakKeyDictionary()
-_constraints: weakref.WeakSet[Constraint] = weakref.WeakSet()
+# each layer keeps its normalizers alive
+_of_layer: weakref.WeakKeyDictionary[nn.Module, list[Normalizer]] = weakref.WeakKeyDictionary()
+_normalizers: weakref.WeakSet[Normalizer] = weakref.WeakSet()
 
 
-def claim(constraint: Constraint, layers: Iterable[nn.Module]) -> None:
-    """Keep the constraint while one of its layers lives; release what it replaces."""
-    for other in list(_constraints):
-        if not other.ids.isdisjoint(constraint.ids):
+def claim(normalizer: Normalizer, layers: Iterable[nn.Module]) -> None:
+    """Keep the normalizer alive while one of its layers lives; release those that it replaces."""
+    for other in list(_normalizers):
+        if not other.ids.isdisjoint(normalizer.ids):
             release(other)
     for layer in layers:
-        _of_layer.setdefault(layer, []).append(constraint)
-    _constraints.add(constraint)
+        _of_layer.setdefault(layer, []).append(normalizer)
+    _normalizers.add(normalizer)
 
 
-def release(constraint: Constraint) -> None:
-    """Undo :func:`claim`, and leave the optimizers."""
-    _constraints.discard(constraint)
-    for optimizer in constraint.leave():
-        if not any(other.follows(optimizer) for other in _constraints):
+def release(normalizer: Normalizer) -> None:
+    """Undo :func:`claim`, and stop following the optimizers."""
+    _normalizers.discard(normalizer)
+    for optimizer in normalizer.leave():
+        if not any(other.follows(optimizer) for other in _normalizers):
             optimizer.defaults = dict(optimizer.defaults)
     for layer, held in list(_of_layer.items()):
-        if constraint in held:
-            held.remove(constraint)
+        if normalizer in held:
+            held.remove(normalizer)
         if not held:
             del _of_layer[layer]
 
 
-def constraints_of(optimizer: Optimizer) -> list[Constraint]:
-    """The constraints on weights that an optimizer holds.
+def normalizers_of(optimizer: Optimizer) -> list[Normalizer]:
+    """The normalizers of the weights that an optimizer holds.
 
     Raises
     ------
     RuntimeError
-        If a layer has another weight than the one that was normalized.
+        If a layer has another weight than the normalized one.
     """
-    if not _constraints:
+    if not _normalizers:
         return []
-    held = stepped_by(optimizer)
-    for constraint in _constraints:
-        constraint.require_own_weights(held)
-    return [constraint for constraint in _constraints if not constraint.ids.isdisjoint(held)]
+    held = parameter_ids(optimizer)
+    for normalizer in _normalizers:
+        normalizer.require_own_weights(held)
+    return [normalizer for normalizer in _normalizers if not normalizer.ids.isdisjoint(held)]
 
 
 def require_free(kernels: list[Kernel], optimizers: list[Optimizer]) -> None:
-    """Raise ``ValueError`` if another SpectralNorm holds a weight, or no optimizer does."""
-    stepped = {weight for optimizer in optimizers for weight in stepped_by(optimizer)}
-    owned = {weight for one in _constraints if one.is_followed for weight in one.ids}
+    """Raise ``ValueError`` if another SpectralNorm holds a weight, or no optimizer holds it."""
+    stepped = {weight for optimizer in optimizers for weight in parameter_ids(optimizer)}
+    owned = {weight for one in _normalizers if one.is_followed for weight in one.ids}
     for kernel in kernels:
         require(
             id(kernel.weight) not in owned,

@@ -1,4 +1,4 @@
-"""PyTorch's own spectral normalization: reads its vectors and norms, and takes it off a network."""
+"""PyTorch's own spectral normalization: read its vectors and norms, and remove it."""
 
 # torch has no public way to a module's hooks
 # pyright: reportPrivateUsage=false
@@ -17,10 +17,9 @@ from sngan.distributed import dtensor
 from sngan.spectral.kernels import Kernel, require_float
 from sngan.utils.checks import require
 
-# torch keeps the class private; an instance of it is the public way to its type
-_TorchParametrization = type(
-    _torch_parametrization(nn.Linear(1, 1)).parametrizations["weight"][0]  # pyright: ignore
-)
+# torch keeps the class private; its type is reached through an instance
+_example: Any = _torch_parametrization(nn.Linear(1, 1))
+_TorchParametrization: type[nn.Module] = type(_example.parametrizations["weight"][0])
 
 
 @dataclass(frozen=True)
@@ -34,18 +33,18 @@ class TorchNorm:
 
 @torch.no_grad()
 def find_torch_norms(module: nn.Module) -> list[TorchNorm]:
-    """The weights that torch normalizes, by hooks or parametrizations; the network stays as it is.
+    """The weights that torch normalizes, by hooks or parametrizations. The network stays as it is.
 
     Raises
     ------
     ValueError
-        No layer carries torch's spectral normalization, a weight has other parametrizations too,
+        If no layer carries torch's spectral normalization, a weight has other parametrizations too,
         two layers normalize one weight, or the module is sharded.
     """
     require(
         not any(map(dtensor.is_sharded, module.parameters())),
         "module",
-        expected="whole weights (call fully_shard afterwards)",
+        expected="unsharded weights (call fully_shard afterwards)",
         got="sharded ones",
     )
     norms: dict[int, TorchNorm] = {}
@@ -66,8 +65,8 @@ def find_torch_norms(module: nn.Module) -> list[TorchNorm]:
 def strip_torch_norms(module: nn.Module, norms: Iterable[TorchNorm]) -> None:
     """Make the layers plain ones, whose weights are the raw ``Parameter`` objects.
 
-    An optimizer so keeps its state. Copies of the network, which share torch's generated classes,
-    stay as they are.
+    The optimizer therefore keeps their state. Copies of the network, which share torch's generated
+    classes with it, do not change.
     """
     for norm in norms:
         (path,) = norm.kernel.parameters
@@ -77,7 +76,7 @@ def strip_torch_norms(module: nn.Module, norms: Iterable[TorchNorm]) -> None:
             _strip_parametrization(layer, weight)
         else:
             _strip_hook(layer, weight)
-        # as an attribute, which recurrent layers notice
+        # set as an attribute, because recurrent layers update their list of weights then
         setattr(layer, weight, norm.kernel.weight)
 
 
@@ -120,7 +119,7 @@ def _kernel(name: str, weight: str, raw: Tensor, *, dim: int) -> Kernel:
 
 
 def _strip_parametrization(layer: nn.Module, weight: str) -> None:
-    """Undo torch's registration, without its change of a class that copies of the layer share."""
+    """Undo torch's registration, without a change of the class that copies of the layer share."""
     kind, plain = type(layer), type(layer).__bases__[0]
     chains: Any = layer.parametrizations
     kept = {name: chain for name, chain in chains.items() if name != weight}
@@ -128,7 +127,9 @@ def _strip_parametrization(layer: nn.Module, weight: str) -> None:
         layer.parametrizations = nn.ModuleDict(kept)
         names = {"__dict__", "__weakref__", weight}
         own = {name: value for name, value in vars(kind).items() if name not in names}
-        layer.__class__ = type(kind.__name__, (plain,), own)  # pyright: ignore
+        layer.__class__ = type(  # pyright: ignore[reportAttributeAccessIssue]
+            kind.__name__, (plain,), own
+        )
     else:
         del layer.parametrizations
         layer.__class__ = plain
@@ -148,8 +149,8 @@ def _strip_hook(layer: nn.Module, weight: str) -> None:
 
 
 def _torch_hook(hook: Any) -> str | None:
-    """The weight that one of torch's hooks is for, whichever of its three kinds of hooks."""
-    # torch wraps a hook for load_state_dict, and keeps its own inside of those for state dicts
+    """The name of the weight that one of torch's three kinds of hooks normalizes, if it is one."""
+    # torch wraps its hook in another object, for load_state_dict and for state dicts
     inner = getattr(hook, "hook", hook)
     inner = getattr(inner, "fn", inner)
     return inner.name if isinstance(inner, _TorchHook) else None

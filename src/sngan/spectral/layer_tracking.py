@@ -1,4 +1,4 @@
-"""Normalized layers and their places in the network, where others may be put instead."""
+"""Layer tracking: notices when other layers take the places of normalized ones in the network."""
 
 # the quickest way to a layer by its name
 # pyright: reportPrivateUsage=false
@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from torch import nn
 
 
-class PlacedLayers:
-    """Layers by their names in a network, none of which is kept alive."""
+class LayerTracker:
+    """The layers that had these names in a network at first. It keeps none of them alive."""
 
     def __init__(self, module: nn.Module, names: Iterable[str]) -> None:
         self._module = weakref.ref(module)
@@ -18,14 +18,15 @@ class PlacedLayers:
         self._paths = {name: name.split(".") if name else [] for name in self._layers}
 
     def __getitem__(self, name: str) -> nn.Module | None:
-        """The layer that had this name, ``None`` if it is gone."""
+        """The layer that had this name at first; ``None`` if it no longer exists."""
         return self._layers[name]()
 
     def require_in_place(self, stepping: set[int] | None = None) -> None:
-        """Raise ``RuntimeError`` if another layer with a matrix is in the place of one.
+        """Raise ``RuntimeError`` if another layer with a matrix is in the place of a layer.
 
-        With ``stepping``, the ids of weights, only if these are among those of either layer. A
-        layer that moved inside the network, or that another one wraps now, is still the same.
+        ``stepping`` are the ids of an optimizer's weights: with them, it raises only if the old or
+        the new layer has one of these weights. A layer may move inside the network, and it may be
+        put into a wrapper.
         """
         module = self._module()
         if module is None:

@@ -1,56 +1,57 @@
-"""The shapes that each layer of a network is called with."""
+"""Input shapes: the shapes that each layer of a network is called with, found by one pass."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from sngan.distributed import dtensor
-from sngan.spectral.geometry import Sizes
-from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED
-from sngan.utils.checks import require, require_one_of
+from sngan.spectral.operator.geometry import Sizes
+from sngan.spectral.supported_layers import CONVOLUTIONS, TRANSPOSED
+from sngan.utils.checks import require
 
 
-class Call(NamedTuple):
-    """The shape of one input, and the size that a transposed convolution made of it.
+class LayerCall(NamedTuple):
+    """The shape of one input of a layer, and the output size of a transposed convolution.
 
-    Of a layer that is no convolution the shape of a vector, as its norm is the same for all.
+    If the layer is no convolution, its norm does not depend on the size: the shape is that of one
+    vector.
     """
 
     input_shape: Sizes
     output_size: Sizes | None = None
 
 
-Calls = dict[str, tuple[Call, ...]]
-
-
-def require_kind(kind: str, input_shape: tuple[int, ...] | None) -> None:
-    """Raise ``ValueError`` for an unknown kind of norm, or an input shape that is missing."""
-    require_one_of(kind, "kind", choices=["matrix", "operator"])
-    require(
-        (input_shape is None) == (kind == "matrix"),
-        "input_shape",
-        expected="None for 'matrix'" if kind == "matrix" else "one such as (3, 32, 32)",
-        got=input_shape,
-    )
+LayerCalls = dict[str, tuple[LayerCall, ...]]
 
 
 @torch.no_grad()
-def input_shapes(module: nn.Module, input_shape: tuple[int, ...], names: Iterable[str]) -> Calls:
-    """Return ``{layer name: its different calls}`` for one input of zeros, no batch dimension.
+def input_shapes(
+    module: nn.Module, input_shape: tuple[int, ...], names: Iterable[str]
+) -> LayerCalls:
+    """Return ``{layer name: its different calls}`` when the network processes one input of zeros.
 
-    In eval mode, which is undone. Every call counts: with its own size, positional or by keyword,
-    with a batch dimension or without.
+    The pass is in eval mode; the training modes are restored. It records every call: of any size,
+    with a positional or a keyword argument, with or without a batch dimension.
+
+    Parameters
+    ----------
+    module
+        The network.
+    input_shape
+        The shape of its input, without batch dimension.
+    names
+        The names of the layers.
 
     Raises
     ------
     ValueError
         If the network does not take such an input, or does not call one of the layers.
     """
-    calls: dict[str, dict[Call, None]] = {name: {} for name in names}
+    calls: dict[str, dict[LayerCall, None]] = {name: {} for name in names}
 
-    def record(name: str) -> Any:
+    def record(name: str) -> Callable[..., None]:
         def hook(
             layer: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any
         ) -> None:
@@ -60,7 +61,7 @@ def input_shapes(module: nn.Module, input_shape: tuple[int, ...], names: Iterabl
 
     layers = dict(module.named_modules(remove_duplicate=False))
     handles = [layers[name].register_forward_hook(record(name), with_kwargs=True) for name in calls]
-    # transformers leave out the calls of their layers on it
+    # on this path, transformers do not call their layers
     is_fast = torch.backends.mha.get_fastpath_enabled()
     training = [layer for layer in module.modules() if layer.training]
     weight = next(module.parameters())
@@ -84,11 +85,13 @@ def input_shapes(module: nn.Module, input_shape: tuple[int, ...], names: Iterabl
     return {name: tuple(found) for name, found in calls.items()}
 
 
-def _call_of(layer: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any) -> Call:
+def _call_of(
+    layer: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any
+) -> LayerCall:
     if not isinstance(layer, (*CONVOLUTIONS, *TRANSPOSED)):
-        return Call((layer.in_features,) if isinstance(layer, nn.Linear) else ())
+        return LayerCall((layer.in_features,) if isinstance(layer, nn.Linear) else ())
     given: Tensor = inputs[0] if inputs else named["input"]
-    # without its batch dimension, which torch lets people leave out
+    # the batch dimension is optional in torch, so sizes are counted from the end
     dim = len(layer.kernel_size)
     shape = tuple(given.shape[-dim - 1 :])
-    return Call(shape, tuple(output.shape[-dim:]) if isinstance(layer, TRANSPOSED) else None)
+    return LayerCall(shape, tuple(output.shape[-dim:]) if isinstance(layer, TRANSPOSED) else None)

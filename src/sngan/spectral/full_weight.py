@@ -1,6 +1,6 @@
-"""A layer with its whole weight, for as long as a sharded one is read."""
+"""Full weight: gathers the sharded weight of a layer for a while."""
 
-# torch has no public way to exchange a parameter for a while
+# torch has no public way to replace a parameter and put it back
 # pyright: reportPrivateUsage=false
 
 from collections.abc import Generator
@@ -13,8 +13,8 @@ from sngan.spectral.kernels import Kernel
 
 
 @contextmanager
-def whole_weight(layer: nn.Module, kernel: Kernel) -> Generator[nn.Module]:
-    """A layer that has its whole weight for a while."""
+def full_weight(layer: nn.Module, kernel: Kernel) -> Generator[nn.Module]:
+    """The layer, with its full weight inside the ``with`` block; a sharded weight is gathered."""
     parameters = layer._parameters
     if dtensor.is_sharded(kernel.weight):
         weight = nn.Parameter(dtensor.full_tensor(kernel.weight))

@@ -1,4 +1,4 @@
-"""The parameters of a layer that hold its matrices: one each, or several below one another."""
+"""Supported layers: which parameters of each kind of layer hold matrices, and how many."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 _SINGLE = (nn.Linear, nn.Bilinear, *EMBEDDINGS, *CONVOLUTIONS, *TRANSPOSED)
 LAYERS = (*_SINGLE, nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase)
-KINDS = (
+LAYER_NAMES = (
     "Linear, Bilinear, Embedding, EmbeddingBag, Conv1d/2d/3d, ConvTranspose1d/2d/3d, "
     "MultiheadAttention, LSTM, GRU or RNN"
 )
-# in the order of torch's parameters
+# in the order in which torch stores them
 _GATES: dict[type[nn.Module], tuple[str, ...]] = {
     nn.LSTM: ("input", "forget", "cell", "output"),
     nn.LSTMCell: ("input", "forget", "cell", "output"),
@@ -24,11 +24,11 @@ _GATES: dict[type[nn.Module], tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Stack:
-    """A parameter with matrices of equal height below one another, or with a single one.
+class MatrixParameter:
+    """A parameter that holds one matrix, or several of equal height below one another.
 
-    ``labels`` has one label for each matrix: its name inside the layer. ``row_dim`` is the
-    dimension of the output channels.
+    ``labels`` are the names of the matrices inside the layer, one for each matrix. ``row_dim`` is
+    the dimension of the output channels.
     """
 
     parameter: str
@@ -36,12 +36,12 @@ class Stack:
     row_dim: int = 0
 
 
-def stacks_of(layer: nn.Module) -> list[Stack]:
-    """The parameters of one of the ``LAYERS`` that hold matrices.
+def matrix_parameters(layer: nn.Module) -> list[MatrixParameter]:
+    """The parameters with matrices of a layer, which is one of the ``LAYERS``.
 
-    The factors of a product are matrices of their own: attention multiplies queries, keys and
-    values of each head, and recurrent layers multiply their gates. A common norm of factors that
-    torch happens to store in one parameter would let one of them grow while the others vanish.
+    Matrices that are multiplied with one another have norms of their own: attention multiplies the
+    queries, keys and values of each head, and recurrent layers multiply their gates. torch stores
+    these in one parameter. One norm for all of them would let one grow while the others vanish.
     """
     if isinstance(layer, nn.MultiheadAttention):
         return _attention(layer)
@@ -49,25 +49,27 @@ def stacks_of(layer: nn.Module) -> list[Stack]:
         return [_gated(layer, name) for name in _recurrent_weights(layer)]
     if isinstance(layer, nn.RNNCellBase):
         return [_gated(layer, name) for name in ("weight_ih", "weight_hh")]
-    return [Stack("weight", row_dim=1 if isinstance(layer, TRANSPOSED) else 0)]
+    return [MatrixParameter("weight", row_dim=1 if isinstance(layer, TRANSPOSED) else 0)]
 
 
-def _attention(layer: nn.MultiheadAttention) -> list[Stack]:
-    """Queries, keys and values of each head; ``out_proj`` is a layer of its own."""
+def _attention(layer: nn.MultiheadAttention) -> list[MatrixParameter]:
+    """Queries, keys and values of each head; ``out_proj`` is a separate layer."""
     labels = {
         role: tuple(f"{role}.{head}" for head in range(layer.num_heads))
         for role in ("query", "key", "value")
     }
     if layer.kdim == layer.vdim == layer.embed_dim:
-        return [Stack("in_proj_weight", (*labels["query"], *labels["key"], *labels["value"]))]
-    return [Stack(f"{role[0]}_proj_weight", heads) for role, heads in labels.items()]
+        return [
+            MatrixParameter("in_proj_weight", (*labels["query"], *labels["key"], *labels["value"]))
+        ]
+    return [MatrixParameter(f"{role[0]}_proj_weight", heads) for role, heads in labels.items()]
 
 
-def _gated(layer: nn.Module, parameter: str) -> Stack:
+def _gated(layer: nn.Module, parameter: str) -> MatrixParameter:
     gates = next((g for kind, g in _GATES.items() if isinstance(layer, kind)), ())
     if not gates or "_hr" in parameter:
-        return Stack(parameter, (parameter,))
-    return Stack(parameter, tuple(f"{parameter}.{gate}" for gate in gates))
+        return MatrixParameter(parameter, (parameter,))
+    return MatrixParameter(parameter, tuple(f"{parameter}.{gate}" for gate in gates))
 
 
 def _recurrent_weights(layer: nn.RNNBase) -> Iterator[str]:

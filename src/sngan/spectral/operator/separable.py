@@ -1,14 +1,14 @@
-"""The largest singular value of a matrix, and of one matrix for each dimension."""
+"""Separable layers: their norm is the product of one matrix norm for each dimension."""
 
 import torch
 from torch import Tensor, nn
 
-from sngan.spectral.geometry import Sizes
-from sngan.spectral.maps import linear_map
+from sngan.spectral.operator.geometry import Sizes
+from sngan.spectral.operator.linear_map import linear_map
 
 
 def largest_singular_value(matrix: Tensor) -> Tensor:
-    """The largest singular value; by the smaller Gram matrix's largest eigenvalue."""
+    """The largest singular value of a matrix, from the eigenvalues of its smaller Gram matrix."""
     if matrix.numel() == 0:
         return matrix.new_zeros(())
     gram = matrix @ matrix.t() if matrix.shape[0] <= matrix.shape[1] else matrix.t() @ matrix
@@ -16,10 +16,10 @@ def largest_singular_value(matrix: Tensor) -> Tensor:
 
 
 def separable_norm(layer: nn.Module, input_shape: Sizes) -> Tensor:
-    """Norm of ``T = A_1 ⊗ … ⊗ A_d``, the product of those of its factors.
+    """The norm of ``T = A_1 ⊗ … ⊗ A_d``: the product of the norms of the ``A_j``.
 
-    Let t be the largest entry, at the place m, of ``T(1 ⊗ … ⊗ 1)``. ``T(1 ⊗ e_i ⊗ 1)``, read along
-    dimension j through m, is ``A_j e_i`` times a number; the product of these numbers is
+    Let t be the largest entry of ``T(1 ⊗ … ⊗ 1)``, at the place m. Read along dimension j through
+    m, ``T(1 ⊗ e_i ⊗ 1)`` is ``A_j e_i`` times a number. The product of these numbers over all j is
     ``t^{d−1}``.
     """
     linear = linear_map(layer, (1, *input_shape[1:]))
@@ -30,8 +30,8 @@ def separable_norm(layer: nn.Module, input_shape: Sizes) -> Tensor:
     for axis, length in enumerate(input_shape[1:]):
         probe = torch.eye(length, dtype=torch.float64, device="cpu")
         probe = probe.view(length, 1, *[length if a == axis else 1 for a in range(len(place))])
-        images = linear.forward(probe * ones)[:, 0]
+        outputs = linear.forward(probe * ones)[:, 0]
         norm = norm * largest_singular_value(
-            images[(slice(None), *place[:axis], slice(None), *place[axis + 1 :])]
+            outputs[(slice(None), *place[:axis], slice(None), *place[axis + 1 :])]
         )
     return norm

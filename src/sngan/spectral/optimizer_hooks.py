@@ -1,6 +1,7 @@
-"""Hooks around the steps of all optimizers: they change the coordinates of normalized weights.
+"""Optimizer hooks: make weights raw before each optimizer step, and normalize them after it.
 
-torch calls a global hook for each optimizer, so a new optimizer for the same weights is followed.
+The hooks are global: torch calls them for every optimizer, so that a new optimizer for the same
+weights is followed too.
 """
 
 import functools
@@ -16,75 +17,75 @@ from torch.optim.optimizer import (
 )
 
 from sngan.spectral.closure import evaluate_closure
-from sngan.spectral.constraint import Constraint, FollowedDefaults
-from sngan.spectral.optimizers import base_of, skipped
-from sngan.spectral.ownership import constraints_of
+from sngan.spectral.normalizer import FollowedDefaults, Normalizer
+from sngan.spectral.optimizers import step_is_skipped, unwrapped
+from sngan.spectral.ownership import normalizers_of
 
 _RECOVERS = "recovers_normalized_weights"
 
 
 @dataclass
-class _Step:
-    """A running step; ``depth`` counts its calls, as a class's step may call that of its parent."""
+class _RunningStep:
+    """A running step. ``depth`` counts nested calls: a class's step may call its parent's step."""
 
-    constraints: list[Constraint]
+    normalizers: list[Normalizer]
     depth: int = 1
 
 
-_running: weakref.WeakKeyDictionary[Optimizer, _Step] = weakref.WeakKeyDictionary()
+_running: weakref.WeakKeyDictionary[Optimizer, _RunningStep] = weakref.WeakKeyDictionary()
 
 
-def follow(constraint: Constraint, optimizer: Optimizer) -> None:
-    """Let the constraint's state travel with the optimizer; normalize after a step that fails."""
-    constraint.follow(optimizer)
+def follow(normalizer: Normalizer, optimizer: Optimizer) -> None:
+    """Add the state to the optimizer's state dict, and normalize after a step that raises."""
+    normalizer.follow(optimizer)
     kind: Any = type(optimizer)
     if not hasattr(kind.step, _RECOVERS):
         kind.step = _recovering(kind.step)
-    # a learning rate scheduler keeps the step that it found in the instance
+    # a learning rate scheduler stores a wrapped step in the instance
     own = vars(optimizer).get("step")
     if own is not None and not hasattr(own, _RECOVERS):
         optimizer.step = _recovering(own, weakref.ref(optimizer))
 
 
-def _before(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _before_step(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if optimizer in _running:
         _running[optimizer].depth += 1
         return None
-    if base_of(optimizer) is not optimizer or _moves_nothing(optimizer, kwargs):
+    if unwrapped(optimizer) is not optimizer or _moves_nothing(optimizer, kwargs):
         return None
-    constraints = constraints_of(optimizer)
-    if not constraints:
+    normalizers = normalizers_of(optimizer)
+    if not normalizers:
         _require_original(optimizer)
         return None
-    for constraint in constraints:
-        follow(constraint, optimizer)
-    args, kwargs = evaluate_closure(args, kwargs, restore=lambda: _normalize(constraints))
-    _running[optimizer] = _Step(constraints)
-    for constraint in constraints:
-        constraint.to_raw(optimizer)
+    for normalizer in normalizers:
+        follow(normalizer, optimizer)
+    args, kwargs = evaluate_closure(args, kwargs, restore=lambda: _normalize(normalizers))
+    _running[optimizer] = _RunningStep(normalizers)
+    for normalizer in normalizers:
+        normalizer.to_raw(optimizer)
     return args, kwargs
 
 
-def _after(optimizer: Optimizer, *_: Any) -> None:
+def _after_step(optimizer: Optimizer, *_: Any) -> None:
     step = _running.get(optimizer)
     if step is None:
         return
     step.depth -= 1
     if step.depth == 0:
         del _running[optimizer]
-        for constraint in step.constraints:
-            constraint.to_normalized(skipped(optimizer))
+        for normalizer in step.normalizers:
+            normalizer.to_normalized(step_is_skipped(optimizer))
 
 
-def _normalize(constraints: list[Constraint]) -> None:
-    for constraint in constraints:
-        constraint.to_normalized()
+def _normalize(normalizers: list[Normalizer]) -> None:
+    for normalizer in normalizers:
+        normalizer.to_normalized()
 
 
 def _recovering(
     step: Callable[..., Any], optimizer: "weakref.ref[Optimizer] | None" = None
 ) -> Callable[..., Any]:
-    """The same step, which leaves normalized weights when it raises."""
+    """Wrap a step so that it leaves normalized weights when it raises."""
 
     @functools.wraps(step)
     def recovering(*args: Any, **kwargs: Any) -> Any:
@@ -94,7 +95,7 @@ def _recovering(
             stepped = args[0] if optimizer is None else optimizer()
             failed = None if stepped is None else _running.pop(stepped, None)
             if failed is not None:
-                _normalize(failed.constraints)
+                _normalize(failed.normalizers)
             raise
 
     setattr(recovering, _RECOVERS, True)
@@ -102,7 +103,7 @@ def _recovering(
 
 
 def _moves_nothing(optimizer: Optimizer, kwargs: dict[str, Any]) -> bool:
-    """Whether torch.distributed.checkpoint only wants the optimizer to create its state."""
+    """Whether torch.distributed.checkpoint calls this step only to create the optimizer's state."""
     if kwargs != {"closure": None} or optimizer.state:
         return False
     return all(group.get("lr", 1.0) == 0 for group in optimizer.param_groups)
@@ -117,5 +118,5 @@ def _require_original(optimizer: Optimizer) -> None:
         )
 
 
-register_optimizer_step_pre_hook(_before)
-register_optimizer_step_post_hook(_after)
+register_optimizer_step_pre_hook(_before_step)
+register_optimizer_step_post_hook(_after_step)

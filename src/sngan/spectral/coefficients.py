@@ -1,7 +1,7 @@
-"""The norms that weights are kept at: fixed, at most, one for each layer, or learned."""
+"""Coefficients: the norms c that weights are kept at, fixed, as a maximum, or learnable."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -9,40 +9,40 @@ from torch.optim import Optimizer
 from typing_extensions import override
 
 from sngan.distributed import dtensor
-from sngan.spectral.iteration import Norm
 from sngan.spectral.kernels import Kernel
-from sngan.spectral.optimizers import stepped_by
+from sngan.spectral.optimizers import parameter_ids
+from sngan.spectral.tracked_norms.base import TrackedNorm
 from sngan.utils.checks import require, require_number, require_one_of
 
 Bound = Literal["exact", "at_most"]
 Coefficient = float | Literal["learnable"]
-Coefficients = Coefficient | Mapping[str, Coefficient]
-BOUNDS = ("exact", "at_most")
+CoefficientSpec = Coefficient | Mapping[str, Coefficient]
 LEARNABLE: Final = "learnable"
-REST = "*"
-# a learned norm stays this far from 0, where the direction of its weight would be lost
+OTHER_LAYERS = "*"
+# a learnable norm stays this far from 0, because at 0 the direction of its weight would be lost
 _SMALLEST = 1e-20
 
 
-def coefficients_of(
-    given: Coefficients, kernels: Sequence[Kernel], *, bound: Bound = "exact"
+def coefficient_of_each(
+    given: CoefficientSpec, kernels: Sequence[Kernel], *, bound: Bound = "exact"
 ) -> list[Coefficient]:
-    """The coefficient of each kernel, for a bound of that kind.
+    """The coefficient of each kernel, for this kind of bound.
 
-    A mapping has names of layers, or of single kernels, as keys; ``"*"`` stands for all others,
-    which are kept at 1 without it.
+    The keys of a mapping are names of layers or of single kernels. ``"*"`` stands for all other
+    kernels; without it, their coefficient is 1.
 
     Raises
     ------
     ValueError
         If a key is no layer's name, a tied weight has two values, a value is neither a positive
-        number nor ``"learnable"``, or the bound is unknown or none for learnable ones.
+        number nor ``"learnable"``, the bound is unknown, or it does not allow learnable values.
     """
-    require_one_of(bound, "bound", choices=BOUNDS)
-    mapping: Mapping[str, Coefficient] = given if isinstance(given, Mapping) else {REST: given}
+    require_one_of(bound, "bound", choices=get_args(Bound))
+    mapping: Mapping[str, Coefficient]
+    mapping = given if isinstance(given, Mapping) else {OTHER_LAYERS: given}
     names = {name for kernel in kernels for name in (*kernel.names, *kernel.layers)}
     for name, value in mapping.items():
-        require_one_of(name, "coefficient", choices=[*names, REST])
+        require_one_of(name, "coefficient", choices=[*names, OTHER_LAYERS])
         _require_coefficient(value)
     coefficients: list[Coefficient] = [_of_kernel(mapping, kernel) for kernel in kernels]
     is_fit = bound == "exact" or LEARNABLE not in coefficients
@@ -59,7 +59,7 @@ def _of_kernel(mapping: Mapping[str, Coefficient], kernel: Kernel) -> Coefficien
         require(is_one, "coefficient", expected=f"one for the tied {tied}", got=found)
         if found:
             return found[0]
-    return mapping.get(REST, 1.0)
+    return mapping.get(OTHER_LAYERS, 1.0)
 
 
 def _require_coefficient(value: object) -> None:
@@ -73,86 +73,92 @@ def _require_coefficient(value: object) -> None:
 def require_learnable(
     kernels: Sequence[Kernel], coefficients: Sequence[Coefficient], optimizers: Iterable[Optimizer]
 ) -> None:
-    """Raise ``ValueError`` if a coefficient cannot be learned: of a sharded weight, or by Muon."""
+    """Raise ``ValueError`` if a learnable coefficient is of a sharded weight, or moved by Muon."""
     learned = [k for k, c in zip(kernels, coefficients, strict=True) if c == LEARNABLE]
     is_sharded = any(dtensor.is_sharded(kernel.weight) for kernel in learned)
     expected = "numbers for sharded weights"
     require(not is_sharded, "coefficient", expected=expected, got=repr(LEARNABLE))
     weights = {id(kernel.weight) for kernel in learned}
-    # of torch 2.9 and newer
+    # only torch 2.9 and newer have it
     muon: Any = getattr(torch.optim, "Muon", ())
-    is_muon = any(isinstance(o, muon) and not weights.isdisjoint(stepped_by(o)) for o in optimizers)
+    is_muon = any(
+        isinstance(one, muon) and not weights.isdisjoint(parameter_ids(one)) for one in optimizers
+    )
     expected = "numbers for weights that Muon moves, which takes matrices only"
     require(not is_muon, "coefficient", expected=expected, got=repr(LEARNABLE))
 
 
-class Target:
-    """The norms c that some weights are kept at, ``W̄ = W/s`` with the divisor ``s = σ/c``."""
+class Coefficients:
+    """Fixed norms c, one for each weight: ``W̄ = W/s`` with the divisor ``s = σ/c``."""
 
     gammas: Sequence[nn.Parameter] = ()
-    is_upper_bound = False
+    is_at_most = False
 
-    def __init__(self, coefficients: Sequence[float | Tensor]) -> None:
-        self.coefficients = coefficients
+    def __init__(self, values: Sequence[float | Tensor]) -> None:
+        self.values = values
 
-    def start(self, index: int, sigma: float) -> float:
-        """Return ``scale`` = σ/c at the start; 1 where σ is zero."""
-        return sigma / float(self.coefficients[index]) or 1.0
+    def initial_scale(self, index: int, sigma: float) -> float:
+        """Return ``scale`` = σ/c at the start; 1 if σ is zero."""
+        return sigma / float(self.values[index]) or 1.0
 
-    def setting(self, index: int) -> Coefficient:
-        """The coefficient of a weight as it was asked for."""
-        return float(self.coefficients[index])
+    def requested(self, index: int) -> Coefficient:
+        """The coefficient that the user chose for a weight."""
+        return float(self.values[index])
 
     def factors(self) -> list[float]:
-        """1/c of each weight, where it is known beforehand."""
-        return [1 / float(coefficient) for coefficient in self.coefficients]
+        """1/c of each weight if c is fixed, else 1."""
+        return [1 / float(value) for value in self.values]
 
-    def to_scales_(self, sigmas: Sequence[Tensor], indices: Iterable[int]) -> None:
-        """Make σ/c of the norms of some weights, which the ``factors`` were multiplied to."""
+    def divide_by_coefficients_(self, sigmas: Sequence[Tensor], indices: Iterable[int]) -> None:
+        """Divide norms, which were multiplied by :meth:`factors`, by learnable c, in place."""
 
     def divisors(self, scale: Tensor) -> Tensor:
         """Return s of ``W̄ = W/s`` for ``scale`` = σ/c."""
         return scale
 
     def shares(self, scale: Tensor) -> tuple[Tensor, ...] | None:
-        """Return 1 for each weight whose divisor depends on it, else 0; ``None``: all do."""
+        """Return 1 for each weight whose divisor depends on it, else 0; ``None`` if all do."""
 
-    def learn(
-        self, norms: Sequence[Norm], gradients: Mapping[int, Tensor], stepping: Container[int]
+    def compute_gradients_(
+        self,
+        norms: Sequence[TrackedNorm],
+        gradients: Mapping[int, Tensor],
+        *,
+        stepping: Container[int],
     ) -> None:
-        """Take what is learned of the gradients by some weights, before these are projected.
+        """Set the gradients of learnable coefficients, from those of the normalized weights.
 
         ``stepping`` are the ids of all parameters of the optimizer.
         """
 
     def state(self, index: int) -> dict[str, Tensor]:  # noqa: ARG002
-        """What must be saved of a weight."""
+        """The state of a weight's coefficient that must be saved."""
         return {}
 
     def load(self, index: int, state: Mapping[str, Tensor]) -> None:
         """Restore :meth:`state`."""
 
     def to(self, like: Tensor) -> None:
-        """Follow the weights to a device and dtype."""
+        """Move learnable coefficients to a device and dtype."""
 
-    def hand_over(self, norms: Sequence[Norm], optimizer: Optimizer) -> None:
-        """Let an optimizer move what is learned of its weights, with its default settings."""
+    def add_to_optimizer(self, norms: Sequence[TrackedNorm], optimizer: Optimizer) -> None:
+        """Add the learnable coefficients of an optimizer's weights to it, with default options."""
 
-    def require_handed_over(self, norms: Sequence[Norm], optimizer: Optimizer) -> None:
-        """Raise ``RuntimeError`` if an optimizer has weights, and not what is learned of them."""
+    def require_in_optimizer(self, norms: Sequence[TrackedNorm], optimizer: Optimizer) -> None:
+        """Raise ``RuntimeError`` if an optimizer has weights without their learnable norms."""
 
-    def take_back(self, optimizer: Optimizer) -> None:
-        """Undo :meth:`hand_over`."""
+    def remove_from_optimizer(self, optimizer: Optimizer) -> None:
+        """Undo :meth:`add_to_optimizer`."""
 
-    def shown(self) -> Sequence[float | Tensor]:
-        """The coefficients, learned ones as the optimizer's parameters."""
-        return self.gammas or self.coefficients
+    def for_display(self) -> Sequence[float | Tensor]:
+        """The coefficients; learnable ones as the optimizer's parameters."""
+        return self.gammas or self.values
 
 
-class AtMost(Target):
-    """Norms of at most c: ``s = max(1, σ/c)``, so that weights below it are left as they are."""
+class AtMostCoefficients(Coefficients):
+    """Norms of at most c: ``s = max(1, σ/c)``, so that smaller weights stay as they are."""
 
-    is_upper_bound = True
+    is_at_most = True
 
     @override
     def divisors(self, scale: Tensor) -> Tensor:
@@ -163,38 +169,38 @@ class AtMost(Target):
         return (scale > 1.0).to(scale.dtype).unbind()
 
 
-class Learned(Target):
+class LearnableCoefficients(Coefficients):
     """Norms γ that an optimizer moves with the weights: ``W̄ = γW/σ``, ``∂L/∂γ = ⟨g, W̄⟩/γ``.
 
-    γ starts at σ, where the weights are left as they are. Zhai et al. 2023, arXiv:2303.06296
+    γ starts at σ, so that the weights stay as they are. Source: Zhai et al. 2023, arXiv:2303.06296
     (σReparam).
     """
 
     def __init__(self, gammas: Sequence[nn.Parameter]) -> None:
         self.gammas = gammas
-        self.coefficients: list[Tensor] = [gamma.detach() for gamma in gammas]
+        self.values: list[Tensor] = [gamma.detach() for gamma in gammas]
 
     @override
     def to(self, like: Tensor) -> None:
         for gamma in self.gammas:
             gamma.data = gamma.data.to(like)
-        self.coefficients = [gamma.detach() for gamma in self.gammas]
+        self.values = [gamma.detach() for gamma in self.gammas]
 
     @override
-    def start(self, index: int, sigma: float) -> float:
-        self.coefficients[index].fill_(sigma or 1.0)
+    def initial_scale(self, index: int, sigma: float) -> float:
+        self.values[index].fill_(sigma or 1.0)
         return 1.0
 
     @override
-    def hand_over(self, norms: Sequence[Norm], optimizer: Optimizer) -> None:
-        held, pairs = stepped_by(optimizer), zip(norms, self.gammas, strict=True)
+    def add_to_optimizer(self, norms: Sequence[TrackedNorm], optimizer: Optimizer) -> None:
+        held, pairs = parameter_ids(optimizer), zip(norms, self.gammas, strict=True)
         gammas = [gamma for norm, gamma in pairs if id(norm.kernel.weight) in held]
         if gammas:
             optimizer.add_param_group({"params": gammas})
 
     @override
-    def require_handed_over(self, norms: Sequence[Norm], optimizer: Optimizer) -> None:
-        held = stepped_by(optimizer)
+    def require_in_optimizer(self, norms: Sequence[TrackedNorm], optimizer: Optimizer) -> None:
+        held = parameter_ids(optimizer)
         for norm, gamma in zip(norms, self.gammas, strict=True):
             if id(norm.kernel.weight) in held and id(gamma) not in held:
                 raise RuntimeError(
@@ -203,7 +209,7 @@ class Learned(Target):
                 )
 
     @override
-    def take_back(self, optimizer: Optimizer) -> None:
+    def remove_from_optimizer(self, optimizer: Optimizer) -> None:
         own = set(map(id, self.gammas))
         groups = optimizer.param_groups
         groups[:] = [group for group in groups if not own.issuperset(map(id, group["params"]))]
@@ -211,7 +217,7 @@ class Learned(Target):
             optimizer.state.pop(gamma, None)
 
     @override
-    def setting(self, index: int) -> Coefficient:
+    def requested(self, index: int) -> Coefficient:
         return LEARNABLE
 
     @override
@@ -219,16 +225,20 @@ class Learned(Target):
         return [1.0] * len(self.gammas)
 
     @override
-    def to_scales_(self, sigmas: Sequence[Tensor], indices: Iterable[int]) -> None:
+    def divide_by_coefficients_(self, sigmas: Sequence[Tensor], indices: Iterable[int]) -> None:
         for sigma, index in zip(sigmas, indices, strict=True):
-            gamma = self.coefficients[index]
+            gamma = self.values[index]
             smallest = torch.where(gamma < 0, -_SMALLEST, _SMALLEST)
             gamma.copy_(torch.where(gamma.abs() < _SMALLEST, smallest, gamma))
             sigma.div_(gamma)
 
     @override
-    def learn(
-        self, norms: Sequence[Norm], gradients: Mapping[int, Tensor], stepping: Container[int]
+    def compute_gradients_(
+        self,
+        norms: Sequence[TrackedNorm],
+        gradients: Mapping[int, Tensor],
+        *,
+        stepping: Container[int],
     ) -> None:
         for index, gamma in enumerate(self.gammas):
             if id(gamma) in stepping:
@@ -238,16 +248,16 @@ class Learned(Target):
 
     @override
     def state(self, index: int) -> dict[str, Tensor]:
-        return {"gamma": self.coefficients[index].clone()}
+        return {"gamma": self.values[index].clone()}
 
     @override
     def load(self, index: int, state: Mapping[str, Tensor]) -> None:
-        self.coefficients[index].copy_(state["gamma"])
+        self.values[index].copy_(state["gamma"])
 
 
-def make_target(coefficients: Sequence[Coefficient], *, bound: Bound, like: Tensor) -> Target:
-    """The target of weights ``like`` this one: coefficients of which all or none are learned."""
-    if LEARNABLE in coefficients:
-        return Learned([nn.Parameter(like.new_ones(())) for _ in coefficients])
-    numbers = [float(coefficient) for coefficient in coefficients]
-    return AtMost(numbers) if bound == "at_most" else Target(numbers)
+def make_coefficients(given: Sequence[Coefficient], *, bound: Bound, like: Tensor) -> Coefficients:
+    """The coefficients of weights ``like`` this one; either all of them are learnable or none."""
+    if LEARNABLE in given:
+        return LearnableCoefficients([nn.Parameter(like.new_ones(())) for _ in given])
+    numbers = [float(coefficient) for coefficient in given]
+    return AtMostCoefficients(numbers) if bound == "at_most" else Coefficients(numbers)

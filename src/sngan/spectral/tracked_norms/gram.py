@@ -1,22 +1,24 @@
-"""A guaranteed upper bound of a kernel's norm, computed again in each step."""
+"""Gram norm: a proved upper bound of a kernel's norm, computed again in each step."""
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
 from sngan.distributed import dtensor
-from sngan.spectral.geometry import Geometry
-from sngan.spectral.iteration import Norm, divided
 from sngan.spectral.kernels import Kernel
-from sngan.spectral.operator import convolution_gram_bounds, gram_bound
+from sngan.spectral.operator.geometry import Geometry
+from sngan.spectral.operator.gram_bound import convolution_gram_bounds, gram_bound
+from sngan.spectral.power_iteration import divided
+from sngan.spectral.tracked_norms.base import TrackedNorm
 
 
-class GramBound(Norm):
-    """A guaranteed upper bound of σ, by Gram iteration in each step (Delattre et al. 2023).
+class GramNorm(TrackedNorm):
+    """A proved upper bound of σ, by Gram iteration in each step (Delattre et al. 2023).
 
-    A positively homogeneous function of the weight, so the change of coordinates holds for it as
-    for σ, with its own derivative. ``u`` is the index of the frequency with the largest bound, on
-    which alone the derivative depends.
+    It takes the place of σ in the change of coordinates: both are positively homogeneous functions
+    of the weight, and this one brings its own derivative. ``u`` is the index of the frequency with
+    the largest bound, because the derivative depends on this frequency alone. ``wt_u`` is the
+    bound.
     """
 
     def __init__(self, kernel: Kernel, geometry: Geometry | None) -> None:
@@ -25,7 +27,7 @@ class GramBound(Norm):
 
     @override
     def start(self) -> tuple[Tensor, float]:
-        weight = self.kernel.part(dtensor.full_tensor(self.kernel.weight))
+        weight = self.kernel.rows_of(dtensor.full_tensor(self.kernel.weight))
         index, bound = self.on(weight).advance(weight, weight, iterations=1)
         return index, bound.item()
 
@@ -47,12 +49,12 @@ class GramBound(Norm):
     def advance(self, u: Tensor, wt_u: Tensor, *, iterations: int) -> tuple[Tensor, Tensor]:
         weight = self.weight()
         largest, index = self._bounds(weight, None).max(0, keepdim=True)
-        # rounded up to the weight's own precision
+        # rounded up in the weight's own precision, so that the bound stays one
         room = 1 + 2 * torch.finfo(weight.dtype).eps
         return index, (largest * room).to(weight.dtype)
 
     def _bounds(self, weight: Tensor, index: Tensor | None) -> Tensor:
-        """The bound at each frequency, or at one; of a matrix there is one only."""
+        """The bounds at all frequencies, or at one of them; a matrix has a single bound."""
         if self._geometry is None:
             return gram_bound(self.kernel.matrix(weight).double()).view(1)
         return convolution_gram_bounds(weight.double(), self._geometry, index)

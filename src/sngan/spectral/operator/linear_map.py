@@ -1,4 +1,4 @@
-"""Linear layers as maps: forward without their bias, and the adjoint; in float64."""
+"""Linear map of a layer: its forward without bias, and the adjoint, in float64."""
 
 import math
 from collections.abc import Callable
@@ -9,19 +9,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sngan.spectral.geometry import (
+from sngan.spectral.operator.geometry import (
     Sizes,
     least_output_size,
     require_input_shape,
     usual_output_size,
 )
-from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED
+from sngan.spectral.supported_layers import CONVOLUTIONS, TRANSPOSED
 from sngan.utils.checks import require
 from sngan.utils.scaling import exponent_of, shifted
 
 SUM_POOLING = (nn.LPPool1d, nn.LPPool2d, nn.LPPool3d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-# layers that act on each channel alone, and on each spatial dimension by one matrix
+# these layers act on each channel by itself, and on each spatial dimension by one matrix
 SEPARABLE: dict[type[nn.Module], int | None] = {
     nn.AvgPool1d: 1,
     nn.AvgPool2d: 2,
@@ -67,7 +67,7 @@ class LinearMap:
         return torch.func.vjp(self.forward, zero)[1](y)[0]
 
     def size(self) -> tuple[int, int]:
-        """Rows and columns of the matrix."""
+        """The numbers of rows and columns of the matrix."""
         return math.prod(self.output_shape), math.prod(self.input_shape)
 
     def zeros(self) -> Tensor:
@@ -76,13 +76,13 @@ class LinearMap:
 
     @torch.no_grad()
     def dense(self) -> Tensor:
-        """The matrix itself, ``(outputs, inputs)``."""
+        """The matrix of the map, ``(outputs, inputs)``."""
         rows, columns = self.size()
         matrix = torch.zeros(rows, columns, dtype=torch.float64, device=self.device)
         unit = torch.eye(columns, dtype=torch.float64, device=self.device)
-        for part in torch.arange(columns, device=self.device).split(256):
-            images = self.forward(unit[part].view(-1, *self.input_shape))
-            matrix[:, part] = images.flatten(1).t()
+        for block in torch.arange(columns, device=self.device).split(256):
+            outputs = self.forward(unit[block].view(-1, *self.input_shape))
+            matrix[:, block] = outputs.flatten(1).t()
         return matrix
 
 
@@ -93,15 +93,24 @@ def linear_map(
     output_size: Sizes | None = None,
     exponent: int = 0,
 ) -> LinearMap:
-    """Read a layer as a linear map on ``input_shape`` (no batch dimension), over ``2^exponent``.
+    """The linear map of a layer, divided by ``2^exponent``.
 
-    ``output_size`` is that of a transposed convolution which is called with one.
+    Parameters
+    ----------
+    layer
+        One of the layers in ``LINEAR``.
+    input_shape
+        The shape of one input, without batch dimension.
+    output_size
+        The output size that a transposed convolution is called with, if any.
+    exponent
+        The weight is divided by this power of two.
 
     Raises
     ------
     ValueError
-        If the layer has no linear form (as batch norm in training mode), its weight is none that
-        :func:`weight_of` takes, or a shape does not fit.
+        If the layer has no linear form (such as batch norm in training mode), :func:`weight_of`
+        does not take its weight, or a shape does not fit.
     """
     require(
         isinstance(layer, LINEAR),
@@ -128,14 +137,14 @@ def linear_map(
 
 
 def weight_of(layer: nn.Module, *, exponent: int = 0) -> Tensor:
-    """The weight over ``2^exponent`` in float64, with its graph.
+    """The weight divided by ``2^exponent``, in float64, with its graph.
 
     Raises
     ------
     ValueError
         If the weight is complex or integer, not finite, or on the meta device.
     """
-    weight: Tensor = layer.weight  # pyright: ignore
+    weight: Tensor = layer.weight  # pyright: ignore[reportAssignmentType]
     require(
         weight.is_floating_point(),
         "layer",
@@ -150,23 +159,21 @@ def weight_of(layer: nn.Module, *, exponent: int = 0) -> Tensor:
 
 
 def batch_norm_scale(layer: nn.Module, *, exponent: int = 0) -> Tensor:
-    """``γ/√(var + ε)`` per channel over ``2^exponent``, of a batch norm in eval mode.
+    """``γ/√(var + ε)`` of each channel of a batch norm in eval mode, divided by ``2^exponent``.
 
     Raises
     ------
     ValueError
-        If the layer is in training mode or without running statistics, or one of its numbers is
-        not finite or a variance below 0.
+        If the layer is in training mode or has no running statistics, one of its numbers is not
+        finite, or a variance is below 0.
     """
     assert isinstance(layer, BATCH_NORMS)
     variance = layer.running_var
-    require(
-        not layer.training and variance is not None,
-        "layer",
-        expected="batch norm in eval mode with running statistics",
-        got=f"{type(layer).__name__} that uses the batch's own",
-    )
-    assert variance is not None
+    if layer.training or variance is None:
+        raise ValueError(
+            "layer: expected batch norm in eval mode with running statistics, got "
+            f"{type(layer).__name__} that uses the statistics of the batch"
+        )
     expected = "a finite running variance of at least 0"
     require(not variance.is_meta, "layer", expected=expected, got="one on the meta device")
     valid = bool((variance.isfinite() & (variance >= 0)).all())
@@ -180,14 +187,14 @@ def batch_norm_scale(layer: nn.Module, *, exponent: int = 0) -> Tensor:
 
 
 def scale_exponent(layer: nn.Module) -> int:
-    """The exponent of the power of two that brings a layer's largest weight below 1."""
+    """The exponent e for which a layer's largest weight, divided by ``2^e``, is from ½ to 1."""
     if isinstance(layer, BATCH_NORMS):
         return exponent_of(batch_norm_scale(layer))
     return exponent_of(weight_of(layer)) if isinstance(layer, _WEIGHTED) else 0
 
 
 def _output_padding(layer: nn.Module, input_shape: Sizes, output_size: Sizes | None) -> Sizes:
-    """What a transposed convolution adds to the least size; none for other layers."""
+    """The output padding of a transposed convolution for this output size; empty for others."""
     if not isinstance(layer, TRANSPOSED):
         kind = type(layer).__name__
         none = output_size is None
@@ -212,7 +219,7 @@ def _forward(layer: nn.Module, output_padding: Sizes, exponent: int) -> Callable
     if isinstance(layer, nn.Linear):
         return lambda x: F.linear(x, weight)
     if isinstance(layer, CONVOLUTIONS):
-        # the one place where torch applies its padding modes
+        # only this private function of torch applies the padding modes
         convolve = layer._conv_forward  # pyright: ignore[reportPrivateUsage]
         return lambda x: convolve(x, weight, None)
     assert isinstance(layer, TRANSPOSED)
@@ -222,16 +229,16 @@ def _forward(layer: nn.Module, output_padding: Sizes, exponent: int) -> Callable
         x,
         weight,
         None,
-        layer.stride,  # pyright: ignore
-        layer.padding,  # pyright: ignore
+        layer.stride,
+        layer.padding,  # pyright: ignore[reportArgumentType]
         output_padding,
         layer.groups,
-        layer.dilation,  # pyright: ignore
+        layer.dilation,
     )
 
 
 def _sum_pool(layer: nn.Module) -> Callable[[Tensor], Tensor]:
-    """LPPool of norm type 1, without its detour over the sign, which has no adjoint at 0."""
+    """LPPool of norm type 1 as a sum; torch's own code has no derivative at 0."""
     assert isinstance(layer, SUM_POOLING)
     dim = _dim_of(layer)
     assert dim is not None
@@ -262,5 +269,5 @@ def _require_fit(layer: nn.Module, input_shape: Sizes) -> None:
 
 
 def _dim_of(layer: nn.Module) -> int | None:
-    """Spatial dimensions of a separable layer; None for any."""
+    """The number of spatial dimensions of a separable layer; ``None`` if it takes any number."""
     return SEPARABLE[next(kind for kind in SEPARABLE if isinstance(layer, kind))]

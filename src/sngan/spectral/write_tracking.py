@@ -1,7 +1,7 @@
-"""Writes to normalized weights from outside, noticed without a wait for the device.
+"""Write tracking: notices writes to normalized weights from outside, without a wait for the device.
 
-A checkpoint that is loaded, an average that is swapped in and out, weights that DDP broadcasts:
-torch counts the writes in place to a tensor, all but those through ``weight.data``.
+Such a write is a checkpoint that is loaded, an average that is swapped in and out, or weights that
+DDP broadcasts. torch counts the writes in place to a tensor, except those through ``weight.data``.
 """
 
 # torch's counter of writes has no public name
@@ -13,18 +13,18 @@ import torch.distributed as dist
 from torch import Tensor
 
 from sngan.distributed import dtensor
-from sngan.spectral.iteration import Norm
+from sngan.spectral.tracked_norms.base import TrackedNorm
 
-# a weight whose size along u changed by less than this is still the one that u belongs to
+# if the size of a weight along u changed by less than this, u still belongs to it
 _SAME = 1e-3
-# u may lag behind a weight that moves fast; by more than this factor it belongs to another one
+# u may lag behind a fast weight; if the norm is larger by this factor, u belongs to another weight
 _LAG = 1.5
 
 
-class Writes:
-    """Tells, for each of some weights, who wrote it last and whether its state still fits it."""
+class WriteTracker:
+    """Tells which weights were written from outside, and whether their state still fits them."""
 
-    def __init__(self, norms: Sequence[Norm]) -> None:
+    def __init__(self, norms: Sequence[TrackedNorm]) -> None:
         self._norms = norms
         self._versions = [_version_of(norm) for norm in norms]
         self._sizes = [1.0] * len(norms)
@@ -33,38 +33,46 @@ class Writes:
         self._is_new = True
 
     def note(self, indices: Iterable[int], *, size: float | None = 1.0) -> None:
-        """Remember that writes are known; with a size, that they left ``‖W̄ᵀu‖/c`` there."""
+        """Remember the present versions of weights, and the ``‖W̄ᵀu‖/c`` that they now have."""
         for index in indices:
             self._versions[index] = _version_of(self._norms[index])
             if size is not None:
                 self._sizes[index] = size
 
     def outside(self) -> list[int]:
-        """The weights that somebody else wrote or moved since."""
+        """The weights that were written or moved since they were noted."""
         pairs = zip(self._versions, self._norms, strict=True)
         return [i for i, (version, norm) in enumerate(pairs) if version != _version_of(norm)]
 
     def is_replaced(self, index: int, size: float, largest: float) -> bool:
-        """Whether what was written is another weight, for which neither ``u`` nor σ is known.
+        """Whether a written weight is another weight now, so that its ``u`` and σ are unknown.
 
-        ``size`` is its ``‖Wᵀu‖/c``, ``largest`` that of some power iterations later. A weight that
-        was written back, or for which a state was loaded, is the same one.
+        It is not another one if the old weight was written back, or a state was loaded for it.
+
+        Parameters
+        ----------
+        index
+            The position of the weight.
+        size
+            Its ``‖Wᵀu‖/c``.
+        largest
+            The same after some power iterations.
         """
         if index in self._awaited:
             return False
-        if self._is_new and self._is_broadcast(index):
+        if self._is_new and self._may_be_broadcast(index):
             return True
         is_same = abs(size / self._sizes[index] - 1) <= _SAME and largest <= _LAG * size
         return not is_same
 
     def keep(self, index: int, original: Tensor) -> None:
-        """Keep a weight as it was found, until the first step."""
+        """Keep a copy of a weight as it was found, until the first step."""
         self._originals[index] = original
 
     def load(self, indices: Iterable[int]) -> None:
         """Note that the states of weights were loaded, before or after the weights themselves."""
         loaded = set(indices)
-        # the others were found in the network as they are to be, or are not loaded yet
+        # weights without a write were in the network already, or are loaded later
         awaited = loaded.difference(self.outside())
         for index in awaited & self._originals.keys():
             self._norms[index].weight().copy_(self._originals[index])
@@ -74,15 +82,16 @@ class Writes:
         self.note(loaded)
 
     def begin_step(self) -> None:
-        """Forget what matters before the first step after a start or a load."""
+        """Drop the notes that matter only before the first step after a start or a load."""
         self._originals.clear()
         self._awaited.clear()
         self._is_new = False
 
-    def _is_broadcast(self, index: int) -> bool:
-        """Whether ranks that started from weights of their own may all have those of one rank now.
+    def _may_be_broadcast(self, index: int) -> bool:
+        """Whether DDP may have replaced the ranks' different first weights by those of one rank.
 
-        All of them must then decide alike, and on that rank the weight is the same as before.
+        All ranks must then decide in the same way, although the weight of that one rank did not
+        change.
         """
         weight = self._norms[index].kernel.weight
         is_written = weight._version != self._versions[index][0]
@@ -90,7 +99,7 @@ class Writes:
         return is_written and not is_alone
 
 
-def _version_of(norm: Norm) -> tuple[int, int]:
+def _version_of(norm: TrackedNorm) -> tuple[int, int]:
     weight = norm.kernel.weight
-    # a rank may have no row of a sharded weight, but must notice what the others do
+    # a rank may hold no row of a sharded weight, but must notice writes to the rows of others
     return weight._version, 0 if dtensor.is_sharded(weight) else weight.data_ptr()

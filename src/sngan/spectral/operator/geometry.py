@@ -1,4 +1,4 @@
-"""The shape of a convolution as a linear map: sizes, strides, padding, and the torus around it."""
+"""Geometry of a convolution as a linear map: sizes, strides, padding, and a torus around it."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED
+from sngan.spectral.supported_layers import CONVOLUTIONS, TRANSPOSED
 from sngan.utils.checks import require
 
 Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
@@ -20,10 +20,10 @@ _SHORT_SIDE = 16
 
 @dataclass(frozen=True)
 class Geometry:
-    """All of a convolution but its weight; a transposed one is described by its adjoint.
+    """A convolution without its weight. A transposed convolution is described by its adjoint.
 
-    One entry a spatial dimension: ``padding`` are the lengths added left and right, and each of
-    ``sizes`` those of an input that the convolution is called with.
+    The tuples have one entry for each spatial dimension. ``padding`` are the lengths added left and
+    right; each of ``sizes`` is the size of one input that the convolution is called with.
     """
 
     kernel: Sizes
@@ -39,16 +39,19 @@ class Geometry:
         return weight.unflatten(0, (self.groups, -1))
 
     def torus(self) -> "Torus":
-        """The torus whose convolution bounds this one.
+        """A torus whose circular convolution has at least the norm of this convolution.
 
-        With zeros around it, the input lies in the torus of ``⌈(n + padding)/s⌉`` strides, and the
-        convolution is a block of the circular one. Circular padding is that torus itself where
-        the stride divides n; where it does not, the outputs are some of those at stride 1. Every
-        row may occur ``⌈outputs/N⌉`` times. Reflect and replicate padding repeat entries of the
-        input: ``factor`` is the root of how often, the norm of the padding as a map. Along a
-        kernel of length 1 the symbol does not change: one place is enough. Of several sizes the
-        largest one bounds those that lie in it. Circular norms do not grow with the size; the
-        frequencies of all of them are among those of their least common multiple.
+        - Zero padding: the padded input lies in a torus of ``⌈(n + padding)/s⌉`` strides, and the
+          convolution is a block of the circular one.
+        - Circular padding: it is that torus itself if the stride divides n. If not, the outputs are
+          some of those at stride 1. Each row may occur ``⌈outputs/N⌉`` times.
+        - Reflect and replicate padding repeat entries of the input. ``factor`` is the norm of this
+          padding as a map: the root of the largest number of repetitions.
+
+        Along a kernel of length 1 the symbol is constant, so one place is enough. If there are
+        several sizes, zero padding needs only the largest one, in which the others lie. Circular
+        norms do not grow with the size, but the frequencies of all sizes are among those of their
+        least common multiple.
         """
         torus = self._circular_torus() if self.mode == "circular" else self._padded_torus()
         sides = (1 if k == 1 else n for n, k in zip(torus.sides, self.kernel, strict=True))
@@ -84,13 +87,14 @@ class Geometry:
         )
 
     def small_torus(self) -> "Torus":
-        """The same with at most 16 places a side, so that it is cheap, and the factor it costs.
+        """A torus of at most 16 places a side, which is cheap, with a factor for what it may miss.
 
-        A grid of N frequencies misses at most ``1/cos(π(k − 1)/2N)`` of the supremum over all of
-        them in that dimension: a form of the symbol between unit vectors is a trigonometric
-        polynomial of degree d = (k − 1)/2, bounded by the supremum M, and at a distance δ from
-        where it is M it is at least ``M cos(dδ)`` (Duffin, Schaeffer 1938). Over all frequencies
-        a dilation changes nothing. A kernel too long for 16 places gets twice its own length.
+        In one dimension, the supremum over all frequencies is at most ``1/cos(π(k − 1)/2N)`` times
+        the maximum over a grid of N frequencies. Proof: between two unit vectors the symbol is a
+        trigonometric polynomial of degree d = (k − 1)/2, bounded by the supremum M. At a distance δ
+        from a point where it is M, it is at least ``M cos(dδ)`` (Duffin, Schaeffer 1938). A
+        dilation does not change the supremum over all frequencies. A kernel that is too long for 16
+        places gets a side of twice its length.
         """
         torus = self.torus()
         sides, strides, dilations, factor = [], [], [], torus.factor
@@ -115,9 +119,9 @@ class Geometry:
 
 @dataclass(frozen=True)
 class Torus:
-    """``‖T‖ ≤ factor · max ‖K(θ)‖`` over the torus' frequencies, at this stride.
+    """``‖T‖ ≤ factor · max ‖K(θ)‖`` over the frequencies of the torus, at this stride.
 
-    ``sides`` counts outputs in each dimension: the input has ``side · stride`` places there.
+    ``sides`` are the numbers of outputs in each dimension; the input has ``side · stride`` places.
     """
 
     sides: Sizes
@@ -130,9 +134,16 @@ class Torus:
 def geometry_of(
     layer: nn.Module, input_shape: Sizes, *, output_size: Sizes | None = None
 ) -> Geometry:
-    """Describe a convolution, or the adjoint of a transposed one, on ``(channels, *size)``.
+    """The geometry of a convolution, or of the adjoint of a transposed one.
 
-    ``output_size`` is that of a transposed convolution which is called with one.
+    Parameters
+    ----------
+    layer
+        A convolution or a transposed convolution.
+    input_shape
+        The shape of its input, ``(channels, *size)``.
+    output_size
+        The output size that a transposed convolution is called with, if any.
     """
     if isinstance(layer, CONVOLUTIONS):
         return Geometry(
@@ -158,13 +169,13 @@ def geometry_of(
 
 
 def usual_output_size(layer: Transposed, input_shape: Sizes) -> Sizes:
-    """The size that a transposed convolution gives where it is not asked for another."""
+    """The output size of a transposed convolution that is called without an output size."""
     least = least_output_size(layer, input_shape)
     return tuple(n + extra for n, extra in zip(least, _sizes(layer.output_padding), strict=True))
 
 
 def least_output_size(layer: Transposed, input_shape: Sizes) -> Sizes:
-    """``(n − 1)·s − 2p + d·(k − 1) + 1``, to which an output padding is added."""
+    """``(n − 1)·s − 2p + d·(k − 1) + 1``: the output size without output padding."""
     kernel, stride, dilation = map(_sizes, (layer.kernel_size, layer.stride, layer.dilation))
     padding = _sizes(cast(Sizes, layer.padding))
     rows = zip(input_shape[1:], stride, padding, dilation, kernel, strict=True)
@@ -172,7 +183,7 @@ def least_output_size(layer: Transposed, input_shape: Sizes) -> Sizes:
 
 
 def at_all_sizes(geometries: Sequence[Geometry]) -> Geometry:
-    """Describe one layer that is called at several sizes."""
+    """The geometry of one layer that is called with inputs of several sizes."""
     sizes = {size for geometry in geometries for size in geometry.sizes}
     return replace(geometries[0], sizes=tuple(sorted(sizes)))
 
@@ -182,13 +193,13 @@ def _padding(layer: Convolution) -> tuple[tuple[int, int], ...]:
         return tuple((p, p) for p in _sizes(layer.padding))
     if layer.padding == "valid":
         return tuple((0, 0) for _ in layer.kernel_size)
-    # "same": the odd one goes to the right, as torch has it
+    # "same": if the total is odd, torch adds one more on the right
     extents = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
     return tuple((total // 2, total - total // 2) for total in extents)
 
 
 def _most_repeated(n: int, pad: tuple[int, int], mode: str) -> int:
-    """How often the most frequent entry of a signal occurs after padding."""
+    """The number of times that the most frequent entry of a signal occurs after padding."""
     if mode == "zeros" or not any(pad):
         return 1
     places = torch.arange(n, dtype=torch.float64, device="cpu").view(1, 1, n)

@@ -1,0 +1,58 @@
+"""Spectral norms of the kernels of any network, as matrices, estimated by power iteration."""
+
+import torch
+from torch import Tensor, nn
+
+from sngan.spectral.kernels import find_kernels
+from sngan.spectral.power_iteration import power_iteration
+
+
+@torch.no_grad()
+def spectral_norms(module: nn.Module, *, iterations: int = 20) -> dict[str, Tensor]:
+    r"""Estimate ``{layer name: σ}``, the largest singular value of each layer's kernel matrix.
+
+    The matrix is the kernel reshaped to ``(out_channels, in_channels·kh·kw)``, not the convolution
+    as a linear map (:func:`sngan.operator_norm`). A layer that holds several matrices has a name
+    for each, such as ``attention.query.0``. Sharded weights are gathered one after the other, so
+    all ranks must call this.
+
+    Power iteration (:math:`u \leftarrow Wv/\|Wv\|`, :math:`v \leftarrow W^\top u/\|W^\top u\|`,
+    :math:`\sigma = \|W^\top u\|`) approaches σ from below. It starts from a fixed vector: it draws
+    no random numbers. It does not wait for the device.
+
+    Parameters
+    ----------
+    module
+        Any network. Weights that a parametrization computes are read as they are now.
+    iterations
+        Power iterations for each matrix.
+
+    Returns
+    -------
+    dict
+        A scalar for each matrix, in the dtype and on the device of its weight.
+
+    Raises
+    ------
+    ValueError
+        If the network has no layer with a matrix, or a weight is not float32 or float64.
+
+    Examples
+    --------
+    >>> layer = nn.Linear(2, 2, bias=False)
+    >>> _ = layer.weight.data.copy_(torch.tensor([[3.0, 0.0], [0.0, 1.0]]))
+    >>> spectral_norms(nn.Sequential(layer))
+    {'0': tensor(3.)}
+
+    References
+    ----------
+    Miyato et al. 2018, arXiv:1802.05957.
+    """
+    norms: dict[str, Tensor] = {}
+    for kernel in find_kernels(module, computed=True):
+        matrix = kernel.full_matrix()
+        # with an irrational phase, the fixed start is in no symmetric kernel's null space
+        u = torch.arange(kernel.rows, device=matrix.device, dtype=matrix.dtype).mul_(1.618).cos_()
+        sigma, _, _ = power_iteration(matrix, u, iterations=iterations)
+        norms.update((name, sigma.to(matrix.dtype)) for name in kernel.names)
+    return norms

@@ -1,0 +1,92 @@
+"""Setup of SpectralNorm: everything is checked before a weight is changed."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from sngan.spectral.coefficients import (
+    Bound,
+    CoefficientSpec,
+    coefficient_of_each,
+    require_learnable,
+)
+from sngan.spectral.grouping import called_layers, make_groups, make_norms
+from sngan.spectral.kernels import Kernel, require_normalizable
+from sngan.spectral.normalizer import Normalizer
+from sngan.spectral.operator.input_shapes import LayerCalls, input_shapes
+from sngan.spectral.optimizer_hooks import follow
+from sngan.spectral.optimizers import Optimizers, base_optimizers
+from sngan.spectral.ownership import claim, require_free
+from sngan.utils.checks import require, require_count, require_one_of
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of SpectralNorm, without the selection of layers."""
+
+    coefficient: CoefficientSpec
+    iterations: int
+    input_shape: tuple[int, ...] | None = None
+    strict: bool = False
+    bound: Bound = "exact"
+
+
+def require_kind(kind: str, input_shape: tuple[int, ...] | None) -> None:
+    """Raise ``ValueError`` for an unknown kind, or an input shape that does not fit it."""
+    require_one_of(kind, "kind", choices=["matrix", "operator"])
+    require(
+        (input_shape is None) == (kind == "matrix"),
+        "input_shape",
+        expected="None for 'matrix'" if kind == "matrix" else "one such as (3, 32, 32)",
+        got=input_shape,
+    )
+
+
+def set_up(
+    module: nn.Module,
+    optimizer: Optimizers,
+    kernels: list[Kernel],
+    options: Options,
+) -> tuple[Normalizer, LayerCalls | None]:
+    """Normalize the kernels, and follow the steps of their optimizers.
+
+    Parameters
+    ----------
+    module
+        The network.
+    optimizer
+        The optimizers of its weights, or wrappers of them.
+    kernels
+        The kernels to normalize.
+    options
+        The options of SpectralNorm. With an ``input_shape`` the norms are operator norms.
+
+    Returns
+    -------
+    tuple
+        The normalizer, and the calls of the layers if the norms are operator norms.
+
+    Raises
+    ------
+    ValueError
+        If an option is wrong, an optimizer cannot be followed, or a weight cannot be normalized.
+    """
+    require_count(options.iterations, "iterations")
+    coefficients = coefficient_of_each(options.coefficient, kernels, bound=options.bound)
+    optimizers = base_optimizers(optimizer)
+    require_free(kernels, optimizers)
+    require_normalizable(module, kernels)
+    require_learnable(kernels, coefficients, optimizers)
+    calls = None
+    if options.input_shape is not None:
+        calls = input_shapes(module, options.input_shape, called_layers(module, kernels))
+    norms = make_norms(module, kernels, calls, strict=options.strict)
+    groups = make_groups(norms, coefficients, bound=options.bound)
+    layers = [module.get_submodule(name) for kernel in kernels for name in kernel.layers]
+    normalizer = Normalizer(module, groups, iterations=options.iterations)
+    claim(normalizer, layers)
+    for one in optimizers:
+        for group in groups:
+            group.coefficients.add_to_optimizer(group.norms, one)
+        follow(normalizer, one)
+    return normalizer, calls

@@ -1,0 +1,1 @@
+"""Norms of weights that are tracked from one optimizer step to the next."""

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from helpers.pictures import as_tensor, photo
-from sngan.data import decoding as decoding_module
 from sngan.data import open_source
+from sngan.data.images import decoding as decoding_module
 from sngan.data.types import Form
 
 

@@ -8,8 +8,8 @@ from PIL import Image
 
 from helpers.pictures import as_tensor, photo
 from sngan.data import cache as cache_module
-from sngan.data import decoding as decoding_module
 from sngan.data import open_source
+from sngan.data.images import decoding as decoding_module
 
 
 def count_decodes(monkeypatch) -> list:

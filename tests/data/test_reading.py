@@ -13,9 +13,9 @@ import sngan.data
 from helpers.zoo import arrays, folders, pixels, shards, tables, zips
 from helpers.zoo.case import coded, image, png, put_all
 from sngan.data import open_source
-from sngan.data import pixels as pixels_module
-from sngan.data.labels import encode
-from sngan.data.levels import Levels, to_bytes
+from sngan.data.images import pixels as pixels_module
+from sngan.data.images.value_range import Levels, to_bytes
+from sngan.data.labels.encoding import encode
 
 
 def read(source, **options):

@@ -10,7 +10,8 @@ import torch
 
 from helpers.pictures import as_tensor, encoded
 from helpers.streams import PICTURES, members_of, numbers, numbers_of_chunks, plain, write_tar
-from sngan.data import open_source, shards
+from sngan.data import open_source
+from sngan.data.sources import shards
 
 
 @pytest.mark.parametrize(

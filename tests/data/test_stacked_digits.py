@@ -3,8 +3,8 @@
 import torch
 
 from sngan.data import open_source
-from sngan.data.stacked import SAMPLES
-from sngan.data.toy import digits
+from sngan.data.sources.stacked_digits import SAMPLES
+from sngan.data.sources.toy import digits
 
 
 def test_a_stack_shows_the_digits_of_its_label():

@@ -24,8 +24,8 @@ from helpers.streams import (
     write_tar,
 )
 from sngan.data import open_source
-from sngan.data import source as source_module
-from sngan.data.lanes import Lanes, rows
+from sngan.data import opening as source_module
+from sngan.data.batches.interleaving import Lanes, rows
 from sngan.data.types import Chunk
 from sngan.distributed import collectives
 

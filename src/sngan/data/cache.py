@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sngan.data import memory
-from sngan.data.levels import Levels
+from sngan.data.images.value_range import Levels
 from sngan.data.types import Decoded, Skipped
 from sngan.utils.cache import folder as default_folder
 from sngan.utils.cache import trim, used

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sngan.data.levels import Levels
+from sngan.data.images.value_range import Levels
 
 READING = 2
 """Counts changes of how files are read that give other pixels or labels. A run goes on with the

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sngan.data.arrays import to_dataset
 from sngan.data.dataset import Dataset
-from sngan.data.toy import digits
+from sngan.data.sources.arrays import to_dataset
+from sngan.data.sources.toy import digits
 from sngan.metrics.store import Tensors, cached, fingerprint
 from sngan.utils.checks import require
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sngan.data.dataset import Dataset
-from sngan.data.toy import MIXTURES
+from sngan.data.sources.toy import MIXTURES
 from sngan.data.types import Progress
 from sngan.metrics.extractors import (
     Extracted,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sngan.data.dataset import Dataset
-from sngan.data.stacked import NAME as STACKED
+from sngan.data.sources.stacked_digits import NAME as STACKED
 from sngan.data.types import Progress
 from sngan.metrics.domain import Trained, train_classifier, train_stack_classifier
 from sngan.metrics.inception import CHECKSUM, load_inception

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sngan.data.toy import Mixture
+from sngan.data.sources.toy import Mixture
 from sngan.metrics.features import as_features
 from sngan.metrics.neighbours import nearest_neighbours
 from sngan.utils.checks import require, require_number

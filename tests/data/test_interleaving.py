@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sngan.data.lanes import Lanes, Part, rows, shuffled
+from sngan.data.batches.interleaving import Lanes, Part, rows, shuffled
 
 LENGTHS = st.lists(st.integers(1, 9), min_size=1, max_size=20)
 BATCHES = st.integers(1, 24)

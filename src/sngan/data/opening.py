@@ -8,22 +8,24 @@ from pathlib import Path
 
 import torch
 
-from sngan.data import stacked, toy
-from sngan.data.arrays import open_arrays, to_dataset
 from sngan.data.cache import ImageCache, cached, default_folder, key
-from sngan.data.chunks import Chunked
-from sngan.data.classes import all_labelled, classes_in_use
 from sngan.data.dataset import Dataset
-from sngan.data.decoding import decode_all
-from sngan.data.folder import open_folder
-from sngan.data.form import rgb
-from sngan.data.formats import suffix
-from sngan.data.hub import open_hub
-from sngan.data.idx import find_idx, open_idx
-from sngan.data.layout import require_first
-from sngan.data.parquet import find_tables, open_parquet, open_parquet_in_chunks
-from sngan.data.reasons import reason
-from sngan.data.shards import PREFIX, open_shards
+from sngan.data.errors import reason
+from sngan.data.images.decoding import decode_all
+from sngan.data.images.formats import suffix
+from sngan.data.images.image_spec import rgb
+from sngan.data.labels.classes import all_labelled, classes_in_use
+from sngan.data.labels.folder_layout import require_first
+from sngan.data.sources import stacked_digits as stacked
+from sngan.data.sources import toy
+from sngan.data.sources.arrays import open_arrays, to_dataset
+from sngan.data.sources.chunked import Chunked
+from sngan.data.sources.folder import open_folder
+from sngan.data.sources.hub import open_hub
+from sngan.data.sources.idx import find_idx, open_idx
+from sngan.data.sources.parquet import find_tables, open_parquet, open_parquet_in_chunks
+from sngan.data.sources.shards import PREFIX, open_shards
+from sngan.data.sources.zip_archive import open_zip
 from sngan.data.types import (
     READING,
     Arrays,
@@ -34,7 +36,6 @@ from sngan.data.types import (
     Reading,
     Stream,
 )  # fmt: skip
-from sngan.data.zips import open_zip
 from sngan.utils.checks import require, require_count, require_one_of
 from sngan.utils.text import printable
 

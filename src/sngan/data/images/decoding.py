@@ -12,9 +12,9 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from sngan.data import form as forms
-from sngan.data.pixels import channels_of, fit, opened, upright
-from sngan.data.reasons import reason
+from sngan.data.errors import reason
+from sngan.data.images import image_spec as forms
+from sngan.data.images.pixels import channels_of, fit, opened, upright
 from sngan.data.types import Decoded, Encoded, Form, Item, Progress, Reading, Skipped
 from sngan.utils.text import printable
 

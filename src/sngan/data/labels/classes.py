@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 
 from sngan.data.dataset import Dataset
-from sngan.data.labels import present, remark_of_missing
+from sngan.data.labels.encoding import present, remark_of_missing
 from sngan.data.types import Reading
 from sngan.utils.text import printable
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sngan.data.columns import Columns, class_names
+from sngan.data.sources.parquet_columns import Columns, class_names
 from sngan.utils.checks import require
 
 if TYPE_CHECKING:

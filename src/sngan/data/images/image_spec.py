@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sngan.data import levels
-from sngan.data.levels import Levels
-from sngan.data.pixels import channels_of, is_deep, opened, upright
+from sngan.data.images import value_range as levels
+from sngan.data.images.pixels import channels_of, is_deep, opened, upright
+from sngan.data.images.value_range import Levels
 from sngan.data.types import Encoded, Form, Item, Reading
 from sngan.utils.checks import require
 from sngan.utils.text import printable

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sngan.data.decoding import decode
-from sngan.data.lanes import Lanes, Part, rows, shuffled
+from sngan.data.batches.interleaving import Lanes, Part, rows, shuffled
+from sngan.data.images.decoding import decode
 from sngan.data.types import Chunk, Form, Item, Skipped, Stream
 from sngan.distributed import collectives
 

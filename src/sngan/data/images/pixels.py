@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
-from sngan.data import first_reading
-from sngan.data.formats import readable
-from sngan.data.levels import BYTES, UNIT, Levels, to_bytes
+from sngan.data import legacy as first_reading
+from sngan.data.images.formats import readable
+from sngan.data.images.value_range import BYTES, UNIT, Levels, to_bytes
 from sngan.data.types import Form
 
 if TYPE_CHECKING:

@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sngan.data import first_reading, labels
+from sngan.data import legacy as first_reading
+from sngan.data.errors import reason
 from sngan.data.fingerprint import digest, spread
-from sngan.data.formats import is_beside, is_image, no_image, suffix
-from sngan.data.labels import Labels
-from sngan.data.layout import arrange
-from sngan.data.reasons import reason
+from sngan.data.images.formats import is_beside, is_image, no_image, suffix
+from sngan.data.labels import encoding as labels
+from sngan.data.labels.encoding import Labels
+from sngan.data.labels.folder_layout import arrange
 from sngan.data.types import Content, Encoded, Item, Reading, Skipped
 from sngan.utils.checks import require
 from sngan.utils.text import printable

@@ -4,8 +4,8 @@ import zipfile
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from sngan.data.named import Named, encoded_of, is_hidden
-from sngan.data.reasons import reason
+from sngan.data.errors import reason
+from sngan.data.sources.image_files import Named, encoded_of, is_hidden
 from sngan.data.types import Content, Encoded, Reading, Skipped
 from sngan.utils.text import printable
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from sngan.data.reasons import reason
+from sngan.data.errors import reason
 from sngan.utils.checks import require
 from sngan.utils.text import printable
 

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sngan.data.columns import LABELS
-from sngan.data.formats import suffix
-from sngan.data.layout import require_first
+from sngan.data.errors import reason
+from sngan.data.images.formats import suffix
+from sngan.data.labels.folder_layout import require_first
+from sngan.data.labels.splits import is_split, leading_split, split_of, splits_among
 from sngan.data.memory import total
-from sngan.data.reasons import reason
-from sngan.data.splits import is_split, leading_split, split_of, splits_among
+from sngan.data.sources.parquet_columns import LABELS
 from sngan.data.types import Reading
 from sngan.utils.checks import require
 from sngan.utils.text import printable

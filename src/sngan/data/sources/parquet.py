@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sngan.data import columns, first_reading, labels
-from sngan.data.chunks import Chunked, count_labels
-from sngan.data.columns import Columns
+from sngan.data import legacy as first_reading
 from sngan.data.fingerprint import of_files
-from sngan.data.labels import Labels
-from sngan.data.tables import TableFile, find_tables, of_split, partition
+from sngan.data.labels import encoding as labels
+from sngan.data.labels.encoding import Labels
+from sngan.data.sources import parquet_columns as columns
+from sngan.data.sources.chunked import Chunked, count_labels
+from sngan.data.sources.parquet_columns import Columns
+from sngan.data.sources.parquet_files import TableFile, find_tables, of_split, partition
 from sngan.data.types import Chunk, Encoded, Item, Reading
 from sngan.utils.checks import require
 from sngan.utils.text import printable

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from sngan.data.splits import is_split, split_of, splits_among
+from sngan.data.labels.splits import is_split, split_of, splits_among
 from sngan.data.types import Reading
 from sngan.utils.checks import require
 from sngan.utils.text import printable

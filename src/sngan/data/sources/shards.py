@@ -15,16 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sngan.data import first_reading, labels
+from sngan.data import legacy as first_reading
 from sngan.data.cache import has_room, key
-from sngan.data.chunks import Chunked, count_labels
 from sngan.data.fingerprint import of_files
-from sngan.data.formats import SUFFIXES
-from sngan.data.labels import Labels
-from sngan.data.layout import arrange
-from sngan.data.pixels import LARGEST_FILE
-from sngan.data.shard_names import matching, of_split
-from sngan.data.tars import samples
+from sngan.data.images.formats import SUFFIXES
+from sngan.data.images.pixels import LARGEST_FILE
+from sngan.data.labels import encoding as labels
+from sngan.data.labels.encoding import Labels
+from sngan.data.labels.folder_layout import arrange
+from sngan.data.sources.chunked import Chunked, count_labels
+from sngan.data.sources.shard_patterns import matching, of_split
+from sngan.data.sources.tar_samples import samples
 from sngan.data.types import Chunk, Item, Progress, Reading
 from sngan.utils.checks import require
 from sngan.utils.files import atomic_write

@@ -8,8 +8,8 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sngan.data.errors import reason
 from sngan.data.memory import require_room
-from sngan.data.reasons import reason
 from sngan.utils.checks import require
 from sngan.utils.text import printable
 

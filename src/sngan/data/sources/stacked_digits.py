@@ -2,7 +2,7 @@
 
 import torch
 
-from sngan.data.toy import digits
+from sngan.data.sources.toy import digits
 from sngan.data.types import Arrays
 
 NAME = "stacked-digits"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from sngan.data.splits import is_split, splits_among
+from sngan.data.labels.splits import is_split, splits_among
 from sngan.data.types import Reading
 from sngan.utils.checks import require
 from sngan.utils.text import printable

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from sngan.data.formats import suffix
-from sngan.data.reasons import reason
+from sngan.data.errors import reason
+from sngan.data.images.formats import suffix
 from sngan.data.types import Encoded, Item
 from sngan.utils.checks import require
 from sngan.utils.text import printable

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from sngan.data.errors import reason
 from sngan.data.fingerprint import some_bytes
-from sngan.data.named import Named, encoded_of, is_hidden
-from sngan.data.pixels import LARGEST_FILE
-from sngan.data.reasons import reason
+from sngan.data.images.pixels import LARGEST_FILE
+from sngan.data.sources.image_files import Named, encoded_of, is_hidden
 from sngan.data.types import Content, Encoded, Reading, Skipped
 from sngan.utils.text import printable
 

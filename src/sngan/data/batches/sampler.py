@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from sngan.data.batches.interleaving import shuffled
+from sngan.data.batches.streaming import StreamedRows
 from sngan.data.dataset import Dataset
-from sngan.data.lanes import shuffled
-from sngan.data.stream import StreamedRows
 from sngan.distributed import collectives
 from sngan.utils.checks import require_count, require_index
 
@@ -24,7 +24,8 @@ class Sampler:
     """Draws batches; its state is the epoch and the position in it.
 
     Each epoch is a permutation that follows from ``seed`` and the epoch's number; a batch over the
-    end of one takes the rest from the next (of streamed data: :class:`sngan.data.lanes.Lanes`).
+    end of one takes the rest from the next (of streamed data:
+    :class:`sngan.data.batches.interleaving.Lanes`).
     Flips and noise come from torch's global generator. Images leave as ``x/128 − 1 + U(0, 1/128)``
     with ``dequantize`` (Miyato et al. 2018's released code), in [−1, 1), or as ``x/127.5 − 1``;
     points as they are. When the samples live on the device, nothing here waits for it. Processes

@@ -5,9 +5,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sngan.data.array_file import Header
-from sngan.data.layout import require_first
-from sngan.data.splits import is_split, split_of
+from sngan.data.labels.folder_layout import require_first
+from sngan.data.labels.splits import is_split, split_of
+from sngan.data.sources.array_file import Header
 from sngan.data.types import Reading
 from sngan.utils.checks import require
 from sngan.utils.text import printable

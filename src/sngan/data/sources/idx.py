@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sngan.data.errors import reason
 from sngan.data.fingerprint import of_files
+from sngan.data.labels.splits import is_split, split_of
 from sngan.data.memory import require_room
-from sngan.data.reasons import reason
-from sngan.data.splits import is_split, split_of
 from sngan.data.types import Arrays
 from sngan.utils.checks import require
 from sngan.utils.text import printable

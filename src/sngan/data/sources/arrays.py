@@ -10,15 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sngan.data import first_reading, levels
-from sngan.data.array_file import ArrayFile
-from sngan.data.array_names import choose
+from sngan.data import legacy as first_reading
 from sngan.data.dataset import Dataset
 from sngan.data.fingerprint import of_files
-from sngan.data.form import default_side, rgb, tell_side
-from sngan.data.labels import encode, remark_of_missing
-from sngan.data.levels import Levels, to_bytes
-from sngan.data.pixels import fit
+from sngan.data.images import value_range as levels
+from sngan.data.images.image_spec import default_side, rgb, tell_side
+from sngan.data.images.pixels import fit
+from sngan.data.images.value_range import Levels, to_bytes
+from sngan.data.labels.encoding import encode, remark_of_missing
+from sngan.data.sources.array_file import ArrayFile
+from sngan.data.sources.array_names import choose
 from sngan.data.types import Arrays, Form, Reading
 from sngan.utils.checks import require
 from sngan.utils.text import printable

@@ -1,0 +1,1 @@
+"""Batches for training, from samples in memory or streamed."""

@@ -21,7 +21,7 @@ def cache(tmp_path):
     return cache
 
 
-@pytest.mark.parametrize("part", ["images", "rest"])
+@pytest.mark.parametrize("part", ["images", "metadata"])
 def test_flips_in_cached_images_are_found(cache, part, caplog):
     path = getattr(cache, part)
     whole, chance = path.read_bytes(), random.Random(0)

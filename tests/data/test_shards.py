@@ -11,7 +11,7 @@ import torch
 from helpers.pictures import as_tensor, encoded
 from helpers.streams import PICTURES, members_of, numbers, numbers_of_chunks, plain, write_tar
 from sngan.data import open_source
-from sngan.data.sources import shards
+from sngan.data.sources import shard_index
 
 
 @pytest.mark.parametrize(
@@ -180,8 +180,8 @@ def test_members_that_are_no_pictures_are_skipped_and_counted(tmp_path, caplog):
 def test_the_index_is_kept_and_follows_the_files(streams, tmp_path, monkeypatch, caplog):
     write_tar(tmp_path / "a.tar", members_of(range(3)))
     scans = []
-    scan = shards.samples
-    monkeypatch.setattr(shards, "samples", lambda *a, **k: scans.append(a) or scan(*a, **k))
+    scan = shard_index.scan_tar
+    monkeypatch.setattr(shard_index, "scan_tar", lambda *a, **k: scans.append(a) or scan(*a, **k))
     source = f"shards:{tmp_path}/a.tar"
     for _ in range(2):
         assert open_source(source, cache_dir=tmp_path).total == 3

@@ -1,4 +1,8 @@
-"""Sources of images and points, and the sampler that feeds them to training."""
+"""Data: sources of images and points, and the sampler that turns them into batches.
+
+``open_source`` in ``opening.py`` is the entry. ``sources/`` has one file for each kind of SOURCE,
+``labels/`` finds classes and splits, ``images/`` decodes, ``batches/`` feeds the training.
+"""
 
 from sngan.data.batches.sampler import Batch as Batch
 from sngan.data.batches.sampler import Sampler as Sampler

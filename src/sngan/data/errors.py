@@ -1,10 +1,10 @@
-"""Reasons of errors in files, short enough for one line."""
+"""Error texts of damaged files, cut to a length that fits into one line."""
 
 from sngan.utils.text import first_line
 
 _LONGEST = 200
 
 
-def reason(error: BaseException) -> str:
-    """The first line of an error's text, printable, and no longer than a person reads."""
+def short_reason(error: BaseException) -> str:
+    """Return the first line of an error's text, printable, and at most 200 characters of it."""
     return first_line(error)[:_LONGEST]

@@ -1,4 +1,8 @@
-"""The first reading of files: a run that began with it goes on with it, pixel for pixel."""
+"""Legacy reading, version 1: runs that began with it continue with the same pixels and labels.
+
+Version 2, the current one, reads more layouts and more ranges of values. A run from before keeps
+``data.reading: 1``, and its files are read by the functions here.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +17,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 HIDDEN = ("__MACOSX", "Thumbs.db", "desktop.ini")
-IMAGES = ("jpg", "jpeg", "png", "webp", "ppm", "pgm", "bmp", "gif", "tif", "tiff")
+IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp", "ppm", "pgm", "bmp", "gif", "tif", "tiff")
 
 
-def classes_of(names: list[str]) -> list[str]:
-    """The class folder of each file; none where files lie beside folders, or in one folder."""
+def class_folders(names: list[str]) -> list[str]:
+    """Return the class folder of each file; none if some files lie in no folder, or all in one."""
     parts = [name.split("/") for name in names]
     while all(len(part) > 1 for part in parts) and len({part[0] for part in parts}) == 1:
         parts = [part[1:] for part in parts]
@@ -25,7 +29,10 @@ def classes_of(names: list[str]) -> list[str]:
 
 
 def eight_bits(image: "Image") -> "Image":
-    """Integers of more than 8 bits are all taken for 16 bits; Pillow clips floats to 0 … 255."""
+    """Divide integers of more than 8 bits by 257: all count as 16 bits wide.
+
+    Floats are left to Pillow, which clips them to 0 … 255.
+    """
     from PIL import Image
 
     if not image.mode.startswith("I"):
@@ -34,7 +41,13 @@ def eight_bits(image: "Image") -> "Image":
 
 
 def pixels_of(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    """Floats without a negative value are in [0, 1], others in [−1, 1]; integers in 0 … 255."""
+    """Scale an array to 0 … 255: floats in [0, 1], or [−1, 1] if one is negative; integers as is.
+
+    Raises
+    ------
+    ValueError
+        If floats are outside [−1, 1], or integers outside 0 … 255.
+    """
     low, high = array.min(), array.max()
     if array.dtype.kind == "f":
         known = low >= -1 and high <= 1
@@ -47,22 +60,31 @@ def pixels_of(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
     return array.astype(np.uint8)
 
 
-def keys_of(names: list[str]) -> tuple[str, str | None]:
-    """The keys of the samples and the labels: the first usual name, or else the first array."""
+def array_names(names: list[str]) -> tuple[str, str | None]:
+    """Return the names of the arrays of samples and of labels.
+
+    The samples are the array with the first usual name, or else the first array.
+    """
     usual = ("samples", "images", "x", "x_train", "data", "arr_0")
-    key = next((name for name in usual if name in names), names[0])
+    samples = next((name for name in usual if name in names), names[0])
     usual_labels = ("labels", "label", "y", "y_train", "arr_1")
-    label_key = next((name for name in usual_labels if name in names), None)
-    return key, None if label_key == key else label_key
+    labels = next((name for name in usual_labels if name in names), None)
+    return samples, None if labels == samples else labels
 
 
-def labels_of(given: NDArray[Any]) -> NDArray[np.int64]:
-    """Labels as integers, whatever they were."""
+def integer_labels(given: NDArray[Any]) -> NDArray[np.int64]:
+    """Convert labels of any type to integers."""
     return np.asarray(given).astype(np.int64).reshape(-1)
 
 
-def of_split(files: list[Path], root: Path, asked: str) -> list[Path]:
-    """The files of a split, which is all before the first dash of a name."""
+def files_of_split(files: list[Path], root: Path, asked: str) -> list[Path]:
+    """Return the files of a split, whose names begin with it and a dash.
+
+    Raises
+    ------
+    ValueError
+        If there are splits, and the one that is asked for is not among them.
+    """
     splits = {file.name.partition("-")[0] for file in files if "-" in file.name}
     if files == [root] or not splits:
         return files
@@ -70,8 +92,14 @@ def of_split(files: list[Path], root: Path, asked: str) -> list[Path]:
     return [file for file in files if file.name.startswith(f"{asked}-")]
 
 
-def columns_of(schema: Any, where: str) -> Columns:
-    """The first struct of bytes, else the first bytes; the first integer of a class or label."""
+def table_columns(schema: Any, where: str) -> Columns:
+    """Choose the first struct of bytes, else the first bytes; labels by "label" or "class".
+
+    Raises
+    ------
+    ValueError
+        If no column can hold images.
+    """
     import pyarrow as pa
 
     structs = [

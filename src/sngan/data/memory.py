@@ -1,4 +1,4 @@
-"""Limits of memory: what a file may ask for before anything is allocated."""
+"""Memory limits: a file's declared size is checked before anything is allocated for it."""
 
 import math
 import os
@@ -7,20 +7,20 @@ from collections.abc import Iterable
 from sngan.utils.checks import require
 
 
-def total() -> int:
-    """The bytes of this machine's memory."""
+def total_memory() -> int:
+    """Return the bytes of this machine's memory."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def require_room(shape: Iterable[int], itemsize: int, name: str) -> int:
-    """Return the bytes of an array; it may take half of the memory.
+def require_memory(shape: Iterable[int], itemsize: int, name: str) -> int:
+    """Return the bytes of an array of this shape, which may take half of the memory.
 
     Raises
     ------
     ValueError
-        If it is larger.
+        If the array is larger.
     """
     size = math.prod(shape) * itemsize
-    most = total() // 2
+    most = total_memory() // 2
     require(size <= most, "data", expected=f"at most {most} bytes in {name}", got=size)
     return size

@@ -1,4 +1,4 @@
-"""Recognizes a SOURCE and opens it."""
+"""Opening of a SOURCE: finds out its kind, reads and decodes it, and returns a data set."""
 
 import difflib
 import os
@@ -8,22 +8,22 @@ from pathlib import Path
 
 import torch
 
-from sngan.data.cache import ImageCache, cached, default_folder, key
+from sngan.data.cache import ImageCache, cache_key, decode_or_load, default_folder
 from sngan.data.dataset import Dataset
-from sngan.data.errors import reason
+from sngan.data.errors import short_reason
 from sngan.data.images.decoding import decode_all
 from sngan.data.images.formats import suffix
-from sngan.data.images.image_spec import rgb
-from sngan.data.labels.classes import all_labelled, classes_in_use
-from sngan.data.labels.folder_layout import require_first
+from sngan.data.images.transparency import rgb
+from sngan.data.labels.classes import drop_empty_classes, drop_unlabelled_samples
+from sngan.data.labels.splits import require_only_train
 from sngan.data.sources import stacked_digits as stacked
 from sngan.data.sources import toy
 from sngan.data.sources.arrays import open_arrays, to_dataset
-from sngan.data.sources.chunked import Chunked
+from sngan.data.sources.chunked import ChunkedSource
 from sngan.data.sources.folder import open_folder
 from sngan.data.sources.hub import open_hub
 from sngan.data.sources.idx import find_idx, open_idx
-from sngan.data.sources.parquet import find_tables, open_parquet, open_parquet_in_chunks
+from sngan.data.sources.parquet import find_table_files, open_chunked_parquet, open_parquet
 from sngan.data.sources.shards import PREFIX, open_shards
 from sngan.data.sources.zip_archive import open_zip
 from sngan.data.types import (
@@ -31,16 +31,16 @@ from sngan.data.types import (
     Arrays,
     Decoded,
     Encoded,
-    Form,
+    ImageSpec,
     Progress,
-    Reading,
+    ReadOptions,
     Stream,
 )  # fmt: skip
 from sngan.utils.checks import require, require_count, require_one_of
 from sngan.utils.text import printable
 
 CACHES = ("auto", "device", "memory", "disk", "stream")
-# of a stream, for what is measured
+# metrics of streamed data are computed on so many of its samples
 _REPRESENTATIVE = 10_000
 _NAMES = (*toy.NAMES, stacked.NAME)
 _EMBEDDED = {"digits": toy.digits, stacked.NAME: stacked.stacked_digits}
@@ -64,7 +64,7 @@ def open_source(
     progress: Progress | None = None,
     reading: int = READING,
 ) -> Dataset:
-    """Open a SOURCE and decode its images to one uint8 tensor, or some of a stream's.
+    """Open a SOURCE and decode its images to one uint8 tensor; of a stream, some of them.
 
     Parameters
     ----------
@@ -73,36 +73,45 @@ def open_source(
         images (class folders give labels), a Parquet file or folder, ``shards:PATTERN`` (tar files
         in WebDataset's layout), a folder of IDX files, ``.npz``/``.npy``, or ``hf:NAME[:SPLIT]``.
     resolution
-        Side in pixels: the shorter side is resized to it, antialiased, and the centre cut. Left
-        out, the median of the shorter sides of some images as a multiple of 4, at least 8, or 64
-        if it is over 128.
+        The side in pixels: the shorter side is resized to it with antialiasing, and the centre cut
+        out. ``None`` takes the median of the shorter sides of some images, rounded down to a
+        multiple of 4 and at least 8; or 64 if it is over 128.
     channels
-        1 or 3; left out, those of the images, which must then agree.
+        1 or 3. ``None`` takes those of the images, which must then agree.
     split
-        Of a source that has splits: folders, files or arrays named ``train``, ``val``, ``test``.
+        The split to read, if the source has folders, files or arrays named ``train``, ``val``,
+        ``test`` or similarly.
     labels
         ``auto``, ``none``, ``folders`` (each is a class), a CSV or JSON file of labels for a folder
-        or zip of images, or the name of a column for Parquet.
+        or zip of images, or the name of a column or array.
     background
-        The colour that is seen where an image is transparent: a name or ``#rrggbb``.
+        The colour behind transparent pixels: a name or ``#rrggbb``.
     cache
         ``disk`` keeps the decoded images in a file under ``cache_dir`` that the next start maps;
-        ``memory`` and ``device`` do not; ``auto`` does from 10,000 images on, or if they need over
-        a quarter of the memory. ``stream``, of Parquet and shards (where ``auto`` means it), reads
-        and decodes in training: ``samples`` are then 10,000 at equal distances.
+        ``memory`` and ``device`` keep none. ``auto`` keeps one from 10,000 images on, or if they
+        need over a quarter of the memory. ``stream`` reads and decodes during training, for Parquet
+        and shards (of which ``auto`` does so too); ``samples`` are then 10,000 at equal distances.
     workers
-        Decoding threads; left out, one a core.
+        Decoding threads; ``None`` is one a core.
     cache_dir
-        Left out, ``$XDG_CACHE_HOME/sngan`` or ``~/.cache/sngan``.
+        ``None`` is ``$XDG_CACHE_HOME/sngan`` or ``~/.cache/sngan``.
     progress
         Called with (images done, all images).
     reading
-        1 reads pixels, labels and layouts as the first version did; left out, as this one does.
+        The version of how files are read: 1 gives the pixels, labels and layouts of the first
+        release.
 
     Raises
     ------
     ValueError
-        Nothing that is accepted, nothing readable in it, or a setting that does not fit.
+        If the source is of no known kind, nothing in it can be read, or a setting does not fit it.
+
+    Examples
+    --------
+    >>> from sngan.data import open_source
+    >>> digits = open_source("digits")
+    >>> digits.samples.shape, digits.samples.dtype, digits.class_names[:3]
+    (torch.Size([1797, 1, 8, 8]), torch.uint8, ('0', '1', '2'))
     """
     source = os.fspath(source)
     require_one_of(cache, "data.cache", choices=CACHES)
@@ -110,15 +119,15 @@ def open_source(
     if resolution is not None:
         require_count(resolution, "data.resolution", minimum=4)
     rgb(background)
-    how = Reading(split, labels, background, reading)
+    options = ReadOptions(split, labels, background, reading)
     folder = cache_dir or default_folder()
     try:
         if source.startswith(PREFIX) or cache == "stream":
-            opened = _open_in_chunks(source, how, cache_dir=folder, progress=progress)
+            opened = _open_in_chunks(source, options, cache_dir=folder, progress=progress)
         else:
-            opened = _open(source, how)
+            opened = _open(source, options)
     except OSError as error:
-        got = f"{printable(source)} ({reason(error)})"
+        got = f"{printable(source)} ({short_reason(error)})"
         raise ValueError(f"data: expected files that can be read, got {got}") from error
     if isinstance(opened, Dataset):
         return replace(opened, labels=None, class_names=()) if labels == "none" else opened
@@ -126,20 +135,21 @@ def open_source(
         if labels == "none":
             opened = opened._replace(labels=None, class_names=())
         arrays = to_dataset(source, opened, side=resolution, channels=channels)
-        return classes_in_use(replace(arrays, cache=cache), how)
+        return drop_empty_classes(replace(arrays, cache=cache), options)
 
-    stream = opened if isinstance(opened, Chunked) and cache in ("auto", "stream") else None
+    stream = opened if isinstance(opened, ChunkedSource) and cache in ("auto", "stream") else None
     most = None if stream is None else _REPRESENTATIVE
-    encoded = opened.encoded(most=most) if isinstance(opened, Chunked) else opened
-    decoded = cached(
+    encoded = opened.encoded(most=most) if isinstance(opened, ChunkedSource) else opened
+    key = _key(source, encoded.stamp, most, options, resolution, channels)
+    decoded = decode_or_load(
         cache=cache if stream is None else "auto",
-        store=ImageCache(folder, _key(source, encoded.stamp, most, how, resolution, channels)),
+        store=ImageCache(folder, key),
         decode=partial(
             decode_all,
             encoded,
             side=resolution,
             channels=channels,
-            reading=how,
+            options=options,
             workers=workers,
             progress=progress,
         ),
@@ -153,105 +163,109 @@ def open_source(
         cache,
         content=encoded.content,
     )
-    dataset = all_labelled(dataset, how)
+    dataset = drop_unlabelled_samples(dataset, options)
     if stream is not None:
-        dataset = _streamed(dataset, stream, decoded, how, workers)
-    return classes_in_use(dataset, how)
+        dataset = _streamed(dataset, stream, decoded, options, workers)
+    return drop_empty_classes(dataset, options)
 
 
 def _key(
     source: str,
     stamp: str,
     most: int | None,
-    reading: Reading,
+    options: ReadOptions,
     resolution: int | None,
     channels: int | None,
 ) -> str:
-    parts = (stamp, Path(source).absolute(), most, reading.split, resolution, channels, "bicubic")
-    if reading.is_first:
-        return key(*parts)
-    return key(*parts, reading.version, reading.labels, *rgb(reading.background))
+    parts = (stamp, Path(source).absolute(), most, options.split, resolution, channels, "bicubic")
+    if options.is_legacy:
+        return cache_key(*parts)
+    return cache_key(*parts, options.version, options.labels, *rgb(options.background))
 
 
 def _streamed(
-    dataset: Dataset, source: Chunked, decoded: Decoded, reading: Reading, workers: int | None
+    dataset: Dataset,
+    source: ChunkedSource,
+    decoded: Decoded,
+    options: ReadOptions,
+    workers: int | None,
 ) -> Dataset:
-    """Let training draw from all of a source, some of which the data set holds."""
+    """Add the stream of all samples to a data set that holds some of them."""
     channels, side, _ = dataset.sample_shape
     counts = None if source.class_counts is None else torch.from_numpy(source.class_counts)
     names = source.class_names
     if counts is not None and len(names) < len(counts):
         names = tuple(map(str, range(len(counts))))
-    behind = None if reading.is_first else rgb(reading.background)
-    form = Form(side, channels, behind, decoded.levels)
-    unreadable = 0 if reading.is_first else len(dataset.skipped)
+    behind = None if options.is_legacy else rgb(options.background)
+    spec = ImageSpec(side, channels, behind, decoded.value_ranges)
+    unreadable = 0 if options.is_legacy else len(dataset.skipped)
     return replace(
         dataset,
         labels=None if counts is None else dataset.labels,
         class_names=names,
-        stream=Stream(source.chunks, form, counts, workers, unreadable),
+        stream=Stream(source.chunks, spec, counts, workers, unreadable),
     )
 
 
 def _open_in_chunks(
-    source: str, reading: Reading, *, cache_dir: Path, progress: Progress | None
-) -> Chunked:
+    source: str, options: ReadOptions, *, cache_dir: Path, progress: Progress | None
+) -> ChunkedSource:
     if source.startswith(PREFIX):
         pattern = source.removeprefix(PREFIX)
-        return open_shards(pattern, reading, cache_dir=cache_dir, progress=progress)
+        return open_shards(pattern, options, cache_dir=cache_dir, progress=progress)
     path = _path(source)
-    is_parquet = path is not None and bool(find_tables(path, reading))
+    is_parquet = path is not None and bool(find_table_files(path, options))
     expected = "stream only for shards:PATTERN and Parquet"
     require(is_parquet, "data.cache", expected=expected, got=f"it for {printable(source)}")
     assert path is not None
-    return open_parquet_in_chunks(path, reading)
+    return open_chunked_parquet(path, options)
 
 
-def _open(source: str, reading: Reading) -> Encoded | Arrays | Dataset:
+def _open(source: str, options: ReadOptions) -> Encoded | Arrays | Dataset:
     if source in _NAMES:
-        _require_plain(source, reading)
+        _require_plain(source, options)
         return _EMBEDDED[source]() if source in _EMBEDDED else toy.points(source)
     if source.startswith("hf:"):
-        _require_no_file(source, reading)
-        return open_hub(source.removeprefix("hf:"), reading)
+        _require_no_file(source, options)
+        return open_hub(source.removeprefix("hf:"), options)
     path = _path(source)
     if path is None:
         near = difflib.get_close_matches(source, _NAMES, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ", no such file or folder"
         raise ValueError(f"data: expected {_ACCEPTED}; got {printable(source)!r}{hint}")
-    if find_tables(path, reading):
-        return open_parquet(path, reading)
+    if find_table_files(path, options):
+        return open_parquet(path, options)
     if path.is_dir() and not find_idx(path):
-        return open_folder(path, reading)
+        return open_folder(path, options)
     kind = suffix(path.name)
     if kind == "zip":
-        return open_zip(path, reading)
+        return open_zip(path, options)
     if kind in ("npz", "npy"):
-        return open_arrays(path, reading)
-    _require_no_file(source, reading)
+        return open_arrays(path, options)
+    _require_no_file(source, options)
     require(path.is_dir(), "data", expected=_ACCEPTED, got=f"the file {printable(source)}")
-    return open_idx(path, split=reading.split)
+    return open_idx(path, split=options.split)
 
 
 def _path(source: str) -> Path | None:
-    """The file or folder that is named; ``None`` where there is none."""
+    """The file or folder of this name; ``None`` if there is none."""
     try:
         path = Path(source).expanduser()
         return path if source.strip() and path.exists() else None
     except (OSError, ValueError, RuntimeError) as error:
-        # too long, a null byte, a person without a home
-        got = f"{printable(source)[:100]!r} ({reason(error)})"
+        # the name is too long, has a null byte, or names the home of an unknown user
+        got = f"{printable(source)[:100]!r} ({short_reason(error)})"
         raise ValueError(f"data: expected {_ACCEPTED}; got {got}") from error
 
 
-def _require_plain(source: str, reading: Reading) -> None:
-    """Data that sngan makes has no splits and no files of labels."""
-    if not reading.is_first:
-        require_first(reading.split, source)
-    _require_no_file(source, reading)
+def _require_plain(source: str, options: ReadOptions) -> None:
+    """Require the usual split and labels: data that sngan makes has no others."""
+    if not options.is_legacy:
+        require_only_train(options.split, source)
+    _require_no_file(source, options)
 
 
-def _require_no_file(source: str, reading: Reading) -> None:
+def _require_no_file(source: str, options: ReadOptions) -> None:
     expected = f"auto or none for {printable(source)}"
-    fits = reading.labels in ("auto", "none")
-    require(fits, "data.labels", expected=expected, got=repr(reading.labels))
+    fits = options.labels in ("auto", "none")
+    require(fits, "data.labels", expected=expected, got=repr(options.labels))

@@ -1,1 +1,1 @@
-"""Batches for training, from samples in memory or streamed."""
+"""Batches for training: shuffled samples in memory, or chunks streamed from disk."""

@@ -1,4 +1,4 @@
-"""Endless batches: every sample once an epoch, in memory or streamed."""
+"""Sampler: endless batches with every sample once an epoch, from memory or streamed."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from sngan.data.batches.interleaving import shuffled
-from sngan.data.batches.streaming import StreamedRows
+from sngan.data.batches.shuffling import seeded_permutation
+from sngan.data.batches.streaming import StreamedBatches
 from sngan.data.dataset import Dataset
 from sngan.distributed import collectives
 from sngan.utils.checks import require_count, require_index
@@ -21,22 +21,43 @@ class Batch(NamedTuple):
 
 
 class Sampler:
-    """Draws batches; its state is the epoch and the position in it.
+    """Draws batches; its state is an epoch and a position in it.
 
-    Each epoch is a permutation that follows from ``seed`` and the epoch's number; a batch over the
-    end of one takes the rest from the next (of streamed data:
-    :class:`sngan.data.batches.interleaving.Lanes`).
-    Flips and noise come from torch's global generator. Images leave as ``x/128 − 1 + U(0, 1/128)``
-    with ``dequantize`` (Miyato et al. 2018's released code), in [−1, 1), or as ``x/127.5 − 1``;
-    points as they are. When the samples live on the device, nothing here waits for it. Processes
-    that share a run draw the batch of all, and each leaves with its own part of it. :meth:`next` is
-    :meth:`take`, which moves on, and :meth:`prepared`, which does the rest and is work of the
-    device alone.
+    Each epoch is a permutation that is determined by ``seed`` and the number of the epoch. A batch
+    that reaches the end of an epoch takes the rest from the next one. Streamed data is shuffled by
+    :class:`sngan.data.batches.interleaving.ChunkInterleaver`.
+
+    Processes that share a run draw the whole batch, and each returns its own rows of it. If the
+    samples are on the device, no step here waits for the device.
+
+    Parameters
+    ----------
+    dataset
+        The samples.
+    batch_size
+        Samples per batch, over all processes.
+    device
+        The device of the batches.
+    seed
+        The seed of the order. Flips and noise come from torch's global generator.
+    flip
+        Mirror half of the images, left to right.
+    dequantize
+        Return images as ``x/128 − 1 + U(0, 1/128)`` in [−1, 1), as the released code of Miyato et
+        al. 2018 does, instead of ``x/127.5 − 1``. Points are returned unchanged.
 
     Raises
     ------
     ValueError
-        ``batch_size`` is not a positive integer.
+        If ``batch_size`` is not a positive integer.
+
+    Examples
+    --------
+    >>> from sngan.data import Sampler, open_source
+    >>> sampler = Sampler(open_source("digits"), 64)
+    >>> batch = sampler.next()
+    >>> batch.samples.shape, batch.labels.shape
+    (torch.Size([64, 1, 8, 8]), torch.Size([64]))
     """
 
     def __init__(
@@ -54,9 +75,9 @@ class Sampler:
         self.batch_size = batch_size
         self._flip, self._dequantize = flip, dequantize
         if dataset.stream is None:
-            self._rows = _RowsInMemory(dataset, batch_size, device=self.device, seed=seed)
+            self._batches = _BatchesInMemory(dataset, batch_size, device=self.device, seed=seed)
         else:
-            self._rows = StreamedRows(
+            self._batches = StreamedBatches(
                 dataset.stream,
                 batch_size,
                 device=self.device,
@@ -69,25 +90,31 @@ class Sampler:
         return self.prepared(self.take())
 
     def take(self) -> Batch:
-        """Return the next batch, or this rank's part of it, with images still uint8."""
-        return Batch(*self._rows.next())
+        """Return the next batch, or this rank's part of it, with images still uint8.
+
+        :meth:`next` is this, which moves on, followed by :meth:`prepared`.
+        """
+        return Batch(*self._batches.next())
 
     def prepared(self, batch: Batch) -> Batch:
-        """Return a batch of :meth:`take` as training shall see it, images flipped and in floats."""
+        """Return a batch of :meth:`take` as training uses it: images flipped, as floats.
+
+        This runs on the device alone, so that a CUDA graph can capture it.
+        """
         samples, labels = batch
         return Batch(self._prepared(samples) if samples.dim() == 4 else samples, labels)
 
     def draw_labels(self, n: int) -> Tensor | None:
-        """Labels int64 ``(n,)`` in the frequencies of the data; ``None`` for data without."""
-        return self._rows.draw_labels(n)
+        """Draw labels int64 ``(n,)`` with the frequencies of the data; ``None`` without labels."""
+        return self._batches.draw_labels(n)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the sampler is: plain values."""
-        return self._rows.state_dict()
+        """Return the position of the sampler: plain values."""
+        return self._batches.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to where :meth:`state_dict` was taken, of the same data and seed."""
-        self._rows.load_state_dict(state)
+        """Continue from :meth:`state_dict` of the same data and seed."""
+        self._batches.load_state_dict(state)
 
     def _prepared(self, pixels: Tensor) -> Tensor:
         if self._flip:
@@ -101,8 +128,8 @@ class Sampler:
         return images.add_(noise, alpha=1 / 128)
 
 
-class _RowsInMemory:
-    """The rows of batches, from samples on the device where they can stay there."""
+class _BatchesInMemory:
+    """The rows of batches from samples in memory, on the device if they fit there."""
 
     def __init__(
         self, dataset: Dataset, batch_size: int, *, device: torch.device, seed: int
@@ -151,7 +178,7 @@ class _RowsInMemory:
         return torch.cat(parts)
 
     def _permutation(self) -> Tensor:
-        order = shuffled(len(self._samples), self._seed, self._epoch)
+        order = seeded_permutation(len(self._samples), self._seed, self._epoch)
         return order.to(self._samples.device)
 
 

@@ -1,4 +1,4 @@
-"""Encoded images to one uint8 array: decoded in parallel, bad ones skipped."""
+"""Decoding of the images of a source into one uint8 array, in parallel, skipping damaged ones."""
 
 import logging
 import os
@@ -12,10 +12,10 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from sngan.data.errors import reason
-from sngan.data.images import image_spec as forms
-from sngan.data.images.pixels import channels_of, fit, opened, upright
-from sngan.data.types import Decoded, Encoded, Form, Item, Progress, Reading, Skipped
+from sngan.data.errors import short_reason
+from sngan.data.images.image_spec import choose_spec, sample
+from sngan.data.images.pixels import channels_of, crop_and_resize, open_image, upright
+from sngan.data.types import Decoded, Encoded, ImageSpec, Item, Progress, ReadOptions, Skipped
 from sngan.utils.text import printable
 
 _log = logging.getLogger("sngan")
@@ -32,36 +32,52 @@ def decode_all(
     *,
     side: int | None,
     channels: int | None,
-    reading: Reading,
+    options: ReadOptions,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Decoded:
     """Decode every image into ``allocate((total, channels, side, side))``.
 
+    Parameters
+    ----------
+    encoded
+        The images.
+    allocate
+        Makes the array, in memory or on disk, once its shape is known.
+    side, channels
+        Those of the result; ``None`` chooses them by a sample, see
+        :mod:`sngan.data.images.image_spec`.
+    options
+        The settings that the files are read with.
+    workers
+        Threads; ``None`` is one a core.
+    progress
+        Called with (images done, all images).
+
     Raises
     ------
     ValueError
-        No image could be read, or their channel counts differ and none was asked for.
+        If no image can be read, or their channels differ and ``channels`` is ``None``.
     """
     skipped = list(encoded.skipped)
     labels: list[int] = []
     with _quiet_pillow(), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         blocks = encoded.blocks()
         read: list[list[Item]] = []
-        form = None
+        spec = None
         for block in blocks:
             read.append(block)
-            items = forms.sample(encoded, block) if len(read) == 1 else block
-            form = forms.choose(
-                encoded, items, pool.map, side=side, channels=channels, reading=reading
+            items = sample(encoded, block) if len(read) == 1 else block
+            spec = choose_spec(
+                encoded, items, pool.map, side=side, channels=channels, options=options
             )
-            if form is not None:
+            if spec is not None:
                 break
-        if form is None:
-            reasons = _reasons(pool, chain(read, blocks))
-            raise _nothing_left(encoded, [*skipped, *reasons])
-        images = allocate((encoded.total, form.channels, form.side, form.side))
-        decode_one = partial(decode, form=form, strict=channels is None)
+        if spec is None:
+            reasons = _skip_reasons(pool, chain(read, blocks))
+            raise _no_images(encoded, [*skipped, *reasons])
+        images = allocate((encoded.total, spec.channels, spec.side, spec.side))
+        decode_one = partial(decode, spec=spec, strict=channels is None)
         done = 0
         for block in chain(read, blocks):
             room = images[len(labels) : len(labels) + len(block)]
@@ -75,45 +91,45 @@ def decode_all(
             if progress:
                 progress(done, encoded.total)
     if not labels:
-        raise _nothing_left(encoded, skipped)
+        raise _no_images(encoded, skipped)
     _log_skipped(encoded, skipped)
-    return Decoded(images[: len(labels)], labels, skipped, form.levels)
+    return Decoded(images[: len(labels)], labels, skipped, spec.value_ranges)
 
 
 class _MixedError(ValueError):
     pass
 
 
-def decode(item: Item, *, form: Form, strict: bool) -> NDArray[np.uint8] | Skipped:
-    """One image ``(channels, side, side)``, or why it is none; ``strict``: of its own channels.
+def decode(item: Item, *, spec: ImageSpec, strict: bool) -> NDArray[np.uint8] | Skipped:
+    """Return one image ``(channels, side, side)``, or the reason why it is skipped.
 
     Raises
     ------
     ValueError
-        ``strict``, and the image has another number of channels.
+        If ``strict``, and the image has another number of channels than the spec.
     """
     try:
-        with opened(item.read(), form.side) as image:
+        with open_image(item.read(), spec.side) as image:
             own = channels_of(image)
-            if strict and own != form.channels:
+            if strict and own != spec.channels:
                 raise _MixedError(
-                    f"data.channels: expected images that are all {_KINDS[form.channels]} like the "
+                    f"data.channels: expected images that are all {_KINDS[spec.channels]} like the "
                     f"first (1 or 3 settles it), got {printable(item.name)}, {_KINDS[own]}"
                 )
-            return fit(upright(image, by_exif_alone=form.is_first), form)
+            return crop_and_resize(upright(image, by_exif_alone=spec.is_legacy), spec)
     except _MixedError:
         raise
     except Exception as error:
-        # a decoder may raise anything on a bad file; it is that file's fault alone
+        # a decoder may raise any exception on a damaged file; the other files are still read
         return Skipped(printable(item.name), _reason(error))
 
 
 def _in_parallel(
     pool: ThreadPoolExecutor, decode_one: _Decode, items: list[Item], images: NDArray[np.uint8]
 ) -> dict[int, Skipped]:
-    """Decode items to rows of images, and return the rows that have none.
+    """Decode items to rows of images, and return the rows that were skipped.
 
-    Many items a task: a small image takes less time than a task's overhead.
+    A task decodes many items, because a small image takes less time than a task's overhead.
     """
 
     def run(rows: range) -> dict[int, Skipped]:
@@ -134,20 +150,20 @@ def _reason(error: Exception) -> str:
     from PIL import UnidentifiedImageError
 
     if isinstance(error, UnidentifiedImageError):
-        # its own text names an object in memory
+        # its own text shows the address of an object in memory
         return "no image that Pillow can read"
-    return reason(error)
+    return short_reason(error)
 
 
-def _reasons(pool: ThreadPoolExecutor, blocks: Iterator[list[Item]]) -> Iterator[Skipped]:
-    form = Form(4, 3, background=(255, 255, 255))
+def _skip_reasons(pool: ThreadPoolExecutor, blocks: Iterator[list[Item]]) -> Iterator[Skipped]:
+    spec = ImageSpec(4, 3, background=(255, 255, 255))
     for block in blocks:
-        room = np.empty((len(block), form.channels, form.side, form.side), np.uint8)
-        decode_one = partial(decode, form=form, strict=False)
+        room = np.empty((len(block), spec.channels, spec.side, spec.side), np.uint8)
+        decode_one = partial(decode, spec=spec, strict=False)
         yield from _in_parallel(pool, decode_one, block, room).values()
 
 
-def _nothing_left(encoded: Encoded, skipped: list[Skipped]) -> ValueError:
+def _no_images(encoded: Encoded, skipped: list[Skipped]) -> ValueError:
     first = f"; the first, {skipped[0].name}: {skipped[0].reason}" if skipped else ""
     got = f"none among {len(skipped)} files in {printable(encoded.name)}{first}"
     return ValueError(f"data: expected images, got {got}")
@@ -163,7 +179,7 @@ def _log_skipped(encoded: Encoded, skipped: list[Skipped]) -> None:
 
 @contextmanager
 def _quiet_pillow() -> Generator[None]:
-    """Pillow's remarks on odd files are not the user's concern, but a bomb is an error."""
+    """Silence Pillow's warnings about odd files, but make that of a decompression bomb an error."""
     from PIL import Image
 
     with warnings.catch_warnings():

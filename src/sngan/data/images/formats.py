@@ -1,4 +1,4 @@
-"""Formats of images: which of Pillow's are read, and which names of files may be images."""
+"""Image formats: which of Pillow's formats are read, and which file names may be images."""
 
 from functools import lru_cache
 
@@ -6,9 +6,11 @@ FORMATS = [
     *("PNG", "JPEG", "MPO", "WEBP", "AVIF", "HEIF", "GIF", "BMP", "DIB", "PPM", "TIFF", "JPEG2000"),
     *("QOI", "TGA", "ICO", "DDS", "PCX", "SGI", "SUN", "PSD"),
 ]
-"""Pillow's names of the formats that are read: pixels, and no programs. PostScript (EPS) would
-start an interpreter on a stranger's program. A format that Pillow has a plug-in for may be added:
-``sngan.data.FORMATS.append("FITS")``."""
+"""Pillow's names of the formats that are read. Their files hold pixels and no programs.
+
+PostScript (EPS) is left out, because it would start an interpreter on a stranger's program. Another
+format that Pillow has a plug-in for may be added: ``sngan.data.FORMATS.append("FITS")``.
+"""
 
 SUFFIXES = frozenset(
     [
@@ -17,9 +19,9 @@ SUFFIXES = frozenset(
         *("jpf", "jpx", "qoi", "tga", "ico", "dds", "pcx", "sgi", "rgb", "ras", "psd"),
     ]
 )
-"""Suffixes of names of images, in small letters and without the dot."""
+"""Suffixes of image files, in small letters and without the dot."""
 
-_BESIDE = frozenset(
+_SIDECARS = frozenset(
     [
         *("json", "jsonl", "csv", "tsv", "xml", "yaml", "yml", "toml", "ini", "cfg", "md", "rst"),
         *("html", "htm", "css", "js", "py", "ipynb", "sh", "log", "pdf", "npy", "npz", "mat"),
@@ -29,13 +31,13 @@ _BESIDE = frozenset(
 )
 
 
-_NO_IMAGES = {
+_OTHER_KINDS = {
     "a text": ("txt", "doc", "docx", "rtf", "odt"),
     "a film": ("mp4", "mov", "avi", "mkv", "webm", "m4v", "mpg", "mpeg", "wmv"),
     "a sound": ("mp3", "wav", "flac", "ogg", "m4a"),
     "an archive": ("zip", "tar", "gz", "tgz", "bz2", "xz", "zst", "7z", "rar"),
     "a program": ("eps", "ps", "ai", "svg", "exe", "dll", "so"),
-    # Pillow reads the thumbnail in some of them
+    # Pillow would read only the thumbnail in some of them
     "a camera's raw data": (
         *("cr2", "cr3", "nef", "arw", "dng", "orf", "rw2", "raf", "pef", "srw", "raw"),
     ),
@@ -43,13 +45,13 @@ _NO_IMAGES = {
 
 
 def suffix(name: str) -> str:
-    """The suffix of a file's name, in small letters and without the dot."""
+    """Return the suffix of a file's name, in small letters and without the dot."""
     return name.rpartition("/")[2].rpartition(".")[2].lower() if "." in name else ""
 
 
-def is_beside(name: str) -> bool:
-    """Whether a file lies beside images without being meant as one: descriptions, code, arrays."""
-    return suffix(name) in _BESIDE
+def is_sidecar(name: str) -> bool:
+    """Whether a file only accompanies images: descriptions, code, arrays."""
+    return suffix(name) in _SIDECARS
 
 
 def is_image(name: str) -> bool:
@@ -57,10 +59,10 @@ def is_image(name: str) -> bool:
     return suffix(name) in SUFFIXES
 
 
-def no_image(name: str) -> str | None:
-    """Why a file is no image by its name; ``None`` where it may be one, with a name or without."""
+def why_no_image(name: str) -> str | None:
+    """Return why a file is no image by its suffix; ``None`` if it may be one."""
     found = suffix(name)
-    kinds = (kind for kind, suffixes in _NO_IMAGES.items() if found in suffixes)
+    kinds = (kind for kind, suffixes in _OTHER_KINDS.items() if found in suffixes)
     kind = next(kinds, None)
     return None if kind is None else f"{kind}, and no image"
 
@@ -73,6 +75,6 @@ def _registered(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in names if name in Image.OPEN)
 
 
-def readable() -> tuple[str, ...]:
-    """The formats of ``FORMATS`` that this installation of Pillow can read."""
+def readable_formats() -> tuple[str, ...]:
+    """Return the formats of ``FORMATS`` that this installation of Pillow can read."""
     return _registered(tuple(FORMATS))

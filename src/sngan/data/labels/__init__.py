@@ -1,1 +1,1 @@
-"""Labels, classes and splits of samples."""
+"""Labels: numbered classes, files of labels, and the splits and classes that folders stand for."""

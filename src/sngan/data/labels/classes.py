@@ -1,4 +1,4 @@
-"""Classes of a data set: samples without a label, and classes without a sample."""
+"""Classes of a whole data set: drops samples without a label and classes without a sample."""
 
 import logging
 from dataclasses import replace
@@ -6,32 +6,33 @@ from dataclasses import replace
 import torch
 
 from sngan.data.dataset import Dataset
-from sngan.data.labels.encoding import present, remark_of_missing
-from sngan.data.types import Reading
+from sngan.data.labels.encoding import drop_empty
+from sngan.data.labels.missing import describe_missing
+from sngan.data.types import ReadOptions
 from sngan.utils.text import printable
 
 _log = logging.getLogger("sngan")
 _SHOWN = 5
 
 
-def all_labelled(dataset: Dataset, reading: Reading) -> Dataset:
-    """Leave out the few samples without a label (−1), or use no labels."""
+def drop_unlabelled_samples(dataset: Dataset, options: ReadOptions) -> Dataset:
+    """Leave out the samples without a label (−1) if they are the minority, or use no labels."""
     labels = dataset.labels
     if labels is None or int(labels.min()) >= 0:
         return dataset
     known = labels >= 0
     labelled = int(known.sum())
     missing = len(known) - labelled
-    if not reading.is_first:
-        _log.warning("%s: %s", printable(dataset.name), remark_of_missing(labelled, missing))
-    if reading.is_first or labelled <= missing:
+    if not options.is_legacy:
+        _log.warning("%s: %s", printable(dataset.name), describe_missing(labelled, missing))
+    if options.is_legacy or labelled <= missing:
         return replace(dataset, labels=None)
     return replace(dataset, samples=dataset.samples[known], labels=labels[known])
 
 
-def classes_in_use(dataset: Dataset, reading: Reading) -> Dataset:
-    """Drop named classes that have no image; say of numbered ones that they have none."""
-    if dataset.labels is None or reading.is_first:
+def drop_empty_classes(dataset: Dataset, options: ReadOptions) -> Dataset:
+    """Drop named classes without an image; only warn of numbered ones, to keep their numbers."""
+    if dataset.labels is None or options.is_legacy:
         return dataset
     counts = None if dataset.stream is None else dataset.stream.class_counts
     names = dataset.class_names
@@ -49,5 +50,5 @@ def classes_in_use(dataset: Dataset, reading: Reading) -> Dataset:
     )  # fmt: skip
     if keeps:
         return dataset
-    kept = present(dataset.labels.numpy(), names)
+    kept = drop_empty(dataset.labels.numpy(), names)
     return replace(dataset, labels=torch.from_numpy(kept.classes), class_names=kept.names)

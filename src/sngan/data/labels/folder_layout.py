@@ -1,4 +1,4 @@
-"""Layouts of folders of images: which of their folders are splits, classes, or mere parts."""
+"""Folder layouts: which folders of an image data set are splits, classes, or only parts."""
 
 import re
 from collections import Counter, defaultdict
@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from sngan.data.labels.splits import is_split, split_of, splits_among
-from sngan.data.types import Reading
+from sngan.data.labels.splits import is_split, require_only_train, split_of, splits_among
+from sngan.data.types import ReadOptions
 from sngan.utils.checks import require
 from sngan.utils.text import printable
 
 _ANNOTATIONS = ("annotations", "annotation", "xmls", "trimaps")
-# these may be classes too, unless a folder of images lies beside
+# such names may also be classes; they are masks if a folder of images has the same parent
 _MASKS = (
     *("masks", "mask", "labels", "label", "segmentation", "segmentations", "segmentationclass"),
     *("segmentationobject", "seg", "gt", "groundtruth", "ground_truth", "depth", "annot", "anno"),
@@ -31,45 +31,47 @@ _HEX = re.compile(r"[0-9a-f]+")
 _SHOWN = 5
 
 
-class File(NamedTuple):
-    """A file by its place in a list of names, and what is left of its path."""
+class RemainingPath(NamedTuple):
+    """A file by its index in the list of names, and the part of its path still to be explained."""
 
-    at: int
+    position: int
     path: tuple[str, ...]
 
 
 class Layout(NamedTuple):
-    """The files that are read, their classes (none: empty), and how this was told, in words."""
+    """The files to read, their classes (empty if none), and remarks on how they were found."""
 
     indices: list[int]
     classes: list[str]
     remarks: list[str]
 
 
-def arrange(names: Sequence[str], reading: Reading, *, where: str) -> Layout:
-    """Tell splits, classes and parts from the paths of images.
+def find_layout(names: Sequence[str], options: ReadOptions, *, where: str) -> Layout:
+    """Find the splits, classes and parts in the paths of images.
 
     Raises
     ------
     ValueError
-        If the split that is asked for is not among the folders.
+        If the split that was asked for is not among the folders.
     """
-    files = [File(index, tuple(name.split("/"))) for index, name in enumerate(names)]
+    files = [RemainingPath(index, tuple(name.split("/"))) for index, name in enumerate(names)]
     remarks: list[str] = []
-    files = _without_masks(_stripped(files), remarks)
-    files = _of_split(_stripped(files), reading.split, where, remarks)
-    files = _stripped(files, also_splits=True)
-    files = _stripped(_without_masks(files, remarks), also_splits=True)
+    files = _without_masks(_strip_common_folders(files), remarks)
+    files = _of_split(_strip_common_folders(files), options.split, where, remarks)
+    files = _strip_common_folders(files, also_splits=True)
+    files = _strip_common_folders(_without_masks(files, remarks), also_splits=True)
     classes: list[str] = []
-    if reading.labels == "folders":
+    if options.labels == "folders":
         files, classes = _by_folder(files, remarks, forced=True)
-    elif reading.labels == "auto":
-        files, classes = _by_folder(_joined(files, remarks), remarks)
-    return Layout([file.at for file in files], classes, remarks)
+    elif options.labels == "auto":
+        files, classes = _by_folder(_without_parts(files, remarks), remarks)
+    return Layout([file.position for file in files], classes, remarks)
 
 
-def _stripped(files: list[File], *, also_splits: bool = False) -> list[File]:
-    """Without the folders around all files, as archives often have."""
+def _strip_common_folders(
+    files: list[RemainingPath], *, also_splits: bool = False
+) -> list[RemainingPath]:
+    """Strip the folders that all files lie in, which archives often have."""
     while len(tops := {file.path[0] for file in files if len(file.path) > 1}) == 1:
         is_split_folder = split_of(next(iter(tops))) is not None and not also_splits
         if is_split_folder or any(len(file.path) == 1 for file in files):
@@ -78,41 +80,43 @@ def _stripped(files: list[File], *, also_splits: bool = False) -> list[File]:
     return files
 
 
-def _below(files: Iterable[File]) -> list[File]:
-    return [File(file.at, file.path[1:]) for file in files]
+def _below(files: Iterable[RemainingPath]) -> list[RemainingPath]:
+    return [RemainingPath(file.position, file.path[1:]) for file in files]
 
 
-def _tops(files: Iterable[File]) -> dict[str, list[File]]:
-    """The files of each folder."""
-    found: defaultdict[str, list[File]] = defaultdict(list)
+def _by_first_folder(files: Iterable[RemainingPath]) -> dict[str, list[RemainingPath]]:
+    """Group the files by their first folder."""
+    found: defaultdict[str, list[RemainingPath]] = defaultdict(list)
     for file in files:
         if len(file.path) > 1:
             found[file.path[0]].append(file)
     return found
 
 
-def _without_masks(files: list[File], remarks: list[str]) -> list[File]:
-    """Leave out folders of annotations, masks and thumbnails that lie beside the images."""
-    tops = _tops(files)
-    beside = {name for name in tops if name.lower() in _ANNOTATIONS}
+def _without_masks(files: list[RemainingPath], remarks: list[str]) -> list[RemainingPath]:
+    """Leave out folders of annotations, masks and thumbnails next to the folders of images."""
+    tops = _by_first_folder(files)
+    masks = {name for name in tops if name.lower() in _ANNOTATIONS}
     if any(name.lower() in _IMAGES for name in tops):
-        beside |= {name for name in tops if name.lower() in _MASKS}
-    if not beside or len(beside) == len(tops):
+        masks |= {name for name in tops if name.lower() in _MASKS}
+    if not masks or len(masks) == len(tops):
         return files
-    remarks.append(f"left out its folders of annotations: {_listed(sorted(beside))}")
-    return [file for file in files if len(file.path) == 1 or file.path[0] not in beside]
+    remarks.append(f"left out its folders of annotations: {_listed(sorted(masks))}")
+    return [file for file in files if len(file.path) == 1 or file.path[0] not in masks]
 
 
-def _of_split(files: list[File], asked: str, where: str, remarks: list[str]) -> list[File]:
-    tops = _tops(files)
+def _of_split(
+    files: list[RemainingPath], asked: str, where: str, remarks: list[str]
+) -> list[RemainingPath]:
+    tops = _by_first_folder(files)
     split_by_name = splits_among(tops)
     known = set(split_by_name)
     others = [name for name in tops if name not in known]
-    # one alone may be a class: a bus, a car, a train
+    # a single folder named like a split may be a class: a bus, a car, a train
     if len(known) < 2 and others and not _alone_has_classes(known, tops):
         return _of_split_in_classes(files, asked, where, remarks)
     if not known:
-        require_first(asked, where)
+        require_only_train(asked, where)
         return files
     chosen = [name for name in tops if name == asked]
     chosen = chosen or [n for n in known if is_split(asked, split_by_name[n])]
@@ -130,45 +134,35 @@ def _of_split(files: list[File], asked: str, where: str, remarks: list[str]) -> 
         read, of = _listed(sorted(chosen)), _listed(sorted(known))
         remarks.append(f"reads its split {read} of {of} (data.split)")
     read_files = [file for name in sorted(chosen) for file in tops[name]]
-    # trainA and trainB are two classes of one split
+    # trainA and trainB are two classes of one split, so their folders are kept
     return read_files if len(chosen) > 1 else _below(read_files)
 
 
-def _alone_has_classes(known: set[str], tops: dict[str, list[File]]) -> bool:
-    """Whether a single split, and no folder beside it, has folders of its own."""
-    nested = {name for name, own in tops.items() if len(_tops(_below(own))) > 1}
+def _alone_has_classes(known: set[str], tops: dict[str, list[RemainingPath]]) -> bool:
+    """Whether there is a single split, and it is the only folder that has folders of its own."""
+    nested = {name for name, own in tops.items() if len(_by_first_folder(_below(own))) > 1}
     return len(known) == 1 and nested == known
 
 
 def _of_split_in_classes(
-    files: list[File], asked: str, where: str, remarks: list[str]
-) -> list[File]:
-    """Splits one level down, as in ``cat/train``, where every folder has no others."""
-    tops = _tops(files)
+    files: list[RemainingPath], asked: str, where: str, remarks: list[str]
+) -> list[RemainingPath]:
+    """Read splits one level down, as in ``cat/train``, if every folder has only splits."""
+    tops = _by_first_folder(files)
     inner = {file.path[1] for own in tops.values() for file in own if len(file.path) > 2}
     known = {name for name in inner if split_of(name)}
     deep = all(len(file.path) > 2 for file in files)
     if len(known) < 2 or known != inner or not deep:
-        require_first(asked, where)
+        require_only_train(asked, where)
         return files
     chosen = {name for name in known if is_split(asked, name)}
     _require_split(bool(chosen), known, asked)
     remarks.append(f"reads the split {_listed(sorted(chosen))} of each class (data.split)")
     return [
-        File(file.at, (file.path[0], *file.path[2:])) for file in files if file.path[1] in chosen
+        RemainingPath(file.position, (file.path[0], *file.path[2:]))
+        for file in files
+        if file.path[1] in chosen
     ]
-
-
-def require_first(asked: str, where: str) -> None:
-    """A source without splits has only the first, which is asked for where none is.
-
-    Raises
-    ------
-    ValueError
-        If another split was asked for.
-    """
-    expected = f"train, as {printable(where)} has no splits"
-    require(split_of(asked) == "train", "data.split", expected=expected, got=repr(asked))
 
 
 def _require_split(is_there: bool, known: set[str], asked: str) -> None:
@@ -176,26 +170,26 @@ def _require_split(is_there: bool, known: set[str], asked: str) -> None:
     require(is_there, "data.split", expected=expected, got=repr(asked))
 
 
-def _joined(files: list[File], remarks: list[str]) -> list[File]:
-    """Take away the folders that only divide the files into parts."""
-    while len(tops := _tops(files)) > 1 and sum(map(len, tops.values())) == len(files):
+def _without_parts(files: list[RemainingPath], remarks: list[str]) -> list[RemainingPath]:
+    """Strip the folders that only divide the files into parts."""
+    while len(tops := _by_first_folder(files)) > 1 and sum(map(len, tops.values())) == len(files):
         if not any(is_parts(tops) for is_parts in _PARTS):
             break
         remarks.append(
             f"its folders {_listed(sorted(tops))} are parts and no classes "
             "(data.labels=folders reads classes)"
         )
-        files = _stripped(_below(files))
+        files = _strip_common_folders(_below(files))
     return files
 
 
-def _are_named_parts(tops: dict[str, list[File]]) -> bool:
-    """``batch1``, ``part-002``, or a camera's ``100CANON``."""
+def _are_named_parts(tops: dict[str, list[RemainingPath]]) -> bool:
+    """Folders such as ``batch1``, ``part-002``, or a camera's ``100CANON``."""
     return all(_PART_NAME.fullmatch(name) or _CAMERA.fullmatch(name) for name in tops)
 
 
-def _are_thousands(tops: dict[str, list[File]]) -> bool:
-    """``00000``, ``01000``, ``02000``: each named for the first number that it may hold."""
+def _are_numbered_in_steps(tops: dict[str, list[RemainingPath]]) -> bool:
+    """Folders ``00000``, ``01000``, ``02000``, named for the first number that each may hold."""
     if not _are_padded_numbers(tops):
         return False
     firsts = sorted(map(int, tops))
@@ -208,8 +202,8 @@ def _are_thousands(tops: dict[str, list[File]]) -> bool:
     )
 
 
-def _are_counted_on(tops: dict[str, list[File]]) -> bool:
-    """``00000``, ``00001`` of equal size: file number n, from 0 or 1, is in folder n/size."""
+def _are_filled_in_order(tops: dict[str, list[RemainingPath]]) -> bool:
+    """Folders ``00000``, ``00001`` of equal size: file number n, from 0 or 1, is in n/size."""
     if not _are_padded_numbers(tops):
         return False
     size = max(map(len, tops.values()))
@@ -220,8 +214,8 @@ def _are_counted_on(tops: dict[str, list[File]]) -> bool:
     )
 
 
-def _are_hashes(tops: dict[str, list[File]]) -> bool:
-    """``3f``, ``a0``: the first digits of the hashes that the files are named by."""
+def _are_hashes(tops: dict[str, list[RemainingPath]]) -> bool:
+    """Folders ``3f``, ``a0``, named for the first digits of the hashes that name their files."""
     return all(
         len(name) <= 3 and _is_hash(file.path[-1]) and file.path[-1].startswith(name)
         for name, own in tops.items()
@@ -229,15 +223,15 @@ def _are_hashes(tops: dict[str, list[File]]) -> bool:
     )
 
 
-_PARTS: tuple[Callable[[dict[str, list[File]]], bool], ...] = (
+_PARTS: tuple[Callable[[dict[str, list[RemainingPath]]], bool], ...] = (
     _are_named_parts,
-    _are_thousands,
-    _are_counted_on,
+    _are_numbered_in_steps,
+    _are_filled_in_order,
     _are_hashes,
 )
 
 
-def _are_padded_numbers(tops: dict[str, list[File]]) -> bool:
+def _are_padded_numbers(tops: dict[str, list[RemainingPath]]) -> bool:
     return all(name.isdecimal() and name.isascii() and len(name) > 2 for name in tops) and (
         len(set(map(len, tops))) == 1
     )
@@ -254,25 +248,33 @@ def _number(name: str) -> int | None:
 
 
 def _by_folder(
-    files: list[File], remarks: list[str], *, forced: bool = False
-) -> tuple[list[File], list[str]]:
-    """The class of each file; few files beside the folders are left out, many mean no classes."""
+    files: list[RemainingPath], remarks: list[str], *, forced: bool = False
+) -> tuple[list[RemainingPath], list[str]]:
+    """Return the files in class folders and their classes.
+
+    Files outside the folders are left out if they are few; if they are many, there are no classes.
+    """
     sizes = Counter(file.path[0] for file in files if len(file.path) > 1)
-    beside = [file for file in files if len(file.path) == 1]
+    loose = [file for file in files if len(file.path) == 1]
     if forced:
-        require(bool(sizes), "data.labels", expected="none or a file", got="folders of no folder")
+        require(
+            bool(sizes),
+            "data.labels",
+            expected="none or a file",
+            got="folders, and no file in a folder",
+        )
     if len(sizes) < (1 if forced else 2):
         if sizes:
             remarks.append(f"files lie beside its folder {_listed([*sizes])}: read without classes")
         return files, []
-    if not forced and len(beside) * len(sizes) >= len(files) - len(beside):
+    if not forced and len(loose) * len(sizes) >= len(files) - len(loose):
         remarks.append(
-            f"{len(beside)} files lie beside its {len(sizes)} folders: read without classes "
+            f"{len(loose)} files lie beside its {len(sizes)} folders: read without classes "
             "(data.labels=folders reads those in folders)"
         )
         return files, []
-    if beside:
-        remarks.append(f"left out {len(beside)} files beside its class folders")
+    if loose:
+        remarks.append(f"left out {len(loose)} files beside its class folders")
     remarks.append(
         f"{len(sizes)} classes from its folders: {_listed(sorted(sizes))} "
         "(data.labels=none|FILE chooses otherwise)"

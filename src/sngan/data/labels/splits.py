@@ -1,8 +1,11 @@
-"""Names of splits: train, val and test, in their usual spellings."""
+"""Splits: names of folders and files that mean train, val or test, in their usual spellings."""
 
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+
+from sngan.utils.checks import require
+from sngan.utils.text import printable
 
 _SPELLINGS = {
     "train": ("train", "training", "trainset", "trn"),
@@ -15,15 +18,15 @@ _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 def split_of(name: str) -> str | None:
-    """The split that a folder's or file's whole name means: ``train`` for ``Training``."""
+    """Return the split that a whole name means, such as ``train`` for ``Training``."""
     return _NAMES.get(name.lower())
 
 
 def splits_among(names: Iterable[str]) -> dict[str, str]:
-    """The names that mean splits, with the split of each.
+    """Return the names that mean splits, with the split of each.
 
-    A longer name counts beside one of another split that has the same other words:
-    ``training_set`` beside ``test_set``, ``train2017`` beside ``val2017``.
+    A longer name counts only together with one of another split that has the same other words:
+    ``training_set`` with ``test_set``, ``train2017`` with ``val2017``.
     """
     found: dict[str, str] = {}
     by_rest: defaultdict[tuple[str, ...], dict[str, str]] = defaultdict(dict)
@@ -42,10 +45,22 @@ def splits_among(names: Iterable[str]) -> dict[str, str]:
 
 
 def leading_split(name: str) -> str | None:
-    """The split that the first word of a name means: ``test`` for ``test-00000-of-00001``."""
+    """Return the split that the first word means: ``test`` for ``test-00000-of-00001``."""
     return split_of(_PART.split(name, maxsplit=1)[0])
 
 
 def is_split(asked: str, name: str) -> bool:
-    """Whether a folder or file of this name is what a person asked for."""
+    """Whether a folder or file of this name is the split that the user asked for."""
     return asked == name or (split_of(asked) is not None and split_of(asked) == split_of(name))
+
+
+def require_only_train(asked: str, where: str) -> None:
+    """Require the split ``train`` of a source that has no splits.
+
+    Raises
+    ------
+    ValueError
+        If another split was asked for.
+    """
+    expected = f"train, as {printable(where)} has no splits"
+    require(split_of(asked) == "train", "data.split", expected=expected, got=repr(asked))

@@ -1,1 +1,1 @@
-"""Kinds of SOURCE, one file each, and the files that they are stored in."""
+"""Sources: one file for each kind of SOURCE, and the files that read what it is stored in."""

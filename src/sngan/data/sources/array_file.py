@@ -1,4 +1,4 @@
-"""Files of NumPy arrays: ``.npy``, and ``.npz``, of which only the arrays asked for are read."""
+"""NumPy files, ``.npy`` and ``.npz``: headers first, then only the arrays that are needed."""
 
 import math
 import zipfile
@@ -8,21 +8,21 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sngan.data.errors import reason
-from sngan.data.memory import require_room
+from sngan.data.errors import short_reason
+from sngan.data.memory import require_memory
 from sngan.utils.checks import require
 from sngan.utils.text import printable
 
 
 class Header(NamedTuple):
-    """The shape and the type of an array that has not been read."""
+    """The shape and the type of an array that is not read yet."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
     @property
     def is_numeric(self) -> bool:
-        """Whether it holds numbers or truth values."""
+        """Whether the array holds numbers or truth values."""
         return self.dtype.kind in "buif"
 
     def __len__(self) -> int:
@@ -30,12 +30,12 @@ class Header(NamedTuple):
 
 
 class ArrayFile:
-    """The headers of all arrays in a file, by their names; an ``.npy`` has one, by the file's.
+    """The headers of all arrays in a file by name; that of an ``.npy`` has the file's name.
 
     Raises
     ------
     ValueError
-        If the file is damaged, or holds objects, which would have to be run to be read.
+        If the file is damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -53,13 +53,14 @@ class ArrayFile:
         Raises
         ------
         ValueError
-            If it is damaged, or larger than half of the memory.
+            If the array is damaged, larger than half of the memory, or of objects: reading these
+            would run code.
         """
         header = self.headers[name]
         shown = f"{self.shown}[{printable(name)}]"
         plain = not header.dtype.hasobject
         require(plain, "data", expected=f"arrays in {shown} of numbers or text", got="objects")
-        require_room(header.shape, header.dtype.itemsize, shown)
+        require_memory(header.shape, header.dtype.itemsize, shown)
         try:
             with self._path.open("rb") as file:
                 loaded: Any = np.load(file, allow_pickle=False)
@@ -83,7 +84,7 @@ class ArrayFile:
             return {self._path.name: _header(file, self._path.stat().st_size)}
 
     def _damaged(self, error: Exception) -> ValueError:
-        return ValueError(f"data: expected arrays in {self.shown}, got {reason(error)}")
+        return ValueError(f"data: expected arrays in {self.shown}, got {short_reason(error)}")
 
 
 def _header(file: IO[bytes], size: int) -> Header:
@@ -94,7 +95,7 @@ def _header(file: IO[bytes], size: int) -> Header:
     header = read.read_array_header_1_0 if version == (1, 0) else read.read_array_header_2_0
     shape, _, dtype = header(file)
     expected = math.prod(shape) * dtype.itemsize
-    # objects are refused where they are read, and only then
+    # arrays of objects are refused only when they are read: a file may hold some beside its images
     whole = dtype.hasobject or size - file.tell() == expected
     require(whole, "npy", expected=f"{expected} bytes of one array", got=size - file.tell())
     return Header(shape, dtype)

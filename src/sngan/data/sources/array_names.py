@@ -1,14 +1,13 @@
-"""Names of arrays in an ``.npz``: which are samples, which labels, of which split."""
+"""Array names in an ``.npz``: which array holds the samples, which the labels, of which split."""
 
 import logging
 import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sngan.data.labels.folder_layout import require_first
-from sngan.data.labels.splits import is_split, split_of
+from sngan.data.labels.splits import is_split, require_only_train, split_of
 from sngan.data.sources.array_file import Header
-from sngan.data.types import Reading
+from sngan.data.types import ReadOptions
 from sngan.utils.checks import require
 from sngan.utils.text import printable
 
@@ -26,30 +25,33 @@ _LABELS = (
 _UNNAMED = re.compile(r"arr_\d+")
 
 
-class Named(NamedTuple):
-    """An array by its key, and its name without the split, in small letters."""
+class NamedArray(NamedTuple):
+    """An array: its key in the file, and its name in small letters without the split."""
 
     key: str
     base: str
     split: str | None
 
 
-def choose(headers: Mapping[str, Header], reading: Reading, where: str) -> tuple[str, str | None]:
-    """The keys of the samples and of their labels, which there need not be.
+def choose_arrays(
+    headers: Mapping[str, Header], options: ReadOptions, where: str
+) -> tuple[str, str | None]:
+    """Choose the keys of the samples and of their labels, ``None`` without labels.
 
     Raises
     ------
     ValueError
-        If the file has no such split, no samples or several, or not the labels asked for.
+        If the file has no such split, no samples or several arrays of them, or not the labels that
+        are asked for.
     """
-    arrays = _of_split([_named(key) for key in headers], reading.split, where)
+    arrays = _of_split([_named(key) for key in headers], options.split, where)
     samples = _samples(arrays, headers, where)
-    if reading.labels == "none":
+    if options.labels == "none":
         return samples, None
-    if reading.labels != "auto":
+    if options.labels != "auto":
         expected = f"auto, none or one of {_listed(list(headers))}"
-        require(reading.labels in headers, "data.labels", expected=expected, got=reading.labels)
-        return samples, reading.labels
+        require(options.labels in headers, "data.labels", expected=expected, got=options.labels)
+        return samples, options.labels
     others = [array for array in arrays if array.key != samples]
     by_name = [array.key for name in _LABELS for array in others if array.base == name]
     if by_name:
@@ -58,23 +60,23 @@ def choose(headers: Mapping[str, Header], reading: Reading, where: str) -> tuple
     of_length = [key for key in fitting if len(headers[key]) == len(headers[samples])]
     if len(of_length) != 1:
         return samples, None
-    # the names that NumPy gives say nothing about an array
+    # arrays that NumPy named itself, arr_0 and arr_1, are usually meant as samples and labels
     if not _UNNAMED.fullmatch(of_length[0]):
-        told = "%s: its array %s is read as labels (data.labels=none|NAME chooses otherwise)"
-        _log.warning(told, where, printable(of_length[0]))
+        text = "%s: its array %s is read as labels (data.labels=none|NAME chooses otherwise)"
+        _log.warning(text, where, printable(of_length[0]))
     return samples, of_length[0]
 
 
-def _named(key: str) -> Named:
+def _named(key: str) -> NamedArray:
     words = [word for word in re.split(r"[-_. /]+", key.lower()) if word]
     splits = [word for word in words if split_of(word)]
     base = "_".join(word for word in words if word not in splits[:1])
-    return Named(key, base, splits[0] if splits else None)
+    return NamedArray(key, base, splits[0] if splits else None)
 
 
-def _of_split(arrays: Sequence[Named], asked: str, where: str) -> list[Named]:
+def _of_split(arrays: Sequence[NamedArray], asked: str, where: str) -> list[NamedArray]:
     if not any(array.split for array in arrays):
-        require_first(asked, where)
+        require_only_train(asked, where)
         return list(arrays)
     found = [array for array in arrays if array.split and is_split(asked, array.split)]
     splits = sorted({array.split for array in arrays if array.split})
@@ -82,7 +84,7 @@ def _of_split(arrays: Sequence[Named], asked: str, where: str) -> list[Named]:
     return found
 
 
-def _samples(arrays: Sequence[Named], headers: Mapping[str, Header], where: str) -> str:
+def _samples(arrays: Sequence[NamedArray], headers: Mapping[str, Header], where: str) -> str:
     usable = [a for a in arrays if headers[a.key].is_numeric and len(headers[a.key].shape) > 1]
     by_name = [array.key for name in _SAMPLES for array in usable if array.base == name]
     if by_name:

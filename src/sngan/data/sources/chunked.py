@@ -1,4 +1,4 @@
-"""Sources that are read in parts: tar shards, the row groups of Parquet files."""
+"""Chunked sources: tar shards and Parquet row groups, which are read one at a time."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -16,8 +16,8 @@ _log = logging.getLogger("sngan")
 
 
 @dataclass(frozen=True)
-class Chunked:
-    """A source in chunks, none of them empty; ``class_counts`` are those of all its labels."""
+class ChunkedSource:
+    """A source in chunks, none of them empty, with the number of samples of each class."""
 
     name: str
     chunks: tuple[Chunk, ...]
@@ -30,14 +30,14 @@ class Chunked:
         return sum(chunk.length for chunk in self.chunks)
 
     def encoded(self, *, most: int | None = None) -> Encoded:
-        """All images, or ``most`` of them at equal distances over all chunks."""
+        """Return all images, or ``most`` of them at equal distances over all chunks."""
         total = len(self)
         picked = total if most is None else min(most, total)
 
         def blocks() -> Iterator[list[Item]]:
             first = 0
             for chunk in self.chunks:
-                # the i-th that is picked is number ⌊i·total/picked⌋ of all
+                # image i of those picked is number ⌊i·total/picked⌋ of all
                 low, high = (-(-edge * picked // total) for edge in (first, first + chunk.length))
                 positions = [i * total // picked - first for i in range(low, high)]
                 first += chunk.length
@@ -52,7 +52,7 @@ class Chunked:
 
 
 def count_labels(name: str, parts: Iterable[NDArray[Any]]) -> NDArray[np.int64] | None:
-    """How many samples each class has; ``None`` where one has no label (−1) or it is no class."""
+    """Count the samples of each class; ``None`` if one has no label, −1, or they are too large."""
     counts = np.zeros(0, np.int64)
     without = 0
     for labels in parts:

@@ -1,4 +1,4 @@
-"""A folder of images: its files, links followed, without what is not meant."""
+"""Folder of images: all files below it, through links; hidden files and runs are left out."""
 
 import os
 import stat
@@ -6,39 +6,39 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from sngan.data.errors import reason
+from sngan.data.errors import short_reason
 from sngan.data.fingerprint import some_bytes
 from sngan.data.images.pixels import LARGEST_FILE
-from sngan.data.sources.image_files import Named, encoded_of, is_hidden
-from sngan.data.types import Content, Encoded, Reading, Skipped
+from sngan.data.sources.image_files import ImageFiles, encoded_images, is_hidden
+from sngan.data.types import Content, Encoded, ReadOptions, Skipped
 from sngan.utils.text import printable
 
-# the mark of a folder that sngan wrote; the first versions left only their files
+# sngan marks the folders that it writes; the first versions left only their files
 _MARK = ".sngan"
-_SETTINGS = ("config.yaml", "plan.json")
-_BESIDE = {"metrics.jsonl", "checkpoints", "compare.json", "train.log"}
+_RUN_SETTINGS = ("config.yaml", "plan.json")
+_RUN_FILES = {"metrics.jsonl", "checkpoints", "compare.json", "train.log"}
 
 
-def open_folder(path: Path, reading: Reading) -> Encoded:
-    """All files below ``path``; hidden ones and runs of sngan are left out.
+def open_folder(path: Path, options: ReadOptions) -> Encoded:
+    """Open all images below ``path``; hidden files and runs of sngan are left out.
 
-    Links to files and folders are followed, to each folder once.
+    Links to files and folders are followed, and each folder is read once.
 
     Raises
     ------
     ValueError
-        If there are no images, or not the split or the labels that are asked for.
+        If there are no images, or not the split or the labels that were asked for.
     """
-    # strings and not paths: they are half of the time that a second start takes
+    # strings instead of Path objects halve the time of a start with cached images
     root = os.path.join(path, "")  # noqa: PTH118
-    walk = _Walk(root, is_first=reading.is_first)
+    walk = _Walk(root, is_legacy=options.is_legacy)
     found = list(walk.files())
     names = [name for name, _ in found]
 
     def read(index: int) -> bytes:
         return some_bytes(root + names[index])
 
-    named = Named(
+    files = ImageFiles(
         str(path),
         names,
         partial(_read, root),
@@ -47,30 +47,30 @@ def open_folder(path: Path, reading: Reading) -> Encoded:
         skipped=walk.skipped,
         remarks=walk.remarks(),
     )
-    return encoded_of(named, reading)
+    return encoded_images(files, options)
 
 
 class _Walk:
-    """The regular files below a folder, and what could not be looked at."""
+    """The regular files below a folder, and the paths that could not be read."""
 
-    def __init__(self, root: str, *, is_first: bool) -> None:
-        self._root, self._is_first = root, is_first
+    def __init__(self, root: str, *, is_legacy: bool) -> None:
+        self._root, self._is_first = root, is_legacy
         self._links: list[str] = []
         self._seen: set[tuple[int, int]] = set()
         self._runs: list[str] = []
         self.skipped: list[Skipped] = []
 
     def files(self) -> Iterator[tuple[str, os.stat_result]]:
-        """Names below the root, and what the system knows of each; links to folders come last.
+        """Return names below the root with their file status; linked folders come last.
 
-        A folder's files come before its folders, both in the order of their names.
+        The files of a folder come before its folders, both sorted by name.
         """
         yield from self._below(self._root)
         while self._links:
             yield from self._below(self._links.pop(0))
 
     def remarks(self) -> list[str]:
-        """The folders that are left out because sngan wrote them, in words."""
+        """Return a remark on the folders that were left out because sngan wrote them."""
         shown = ", ".join(map(printable, self._runs[:3]))
         return [f"left out what sngan wrote: {shown}"] if shown else []
 
@@ -80,7 +80,7 @@ class _Walk:
             inner: list[str] = []
             for entry in self._entries(folders.pop()):
                 name = entry.path.removeprefix(self._root).replace(os.sep, "/")
-                hidden = is_hidden(entry.name, is_first=self._is_first)
+                hidden = is_hidden(entry.name, is_legacy=self._is_first)
                 status = None if hidden else self._status(entry)
                 if status is None:
                     continue
@@ -100,7 +100,7 @@ class _Walk:
         except OSError as error:
             self._skip(folder, error)
             return []
-        # a folder that several links lead to is read once
+        # several links may lead to one folder: read it once
         key = status.st_dev, status.st_ino
         if key in self._seen:
             return []
@@ -111,24 +111,24 @@ class _Walk:
         return entries
 
     def _is_run(self, folder: str, entries: list[os.DirEntry[str]]) -> bool:
-        """Whether sngan wrote a folder, which lies inside the data where it was started there."""
+        """Whether sngan wrote a folder: a run started inside the data writes its folder there."""
         names = {entry.name for entry in entries}
-        is_old = any(name in names for name in _SETTINGS) and bool(names & _BESIDE)
+        is_old = any(name in names for name in _RUN_SETTINGS) and bool(names & _RUN_FILES)
         return (is_old or _MARK in names) and folder != self._root and not self._is_first
 
     def _status(self, entry: os.DirEntry[str]) -> os.stat_result | None:
-        """Of a file or the target of a link."""
+        """The status of a file or of the target of a link; ``None`` if it cannot be had."""
         try:
             return entry.stat()
         except OSError as error:
-            # a link to nothing was no file at first
+            # version 1 ignored broken links
             if not self._is_first:
                 self._skip(entry.path, error)
             return None
 
     def _skip(self, path: str, error: OSError) -> None:
         name = printable(path.removeprefix(self._root)) or "."
-        self.skipped.append(Skipped(name, error.strerror or reason(error)))
+        self.skipped.append(Skipped(name, error.strerror or short_reason(error)))
 
 
 def _read(root: str, name: str) -> bytes:

@@ -1,21 +1,21 @@
-"""Data sets of the Hugging Face hub, by the optional package ``datasets``."""
+"""Hugging Face hub: data sets that the optional package ``datasets`` downloads."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from sngan.data.types import Encoded, Item, Reading
+from sngan.data.types import Encoded, Item, ReadOptions
 from sngan.utils.checks import require
 
 _BLOCK = 1024
 
 
-def open_hub(reference: str, reading: Reading) -> Encoded:
-    """Open ``NAME`` or ``NAME:SPLIT``, which need not be downloaded if it was before.
+def open_hub(reference: str, options: ReadOptions) -> Encoded:
+    """Open ``NAME`` or ``NAME:SPLIT``; ``datasets`` downloads it once and caches it.
 
     Raises
     ------
     ValueError
-        The package is missing, the data set cannot be had, or it has no column of images.
+        If the package is missing, the data set cannot be loaded, or it has no column of images.
     """
     try:
         import datasets  # pyright: ignore[reportMissingImports]
@@ -26,15 +26,15 @@ def open_hub(reference: str, reading: Reading) -> Encoded:
     name, _, own_split = reference.partition(":")
     require(bool(name), "data", expected="hf:NAME[:SPLIT]", got=f"hf:{reference}")
     try:
-        table: Any = datasets.load_dataset(name, split=own_split or reading.split)
+        table: Any = datasets.load_dataset(name, split=own_split or options.split)
     except Exception as error:
-        # the hub's client raises of all kinds: no network, no such name, no such split
+        # the hub's client raises many kinds of exceptions: no network, no such name, no such split
         got = f"{name!r} ({(str(error).splitlines() or [type(error).__name__])[0]})"
         raise ValueError(f"data: expected a data set of the hub, got {got}") from error
     columns = table.features
     image = _column(columns, datasets.Image)
     require(image is not None, "data", expected=f"images in {name}", got=list(columns))
-    label = None if reading.labels == "none" else _column(columns, datasets.ClassLabel)
+    label = None if options.labels == "none" else _column(columns, datasets.ClassLabel)
     encoded = table.cast_column(image, datasets.Image(decode=False))
 
     def blocks() -> Iterator[list[Item]]:

@@ -1,4 +1,4 @@
-"""IDX files, the format of MNIST and its family (LeCun, Cortes, Burges 1998)."""
+"""IDX files, the format of MNIST and its successors (LeCun, Cortes, Burges 1998)."""
 
 import gzip
 import math
@@ -12,33 +12,34 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sngan.data.errors import reason
+from sngan.data.errors import short_reason
 from sngan.data.fingerprint import of_files
 from sngan.data.labels.splits import is_split, split_of
-from sngan.data.memory import require_room
+from sngan.data.memory import require_memory
 from sngan.data.types import Arrays
 from sngan.utils.checks import require
 from sngan.utils.text import printable
 
 _UINT8 = 8
-# gzip packs a byte into no less than a thousandth
-_PACKING = 1100
+# gzip compresses by a factor of at most about 1000
+_LARGEST_COMPRESSION = 1100
 
 
 def find_idx(folder: Path) -> list[Path]:
-    """The IDX files of a folder; of one that lies there compressed as well, the plain one."""
+    """Return the IDX files of a folder; if a file is there plain and compressed, the plain one."""
     found = [path for path in sorted(folder.iterdir()) if "-ubyte" in path.name.lower()]
     names = {path.name for path in found}
     return [path for path in found if path.name.removesuffix(".gz") not in names - {path.name}]
 
 
 def open_idx(folder: Path, *, split: str) -> Arrays:
-    """Read the images and, if they are there, the labels of one split.
+    """Read the images of one split, and its labels if there are any.
 
     Raises
     ------
     ValueError
-        No images of the split or several, a damaged file, or labels that do not fit.
+        If there are no images of the split or several files of them, a file is damaged, or the
+        labels do not fit.
     """
     files = [path for path in find_idx(folder) if _is_of(path, split)]
     images = _of_kind(files, "idx3")
@@ -61,7 +62,7 @@ def open_idx(folder: Path, *, split: str) -> Arrays:
 
 
 def _is_of(path: Path, split: str) -> bool:
-    """Whether a word of the name is the split: ``t10k-images…``, ``emnist-letters-test-…``."""
+    """Whether a word of the name is the split, as in ``t10k-images…``, ``emnist-digits-test-…``."""
     words = path.name.lower().replace(".", "-").replace("_", "-").split("-")
     return any(is_split(split, word) for word in words if split_of(word) or word == split)
 
@@ -78,10 +79,10 @@ def _read(path: Path, *, dimensions: int) -> Tensor:
             file.seek(0)
             packed = begin == b"\x1f\x8b"
             plain = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if packed else file
-            size = path.stat().st_size * (_PACKING if packed else 1)
+            size = path.stat().st_size * (_LARGEST_COMPRESSION if packed else 1)
             shape, data = _content(plain, shown, size=size, dimensions=dimensions)
     except (OSError, EOFError, zlib.error) as error:
-        got = f"{shown} ({reason(error)})"
+        got = f"{shown} ({short_reason(error)})"
         raise ValueError(f"data: expected a whole IDX file, got {got}") from error
     return torch.from_numpy(np.frombuffer(data, np.uint8).reshape(shape).copy())
 
@@ -89,7 +90,7 @@ def _read(path: Path, *, dimensions: int) -> Tensor:
 def _content(
     file: IO[bytes], shown: str, *, size: int, dimensions: int
 ) -> tuple[tuple[int, ...], bytes]:
-    """The shape and the bytes; no more than ``size`` bytes can be in the file."""
+    """Read the shape and the bytes; the file can hold at most ``size`` bytes."""
     begin = file.read(4)
     sizes = file.read(4 * dimensions)
     is_idx = begin == bytes([0, 0, _UINT8, dimensions]) and len(sizes) == 4 * dimensions
@@ -99,7 +100,7 @@ def _content(
     expected = math.prod(shape)
     fits = 0 < expected <= size
     require(fits, "data", expected=f"{expected} bytes in {shown}", got=f"at most {size}")
-    require_room(shape, 1, shown)
+    require_memory(shape, 1, shown)
     data = file.read(expected)
     more = file.read(1)
     got = f"{len(data)}{' and more' if more else ''}"

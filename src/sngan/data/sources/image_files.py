@@ -1,4 +1,4 @@
-"""Images that have paths, in a folder or a zip: which are meant, their classes, their labels."""
+"""Image files of a folder or a zip: which files are images, and their classes and labels."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -9,21 +9,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sngan.data import legacy as first_reading
-from sngan.data.errors import reason
-from sngan.data.fingerprint import digest, spread
-from sngan.data.images.formats import is_beside, is_image, no_image, suffix
-from sngan.data.labels import encoding as labels
+from sngan.data import legacy
+from sngan.data.errors import short_reason
+from sngan.data.fingerprint import digest, evenly_spaced
+from sngan.data.images.formats import is_image, is_sidecar, suffix, why_no_image
 from sngan.data.labels.encoding import Labels
-from sngan.data.labels.folder_layout import arrange
-from sngan.data.types import Content, Encoded, Item, Reading, Skipped
+from sngan.data.labels.folder_layout import find_layout
+from sngan.data.labels.label_file import labels_of_files, read_label_file
+from sngan.data.labels.missing import drop_unlabelled
+from sngan.data.types import Content, Encoded, Item, ReadOptions, Skipped
 from sngan.utils.checks import require
 from sngan.utils.text import printable
 
 _log = logging.getLogger("sngan")
 _BLOCK = 4096
 _WORDS = ("auto", "none", "folders")
-# thumbnails, caches and bins that storage devices and systems make
+# thumbnails, caches and waste bins that operating systems and storage devices create
 _HIDDEN = (
     *("thumbs.db", "ehthumbs.db", "desktop.ini", "picasa.ini", "__macosx", "__pycache__"),
     *("@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin"),
@@ -32,8 +33,12 @@ _HIDDEN = (
 
 
 @dataclass(frozen=True)
-class Named:
-    """Files by their paths: how one is read by its name, and what tells them from others."""
+class ImageFiles:
+    """Files by their paths, with a function that reads one by its name.
+
+    ``stamp`` changes with the files and is part of the key of cached images; ``content`` is for the
+    fingerprint. ``skipped`` could not be used, and ``remarks`` are logged as warnings.
+    """
 
     source: str
     names: Sequence[str]
@@ -50,101 +55,101 @@ class _Chosen(NamedTuple):
     skipped: list[Skipped]
 
 
-def is_hidden(name: str, *, is_first: bool = False) -> bool:
+def is_hidden(name: str, *, is_legacy: bool = False) -> bool:
     """Whether a part of a path belongs to the system and not to the data."""
-    known = name in first_reading.HIDDEN if is_first else name.lower() in _HIDDEN
+    known = name in legacy.HIDDEN if is_legacy else name.lower() in _HIDDEN
     return known or (name.startswith(".") and name != "..")
 
 
-def encoded_of(named: Named, reading: Reading) -> Encoded:
-    """The images among named files, in blocks, with the labels that are asked for.
+def encoded_images(files: ImageFiles, options: ReadOptions) -> Encoded:
+    """Select the images among files, in blocks, with the labels that were asked for.
 
     Raises
     ------
     ValueError
-        If there are none, or not the split or the labels that are asked for.
+        If there are none, or not the split or the labels that were asked for.
     """
-    chosen = _first(named) if reading.is_first else _chosen(named, reading)
+    chosen = _chosen_by_legacy(files) if options.is_legacy else _chosen(files, options)
     names = chosen.names
     if not names:
         found = f"{len(chosen.skipped)} unusable" if chosen.skipped else "no files"
-        if named.names and not chosen.skipped:
-            found = f"{len(named.names)} files of other kinds, such as {printable(named.names[0])}"
-        raise ValueError(f"data: expected images in {printable(named.source)}, got {found}")
+        if files.names and not chosen.skipped:
+            found = f"{len(files.names)} files of other kinds, such as {printable(files.names[0])}"
+        raise ValueError(f"data: expected images in {printable(files.source)}, got {found}")
     numbers = chosen.labels.classes if chosen.labels else np.full(len(names), -1)
 
     def item(index: int) -> Item:
-        return Item(names[index], partial(named.read, names[index]), int(numbers[index]))
+        return Item(names[index], partial(files.read, names[index]), int(numbers[index]))
 
     def blocks() -> Iterator[list[Item]]:
         for start in range(0, len(names), _BLOCK):
             yield [item(index) for index in range(len(names))[start : start + _BLOCK]]
 
-    def some(count: int) -> list[Item]:
-        return [item(index) for index in spread(len(names), count)]
+    def sample(count: int) -> list[Item]:
+        return [item(index) for index in evenly_spaced(len(names), count)]
 
     encoded = Encoded(
-        named.source,
+        files.source,
         len(names),
         blocks,
         chosen.labels.names if chosen.labels else (),
-        "\n".join([*named.stamp, *_told_by_file(chosen, reading)]),
+        "\n".join([*files.stamp, *_labels_digest(chosen, options)]),
         tuple(chosen.skipped),
-        named.content,
-        some,
+        files.content,
+        sample,
     )
     missing = int((numbers < 0).sum()) if chosen.labels else 0
-    return labels.settled(encoded, missing)
+    return drop_unlabelled(encoded, missing)
 
 
-def _told_by_file(chosen: _Chosen, reading: Reading) -> list[str]:
-    """A hash of labels that come from a file: it may change while the images stay."""
-    if chosen.labels is None or reading.labels in _WORDS:
+def _labels_digest(chosen: _Chosen, options: ReadOptions) -> list[str]:
+    """A hash of labels from a file, which may change while the images stay the same."""
+    if chosen.labels is None or options.labels in _WORDS:
         return []
     return [digest([chosen.labels.classes.tobytes(), *map(str.encode, chosen.labels.names)])]
 
 
-def _first(named: Named) -> _Chosen:
-    names = list(named.names)
-    classes = first_reading.classes_of(names)
+def _chosen_by_legacy(files: ImageFiles) -> _Chosen:
+    names = list(files.names)
+    classes = legacy.class_folders(names)
     found = sorted(set(classes))
     index = {name: number for number, name in enumerate(found)}
     numbers = np.array([index[name] for name in classes], np.int64)
     known = Labels(numbers, tuple(found)) if classes else None
-    return _Chosen(names, known, named.skipped)
+    return _Chosen(names, known, files.skipped)
 
 
-def _chosen(named: Named, reading: Reading) -> _Chosen:
-    names, others = _meant(named.names)
-    skipped = [*named.skipped, *others]
-    laid = arrange(names, reading, where=named.source)
-    names = [names[index] for index in laid.indices]
-    for remark in [*named.remarks, *laid.remarks]:
-        _log.warning("%s: %s", printable(named.source), remark)
+def _chosen(files: ImageFiles, options: ReadOptions) -> _Chosen:
+    names, others = _separated(files.names)
+    skipped = [*files.skipped, *others]
+    layout = find_layout(names, options, where=files.source)
+    names = [names[index] for index in layout.indices]
+    for remark in [*files.remarks, *layout.remarks]:
+        _log.warning("%s: %s", printable(files.source), remark)
     if not names:
         return _Chosen([], None, skipped)
-    if reading.labels in _WORDS:
-        order = sorted(set(laid.classes))
+    if options.labels in _WORDS:
+        order = sorted(set(layout.classes))
         index = {name: number for number, name in enumerate(order)}
-        numbers = np.array([index[name] for name in laid.classes], np.int64)
+        numbers = np.array([index[name] for name in layout.classes], np.int64)
         known = Labels(numbers, tuple(map(printable, order)))
-        return _Chosen(names, known if laid.classes else None, skipped)
-    table = _label_file(named, reading.labels)
-    return _Chosen(names, labels.of_names(names, table, reading.labels), skipped)
+        return _Chosen(names, known if layout.classes else None, skipped)
+    table = _label_file(files, options.labels)
+    return _Chosen(names, labels_of_files(names, table, options.labels), skipped)
 
 
-def _meant(names: Sequence[str]) -> tuple[list[str], list[Skipped]]:
-    """The files that may be images, and those that are none by their names.
+def _separated(names: Sequence[str]) -> tuple[list[str], list[Skipped]]:
+    """Separate the files that may be images from those that are none by their names.
 
-    Captions and boxes lie beside images as texts of their names: they are passed over.
+    A text with the name of an image holds its caption or boxes: it is ignored without a report.
     """
     stems = {name.rpartition(".")[0].rpartition("/")[2] for name in names if is_image(name)}
     meant: list[str] = []
     others: list[Skipped] = []
     for name in names:
-        if is_beside(name):
+        if is_sidecar(name):
             continue
-        why = no_image(name)
+        why = why_no_image(name)
         if why is None:
             meant.append(name)
         elif suffix(name) != "txt" or name.rpartition(".")[0].rpartition("/")[2] not in stems:
@@ -152,17 +157,17 @@ def _meant(names: Sequence[str]) -> tuple[list[str], list[Skipped]]:
     return meant, others
 
 
-def _label_file(named: Named, asked: str) -> dict[str, str]:
-    """A file of labels on the disk, or else among the files of the source."""
+def _label_file(files: ImageFiles, asked: str) -> dict[str, str]:
+    """Read a file of labels from the disk, or else from the files of the source."""
     expected = "none, folders, or a CSV or JSON file of labels"
     try:
         path = Path(asked).expanduser()
         if path.is_file():
-            return labels.read_file(path)
+            return read_label_file(path)
     except (OSError, RuntimeError) as error:
-        # too long, or a home of nobody
-        got = f"{printable(asked)[:100]!r} ({reason(error)})"
+        # the path is too long, or names the home of an unknown user
+        got = f"{printable(asked)[:100]!r} ({short_reason(error)})"
         raise ValueError(f"data.labels: expected {expected}, got {got}") from error
-    inside = [n for n in named.names if n == asked or n.endswith(f"/{asked}")]
+    inside = [n for n in files.names if n == asked or n.endswith(f"/{asked}")]
     require(len(inside) == 1, "data.labels", expected=expected, got=repr(printable(asked)))
-    return labels.read_file(Path(inside[0]), named.read(inside[0]))
+    return read_label_file(Path(inside[0]), files.read(inside[0]))

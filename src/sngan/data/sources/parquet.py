@@ -1,4 +1,4 @@
-"""Parquet files in the layout of Hugging Face: a struct of image bytes, and a label."""
+"""Parquet of images in the layout of Hugging Face: a struct of image bytes, and a label."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -8,15 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sngan.data import legacy as first_reading
+from sngan.data import legacy
 from sngan.data.fingerprint import of_files
-from sngan.data.labels import encoding as labels
-from sngan.data.labels.encoding import Labels
-from sngan.data.sources import parquet_columns as columns
-from sngan.data.sources.chunked import Chunked, count_labels
-from sngan.data.sources.parquet_columns import Columns
-from sngan.data.sources.parquet_files import TableFile, find_tables, of_split, partition
-from sngan.data.types import Chunk, Encoded, Item, Reading
+from sngan.data.labels.encoding import Labels, encode
+from sngan.data.labels.missing import drop_unlabelled, rows_to_read
+from sngan.data.sources.chunked import ChunkedSource, count_labels
+from sngan.data.sources.parquet_columns import Columns, choose_columns
+from sngan.data.sources.parquet_files import (
+    TableFile,
+    files_of_split,
+    find_table_files,
+    folder_label,
+)
+from sngan.data.types import Chunk, Encoded, Item, ReadOptions
 from sngan.utils.checks import require
 from sngan.utils.text import printable
 
@@ -24,19 +28,19 @@ _BLOCK = 4096
 _BLOCK_BYTES = 2**26
 
 
-def open_parquet(path: Path, reading: Reading) -> Encoded:
-    """A Parquet file, or those of a folder: of the split, where names begin with one.
+def open_parquet(path: Path, options: ReadOptions) -> Encoded:
+    """Open a Parquet file, or the files of a folder, of one split if their names tell splits.
 
     Raises
     ------
     ValueError
-        A file is damaged, has no column of images, or no file is of the split.
+        If a file is damaged, has no column of images, or no file belongs to the split.
     """
-    files = [TableFile(file) for file in _files(path, reading)]
-    chosen = _columns(files, path, reading)
+    files = [TableFile(file) for file in _files(path, options)]
+    chosen = _columns(files, path, options)
     total = sum(file.num_rows for file in files)
     require(total > 0, "data", expected=f"rows in {printable(str(path))}", got="none")
-    known = _labels(files, chosen, path, reading)
+    known = _labels(files, chosen, path, options)
 
     def blocks() -> Iterator[list[Item]]:
         block: list[Item] = []
@@ -57,31 +61,31 @@ def open_parquet(path: Path, reading: Reading) -> Encoded:
     paths = [file.path for file in files]
     names = known.names if known else ()
     encoded = Encoded(str(path), total, blocks, names, _stamp(paths), content=of_files(paths, path))
-    if known is None or reading.is_first:
+    if known is None or options.is_legacy:
         return encoded
-    return labels.settled(encoded, int((known.classes < 0).sum()))
+    return drop_unlabelled(encoded, int((known.classes < 0).sum()))
 
 
-def open_parquet_in_chunks(path: Path, reading: Reading) -> Chunked:
-    """The same, of which a row group at a time is in memory.
+def open_chunked_parquet(path: Path, options: ReadOptions) -> ChunkedSource:
+    """Open the same files, with one row group at a time in memory.
 
     Raises
     ------
     ValueError
-        As :func:`open_parquet`.
+        If :func:`open_parquet` would raise, or the files are Arrow files.
     """
-    paths = _files(path, reading)
+    paths = _files(path, options)
     expected = "stream only for shards:PATTERN and Parquet"
     arrow = any(file.suffix == ".arrow" for file in paths)
     require(not arrow, "data.cache", expected=expected, got=f"it for {printable(str(path))}")
     files = [TableFile(file) for file in paths]
-    chosen = _columns(files, path, reading)
-    known = _labels(files, chosen, path, reading)
+    chosen = _columns(files, path, options)
+    known = _labels(files, chosen, path, options)
     total = sum(file.num_rows for file in files)
     numbers = np.full(total, -1) if known is None else known.classes
     keep = np.ones(total, bool)
-    if known is not None and not reading.is_first:
-        keep = labels.kept(numbers, printable(str(path)))
+    if known is not None and not options.is_legacy:
+        keep = rows_to_read(numbers, printable(str(path)))
     chunks: list[Chunk] = []
     first = 0
     for file in files:
@@ -97,11 +101,11 @@ def open_parquet_in_chunks(path: Path, reading: Reading) -> Chunked:
     counts = count_labels(str(path), [numbers[keep]]) if known else None
     names = known.names if known else ()
     content = of_files(paths, path)
-    return Chunked(str(path), tuple(chunks), _stamp(paths), counts, names, content)
+    return ChunkedSource(str(path), tuple(chunks), _stamp(paths), counts, names, content)
 
 
 class _RowGroup:
-    """Encoded images of some rows of a row group, in memory, by their position."""
+    """Encoded images of some rows of a row group, held in memory."""
 
     def __init__(
         self,
@@ -122,24 +126,24 @@ class _RowGroup:
         try:
             value = self._images[row].as_py()
         except UnicodeDecodeError:
-            # a damaged path beside the bytes
+            # the path that is stored with the bytes is damaged
             value = None
         item = _item(value, row)
         return Item(f"{self._name}, {item.name}", item.read, int(self._classes[position]))
 
 
-def _files(path: Path, reading: Reading) -> list[Path]:
-    files = find_tables(path, reading)
-    if reading.is_first:
-        return first_reading.of_split(files, path, reading.split)
-    return of_split(files, path, reading.split)
+def _files(path: Path, options: ReadOptions) -> list[Path]:
+    files = find_table_files(path, options)
+    if options.is_legacy:
+        return legacy.files_of_split(files, path, options.split)
+    return files_of_split(files, path, options.split)
 
 
-def _columns(files: list[TableFile], path: Path, reading: Reading) -> Columns:
+def _columns(files: list[TableFile], path: Path, options: ReadOptions) -> Columns:
     shown = printable(str(path))
-    if reading.is_first:
-        return first_reading.columns_of(files[0].schema, shown)
-    chosen = columns.choose(files[0].schema, reading, shown)
+    if options.is_legacy:
+        return legacy.table_columns(files[0].schema, shown)
+    chosen = choose_columns(files[0].schema, options, shown)
     wanted = {chosen.image, *([chosen.label] if chosen.label else [])}
     for file in files:
         missing = wanted - set(file.names)
@@ -148,26 +152,28 @@ def _columns(files: list[TableFile], path: Path, reading: Reading) -> Columns:
     return chosen
 
 
-def _labels(files: list[TableFile], chosen: Columns, path: Path, reading: Reading) -> Labels | None:
-    """The class of each row of all files."""
+def _labels(
+    files: list[TableFile], chosen: Columns, path: Path, options: ReadOptions
+) -> Labels | None:
+    """The class of each row of all files, ``None`` without labels."""
     if chosen.label is None:
-        return _of_partitions(files, path, reading)
+        return _of_partitions(files, path, options)
     parts = [_values(file.column(chosen.label)) for file in files]
     numbers = all(part.dtype.kind in "iu" for part in parts)
-    if numbers and (reading.is_first or _fit(parts, chosen.class_names)):
+    if numbers and (options.is_legacy or _fit(parts, chosen.class_names)):
         whole = np.concatenate([part.astype(np.int64) for part in parts])
         return Labels(whole, chosen.class_names)
     values = np.concatenate(parts if numbers else [_as_text_or_number(parts, p) for p in parts])
-    return labels.encode(values, f"{printable(str(path))}[{printable(chosen.label)}]")
+    return encode(values, f"{printable(str(path))}[{printable(chosen.label)}]")
 
 
-def _of_partitions(files: list[TableFile], path: Path, reading: Reading) -> Labels | None:
-    """The class of each row by its file's folder, such as ``label=cat``, if all have one."""
-    found = [partition(file.path, path) for file in files]
-    if reading.labels != "auto" or reading.is_first or not all(found):
+def _of_partitions(files: list[TableFile], path: Path, options: ReadOptions) -> Labels | None:
+    """The class of each row by its file's folder, such as ``label=cat``, if every file has one."""
+    found = [folder_label(file.path, path) for file in files]
+    if options.labels != "auto" or options.is_legacy or not all(found):
         return None
     rows = [file.num_rows for file in files]
-    return labels.encode(np.repeat(np.array(found), rows), printable(str(path)))
+    return encode(np.repeat(np.array(found), rows), printable(str(path)))
 
 
 def _fit(parts: list[NDArray[Any]], names: tuple[str, ...]) -> bool:
@@ -179,7 +185,7 @@ def _as_text_or_number(parts: list[NDArray[Any]], part: NDArray[Any]) -> NDArray
 
 
 def _values(column: Any) -> NDArray[Any]:
-    """A column as numbers or text, with −1, nan or no text for null."""
+    """A column as numbers or text; null becomes −1, nan or empty text."""
     import pyarrow as pa
 
     if pa.types.is_dictionary(column.type):

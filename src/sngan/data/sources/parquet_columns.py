@@ -1,10 +1,10 @@
-"""Columns of tables: which holds the images, and which their labels."""
+"""Columns of Parquet tables: which column holds the images, and which their labels."""
 
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
-from sngan.data.types import Reading
+from sngan.data.types import ReadOptions
 from sngan.utils.checks import require
 from sngan.utils.text import printable
 
@@ -13,8 +13,8 @@ LABELS = (
     *("label", "labels", "class", "class_id", "class_label", "target", "category", "cls"),
     *("fine_label", "coarse_label", "species", "digit", "y"),
 )
-"""Names of columns of labels, the likeliest first."""
-_BESIDE = ("mask", "seg", "depth", "annot", "thumb", "trimap", "label", "gt")
+"""Names of label columns, the likeliest first."""
+_AUXILIARY = ("mask", "seg", "depth", "annot", "thumb", "trimap", "label", "gt")
 
 
 class Columns(NamedTuple):
@@ -25,22 +25,22 @@ class Columns(NamedTuple):
     class_names: tuple[str, ...]
 
 
-def choose(schema: Any, reading: Reading, where: str) -> Columns:
-    """Find the columns by what Hugging Face's metadata say, by their names, and by their types.
+def choose_columns(schema: Any, options: ReadOptions, where: str) -> Columns:
+    """Choose the columns by Hugging Face's metadata, by their names, and by their types.
 
     Raises
     ------
     ValueError
-        If there is no column of images, or not the column of labels that is asked for.
+        If there is no column of images, or not the label column that was asked for.
     """
     features = _features(schema)
     image = _image(schema, features, where)
-    label = _label(schema, features, reading, where)
+    label = _label(schema, features, options, where)
     return Columns(image, label, class_names(schema, label))
 
 
 def class_names(schema: Any, label: str | None) -> tuple[str, ...]:
-    """The names of classes that Hugging Face's metadata have for a column of labels."""
+    """Return the class names of a label column from Hugging Face's metadata."""
     names = _features(schema).get(label, {}).get("names") if label else None
     if not isinstance(names, list):
         return ()
@@ -48,7 +48,7 @@ def class_names(schema: Any, label: str | None) -> tuple[str, ...]:
 
 
 def _features(schema: Any) -> Mapping[str, Mapping[str, Any]]:
-    """The features that Hugging Face writes into the metadata; none if there are no such."""
+    """The features that Hugging Face writes into the metadata; empty without them."""
     try:
         found: Any = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
         return {str(k): v for k, v in found.items() if isinstance(v, Mapping)}
@@ -66,34 +66,39 @@ def _image(schema: Any, features: Mapping[str, Mapping[str, Any]], where: str) -
     ]
     plain = [field.name for field in schema if _is_binary(field.type)]
     usable = [*structs, *plain]
-    said = [name for name in usable if features.get(name, {}).get("_type") == "Image"]
+    declared = [name for name in usable if features.get(name, {}).get("_type") == "Image"]
     named = [name for wanted in _IMAGES for name in usable if name.lower() == wanted]
-    others = [name for name in usable if not any(word in name.lower() for word in _BESIDE)]
-    in_order = [*(name for name in named if name in said or not said), *said, *others, *usable]
+    others = [name for name in usable if not any(word in name.lower() for word in _AUXILIARY)]
+    in_order = [
+        *(name for name in named if name in declared or not declared),
+        *declared,
+        *others,
+        *usable,
+    ]
     expected, got = f"a column of image bytes in {where}", ", ".join(map(printable, schema.names))
     require(bool(in_order), "data", expected=expected, got=got)
     return in_order[0]
 
 
 def _label(
-    schema: Any, features: Mapping[str, Mapping[str, Any]], reading: Reading, where: str
+    schema: Any, features: Mapping[str, Mapping[str, Any]], options: ReadOptions, where: str
 ) -> str | None:
     import pyarrow as pa
 
     usable = [field.name for field in schema if _can_be_label(field.type, pa)]
-    if reading.labels == "none":
+    if options.labels == "none":
         return None
-    if reading.labels != "auto":
+    if options.labels != "auto":
         expected = f"auto, none or a column of {where}: {', '.join(map(printable, usable))}"
-        is_there = reading.labels in usable
-        require(is_there, "data.labels", expected=expected, got=repr(reading.labels))
-        return reading.labels
-    said = [name for name in usable if features.get(name, {}).get("_type") == "ClassLabel"]
+        is_there = options.labels in usable
+        require(is_there, "data.labels", expected=expected, got=repr(options.labels))
+        return options.labels
+    declared = [name for name in usable if features.get(name, {}).get("_type") == "ClassLabel"]
     named = [name for wanted in LABELS for name in usable if name.lower() == wanted]
-    # label_id and animal_class, but no label_quality, unless there is nothing else
+    # label_id and animal_class are labels, and label_quality is not
     numbers = [n for n in usable if pa.types.is_integer(schema.field(n).type)]
     likely = [n for n in numbers if n.lower().endswith(("label", "class", "label_id", "label_idx"))]
-    chosen = [*(name for name in named if name in said or not said), *said, *likely]
+    chosen = [*(name for name in named if name in declared or not declared), *declared, *likely]
     return chosen[0] if chosen else None
 
 

@@ -1,4 +1,4 @@
-"""Files of tables: Parquet, and the Arrow files that Hugging Face's ``save_to_disk`` leaves."""
+"""Parquet files, and the Arrow files that ``save_to_disk`` of Hugging Face ``datasets`` writes."""
 
 import logging
 import os
@@ -7,30 +7,35 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sngan.data.errors import reason
+from sngan.data.errors import short_reason
 from sngan.data.images.formats import suffix
-from sngan.data.labels.folder_layout import require_first
-from sngan.data.labels.splits import is_split, leading_split, split_of, splits_among
-from sngan.data.memory import total
+from sngan.data.labels.splits import (
+    is_split,
+    leading_split,
+    require_only_train,
+    split_of,
+    splits_among,
+)
+from sngan.data.memory import total_memory
 from sngan.data.sources.parquet_columns import LABELS
-from sngan.data.types import Reading
+from sngan.data.types import ReadOptions
 from sngan.utils.checks import require
 from sngan.utils.text import printable
 
 _log = logging.getLogger("sngan")
 PARQUET = ("parquet", "pq")
 _BATCH = 16
-_MOST_LOOKED_AT = 2000
+_MOST_SEARCHED = 2000
 _DEPTH = 3
 
 
 class TableFile:
-    """One file: its schema, its rows, and batches of them.
+    """One file of a table: its schema, and its rows in batches.
 
     Raises
     ------
     ValueError
-        If it is damaged, here or where it is read.
+        If the file is damaged; its methods raise it too.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,14 +44,14 @@ class TableFile:
 
         self.path = path
         self._is_arrow = suffix(path.name) == "arrow"
-        with reading(path):
+        with _clear_errors(path):
             if self._is_arrow:
                 with self._batches() as batches:
                     self.schema: Any = batches.schema
                     self.names: list[str] = self.schema.names
                     self.num_rows = sum(batch.num_rows for batch in batches)
                 return
-            # pyarrow itself takes names in UTF-8 alone
+            # pyarrow takes only UTF-8 as a name, so open the file by its bytes
             self._file: Any = pq.ParquetFile(pa.OSFile(os.fsencode(path)))
             self.schema = self._file.schema_arrow
             self.names = self.schema.names
@@ -57,13 +62,13 @@ class TableFile:
             if sum(self.lengths) != self.num_rows or min(self.lengths, default=0) < 0:
                 raise pa.ArrowInvalid("its numbers of rows disagree")
             largest = max((group.total_byte_size for group in groups), default=0)
-        most = total() // 2
+        most = total_memory() // 2
         expected = f"row groups of at most {most} bytes in {printable(str(path))}"
         require(largest <= most, "data", expected=expected, got=largest)
 
     def values(self, column: str) -> Iterator[tuple[list[Any], int]]:
-        """Values of some rows at a time, few enough for the memory, and the bytes they take."""
-        with reading(self.path):
+        """Return the values of a few rows at a time, and the bytes that these take."""
+        with _clear_errors(self.path):
             for batch in self._of_column(column):
                 yield batch.column(0).to_pylist(), batch.nbytes
 
@@ -74,16 +79,16 @@ class TableFile:
         with self._batches() as batches:
             for batch in batches:
                 chosen = batch.select([column])
-                # a wrong offset would be followed out of the file
+                # without validation, a wrong offset would be followed out of the file
                 chosen.validate(full=True)
                 for start in range(0, batch.num_rows, _BATCH):
                     yield chosen.slice(start, _BATCH)
 
     def column(self, name: str) -> Any:
-        """One column as a whole."""
+        """Return a whole column."""
         import pyarrow as pa
 
-        with reading(self.path):
+        with _clear_errors(self.path):
             if not self._is_arrow:
                 return self._file.read([name], use_threads=False).column(0)
             with self._batches() as batches:
@@ -93,8 +98,8 @@ class TableFile:
             return whole
 
     def group(self, number: int, columns: list[str]) -> Any:
-        """One row group of a Parquet file."""
-        with reading(self.path):
+        """Return one row group of a Parquet file."""
+        with _clear_errors(self.path):
             return self._file.read_row_group(number, columns=columns, use_threads=False)
 
     def close(self) -> None:
@@ -110,13 +115,13 @@ class TableFile:
 
 
 @contextmanager
-def reading(path: Path) -> Generator[None]:
+def _clear_errors(path: Path) -> Generator[None]:
     """Turn pyarrow's many errors on a damaged file into one that names the file.
 
     Raises
     ------
     ValueError
-        If reading fails, for want of memory too.
+        If reading fails, also if the memory does not suffice.
     """
     import pyarrow as pa
 
@@ -124,21 +129,21 @@ def reading(path: Path) -> Generator[None]:
         yield
     except (pa.ArrowException, OSError, MemoryError, UnicodeDecodeError, OverflowError) as error:
         kind = "an Arrow" if suffix(path.name) == "arrow" else "a Parquet"
-        got = f"{printable(str(path))} ({reason(error)})"
+        got = f"{printable(str(path))} ({short_reason(error)})"
         raise ValueError(f"data: expected {kind} file, got {got}") from error
 
 
-def find_tables(path: Path, how: Reading) -> list[Path]:
-    """The Parquet files of a path, or the Arrow files of a data set that was saved to disk.
+def find_table_files(path: Path, options: ReadOptions) -> list[Path]:
+    """Find the Parquet files of a path, or the Arrow files of a data set that was saved to disk.
 
-    In a folder they lie at the top, or, where nothing else is, some folders below it.
+    They lie at the top of a folder, or up to three folders below it if the top has none.
     """
     if path.is_file():
         return [path] if suffix(path.name) in (*PARQUET, "arrow") else []
-    if how.is_first:
+    if options.is_legacy:
         return sorted(path.glob("*.parquet"))
     names = [name for name in os.listdir(path) if suffix(name) in PARQUET]  # noqa: PTH208
-    # a table that describes images which lie beside it
+    # metadata.parquet describes image files in the same folder
     if found := [path / name for name in sorted(names) if name.lower() != "metadata.parquet"]:
         return found
     saved = any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
@@ -154,26 +159,27 @@ def _below(root: Path, suffixes: tuple[str, ...]) -> list[Path]:
             folders.clear()
         found += [Path(folder) / name for name in sorted(files) if suffix(name) in suffixes]
         looked_at += len(files) + len(folders)
-        if looked_at > _MOST_LOOKED_AT and not found:
-            # a folder of images
+        if looked_at > _MOST_SEARCHED and not found:
+            # so many files and no table: this is a folder of images
             break
     return found
 
 
-def of_split(files: list[Path], root: Path, asked: str) -> list[Path]:
-    """The files of a split, where names of files or folders say one.
+def files_of_split(files: list[Path], root: Path, asked: str) -> list[Path]:
+    """Return the files of a split, if the names of files or folders say which split they are of.
 
     Raises
     ------
     ValueError
-        If there are splits and not this one, or none and another than train is asked for.
+        If there are splits and the one asked for is not among them, or there are none and it is not
+        train.
     """
     longer = splits_among(file.stem for file in files)
     splits = {file: _split(file, root) or longer.get(file.stem) for file in files}
     if not any(splits.values()):
-        require_first(asked, str(root))
+        require_only_train(asked, str(root))
         return files
-    # beside train-0 and test-0, extra-0 is a split too
+    # if there are train-0 and test-0, then extra-0 is a split too
     named = {file: split or file.name.partition("-")[0] for file, split in splits.items()}
     chosen = [file for file in files if is_split(asked, named[file])]
     known = sorted({printable(name) for name in named.values()})
@@ -192,10 +198,10 @@ def _split(file: Path, root: Path) -> str | None:
     return next((split for split in reversed(found) if split), None)
 
 
-def partition(file: Path, root: Path) -> str:
-    """The class that a partitioned table has in a folder's name; empty if it has none.
+def folder_label(file: Path, root: Path) -> str:
+    """Return the class in the name of a partitioned table's folder; empty if there is none.
 
-    Of a column that is the folder's name, a file lacks the values: ``label=cat/part-0.parquet``.
+    The label of ``label=cat/part-0.parquet`` stands only in the folder's name, not in the file.
     """
     parts = file.relative_to(root).parts[:-1] if file != root else ()
     pairs = (part.partition("=") for part in parts)

@@ -1,4 +1,4 @@
-"""Names of tar shards: globs and braces written out, and the splits that names say."""
+"""Patterns of tar shards: globs and braces are expanded, and the shards of one split chosen."""
 
 import glob
 import logging
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sngan.data.labels.splits import is_split, splits_among
-from sngan.data.types import Reading
+from sngan.data.types import ReadOptions
 from sngan.utils.checks import require
 from sngan.utils.text import printable
 
@@ -15,13 +15,13 @@ _MOST_NAMES = 100_000
 _log = logging.getLogger("sngan")
 
 
-def matching(pattern: str) -> list[Path]:
-    """The files of a glob or of braces, in order.
+def expand_pattern(pattern: str) -> list[Path]:
+    """Return the files that a glob or braces name, in order.
 
     Raises
     ------
     ValueError
-        If a name has no file, or the pattern is none or names too many.
+        If a name matches no file, or the pattern is empty, malformed or names too many files.
     """
     files: list[Path] = []
     shown = printable(pattern)
@@ -37,31 +37,35 @@ def matching(pattern: str) -> list[Path]:
     return files
 
 
-def of_split(files: list[Path], reading: Reading, pattern: str) -> tuple[list[Path], Reading]:
-    """The shards of a split, where a glob meets several; alternatives in braces are all meant.
+def shards_of_split(
+    files: list[Path], options: ReadOptions, pattern: str
+) -> tuple[list[Path], ReadOptions]:
+    """Choose the shards of the split if a glob matches several splits.
+
+    Alternatives in braces, such as ``{train,val}``, are all read: the user wrote them out.
 
     Raises
     ------
     ValueError
-        If the shards have splits, and not the one that is asked for.
+        If the shards have splits, and not the one that was asked for.
     """
     by_name = splits_among(file.stem for file in files)
     by_folder = splits_among(file.parent.name for file in files)
     splits = [by_name.get(file.stem) or by_folder.get(file.parent.name) for file in files]
     known = sorted({split for split in splits if split})
     if len(known) < 2 or re.search(r"\{[^{}]*,", pattern):
-        return files, reading
-    chosen = [f for f, s in zip(files, splits, strict=True) if s and is_split(reading.split, s)]
-    require(bool(chosen), "data.split", expected=f"one of {known}", got=repr(reading.split))
-    told = "%s: reads %d of %d shards, its split %s of %s (data.split)"
-    shown = printable(pattern), len(chosen), len(files), reading.split, ", ".join(known)
-    _log.warning(told, *shown)
-    # the members of a chosen shard have no splits of their own
-    return chosen, reading._replace(split="train")
+        return files, options
+    chosen = [f for f, s in zip(files, splits, strict=True) if s and is_split(options.split, s)]
+    require(bool(chosen), "data.split", expected=f"one of {known}", got=repr(options.split))
+    text = "%s: reads %d of %d shards, its split %s of %s (data.split)"
+    shown = printable(pattern), len(chosen), len(files), options.split, ", ".join(known)
+    _log.warning(text, *shown)
+    # the split is chosen here: folders inside these shards are not searched for it again
+    return chosen, options._replace(split="train")
 
 
 def _expanded(pattern: str, left: list[int]) -> Iterator[str]:
-    """``a{1..3}`` and ``a{x,y}`` written out, as a shell does, up to so many names."""
+    """Expand ``a{1..3}`` and ``a{x,y}`` as a shell does, up to ``left`` names."""
     braces = re.search(r"\{(\d+)\.\.(\d+)\}|\{([^{}]*,[^{}]*)\}", pattern)
     if braces is None:
         left[0] -= 1

@@ -1,4 +1,4 @@
-"""Stacked digits: a thousand modes without a download."""
+"""Stacked digits: a data set with a thousand modes that needs no download."""
 
 import torch
 
@@ -11,11 +11,11 @@ _SEED = 20161107
 
 
 def stacked_digits() -> Arrays:
-    """50,000 RGB images of 8×8 pixels, a handwritten digit in each channel; labels 0 … 999.
+    """Make 50,000 RGB images of 8×8 pixels with a handwritten digit in each channel.
 
-    The label is the number that red, green and blue spell. All thousand are equally likely: a
-    channel's digit is uniform, and its picture uniform among those of this digit. The Stacked
-    MNIST of Metz et al. 2016, arXiv:1611.02163, made of scikit-learn's digits.
+    The label, 0 … 999, is the number that red, green and blue spell. All labels are equally likely:
+    the digit of a channel is uniform, and its image is uniform among those of this digit. It is the
+    Stacked MNIST of Metz et al. 2016, arXiv:1611.02163, with scikit-learn's digits.
     """
     generator = torch.Generator().manual_seed(_SEED)
     single = digits()

@@ -1,4 +1,4 @@
-"""Tar files in WebDataset's layout: where their images lie, and what their labels are."""
+"""Tar files in WebDataset's layout: the offset and the label of each image."""
 
 import json
 import tarfile
@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from sngan.data.errors import reason
+from sngan.data.errors import short_reason
 from sngan.utils.checks import require
 from sngan.utils.text import printable
 
@@ -19,19 +19,19 @@ _COMPRESSED = {
 }
 _LARGEST_LABEL = 2**20
 _CLASS_KEYS = ("label", "class", "class_name", "category", "target", "cls")
-# after a tar's end come zeros up to a multiple of 10 KiB, or of a disk's block
-_END = 2**20
+# zeros follow the end of a tar, up to a multiple of 10 KiB or of a disk's block
+_LONGEST_END = 2**20
 
 
 APART = "labels lie apart from their images: members of a sample must follow one another"
 UNKNOWN = f"descriptions have no label, such as a number or text under {', '.join(_CLASS_KEYS)}"
 
 
-class Sample(NamedTuple):
-    """An image in a tar: where it lies, its label, its folder and name.
+class TarSample(NamedTuple):
+    """An image in a tar: its offset and size in bytes, its label, its folder and name.
 
-    ``is_dotted``: the part after the first dot of its name is no plain extension, as in
-    ``a.left.png``. ``passed_over`` counts the other images of the sample.
+    ``is_dotted`` says that its name has several dots, as in ``a.left.png``. ``passed_over`` counts
+    the other images of the sample, which are not read.
     """
 
     offset: int
@@ -43,17 +43,26 @@ class Sample(NamedTuple):
     passed_over: int
 
 
-def samples(
-    path: Path, extensions: Collection[str], *, is_first: bool, unused: Counter[str]
-) -> Iterator[Sample]:
-    """Each sample that has an image; members are never extracted, and links not followed.
+def scan_tar(
+    path: Path, extensions: Collection[str], *, is_legacy: bool, unused: Counter[str]
+) -> Iterator[TarSample]:
+    """Find each sample that has an image, without extracting members or following links.
 
-    ``unused`` counts the labels that no image has, by the reason.
+    Parameters
+    ----------
+    path
+        The tar file.
+    extensions
+        Those of images.
+    is_legacy
+        Accept the endings and the labels that version 1 accepted.
+    unused
+        Counts the labels that belong to no image, by the reason; it is updated.
 
     Raises
     ------
     ValueError
-        If the file is compressed, damaged, cut, or no tar.
+        If the file is compressed, damaged, cut off, or no tar.
     """
     shown = printable(str(path))
     try:
@@ -64,38 +73,38 @@ def samples(
                 require(plain, "data", expected="uncompressed tar files", got=f"{shown}, {name}")
             file.seek(0)
             with tarfile.open(fileobj=file, mode="r:") as tar:
-                yield from _Scan(extensions, unused, is_first=is_first).samples(tar, file)
-                _require_end(file, tar.offset, strict=not is_first)  # pyright: ignore
+                yield from _TarScanner(extensions, unused, is_legacy=is_legacy).samples(tar, file)
+                _require_end(file, tar.offset, strict=not is_legacy)  # pyright: ignore[reportAttributeAccessIssue]
     except (tarfile.TarError, OSError, EOFError, OverflowError, UnicodeError) as error:
-        got = f"{shown} ({reason(error)})"
+        got = f"{shown} ({short_reason(error)})"
         raise ValueError(f"data: expected a whole tar file, got {got}") from error
 
 
 def _require_end(file: IO[bytes], offset: int, *, strict: bool) -> None:
-    """Two blocks of zeros end a tar; tarfile takes a damaged header for the end."""
+    """Require two blocks of zeros at the end: tarfile takes a damaged header for the end."""
     file.seek(offset)
     end = file.read(tarfile.BLOCKSIZE)
     if end.strip(b"\0"):
         raise tarfile.ReadError(f"damaged at byte {offset}")
     if strict and len(end) < tarfile.BLOCKSIZE:
         raise tarfile.ReadError(f"cut at byte {offset}: the mark of its end is missing")
-    if strict and file.read(_END).strip(b"\0"):
+    if strict and file.read(_LONGEST_END).strip(b"\0"):
         raise tarfile.ReadError(f"more follows its end at byte {offset}: tars that were joined")
 
 
-class _Scan:
-    """Goes through a tar, and gathers the members of a sample, which follow one another."""
+class _TarScanner:
+    """Reads the members of a tar in order, and groups those of one sample, which are neighbours."""
 
     def __init__(
-        self, extensions: Collection[str], unused: Counter[str], *, is_first: bool
+        self, extensions: Collection[str], unused: Counter[str], *, is_legacy: bool
     ) -> None:
-        self._extensions, self._unused, self._is_first = extensions, unused, is_first
+        self._extensions, self._unused, self._is_first = extensions, unused, is_legacy
         self._start("", "")
 
-    def samples(self, tar: tarfile.TarFile, file: IO[bytes]) -> Iterator[Sample]:
+    def samples(self, tar: tarfile.TarFile, file: IO[bytes]) -> Iterator[TarSample]:
         while (member := tar.next()) is not None:
-            # or it remembers all of them
-            tar.members.clear()  # pyright: ignore
+            # tarfile would keep every member in memory
+            tar.members.clear()  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]
             folder, _, name = member.name.rpartition("/")
             stem, _, extension = name.partition(".")
             if (folder, stem) != (self._folder, self._stem):
@@ -121,29 +130,29 @@ class _Scan:
         elif is_image:
             found = self._plain if extension.lower() == last else self._dotted
             found.append((member.offset_data, member.size))
-        elif (parse := _parser(extension, is_first=self._is_first)) and self._label is None:
+        elif (parse := _parser(extension, is_legacy=self._is_first)) and self._label is None:
             if member.size <= _LARGEST_LABEL:
                 file.seek(member.offset_data)
                 self._label = _label(parse, file.read(member.size))
             self._is_described = True
 
-    def _finished(self) -> Iterator[Sample]:
+    def _finished(self) -> Iterator[TarSample]:
         images = self._plain or self._dotted
         if self._label is not None and not images:
             self._unused[APART] += 1
         elif self._is_described and self._label is None:
             self._unused[UNKNOWN] += 1
-        # each part of a name that has no plain image is one of its own: a.1.png, a.2.png
+        # a.1.png and a.2.png are samples of their own if there is no a.png
         kept = images[:1] if self._plain else images
         rest = len(self._plain) - len(kept) + len(self._dotted) if self._plain else 0
         for offset, size in kept:
             where = (self._folder, self._stem)
-            yield Sample(offset, size, self._label, *where, not self._plain, rest + self._links)
+            yield TarSample(offset, size, self._label, *where, not self._plain, rest + self._links)
 
 
-def _parser(extension: str, *, is_first: bool) -> Callable[[bytes], Any] | None:
-    """How a label is read from a member: ``.cls``, ``.CLS``, ``.label.txt``."""
-    if is_first:
+def _parser(extension: str, *, is_legacy: bool) -> Callable[[bytes], Any] | None:
+    """Choose the parser of a label by extension: ``.cls``, ``.CLS``, ``.label.txt``, ``.json``."""
+    if is_legacy:
         return _LABELS[extension] if extension in ("cls", "json") else None
     return _LABELS.get(extension.lower().removesuffix(".txt"))
 

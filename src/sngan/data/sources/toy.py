@@ -1,4 +1,4 @@
-"""What needs no files: handwritten digits and three distributions in the plane."""
+"""Toy data that needs no files: handwritten digits and three distributions in the plane."""
 
 import math
 from collections.abc import Callable
@@ -37,12 +37,15 @@ MIXTURES = {
     "ring8": Mixture(_ring(8, radius=0.8), std=0.008),
     "grid25": Mixture(_grid(5, spacing=0.4), std=0.01),
 }
-"""``ring8``: Metz et al. 2016, arXiv:1611.02163, scaled from radius 2 to 0.8. ``grid25``:
-Srivastava et al. 2017, arXiv:1705.07761, scaled from spacing 2 to 0.4."""
+"""The mixtures by name.
+
+``ring8`` is from Metz et al. 2016, arXiv:1611.02163, scaled from radius 2 to 0.8; ``grid25`` from
+Srivastava et al. 2017, arXiv:1705.07761, scaled from spacing 2 to 0.4.
+"""
 
 
 def digits() -> Arrays:
-    """1,797 handwritten digits of 8×8 pixels (Alpaydin, Kaynak 1998), shipped in scikit-learn."""
+    """Return 1,797 handwritten digits of 8×8 pixels (Alpaydin, Kaynak 1998) from scikit-learn."""
     from sklearn.datasets import load_digits
 
     loaded: Any = load_digits()
@@ -51,9 +54,9 @@ def digits() -> Arrays:
 
 
 def points(name: str) -> Dataset:
-    """50,000 points of ``ring8``, ``grid25`` (labels: the component) or ``swissroll``."""
+    """Draw 50,000 points of ``ring8``, ``grid25`` (labelled by component) or ``swissroll``."""
     made = _SAMPLERS[name](name, torch.Generator().manual_seed(_SEED))
-    # made by this version: its last digits may be others on another machine
+    # fingerprint the name and not the values: their last digits differ between machines
     return replace(made, content=Content([name], [POINTS], None))
 
 
@@ -67,9 +70,9 @@ def _mixture(name: str, generator: torch.Generator) -> Dataset:
 
 
 def _swissroll(name: str, generator: torch.Generator) -> Dataset:
-    """``t(cos t, sin t)/15`` for t uniform in [3π/2, 9π/2], with noise of std 0.25/15.
+    """Draw ``t(cos t, sin t)/15`` for t uniform in [3π/2, 9π/2], plus noise of std 0.25/15.
 
-    The roll of Gulrajani et al. 2017, arXiv:1704.00028, at another scale.
+    It is the roll of Gulrajani et al. 2017, arXiv:1704.00028, at another scale.
     """
     t = 1.5 * math.pi * (1 + 2 * torch.rand(POINTS, generator=generator))
     roll = torch.stack([t * t.cos(), t * t.sin()], dim=1)

@@ -1,63 +1,40 @@
-"""A zip of images, read in memory: nothing is ever extracted to the disk."""
+"""Zip of images, whose members are read in memory and never extracted to disk."""
 
 import zipfile
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from sngan.data.errors import reason
-from sngan.data.sources.image_files import Named, encoded_of, is_hidden
-from sngan.data.types import Content, Encoded, Reading, Skipped
+from sngan.data.errors import short_reason
+from sngan.data.sources.image_files import ImageFiles, encoded_images, is_hidden
+from sngan.data.types import Content, Encoded, ReadOptions, Skipped
 from sngan.utils.text import printable
 
 _LARGEST_MEMBER = 256 * 2**20
-_MOST_MEMBERS = 10_000_000
 
 
-def open_zip(path: Path, reading: Reading) -> Encoded:
-    """All members of a zip, the last one of each name.
+def open_zip(path: Path, options: ReadOptions) -> Encoded:
+    """Open all images in a zip; of several members with one name, the last one counts.
 
     Raises
     ------
     ValueError
-        The file is no zip, or has no images, or not the split or the labels that are asked for.
+        If the file is no zip, has no images, or not the split or the labels that were asked for.
     """
     shown = printable(str(path))
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, OverflowError) as error:
-        got = f"{shown}, another or damaged file ({reason(error)})"
+        got = f"{shown}, another or damaged file ({short_reason(error)})"
         raise ValueError(f"data: expected a zip, got {got}") from error
-    members: dict[str, zipfile.ZipInfo] = {}
-    skipped: list[Skipped] = []
-    replaced = 0
-    for member in archive.infolist():
-        # Windows' separators, against the rules of zips
-        name = member.filename if reading.is_first else member.filename.replace("\\", "/")
-        parts = name.split("/")
-        if not reading.is_first:
-            # some programs store ./cat/1.png
-            parts = [part for part in parts if part != "."]
-            name = "/".join(parts)
-        if (
-            not parts
-            or not parts[-1]
-            or any(is_hidden(part, is_first=reading.is_first) for part in parts)
-        ):
-            continue
-        danger = _danger(name, member)
-        if danger:
-            skipped.append(Skipped(printable(name), danger))
-            continue
-        replaced += name in members
-        members[name] = member
+    members, skipped, replaced = _members(archive, is_legacy=options.is_legacy)
     names = sorted(members)
 
     def checksum(index: int) -> bytes:
-        # of all its bytes, and the zip has it ready
+        # the zip already stores a checksum of all bytes of each member
         return members[names[index]].CRC.to_bytes(4, "little")
 
     status = path.stat()
-    named = Named(
+    files = ImageFiles(
         str(path),
         names,
         partial(_read, archive, members),
@@ -66,7 +43,33 @@ def open_zip(path: Path, reading: Reading) -> Encoded:
         skipped=skipped,
         remarks=[f"{replaced} members are replaced by later ones of their name"] * bool(replaced),
     )
-    return encoded_of(named, reading)
+    return encoded_images(files, options)
+
+
+def _members(
+    archive: zipfile.ZipFile, *, is_legacy: bool
+) -> tuple[dict[str, zipfile.ZipInfo], list[Skipped], int]:
+    """The members by name, those that are skipped as unsafe, and the number of replaced ones."""
+    members: dict[str, zipfile.ZipInfo] = {}
+    skipped: list[Skipped] = []
+    replaced = 0
+    for member in archive.infolist():
+        name = member.filename if is_legacy else _cleaned(member.filename)
+        parts = name.split("/")
+        if not parts[-1] or any(is_hidden(part, is_legacy=is_legacy) for part in parts):
+            continue
+        danger = _danger(name, member)
+        if danger:
+            skipped.append(Skipped(printable(name), danger))
+            continue
+        replaced += name in members
+        members[name] = member
+    return members, skipped, replaced
+
+
+def _cleaned(name: str) -> str:
+    """The name with slashes, which some Windows programs replace, and without a leading ``./``."""
+    return "/".join(part for part in name.replace("\\", "/").split("/") if part != ".")
 
 
 def _read(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name: str) -> bytes:

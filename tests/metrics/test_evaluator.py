@@ -7,16 +7,11 @@ import pytest
 import torch
 
 from helpers.features import normal
+from sngan.config import EvaluationConfig
 from sngan.data import Dataset, open_source
-from sngan.metrics import (
-    HIGHER_IS_BETTER,
-    Evaluator,
-)
+from sngan.metrics import HIGHER_IS_BETTER, Evaluator
 
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+pytestmark = pytest.mark.usefixtures("shared_cache")
 
 
 def noise_images(count, *, channels=1, seed=0):
@@ -180,3 +175,12 @@ def test_progress_counts_the_real_samples():
     seen = []
     Evaluator(unlabelled(300), samples=200, progress=lambda *at: seen.append(at))
     assert seen == [(128, 200), (200, 200)]
+
+
+def test_an_evaluator_from_the_settings_of_a_run():
+    dataset, settings = open_source("ring8"), EvaluationConfig(samples=50, extractor="points")
+    samples = dataset.samples[:50]
+    made = Evaluator.from_settings(dataset, settings, seed=1, split="test")
+    assert made(samples) == Evaluator(dataset, "points", samples=50, seed=1, split="test")(samples)
+    fewer = Evaluator.from_settings(dataset, settings, seed=1, split="test", samples=20)
+    assert fewer(samples) == Evaluator(dataset, samples=20, seed=1, split="test")(samples)

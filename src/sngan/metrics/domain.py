@@ -14,7 +14,8 @@ from sngan.utils.checks import require
 
 FEATURES = 64
 _SIDE = 32
-_SAMPLES, _STEPS, _BATCH = 20_000, 400, 128
+TRAINING_STEPS = 400
+_SAMPLES, _BATCH = 20_000, 128
 _RECIPE = 1  # goes up when a change of the network or its training gives other features
 
 
@@ -81,7 +82,7 @@ def train_classifier(dataset: Dataset, *, seed: int = 0) -> Trained:
     labels = None if dataset.labels is None else dataset.labels[chosen].cpu()
     classes = 4 if labels is None else max(len(dataset.class_names), int(labels.max()) + 1)
     task = fingerprint(
-        _RECIPE, _STEPS, seed, classes, pixels, *([] if labels is None else [labels])
+        _RECIPE, TRAINING_STEPS, seed, classes, pixels, *([] if labels is None else [labels])
     )
     with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
         # seed only the CPU's generator: `torch.manual_seed` would seed the GPU's too
@@ -113,8 +114,8 @@ def _train(network: Classifier, pixels: Tensor, labels: Tensor | None) -> Tensor
     test, test_labels = _task(images[:held_out], None if labels is None else labels[:held_out])
     images, labels = _task(images[held_out:], None if labels is None else labels[held_out:])
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _STEPS)
-    for _ in range(_STEPS):
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, TRAINING_STEPS)
+    for _ in range(TRAINING_STEPS):
         batch = torch.randint(len(images), (_BATCH,))
         optimizer.zero_grad()
         F.cross_entropy(network(images[batch])[1], labels[batch]).backward()

@@ -1,4 +1,4 @@
-"""Bad files are skipped and counted, bad archives and sources get one line."""
+"""Bad files: images are skipped and counted, archives and sources are refused in one line."""
 
 import struct
 import zipfile

@@ -1,4 +1,4 @@
-"""Caches of images and of tensors: a flipped bit is found, and what was cached is made again."""
+"""Checksums of caches: a flipped bit is found, and the cached images or tensors are made again."""
 
 import random
 

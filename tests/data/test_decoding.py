@@ -1,4 +1,4 @@
-"""Pixels as Pillow has them: sizes, modes, orientation."""
+"""Decoding against Pillow: sizes, modes, orientation."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Which samples make a batch of streamed data: each once an epoch, whatever the lengths."""
+"""Interleaving of chunks: every sample once an epoch, whatever the lengths of chunks."""
 
 import copy
 from collections import defaultdict
@@ -35,7 +35,7 @@ def test_each_sample_comes_once_an_epoch(lengths, batch_size, seed, count):
     over = min(epoch for epoch, _, _ in interleaver.state_dict()["lanes"])
     for epoch in range(over):
         assert epochs[epoch] == whole
-    # and the next begins when all chunks of the last are being read
+    # the next epoch begins when all chunks of the last are being read or done
     for epoch in range(1, max(epochs) + 1):
         before = drawn[: next(i for i, sample in enumerate(drawn) if sample[0] == epoch)]
         unfinished = len(whole) - sum(sample[0] == epoch - 1 for sample in before)
@@ -76,7 +76,7 @@ def test_the_rows_of_all_ranks_are_the_batch(lengths, share, ranks, count):
 def test_readers_divide_the_batch(batch_size, chunks, count):
     interleaver = ChunkInterleaver([5] * chunks, batch_size, seed=0)
     assert len(interleaver.state_dict()["lanes"]) == count
-    # from as many chunks at a time
+    # that many chunks are read at a time
     assert len({part.chunk for part in interleaver.next()}) >= min(count, chunks)
 
 
@@ -109,7 +109,7 @@ def test_a_permutation_follows_from_its_key():
 
 
 def test_the_state_of_other_chunks_are_refused():
-    """As many samples in other chunks would be drawn in parts that do not exist."""
+    """With equally many samples in other chunks, the state would point outside of them."""
     state = ChunkInterleaver([10] * 30, 12, seed=0).state_dict()
     for lengths in ([100] * 3, [1] * 300):
         with pytest.raises(ValueError, match=r"^data: expected the chunks that the run was"):

@@ -1,4 +1,4 @@
-"""Runs from before the reading of files had a number go on with the reading they began with."""
+"""Legacy reading: runs from before the version had a number continue with the same pixels."""
 
 import logging
 import os
@@ -97,7 +97,7 @@ def test_arrays(tmp_path):
     np.savez(tmp_path / "a.npz", y=np.arange(4.0), images=values)
     found = first(tmp_path / "a.npz")
     np.testing.assert_array_equal(found.samples[1, 0], np.rint((values[1] + 1) * 127.5))
-    # the first usual name is that of the images; of labels too
+    # the array with the first usual name holds the images, and likewise the labels
     assert found.labels.tolist() == [0, 1, 2, 3]
 
 
@@ -114,7 +114,7 @@ def test_parquet(tmp_path):
 
 
 def forget_the_reading(folder) -> None:
-    """Make the settings those of a run from before the number."""
+    """Remove the version from the settings, as in a run from before it was written."""
     path = folder / "config.yaml"
     values = yaml.safe_load(path.read_text())
     for key in ("reading", "labels", "background"):
@@ -134,7 +134,7 @@ def test_an_old_run_goes_on_bit_for_bit_and_says_so(tmp_path, caplog):
     training.train(parts)
     forget_the_reading(tmp_path / "parts")
     assert configs.load(tmp_path / "parts" / "config.yaml").data.reading == 1
-    # the command gives this version's reading, and the run's is taken
+    # the command asks for the current version, and the run keeps its own
     new = replace(parts, steps=4, data=replace(parts.data, reading=READING))
     with caplog.at_level(logging.WARNING, logger="sngan"):
         training.train(new, resume=True)

@@ -1,4 +1,4 @@
-"""Single points of how files are read that the zoo's short answers do not show."""
+"""Reading of files: details that the short answers of the zoo do not show."""
 
 import os
 import time
@@ -80,7 +80,7 @@ def test_a_decoder_that_takes_too_long_is_stopped(tmp_path, monkeypatch):
 
 
 def test_ghostscript_is_never_started(tmp_path, monkeypatch):
-    """Pillow would run `gs` by subprocess."""
+    """Pillow would run `gs` in a subprocess."""
     import subprocess
 
     def forbidden(*_, **__):

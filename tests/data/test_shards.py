@@ -1,4 +1,4 @@
-"""Tar shards: labels, names, patterns, damage, and the index that is kept."""
+"""Tar shards: labels, names, patterns, damage, and the index on disk."""
 
 import gzip
 import io
@@ -70,7 +70,7 @@ def test_samples_are_what_shares_a_name_up_to_its_first_dot(tmp_path):
     for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
         write_tar(tmp_path / "a.tar", members, format=form)
         dataset = open_source(f"shards:{tmp_path}/a.tar", cache_dir=tmp_path / str(form))
-        # of x/a, y/a and the long name; c.d.png has the extension d.png
+        # the images are x/a, y/a and the long name; c.d.png has the extension d.png
         assert dataset.total == 3
 
 
@@ -171,7 +171,7 @@ def test_members_that_are_no_pictures_are_skipped_and_counted(tmp_path, caplog):
     with caplog.at_level(logging.INFO, logger="sngan"):
         sampler = plain(dataset, 3)
         drawn = [numbers(sampler.next()) for _ in range(8)]
-    # others of the chunk take their rows
+    # readable images of the chunk take the rows of those that were skipped
     assert {n for batch in drawn for n in batch} == {1, 2, 3, 4, 7, 8, 9, 10, 11}
     assert caplog.text.count("skipped ") == 3
     assert "(3 so far)" in caplog.text

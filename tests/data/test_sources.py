@@ -1,4 +1,4 @@
-"""Every SOURCE against an independent reading."""
+"""Sources: each kind of SOURCE against an independent reader."""
 
 import gzip
 import io

@@ -1,4 +1,4 @@
-"""The thousand modes of stacked digits: deterministic, uniform, and what the labels say."""
+"""Stacked digits: deterministic, a thousand uniform modes, labels that match the pixels."""
 
 import torch
 

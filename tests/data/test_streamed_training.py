@@ -50,7 +50,7 @@ def test_training_resumes_bit_for_bit(streams, tmp_path):
 
 @pytest.mark.usefixtures("cache")
 def test_evaluation_of_a_streamed_run(streams, tmp_path, capsys, monkeypatch):
-    # the labels are classified, however poorly
+    # any classifier will do here
     monkeypatch.setattr("sngan.metrics.domain.TRAINING_STEPS", 10)
     evaluation = EvaluationConfig(every=2, samples=20, extractor="pixels")
     read = DataConfig(source=f"{streams}/all.parquet", cache="stream")
@@ -60,7 +60,7 @@ def test_evaluation_of_a_streamed_run(streams, tmp_path, capsys, monkeypatch):
     capsys.readouterr()
     for number in range(20):
         PICTURES[number].save(tmp_path / f"{number}.png")
-    # against its own data, and against what cannot be streamed
+    # evaluate on its own data, and on a folder, which cannot be streamed
     for source in ([], ["--data", str(tmp_path)]):
         assert main(["evaluate", str(tmp_path / "run"), *source, "--json", "-"]) == 0
         assert json.loads(capsys.readouterr().out)["n_real"] == 20

@@ -1,4 +1,4 @@
-"""Streamed shards and Parquet against independent readers; resume, ranks."""
+"""Streaming of shards and Parquet against independent readers; resume, ranks."""
 
 import copy
 import gc
@@ -59,7 +59,7 @@ def test_one_reader_draws_whole_epochs(stream):
     drawn = [numbers(sampler.next())[0] for _ in range(2 * SIZE)]
     assert sorted(drawn[:SIZE]) == sorted(drawn[SIZE:]) == list(range(SIZE))
     assert drawn[:SIZE] != drawn[SIZE:]
-    # shuffled inside the chunks as well
+    # samples are shuffled inside the chunks too
     within = [n for n in drawn[:SIZE] if n >= SIZE - LENGTHS[-1]]
     assert within != sorted(within)
     other = plain(stream, 1, seed=1)
@@ -88,7 +88,7 @@ def test_resume_is_exact_and_reads_nothing_again(stream, before, batch_size):
 
 
 def counted(chunks: tuple[Chunk, ...]) -> tuple[tuple[Chunk, ...], list[int]]:
-    """The same chunks, and a list that grows by the number of each that is opened."""
+    """Return the same chunks, and a list to which each appends its number when opened."""
     read: list[int] = []
 
     def opening(number: int):
@@ -122,7 +122,7 @@ def test_ranks_share_the_batches_of_one(stream, monkeypatch, count):
 
 def test_each_rank_opens_its_own_chunks_only(stream, monkeypatch):
     interleaver = ChunkInterleaver(LENGTHS, 2, seed=0)
-    # two batches are read ahead
+    # two batches are decoded ahead
     batches = [interleaver.next() for _ in range(22)]
     owned = []
     for own in range(2):

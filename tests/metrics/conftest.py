@@ -15,7 +15,7 @@ def own_cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def shared_cache(tmp_path_factory, monkeypatch):
-    """One cache for all tests of metrics and a shorter training, which would take seconds."""
+    """One cache for all tests of metrics, and a short training of the domain classifier."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.setattr("sngan.metrics.domain.TRAINING_STEPS", 120)
 

@@ -72,7 +72,7 @@ def test_training_works_where_gradients_are_off(few):
 
 @pytest.mark.usefixtures("own_cache", "short_training")
 def test_without_labels_it_tells_rotations():
-    # bright on top: its turns are easy to tell
+    # bright at the top: turns are easy to distinguish
     pixels = (uniform(100, 3, 12, 8) * 100).to(torch.uint8)
     pixels[:, :, :3] += 150
     dataset = Dataset("skies", pixels)

@@ -1,4 +1,4 @@
-"""The evaluator: what it tells of which data, and what it refuses."""
+"""Evaluator: the metrics of each kind of data, and the samples that it refuses."""
 
 import json
 import math
@@ -39,7 +39,7 @@ BY_SOURCE = {
 
 
 @pytest.mark.parametrize("source", BY_SOURCE)
-def test_only_what_applies_is_told_and_real_samples_do_well(source):
+def test_only_metrics_that_apply_are_computed_and_real_samples_do_well(source):
     dataset = open_source(source)
     evaluator = Evaluator(dataset, samples=300)
     fresh = evaluator(dataset.values(torch.arange(len(dataset) - 300, len(dataset))))

@@ -1,4 +1,4 @@
-"""How sets of features overlap, against direct O(n²) forms; what metrics refuse."""
+"""Overlap of sets of features against direct O(n²) forms, and input that metrics refuse."""
 
 import math
 
@@ -51,7 +51,7 @@ def test_manifold_of_a_set_with_itself_is_full():
     x = normal(80, 5)
     found = manifold(x, x)
     assert found.precision == found.recall == found.coverage == 1
-    # k neighbours and the sample itself, on average; ties of the outermost counted
+    # a ball holds k neighbours and the sample itself on average, ties included
     assert found.density == pytest.approx(6 / 5, abs=1e-12)
 
 

@@ -1,4 +1,4 @@
-"""What transport refuses, in one line that names the argument."""
+"""Input that transport refuses, in one line that names the argument."""
 
 import numpy as np
 import pytest

@@ -74,7 +74,7 @@ def scan_tar(
             file.seek(0)
             with tarfile.open(fileobj=file, mode="r:") as tar:
                 yield from _TarScanner(extensions, unused, is_legacy=is_legacy).samples(tar, file)
-                _require_end(file, tar.offset, strict=not is_legacy)  # pyright: ignore[reportAttributeAccessIssue]
+                _require_end(file, tar.offset, strict=not is_legacy)
     except (tarfile.TarError, OSError, EOFError, OverflowError, UnicodeError) as error:
         got = f"{shown} ({short_reason(error)})"
         raise ValueError(f"data: expected a whole tar file, got {got}") from error
@@ -104,7 +104,7 @@ class _TarScanner:
     def samples(self, tar: tarfile.TarFile, file: IO[bytes]) -> Iterator[TarSample]:
         while (member := tar.next()) is not None:
             # tarfile would keep every member in memory
-            tar.members.clear()  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]
+            tar.members.clear()  # pyright: ignore[reportAttributeAccessIssue]
             folder, _, name = member.name.rpartition("/")
             stem, _, extension = name.partition(".")
             if (folder, stem) != (self._folder, self._stem):

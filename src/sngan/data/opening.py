@@ -214,10 +214,9 @@ def _open_in_chunks(
         pattern = source.removeprefix(PREFIX)
         return open_shards(pattern, options, cache_dir=cache_dir, progress=progress)
     path = _path(source)
-    is_parquet = path is not None and bool(find_table_files(path, options))
-    expected = "stream only for shards:PATTERN and Parquet"
-    require(is_parquet, "data.cache", expected=expected, got=f"it for {printable(source)}")
-    assert path is not None
+    if path is None or not find_table_files(path, options):
+        expected = "stream only for shards:PATTERN and Parquet"
+        raise ValueError(f"data.cache: expected {expected}, got it for {printable(source)}")
     return open_chunked_parquet(path, options)
 
 

@@ -103,14 +103,11 @@ def critic_bound(
 def _scores(critic: Callable[[Tensor], Tensor], batch: Tensor) -> Array:
     """The scores of a batch, and a bound on the rounding of each: ``(2, n)``."""
     scores: object = critic(batch)
-    require(
-        isinstance(scores, Tensor) and scores.is_floating_point(),
-        "critic",
-        expected="floating-point scores, a tensor",
-        got=getattr(scores, "dtype", type(scores).__name__),
-    )
-    assert isinstance(scores, Tensor)
-    require_dense(scores, "critic", expected="floating-point scores, a tensor")
+    expected = "floating-point scores, a tensor"
+    if not isinstance(scores, Tensor) or not scores.is_floating_point():
+        got = getattr(scores, "dtype", type(scores).__name__)
+        raise ValueError(f"critic: expected {expected}, got {got}")
+    require_dense(scores, "critic", expected=expected)
     require(
         scores.shape in ((len(batch),), (len(batch), 1)),
         "critic",

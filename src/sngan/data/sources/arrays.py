@@ -71,7 +71,8 @@ def open_arrays(path: Path, options: ReadOptions) -> Arrays:
 
 def _drop_unlabelled(arrays: Arrays, name: str) -> Arrays:
     """Leave out the samples without a label if they are the minority, or use no labels."""
-    assert arrays.labels is not None
+    if arrays.labels is None:
+        return arrays
     known = arrays.labels >= 0
     labelled = int(known.sum())
     missing = len(known) - labelled
@@ -139,26 +140,23 @@ def _samples(array: NDArray[Any], name: str, options: ReadOptions) -> Tensor:
 
 
 def _value_range(array: NDArray[Any], name: str) -> ValueRange:
+    """The range of an array: floats by their values, bytes and masks, and 16 bits unsigned."""
     low, high = float(array.min()), float(array.max())
     if array.dtype.kind == "f":
         chosen = value_range.of_floats(low, high)
-        expected = f"floats of {name} in 0 … 255, in [0, 1] or [-1, 1]"
-        known = chosen is not None and chosen.white <= 255
-        require(known, "data", expected=expected, got=f"[{low:g}, {high:g}]")
-        assert chosen is not None
+        if chosen is None or chosen.white > 255:
+            expected = f"floats of {name} in 0 … 255, in [0, 1] or [-1, 1]"
+            raise ValueError(f"data: expected {expected}, got [{low:g}, {high:g}]")
         if chosen == value_range.BYTES or (chosen == value_range.SIGNED and low > -0.5):
             _log.warning("%s: floats from %g to %g are read as %s", name, low, high, chosen)
         return chosen
     if array.dtype.kind == "b" or (low >= 0 and high <= 255):
         return value_range.UNIT if array.dtype.kind == "b" else value_range.of_bytes(high, name)
-    chosen = (
-        value_range.of_integers(low, high)
-        if (array.dtype.kind, array.dtype.itemsize) == ("u", 2)
-        else None
-    )
-    expected = f"integers of {name} in 0 … 255"
-    require(chosen is not None, "data", expected=expected, got=f"{low:g} … {high:g}")
-    assert chosen is not None
+    is_deep = (array.dtype.kind, array.dtype.itemsize) == ("u", 2)
+    chosen = value_range.of_integers(low, high) if is_deep else None
+    if chosen is None:
+        expected = f"integers of {name} in 0 … 255"
+        raise ValueError(f"data: expected {expected}, got {low:g} … {high:g}")
     _log.warning("%s: values up to %g are read as %s", name, high, chosen)
     return chosen
 

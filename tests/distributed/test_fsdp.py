@@ -582,7 +582,14 @@ def on(performance: PerformanceConfig, config: Config) -> Config:
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["sn", "wgan-gp"])
 def test_resume_on_other_ranks_and_strategies(tmp_path, method):
+    """Other orders of summing leave rounding only: losses of these 50 steps differ by some 1e-7.
+
+    So do those of one process whose weights are changed by one unit in the last place at step 10.
+    With the seeds 0 and 1 an entry whose gradient is nearly zero turns on that rounding, since Adam
+    divides by its size: in both experiments the losses then differ by 5e-4, or by 1e-6.
+    """
     settings = {"data": DIGITS, "model": CNN, "method": method, "ema_start": 5, "ema_decay": 0.9}
+    settings["seed"] = 2
     evaluated = {"evaluation": EvaluationConfig(every=10, samples=40, extractor="pixels")}
     one = PerformanceConfig(device="cpu")
     single = replace(TWO, devices=1)
@@ -596,17 +603,16 @@ def test_resume_on_other_ranks_and_strategies(tmp_path, method):
     assert torch.equal(other["rng"]["torch"], one["rng"]["torch"])
     for network in NETWORKS:
         for name, tensor in one[network].items():
-            # single entries of Adam's first steps turn on rounding
             difference = torch.linalg.vector_norm((other[network][name] - tensor).double())
-            assert difference <= 1e-2 * torch.linalg.vector_norm(tensor.double()) + 1e-4, name
+            assert difference <= 1e-3 * torch.linalg.vector_norm(tensor.double()) + 1e-6, name
     records = metrics(tmp_path / "parts")
     losses = [r["critic_loss"] for r in records if "critic_loss" in r]
     expected = [r["critic_loss"] for r in metrics(tmp_path / "whole") if "critic_loss" in r]
     # differences of scores, which may be near zero
-    assert losses == pytest.approx(expected, rel=1e-3, abs=2e-3)
+    assert losses == pytest.approx(expected, rel=0, abs=2e-5)
     assert [r["step"] for r in records if "evaluation" in r] == [10, 20, 30, 40, 50]
     again = load(tmp_path / "whole")
-    torch.testing.assert_close(run.generate(8), again.generate(8), rtol=1e-2, atol=1e-3)
+    torch.testing.assert_close(run.generate(8), again.generate(8), rtol=0, atol=1e-4)
     names = [name for name, _ in load_critic(run.folder).named_parameters()]
     assert names == [name for name, _ in load_critic(again.folder).named_parameters()]
 

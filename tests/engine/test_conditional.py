@@ -190,7 +190,7 @@ def test_every_method_steps_by_class(tmp_path, method: str, source: str, classes
     assert all(torch.isfinite(term) for term in terms.values())
     assert terms["generator_gradient_norm"] > 0
     assert state.critic.module.embedding.weight.grad.any()
-    assert state.num_classes == classes
+    assert len(state.classes) == classes
     assert state.pictured(seed=config.seed).shape[1:] == state.dataset.sample_shape
 
 

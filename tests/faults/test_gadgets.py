@@ -39,7 +39,8 @@ def test_an_index_of_torch_is_read(old):
 
 
 @pytest.mark.parametrize("name", gadgets.gadgets("unused"))
-def test_gadgets_do_nothing(old, tmp_path, name):
+def test_gadgets_do_nothing(old, tmp_path, name, tally):
+    counted = tally("gadgets in an index of shards")
     folder, before = checkpoints.copied(old, tmp_path / "checkpoints"), shared()
     target = tmp_path / "written"
     (folder / PART).write_bytes(gadgets.gadgets(str(target))[name])
@@ -47,12 +48,14 @@ def test_gadgets_do_nothing(old, tmp_path, name):
     state, problems = checkpoint.read_newest(folder)
     assert time.monotonic() - started < 20
     assert (state["step"], len(problems)) == (1, 1)
-    assert not target.exists()
-    assert shared() == before
+    counted.tried = 1
+    counted.silent += [name] * (target.exists() or shared() != before)
+    assert counted.wrong == []
 
 
 @pytest.mark.parametrize("count", [60, pytest.param(3000, marks=pytest.mark.faults)])
-def test_fuzzed_indices_are_refused_or_right(old, tmp_path, count):
+def test_fuzzed_indices_are_refused_or_right(old, tmp_path, count, tally):
+    counted = tally("damaged indices of shards")
     chance, before = random.Random(count), shared()
     folder = checkpoints.copied(old, tmp_path / "checkpoints")
     whole = (folder / PART).read_bytes()
@@ -62,8 +65,11 @@ def test_fuzzed_indices_are_refused_or_right(old, tmp_path, count):
         data = gadgets.mutated(chance.choice(seeds) if chance.random() < 0.3 else whole, chance)
         (folder / PART).write_bytes(data)
         state, problems = checkpoint.read_newest(folder)
+        counted.tried += 1
         differing = [key for key in state if not same(state[key], expected[not problems].get(key))]
-        assert not differing, (differing, state["critic"], data)
+        found = counted.lost if problems else counted.silent
+        found += [f"{differing}: {state['critic']} of {data!r}"] * bool(differing)
+    assert counted.wrong == []
     assert not (tmp_path / "written").exists()
     assert shared() == before
 

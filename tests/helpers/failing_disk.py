@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from helpers import calls, tiny_run
+from helpers.tally import Tally
 from sngan.engine import train as training
 from sngan.runs import checkpoint
 from sngan.runs import sample_grid as pictures
@@ -21,29 +22,45 @@ _CLEANING = ("unlink", "remove", "rmdir")
 
 
 def fail_once(
-    run: Path, source: str, whole: Path, *, at: int, number: int, torn: bool, for_ever: bool
-) -> list[str]:
-    """Let a run fail at a call and go on; return what is wrong with its error or its files."""
+    run: Path,
+    source: str,
+    whole: Path,
+    *,
+    at: int,
+    number: int,
+    torn: bool,
+    for_ever: bool,
+    counted: Tally,
+) -> None:
+    """Let a run fail at a call and go on; count what is wrong with its error or its files."""
     act = calls.failing(at, number, torn=torn, for_ever=for_ever)
-    wrong: list[str] = []
+    failure: Exception | None = None
     with calls.interposed(act) as made:
         try:
-            tiny_run.finish(run, source)
-            failure = None
+            lost = tiny_run.finish(run, source)
         except (training.TrainingError, OSError) as error:
-            failure = error
-        except BaseException as error:
-            return [f"an error of another kind: {error!r}"]
+            lost, failure = "", error
+        except Exception as error:
+            lost = f"an error of another kind: {error!r}"
     call = made[at - 1] if at <= len(made) else None
+    wrong, silent = [lost] * bool(lost), list[str]()
     if failure is not None:
         wrong += _unclear(failure, number, run)
         if call is not None and call.name not in _CLEANING and not for_ever:
             wrong += [f"left: {path}" for path in run.rglob("*") if is_temporary(path)]
+    elif os.strerror(number) not in (run / "train.log").read_text():
+        silent = tiny_run.differences(run, whole)
     wrong += _damaged(run)
     lost = tiny_run.finish(run, source)
     wrong += [lost] * bool(lost) + tiny_run.differences(run, whole)
     shutil.rmtree(run)
-    return [f"{call} {errno.errorcode[number]}: {problem}" for problem in wrong]
+    _count(counted, f"{call} {errno.errorcode[number]}", wrong, silent)
+
+
+def _count(counted: Tally, fault: str, wrong: list[str], silent: list[str]) -> None:
+    counted.tried += 1
+    counted.lost += [f"{fault}: {problem}" for problem in wrong]
+    counted.silent += [f"{fault}: {problem}" for problem in silent]
 
 
 def _unclear(failure: Exception, number: int, run: Path) -> list[str]:
@@ -81,16 +98,20 @@ def save(folder: Path, step: int) -> None:
         checkpoint.rotate({"step": step, "weights": weights}, folder / "checkpoints", keep_every=2)
 
 
-def fail_save(before: Path, after: Path, step: int, run: Path, act: calls.Act) -> list[str]:
+def fail_save(
+    before: Path, after: Path, step: int, run: Path, *, act: calls.Act, counted: Tally
+) -> None:
     """Let one save fail that leads from ``before`` to ``after``, then do it again."""
     shutil.copytree(before, run, dirs_exist_ok=True)
-    wrong: list[str] = []
+    wrong, silent = list[str](), list[str]()
     with calls.interposed(act) as made:
         try:
             save(run, step)
         except OSError as error:
             is_clear = error.filename is not None and str(error.filename).startswith(str(run))
             wrong += [] if is_clear else [f"unclear: {error!r}"]
+        else:
+            silent = tiny_run.differences(run, after)
     wrong += [f"left: {path}" for path in run.rglob("*") if is_temporary(path)]
     wrong += _damaged(run)
     found = checkpoint.find_newest(run / "checkpoints")
@@ -100,4 +121,4 @@ def fail_save(before: Path, after: Path, step: int, run: Path, act: calls.Act) -
         save(run, step)
     wrong += tiny_run.differences(run, after)
     shutil.rmtree(run)
-    return [f"{made[-1]}: {problem}" for problem in wrong]
+    _count(counted, f"{made[-1]}", wrong, silent)

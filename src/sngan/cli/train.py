@@ -11,7 +11,8 @@ from sngan.distributed import collectives
 from sngan.runs.layout import RunFolder
 from sngan.runs.reserve import reserve
 from sngan.tasks.train import train
-from sngan.utils.files import remove_if_empty
+from sngan.utils.files import missing_folders, remove_if_empty
+from sngan.utils.text import first_line
 
 DESCRIPTION = (
     "Train a GAN; without flags: handwritten digits, spectral normalization. "
@@ -42,14 +43,16 @@ def run(argv: list[str]) -> None:
     resume, overwrite = values.pop("resume"), values.pop("overwrite")
     values.pop("config")
     config = configs.from_dict(values)
+    missing, reserved = missing_folders(Path(config.out)), list[Path]()
     if not (values["out"] or resume or overwrite):
-        config = replace(config, out=str(reserve(Path(config.out))))
+        reserved = [reserve(Path(config.out))]
+        config = replace(config, out=str(reserved[0]))
     try:
         run = train(config, resume=resume, overwrite=overwrite)
     except ValueError:
-        # a refused request leaves nothing
-        remove_if_empty(Path(config.out))
-        remove_if_empty(Path(config.out).parent)
+        # A refused request leaves nothing of its own: neither a reserved folder nor those above it.
+        for folder in dict.fromkeys([*reserved, *missing]):
+            remove_if_empty(folder)
         raise
     if not collectives.is_rank_zero():
         return
@@ -64,5 +67,10 @@ def _settings_of_run(argv: list[str]) -> list[str]:
         name, equals, given = flag.partition("=")
         if name == "--out":
             path = RunFolder(expanded(given if equals else value)).settings()
-            return flags.settings_in(path) if path.is_file() else []
+            try:
+                return flags.settings_in(path) if path.is_file() else []
+            except ValueError as error:
+                expected = "a run folder at --out with sngan's settings"
+                got = f"{path} ({first_line(error)})"
+                raise ValueError(f"resume: expected {expected}, got {got}") from error
     return []

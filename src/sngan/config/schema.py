@@ -10,7 +10,7 @@ from sngan.data.images.transparency import rgb
 from sngan.data.types import READING
 from sngan.methods import Method, named
 from sngan.models import MODELS
-from sngan.utils.checks import require, require_count, require_number, require_one_of
+from sngan.utils.checks import require, require_count, require_index, require_number, require_one_of
 from sngan.utils.fields import filled_in, option
 from sngan.utils.files import expand_home
 
@@ -93,6 +93,8 @@ class ModelConfig:
     attention: int = option(0, "side of the maps that attend to themselves, resnet only; 0: none")
     sample_shape: tuple[int, ...] | None = filled_in(None)
     class_names: tuple[str, ...] = filled_in(())
+    # of which the data had no samples
+    empty_classes: tuple[int, ...] = filled_in(())
 
     def __post_init__(self) -> None:
         require_one_of(self.name, "model", choices=["auto", *MODELS])
@@ -103,11 +105,22 @@ class ModelConfig:
         require_count(self.attention, "model.attention", minimum=0)
         # a YAML file gives lists, and numbers where a name looks like one
         object.__setattr__(self, "class_names", tuple(map(str, self.class_names)))
+        object.__setattr__(self, "empty_classes", tuple(self.empty_classes))
+        for index in self.empty_classes:
+            require_index(index, "model.empty_classes", count=self.num_classes)
+        some = not self.class_names or bool(self.learned_classes)
+        require(some, "model.empty_classes", expected="some class with samples", got="none")
 
     @property
     def num_classes(self) -> int:
         """The classes of a conditional model, 0 of another."""
         return len(self.class_names)
+
+    @property
+    def learned_classes(self) -> tuple[int, ...]:
+        """The classes of which the data had samples, as far as the run knows."""
+        empty = set(self.empty_classes)
+        return tuple(index for index in range(self.num_classes) if index not in empty)
 
 
 @dataclass(frozen=True)

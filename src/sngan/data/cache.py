@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sngan.data.images.value_range import ValueRange
-from sngan.data.memory import total_memory
+from sngan.data.memory import require_images_fit, total_memory
 from sngan.data.types import Decoded, Skipped
 from sngan.utils.cache import folder as default_folder
 from sngan.utils.cache import trim, used
@@ -89,7 +89,7 @@ class ImageCache:
             return images
         except OSError as error:
             _log.warning("the cache cannot be written (%s): the images stay in memory", error)
-            return np.empty(shape, np.uint8)
+            return _in_memory(shape)
 
     def store(self, decoded: Decoded) -> Decoded:
         """Give the decoded file its final name, and return it mapped."""
@@ -142,13 +142,18 @@ def decode_or_load(*, cache: str, store: ImageCache, decode: Callable[..., Decod
                 expected=f"'disk' with room for twice {math.prod(shape)} bytes, writable",
                 got=store.images.parent,
             )
-        return np.empty(shape, np.uint8)
+        return _in_memory(shape)
 
     try:
         decoded = decode(allocate)
         return store.store(decoded) if isinstance(decoded.images, np.memmap) else decoded
     finally:
         store.discard()
+
+
+def _in_memory(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    require_images_fit(shape)
+    return np.empty(shape, np.uint8)
 
 
 def _checksum(images: Path, metadata: dict[str, Any]) -> str:

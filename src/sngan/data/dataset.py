@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from sngan.data import fingerprint
@@ -52,6 +53,14 @@ class Dataset:
     def total(self) -> int:
         """The number of samples that training draws from."""
         return len(self) if self.stream is None else len(self.stream)
+
+    def class_counts(self, classes: int) -> Tensor:
+        """Return the number of samples of each class, int64 ``(classes,)``."""
+        counts = None if self.stream is None else self.stream.class_counts
+        if counts is None:
+            assert self.labels is not None
+            counts = torch.bincount(self.labels, minlength=classes)
+        return torch.nn.functional.pad(counts, (0, classes - len(counts)))
 
     @property
     def is_images(self) -> bool:

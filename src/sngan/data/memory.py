@@ -6,10 +6,26 @@ from collections.abc import Iterable
 
 from sngan.utils.checks import require
 
+_GIBIBYTE = 2**30
+
 
 def total_memory() -> int:
     """Return the bytes of this machine's memory."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def require_images_fit(shape: tuple[int, ...]) -> None:
+    """Require that uint8 images ``(N, C, side, side)`` fit into this machine's memory.
+
+    Raises
+    ------
+    ValueError
+        If the images are larger than all of it.
+    """
+    size, room = math.prod(shape), total_memory()
+    expected = f"images that fit into {room / _GIBIBYTE:.3g} GiB of memory"
+    got = f"{shape[0]} images of side {shape[-1]}, {size / _GIBIBYTE:.3g} GiB"
+    require(size <= room, "data.resolution", expected=expected, got=got)
 
 
 def require_memory(shape: Iterable[int], itemsize: int, name: str) -> int:

@@ -4,6 +4,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from sngan import config as configs
 from sngan import data
 from sngan.config import MAY_CHANGE_ON_RESUME, Config
@@ -11,7 +13,9 @@ from sngan.engine.state import State
 from sngan.runs import checkpoint
 from sngan.runs.checkpoint import Found
 from sngan.runs.names import CHECKPOINTS, CONFIG
+from sngan.runs.run import outlines
 from sngan.utils.checks import require, require_count
+from sngan.utils.fitting import MisfitError, require_fit
 
 _PARTS = ("generator", "critic", "average", "generator_optimizer", "critic_optimizer")
 _log = logging.getLogger("sngan")
@@ -32,12 +36,13 @@ def find(folder: Path, config: Config, dataset: data.Dataset) -> Found:
         If there is none, or if it was made with other settings, with other data, or after more
         steps than are asked for now.
     """
-    found = checkpoint.find_newest(folder / CHECKPOINTS, check=_require_parts)
+    found, misfit = _find(folder / CHECKPOINTS, outlines(config))
     _warn_of(found)
     saved = found.state
     before = found.settings or configs.flatten(configs.to_dict(configs.load(folder / CONFIG)))
-    changed = configs.changes(before, config)
-    require(not changed, "resume", expected="the run's own settings", got="; ".join(changed))
+    changed = [*configs.changes(before, config), *misfit]
+    got = f"{'; '.join(changed)} (in {folder / CONFIG} or by flags)"
+    require(not changed, "resume", expected="the run's own settings", got=got)
     require(
         config.steps >= saved["step"],
         "steps",
@@ -66,6 +71,20 @@ def load(state: State, found: Found) -> Path:
         found = checkpoint.find_newest(found.path.parent, check=state.load_state_dict)
         _warn_of(found)
     return found.path
+
+
+def _find(folder: Path, networks: tuple[nn.Module, nn.Module]) -> tuple[Found, list[str]]:
+    """The newest checkpoint of these networks; or of others, and in words how it differs."""
+
+    def check(saved: dict[str, Any]) -> None:
+        _require_parts(saved)
+        for key, network in zip(("generator", "critic"), networks, strict=True):
+            require_fit(network, saved[key])
+
+    try:
+        return checkpoint.find_newest(folder, check=check), []
+    except MisfitError as error:
+        return checkpoint.find_newest(folder, check=_require_parts), [str(error)]
 
 
 def _warn_of(found: Found) -> None:

@@ -45,7 +45,8 @@ class State:
     sampler: data.Sampler
     dataset: data.Dataset
     latent_dim: int
-    num_classes: int
+    # of which samples are drawn
+    classes: tuple[int, ...]
     augmentations: tuple[str, ...]
     device: torch.device
     backward: Callable[[Tensor], None]
@@ -105,7 +106,7 @@ class State:
             sampler,
             dataset,
             model.latent_dim,
-            model.num_classes,
+            model.learned_classes,
             names_in(config.data.augment),
             fabric.device,
             fabric.backward,
@@ -134,8 +135,8 @@ class State:
         return augment(samples, self.augmentations)
 
     def fixed_labels(self, n: int) -> Tensor | None:
-        """All classes in turn, on the device; ``None`` for an unconditional generator."""
-        return balanced_labels(n, self.num_classes, device=self.device)
+        """All learned classes in turn, on the device; ``None`` for an unconditional generator."""
+        return balanced_labels(n, self.classes, device=self.device)
 
     def set_learning_rate(self, lr: float) -> None:
         """Set the learning rate of both optimizers."""

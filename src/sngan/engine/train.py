@@ -19,7 +19,7 @@ from sngan import data, models
 from sngan.config import Config
 from sngan.distributed import collectives, dtensor, fsdp, rendezvous
 from sngan.engine import evaluation as evidence
-from sngan.engine import launching, resuming
+from sngan.engine import launching, resuming, size
 from sngan.engine.state import State, open_dataset
 from sngan.losses import LOSSES
 from sngan.methods import Method
@@ -30,7 +30,7 @@ from sngan.runs.layout import RunFolder
 from sngan.runs.lock import locked
 from sngan.runs.names import CHECKPOINTS, CONFIG, LOG, SAMPLES, SKIPPED
 from sngan.runs.records import Recorder, iter_records
-from sngan.runs.run import Run, build_networks, load, save_generator
+from sngan.runs.run import Run, load, save_generator
 from sngan.utils.checks import require
 from sngan.utils.files import write_bytes
 from sngan.utils.progress import Progress, counting
@@ -105,7 +105,7 @@ def _train(fabric: "Fabric", config: Config, resume: bool, overwrite: bool) -> R
         resume = resume or restarted
         with interrupt_at_once():
             prepared = collectives.raise_together(
-                lambda: _prepare(config, folder, resume=resume, overwrite=overwrite)
+                lambda: _prepare(config, folder, fabric.device, resume=resume, overwrite=overwrite)
             )
         stack.enter_context(_begun(folder, prepared, resume=resume))
         return _train_in(folder, prepared, fabric, restarted=restarted)
@@ -212,13 +212,17 @@ class _Prepared:
     judge: evidence.Judge | None
 
 
-def _prepare(config: Config, folder: RunFolder, *, resume: bool, overwrite: bool) -> _Prepared:
+def _prepare(
+    config: Config, folder: RunFolder, device: torch.device, *, resume: bool, overwrite: bool
+) -> _Prepared:
     folder.check(resume=resume, overwrite=overwrite)
     if resume:
         config = configs.as_begun(config, folder.settings())
     with counting("decoding") as progress:
         dataset = open_dataset(config.data, progress)
     config = _fill_in(config, dataset)
+    # finds a model that cannot make such samples before anything is written
+    size.require_room(config, device)
     found = resuming.find(folder.path, config, dataset) if resume else None
     judged = config.evaluation.every and collectives.is_rank_zero()
     return _Prepared(config, dataset, found, evidence.Judge(config, dataset) if judged else None)
@@ -544,11 +548,13 @@ def _fill_in(config: Config, dataset: data.Dataset) -> Config:
     """Settle what the settings leave to the data, so that the saved ones are complete."""
     shape = dataset.sample_shape
     name = config.model.name
+    names = _class_names(dataset) if config.model.conditional else ()
     model = replace(
         config.model,
         name=models.default_model(shape) if name == "auto" else name,
         sample_shape=shape,
-        class_names=_class_names(dataset) if config.model.conditional else (),
+        class_names=names,
+        empty_classes=_empty_classes(dataset, len(names)) if names else (),
     )
     read = config.data
     if dataset.is_images:
@@ -556,11 +562,7 @@ def _fill_in(config: Config, dataset: data.Dataset) -> Config:
     else:
         expected = f"none for points {shape}"
         require(not read.augment, "data.augment", expected=expected, got=repr(read.augment))
-    config = replace(config, model=model, data=read)
-    with torch.device("meta"):
-        # finds a model that cannot make such samples before anything is written
-        build_networks(config)
-    return config
+    return replace(config, model=model, data=read)
 
 
 def _class_names(dataset: data.Dataset) -> tuple[str, ...]:
@@ -574,6 +576,11 @@ def _class_names(dataset: data.Dataset) -> tuple[str, ...]:
     require(least >= 0, "data", expected="labels of at least 0", got=least)
     names = dataset.class_names
     return names if len(names) > most else tuple(str(label) for label in range(most + 1))
+
+
+def _empty_classes(dataset: data.Dataset, classes: int) -> tuple[int, ...]:
+    counts = dataset.class_counts(classes).tolist()
+    return tuple(index for index, count in enumerate(counts) if not count)
 
 
 def _record_skipped(dataset: data.Dataset, folder: RunFolder) -> None:

@@ -17,6 +17,7 @@ from sngan.distributed import collectives, dtensor
 from sngan.distributed.sharded_files import read_shards, write_shards
 from sngan.utils.checks import require
 from sngan.utils.files import atomic_write, link_or_copy
+from sngan.utils.fitting import MisfitError
 from sngan.utils.tensor_files import read_archive, write_archive
 from sngan.utils.text import first_line
 
@@ -152,10 +153,13 @@ def find_newest(
 
     Raises
     ------
+    MisfitError
+        If ``check`` raises it for a checkpoint, and accepts no other one.
     ValueError
         The folder has no readable checkpoint.
     """
     problems: list[str] = []
+    misfit: MisfitError | None = None
     for path in _newest_first(folder):
         try:
             state = _read(path, device=device)
@@ -167,11 +171,15 @@ def find_newest(
             if check is not None:
                 check(state)
         except Exception as error:
+            if isinstance(error, MisfitError) and misfit is None:
+                misfit = MisfitError(f"{path}: {error}")
             problems.append(
                 f"checkpoint: expected one of this run, got {path} ({first_line(error)})"
             )
             continue
         return Found(state, settings if isinstance(settings, dict) else {}, path, problems)
+    if misfit is not None:
+        raise misfit
     found = "; ".join(problems) or f"none in {folder}"
     raise ValueError(f"resume: expected a readable checkpoint, got {found}")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from sngan.runs.manifest import HIDDEN
-from sngan.utils.files import naming, remove_if_empty
+from sngan.utils.files import missing_folders, naming, remove_if_empty
 from sngan.utils.text import printable
 
 _LOCK = "lock"
@@ -92,7 +92,7 @@ def holder_of(folder: Path) -> Holder | None:
 
 def _make(folder: Path) -> list[Path]:
     """Make a folder and its parents; return those that were missing, the deepest first."""
-    missing = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
+    missing = missing_folders(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:

@@ -205,6 +205,7 @@ class Manifest:
             if path.is_file():
                 aside.parent.mkdir(parents=True, exist_ok=True)
                 path.replace(aside)
+        self._remove_empty(self.folder, paths)
 
     def _read(self, path: Path) -> list[str]:
         if _identity(path, self.kind) is None:
@@ -240,15 +241,19 @@ class Manifest:
         }
 
     def _delete(self, root: Path, names: Iterable[str]) -> None:
-        folders: set[Path] = set()
+        deleted: list[str] = []
         for name in names:
             path = root / name
             if path.is_file() and not self._is_linked(root, name):
                 path.unlink()
-                folders |= {path.parent, path.parent.parent}
-        for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
-            if folder != root and folder.is_relative_to(root):
-                remove_if_empty(folder)
+                deleted.append(name)
+        self._remove_empty(root, deleted)
+
+    def _remove_empty(self, root: Path, names: Iterable[str]) -> None:
+        """Remove the folders of files that are gone, where nothing else is in them."""
+        folders = {parent for name in names for parent in PurePosixPath(name).parents}
+        for folder in sorted(folders - {PurePosixPath(".")}, reverse=True):
+            remove_if_empty(root / folder)
 
     def _is_linked(self, root: Path, name: str) -> bool:
         parents = [root / parent for parent in PurePosixPath(name).parents]

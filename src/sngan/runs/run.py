@@ -1,7 +1,7 @@
 """A finished or growing run on disk: its settings, its generator, samples from it."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,8 +16,9 @@ from sngan.config import Config
 from sngan.runs import checkpoint
 from sngan.runs.names import CHECKPOINTS, CONFIG, GENERATOR
 from sngan.utils.checks import require, require_count, require_one_of
+from sngan.utils.fitting import MisfitError, require_fit
 from sngan.utils.tensor_files import DamagedFileError, read_tensors, write_tensors
-from sngan.utils.text import first_line
+from sngan.utils.text import first_line, printable
 
 # torch draws normal numbers by 16: of whole blocks it draws the same, however many at once
 _BLOCK = 16
@@ -37,7 +38,7 @@ class Run:
         """Draw ``n`` samples on the CPU; the same ``seed`` gives the same samples.
 
         ``labels`` are class indices of a conditional run, an integer tensor ``(n,)`` or one for
-        all; without them it draws all classes in turn.
+        all; without them it draws all classes in turn, those of which the data had samples.
 
         Returns
         -------
@@ -48,7 +49,7 @@ class Run:
         ------
         ValueError
             ``n`` is not a positive integer; labels for an unconditional generator, of another
-            shape, or out of range.
+            shape, out of range, or of a class that had no samples in training.
         """
         return torch.cat(list(self.batches(n, seed=seed, labels=labels)))
 
@@ -93,7 +94,7 @@ class Run:
         """
         count = self.config.model.num_classes
         if labels is None:
-            return balanced_labels(n, count)
+            return balanced_labels(n, self.config.model.learned_classes)
         require(count > 0, "labels", expected="none for an unconditional run", got="labels")
         given = torch.as_tensor(labels)
         integers = not given.is_floating_point() and not given.is_complex()
@@ -109,6 +110,8 @@ class Run:
             expected=f"classes from 0 to {count - 1}",
             got=f"{int(given.min())} to {int(given.max())}",
         )
+        for index in given.unique().tolist():
+            self._require_learned(index, "labels")
         return given.long().cpu().expand(n)
 
     def class_index(self, label: str) -> int:
@@ -117,14 +120,24 @@ class Run:
         Raises
         ------
         ValueError
-            No such class (the near names are listed), or an unconditional run.
+            No such class (the near names are listed), one that had no samples in training, or an
+            unconditional run.
         """
         names = self.config.model.class_names
         require(bool(names), "label", expected="none for an unconditional run", got=repr(label))
         if label not in names and label.isdecimal() and int(label) < len(names):
-            return int(label)
-        require_one_of(label, "label", choices=names)
-        return names.index(label)
+            index = int(label)
+        else:
+            require_one_of(label, "label", choices=names)
+            index = names.index(label)
+        self._require_learned(index, "label")
+        return index
+
+    def _require_learned(self, index: int, name: str) -> None:
+        model = self.config.model
+        got = f"{printable(model.class_names[index])}, of which the data had none"
+        is_learned = index not in model.empty_classes
+        require(is_learned, name, expected="a class that had samples in training", got=got)
 
 
 def load(folder: str | Path, *, device: str = "cpu") -> Run:
@@ -136,9 +149,10 @@ def load(folder: str | Path, *, device: str = "cpu") -> Run:
         The folder is no run, or its files do not fit each other.
     """
     folder = Path(folder)
-    config = configs.load(folder / CONFIG)
+    config, (outline, _) = _opened(folder)
+    weights = _weights(outline, folder)
     generator, _ = build_networks(config)
-    _load_weights(generator, folder)
+    generator.load_state_dict(weights)
     return Run(folder, config, generator.eval().requires_grad_(False).to(device))
 
 
@@ -151,14 +165,71 @@ def load_critic(folder: str | Path) -> nn.Module:
         The folder is no run, or has no readable checkpoint.
     """
     folder = Path(folder)
-    _, critic = build_networks(configs.load(folder / CONFIG))
+    config, (_, outline) = _opened(folder)
 
-    def load(saved: dict[str, Any]) -> None:
-        critic.load_state_dict(saved["critic"])
+    def check(saved: dict[str, Any]) -> None:
+        require_fit(outline, saved["critic"])
 
-    _, problems = checkpoint.read_newest(folder / CHECKPOINTS, check=load)
+    try:
+        saved, problems = checkpoint.read_newest(folder / CHECKPOINTS, check=check)
+    except MisfitError as error:
+        raise ValueError(_misfit(folder, error)) from error
     _warn_of(problems)
+    _, critic = build_networks(config)
+    critic.load_state_dict(saved["critic"])
     return critic.eval().requires_grad_(False)
+
+
+def require_own_settings(folder: Path) -> None:
+    """Raise unless the settings of a run are those of its weights, where they can be read.
+
+    Raises
+    ------
+    ValueError
+        If ``config.yaml`` is not sngan's, or describes another network than the weights are of.
+    """
+    _, (outline, _) = _opened(folder)
+    try:
+        require_fit(outline, read_tensors(folder / GENERATOR))
+    except MisfitError as error:
+        raise ValueError(_misfit(folder, error, folder / GENERATOR)) from error
+    except (DamagedFileError, OSError):
+        # a run that has just begun has none
+        return
+
+
+def outlines(config: Config) -> tuple[models.Generator, models.Critic]:
+    """Build both networks on the meta device: names and shapes, without memory for weights.
+
+    Raises
+    ------
+    ValueError
+        As :func:`build_networks`; or a width or dimension that no tensor can have.
+    """
+    model = config.model
+    try:
+        with torch.device("meta"):
+            return build_networks(config)
+    except (RuntimeError, OverflowError, TypeError) as error:
+        got = f"model.width {model.width:g} and model.latent_dim {model.latent_dim}"
+        raise ValueError(f"model: expected networks that fit into memory, got {got}") from error
+
+
+def _opened(folder: Path) -> tuple[Config, tuple[models.Generator, models.Critic]]:
+    """The settings of a run, and outlines of its networks."""
+    path = folder / CONFIG
+    require(path.is_file(), "run", expected=f"a run folder with {path.name}", got=folder)
+    try:
+        config = configs.load(path)
+        return config, outlines(config)
+    except ValueError as error:
+        expected = f"a run folder with a {path.name} of sngan's"
+        raise ValueError(f"run: expected {expected}, got {path} ({first_line(error)})") from error
+
+
+def _misfit(folder: Path, error: MisfitError, path: Path | None = None) -> str:
+    got = f"{error}" if path is None else f"{path}: {error}"
+    return f"run: expected {folder / CONFIG} with the settings of the weights, got {got}"
 
 
 def build_networks(config: Config) -> tuple[models.Generator, models.Critic]:
@@ -219,41 +290,48 @@ def _rows_that_fit(rows: int, device: torch.device) -> int:
 
 
 def balanced_labels(
-    n: int, num_classes: int, *, device: torch.device | str = "cpu"
+    n: int, classes: Sequence[int], *, device: torch.device | str = "cpu"
 ) -> Tensor | None:
-    """All classes in turn, int64 ``(n,)``; ``None`` where there are none."""
-    return torch.arange(n, device=device) % num_classes if num_classes else None
+    """These classes in turn, int64 ``(n,)``; ``None`` where there are none."""
+    if not classes:
+        return None
+    return torch.tensor(classes, device=device)[torch.arange(n, device=device) % len(classes)]
 
 
-def _load_weights(generator: nn.Module, folder: Path) -> None:
-    """Load ``generator.safetensors``; where it is damaged, the same weights from a checkpoint."""
-    damage = _damage(generator, folder / GENERATOR)
-    if not damage:
-        return
+def _weights(outline: nn.Module, folder: Path) -> dict[str, Tensor]:
+    """Read ``generator.safetensors``; where it is damaged, the same weights from a checkpoint."""
+    path = folder / GENERATOR
+    try:
+        require(
+            path.is_file(), "run", expected=f"a {GENERATOR} (train first)", got=f"none in {folder}"
+        )
+        weights = read_tensors(path)
+        require_fit(outline, weights)
+        return weights
+    except MisfitError as error:
+        damage = _misfit(folder, error, path)
+    except DamagedFileError as error:
+        damage = f"run: expected whole weights, got {path} ({first_line(error)})"
+    except ValueError as error:
+        damage = str(error)
 
-    def load(saved: dict[str, Any]) -> None:
-        prefix, average = "module.", saved["average"]
-        names = [name for name in average if name.startswith(prefix)]
-        generator.load_state_dict({name.removeprefix(prefix): average[name] for name in names})
+    def check(saved: dict[str, Any]) -> None:
+        require_fit(outline, _averaged(saved))
 
     try:
-        saved, problems = checkpoint.read_newest(folder / CHECKPOINTS, check=load)
+        saved, problems = checkpoint.read_newest(folder / CHECKPOINTS, check=check)
     except ValueError as error:
         raise ValueError(damage) from error
     _warn_of(
         [damage, *problems, f"its weights are taken from the checkpoint of step {saved['step']}"]
     )
+    return _averaged(saved)
 
 
-def _damage(generator: nn.Module, path: Path) -> str:
-    """Load weights; say what is wrong with the file, or nothing."""
-    if not path.is_file():
-        return f"run: expected a {GENERATOR} (train first), got none in {path.parent}"
-    try:
-        generator.load_state_dict(read_tensors(path))
-    except (DamagedFileError, RuntimeError) as error:
-        return f"run: expected whole weights, got {path} ({first_line(error)})"
-    return ""
+def _averaged(saved: dict[str, Any]) -> dict[str, Tensor]:
+    prefix = "module."
+    average = saved["average"].items()
+    return {key.removeprefix(prefix): value for key, value in average if key.startswith(prefix)}
 
 
 def _warn_of(problems: list[str]) -> None:

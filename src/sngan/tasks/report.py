@@ -7,6 +7,7 @@ from sngan.distributed import collectives
 from sngan.report import COMPARISON, write_comparison, write_report
 from sngan.runs.layout import RunFolder
 from sngan.runs.names import CONFIG
+from sngan.runs.run import require_own_settings
 from sngan.utils.checks import require
 from sngan.utils.text import first_line
 
@@ -20,6 +21,7 @@ def report(folder: str | Path) -> Path:
     ------
     ValueError
         The folder is neither of them: another program's ``config.yaml`` makes no run of a folder.
+        Or the settings were changed, and are not those of the weights.
     """
     folder = Path(folder)
     if (folder / COMPARISON).is_file():
@@ -29,6 +31,7 @@ def report(folder: str | Path) -> Path:
     # a list or settings of sngan's own: a run that has just begun has no more
     is_run = RunFolder(folder).is_run() or RunFolder(folder).is_begun()
     require(is_run, "run", expected="a folder that sngan made", got=f"{folder}, another program's")
+    require_own_settings(folder)
     return write_report(folder)
 
 

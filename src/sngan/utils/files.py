@@ -107,6 +107,11 @@ def remove_if_empty(folder: Path) -> None:
         folder.rmdir()
 
 
+def missing_folders(folder: Path) -> list[Path]:
+    """A folder and those above it that are not there, the deepest first."""
+    return [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
+
+
 def expand_home(path: str) -> str:
     """Put the home folder in for a leading ``~``, also one behind ``shards:``."""
     prefix, colon, rest = path.rpartition("shards:")

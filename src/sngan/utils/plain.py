@@ -22,7 +22,8 @@ def read_yaml(path: Path) -> Any:
     ------
     ValueError
         If it is no YAML, over 4 MiB, nested over 20 deep, of over 200,000 values (each alias
-        counts with all that it repeats), or has a number of over 400 digits.
+        counts with all that it repeats), has a number of over 400 digits, or a key twice in one
+        mapping.
     """
     return parse_yaml(read_text(path))
 
@@ -37,7 +38,12 @@ def parse_yaml(text: str) -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """YAML 1.1 knows no number that has an exponent and no point."""
+        """YAML 1.1 knows no number that has an exponent and no point, and lets keys repeat."""
+
+        def compose_mapping_node(self, anchor: Any) -> Any:
+            node = super().compose_mapping_node(anchor)
+            _check_keys(node)
+            return node
 
     digits = tuple("+-.0123456789")
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, digits)
@@ -83,11 +89,16 @@ def read_json(path: Path) -> Any:
     Raises
     ------
     ValueError
-        If it is no JSON, over 256 MiB, nested too deep, or has a number of over 4,300 digits.
+        If it is no JSON, over 256 MiB, nested too deep, has a number of over 4,300 digits, or a
+        key twice in one object.
     """
-    text = _text(path, most=_JSON_BYTES)
+    return parse_json(_text(path, most=_JSON_BYTES))
+
+
+def parse_json(text: str) -> Any:
+    """Parse JSON under the limits of :func:`read_json` on depth, numbers and keys."""
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_with_single_keys)
     except (ValueError, RecursionError) as error:
         raise ValueError(first_line(error)) from error
 
@@ -147,6 +158,28 @@ class _Count:
         if event.anchor is not None:
             self._anchors[event.anchor] = 1
         _check_number(event)
+
+
+def _check_keys(mapping: Any) -> None:
+    """Refuse a key that a mapping has twice, of which a reader would take the last."""
+    lines: dict[str, int] = {}
+    for key, _ in mapping.value:
+        if not isinstance(key.value, str):
+            continue
+        line = key.start_mark.line + 1
+        if key.value in lines:
+            name = printable(key.value)[:100]
+            raise ValueError(f"the key {name} twice, in lines {lines[key.value]} and {line}")
+        lines[key.value] = line
+
+
+def _with_single_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in values:
+            raise ValueError(f"the key {printable(key)[:100]} twice")
+        values[key] = value
+    return values
 
 
 def _check_number(event: Any) -> None:

@@ -10,6 +10,8 @@ _UNSAFE = re.compile(
     r"weights[_ ]only|allow_pickle|pickled|trust_remote_code|safe_globals|trust the source",
     re.IGNORECASE,
 )
+# <_io.BytesIO object at 0x7f3a>, <ZipInfo filename='a.png' ...>
+_OBJECT = re.compile(r"<(?:[^<>]|<[^<>]*>)* at 0x[0-9a-f]+>|<ZipInfo [^<>]*>")
 _NOT_PLAIN = "its content is not plain data, and sngan loads nothing else"
 
 
@@ -28,11 +30,12 @@ def printable(text: str) -> str:
 def first_line(error: BaseException) -> str:
     """The first line of an error's text, printable; its class's name if it has no text.
 
-    A library's advice to load a file without protection is replaced.
+    A library's advice to load a file without protection is replaced, and so is Python's name of
+    an object in memory.
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     line = lines[0] if lines else type(error).__name__
-    return _NOT_PLAIN if _UNSAFE.search(line) else printable(line)
+    return _NOT_PLAIN if _UNSAFE.search(line) else printable(_OBJECT.sub("an object", line))
 
 
 def _visible(character: str) -> str:

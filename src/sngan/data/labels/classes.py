@@ -34,11 +34,10 @@ def drop_empty_classes(dataset: Dataset, options: ReadOptions) -> Dataset:
     """Drop named classes without an image; only warn of numbered ones, to keep their numbers."""
     if dataset.labels is None or options.is_legacy:
         return dataset
-    counts = None if dataset.stream is None else dataset.stream.class_counts
     names = dataset.class_names
     total = len(names) or int(dataset.labels.max()) + 1
-    counts = torch.bincount(dataset.labels, minlength=total) if counts is None else counts
-    empty = [index for index in range(len(counts)) if not counts[index]]
+    counts = dataset.class_counts(total).tolist()
+    empty = [index for index, count in enumerate(counts) if not count]
     if not empty:
         return dataset
     shown = ", ".join(names[index] if names else str(index) for index in empty[:_SHOWN])

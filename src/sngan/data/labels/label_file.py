@@ -13,6 +13,7 @@ from sngan.data.errors import short_reason
 from sngan.data.images.formats import suffix
 from sngan.data.labels.encoding import Labels, encode, label_text
 from sngan.utils.checks import require
+from sngan.utils.plain import parse_json
 from sngan.utils.text import printable
 
 _LARGEST_FILE = 2**30
@@ -33,24 +34,20 @@ def read_label_file(path: Path, data: bytes | None = None) -> dict[str, str]:
     Raises
     ------
     ValueError
-        If the file cannot be read, or has no such columns.
+        If the file cannot be read, has no such columns, or is JSON that names a file twice.
     """
     shown = printable(str(path))
     try:
         if data is None:
-            require(
-                path.stat().st_size < _LARGEST_FILE,
-                "data.labels",
-                expected="under 1 GiB",
-                got=shown,
-            )
+            if path.stat().st_size >= _LARGEST_FILE:
+                raise ValueError("over 1 GiB")
             data = path.read_bytes()
         text = data.decode("utf-8-sig")
         if suffix(path.name) in ("json", "jsonl"):
             found = _of_json(text, lines=suffix(path.name) == "jsonl")
         else:
             found = _of_csv(text)
-    except (OSError, UnicodeDecodeError, csv.Error, json.JSONDecodeError, RecursionError) as error:
+    except (OSError, ValueError, csv.Error, RecursionError) as error:
         expected = f"a CSV or JSON file of labels, or none or folders; {shown}"
         raise ValueError(f"data.labels: expected {expected}, got {short_reason(error)}") from error
     require(bool(found), "data.labels", expected=f"names and labels in {shown}", got="none")
@@ -73,7 +70,7 @@ def _of_json(text: str, *, lines: bool) -> dict[str, str]:
     value: Any = (
         [json.loads(line) for line in text.splitlines() if line.strip()]
         if lines
-        else json.loads(text)
+        else parse_json(text)
     )
     if isinstance(value, Mapping):
         listed: Any = cast(Mapping[str, Any], value).get("labels", value)

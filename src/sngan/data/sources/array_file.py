@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sngan.data.errors import short_reason
 from sngan.data.memory import require_memory
+from sngan.data.sources.zip_archive import is_encrypted
 from sngan.utils.checks import require
 from sngan.utils.text import printable
 
@@ -75,6 +76,8 @@ class ArrayFile:
                 name = member.filename.removesuffix(".npy")
                 if name == member.filename or name in found:
                     continue
+                if is_encrypted(member):
+                    raise ValueError(f"{member.filename}, which is encrypted")
                 with archive.open(member) as file:
                     found[name] = _header(file, member.file_size)
         return found

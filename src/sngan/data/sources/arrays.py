@@ -20,6 +20,7 @@ from sngan.data.images.transparency import opaque_array, rgb
 from sngan.data.images.value_range import ValueRange, to_bytes
 from sngan.data.labels.encoding import encode
 from sngan.data.labels.missing import describe_missing
+from sngan.data.memory import require_images_fit
 from sngan.data.sources.array_file import ArrayFile
 from sngan.data.sources.array_names import choose_arrays
 from sngan.data.types import Arrays, ImageSpec, ReadOptions
@@ -103,6 +104,7 @@ def to_dataset(name: str, arrays: Arrays, *, side: int | None, channels: int | N
         if tuple(samples.shape[1:]) != (spec.channels, spec.side, spec.side):
             if side is None:
                 warn_of_resizing([(width, height)], spec.side)
+            require_images_fit((len(samples), spec.channels, spec.side, spec.side))
             samples = torch.from_numpy(
                 np.stack([crop_and_resize(_as_image(one), spec) for one in samples])
             )

@@ -72,7 +72,8 @@ def encoded_images(files: ImageFiles, options: ReadOptions) -> Encoded:
     chosen = _chosen_by_legacy(files) if options.is_legacy else _chosen(files, options)
     names = chosen.names
     if not names:
-        found = f"{len(chosen.skipped)} unusable" if chosen.skipped else "no files"
+        first = "".join(f"; the first, {one.name}: {one.reason}" for one in chosen.skipped[:1])
+        found = f"{len(chosen.skipped)} unusable{first}" if first else "no files"
         if files.names and not chosen.skipped:
             found = f"{len(files.names)} files of other kinds, such as {printable(files.names[0])}"
         raise ValueError(f"data: expected images in {printable(files.source)}, got {found}")

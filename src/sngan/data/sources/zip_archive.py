@@ -76,10 +76,17 @@ def _read(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name: s
     return archive.read(members[name])
 
 
+def is_encrypted(member: zipfile.ZipInfo) -> bool:
+    """Whether a member of a zip needs a password."""
+    return bool(member.flag_bits & 1)
+
+
 def _danger(name: str, member: zipfile.ZipInfo) -> str | None:
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts:
         return "its path leaves the archive"
+    if is_encrypted(member):
+        return "it is encrypted"
     if member.file_size > _LARGEST_MEMBER:
         return f"it unpacks to {member.file_size} bytes"
     return None

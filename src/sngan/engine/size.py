@@ -1,0 +1,85 @@
+"""The memory that a training needs at least, compared with what there is before it starts."""
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from sngan.config import Config
+from sngan.data import memory
+from sngan.runs.run import outlines
+from sngan.utils.checks import require
+
+_GIBIBYTE = 2**30
+# weights, gradients and one moment, each of four bytes; the generator's average beside them
+_BYTES_OF_WEIGHTS = {"generator": 16, "critic": 12}
+# of bfloat16: a bound from below for every precision
+_BYTES_OF_OUTPUT = 2
+
+
+def require_room(config: Config, device: torch.device | None = None) -> None:
+    """Raise unless the networks and a batch of resolved settings can fit into memory.
+
+    The need is counted from below: weights, gradients and one moment of each optimizer, and the
+    noise and the outputs of layers with weights in the forward pass of one critic step.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit, or no such networks can be built.
+    """
+    networks = dict(zip(("generator", "critic"), outlines(config), strict=True))
+    parts = config.performance.processes if config.performance.is_sharded else 1
+    weights = sum(
+        _BYTES_OF_WEIGHTS[name] * sum(p.numel() for p in network.parameters())
+        for name, network in networks.items()
+    )
+    room = _room(device)
+    model = config.model
+    require(
+        weights // parts <= room,
+        "model",
+        expected=f"networks that fit into {_size(room)} of memory",
+        got=f"{_size(weights)} of model.width {model.width:g}, model.latent_dim {model.latent_dim}",
+    )
+    rows = config.batch_size // config.performance.processes
+    # real samples of all critic steps; of one, what they and as many fakes give, and the noise
+    real = config.method.n_critic * math.prod(model.sample_shape or ())
+    outputs = rows * (real + 2 * _outputs(config, networks["critic"]) + 4 * model.latent_dim)
+    require(
+        weights // parts + outputs <= room,
+        "batch_size",
+        expected=f"a batch that fits into {_size(room)} of memory",
+        got=f"{config.batch_size}, which needs over {_size(weights // parts + outputs)} "
+        f"(with method.n_critic {config.method.n_critic})",
+    )
+
+
+def _room(device: torch.device | None) -> int:
+    if device is not None and device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return memory.total_memory()
+
+
+def _outputs(config: Config, critic: nn.Module) -> int:
+    """The bytes that the layers of a critic put out for one sample, itself among them."""
+    shape = config.model.sample_shape
+    assert shape is not None
+    sizes = [math.prod(shape)]
+
+    def count(_: nn.Module, __: Any, output: Any) -> None:
+        sizes.append(output.numel())
+
+    layers = [part for part in critic.modules() if [*part.parameters(recurse=False)]]
+    handles = [layer.register_forward_hook(count) for layer in layers]
+    # two samples: batch norm refuses a single one
+    labels = torch.zeros(2, dtype=torch.int64, device="meta") if config.model.num_classes else None
+    critic(torch.empty(2, *shape, device="meta"), labels)
+    for handle in handles:
+        handle.remove()
+    return _BYTES_OF_OUTPUT * (sizes[0] + sum(sizes[1:]) // 2)
+
+
+def _size(number: int) -> str:
+    return f"{number / _GIBIBYTE:.3g} GiB"

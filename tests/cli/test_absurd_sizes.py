@@ -54,8 +54,8 @@ def test_the_least_need_is_below_what_a_training_takes(monkeypatch, name, condit
     # weights, gradients and both moments of Adam
     taken = sum(kept.values()) + 16 * sum(p.numel() for n in networks for p in n.parameters())
     taken += config.batch_size * 4 * (config.model.latent_dim + 5 * real[0].numel())
-    monkeypatch.setattr(memory, "total", lambda: taken)
+    monkeypatch.setattr(memory, "total_memory", lambda: taken)
     size.require_room(config)
-    monkeypatch.setattr(memory, "total", lambda: taken // 6)
+    monkeypatch.setattr(memory, "total_memory", lambda: taken // 6)
     with pytest.raises(ValueError, match=r"^(model|batch_size): expected .* of memory, got"):
         size.require_room(config)

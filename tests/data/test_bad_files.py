@@ -1,4 +1,4 @@
-"""Bad files are skipped and counted, bad archives and sources get one line."""
+"""Bad files: images are skipped and counted, archives and sources are refused in one line."""
 
 import struct
 import zipfile
@@ -78,7 +78,7 @@ def test_zip_that_would_write_outside_is_read_safely(tmp_path):
 
 
 def test_zip_member_that_unpacks_to_too_much_is_skipped(tmp_path, monkeypatch):
-    from sngan.data import zips as zips_module
+    from sngan.data.sources import zip_archive as zips_module
 
     monkeypatch.setattr(zips_module, "_LARGEST_MEMBER", 1000)
     path = tmp_path / "a.zip"

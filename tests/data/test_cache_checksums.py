@@ -1,4 +1,4 @@
-"""Caches of images and of tensors: a flipped bit is found, and what was cached is made again."""
+"""Checksums of caches: a flipped bit is found, and the cached images or tensors are made again."""
 
 import random
 
@@ -21,7 +21,7 @@ def cache(tmp_path):
     return cache
 
 
-@pytest.mark.parametrize("part", ["images", "rest"])
+@pytest.mark.parametrize("part", ["images", "metadata"])
 def test_flips_in_cached_images_are_found(cache, part, caplog):
     path = getattr(cache, part)
     whole, chance = path.read_bytes(), random.Random(0)

@@ -1,4 +1,4 @@
-"""Pixels as Pillow has them: sizes, modes, orientation."""
+"""Decoding against Pillow: sizes, modes, orientation."""
 
 import logging
 
@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from helpers.pictures import as_tensor, photo
-from sngan.data import decoding as decoding_module
 from sngan.data import open_source
-from sngan.data.types import Form
+from sngan.data.images.pixels import crop_and_resize
+from sngan.data.types import ImageSpec
 
 
 def test_resolution_resizes_the_shorter_side_and_cuts_the_centre(tmp_path):
@@ -33,7 +33,7 @@ def test_resizing_is_that_of_pillow(size, side, mode):
     left, top = ((length - square) // 2 for length in size)
     cut = picture.crop((left, top, left + square, top + square))
     expected = as_tensor(cut.resize((side, side), Image.Resampling.BICUBIC)).int()
-    found = decoding_module.fit(picture, Form(side, len(expected)))
+    found = crop_and_resize(picture, ImageSpec(side, len(expected)))
     assert (torch.from_numpy(found).int() - expected).abs().max() <= 2
 
 

@@ -54,12 +54,12 @@ def swap_bytes(pets):
     path = pets / "cat" / "1.png"
     content = bytearray(path.read_bytes())
     content[-20] ^= 1
-    # it stays a picture that is read: only its last check is wrong
+    # the image can still be read, only its final checksum is wrong
     path.write_bytes(content)
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "words"),
     [
         (lambda p: (p / "cat" / "9.png").write_bytes(png(9)), "the number of samples (6, now 7)"),
         (lambda p: (p / "dog" / "5.png").unlink(), "the number of files (6, now 5)"),
@@ -69,10 +69,10 @@ def swap_bytes(pets):
         (lambda p: (p / "dog").rename(p / "wolf"), "labels or class names"),
     ],
 )
-def test_changed_files_are_told(pets, change, told):
+def test_changed_files_are_named(pets, change, words):
     before = of(pets)
     change(pets)
-    assert told in changes(before, of(pets))
+    assert words in changes(before, of(pets))
 
 
 def test_a_part_that_an_older_fingerprint_lacks_is_not_compared():
@@ -127,7 +127,7 @@ def test_tensors_without_files_are_told_apart():
 
 
 def test_it_is_quick_for_50_000_files():
-    """Names and sizes are at hand: it does not grow with the images' bytes."""
+    """Only names, sizes and some bytes are read, so the time does not grow with the images."""
     from sngan.data.fingerprint import of_content
     from sngan.data.types import Content
 

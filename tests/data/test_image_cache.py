@@ -1,4 +1,4 @@
-"""Decoded images are kept on the disk, and made again when they are damaged."""
+"""Image cache: decoded images are kept on disk, and decoded again when they are damaged."""
 
 from types import SimpleNamespace
 
@@ -8,14 +8,16 @@ from PIL import Image
 
 from helpers.pictures import as_tensor, photo
 from sngan.data import cache as cache_module
-from sngan.data import decoding as decoding_module
 from sngan.data import open_source
+from sngan.data.images import decoding as decoding_module
 
 
 def count_decodes(monkeypatch) -> list:
     calls = []
-    real_fit = decoding_module.fit
-    monkeypatch.setattr(decoding_module, "fit", lambda *args: calls.append(1) or real_fit(*args))
+    original = decoding_module.crop_and_resize
+    monkeypatch.setattr(
+        decoding_module, "crop_and_resize", lambda *args: calls.append(1) or original(*args)
+    )
     return calls
 
 
@@ -58,7 +60,7 @@ def test_many_images_are_kept_without_being_asked(folder, tmp_path, monkeypatch)
     first, second = (open_source(str(folder), **options) for _ in range(2))
     assert len(calls) == 12
     assert torch.equal(first.samples, second.samples)
-    # where there is no room, they are decoded to memory
+    # without room on disk, images are decoded to memory
     monkeypatch.setattr(cache_module.shutil, "disk_usage", lambda _: SimpleNamespace(free=9))
     third = open_source(str(folder), cache_dir=tmp_path / "full")
     assert torch.equal(first.samples, third.samples)

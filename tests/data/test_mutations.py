@@ -1,4 +1,4 @@
-"""Random damage to small files ends in a reading or in one line that names the file."""
+"""Mutations: a randomly damaged file is read, or refused in one line that names it."""
 
 import resource
 import time
@@ -15,7 +15,7 @@ MOST_SECONDS, MOST_MEMORY = 5, 500 * 2**20
 
 @pytest.fixture(scope="module", params=FORMATS)
 def victim(request, tmp_path_factory):
-    """A file of a format, its bytes, the SOURCE that it is of, and how that may be cached."""
+    """Make a file of a format; return it, its bytes, its SOURCE, and the cache to use."""
     root = tmp_path_factory.mktemp("victim")
     path, source = FORMATS[request.param](root)
     caches = ["memory", "stream"] if request.param in STREAMED else ["memory"]
@@ -23,7 +23,7 @@ def victim(request, tmp_path_factory):
 
 
 def outcome(source: str, cache: str, cache_dir) -> tuple[str, str]:
-    """The class and the line of the error; empty where the source is read, and drawn from."""
+    """Return the class and the text of the error; empty if the source is read and sampled."""
     try:
         dataset = open_source(source, cache=cache, cache_dir=cache_dir, channels=3, workers=1)
         sampler = Sampler(dataset, 2)
@@ -40,7 +40,7 @@ def assert_survived(victim, seed: int, cache_dir) -> None:
     for cache in caches:
         started, before = time.thread_time(), peak()
         kind, said = outcome(source, cache, cache_dir)
-        # subclasses are errors of libraries that slipped through
+        # a subclass is an error of a library that was not translated
         assert kind in ("", "ValueError")
         assert said.isprintable()
         assert len(said) < 1000

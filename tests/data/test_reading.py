@@ -1,4 +1,4 @@
-"""Single points of how files are read that the zoo's short answers do not show."""
+"""Reading of files: details that the short answers of the zoo do not show."""
 
 import os
 import time
@@ -13,9 +13,9 @@ import sngan.data
 from helpers.zoo import arrays, folders, pixels, shards, tables, zips
 from helpers.zoo.case import coded, image, png, put_all
 from sngan.data import open_source
-from sngan.data import pixels as pixels_module
-from sngan.data.labels import encode
-from sngan.data.levels import Levels, to_bytes
+from sngan.data.images import pixels as pixels_module
+from sngan.data.images.value_range import ValueRange, to_bytes
+from sngan.data.labels.encoding import encode
 
 
 def read(source, **options):
@@ -80,7 +80,7 @@ def test_a_decoder_that_takes_too_long_is_stopped(tmp_path, monkeypatch):
 
 
 def test_ghostscript_is_never_started(tmp_path, monkeypatch):
-    """Pillow would run `gs` by subprocess."""
+    """Pillow would run `gs` in a subprocess."""
     import subprocess
 
     def forbidden(*_, **__):
@@ -147,7 +147,7 @@ def test_labels_are_numbered_one_to_one(values, kind):
 def test_integers_are_scaled_as_fractions_are(white, seed):
     values = np.random.default_rng(seed).integers(0, white + 1, 50, np.int32)
     expected = [int(value) * 255 // white for value in values]
-    assert to_bytes(values, Levels(0, white)).tolist() == expected
+    assert to_bytes(values, ValueRange(0, white)).tolist() == expected
 
 
 def test_a_changed_file_of_labels_is_read_again(tmp_path):
@@ -164,7 +164,7 @@ def test_a_stream_keeps_its_levels_in_the_cache(tmp_path):
     source = shards.put(tmp_path, {"a.png": deep, "b.png": deep})
     for _ in range(2):
         found = open_source(source, cache_dir=tmp_path / "cache")
-        assert found.stream.form.levels == {"I;16": Levels(0, 4095)}
+        assert found.stream.spec.value_ranges == {"I;16": ValueRange(0, 4095)}
 
 
 def test_names_that_are_not_utf8_in_every_kind_of_source(tmp_path):

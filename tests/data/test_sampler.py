@@ -1,4 +1,4 @@
-"""The sampler: every sample once an epoch, exact resume, the paper's scaling of pixels."""
+"""Sampler: every sample once an epoch, exact resume, the paper's scaling of pixels."""
 
 import copy
 

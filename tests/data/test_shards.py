@@ -1,4 +1,4 @@
-"""Tar shards: labels, names, patterns, damage, and the index that is kept."""
+"""Tar shards: labels, names, patterns, damage, and the index on disk."""
 
 import gzip
 import io
@@ -10,7 +10,8 @@ import torch
 
 from helpers.pictures import as_tensor, encoded
 from helpers.streams import PICTURES, members_of, numbers, numbers_of_chunks, plain, write_tar
-from sngan.data import open_source, shards
+from sngan.data import open_source
+from sngan.data.sources import shard_index
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_samples_are_what_shares_a_name_up_to_its_first_dot(tmp_path):
     for form in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
         write_tar(tmp_path / "a.tar", members, format=form)
         dataset = open_source(f"shards:{tmp_path}/a.tar", cache_dir=tmp_path / str(form))
-        # of x/a, y/a and the long name; c.d.png has the extension d.png
+        # the images are x/a, y/a and the long name; c.d.png has the extension d.png
         assert dataset.total == 3
 
 
@@ -170,7 +171,7 @@ def test_members_that_are_no_pictures_are_skipped_and_counted(tmp_path, caplog):
     with caplog.at_level(logging.INFO, logger="sngan"):
         sampler = plain(dataset, 3)
         drawn = [numbers(sampler.next()) for _ in range(8)]
-    # others of the chunk take their rows
+    # readable images of the chunk take the rows of those that were skipped
     assert {n for batch in drawn for n in batch} == {1, 2, 3, 4, 7, 8, 9, 10, 11}
     assert caplog.text.count("skipped ") == 3
     assert "(3 so far)" in caplog.text
@@ -179,8 +180,8 @@ def test_members_that_are_no_pictures_are_skipped_and_counted(tmp_path, caplog):
 def test_the_index_is_kept_and_follows_the_files(streams, tmp_path, monkeypatch, caplog):
     write_tar(tmp_path / "a.tar", members_of(range(3)))
     scans = []
-    scan = shards.samples
-    monkeypatch.setattr(shards, "samples", lambda *a, **k: scans.append(a) or scan(*a, **k))
+    scan = shard_index.scan_tar
+    monkeypatch.setattr(shard_index, "scan_tar", lambda *a, **k: scans.append(a) or scan(*a, **k))
     source = f"shards:{tmp_path}/a.tar"
     for _ in range(2):
         assert open_source(source, cache_dir=tmp_path).total == 3

@@ -1,4 +1,4 @@
-"""Every SOURCE against an independent reading."""
+"""Sources: each kind of SOURCE against an independent reader."""
 
 import gzip
 import io
@@ -242,14 +242,25 @@ def test_hub_without_and_with_the_package(monkeypatch):
         open_source("hf:missing")
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="../shared/data with CIFAR-10 is not there")
-def test_cifar10_parquet_and_zip_agree_with_pillow():
+needs_cifar10 = pytest.mark.skipif(
+    not SHARED.exists(), reason="../shared/data with CIFAR-10 is not there"
+)
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+@needs_cifar10
+def test_cifar10_as_parquet():
     test = open_source(str(SHARED / "cifar10"), split="test", cache="memory")
     assert test.samples.shape == (10_000, 3, 32, 32)
     assert torch.bincount(test.labels).tolist() == [1000] * 10
+    assert test.class_names == CIFAR10
+
+
+@needs_cifar10
+def test_cifar10_as_a_zip_agrees_with_pillow():
     path = SHARED / "cifar10-test-folder.zip"
     zipped = open_source(str(path), cache="memory")
-    assert zipped.class_names == test.class_names
+    assert zipped.class_names == CIFAR10
     assert torch.bincount(zipped.labels).tolist() == [1000] * 10
     with zipfile.ZipFile(path) as archive:
         names = sorted(n for n in archive.namelist() if n.endswith(".jpg"))

@@ -1,10 +1,10 @@
-"""The thousand modes of stacked digits: deterministic, uniform, and what the labels say."""
+"""Stacked digits: deterministic, a thousand uniform modes, labels that match the pixels."""
 
 import torch
 
 from sngan.data import open_source
-from sngan.data.stacked import SAMPLES
-from sngan.data.toy import digits
+from sngan.data.sources.stacked_digits import SAMPLES
+from sngan.data.sources.toy import digits
 
 
 def test_a_stack_shows_the_digits_of_its_label():

@@ -1,4 +1,4 @@
-"""Streamed shards and Parquet against independent readers; resume, ranks."""
+"""Streaming of shards and Parquet against independent readers; resume, ranks."""
 
 import copy
 import gc
@@ -23,9 +23,8 @@ from helpers.streams import (
     plain,
     write_tar,
 )
-from sngan.data import open_source
-from sngan.data import source as source_module
-from sngan.data.lanes import Lanes, rows
+from sngan.data import open_source, opening
+from sngan.data.batches.interleaving import ChunkInterleaver, slices_of_rows
 from sngan.data.types import Chunk
 from sngan.distributed import collectives
 
@@ -50,17 +49,17 @@ def test_every_picture_comes_once_an_epoch(stream, batch_size):
     sampler = plain(stream, batch_size)
     drawn = [n for _ in range(-(-3 * SIZE // batch_size)) for n in numbers(sampler.next())]
     times = np.bincount(drawn, minlength=SIZE)
-    # lanes may have begun the fourth epoch while others end the third
+    # readers may have begun the fourth epoch while others end the third
     assert times.min() >= 2
     assert times.max() <= 4
 
 
-def test_one_lane_draws_whole_epochs(stream):
+def test_one_reader_draws_whole_epochs(stream):
     sampler = plain(stream, 1)
     drawn = [numbers(sampler.next())[0] for _ in range(2 * SIZE)]
     assert sorted(drawn[:SIZE]) == sorted(drawn[SIZE:]) == list(range(SIZE))
     assert drawn[:SIZE] != drawn[SIZE:]
-    # shuffled inside the chunks as well
+    # samples are shuffled inside the chunks too
     within = [n for n in drawn[:SIZE] if n >= SIZE - LENGTHS[-1]]
     assert within != sorted(within)
     other = plain(stream, 1, seed=1)
@@ -89,7 +88,7 @@ def test_resume_is_exact_and_reads_nothing_again(stream, before, batch_size):
 
 
 def counted(chunks: tuple[Chunk, ...]) -> tuple[tuple[Chunk, ...], list[int]]:
-    """The same chunks, and a list that grows by the number of each that is opened."""
+    """Return the same chunks, and a list to which each appends its number when opened."""
     read: list[int] = []
 
     def opening(number: int):
@@ -122,9 +121,9 @@ def test_ranks_share_the_batches_of_one(stream, monkeypatch, count):
 
 
 def test_each_rank_opens_its_own_chunks_only(stream, monkeypatch):
-    lanes = Lanes(LENGTHS, 2, seed=0)
-    # two batches are read ahead
-    batches = [lanes.next() for _ in range(22)]
+    interleaver = ChunkInterleaver(LENGTHS, 2, seed=0)
+    # two batches are decoded ahead
+    batches = [interleaver.next() for _ in range(22)]
     owned = []
     for own in range(2):
         as_rank(monkeypatch, own, 2)
@@ -132,16 +131,20 @@ def test_each_rank_opens_its_own_chunks_only(stream, monkeypatch):
         sampler = plain(replace(stream, stream=replace(stream.stream, chunks=chunks, workers=1)), 2)
         for _ in range(21):
             sampler.next()
-        for loaded, _ in sampler._rows._pending:
+        for loaded, _ in sampler._batches._pending:
             loaded.result()
-        dealt = {(p.epoch, p.chunk): None for batch in batches for p in rows(batch, own, own + 1)}
+        dealt = {
+            (p.epoch, p.chunk): None
+            for batch in batches
+            for p in slices_of_rows(batch, own, own + 1)
+        }
         assert read == [chunk for _, chunk in dealt]
         owned.append(set(dealt))
     assert not owned[0] & owned[1]
 
 
 def test_a_stream_that_is_larger_is_represented_at_equal_distances(streams, tmp_path, monkeypatch):
-    monkeypatch.setattr(source_module, "_REPRESENTATIVE", 10)
+    monkeypatch.setattr(opening, "_REPRESENTATIVE", 10)
     for kind in ("shards", "parquet"):
         some = opened(streams, kind, tmp_path)
         assert (len(some), some.total) == (10, SIZE)

@@ -1,4 +1,4 @@
-"""Runs that take a moment, and folders with files of other people."""
+"""Short runs, and folders that hold files of other people."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +12,7 @@ SMALL = [
 
 
 def tiny(out: Path, *, steps: int = 2, **changes: object) -> sngan.Config:
-    """A run of two steps on points."""
+    """Return the settings of a run of two steps on points."""
     from sngan.config import DataConfig, ModelConfig, PerformanceConfig
     from sngan.methods import named
 
@@ -27,7 +27,7 @@ def tiny(out: Path, *, steps: int = 2, **changes: object) -> sngan.Config:
 
 
 def contents(folder: Path, *, without: Iterable[str] = ()) -> dict[str, bytes]:
-    """Every file below a folder and what it holds; links by where they lead."""
+    """Read every file below a folder; a link counts by its target."""
     return {
         name: str(path.readlink()).encode() if path.is_symlink() else path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -37,7 +37,7 @@ def contents(folder: Path, *, without: Iterable[str] = ()) -> dict[str, bytes]:
 
 
 def write_all(folder: Path, files: dict[str, bytes]) -> None:
-    """Write files, in folders that are made."""
+    """Write files, and make their folders."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def write_all(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def kept(folder: Path, files: dict[str, bytes]) -> bool:
-    """Whether every one of these files is as it was."""
+    """Whether all of these files are unchanged."""
     return all(
         (folder / name).is_file() and (folder / name).read_bytes() == content
         for name, content in files.items()
@@ -53,7 +53,7 @@ def kept(folder: Path, files: dict[str, bytes]) -> bool:
 
 
 def without_a_list(folder: Path) -> Path:
-    """Make a run, or a comparison with its runs, one from before there were lists."""
+    """Remove the lists of written files, as in runs and comparisons of earlier versions."""
     for hidden in [folder / ".sngan", *folder.glob("runs/*/.sngan")]:
         for path in sorted(hidden.rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() else path.unlink()

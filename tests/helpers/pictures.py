@@ -1,4 +1,4 @@
-"""Smooth random pictures, encoded ones, tensors of them, and tables of them."""
+"""Random smooth images, encoded, as tensors, and in Parquet tables."""
 
 import io
 import json
@@ -12,7 +12,7 @@ from PIL import Image
 
 
 def photo(seed: int, size=(24, 16), mode: str = "RGB") -> Image.Image:
-    """A smooth random picture, so that resizing has something to average."""
+    """Make a smooth random image, whose resized pixels are true averages."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 6, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).convert(mode)
 

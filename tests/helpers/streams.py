@@ -1,4 +1,4 @@
-"""Data in tar shards and row groups whose pictures tell their numbers."""
+"""Tar shards and Parquet row groups of images that are recognized by their pixels."""
 
 import io
 import itertools
@@ -18,7 +18,7 @@ LENGTHS = (5, 9, 1, 7, 6, 12)
 SIZE = sum(LENGTHS)
 
 
-# a picture's number is its label in these, so that it can be recognized
+# the label of an image is its number in this list
 PICTURES = [photo(number, (8, 8)) for number in range(SIZE)]
 
 
@@ -49,7 +49,7 @@ def opened(folder: Path, kind: str, cache_dir: Path, **options) -> Dataset:
 
 
 def numbers(batch: data.Batch) -> list[int]:
-    """The pictures of a batch, told by their pixels; their labels must be theirs."""
+    """Return the numbers of the images of a batch, after comparing pixels with labels."""
     images = ((batch.samples + 1) * 127.5).round().to(torch.uint8)
     for image, label in zip(images, batch.labels.tolist(), strict=True):
         assert torch.equal(image, as_tensor(PICTURES[label]))

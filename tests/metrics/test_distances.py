@@ -97,7 +97,7 @@ def kernel(x, y):
 
 
 def direct_mmd(x, y):
-    """Over all pairs of different samples, one by one."""
+    """The squared MMD over all pairs of different samples, one by one."""
     within = [
         np.mean([float(kernel(a[None], b[None])) for a, b in itertools.permutations(z, 2)])
         for z in (x, y)
@@ -124,14 +124,14 @@ def test_kernel_error_is_the_jackknife_one_sample_at_a_time():
 
 @pytest.mark.parametrize(("shift", "low", "high"), [(0.5, 0.85, 1.2), (0.0, 1.1, 1.6)])
 def test_kernel_error_is_that_of_repetitions(shift, low, high):
-    # where the distributions agree the jackknife tells √2 times the error
+    # if the distributions are equal, the jackknife gives √2 times the error
     runs = [
         kernel_distance(normal(100, 4, seed=2 * s), normal(100, 4, seed=2 * s + 1) + shift)
         for s in range(150)
     ]
     distances = np.array([run.distance for run in runs])
-    told = math.sqrt(np.mean([run.standard_error**2 for run in runs]))
-    assert low < told / distances.std(ddof=1) < high
+    estimated = math.sqrt(np.mean([run.standard_error**2 for run in runs]))
+    assert low < estimated / distances.std(ddof=1) < high
     if shift == 0:
         assert abs(distances.mean()) < 4 * distances.std() / math.sqrt(len(runs))
 
@@ -172,7 +172,7 @@ def test_inception_score_agrees_with_torchmetrics():
     logits = normal(100, 10)
     metric = by_torchmetrics("InceptionScore", feature=Features(10), splits=1)
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        # a standard deviation over one split
+        # the standard deviation over one split
         warnings.simplefilter("ignore", UserWarning)
         metric.update(logits)
         theirs, _ = metric.compute()

@@ -1,4 +1,4 @@
-"""The evaluator: what it tells of which data, and what it refuses."""
+"""Evaluator: the metrics of each kind of data, and the samples that it refuses."""
 
 import json
 import math
@@ -7,16 +7,11 @@ import pytest
 import torch
 
 from helpers.features import normal
+from sngan.config import EvaluationConfig
 from sngan.data import Dataset, open_source
-from sngan.metrics import (
-    HIGHER_IS_BETTER,
-    Evaluator,
-)
+from sngan.metrics import HIGHER_IS_BETTER, Evaluator
 
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+pytestmark = pytest.mark.usefixtures("shared_cache")
 
 
 def noise_images(count, *, channels=1, seed=0):
@@ -44,7 +39,7 @@ BY_SOURCE = {
 
 
 @pytest.mark.parametrize("source", BY_SOURCE)
-def test_only_what_applies_is_told_and_real_samples_do_well(source):
+def test_only_metrics_that_apply_are_computed_and_real_samples_do_well(source):
     dataset = open_source(source)
     evaluator = Evaluator(dataset, samples=300)
     fresh = evaluator(dataset.values(torch.arange(len(dataset) - 300, len(dataset))))
@@ -180,3 +175,12 @@ def test_progress_counts_the_real_samples():
     seen = []
     Evaluator(unlabelled(300), samples=200, progress=lambda *at: seen.append(at))
     assert seen == [(128, 200), (200, 200)]
+
+
+def test_an_evaluator_from_the_settings_of_a_run():
+    dataset, settings = open_source("ring8"), EvaluationConfig(samples=50, extractor="points")
+    samples = dataset.samples[:50]
+    made = Evaluator.from_settings(dataset, settings, seed=1, split="test")
+    assert made(samples) == Evaluator(dataset, "points", samples=50, seed=1, split="test")(samples)
+    fewer = Evaluator.from_settings(dataset, settings, seed=1, split="test", samples=20)
+    assert fewer(samples) == Evaluator(dataset, samples=20, seed=1, split="test")(samples)

@@ -183,7 +183,7 @@ def test_one_far_sample_does_not_blur_the_others(far):
     alone = manifold(x, y)
     y_far = torch.cat([y, torch.full((1, 5), far).double()])
     together = manifold(x, y_far)
-    # the far sample's ball may hold any of the generated ones
+    # the ball of the far sample may contain any generated sample
     assert together.precision >= alone.precision
     assert together.recall == pytest.approx(alone.recall * 70 / 71, abs=1e-12)
     found = nearest_neighbours(x, y_far, count=3)

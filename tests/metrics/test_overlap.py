@@ -1,4 +1,4 @@
-"""How sets of features overlap, against direct O(n²) forms; what metrics refuse."""
+"""Overlap of sets of features against direct O(n²) forms, and input that metrics refuse."""
 
 import math
 
@@ -14,15 +14,13 @@ from sngan.data import MIXTURES, open_source
 from sngan.metrics import (
     class_coverage,
     copying_ratio,
+    features,
     frechet_distance,
     kernel_distance,
     kl_divergence,
     manifold,
     mixture_coverage,
     nearest_neighbours,
-)
-from sngan.metrics import (
-    features as _features,
 )
 
 
@@ -42,7 +40,7 @@ def direct_manifold(generated, real, k, j):
 @pytest.mark.parametrize("block", [1, 700, 2**23])
 @pytest.mark.parametrize("shift", [0.0, 1.0, 30.0])
 def test_manifold_is_the_direct_form(monkeypatch, block, shift):
-    monkeypatch.setattr(_features, "BLOCK", block)
+    monkeypatch.setattr(features, "BLOCK", block)
     real, generated = normal(120, 6), normal(90, 6, seed=1) * 0.7 + shift
     found = manifold(generated, real, precision_neighbours=3, density_neighbours=4)
     assert found == pytest.approx(direct_manifold(generated, real, 3, 4), abs=1e-12)
@@ -53,7 +51,7 @@ def test_manifold_of_a_set_with_itself_is_full():
     x = normal(80, 5)
     found = manifold(x, x)
     assert found.precision == found.recall == found.coverage == 1
-    # k neighbours and the sample itself, on average; ties of the outermost counted
+    # a ball holds k neighbours and the sample itself on average, ties included
     assert found.density == pytest.approx(6 / 5, abs=1e-12)
 
 
@@ -78,7 +76,7 @@ def test_manifold_does_not_see_scale_and_shift(seed, scale, shift):
 
 @pytest.mark.parametrize("block", [1, 700, 2**23])
 def test_nearest_neighbours_are_the_direct_ones(monkeypatch, block):
-    monkeypatch.setattr(_features, "BLOCK", block)
+    monkeypatch.setattr(features, "BLOCK", block)
     x, y = normal(30, 6), normal(100, 6, seed=1)
     distances = cdist(x.numpy(), y.numpy())
     for real in (y, y.split(7)):

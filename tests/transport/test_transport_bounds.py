@@ -85,7 +85,7 @@ def test_sliced_of_many_points_in_blocks(monkeypatch):
     whole = sliced_wasserstein(x, y, projections=4)
     directions = np.random.default_rng(0).standard_normal((4, 4))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    # a shifted Gaussian on each line
+    # each projection is a shifted Gaussian
     expected = np.abs(directions @ np.full(4, 0.7)).mean()
     assert whole.distance == pytest.approx(expected, abs=0.02)
     monkeypatch.setattr("sngan.transport.sliced._BLOCK", 1)
@@ -199,7 +199,7 @@ def test_the_best_critic_reaches_the_distance():
     nodes = torch.from_numpy(y)
 
     def critic(z):
-        # the c-transform: a minimum of 1-Lipschitz functions
+        # the c-transform is a minimum of 1-Lipschitz functions
         return ((z[:, None] - nodes).norm(dim=2) - potential).min(dim=1).values
 
     left, right = torch.from_numpy(x), torch.from_numpy(y)

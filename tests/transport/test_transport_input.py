@@ -1,12 +1,10 @@
-"""What transport refuses, in one line that names the argument."""
+"""Input that transport refuses, in one line that names the argument."""
 
 import numpy as np
 import pytest
 import torch
 
-from helpers.clouds import (
-    clouds,
-)
+from helpers.clouds import clouds
 from sngan.transport import (
     critic_bound,
     dual_linear_program,
@@ -15,11 +13,9 @@ from sngan.transport import (
     landscape,
     minibatch_wasserstein,
     moves,
+    points,
     sliced_wasserstein,
     wasserstein,
-)
-from sngan.transport import (
-    points as _points,
 )
 
 GOOD = np.zeros((3, 2))
@@ -137,7 +133,7 @@ def test_bad_input_of_a_critic(changes, message):
     "solve", [wasserstein, lambda x, y: entropic_wasserstein(x, y, regularization=1.0)]
 )
 def test_a_matrix_beyond_memory_names_what_to_use(monkeypatch, solve):
-    monkeypatch.setattr(_points, "available_memory", lambda: 2**20)
+    monkeypatch.setattr(points, "available_memory", lambda: 2**20)
     x, y = clouds(300, 300, 2)
     with pytest.raises(
         ValueError, match=r"^x, y: .*use sliced_wasserstein.*300 × 300 points, about"
@@ -148,5 +144,5 @@ def test_a_matrix_beyond_memory_names_what_to_use(monkeypatch, solve):
 
 
 def test_available_memory_is_a_sane_number():
-    available = _points.available_memory()
+    available = points.available_memory()
     assert available is None or 2**20 < available < 2**50

@@ -20,7 +20,7 @@ from sngan.transport import (
 
 powers = st.sampled_from([1, 2, 1.5, 3])
 signed = st.floats(0.1, 1).flatmap(lambda size: st.sampled_from([size, -size]))
-# of one magnitude, of two that are far apart, or of any
+# coordinates of one magnitude, of two magnitudes far apart, or of any
 exponents = st.one_of(
     st.integers(-300, 300).map(lambda e: st.just(e)),
     st.lists(st.integers(-300, 300), min_size=2, max_size=2).map(st.sampled_from),
@@ -55,14 +55,14 @@ def truth_overflows(x, y, p):
 
 
 def check_bracket(truth, x, y, p, **weights):
-    """The bracket holds the truth, and ``optimal`` is a promise."""
+    """Check that the bracket holds the truth, and that ``optimal`` keeps its promise."""
     if truth_overflows(x, y, p):
         with pytest.raises(ValueError, match="an overflow: divide both by a constant"):
             wasserstein(x, y, p, **weights)
         return None
     result = wasserstein(x, y, p, **weights)
     assert 0 <= result.lower <= result.distance <= result.upper
-    # what lies below the smallest number is told as the smallest
+    # a bound below the smallest number is rounded to the smallest
     assert Decimal(result.lower) <= truth <= Decimal(result.upper)
     assert result.gap >= 0
     plan = result.plan.toarray()

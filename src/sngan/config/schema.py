@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from sngan import augment as augmentations
-from sngan.data.form import rgb
+from sngan.data.images.transparency import rgb
 from sngan.data.types import READING
 from sngan.methods import Method, named
 from sngan.models import MODELS

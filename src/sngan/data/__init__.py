@@ -1,11 +1,15 @@
-"""Sources of images and points, and the sampler that feeds them to training."""
+"""Data: sources of images and points, and the sampler that turns them into batches.
 
+``open_source`` in ``opening.py`` is the entry. ``sources/`` has one file for each kind of SOURCE,
+``labels/`` finds classes and splits, ``images/`` decodes, ``batches/`` feeds the training.
+"""
+
+from sngan.data.batches.sampler import Batch as Batch
+from sngan.data.batches.sampler import Sampler as Sampler
 from sngan.data.dataset import Dataset as Dataset
 from sngan.data.fingerprint import changes as changes
-from sngan.data.formats import FORMATS as FORMATS
-from sngan.data.sampler import Batch as Batch
-from sngan.data.sampler import Sampler as Sampler
-from sngan.data.source import open_source as open_source
-from sngan.data.toy import MIXTURES as MIXTURES
+from sngan.data.images.formats import FORMATS as FORMATS
+from sngan.data.opening import open_source as open_source
+from sngan.data.sources.toy import MIXTURES as MIXTURES
 from sngan.data.types import READING as READING
 from sngan.data.types import Skipped as Skipped

@@ -1,4 +1,4 @@
-"""Decoded images kept in a file that is mapped into memory, found again by its content's key."""
+"""Cache of decoded images: files on disk, named by a hash of their source, mapped into memory."""
 
 import hashlib
 import json
@@ -14,30 +14,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sngan.data import memory
-from sngan.data.levels import Levels
+from sngan.data.images.value_range import ValueRange
+from sngan.data.memory import require_images_fit, total_memory
 from sngan.data.types import Decoded, Skipped
 from sngan.utils.cache import folder as default_folder
 from sngan.utils.cache import trim, used
 from sngan.utils.checks import require
 from sngan.utils.files import write_bytes
 
-__all__ = ["ImageCache", "cached", "default_folder", "has_room", "key"]
+__all__ = ["ImageCache", "cache_key", "decode_or_load", "default_folder", "has_room"]
 
 _log = logging.getLogger("sngan")
-# as many take seconds to decode
+# decoding so many images takes seconds
 _WORTH_KEEPING = 10_000
 
 
-def key(*parts: object) -> str:
-    """A name for what these parts determine."""
+def cache_key(*parts: object) -> str:
+    """Hash these parts to the name of a cached file."""
     text = "\n".join(map(str, parts))
-    # names of files need not be UTF-8
+    # file names need not be valid UTF-8
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 def has_room(folder: Path, size: int) -> bool:
-    """Whether a file of ``size`` bytes can be written there and leaves as much free."""
+    """Whether a file of ``size`` bytes can be written there and leave as many bytes free."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > 2 * size
@@ -46,42 +46,44 @@ def has_room(folder: Path, size: int) -> bool:
 
 
 class ImageCache:
-    """One cached array: ``KEY.npy`` for the images and ``KEY.json`` for the rest."""
+    """One cached array: ``KEY.npy`` holds the images, ``KEY.json`` labels and skipped files."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        self.images, self.rest = folder / f"{name}.npy", folder / f"{name}.json"
+        self.images, self.metadata = folder / f"{name}.npy", folder / f"{name}.json"
         self._fresh = folder / f".{name}.{secrets.token_hex(4)}.npy"
 
     def load(self) -> Decoded | None:
-        """Return what was stored, or ``None`` where it is missing or damaged."""
+        """Return the stored images, or ``None`` if they are missing or damaged."""
         try:
-            if not self.rest.exists():
+            if not self.metadata.exists():
                 return None
-            rest: dict[str, Any] = json.loads(self.rest.read_text())
-            if rest.pop("sha256", "") != _checksum(self.images, rest):
+            metadata: dict[str, Any] = json.loads(self.metadata.read_text())
+            if metadata.pop("sha256", "") != _checksum(self.images, metadata):
                 raise ValueError("its checksum is wrong")
-            # copy on write: torch wants writable memory, the file must stay as it is
+            # copy on write: torch needs writable memory, and the file must not change
             images = np.load(self.images, mmap_mode="c", allow_pickle=False)
-            skipped = [Skipped(**item) for item in rest["skipped"]]
-            if len(images) == len(rest["labels"]):
+            skipped = [Skipped(**item) for item in metadata["skipped"]]
+            if len(images) == len(metadata["labels"]):
                 used(self.images)
-                used(self.rest)
-                levels = {mode: Levels(*one) for mode, one in rest.get("levels", {}).items()}
-                return Decoded(images, rest["labels"], skipped, levels)
+                used(self.metadata)
+                ranges = {
+                    mode: ValueRange(*one) for mode, one in metadata.get("levels", {}).items()
+                }
+                return Decoded(images, metadata["labels"], skipped, ranges)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             _log.warning("the cache %s is damaged (%s): decoding again", self.images, error)
         return None
 
     def has_room(self, shape: tuple[int, ...]) -> bool:
-        """Whether the folder can take images of this shape."""
+        """Whether images of this shape fit into the folder."""
         return has_room(self.images.parent, math.prod(shape))
 
     def allocate(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Make a new file of this shape to decode into; where the disk refuses, memory."""
+        """Make a new file of this shape to decode into; memory, if the disk refuses."""
         try:
             self.images.parent.mkdir(parents=True, exist_ok=True)
             images = np.lib.format.open_memmap(self._fresh, mode="w+", dtype=np.uint8, shape=shape)
-            # now, as an error: a page that the disk cannot take later ends the process
+            # reserve the space now, where a full disk is an error: later it would end the process
             with self._fresh.open("r+b") as file:
                 os.posix_fallocate(file.fileno(), 0, self._fresh.stat().st_size)
             return images
@@ -90,14 +92,14 @@ class ImageCache:
             return _in_memory(shape)
 
     def store(self, decoded: Decoded) -> Decoded:
-        """Put the decoded file in its place, and return it mapped."""
+        """Give the decoded file its final name, and return it mapped."""
         try:
             self._put_in_place(decoded)
             trim(keep=self.images)
         except OSError as error:
             _log.warning("the cache cannot be written: %s", error)
             return decoded
-        # unless another process has cleared the cache at this moment
+        # another process may have cleared the cache at this moment
         return self.load() or decoded
 
     def _put_in_place(self, decoded: Decoded) -> None:
@@ -109,27 +111,31 @@ class ImageCache:
             decoded.images.flush()
         self._fresh.replace(self.images)
         skipped = [vars(item) for item in decoded.skipped]
-        rest = {"labels": decoded.labels, "skipped": skipped, "levels": dict(decoded.levels)}
-        text = json.dumps({**rest, "sha256": _checksum(self.images, rest)})
-        write_bytes(self.rest, text.encode())
+        metadata = {
+            "labels": decoded.labels,
+            "skipped": skipped,
+            "levels": dict(decoded.value_ranges),
+        }
+        text = json.dumps({**metadata, "sha256": _checksum(self.images, metadata)})
+        write_bytes(self.metadata, text.encode())
 
     def discard(self) -> None:
-        """Remove a file that was not finished."""
+        """Remove an unfinished file."""
         self._fresh.unlink(missing_ok=True)
 
 
-def cached(*, cache: str, store: ImageCache, decode: Callable[..., Decoded]) -> Decoded:
-    """Decode, or map what an earlier start decoded."""
+def decode_or_load(*, cache: str, store: ImageCache, decode: Callable[..., Decoded]) -> Decoded:
+    """Load the images that an earlier start decoded, or decode them."""
     found = store.load() if cache in ("auto", "disk") else None
     if found is not None:
         return found
 
     def allocate(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        large = shape[0] >= _WORTH_KEEPING or math.prod(shape) > memory.total() / 4
+        large = shape[0] >= _WORTH_KEEPING or math.prod(shape) > total_memory() / 4
         if cache == "disk" or (cache == "auto" and large):
             if store.has_room(shape):
                 return store.allocate(shape)
-            # a mapped file that is too large for the disk ends the process without an error message
+            # writing to a mapped file on a full disk ends the process without an error message
             require(
                 cache == "auto",
                 "data.cache",
@@ -146,13 +152,13 @@ def cached(*, cache: str, store: ImageCache, decode: Callable[..., Decoded]) -> 
 
 
 def _in_memory(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    memory.require_images(shape)
+    require_images_fit(shape)
     return np.empty(shape, np.uint8)
 
 
-def _checksum(images: Path, rest: dict[str, Any]) -> str:
-    """A hash of the file of images, and of the rest: 1 GB in about half a second."""
+def _checksum(images: Path, metadata: dict[str, Any]) -> str:
+    """Hash the file of images and its metadata, at about 2 GB a second."""
     with images.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
-    digest.update(json.dumps(rest).encode())
+    digest.update(json.dumps(metadata).encode())
     return digest.hexdigest()

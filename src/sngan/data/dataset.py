@@ -1,4 +1,4 @@
-"""A data set: all samples in one tensor, and what was left out."""
+"""Dataset: all samples in one tensor, with labels, class names and the skipped files."""
 
 from dataclasses import dataclass
 
@@ -15,10 +15,26 @@ _ROWS = 64
 class Dataset:
     """Images uint8 ``(N, C, H, W)`` with C 1 or 3, or points float32 ``(N, dim)``.
 
-    ``labels`` are int64 ``(N,)`` indices into ``class_names``; ``cache`` says where the samples
-    shall stay: ``device``, ``memory``, ``disk``, or ``auto`` for the device if they fit. With
-    ``stream`` these samples are some of a data set that is larger than memory: what is measured
-    is measured of them, and the sampler draws from all. ``content`` are the files it came from.
+    Attributes
+    ----------
+    name
+        The SOURCE.
+    samples
+        The images or points.
+    labels
+        int64 ``(N,)``, indices into ``class_names``; ``None`` without labels.
+    class_names
+        One name a class.
+    skipped
+        The files that could not be used.
+    cache
+        Where the samples stay in training: ``device``, ``memory``, ``disk``, or ``auto`` for the
+        device if they fit there.
+    stream
+        All of a data set that is larger than memory. Then ``samples`` are some of it: metrics are
+        computed on these, and the sampler draws from all.
+    content
+        The files that the samples came from, for :meth:`fingerprint`.
     """
 
     name: str
@@ -35,11 +51,11 @@ class Dataset:
 
     @property
     def total(self) -> int:
-        """How many samples training draws from."""
+        """The number of samples that training draws from."""
         return len(self) if self.stream is None else len(self.stream)
 
     def class_counts(self, classes: int) -> Tensor:
-        """The numbers of samples of the first ``classes`` classes, int64 ``(classes,)``."""
+        """Return the number of samples of each class, int64 ``(classes,)``."""
         counts = None if self.stream is None else self.stream.class_counts
         if counts is None:
             assert self.labels is not None
@@ -52,7 +68,7 @@ class Dataset:
         return self.samples.dim() == 4
 
     def values(self, indices: Tensor) -> Tensor:
-        """Float32 samples at these indices: images in [−1, 1], points as they are."""
+        """Return float32 samples at these indices: images in [−1, 1], points unchanged."""
         samples = self.samples[indices]
         return samples / 127.5 - 1 if self.is_images else samples
 
@@ -62,10 +78,11 @@ class Dataset:
         return tuple(self.samples.shape[1:])
 
     def fingerprint(self) -> Fingerprint:
-        """Plain values that tell this data from other data, for a checkpoint.
+        """Return plain values that identify this data, to be kept in a checkpoint.
 
-        They follow from the names and sizes of all files, the bytes of some, and the labels; of
-        samples without files, from some of the samples. :func:`sngan.data.changes` compares two.
+        They are computed from the names and sizes of all files, the bytes of some, and the labels;
+        for samples without files, from some of the samples. :func:`sngan.data.changes` compares
+        two fingerprints.
         """
         found: Fingerprint = {"samples": self.total, "labels": self._labels_digest()}
         content = self._samples_content() if self.content is None else self.content
@@ -78,7 +95,7 @@ class Dataset:
         return fingerprint.digest([values, *(name.encode() for name in self.class_names)])
 
     def _samples_content(self) -> Content:
-        rows = fingerprint.spread(len(self), _ROWS)
+        rows = fingerprint.evenly_spaced(len(self), _ROWS)
         kind = f"{self.samples.dtype} {self.sample_shape}"
         some = self.samples[rows].cpu().contiguous().numpy().tobytes() if rows else b""
 

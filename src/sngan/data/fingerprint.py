@@ -1,4 +1,4 @@
-"""Fingerprints of data sets: whether a run goes on with the data that it began with."""
+"""Fingerprints of data sets, by which a resumed run notices that its data has changed."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ from sngan.data.types import Content, Fingerprint
 
 _FILES = 64
 _BLOCKS, _BLOCK = 1024, 4096
-_LEAST_BLOCKS = 16
+_FEWEST_BLOCKS = 16
 _PARTS = {
     "samples": "the number of samples",
     "files": "the number of files",
@@ -22,9 +22,9 @@ _PARTS = {
 
 
 def changes(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
-    """Return in words how two fingerprints differ; an empty list if they are those of one data set.
+    """Return in words how two fingerprints differ; an empty list if they are of the same data.
 
-    A part that one of them lacks is not compared, so that an older fingerprint can be read.
+    A part that one of them lacks is not compared, so that older fingerprints can be read.
 
     Examples
     --------
@@ -42,8 +42,8 @@ def changes(before: Mapping[str, object], after: Mapping[str, object]) -> list[s
 def of_content(content: Content) -> Fingerprint:
     """Hash all names and sizes, and some bytes of 64 files at equal distances.
 
-    It reads at most 4 MiB, whatever the data set, and neither decoded pixels nor times of change
-    count: a copy of the files on another machine has the same fingerprint.
+    At most 4 MiB are read from any data set. Times of change and decoded pixels are left out, so a
+    copy of the files on another machine has the same fingerprint.
     """
     count, read = len(content.names), content.some_bytes
     names = (unicodedata.normalize("NFC", name) for name in content.names)
@@ -51,13 +51,13 @@ def of_content(content: Content) -> Fingerprint:
         "files": count,
         "names": digest(name.encode("utf-8", "surrogateescape") for name in names),
         "sizes": digest(str(size).encode() for size in content.sizes),
-        "content": digest(read(index) for index in spread(count, _FILES)) if read else "",
+        "content": digest(read(index) for index in evenly_spaced(count, _FILES)) if read else "",
     }
 
 
 def of_files(files: Sequence[Path], root: Path) -> Content:
-    """The content of these files, named by their paths below ``root``."""
-    blocks = max(_BLOCKS // max(len(files), 1), _LEAST_BLOCKS)
+    """Return the content of these files, named by their paths below ``root``."""
+    blocks = max(_BLOCKS // max(len(files), 1), _FEWEST_BLOCKS)
 
     def read(index: int) -> bytes:
         return some_bytes(os.fspath(files[index]), blocks)
@@ -68,10 +68,10 @@ def of_files(files: Sequence[Path], root: Path) -> Content:
     )
 
 
-def some_bytes(path: str, blocks: int = _LEAST_BLOCKS) -> bytes:
-    """Blocks of a file at equal distances, the first and the last among them.
+def some_bytes(path: str, blocks: int = _FEWEST_BLOCKS) -> bytes:
+    """Read blocks of a file at equal distances, among them its first and its last bytes.
 
-    A file that cannot be read has none: whether it is skipped is decided where it is decoded.
+    A file that cannot be read gives no bytes here: the decoder decides whether it is skipped.
     """
     try:
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123
@@ -84,14 +84,14 @@ def some_bytes(path: str, blocks: int = _LEAST_BLOCKS) -> bytes:
         return b""
 
 
-def spread(total: int, most: int) -> list[int]:
-    """The numbers 0 … total − 1, or ``most`` of them at equal distances."""
+def evenly_spaced(total: int, most: int) -> list[int]:
+    """Return the numbers 0 … total − 1, or ``most`` of them at equal distances."""
     picked = min(total, most)
     return [index * total // picked for index in range(picked)]
 
 
 def digest(parts: Iterable[bytes]) -> str:
-    """A hash of these parts, each with its length, so that no two lists of parts look the same."""
+    """Hash these parts, each with its length, so that different lists give different bytes."""
     found = hashlib.sha256()
     for part in parts:
         found.update(len(part).to_bytes(8, "little"))

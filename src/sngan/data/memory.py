@@ -1,4 +1,4 @@
-"""Limits of memory: what a file may ask for before anything is allocated."""
+"""Memory limits: a file's declared size is checked before anything is allocated for it."""
 
 import math
 import os
@@ -9,34 +9,34 @@ from sngan.utils.checks import require
 _GIBIBYTE = 2**30
 
 
-def total() -> int:
-    """The bytes of this machine's memory."""
+def total_memory() -> int:
+    """Return the bytes of this machine's memory."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def require_images(shape: tuple[int, ...]) -> None:
-    """Raise unless uint8 images ``(N, C, side, side)`` can be kept in this machine's memory.
+def require_images_fit(shape: tuple[int, ...]) -> None:
+    """Require that uint8 images ``(N, C, side, side)`` fit into this machine's memory.
 
     Raises
     ------
     ValueError
-        If they are larger than all of it.
+        If the images are larger than all of it.
     """
-    size, room = math.prod(shape), total()
+    size, room = math.prod(shape), total_memory()
     expected = f"images that fit into {room / _GIBIBYTE:.3g} GiB of memory"
     got = f"{shape[0]} images of side {shape[-1]}, {size / _GIBIBYTE:.3g} GiB"
     require(size <= room, "data.resolution", expected=expected, got=got)
 
 
-def require_room(shape: Iterable[int], itemsize: int, name: str) -> int:
-    """Return the bytes of an array; it may take half of the memory.
+def require_memory(shape: Iterable[int], itemsize: int, name: str) -> int:
+    """Return the bytes of an array of this shape, which may take half of the memory.
 
     Raises
     ------
     ValueError
-        If it is larger.
+        If the array is larger.
     """
     size = math.prod(shape) * itemsize
-    most = total() // 2
+    most = total_memory() // 2
     require(size <= most, "data", expected=f"at most {most} bytes in {name}", got=size)
     return size

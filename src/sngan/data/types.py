@@ -1,4 +1,4 @@
-"""The types that the files of this package hand to one another."""
+"""Types that the files of this package hand to one another: encoded and decoded images, options."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sngan.data.levels import Levels
+from sngan.data.images.value_range import ValueRange
 
 READING = 2
-"""Counts changes of how files are read that give other pixels or labels. A run goes on with the
-reading that it began with; 1 is that of runs from before there was a number."""
+"""The version of how files are read. It goes up with each change that gives other pixels or labels.
+
+A run keeps the version that it began with. Runs from before there was a version have 1.
+"""
 
 Progress = Callable[[int, int], None]
 Fingerprint = dict[str, int | str]
@@ -21,14 +23,14 @@ Fingerprint = dict[str, int | str]
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that could not be used, and why."""
+    """A file that could not be used, and the reason."""
 
     name: str
     reason: str
 
 
 class Item(NamedTuple):
-    """One encoded image: its name, how to read its bytes, its label or −1."""
+    """One encoded image: its name, a function that reads its bytes, and its label or −1."""
 
     name: str
     read: Callable[[], bytes]
@@ -36,18 +38,18 @@ class Item(NamedTuple):
 
 
 class Content(NamedTuple):
-    """The files of a source, to tell it from another: names, sizes, some bytes of the i-th."""
+    """The files of a source, for its fingerprint: names, sizes, and some bytes of file ``i``."""
 
     names: list[str]
     sizes: list[int]
     some_bytes: Callable[[int], bytes] | None
 
 
-class Reading(NamedTuple):
-    """How the files of a source are read.
+class ReadOptions(NamedTuple):
+    """The settings that decide how the files of a source are read.
 
-    ``labels`` is ``auto``, ``none``, ``folders``, a file of labels or a column; ``background`` is
-    a colour that Pillow knows.
+    ``labels`` is ``auto``, ``none``, ``folders``, a file of labels or the name of a column;
+    ``background`` is a colour that Pillow knows; ``version`` is described at ``READING``.
     """
 
     split: str = "train"
@@ -56,8 +58,8 @@ class Reading(NamedTuple):
     version: int = READING
 
     @property
-    def is_first(self) -> bool:
-        """Whether files are read as by the first versions."""
+    def is_legacy(self) -> bool:
+        """Whether files are read as version 1 read them, see :mod:`sngan.data.legacy`."""
         return self.version == 1
 
 
@@ -65,9 +67,9 @@ class Reading(NamedTuple):
 class Encoded:
     """A source of encoded images, read in blocks so that not all bytes are in memory at once.
 
-    ``stamp`` changes with the files, so that a cache is found by it; ``content`` tells the data
-    on other machines too. ``some(n)`` are n images at equal distances, where they are cheap to
-    have; else those of the first block stand for all.
+    ``stamp`` changes with the files: it is part of the name under which decoded images are cached.
+    ``content`` identifies the data on other machines too. ``sample(n)`` returns n images at equal
+    distances where that is cheap; without it the images of the first block stand for all.
     """
 
     name: str
@@ -77,38 +79,39 @@ class Encoded:
     stamp: str
     skipped: tuple[Skipped, ...] = ()
     content: Content | None = None
-    some: Callable[[int], list[Item]] | None = None
+    sample: Callable[[int], list[Item]] | None = None
 
 
 class Decoded(NamedTuple):
-    """The images that could be read, their labels, and the others."""
+    """The images that could be read, their labels, and the files that were skipped."""
 
     images: NDArray[np.uint8]
     labels: list[int]
     skipped: list[Skipped]
-    levels: Mapping[str, Levels] = MappingProxyType({})
+    value_ranges: Mapping[str, ValueRange] = MappingProxyType({})
 
 
-class Form(NamedTuple):
-    """The form that every image is given.
+class ImageSpec(NamedTuple):
+    """The size and the channels that every image of a data set is brought to.
 
-    ``background`` is seen where an image is transparent; ``None``: as the first versions read.
-    ``levels`` are the values of black and white by Pillow's mode, where they are not the usual.
+    ``background`` is the colour (red, green, blue) behind transparent pixels; ``None`` reads images
+    as version 1 did. ``value_ranges`` are the values of black and white by Pillow's mode, for the
+    modes whose range is not the usual one.
     """
 
     side: int
     channels: int
     background: tuple[int, int, int] | None = None
-    levels: Mapping[str, Levels] = MappingProxyType({})
+    value_ranges: Mapping[str, ValueRange] = MappingProxyType({})
 
     @property
-    def is_first(self) -> bool:
-        """Whether images are made as by the first versions."""
+    def is_legacy(self) -> bool:
+        """Whether images are decoded as version 1 decoded them, see :mod:`sngan.data.legacy`."""
         return self.background is None
 
 
 class Arrays(NamedTuple):
-    """Images uint8 ``(N, C, H, W)`` or points float32 ``(N, dim)``, with labels if there are."""
+    """Images uint8 ``(N, C, H, W)`` or points float32 ``(N, dim)``, with labels if it has any."""
 
     samples: Tensor
     labels: Tensor | None = None
@@ -118,7 +121,11 @@ class Arrays(NamedTuple):
 
 @dataclass(frozen=True)
 class Chunk:
-    """``length`` encoded images that are read as one; ``open()`` gives them by their position."""
+    """The images of one tar shard, or of one row group of a Parquet file.
+
+    A chunk is opened as a whole: ``open()`` returns a function from a position, 0 … length − 1,
+    to the encoded image there.
+    """
 
     length: int
     open: Callable[[], Callable[[int], Item]]
@@ -126,14 +133,14 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Stream:
-    """All samples of a data set: their chunks, the form of their images, counts of classes."""
+    """All samples of a streamed data set: its chunks, the spec of its images, its class counts."""
 
     chunks: tuple[Chunk, ...]
-    form: Form
+    spec: ImageSpec
     class_counts: Tensor | None
     workers: int | None = None
     unreadable: int = 0
 
     def __len__(self) -> int:
-        """The number of images without those that are known to be unreadable."""
+        """The number of images, less those that are known to be unreadable."""
         return sum(chunk.length for chunk in self.chunks) - self.unreadable

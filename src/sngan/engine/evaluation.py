@@ -38,13 +38,8 @@ class Judge:
         self._sign = 1.0 if HIGHER_IS_BETTER[self.metric] else -1.0
         self._samples = settings.samples
         self._best: float | None = None
-        self._evaluator = Evaluator(
-            dataset,
-            extractor=settings.extractor,
-            samples=settings.samples,
-            seed=config.seed,
-            weights=settings.weights,
-            split=config.data.split,
+        self._evaluator = Evaluator.from_settings(
+            dataset, settings, seed=config.seed, split=config.data.split
         )
 
     def evaluate(self, state: State, *, seed: int) -> dict[str, float]:

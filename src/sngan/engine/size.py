@@ -59,7 +59,7 @@ def require_room(config: Config, device: torch.device | None = None) -> None:
 def _room(device: torch.device | None) -> int:
     if device is not None and device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
-    return memory.total()
+    return memory.total_memory()
 
 
 def _outputs(config: Config, critic: nn.Module) -> int:

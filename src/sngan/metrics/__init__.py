@@ -1,8 +1,10 @@
-"""Metrics: how far generated samples are from real ones, and what of the data they miss.
+"""Metrics: how far generated samples are from real ones, and which parts of the data they miss.
 
-All in float64 and written here: torchmetrics' Fréchet distance of a set with itself came out at
-−3.5e-5 for 1,000 samples of 2,048 features, its kernel distance and Inception Score warn and move
-torch's global generator. The tests take it for a second opinion.
+``Evaluator`` computes all of them for one data set; the other functions are pure functions of
+features and can be used alone. All compute in float64 and leave torch's global generator alone.
+torchmetrics serves only as a second opinion in the tests: its Fréchet distance of a set with itself
+was −3.5e-5 for 1,000 samples of 2,048 features, and its kernel distance and Inception Score change
+torch's global generator.
 """
 
 from sngan.metrics.evaluator import Evaluator as Evaluator

@@ -1,4 +1,4 @@
-"""Features of the data's own domain: a small classifier trained on it in seconds."""
+"""Domain features: those of a small classifier that is trained on the data itself, in seconds."""
 
 from typing import NamedTuple
 
@@ -6,23 +6,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sngan.data.arrays import to_dataset
 from sngan.data.dataset import Dataset
-from sngan.data.toy import digits
+from sngan.data.sources.arrays import to_dataset
+from sngan.data.sources.toy import digits
 from sngan.metrics.store import Tensors, cached, fingerprint
 from sngan.utils.checks import require
 
 FEATURES = 64
 _SIDE = 32
-_SAMPLES, _STEPS, _BATCH = 20_000, 400, 128
-_RECIPE = 1  # counts changes of the network and its training, which make other features
+TRAINING_STEPS = 400
+_SAMPLES, _BATCH = 20_000, 128
+_RECIPE = 1  # goes up when a change of the network or its training gives other features
 
 
 class Classifier(nn.Module):
     """Three convolutions, ``FEATURES`` features and logits, for images of ``shape``.
 
-    After training ``scale`` makes the mean square of a feature 1, for kernels that are not
-    homogeneous.
+    Training sets ``scale`` so that the mean square of a feature is 1, because the kernel distance
+    depends on the scale of features.
     """
 
     scale: Tensor
@@ -30,7 +31,7 @@ class Classifier(nn.Module):
     def __init__(self, shape: tuple[int, ...], classes: int) -> None:
         super().__init__()
         channels, *sides = shape
-        # the first convolution sees most pixels, and most of the time
+        # the first convolution has the most pixels and takes most of the time
         stride = 2 if min(sides) >= 16 else 1
         self.body = nn.Sequential(
             nn.Conv2d(channels, 32, 3, stride=stride, padding=1),
@@ -48,13 +49,13 @@ class Classifier(nn.Module):
         self.register_buffer("scale", torch.ones(()))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Features ``(n, FEATURES)`` and logits ``(n, classes)`` of images in [−1, 1]."""
+        """Return features ``(n, FEATURES)`` and logits ``(n, classes)`` of images in [−1, 1]."""
         features = self.body(_small(images))
         return features * self.scale, self.head(features)
 
 
 class Trained(NamedTuple):
-    """A classifier, the share of held-out samples it tells right, and a key of its weights."""
+    """A classifier, its accuracy on held-out samples, and a key of its weights."""
 
     network: Classifier
     accuracy: float
@@ -62,16 +63,16 @@ class Trained(NamedTuple):
 
 
 def train_classifier(dataset: Dataset, *, seed: int = 0) -> Trained:
-    """Classify the labels of images; without labels, by how many quarter turns they are rotated.
+    """Train a classifier of the labels; without labels, of rotations by 0 to 3 quarter turns.
 
-    One sample in five is held out. Training is on the CPU and follows from the data and the seed,
-    and the weights are kept in the user's cache folder. The rotations: Gidaris et al. 2018,
-    arXiv:1803.07728.
+    One sample in five is held out. Training runs on the CPU and is determined by the data and the
+    seed. The weights are kept in the user's cache folder. Source of the rotations: Gidaris et al.
+    2018, arXiv:1803.07728.
 
     Raises
     ------
     ValueError
-        Fewer than 20 images.
+        If there are fewer than 20 images.
     """
     require(len(dataset) >= 20, "dataset", expected="at least 20 images", got=len(dataset))
     generator = torch.Generator().manual_seed(seed)
@@ -81,25 +82,25 @@ def train_classifier(dataset: Dataset, *, seed: int = 0) -> Trained:
     labels = None if dataset.labels is None else dataset.labels[chosen].cpu()
     classes = 4 if labels is None else max(len(dataset.class_names), int(labels.max()) + 1)
     task = fingerprint(
-        _RECIPE, _STEPS, seed, classes, pixels, *([] if labels is None else [labels])
+        _RECIPE, TRAINING_STEPS, seed, classes, pixels, *([] if labels is None else [labels])
     )
     with torch.random.fork_rng(devices=[]), torch.inference_mode(False), torch.enable_grad():
-        # the CPU's generator alone: `torch.manual_seed` would seed the GPU's too
+        # seed only the CPU's generator: `torch.manual_seed` would seed the GPU's too
         torch.default_generator.manual_seed(seed)
         network = Classifier(dataset.sample_shape, classes)
         weights = cached(f"domain-{task}", lambda: _train(network, pixels, labels))
     accuracy = float(weights.pop("accuracy"))
     network.load_state_dict(weights)
-    # of the weights: machines that round otherwise train other features
+    # a key of the weights, because machines that round differently train other features
     key = fingerprint(*(weights[name] for name in sorted(weights)))
     return Trained(network.eval().requires_grad_(False), accuracy, key)
 
 
 def train_stack_classifier(dataset: Dataset, *, seed: int = 0) -> Trained:
-    """Classify the single digits of ``stacked-digits``, at its size; each channel is one.
+    """Train a classifier of single digits, for the three channels of ``stacked-digits``.
 
-    The accuracy is of whole stacks: that of one digit to the third power, as their errors are
-    independent.
+    The accuracy is that of whole stacks: the accuracy of one digit to the third power, because the
+    three errors are independent.
     """
     single = to_dataset("digits", digits(), side=dataset.sample_shape[-1], channels=1)
     trained = train_classifier(single, seed=seed)
@@ -107,14 +108,14 @@ def train_stack_classifier(dataset: Dataset, *, seed: int = 0) -> Trained:
 
 
 def _train(network: Classifier, pixels: Tensor, labels: Tensor | None) -> Tensors:
-    """Fit the network in place; its weights, and its accuracy on the first fifth of the images."""
+    """Train the network in place; return its weights and its accuracy on the first fifth."""
     images = torch.cat([_small(part / 127.5 - 1) for part in pixels.split(1024)])
     held_out = len(images) // 5
     test, test_labels = _task(images[:held_out], None if labels is None else labels[:held_out])
     images, labels = _task(images[held_out:], None if labels is None else labels[held_out:])
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _STEPS)
-    for _ in range(_STEPS):
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, TRAINING_STEPS)
+    for _ in range(TRAINING_STEPS):
         batch = torch.randint(len(images), (_BATCH,))
         optimizer.zero_grad()
         F.cross_entropy(network(images[batch])[1], labels[batch]).backward()
@@ -123,15 +124,15 @@ def _train(network: Classifier, pixels: Tensor, labels: Tensor | None) -> Tensor
     with torch.no_grad():
         outputs = [network(part) for part in test.split(1024)]
         size = torch.cat([features for features, _ in outputs]).square().mean().sqrt()
-        # a network without features, of one class or constant images, keeps its scale
+        # if all features are 0, as for one class or constant images, the scale stays 1
         network.scale.copy_(1 / torch.where(size > 0, size, 1))
-    told = torch.cat([logits.argmax(1) for _, logits in outputs])
-    accuracy = (told == test_labels).double().mean()
+    predicted = torch.cat([logits.argmax(1) for _, logits in outputs])
+    accuracy = (predicted == test_labels).double().mean()
     return {**network.state_dict(), "accuracy": accuracy}
 
 
 def _task(images: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Images with their labels; without, in four rotations with the number of quarter turns."""
+    """Images with their labels, or without labels in four rotations, labelled by quarter turns."""
     if labels is not None:
         return images, labels
     turns = torch.arange(4).repeat_interleave(len(images))

@@ -1,14 +1,14 @@
-"""All metrics of a data set's generated samples, against real ones that are read once."""
+"""Evaluator: all metrics of generated samples against a data set, whose features are kept."""
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from sngan.data.dataset import Dataset
-from sngan.data.toy import MIXTURES
+from sngan.data.sources.toy import MIXTURES
 from sngan.data.types import Progress
 from sngan.metrics.extractors import (
     Extracted,
@@ -18,51 +18,85 @@ from sngan.metrics.extractors import (
     open_domain,
     open_extractor,
 )
-from sngan.metrics.frechet import frechet_distance
-from sngan.metrics.inception_score import inception_score
-from sngan.metrics.kernel import kernel_distance
+from sngan.metrics.feature_metrics import (
+    class_score,
+    copying,
+    distances,
+    to_metric_device,
+    transport_distances,
+)
 from sngan.metrics.manifold import manifold
 from sngan.metrics.modes import class_coverage, mixture_coverage
-from sngan.metrics.neighbours import Neighbours, copying_ratio, nearest_neighbours
+from sngan.metrics.neighbours import Neighbours, nearest_neighbours
 from sngan.metrics.result import Result
 from sngan.metrics.store import Tensors, cached, fingerprint
-from sngan.transport import sliced_wasserstein, wasserstein
 from sngan.utils.checks import require, require_count
 
-MINIMUM = 10  # the splits of the Inception Score; more than the neighbours of the manifolds
+MINIMUM = 10  # the Inception Score has 10 splits, and the manifolds use 5 neighbours
 _TRANSPORT = 1000  # the exact distance takes O(n²) memory and O(n³) time
 _PART = 4096
 
 
-class Evaluator:
-    """Compares generated samples with a data set's.
+class EvaluationSettings(Protocol):
+    """Settings that an evaluator is made from, such as :class:`sngan.config.EvaluationConfig`."""
 
-    Real samples are drawn without replacement by ``seed``. Their features are computed once, and
-    kept in the user's cache folder under a hash of the samples and the extractor. Images are
-    rounded to 8 bits first, as they would be saved. Torch's global generators are left alone.
+    @property
+    def samples(self) -> int:
+        """How many generated samples are compared."""
+        ...
+
+    @property
+    def extractor(self) -> str:
+        """The name of the feature extractor."""
+        ...
+
+    @property
+    def weights(self) -> str | None:
+        """A file of Inception's weights."""
+        ...
+
+
+class Evaluator:
+    """Compares generated samples with those of a data set.
+
+    The real samples are drawn without replacement. Their features are computed once, and kept in
+    the user's cache folder under a hash of the samples and the extractor. Generated images are
+    rounded to 8 bits first, as if they had been saved. Torch's global generators are left alone.
 
     Parameters
     ----------
     dataset
-        Of the real samples.
+        The real samples.
     extractor
-        ``points``, ``pixels``, ``domain`` or ``inception``; ``auto``: points as they are, labelled
-        images by ``domain``, others by their pixels.
+        ``points``, ``pixels``, ``domain`` or ``inception``; ``auto`` is ``points`` for points,
+        ``domain`` for labelled images, and ``pixels`` for other images.
     samples
-        How many generated samples, and at most how many real ones are compared; at least 10.
+        How many generated samples, and at most how many real ones, are compared; at least 10.
     seed
-        Of the choice of real samples, the training of ``domain`` and the sliced distance.
+        The seed for the choice of real samples, the training of ``domain`` and the directions of
+        the sliced distance.
     weights
-        A file of Inception's weights; None downloads them on first use.
+        A file of Inception's weights; ``None`` downloads them on first use.
     split
-        What the data set is of its source, for the record.
+        The name of the data's split, which is written into the result.
     progress
         Called with (real samples done, all) while features are extracted.
 
     Raises
     ------
     ValueError
-        A setting that does not fit the data, or fewer than 10 real samples.
+        If a setting does not fit the data, or there are fewer than 10 real samples.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sngan.data import open_source
+    >>> from sngan.metrics import Evaluator
+    >>> dataset = open_source("ring8")
+    >>> evaluator = Evaluator(dataset, samples=100)
+    >>> values = evaluator(dataset.values(torch.arange(100))).values
+    >>> values["modes"], values["high_quality"] > 0.9, values["w1"] < 0.5
+    (8, True, True)
     """
 
     def __init__(
@@ -91,35 +125,74 @@ class Evaluator:
         path = None if weights is None else Path(weights)
         self._extractor = open_extractor(dataset, extractor, seed=seed, weights=path)
         self._classifier = self._class_extractor()
-        self._real = _reference(self._extractor, real, progress)
+        self._real = _real_features(self._extractor, real, progress)
         self._real_classes = None
         if self._classifier is not None and not is_stacked(dataset):
-            self._real_classes, _ = _classes(_reference(self._classifier, real, progress))
+            self._real_classes, _ = _classes(_real_features(self._classifier, real, progress))
         self._reference = fingerprint(self._extractor.name, self._extractor.key, real)
 
-    def __call__(self, samples: Tensor) -> Result:
-        """Evaluate the first ``self.samples`` of images ``(n, C, H, W)`` or points ``(n, dim)``.
+    @classmethod
+    def from_settings(
+        cls,
+        dataset: Dataset,
+        settings: EvaluationSettings,
+        *,
+        seed: int,
+        split: str,
+        samples: int | None = None,
+        extractor: str | None = None,
+        weights: str | None = None,
+        progress: Progress | None = None,
+    ) -> "Evaluator":
+        """Make an evaluator from the settings of a run.
 
-        Images are in [−1, 1]. The features are computed on the samples' device, and so are the
-        metrics on CUDA; elsewhere they are on the CPU, as not all devices have float64.
+        Parameters
+        ----------
+        dataset, seed, split, progress
+            As in :class:`Evaluator`.
+        settings
+            The group ``evaluation`` of a run's settings.
+        samples, extractor, weights
+            Values to use instead of those of the settings; ``None`` uses the settings.
 
         Raises
         ------
         ValueError
-            Samples of another shape than the data's, fewer than 10, nan or inf.
+            If :class:`Evaluator` would raise.
+        """
+        return cls(
+            dataset,
+            settings.extractor if extractor is None else extractor,
+            samples=settings.samples if samples is None else samples,
+            seed=seed,
+            weights=settings.weights if weights is None else weights,
+            split=split,
+            progress=progress,
+        )
+
+    def __call__(self, samples: Tensor) -> Result:
+        """Evaluate the first ``self.samples`` of images ``(n, C, H, W)`` or points ``(n, dim)``.
+
+        Images are in [−1, 1]. Features are computed on the samples' device. Metrics are computed
+        there too if it is a CUDA device, otherwise on the CPU, because some devices lack float64.
+
+        Raises
+        ------
+        ValueError
+            If samples have another shape than the data's, are fewer than 10, or are not finite.
         """
         generated = self._prepared(samples)
         extracted = extract(self._extractor, generated)
-        found = _home(extracted.features)
+        found = to_metric_device(extracted.features)
         real = self._real.features.to(found.device)
         transported = min(_TRANSPORT, len(found), len(real))
         values = {
-            **_distances(found, real),
-            **_transport(found.cpu(), self._real.features, transported, self._seed),
-            **_score(extracted.logits),
+            **distances(found, real),
+            **transport_distances(found.cpu(), self._real.features, transported, seed=self._seed),
+            **class_score(extracted.logits),
             **manifold(found, real)._asdict(),
             **self._modes(generated, extracted),
-            **_copying(found, real),
+            **copying(found, real),
         }
         classifier = self._classifier or self._extractor
         return Result(
@@ -134,7 +207,7 @@ class Evaluator:
         )
 
     def nearest(self, samples: Tensor, *, count: int = 1) -> Neighbours:
-        """The nearest of *all* samples of the data set, by points or pixels in [−1, 1]."""
+        """Find the nearest of *all* samples of the data set, by points or by pixels in [−1, 1]."""
         x = self._prepared(samples, minimum=1).flatten(1).cpu()
         return nearest_neighbours(x, self._parts(), count=count)
 
@@ -143,7 +216,7 @@ class Evaluator:
             yield self._dataset.values(indices).flatten(1)
 
     def _class_extractor(self) -> Extractor | None:
-        """The classifier of labelled images."""
+        """The classifier that counts classes of labelled images; ``None`` for other data."""
         if not self._dataset.is_images or self._dataset.labels is None:
             return None
         if self._extractor.name == "domain":
@@ -169,10 +242,10 @@ class Evaluator:
         return ((samples.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
 
     def _modes(self, generated: Tensor, extracted: Extracted) -> dict[str, float]:
-        """Modes of a known mixture or of stacked digits, or else the classes of labelled images."""
+        """The modes of a known mixture or of stacked digits, or the classes of labelled images."""
         mixture = MIXTURES.get(self._dataset.name)
         if mixture is not None:
-            found = mixture_coverage(_home(generated), mixture)
+            found = mixture_coverage(to_metric_device(generated), mixture)
             quality = {"high_quality": found.high_quality}
             return {**_mode_values(found.covered, found.total, found.divergence), **quality}
         if self._classifier is None:
@@ -187,8 +260,8 @@ class Evaluator:
         return {"classes": seen.covered, "classes_of": total, "class_kl": seen.divergence}
 
 
-def _reference(extractor: Extractor, real: Tensor, progress: Progress | None) -> Extracted:
-    """Features of real samples, from the cache where reading is quicker."""
+def _real_features(extractor: Extractor, real: Tensor, progress: Progress | None) -> Extracted:
+    """The features of real samples, from the cache if reading is faster than computing."""
 
     def compute() -> Tensors:
         found = extract(extractor, real, progress=progress)
@@ -200,34 +273,6 @@ def _reference(extractor: Extractor, real: Tensor, progress: Progress | None) ->
     return Extracted(**cached(f"features-{fingerprint(extractor.key, real)}", compute))
 
 
-def _distances(generated: Tensor, real: Tensor) -> dict[str, float]:
-    kernel = kernel_distance(generated, real)
-    return {
-        "frechet": frechet_distance(generated, real),
-        "kernel": kernel.distance,
-        "kernel_error": kernel.standard_error,
-    }
-
-
-def _transport(generated: Tensor, real: Tensor, count: int, seed: int) -> dict[str, float]:
-    return {
-        "w1": wasserstein(generated[:count], real[:count]).distance,
-        "sliced_w1": sliced_wasserstein(generated, real, seed=seed).distance,
-    }
-
-
-def _score(logits: Tensor | None) -> dict[str, float]:
-    if logits is None:
-        return {}
-    found = inception_score(_home(logits))
-    return {"inception_score": found.score, "inception_score_deviation": found.deviation}
-
-
-def _copying(generated: Tensor, real: Tensor) -> dict[str, float]:
-    ratio = copying_ratio(generated, real)
-    return {"memorized_distance": ratio} if math.isfinite(ratio) else {}
-
-
 def _classes(extracted: Extracted) -> tuple[Tensor, int]:
     """The class of each sample, and the number of classes."""
     assert extracted.logits is not None
@@ -236,8 +281,3 @@ def _classes(extracted: Extracted) -> tuple[Tensor, int]:
 
 def _mode_values(covered: int, total: int, divergence: float) -> dict[str, float]:
     return {"modes": covered, "modes_of": total, "reverse_kl": divergence}
-
-
-def _home(values: Tensor) -> Tensor:
-    """Where the metrics are computed: not every device has float64."""
-    return values if values.device.type == "cuda" else values.cpu()

@@ -1,4 +1,4 @@
-"""From samples to features: points, pixels, a classifier of the data's own domain, Inception."""
+"""Feature extractors: points, pixels, a classifier of the data's own domain, Inception."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sngan.data.dataset import Dataset
-from sngan.data.stacked import NAME as STACKED
+from sngan.data.sources.stacked_digits import NAME as STACKED
 from sngan.data.types import Progress
 from sngan.metrics.domain import Trained, train_classifier, train_stack_classifier
 from sngan.metrics.inception import CHECKSUM, load_inception
@@ -21,7 +21,7 @@ EXTRACTORS = ("auto", "points", "pixels", "domain", "inception")
 
 
 class Extracted(NamedTuple):
-    """Features ``(n, d)``, and logits ``(n, classes)`` where the extractor tells classes apart."""
+    """Features ``(n, d)``, and logits ``(n, classes)`` if the extractor is a classifier."""
 
     features: Tensor
     logits: Tensor | None = None
@@ -34,13 +34,14 @@ class Extractor:
     Attributes
     ----------
     name
-        What reports call it.
+        The name in reports.
     compute
-        Features of a batch, on its device.
+        Computes the features of a batch, on its device.
     key
-        Of all that determines the features; None where computing them is as quick as reading.
+        A key of everything that determines the features; ``None`` if computing them is as fast as
+        reading them from disk.
     accuracy
-        The share of held-out samples it tells right, where it is a classifier.
+        The accuracy on held-out samples, if it is a classifier.
     """
 
     name: str
@@ -52,25 +53,25 @@ class Extractor:
 def open_extractor(
     dataset: Dataset, name: str = "auto", *, seed: int = 0, weights: Path | None = None
 ) -> Extractor:
-    """Make ready the extractor of this name for a data set.
+    """Open the extractor of this name for a data set.
 
     Parameters
     ----------
     dataset
-        What ``domain`` is trained on.
+        The data, on which ``domain`` is trained.
     name
-        ``points``; ``pixels``; ``domain``, a small classifier of the labels, or without labels of
-        rotations; ``inception``; ``auto``: points as they are, labelled images by ``domain``,
-        others by their pixels.
+        ``points``; ``pixels``; ``domain``, a small classifier of the labels, or of rotations if
+        there are no labels; ``inception``; ``auto``, which is ``points`` for points, ``domain`` for
+        labelled images and ``pixels`` for others.
     seed
-        Of the training of ``domain``.
+        The seed of the training of ``domain``.
     weights
-        Inception's, see :func:`sngan.metrics.inception.load_inception`.
+        A file of Inception's weights, see :func:`sngan.metrics.inception.load_inception`.
 
     Raises
     ------
     ValueError
-        An unknown name, one that does not fit the samples, or weights that cannot be had.
+        If the name is unknown or does not fit the samples, or weights cannot be loaded.
     """
     require_one_of(name, "extractor", choices=EXTRACTORS)
     if name == "auto":
@@ -92,7 +93,7 @@ def open_extractor(
 
 
 def open_domain(dataset: Dataset, *, seed: int = 0) -> Extractor:
-    """The ``domain`` extractor of images; of ``stacked-digits`` it reads one digit a channel."""
+    """Open the ``domain`` extractor; it reads each channel of ``stacked-digits`` as a digit."""
     if is_stacked(dataset):
         return _stack(train_stack_classifier(dataset, seed=seed))
     trained = train_classifier(dataset, seed=seed)
@@ -107,7 +108,7 @@ def open_domain(dataset: Dataset, *, seed: int = 0) -> Extractor:
 
 
 def _stack(trained: Trained) -> Extractor:
-    """Features of three digits; log-probabilities of the thousand numbers that they spell."""
+    """Features of three digits, and log-probabilities of the thousand numbers that they spell."""
 
     def compute(samples: Tensor) -> Extracted:
         single = samples.flatten(0, 1).unsqueeze(1)
@@ -120,7 +121,7 @@ def _stack(trained: Trained) -> Extractor:
 
 
 def _inception(weights: Path | None) -> Extractor:
-    """Inception's pooled features; greyscale images become RGB of equal channels."""
+    """Inception's pooled features; a grey image gives three equal channels."""
     network, digest = load_inception(weights)
 
     def compute(samples: Tensor) -> Extracted:
@@ -133,14 +134,14 @@ def _inception(weights: Path | None) -> Extractor:
 
 
 def is_stacked(dataset: Dataset) -> bool:
-    """Whether these are ``stacked-digits``, in colour."""
+    """Whether the data is ``stacked-digits``, in colour."""
     return dataset.name == STACKED and dataset.sample_shape[0] == 3
 
 
 def extract(
     extractor: Extractor, samples: Tensor, *, batch: int = 128, progress: Progress | None = None
 ) -> Extracted:
-    """Features and logits of all samples, on their device, in batches and full precision."""
+    """Compute features and logits of all samples on their device, in batches and in float32."""
     found: list[Extracted] = []
     done = 0
     with torch.no_grad(), _full_precision(samples.device):
@@ -157,7 +158,7 @@ def extract(
 
 @contextmanager
 def _full_precision(device: torch.device) -> Generator[None]:
-    """No autocast and no TF32, so that features of the CPU and the GPU compare."""
+    """Switch autocast and TF32 off, so that features of the CPU and the GPU are comparable."""
     with (
         torch.autocast(device.type, enabled=False),
         torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),

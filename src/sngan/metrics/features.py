@@ -1,4 +1,4 @@
-"""Features, checked and in float64, in a unit of their own, and their squared distances."""
+"""Features: checked, converted to float64, scaled, and their squared distances in blocks."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -10,14 +10,14 @@ from sngan.utils.checks import require
 from sngan.utils.real_arrays import Reals, real_tensor
 from sngan.utils.scaling import exponent_of, shifted
 
-BLOCK = 2**23  # numbers of a block: 64 MiB in float64
-# scalar products leave this share of two squared norms with eleven digits
+BLOCK = 2**23  # the most numbers in a block: 64 MiB in float64
+# a squared distance above this share of the squared norms keeps eleven digits
 _CANCELLED = 1e-4
 _FEW = 256
 
 
 class Scaled(NamedTuple):
-    """Features over ``2^exponent``, about one centre: they lie in ``[−1, 1]``."""
+    """Features moved to one centre and divided by ``2^exponent``: they lie in ``[−1, 1]``."""
 
     x: Tensor
     y: Tensor
@@ -25,7 +25,7 @@ class Scaled(NamedTuple):
 
 
 def as_features(values: Reals, name: str, *, minimum: int = 1) -> Tensor:
-    """``(n, d)`` in float64, of at least ``minimum`` rows, all finite."""
+    """Return features ``(n, d)`` in float64, finite and of at least ``minimum`` rows."""
     features = real_tensor(values, name, expected="floating-point features (n, d)")
     is_matrix = features.dim() == 2 and features.shape[1] > 0
     got = f"shape {tuple(features.shape)}"
@@ -37,7 +37,7 @@ def as_features(values: Reals, name: str, *, minimum: int = 1) -> Tensor:
 
 
 def as_pair(generated: Reals, real: Reals, *, minimum: int = 1) -> tuple[Tensor, Tensor]:
-    """Both as float64 features of one dimension and device, of at least ``minimum`` rows each."""
+    """Return both as float64 features of one dimension and device, of ``minimum`` rows or more."""
     left = as_features(generated, "generated", minimum=minimum)
     right = as_features(real, "real", minimum=minimum)
     expected = f"features of dimension {right.shape[1]}, as real"
@@ -49,7 +49,10 @@ def as_pair(generated: Reals, real: Reals, *, minimum: int = 1) -> tuple[Tensor,
 
 
 def scaled(x: Tensor, y: Tensor) -> Scaled:
-    """Both in one unit, about the median of some of ``y``: a mean follows outliers."""
+    """Scale both by one power of two about one centre, the median of some of ``y``.
+
+    A mean would not do as the centre, because outliers move it.
+    """
     first = exponent_of(x, y)
     x, y = shifted(x, -first), shifted(y, -first)
     centre = y[:: max(1, len(y) // _FEW)].median(0).values
@@ -59,16 +62,16 @@ def scaled(x: Tensor, y: Tensor) -> Scaled:
 
 
 def row_blocks(rows: int, columns: int) -> Iterator[slice]:
-    """Slices of the rows of a matrix, none of more than ``BLOCK`` numbers."""
+    """Return slices of the rows of a matrix, of at most ``BLOCK`` numbers each."""
     step = max(1, BLOCK // columns)
     yield from (slice(start, start + step) for start in range(0, rows, step))
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Blocks of rows of ``|x_i − y_j|²`` of features that :func:`scaled` returned.
+    """Return ``|x_i − y_j|²`` in blocks of rows, of features that :func:`scaled` returned.
 
-    They come from scalar products. Where these cancel, as between a point and its copy, the
-    distance is that of the differences.
+    They are computed as ``|x|² + |y|² − 2 x·y``. Where this cancels, as for a point and its copy,
+    they are computed from the differences.
     """
     norms_x, norms_y = x.square().sum(1), y.square().sum(1)
     for rows in row_blocks(len(x), len(y)):

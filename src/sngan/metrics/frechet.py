@@ -1,4 +1,4 @@
-"""The Fréchet distance of two Gaussians fitted to features."""
+"""Fréchet distance of two Gaussians fitted to features; on Inception's features, the FID."""
 
 import math
 from typing import NamedTuple
@@ -13,22 +13,33 @@ from sngan.utils.scaling import exponent_of, shifted
 
 
 class Gaussian(NamedTuple):
-    """A mean ``(d,)`` and a root ``(r, d)`` of the covariance: ``Σ = rootᵀ root``; float64."""
+    """A mean ``(d,)`` and a root ``(r, d)`` of the covariance, ``Σ = rootᵀ root``, in float64."""
 
     mean: Tensor
     root: Tensor
 
 
 def fit_gaussian(features: Reals) -> Gaussian:
-    """Mean and unbiased covariance of features ``(n, d)``, n of at least 2.
+    """Fit a Gaussian: the mean and the unbiased covariance of features ``(n, d)``, n ≥ 2.
 
-    The root is the triangle of the QR factorization of the centred features, so no digit is lost
-    in their products.
+    The root of the covariance is the triangular factor of the QR factorization of the centred
+    features. This avoids the loss of digits in their products.
 
     Raises
     ------
     ValueError
-        If features are not floating-point ``(n, d)``, of at least 2 rows, and finite.
+        If features are not floating-point numbers ``(n, d)``, have fewer than 2 rows, or are not
+        finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sngan.metrics import fit_gaussian
+    >>> gaussian = fit_gaussian(torch.tensor([[0.0, 0.0], [2.0, 0.0], [1.0, 3.0]]))
+    >>> gaussian.mean.tolist()
+    [1.0, 1.0]
+    >>> (gaussian.root.T @ gaussian.root).round(decimals=9).abs().tolist()
+    [[1.0, 0.0], [0.0, 3.0]]
     """
     x = as_features(features, "features", minimum=2)
     exponent = exponent_of(x)
@@ -41,13 +52,20 @@ def fit_gaussian(features: Reals) -> Gaussian:
 
 
 def gaussian_of_moments(mean: Reals, covariance: Reals) -> Gaussian:
-    """Published statistics: a mean ``(d,)`` and a covariance ``(d, d)``.
+    """Make a Gaussian from published statistics: a mean ``(d,)`` and a covariance ``(d, d)``.
 
     Raises
     ------
     ValueError
         If shapes do not fit, values are not finite, or the covariance is not symmetric or has
         eigenvalues below zero, by more than rounding.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sngan.metrics import gaussian_of_moments
+    >>> gaussian_of_moments(torch.zeros(2), torch.eye(2)).mean.tolist()
+    [0.0, 0.0]
     """
     centre = _finite(mean, "mean", expected="floating-point numbers (d,)")
     require(centre.dim() == 1, "mean", expected="shape (d,)", got=tuple(centre.shape))
@@ -76,17 +94,30 @@ def _finite(values: Reals, name: str, *, expected: str) -> Tensor:
 
 
 def gaussian_distance(x: Gaussian, y: Gaussian) -> float:
-    """``|m_x − m_y|² + tr(Σ_x + Σ_y − 2(Σ_x Σ_y)^½)``: the squared W₂ of two Gaussians.
+    """Fréchet distance ``|m_x − m_y|² + tr(Σ_x + Σ_y − 2(Σ_x Σ_y)^½)`` of two Gaussians.
 
-    With ``Σ = RᵀR`` the last trace is the sum of the singular values of ``R_x R_yᵀ``. They are
-    exact to rounding; the eigenvalues of ``Σ_x Σ_y`` lose half the digits of their roots, which
-    shows where there are fewer samples than features. Source: Dowson, Landau 1982, The Fréchet
-    distance between multivariate normal distributions.
+    This is ``W_2²``, the square of their 2-Wasserstein distance, in squared units of the features.
+    With ``Σ = RᵀR`` the trace of ``(Σ_x Σ_y)^½`` is the sum of the singular values of ``R_x R_yᵀ``,
+    which are exact to rounding. The usual way, by the eigenvalues of ``Σ_x Σ_y``, loses half of the
+    digits, noticeably where there are fewer samples than features.
+
+    Source: Dowson, Landau 1982, The Fréchet distance between multivariate normal distributions.
 
     Raises
     ------
     ValueError
-        If the dimensions differ, or the distance is beyond float64.
+        If the dimensions differ, or float64 cannot hold the distance.
+
+    Examples
+    --------
+    Two Gaussians on a line: ``(0 − 3)² + (1 − 2)² = 10``.
+
+    >>> import torch
+    >>> from sngan.metrics import gaussian_distance, gaussian_of_moments
+    >>> x = gaussian_of_moments(torch.tensor([0.0]), torch.tensor([[1.0]]))
+    >>> y = gaussian_of_moments(torch.tensor([3.0]), torch.tensor([[4.0]]))
+    >>> gaussian_distance(x, y)
+    10.0
     """
     same, expected = x.mean.shape == y.mean.shape, f"the dimension of y, {len(y.mean)}"
     require(same, "x", expected=expected, got=len(x.mean))
@@ -109,9 +140,12 @@ def gaussian_distance(x: Gaussian, y: Gaussian) -> float:
 def frechet_distance(generated: Reals, real: Reals) -> float:
     """Fréchet distance of the Gaussians fitted to two sets of features; on Inception's, the FID.
 
-    Following the field it is the square, in squared units of the features. It is biased up by
-    about 1/n: compare only figures of equal sample counts. Source: Heusel et al. 2017,
-    arXiv:1706.08500; the bias: Chong, Forsyth 2020, arXiv:1911.07023.
+    It is :func:`gaussian_distance` of :func:`fit_gaussian`, a squared distance in squared units of
+    the features, as usual in the literature. Its bias is upward and of order 1/n: compare only
+    values of equal sample counts.
+
+    Source: Heusel et al. 2017, arXiv:1706.08500; on the bias: Chong, Forsyth 2020,
+    arXiv:1911.07023.
 
     Parameters
     ----------
@@ -121,8 +155,18 @@ def frechet_distance(generated: Reals, real: Reals) -> float:
     Raises
     ------
     ValueError
-        If shapes do not fit, there are fewer than 2 rows, values are not finite, or the distance
-        is beyond float64.
+        If shapes do not fit, there are fewer than 2 rows, values are not finite, or float64 cannot
+        hold the distance.
+
+    Examples
+    --------
+    A shift by (3, 4) changes no covariance: the distance is 25, the square of its length.
+
+    >>> import torch
+    >>> from sngan.metrics import frechet_distance
+    >>> real = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
+    >>> round(frechet_distance(real + torch.tensor([3.0, 4.0]), real), 4)
+    25.0
     """
     x, y = as_pair(generated, real, minimum=2)
     return gaussian_distance(fit_gaussian(x), fit_gaussian(y))

@@ -1,7 +1,8 @@
 """InceptionV3 with the weights of the Fréchet Inception Distance, as published for TensorFlow.
 
-Szegedy et al. 2016, arXiv:1512.00567, in the variant of the graph of December 2015: 1,008 classes,
-average pools that leave the padding out of the mean, a max pool in the last block.
+The network of Szegedy et al. 2016, arXiv:1512.00567, in the variant of the TensorFlow graph of
+December 2015: 1,008 classes, average pools that leave the padding out of the mean, and a max pool
+in the last block.
 """
 
 import hashlib
@@ -22,7 +23,7 @@ URL = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
     "weights-inception-2015-12-05-6726825d.pth"
 )
-CHECKSUM = "6726825d"  # how the file's SHA-256 begins, as its name says
+CHECKSUM = "6726825d"  # the first digits of the file's SHA-256, which its name contains
 FEATURES, CLASSES, SIDE = 2048, 1008, 299
 
 Size = int | tuple[int, int]
@@ -44,9 +45,9 @@ class Conv(nn.Module):
 
 
 class Step(NamedTuple):
-    """A convolution of a block: its name in the weights, and that of what it reads.
+    """A convolution of a block: its name in the weights file, and the name of its input.
 
-    With stride 1 it keeps the size, with stride 2 it does without padding.
+    With stride 1 it keeps the size; with stride 2 it has no padding.
     """
 
     name: str
@@ -64,9 +65,9 @@ _POOLS = {
 
 
 class Mixed(nn.Module):
-    """Convolutions that read the input ``x``, its ``pool`` or one another.
+    """A block of convolutions that read the input ``x``, its ``pool`` or one another.
 
-    What none of them reads is concatenated, the bare pool last.
+    The outputs that no convolution reads are concatenated, the bare pool last.
     """
 
     def __init__(self, channels: int, steps: list[Step], *, pool: str) -> None:
@@ -163,7 +164,7 @@ _BLOCKS = {
 
 
 class InceptionV3(nn.Sequential):
-    """From images to pooled features; its modules are named as in the weights file."""
+    """InceptionV3 from images to pooled features, with the module names of the weights file."""
 
     def __init__(self) -> None:
         layers: OrderedDict[str, nn.Module] = OrderedDict(
@@ -183,10 +184,10 @@ class InceptionV3(nn.Sequential):
         super().__init__(layers)
 
     def forward(self, input: Tensor) -> tuple[Tensor, Tensor]:
-        """Features ``(n, 2048)`` and logits ``(n, 1008)`` without their bias.
+        """Return features ``(n, 2048)`` and logits ``(n, 1008)`` without their bias.
 
-        ``input`` are images ``(n, 3, h, w)`` of values 0 … 255. The Inception Score's own code
-        leaves the bias of the logits out.
+        ``input`` are images ``(n, 3, h, w)`` of values 0 … 255. The bias of the logits is left out
+        as in the original code of the Inception Score.
         """
         *body, head = self.children()
         x = tensorflow_resize(input.float(), SIDE)
@@ -198,10 +199,10 @@ class InceptionV3(nn.Sequential):
 
 
 def tensorflow_resize(images: Tensor, side: int) -> Tensor:
-    """Bilinear resize of ``(n, c, h, w)`` as TensorFlow 1 does it.
+    """Resize ``(n, c, h, w)`` bilinearly as TensorFlow 1 does.
 
-    Pixel i of the result lies at ``i·h/side`` of the source: corners not aligned, no offset of
-    half a pixel, no antialiasing.
+    Row i of the result lies at ``i·h/side`` of the source: corners are not aligned, and there is no
+    offset of half a pixel and no antialiasing.
     """
     rows, columns = images.shape[2:]
     low, high, share = _taps(columns, side, images.device)
@@ -212,7 +213,7 @@ def tensorflow_resize(images: Tensor, side: int) -> Tensor:
 
 
 def _taps(length: int, side: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Two source pixels of each resized one, and the share of the second; in float32 as there."""
+    """The two source pixels of each pixel, and the share of the second, in TensorFlow's float32."""
     scale = torch.tensor(length / side, dtype=torch.float32)
     position = torch.arange(side, dtype=torch.float32) * scale
     low = position.long()
@@ -221,18 +222,19 @@ def _taps(length: int, side: int, device: torch.device) -> tuple[Tensor, Tensor,
 
 
 def load_inception(weights: Path | None = None) -> tuple[InceptionV3, str]:
-    """The network with its weights, and the SHA-256 of their file.
+    """Return the network with its weights, and the SHA-256 of their file.
 
     Parameters
     ----------
     weights
-        A file in the format of torch-fidelity's. None downloads that one on first use, checks it
-        by its SHA-256 and keeps it in the user's cache folder.
+        A file in the format of torch-fidelity's. ``None`` downloads that file on first use, checks
+        its SHA-256 and keeps it in the user's cache folder.
 
     Raises
     ------
     ValueError
-        No such file, no connection, a damaged download, other names or shapes.
+        If there is no such file or no connection, a download is damaged, or names or shapes of
+        the weights differ.
     """
     path = _download() if weights is None else Path(weights).expanduser()
     require(path.is_file(), "weights", expected="a file of Inception's weights", got=str(path))
@@ -242,11 +244,11 @@ def load_inception(weights: Path | None = None) -> tuple[InceptionV3, str]:
         state = torch.load(path, map_location="cpu", weights_only=True)
         missing, unexpected = network.load_state_dict(state, strict=False)
     except Exception as error:
-        # the unpickler raises of all kinds
+        # the unpickler may raise any exception on a damaged file
         raise ValueError(
             f"weights: expected Inception's weights in {path}, got {first_line(error)}"
         ) from error
-    # converted weights lack the counters, which only training reads
+    # converted weights lack the counters of batches, which only training uses
     other = [name for name in missing if not name.endswith("num_batches_tracked")] + unexpected
     require(not other, "weights", expected="the names of torch-fidelity's file", got=other[:3])
     return network.eval().requires_grad_(False), _sha256(path)
@@ -257,7 +259,7 @@ def _download() -> Path:
     if not path.exists():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # into a temporary file, which takes its place once the checksum agrees
+            # torch downloads to a temporary file, and renames it once the checksum agrees
             torch.hub.download_url_to_file(URL, str(path), hash_prefix=CHECKSUM, progress=False)
         except (OSError, RuntimeError) as error:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""The Inception Score of a classifier's logits."""
+"""Inception Score: how sure and how varied a classifier finds generated samples."""
 
 import math
 from typing import NamedTuple
@@ -12,30 +12,42 @@ from sngan.utils.real_arrays import Reals
 
 
 class InceptionScore(NamedTuple):
-    """The mean ``score`` over the splits, and the ``deviation`` between them."""
+    """The mean ``score`` of the splits and its standard ``deviation`` between them."""
 
     score: float
     deviation: float
 
 
 def inception_score(logits: Reals, *, splits: int = 10) -> InceptionScore:
-    """``exp(E KL(p(y|x) ‖ p(y)))``, the mean over ``splits`` consecutive parts of the samples.
+    """Inception Score ``exp(E_x KL(p(y|x) ‖ p(y)))``, the mean over consecutive splits.
 
-    Between 1 and the number of classes; biased down at few samples a split. By the original code
-    it is on logits without their bias, in 10 splits of 5,000. Source: Salimans et al. 2016,
-    arXiv:1606.03498.
+    It lies between 1 and the number of classes. Its bias is downward if a split has few samples.
+    The original code uses 10 splits of 5,000 samples, and logits without the bias of the last
+    layer.
+
+    Source: Salimans et al. 2016, arXiv:1606.03498.
 
     Parameters
     ----------
     logits
-        ``(n, classes)``, n of at least ``splits``.
+        The classifier's logits ``(n, classes)`` of generated samples, n ≥ ``splits``.
     splits
-        Of nearly equal size.
+        The number of splits, which have nearly equal size.
 
     Raises
     ------
     ValueError
         If logits have another shape, are fewer than the splits, or are not finite.
+
+    Examples
+    --------
+    A sure classifier that finds all of five classes equally often gives the most, 5:
+
+    >>> import torch
+    >>> from sngan.metrics import inception_score
+    >>> logits = 100 * torch.eye(5).repeat(20, 1)
+    >>> round(inception_score(logits, splits=2).score, 6)
+    5.0
     """
     require_count(splits, "splits")
     log_p = as_features(logits, "logits", minimum=splits).log_softmax(1)

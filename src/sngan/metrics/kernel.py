@@ -1,4 +1,4 @@
-"""The kernel distance: an unbiased squared MMD of two sets of features."""
+"""Kernel distance: an unbiased squared MMD of two sets of features; on Inception's, the KID."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from sngan.utils.scaling import exponent_of, shifted
 
 
 class KernelDistance(NamedTuple):
-    """``distance``, the squared MMD, and its standard error."""
+    """The squared MMD, ``distance``, and its ``standard_error``."""
 
     distance: float
     standard_error: float
@@ -23,23 +23,36 @@ class KernelDistance(NamedTuple):
 def kernel_distance(generated: Reals, real: Reals) -> KernelDistance:
     """Squared MMD under ``k(x, y) = (x·y/d + 1)³``; on Inception's features, the KID.
 
-    The U-statistic over all pairs: unbiased at any sample count, so it may fall below 0 where the
-    distributions agree. Sources: Bińkowski et al. 2018, arXiv:1801.01401; Gretton et al. 2012,
-    A kernel two-sample test, equation 3.
+    The estimate is the U-statistic
+    ``mean_{i≠j} k(x_i, x_j) + mean_{i≠j} k(y_i, y_j) − 2 mean_{i,j} k(x_i, y_j)`` over all pairs.
+    It is unbiased at any sample count, so it can be below 0 if the distributions are equal. The
+    standard error is that of the jackknife, which leaves out one sample at a time. Its square is
+    not biased downward (Efron, Stein 1981), and up to twice too large for equal distributions.
 
-    The standard error is the jackknife's, leaving out one sample at a time. Its square is never
-    biased down (Efron, Stein 1981), and up to twice too large where the distributions agree.
+    Sources: Bińkowski et al. 2018, arXiv:1801.01401; Gretton et al. 2012, A kernel two-sample test,
+    equation 3.
 
     Parameters
     ----------
     generated, real
-        Features ``(n, d)`` and ``(m, d)``, at least 3 rows each; computed in float64, in blocks.
+        Features ``(n, d)`` and ``(m, d)``, at least 3 rows each. They are computed with in float64,
+        in blocks, so that memory is O((n + m)d).
 
     Raises
     ------
     ValueError
-        If shapes do not fit, there are fewer than 3 rows, values are not finite, or their sixth
-        power is not.
+        If shapes do not fit, there are fewer than 3 rows, values are not finite, or float64 cannot
+        hold their sixth power.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sngan.metrics import kernel_distance
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> x, y = torch.randn(2, 400, 4, generator=generator)
+    >>> same, moved = kernel_distance(x, y), kernel_distance(x + 1, y)
+    >>> abs(same.distance) < 3 * same.standard_error, moved.distance > 10 * moved.standard_error
+    (True, True)
     """
     x, y = as_pair(generated, real, minimum=3)
     exponent = exponent_of(x, y)
@@ -71,9 +84,9 @@ def kernel_distance(generated: Reals, real: Reals) -> KernelDistance:
 class _Kernel:
     """``k − 1`` of products of features that were divided by ``2^exponent``.
 
-    ``(t + 1)³ − 1 = t³ + 3t² + 3t``: the constant cancels in a difference of means, and beside it
-    small features would vanish. It is in units of ``2^(6·exponent)`` for large features and of
-    ``2^(2·exponent)`` for small ones, in which it is of size 1.
+    The constant of ``(t + 1)³ = 1 + t³ + 3t² + 3t`` cancels in a difference of means, and would
+    hide the digits of small features. Values are in units of ``2^(6·exponent)`` for large features
+    and of ``2^(2·exponent)`` for small ones, so that they are of size 1.
     """
 
     exponent: int
@@ -93,7 +106,7 @@ class _Kernel:
         return t * (t * (self.cubic * t + self.square) + self.linear)
 
     def sums(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Sums of ``k(x_i, y_j) − 1`` over j, ``(n,)``, and over i, ``(m,)``."""
+        """Return the sums of ``k(x_i, y_j) − 1`` over j, ``(n,)``, and over i, ``(m,)``."""
         over_columns, over_rows = torch.empty_like(x[:, 0]), torch.zeros_like(y[:, 0])
         for rows in row_blocks(len(x), len(y)):
             values = self(x[rows] @ y.T)
@@ -102,7 +115,7 @@ class _Kernel:
         return over_columns, over_rows
 
     def unit(self, value: float) -> float:
-        """A value of the scaled kernel in that of the features; infinite beyond float64."""
+        """Return a value of the scaled kernel in units of the features; infinite beyond float64."""
         try:
             return math.ldexp(value, (6 if self.exponent > 0 else 2) * self.exponent)
         except OverflowError:
@@ -110,7 +123,7 @@ class _Kernel:
 
 
 def _jackknife(within: Tensor, across: Tensor, others: int) -> float:
-    """Variance from leaving out each sample of one set, up to what all of them share."""
+    """The variance from leaving out each sample of one set; terms common to all cancel in it."""
     n = len(within)
     effects = 2 * across / ((n - 1) * others) - 2 * within / ((n - 1) * (n - 2))
     return float((n - 1) * effects.var(correction=0))

@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage: how two sets of features overlap."""
+"""Precision, recall, density and coverage: how the supports of two sets of features overlap."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from sngan.metrics.features import as_pair, scaled, squared_distances
 from sngan.utils.checks import require_count
 from sngan.utils.real_arrays import Reals
 
-# so that a neighbour on its own sphere is inside, whatever its rounding
+# a neighbour on the sphere that it defines must be inside, whatever its rounding
 _MARGIN = 1 + 1e-9
 
 
@@ -29,29 +29,46 @@ def manifold(
     precision_neighbours: int = 3,
     density_neighbours: int = 5,
 ) -> Manifold:
-    """How far generated samples lie among real ones, and real among generated.
+    """Measure which share of generated samples lies among real ones, and the reverse.
 
-    ``B_k(x)`` is the closed ball around a sample that reaches its k-th nearest other of its set.
+    ``B_k(x)`` is the closed ball around a sample that reaches its k-th nearest neighbour in its own
+    set.
 
-    - precision: the share of generated samples in some ``B_k`` of a real one; recall: of real ones
-      in some ``B_k`` of a generated one (Kynkäänniemi et al. 2019, arXiv:1904.06991, k = 3);
-    - density: how many ``B_k`` of real samples hold a generated one, on average and divided by k,
-      which may pass 1; coverage: the share of the ``B_k`` of real samples that hold a generated
-      one (Naeem et al. 2020, arXiv:2002.09797, k = 5).
+    - precision: the share of generated samples that lie in ``B_k(y)`` of some real ``y``;
+    - recall: the share of real samples that lie in ``B_k(x)`` of some generated ``x``
+      (both with k = 3: Kynkäänniemi et al. 2019, arXiv:1904.06991);
+    - density: the mean number of balls ``B_k(y)`` of real samples that a generated sample lies in,
+      divided by k;
+    - coverage: the share of real samples whose ``B_k(y)`` contains a generated sample
+      (both with k = 5: Naeem et al. 2020, arXiv:2002.09797).
 
-    All but density lie in [0, 1]. Time is O(n²d), memory O(nd): distances are formed in blocks.
+    Density can exceed 1; the others lie in [0, 1]. Time is O((n + m)²d) and memory O((n + m)d),
+    because distances are computed in blocks.
 
     Parameters
     ----------
     generated, real
-        Features ``(n, d)`` and ``(m, d)``, more of each than neighbours.
-    precision_neighbours, density_neighbours
-        The k of either pair.
+        Features ``(n, d)`` and ``(m, d)``, more rows of each than neighbours.
+    precision_neighbours
+        The k of precision and recall.
+    density_neighbours
+        The k of density and coverage.
 
     Raises
     ------
     ValueError
         If shapes do not fit, there are too few rows, or values are not finite.
+
+    Examples
+    --------
+    A generator that repeats one real sample is precise and misses nearly all of the data:
+
+    >>> import torch
+    >>> from sngan.metrics import manifold
+    >>> real = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
+    >>> found = manifold(real[:1].repeat(100, 1), real)
+    >>> found.precision, found.recall < 0.1, found.coverage < 0.2
+    (1.0, True, True)
     """
     require_count(precision_neighbours, "precision_neighbours")
     require_count(density_neighbours, "density_neighbours")
@@ -77,10 +94,10 @@ def manifold(
 
 
 def _squared_radii(points: Tensor, *neighbours: int) -> Tensor:
-    """Squared distances to these nearest others, ``(len(neighbours), n)``."""
+    """The squared distances to the k-th nearest neighbours, ``(len(neighbours), n)``."""
     radii = points.new_empty(len(neighbours), len(points))
     for rows, squared in squared_distances(points, points):
-        # the nearest of all is the point itself, at 0
+        # the nearest is the point itself, at distance 0
         nearest = squared.topk(max(neighbours) + 1, largest=False).values
         radii[:, rows] = nearest[:, list(neighbours)].T
     return radii * _MARGIN

@@ -1,4 +1,4 @@
-"""The nearest real samples: whether a generator repeats what it was trained on."""
+"""Nearest neighbours among the real samples, by which copies of training data are found."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -13,9 +13,10 @@ from sngan.utils.scaling import shifted
 
 
 class Neighbours(NamedTuple):
-    """Of each sample, nearest first: ``indices`` into the real ones and Euclidean ``distances``.
+    """The nearest real samples of each sample, nearest first.
 
-    Both are ``(n, count)``.
+    ``indices`` int64 ``(n, count)`` point into the real samples; ``distances`` ``(n, count)`` are
+    Euclidean, in units of the features.
     """
 
     indices: Tensor
@@ -32,15 +33,24 @@ def nearest_neighbours(
     samples
         Features or points ``(n, d)``.
     real
-        ``(m, d)``, or an iterable of such parts where all of them at once would not fit in memory;
-        the indices count on through the parts.
+        Real samples ``(m, d)``, or an iterable of such parts if all of them together would not fit
+        into memory. Indices then run through all parts.
     count
-        At most m.
+        The number of neighbours of each sample, at most m.
 
     Raises
     ------
     ValueError
         If shapes do not fit, there are fewer than ``count`` real samples, or values are not finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sngan.metrics import nearest_neighbours
+    >>> real = torch.tensor([[5.0], [1.0], [-2.0]])
+    >>> found = nearest_neighbours(torch.tensor([[0.0]]), real, count=2)
+    >>> found.indices.tolist(), found.distances.tolist()
+    ([[1, 2]], [[1.0, 2.0]])
     """
     require_count(count, "count")
     x = as_features(samples, "samples")
@@ -58,15 +68,29 @@ def nearest_neighbours(
 
 
 def copying_ratio(generated: Reals, real: Reals) -> float:
-    """Median distance of a generated sample to its nearest real one, over that among the real.
+    """Compare distances to the nearest real sample: those of generated with those of real samples.
 
-    Near 1 for fresh samples of the same distribution, 0 for copies; infinite or NaN where half of
-    the real samples have a duplicate.
+    The ratio is ``median_i min_j |x_i − y_j| / median_j min_{k≠j} |y_j − y_k|`` of generated ``x``
+    and real ``y``. It is near 1 for new samples of the same distribution and 0 for copies. It is
+    infinite or NaN if half of the real samples have a duplicate.
+
+    Parameters
+    ----------
+    generated, real
+        Features ``(n, d)`` and ``(m, d)``.
 
     Raises
     ------
     ValueError
         If shapes do not fit, there are fewer than 2 real samples, or values are not finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sngan.metrics import copying_ratio
+    >>> real = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
+    >>> copying_ratio(real[:50], real)
+    0.0
     """
     x, y = as_pair(generated, real)
     as_features(real, "real", minimum=2)
@@ -76,7 +100,7 @@ def copying_ratio(generated: Reals, real: Reals) -> float:
 
 
 def _parts(real: Any) -> Iterable[Any]:
-    """One tensor, array or list of rows is one part, and so is what holds no parts."""
+    """Return the parts of real samples: one tensor, array or list of rows is a single part."""
     first = real[0] if isinstance(real, list | tuple) and real else None
     is_rows = getattr(first, "ndim", None) == 1
     if isinstance(first, list | tuple):

@@ -1,4 +1,4 @@
-"""What an evaluation found, under which conditions."""
+"""Result of an evaluation: the metrics, and the conditions that they were computed under."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,27 +19,29 @@ HIGHER_IS_BETTER = {
     "classes": True,
     "class_kl": False,
 }
-"""The figures that can choose the best checkpoint, and their direction."""
+"""The metrics that can choose the best checkpoint, and whether higher is better."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """The figures of one set of generated samples.
+    """The metrics of one set of generated samples.
 
     Attributes
     ----------
     values
-        Name and figure; what does not apply is left out.
+        The value of each metric by name; metrics that do not apply to the data are left out.
     extractor
-        What the features are of.
+        The name of the feature extractor.
     n_generated, n_real
-        How many samples were compared; ``n_transport`` of each for the exact ``w1``.
+        How many samples were compared.
+    n_transport
+        How many samples of each set were used for the exact ``w1``.
     split
-        Of the real samples.
+        The split of the real samples.
     accuracy
-        The held-out accuracy of the classifier behind classes and modes, or None.
+        The held-out accuracy of the classifier that classes and modes rely on; ``None`` without.
     reference
-        Names the real features: only figures of one reference and of equal counts compare.
+        A key of the real features. Values are comparable only if the key and the counts are equal.
     """
 
     values: dict[str, float]
@@ -52,17 +54,17 @@ class Result:
     reference: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return asdict(self)
 
     def table(self) -> str:
-        """One line a figure, under a heading of the conditions."""
-        told = (
+        """Return a text table: the conditions, then one line for each metric."""
+        classifier = (
             "" if self.accuracy is None else f"; classifier right on {self.accuracy:.1%} held out"
         )
         heading = (
             f"{self.n_generated:,} generated against {self.n_real:,} real samples ({self.split}) "
-            f"by {self.extractor}{told}"
+            f"by {self.extractor}{classifier}"
         )
         return "\n".join([heading, *(self._line(name) for name in self.values)])
 

@@ -1,4 +1,4 @@
-"""Tensors kept under the user's cache folder, found again by what determines them."""
+"""Cache of tensors on disk, named by a hash of everything that determines them."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ _log = logging.getLogger("sngan")
 
 
 def fingerprint(*parts: object) -> str:
-    """A name for these parts; tensors count by their shape, type and content."""
+    """Hash these parts to a name; of tensors, the shape, the type and the content."""
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, Tensor):
@@ -30,9 +30,9 @@ def fingerprint(*parts: object) -> str:
 
 
 def cached(name: str, compute: Callable[[], Tensors]) -> Tensors:
-    """What an earlier call of this name computed, or compute and keep it.
+    """Load the tensors that an earlier call stored under this name, or compute and store them.
 
-    A damaged file is computed again; where the folder cannot be written nothing is kept.
+    A damaged file is computed again. If the folder cannot be written, nothing is stored.
     """
     path = cache_folder() / "metrics" / f"{name}.safetensors"
     try:

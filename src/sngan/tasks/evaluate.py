@@ -46,13 +46,14 @@ def evaluate(
     )
     n = settings.samples if samples is None else samples
     with counting("evaluating", file=sys.stderr) as progress:
-        evaluator = Evaluator(
+        evaluator = Evaluator.from_settings(
             dataset,
-            extractor=settings.extractor if extractor is None else extractor,
-            samples=n,
+            settings,
             seed=seed,
-            weights=settings.weights if weights is None else weights,
             split=chosen.split,
+            samples=n,
+            extractor=extractor,
+            weights=weights,
             progress=progress,
         )
         return evaluator(run.generate(n, seed=seed))

@@ -1,4 +1,8 @@
-"""Optimal transport: exact distances with a proof, bounds for large samples, and pictures."""
+"""Optimal transport: exact distances with a proof, bounds for large samples, and pictures.
+
+Distances are written ``W_p`` and have the units of the points. Costs, potentials and ``gap`` belong
+to ``W_p^p = min_P Σ P(i, j) |x_i − y_j|^p`` and have those units to the power p.
+"""
 
 from sngan.transport.certificates import WassersteinResult as WassersteinResult
 from sngan.transport.critic import critic_bound as critic_bound

@@ -1,9 +1,9 @@
-"""What proves a transport cost: a feasible plan from above, feasible potentials from below.
+"""Certificates of a transport cost: a feasible plan bounds it above, feasible potentials below.
 
-For any plan ``P ≥ 0`` with marginals ``a``, ``b`` and any potentials with
-``f(i) + g(j) ≤ c(i, j)``: ``Σ a f + Σ b g ≤ W_p^p ≤ Σ P c`` (weak duality). Nothing else is
-trusted here, neither a solver's status nor its value. Lengths and costs are summed in units of
-powers of two, so that none overflows, and what may underflow is added to the bracket.
+For any plan ``P ≥ 0`` with marginals ``a``, ``b``, and any potentials with
+``f(i) + g(j) ≤ c(i, j)``, weak duality says ``Σ a f + Σ b g ≤ W_p^p ≤ Σ P c``. The solver's status
+and its value are not used. Lengths and costs are summed in units of powers of two, so that no sum
+overflows, and the bracket is widened by everything that may underflow.
 """
 
 import math
@@ -33,23 +33,24 @@ class WassersteinResult:
     Attributes
     ----------
     distance
-        ``W_p``, in the units of the points: the root of the cost of ``plan``. Where ``optimal`` is
-        false (the solver was stopped early, or is approximate, or float64 cannot tell more) it is
-        an upper value.
+        ``W_p``, in units of the points: the p-th root of the cost of ``plan``. If ``optimal`` is
+        false, it is an upper value: the solver was stopped early or is approximate, or float64
+        cannot resolve more.
     lower, upper
-        A bracket of ``W_p``: from the feasible potentials, and from the feasible plan; on a line
-        both from the plan, which couples quantiles and is therefore optimal. Both ends allow for
-        the rounding of weights, distances, products and sums.
+        A bracket of ``W_p``, in units of the points. ``lower`` comes from the potentials and
+        ``upper`` from the plan. On a line both come from the plan, which couples quantiles and is
+        therefore optimal. Both allow for the rounding of weights, distances, products and sums.
     gap
-        Primal minus dual cost, ``upper^p − lower^p``, in units of ``W_p^p``. Zero up to rounding
-        proves the plan and the potentials optimal.
+        The primal minus the dual cost, ``upper^p − lower^p``, in units of ``W_p^p``. If it is zero
+        up to rounding, the plan and the potentials are optimal.
     optimal
         Whether ``gap`` is at most 1e-9 of ``upper^p``.
     plan
-        ``scipy.sparse.csr_array`` (n, m): the mass that moves from ``x_i`` to ``y_j``. Its sums
-        over rows and columns are the weights.
+        ``scipy.sparse.csr_array`` (n, m): entry (i, j) is the mass that moves from ``x_i`` to
+        ``y_j``. Its sums over rows and columns are the weights.
     potential_x, potential_y
-        ``f`` (n,) and ``g`` (m,) with ``f(i) + g(j) ≤ |x_i − y_j|^p`` to the last bit of float64.
+        ``f`` (n,) and ``g`` (m,) in units of ``W_p^p``. ``f(i) + g(j) ≤ |x_i − y_j|^p`` holds to
+        the last bit of float64.
     p
         The power.
     """
@@ -66,7 +67,7 @@ class WassersteinResult:
 
 
 class Plan(NamedTuple):
-    """A sparse plan (n, m); ``misses`` bounds the mass that each point's sum is short of."""
+    """A sparse plan (n, m); ``misses`` bounds how far each point's sum is from its weight."""
 
     shares: csr_array
     misses: tuple[Array, Array] | None = None
@@ -81,7 +82,7 @@ class Potentials(NamedTuple):
 
 
 class _Cost(NamedTuple):
-    """``value · 2^cost · (2^length)^p``, a bound or a value of ``W_p^p``."""
+    """A value or a bound of ``W_p^p``: ``value · 2^cost · (2^length)^p``."""
 
     value: float
     cost: int = 0
@@ -111,18 +112,18 @@ def certify(
 
 
 def _around(problem: Problem, plan: Plan) -> tuple[_Cost, _Cost, _Cost]:
-    """The cost of a plan, between bounds of the exact plan's that it stands for."""
+    """The cost of a rounded plan, between a lower and an upper bound of the exact plan's cost."""
     entries, p, rounding = plan.shares.tocoo(), problem.p, _rounding(problem)
     lengths = paired_distances(problem.x, problem.y, entries.row, entries.col)
     radii = () if plan.misses is None else _radii(problem)
     unit = exponent_of(lengths, *radii)
     products = entries.data * np.ldexp(lengths, -unit) ** p
     cost = math.fsum(products)
-    # 2^−1074 for each that may have underflowed
+    # each product that may have underflowed lost at most 2^−1074
     lost = _SMALLEST * int(np.count_nonzero((products < _UNSAFE) & (lengths > 0)))
     above = cost + lost
     for misses, radius in zip(plan.misses or (), radii, strict=True):
-        # mass that goes by the centre: |x − y|^p ≤ (2 max(r_x, r_y))^p
+        # missing mass moves through the centre: |x − y|^p ≤ (2 max(r_x, r_y))^p
         above += math.fsum(misses * np.ldexp(radius, 1 - unit) ** p)
         above += _SMALLEST * float(np.count_nonzero(radius))
     below = max(0.0, (cost - lost) * (1 - rounding))
@@ -137,28 +138,28 @@ def _dual(problem: Problem, potentials: Potentials) -> _Cost:
     """Bound ``Σ a f + Σ b g`` from below."""
     weights = np.concatenate([problem.weights_x, problem.weights_y])
     terms = weights * np.concatenate([potentials.f, potentials.g])
-    # the rounding of the weights and of the products; fsum adds none
+    # weights and products are rounded, and fsum is exact
     lost = 4 * EPSILON * math.fsum(np.abs(terms)) + _SMALLEST * len(terms)
     below = max(0.0, math.fsum(terms) - lost) * max(0.0, 1 - _rounding(problem))
     return _Cost(below, cost=potentials.exponent)
 
 
 def _rounding(problem: Problem) -> float:
-    """Bound the relative error of a mass times a power of a distance summed over dimensions."""
+    """Bound the relative rounding error of a mass times the p-th power of a distance."""
     return (problem.p * (problem.dimension + 8) + 8) * EPSILON
 
 
 def _radii(problem: Problem) -> tuple[Array, Array]:
-    """Distances of all points to the coordinates' medians: one outlier does not move these."""
+    """Distances of all points to the median of each coordinate, which no single outlier moves."""
     both = np.concatenate([problem.x, problem.y])
     centre = np.sort(both, axis=0)[len(both) // 2]
     return distances(problem.x, centre[None]).ravel(), distances(problem.y, centre[None]).ravel()
 
 
 def root(value: float, exponent: int, p: float) -> float:
-    """``(value · 2^exponent)^(1/p)``, which may neither overflow nor underflow on its way.
+    """Return ``(value · 2^exponent)^(1/p)`` without overflow or underflow on the way.
 
-    Below 0, where rounding can put the value of a linear program, it is 0.
+    A negative value, which a linear program can give by rounding, counts as 0.
     """
     if p == 1:
         return float(np.ldexp(value, exponent))
@@ -166,7 +167,7 @@ def root(value: float, exponent: int, p: float) -> float:
     if p == 2:
         odd = exponent % 2
         return float(np.ldexp(math.sqrt(value * 2**odd), (exponent - odd) // 2))
-    # small powers alone, because the rounding of 1/p grows with their logarithm
+    # take the power of small exponents only, as the rounding of 1/p grows with the exponent
     fraction, shift = math.frexp(value)
     rest = math.fmod(shift + exponent, p)
     found = fraction ** (1 / p) * 2 ** (rest / p)
@@ -174,12 +175,12 @@ def root(value: float, exponent: int, p: float) -> float:
 
 
 def _root(cost: _Cost, p: float) -> float:
-    """The length whose power a cost is."""
+    """The p-th root of a cost."""
     return float(np.ldexp(root(cost.value, cost.cost, p), cost.length))
 
 
 def _bound(cost: _Cost, p: float, *, up: bool) -> float:
-    """The root, moved by a few of its roundings and by that of a subnormal length."""
+    """The p-th root, moved outward by its rounding and by that of a subnormal length."""
     if cost.value == 0:
         return 0.0
     margin = 0.0 if p == 1 else 8 * EPSILON
@@ -188,7 +189,7 @@ def _bound(cost: _Cost, p: float, *, up: bool) -> float:
 
 
 def _difference(above: _Cost, below: _Cost, exponent: int, p: float) -> float:
-    """``above − below``, computed in units of ``2^exponent``."""
+    """``above − below``, both brought to units of ``2^exponent`` first."""
 
     def scaled(cost: _Cost) -> float:
         whole, rest = divmod(cost.cost - exponent + cost.length * Fraction(p), 1)
@@ -198,36 +199,38 @@ def _difference(above: _Cost, below: _Cost, exponent: int, p: float) -> float:
 
 
 def _in_units(potential: Array, exponent: int) -> Array:
-    """``potential · 2^exponent``, rounded down where it is subnormal."""
+    """``potential · 2^exponent``, rounded down if it is subnormal."""
     scaled = np.ldexp(potential, exponent)
     return np.where(np.ldexp(scaled, -exponent) > potential, np.nextafter(scaled, -np.inf), scaled)
 
 
 def feasible_potentials(costs: Costs, start: Array) -> Potentials:
-    """Return the c-transforms ``g(j) = min_i c − f``, then ``f(i) = min_j c − g``, feasible.
+    """Return the c-transforms of a start ``f``, which are feasible.
 
-    They are the largest ``g`` for ``f = start`` and the largest ``f`` for this ``g``; a row of
-    which nothing is known starts at ``−inf``.
+    They are ``g(j) = min_i c(i, j) − f(i)``, then ``f(i) = min_j c(i, j) − g(j)``. ``g`` is the
+    largest feasible one for ``f = start``, and the new ``f`` the largest for this ``g``. A row
+    without a known potential starts at ``−inf``.
     """
     values = costs.values
     g = (values - start[:, None]).min(0)
     f = (values - g).min(1)
-    # f + g rounds to more than c in places: step down until float64 agrees
+    # f + g may round to more than c: step f down until f + g ≤ c in float64
     while ((excess := (f[:, None] + g - values).max(1)) > 0).any():
         f = np.where(excess > 0, np.minimum(np.nextafter(f, -np.inf), f - excess), f)
     return Potentials(f, g, costs.exponent)
 
 
 def best_potentials(problem: Problem, costs: Costs, starts: Iterable[Array]) -> Potentials:
-    """Return the feasible potentials that prove the most."""
+    """Return the feasible potentials with the largest lower bound."""
     pairs = [feasible_potentials(costs, start) for start in starts]
     return max(pairs, key=lambda pair: _dual(problem, pair).value)
 
 
 def forest_plan(i: Index, j: Index, masses: Masses) -> Plan:
-    """Give cells the masses that their points' weights ask for, and couple the rest in order.
+    """Fill cells with the masses that fit their points' weights, and couple the rest in order.
 
-    On the support of a basic solution no rest remains, and no weight is missed by a rounding.
+    If the cells are the support of a basic solution, nothing is left over, and the sums of the plan
+    are the weights exactly.
     """
     placed, rest = leafwise(i, j, masses)
     cells = [(i, j, placed)]
@@ -246,14 +249,14 @@ def as_plan(i: Index, j: Index, shares: Array, shape: tuple[int, int]) -> csr_ar
 def rounded_plan(problem: Problem, plan: Array, rows: Index, columns: Index) -> Plan:
     """Scale a plan of some rows and columns down to their weights, then couple what is left.
 
-    Altschuler, Weed, Rigollet 2017, arXiv:1705.09634, algorithm 2, with a sparse coupling of the
-    remainders in the place of their outer product; the bound on the added cost is the same.
-    Overwrites ``plan``.
+    This is algorithm 2 of Altschuler, Weed, Rigollet 2017, arXiv:1705.09634, with a sparse coupling
+    of the remainders instead of their outer product. The bound on the added cost is the same.
+    ``plan`` is overwritten.
     """
     a, b = problem.weights_x, problem.weights_y
     plan *= _shrink(a[rows], plan.sum(1))[:, None]
     plan *= _shrink(b[columns], plan.sum(0))
-    # all that is left out weighs less than the mass that the iterations misplace
+    # the entries left out weigh less in total than the mass that the iterations misplace
     i, j = np.nonzero(plan > _LEFT_OUT / plan.size)
     shape = len(a), len(b)
     sparse = coo_array((plan[i, j], (rows[i], columns[j])), shape=shape).tocsr()
@@ -263,7 +266,7 @@ def rounded_plan(problem: Problem, plan: Array, rows: Index, columns: Index) -> 
         rest = Masses.of(left_a, left_b)
         i, j, amounts = staircase(rest)
         sparse = (sparse + as_plan(i, j, left * rest.shares(amounts), shape)).tocsr()
-    # each sum is of that many rounded products, and so is each remainder
+    # each sum and each remainder adds at most that many rounded products
     rounding = 4 * (sum(shape) + 8) * EPSILON
     missed_x = np.abs(a - sparse.sum(1)) + rounding * a
     missed_y = np.abs(b - sparse.sum(0)) + rounding * b

@@ -1,4 +1,4 @@
-"""The lower bound of W1 that any Lipschitz critic gives."""
+"""Critic bound: the lower bound of ``W_1`` that any Lipschitz critic gives."""
 
 import math
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from sngan.utils.checks import require, require_number
 from sngan.utils.real_arrays import Array, Reals, require_dense
 
 _BATCH = 1024
-_PLAIN = 900  # the exponent up to which scores are summed as they are
+_PLAIN = 900  # scores are scaled before they are summed if their exponent exceeds this
 
 
 @torch.no_grad()
@@ -27,19 +27,23 @@ def critic_bound(
 ) -> float:
     """Lower bound ``(E f(x) − E f(y)) / L ≤ W_1`` of Kantorovich and Rubinstein.
 
-    It holds for every critic whose Lipschitz constant, from the Euclidean norm of a whole sample
-    to its score, is at most ``L``. A poor critic gives a low bound, zero or less where it scores
-    ``y`` above ``x``, and that is valid still. It is as certified as ``lipschitz`` is: an estimate
-    that approaches the constant from below proves nothing. The means are summed in float64, and
-    the bound is lowered by their rounding and by that of the scores, one part in 2^24 of a score
-    in float32; the rounding inside the critic is its own. Source: Villani 2009, Optimal
-    Transport, remark 6.5; Arjovsky, Chintala, Bottou 2017, arXiv:1701.07875, equation 2.
+    It holds for every critic ``f`` whose Lipschitz constant, from the Euclidean norm of a whole
+    sample to its score, is at most ``L``. A poor critic gives a low bound; one that scores ``y``
+    above ``x`` gives a negative bound, which is still valid. The bound is only proved if
+    ``lipschitz`` is: an estimate that approaches the constant from below proves nothing.
+
+    The means are summed in float64. The bound is lowered by their rounding and by that of the
+    scores, which is one part in 2^24 of a score in float32. Rounding inside the critic is not
+    accounted for.
+
+    Sources: Villani 2009, Optimal Transport, remark 6.5; Arjovsky, Chintala, Bottou 2017,
+    arXiv:1701.07875, equation 2.
 
     Parameters
     ----------
     critic
-        Maps ``(N, ...)`` to scores ``(N,)`` or ``(N, 1)``, each sample by itself (no batch norm in
-        training mode). Called without gradients on batches of 1024 at most.
+        Maps ``(N, ...)`` to scores ``(N,)`` or ``(N, 1)``, each sample independently (no batch norm
+        in training mode). It is called without gradients on batches of at most 1024.
     x, y
         Samples ``(n, ...)`` and ``(m, ...)``, vectors or images, on the critic's device.
     lipschitz
@@ -55,8 +59,18 @@ def critic_bound(
     Raises
     ------
     ValueError
-        If ``lipschitz`` is not a positive number, samples are none, sparse or of different shapes,
-        or scores are of another shape or type, or not finite.
+        If ``lipschitz`` is not a positive number, there are no samples, samples are sparse or have
+        different shapes, or scores have another shape or type or are not finite.
+
+    Examples
+    --------
+    The critic ``f(x) = x`` has Lipschitz constant 1, and proves that a shift by 3 costs 3:
+
+    >>> import torch
+    >>> from sngan import critic_bound
+    >>> x, y = torch.tensor([[3.0], [4.0]]), torch.tensor([[0.0], [1.0]])
+    >>> round(critic_bound(lambda points: points[:, 0], x, y, 1.0), 5)
+    3.0
     """
     require_number(lipschitz, "lipschitz", above=0.0)
     _require_samples(x, "x")
@@ -72,11 +86,11 @@ def critic_bound(
     shares = np.concatenate([shares_x / math.fsum(shares_x), -shares_y / math.fsum(shares_y)])
     batches = (*x.split(_BATCH), *y.split(_BATCH))
     scores, errors = np.concatenate([_scores(critic, batch) for batch in batches], axis=1)
-    # so that no sum overflows and no term is too small; what is lost of small ones is below 2^-1070
+    # scaled so that no sum overflows; terms that underflow lose less than 2^-1070 in total
     exponent = exponent_of(scores)
     exponent = exponent if abs(exponent) > _PLAIN else 0
     scores, errors = np.ldexp(scores, -exponent), np.ldexp(errors, -exponent)
-    # both means move with a common offset, which would only bring rounding
+    # a common offset cancels between the two means: subtract it, because it only adds rounding
     terms = shares * (scores - np.median(scores))
     lost = math.fsum(np.abs(shares) * errors) + 4 * EPSILON * math.fsum(np.abs(terms))
     lost += 2.0**-1070 if exponent else 0.0
@@ -87,16 +101,13 @@ def critic_bound(
 
 
 def _scores(critic: Callable[[Tensor], Tensor], batch: Tensor) -> Array:
-    """The scores of a batch and how far rounding may have moved each: ``(2, n)``."""
+    """The scores of a batch, and a bound on the rounding of each: ``(2, n)``."""
     scores: object = critic(batch)
-    require(
-        isinstance(scores, Tensor) and scores.is_floating_point(),
-        "critic",
-        expected="floating-point scores, a tensor",
-        got=getattr(scores, "dtype", type(scores).__name__),
-    )
-    assert isinstance(scores, Tensor)
-    require_dense(scores, "critic", expected="floating-point scores, a tensor")
+    expected = "floating-point scores, a tensor"
+    if not isinstance(scores, Tensor) or not scores.is_floating_point():
+        got = getattr(scores, "dtype", type(scores).__name__)
+        raise ValueError(f"critic: expected {expected}, got {got}")
+    require_dense(scores, "critic", expected=expected)
     require(
         scores.shape in ((len(batch),), (len(batch), 1)),
         "critic",

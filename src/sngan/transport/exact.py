@@ -1,4 +1,4 @@
-"""The exact Wasserstein distance of two weighted point clouds."""
+"""Exact Wasserstein distance ``W_p`` of two weighted point clouds, with its proof."""
 
 import math
 import warnings
@@ -29,9 +29,9 @@ from sngan.transport.points import (
 from sngan.utils.checks import require_count
 from sngan.utils.real_arrays import Array, Reals
 
-# the costs, and what POT's network simplex held beside them when measured: 4.1
+# cost matrices in memory: POT's network simplex held 4.1 more when measured
 _COPIES = 7
-# of costs without the long distances that no mass moves
+# how often the problem is solved again, with long distances cut off
 _ATTEMPTS = 8
 
 
@@ -46,14 +46,15 @@ def wasserstein(
 ) -> WassersteinResult:
     """Wasserstein distance ``W_p = (min_P Σ P(i, j) |x_i − y_j|^p)^(1/p)``, with its proof.
 
-    The ground distance is Euclidean; ``P ≥ 0`` runs over the plans whose rows sum to
-    ``weights_x`` and columns to ``weights_y``. All is computed in float64. On a line the plan that
-    couples quantiles is optimal (Villani 2003, Topics in Optimal Transportation, section 2.2) and
-    takes O(n log n); else the network simplex of POT solves it (Bonneel et al. 2011, Displacement
-    interpolation; Flamary et al. 2021), on costs scaled by a power of two, because its tolerances
-    are absolute. The plan and potentials it returns are made feasible and bracket the distance
-    (see :class:`WassersteinResult`), so a solver that stops early gives a wide bracket and never a
-    wrong one.
+    The ground distance is Euclidean, and ``P ≥ 0`` runs over the plans whose rows sum to
+    ``weights_x`` and whose columns sum to ``weights_y``. Everything is computed in float64.
+
+    On a line the plan that couples quantiles is optimal (Villani 2003, Topics in Optimal
+    Transportation, section 2.2), and takes O(n log n). Otherwise the network simplex of POT solves
+    the problem (Bonneel et al. 2011, Displacement interpolation; Flamary et al. 2021), on costs
+    scaled by a power of two because its tolerances are absolute. Its plan and potentials are made
+    feasible and bracket the distance (see :class:`WassersteinResult`): a solver that stops early
+    gives a wide bracket, never a wrong one.
 
     Parameters
     ----------
@@ -61,20 +62,40 @@ def wasserstein(
         Points ``(n, d)`` and ``(m, d)``, or ``(n,)`` and ``(m,)`` on a line: floating-point
         tensors, on any device, arrays, or lists of numbers. Flatten images to ``(n, d)``.
     p
-        Between 1 and 1000.
+        The power, between 1 and 1000.
     weights_x, weights_y
-        ``(n,)`` and ``(m,)``, not negative, of sum 1 within 1e-6; they are divided by their sum.
-        None is uniform.
+        ``(n,)`` and ``(m,)``, not negative, with a sum of 1 within 1e-6; they are divided by their
+        sum. ``None`` is uniform.
     max_iterations
-        Pivots of the network simplex; the line needs none. POT's own default, 10⁵, is too few
-        from some thousand points on.
+        The most pivots of the network simplex, which a line does not need. POT's own default, 10⁵,
+        is too small from some thousand points on.
+
+    Returns
+    -------
+    WassersteinResult
+        ``distance``, ``lower`` and ``upper`` are ``W_p``, in units of the points; ``gap`` and the
+        potentials are in units of ``W_p^p``.
 
     Raises
     ------
     ValueError
-        If values are not finite, real and floating-point, or masked; there are no points, or their
-        dimensions differ; weights are negative or of another sum; ``p`` is below 1; a distance to
-        the power p overflows; or a cost matrix is beyond the free memory.
+        If values are not finite, real and floating-point, or are masked; there are no points, or
+        their dimensions differ; weights are negative or have another sum; ``p`` is below 1; a
+        distance to the power p overflows; or the cost matrix does not fit into the free memory.
+
+    Examples
+    --------
+    Moving two points by 3 and by 4: ``W_1`` is the mean, ``W_2`` the root of the mean square.
+
+    >>> from sngan import wasserstein
+    >>> x, y = [[0.0, 0.0], [9.0, 0.0]], [[0.0, 3.0], [9.0, 4.0]]
+    >>> wasserstein(x, y).distance
+    3.5
+    >>> found = wasserstein(x, y, p=2)
+    >>> round(found.distance**2, 9), found.optimal
+    (12.5, True)
+    >>> found.plan.toarray().tolist()
+    [[0.5, 0.0], [0.0, 0.5]]
     """
     clouds = problem(x, y, p, weights_x, weights_y)
     require_count(max_iterations, "max_iterations")
@@ -85,8 +106,9 @@ def wasserstein(
     for _ in range(_ATTEMPTS):
         again, finished = _of_costs(clouds, clouds.costs(longest=longest), max_iterations)
         found = again if found is None else min(found, again, key=_width)
-        # near points drown in the rounding of far ones: a plan that is optimal for min(c, c_0) and
-        # moves nothing over c_0 is optimal, and what is feasible for these costs is feasible
+        # rounding at far points hides the distances of near ones, so cut costs off at c_0: a plan
+        # that is optimal for min(c, c_0) and moves nothing over c_0 is optimal for c, and
+        # potentials that are feasible for min(c, c_0) are feasible for c
         shorter = _longest_move(clouds, found) * 2 ** (1 / clouds.p)
         if found.optimal or not finished or shorter >= longest:
             break
@@ -96,13 +118,13 @@ def wasserstein(
 
 
 def _of_costs(clouds: Problem, costs: Costs, max_iterations: int) -> tuple[WassersteinResult, bool]:
-    """The bracket for costs, and whether the simplex came to its end."""
+    """The bracket for these costs, and whether the simplex finished."""
     i, j, start, finished = _network_simplex(clouds, costs, max_iterations)
     plan = forest_plan(i, j, clouds.masses)
     found = certify(clouds, plan, feasible_potentials(costs, start))
     if found.optimal:
         return found, finished
-    # potentials of an unfinished simplex can be worse than none, as can those of points far away
+    # potentials of an unfinished simplex, or with far points, can be worse than zero: try both
     starts = [start, np.zeros_like(start)]
     return certify(clouds, plan, best_potentials(clouds, costs, starts)), finished
 
@@ -117,7 +139,7 @@ def _longest_move(clouds: Problem, found: WassersteinResult) -> float:
 
 
 class _Solution(NamedTuple):
-    """The cells of a plan, a potential of ``x``, and whether they are the simplex's last."""
+    """The cells of a plan, a potential of ``x``, and whether the simplex finished."""
 
     i: Index
     j: Index
@@ -129,7 +151,7 @@ def _network_simplex(clouds: Problem, costs: Costs, max_iterations: int) -> _Sol
     import ot
 
     with warnings.catch_warnings():
-        # of the iterations, which the bracket tells better
+        # it warns of too few iterations, and the bracket already tells
         warnings.simplefilter("ignore", UserWarning)
         plan, log = ot.emd(
             clouds.weights_x,
@@ -143,7 +165,7 @@ def _network_simplex(clouds: Problem, costs: Costs, max_iterations: int) -> _Sol
 
 
 def _on_a_line(clouds: Problem) -> WassersteinResult:
-    """Couple the sorted points; potentials that are tight along the path of the coupling.
+    """Couple the sorted points, with potentials that are tight along the path of the coupling.
 
     ``|x − y|^p`` is a Monge cost, so potentials with ``f + g = c`` along a monotone path from the
     first to the last pair are feasible everywhere (Hoffman 1963, On simple linear programming
@@ -159,7 +181,7 @@ def _on_a_line(clouds: Problem) -> WassersteinResult:
 
 def _tight_along(clouds: Problem, i: Index, j: Index) -> Potentials:
     """Potentials with ``f(i) + g(j) = c(i, j)`` along a monotone path, less their rounding."""
-    # sums over the path run in extended precision where the machine has it
+    # sums along the path use extended precision if the machine has it
     x, y = (points[:, 0].astype(np.longdouble) for points in (clouds.x, clouds.y))
     unit = cost_unit(float(max(x.max() - y.min(), y.max() - x.min())), clouds.p)
     lengths = np.ldexp(np.abs(x[i] - y[j]), -unit.length) / unit.largest
@@ -169,7 +191,7 @@ def _tight_along(clouds: Problem, i: Index, j: Index) -> Potentials:
     f[i[1:][down]] = np.cumsum(rise[down])
     g[j[1:][~down]] += np.cumsum(rise[~down])
     centre = clouds.weights_x @ f
-    # a bound on the rounding of these sums, so that f + g ≤ c survives it; costs are at most 2
+    # lower g by a bound on the rounding of these sums, so that f + g ≤ c; costs are at most 2
     margin = 16 * (len(path) * np.finfo(np.longdouble).eps + EPSILON)
     return Potentials(
         (f - centre).astype(np.float64), (g + centre - margin).astype(np.float64), unit.cost

@@ -1,4 +1,4 @@
-"""What a generator would descend: four distances between a distribution and its shift."""
+"""Landscape of four distances between a distribution and its shift, which a generator descends."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,12 @@ from sngan.utils.real_arrays import Array, Reals
 
 @dataclass(frozen=True, eq=False)
 class Landscape:
-    """Distances of a distribution to its shift by each of ``shifts``, and their slopes.
+    """Distances of a distribution to its shift by each of ``shifts``, and their derivatives.
 
-    All are arrays ``(k,)``; divergences in nats, ``wasserstein`` in units of the shift. A
-    ``gradient`` is a derivative in the shift: 0 at a kink of symmetry (no shift), the outer value
-    at the edge of the overlap, NaN where the distance is infinite or jumps.
+    All are arrays ``(k,)``. Divergences are in nats, and ``wasserstein``, which is ``W_1``, is in
+    units of the shift. A ``gradient`` is the derivative in the shift: 0 at no shift, where the
+    distance has a symmetric kink; the outer value at the edge of the overlap; NaN where the
+    distance is infinite or jumps.
     """
 
     shifts: Array
@@ -30,13 +31,20 @@ class Landscape:
 
 
 def landscape(shifts: Reals, *, width: float = 0.0) -> Landscape:
-    """Distances between the uniform distributions on ``[0, w]`` and ``[t, t + w]``, closed form.
+    """Compute distances between the uniform distributions on ``[0, w]`` and ``[t, t + w]``.
 
-    With ``r = min(1, |t|/w)``, the share of mass outside the overlap: ``JS = r log 2`` (Jensen and
-    Shannon's divergence, with weights ½), ``KL = ∞`` but at ``t = 0``, ``TV = r``, ``W_1 = |t|``.
-    Width 0 is the limit of two points, or of two parallel lines at distance ``t`` in the plane
-    (any one coordinate that both share leaves all four as they are): ``JS = log 2``, ``KL = ∞``,
-    ``TV = 1``, constant and without a gradient, where ``W_1`` alone leads back to ``t = 0``.
+    The closed forms, with ``r = min(1, |t|/w)`` the share of mass outside the overlap, are
+
+    - ``JS = r log 2``, the divergence of Jensen and Shannon with weights ½;
+    - ``KL = ∞`` for ``t ≠ 0``, and 0 for ``t = 0``;
+    - ``TV = r``, the total variation;
+    - ``W_1 = |t|``.
+
+    Width 0 is the limit of two points. It is also that of two parallel lines at distance ``t`` in
+    the plane, because a coordinate that both share changes none of the four. There ``JS = log 2``,
+    ``KL = ∞`` and ``TV = 1`` are constant and have no gradient; only ``W_1`` leads back to
+    ``t = 0``.
+
     Source: Arjovsky, Chintala, Bottou 2017, arXiv:1701.07875, example 1.
 
     Parameters
@@ -51,13 +59,22 @@ def landscape(shifts: Reals, *, width: float = 0.0) -> Landscape:
     ValueError
         If shifts are not finite, not floating-point or not of shape ``(k,)``, or the width is
         negative.
+
+    Examples
+    --------
+    >>> from sngan.transport import landscape
+    >>> found = landscape([-2.0, 0.5], width=1.0)
+    >>> found.wasserstein.tolist(), found.total_variation.tolist()
+    ([2.0, 0.5], [1.0, 0.5])
+    >>> found.wasserstein_gradient.tolist(), found.total_variation_gradient.tolist()
+    ([-1.0, 1.0], [0.0, 1.0])
     """
     t = as_float64(shifts, "shifts")
     require(t.ndim == 1, "shifts", expected="shape (k,)", got=f"shape {t.shape}")
     require_number(width, "width", minimum=0.0)
     size, sign, moved = np.abs(t), np.sign(t), t != 0
     apart = size >= width if width > 0 else moved
-    # the division is only taken inside the overlap, where width > 0
+    # the division only counts inside the overlap, where the width is positive
     share = np.where(apart, 1.0, size / (width or 1.0))
     jumps = (width == 0) & ~moved
     slope = np.where(jumps, np.nan, np.where(apart, 0.0, sign / (width or 1.0)))

@@ -1,4 +1,4 @@
-"""Kantorovich duality as three linear programs of one value."""
+"""Linear programs of Kantorovich duality: three programs with one optimal value."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,25 +16,26 @@ _MOST_POINTS = 400
 
 @dataclass(frozen=True, eq=False)
 class LinearProgramResult:
-    """The optima of three linear programs, equal by strong duality, in units of the points.
+    """The optima of three linear programs, which are equal by strong duality.
 
     Attributes
     ----------
     primal
-        The cheapest plan: ``(min Σ P(i, j) |x_i − y_j|^p)^(1/p)``.
+        ``W_p`` of the cheapest plan, ``(min_P Σ P(i, j) |x_i − y_j|^p)^(1/p)``, in units of the
+        points.
     dual
-        The best pair of potentials: the same root of ``max Σ a f + Σ b g`` with
-        ``f(i) + g(j) ≤ |x_i − y_j|^p``.
+        ``W_p`` of the best potentials, in units of the points: the p-th root of
+        ``max Σ a f + Σ b g`` with ``f(i) + g(j) ≤ |x_i − y_j|^p``.
     critic
-        The best 1-Lipschitz critic on the points: ``max Σ a φ(x) − Σ b φ(y)`` with
-        ``φ(z) − φ(z') ≤ |z − z'|`` for all points ``z``, ``z'`` of both clouds. One function is a
-        dual of the plan for p = 1 alone: NaN for others, as its values are.
+        ``W_1`` of the best 1-Lipschitz critic on the points, in units of the points:
+        ``max Σ a φ(x) − Σ b φ(y)`` with ``φ(z) − φ(z') ≤ |z − z'|`` for all points ``z``, ``z'`` of
+        both clouds. A single function is a dual of the plan only for p = 1; for other p it is NaN.
     plan
         The cheapest plan, ``scipy.sparse.csr_array`` (n, m).
     potential_x, potential_y
-        ``f`` (n,) and ``g`` (m,).
+        ``f`` (n,) and ``g`` (m,), in units of ``W_p^p``.
     critic_x, critic_y
-        ``φ`` at the points: (n,) and (m,).
+        ``φ`` at the points, (n,) and (m,), in units of the points; NaN for p other than 1.
     """
 
     primal: float
@@ -55,12 +56,13 @@ def dual_linear_program(
     weights_x: Reals | None = None,
     weights_y: Reals | None = None,
 ) -> LinearProgramResult:
-    """Solve ``W_p`` as a plan and as two potentials, ``W_1`` also as one critic, by SciPy's HiGHS.
+    """Solve ``W_p`` as a plan and as two potentials, and ``W_1`` also as one critic, by HiGHS.
 
-    To see the duality of Kantorovich and Rubinstein on small clouds, of 400 points together at
-    most; :func:`sngan.transport.wasserstein` is for the rest. HiGHS meets constraints to 1e-7 of
-    their scale, so the values are estimates and no bounds. Source: Villani 2009, Optimal
-    Transport, theorem 5.10 and remark 6.5.
+    This shows the duality of Kantorovich and Rubinstein on small clouds of at most 400 points
+    together; for others use :func:`sngan.transport.wasserstein`. SciPy's HiGHS meets constraints to
+    1e-7 of their scale, so the values are estimates and no bounds.
+
+    Source: Villani 2009, Optimal Transport, theorem 5.10 and remark 6.5.
 
     Parameters
     ----------
@@ -72,7 +74,14 @@ def dual_linear_program(
     ValueError
         If :func:`sngan.transport.wasserstein` would raise, or there are too many points.
     RuntimeError
-        If HiGHS gives up.
+        If HiGHS finds no optimum.
+
+    Examples
+    --------
+    >>> from sngan.transport import dual_linear_program
+    >>> found = dual_linear_program([[0.0], [1.0]], [[2.0], [3.0]])
+    >>> round(found.primal, 6), round(found.dual, 6), round(found.critic, 6)
+    (2.0, 2.0, 2.0)
     """
     clouds = problem(x, y, p, weights_x, weights_y)
     n, m = len(clouds.x), len(clouds.y)
@@ -83,7 +92,7 @@ def dual_linear_program(
         got=f"{n} + {m}",
     )
     costs = clouds.costs()
-    # a unit at which the solver's absolute tolerances mean something
+    # costs of size 1, because the solver's tolerances are absolute
     unit = float(costs.values.max()) or 1.0
     flat = costs.values.ravel() / unit
     masses = np.concatenate([clouds.weights_x, clouds.weights_y])

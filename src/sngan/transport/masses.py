@@ -1,4 +1,4 @@
-"""Weights as exact integers of one sum: couplings that misplace no mass, however uneven it is."""
+"""Masses: weights as exact integers with one sum, so that couplings misplace no mass."""
 
 import math
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Masses:
 
     @classmethod
     def of(cls, weights_x: Array, weights_y: Array) -> "Masses":
-        """Return masses in the proportions of two sets of weights, exactly."""
+        """Make masses exactly proportional to two sets of weights."""
         x, y = _integers(weights_x), _integers(weights_y)
         sum_x, sum_y = sum(x), sum(y)
         common = math.gcd(sum_x, sum_y)
@@ -36,12 +36,12 @@ class Masses:
         )
 
     def shares(self, masses: Integers) -> Array:
-        """Masses as parts of the total, rounded once or twice."""
+        """Return masses as shares of the total, rounded at most twice."""
         return np.asarray(masses / self.total, dtype=np.float64)
 
 
 def _integers(weights: Array) -> list[int]:
-    """Non-negative floats, times a common power of two, over their greatest common divisor."""
+    """Floats times a common power of two, divided by their greatest common divisor."""
     if (weights == weights[0]).all():
         return [1] * len(weights)
     mantissas, exponents = np.frexp(weights)
@@ -60,8 +60,8 @@ def _packed(numbers: list[int], total: int) -> Integers:
 def staircase(masses: Masses) -> tuple[Index, Index, Integers]:
     """Couple masses in their given order (north-west corner): cells ``i``, ``j`` and their mass.
 
-    The cells are a monotone path from (0, 0) to (n − 1, m − 1), of n + m − 1 cells, each one step
-    down or right; some may hold no mass.
+    The n + m − 1 cells form a monotone path from (0, 0) to (n − 1, m − 1), each one step down or to
+    the right. Some may hold no mass.
     """
     ends = np.concatenate([np.cumsum(masses.x)[:-1], np.cumsum(masses.y)[:-1]])
     order = np.argsort(ends, kind="stable")
@@ -73,10 +73,10 @@ def staircase(masses: Masses) -> tuple[Index, Index, Integers]:
 
 
 def leafwise(i: Index, j: Index, masses: Masses) -> tuple[Integers, Masses | None]:
-    """Return the largest masses on the cells of a forest, leaf by leaf, and what is left over.
+    """Place the largest masses on the cells of a forest, leaf by leaf; return also the rest.
 
-    A basic solution of the transport problem is a forest of cells, on which the masses follow from
-    the weights. Cells that close a circle get what the others leave.
+    The cells of a basic solution of the transport problem form a forest, on which the weights
+    determine the masses. Cells that close a circle get the mass that the others leave.
     """
     needs = [*masses.x.tolist(), *masses.y.tolist()]
     count = len(masses.x)

@@ -1,4 +1,4 @@
-"""The mean exact distance of small random batches."""
+"""Minibatch Wasserstein distance: the mean exact distance of small random batches."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from sngan.utils.real_arrays import Reals
 
 @dataclass(frozen=True)
 class MinibatchResult:
-    """A mean over batches: ``distance`` with its ``standard_error``, in units of the points."""
+    """A mean over batches: ``distance`` and its ``standard_error``, in units of the points."""
 
     distance: float
     standard_error: float
@@ -24,32 +24,43 @@ class MinibatchResult:
 def minibatch_wasserstein(
     x: Reals, y: Reals, *, batch_size: int = 256, batches: int = 32, seed: int = 0, p: float = 1
 ) -> MinibatchResult:
-    """Mean exact ``W_p`` between random batches of two samples: ``(mean W_p^p)^(1/p)``.
+    """Mean exact distance ``(mean over batches of W_p^p)^(1/p)`` of random batches of two samples.
 
-    Biased upward: ``W_p^p`` is jointly convex, and a batch is the whole sample in the mean, so by
-    Jensen's inequality ``E W_p^p(batch of x, batch of y) ≥ W_p^p(x, y)``. The excess falls slowly
-    with the batch size (as ``batch_size^(−1/d)`` for d > 2) and is there even where ``x`` and
-    ``y`` are alike, so compare only values of one batch size. Source: Fatras, Zine, Flamary,
-    Gribonval, Courty 2020, arXiv:1910.04091; Bellemare et al. 2017, arXiv:1705.10743.
+    The bias is upward. ``W_p^p`` is jointly convex, and the mean of all batches is the whole
+    sample, so Jensen's inequality gives ``E W_p^p(batch of x, batch of y) ≥ W_p^p(x, y)``. The
+    excess falls slowly with the batch size, as ``batch_size^(−1/d)`` for d > 2, and it remains for
+    equal distributions: compare only values of one batch size.
+
+    Sources: Fatras, Zine, Flamary, Gribonval, Courty 2020, arXiv:1910.04091; Bellemare et al. 2017,
+    arXiv:1705.10743.
 
     Parameters
     ----------
     x, y
-        Points ``(n, d)`` and ``(m, d)``, floating-point tensors, arrays or lists, of equal
-        weights.
+        Points ``(n, d)`` and ``(m, d)`` of equal weights: floating-point tensors, arrays or lists.
     batch_size
         Points per batch, drawn without replacement.
     batches
-        The number of pairs of batches; the standard error is over them, NaN for one.
+        The number of pairs of batches. The standard error is taken over them; NaN for one.
     seed
-        Of the batches.
+        The seed of the batches.
     p
-        Between 1 and 1000.
+        The power, between 1 and 1000.
 
     Raises
     ------
     ValueError
         If :func:`sngan.transport.wasserstein` would raise, or a batch is larger than a sample.
+
+    Examples
+    --------
+    Batches of equal samples differ, so the mean is above ``W_1(x, x) = 0``:
+
+    >>> import numpy as np
+    >>> from sngan.transport import minibatch_wasserstein
+    >>> x = np.random.default_rng(0).standard_normal((200, 2))
+    >>> minibatch_wasserstein(x, x, batch_size=20, batches=4).distance > 0.1
+    True
     """
     clouds = problem(x, y, p)
     require_count(batch_size, "batch_size")

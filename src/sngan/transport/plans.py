@@ -1,4 +1,4 @@
-"""Plans to look at: a table of moves, and a picture."""
+"""Transport plans shown as a table of moves or as a picture."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -26,22 +26,25 @@ def explain(
     plan: Reals | None = None,
     total: float = 1.0,
 ) -> str:
-    """Table of the moves that turn one pile arrangement into another, with their costs.
+    """Return a table of the moves that turn one arrangement of piles into another, with costs.
 
-    A move of mass ``P(i, j)`` over ``|x_i − y_j|`` costs their product; the cost of a plan is the
-    sum, and the cheapest plan's is ``W_1``. The table gives the mass that leaves and reaches each
-    pile, too: the marginals. Source: Rubner, Tomasi, Guibas 2000, The earth mover's distance.
+    A move of mass ``P(i, j)`` over the distance ``|x_i − y_j|`` costs their product. The cost of a
+    plan is the sum over its moves, and that of the cheapest plan is ``W_1`` times ``total``. The
+    table also gives the marginals: the mass that leaves and that reaches each pile.
+
+    Source: Rubner, Tomasi, Guibas 2000, The earth mover's distance.
 
     Parameters
     ----------
     x, y
-        Where the piles stand, ``(n,)`` or ``(n, d)``, and where they shall stand.
+        The places of the piles before, ``(n,)`` or ``(n, d)``, and after, ``(m,)`` or ``(m, d)``.
     weights_x, weights_y
-        The shares of the mass in each pile, of sum 1.
+        The share of the mass in each pile, with a sum of 1; ``None`` is uniform.
     plan
-        ``(n, m)`` shares moved, of sum 1, to compare with the cheapest; None shows the cheapest.
+        The shares that are moved, ``(n, m)``, with a sum of 1, to be compared with the cheapest
+        plan; ``None`` shows the cheapest.
     total
-        The mass in all, such as 6 for six boxes: what the masses and costs are counted in.
+        The total mass, such as 6 for six boxes, by which masses and costs are multiplied.
 
     Raises
     ------
@@ -94,14 +97,14 @@ def moves(
     weights_y: Reals | None = None,
     plan: Reals | None = None,
 ) -> Path:
-    """Draw a plan: piles before and after with arrows on a line, points with lines in the plane.
+    """Draw a plan: piles with arrows between them on a line, or points with lines in the plane.
 
     Parameters
     ----------
     x, y, weights_x, weights_y, plan
-        As in :func:`explain`; points of one or two dimensions.
+        As in :func:`explain`, with points of one or two dimensions.
     path
-        A file to write, whose ending gives the format: .png, .svg or .pdf.
+        The file to write. Its suffix gives the format: .png, .svg or .pdf.
 
     Returns
     -------
@@ -112,6 +115,16 @@ def moves(
     ------
     ValueError
         If :func:`explain` would raise, or points have more than two dimensions.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sngan.transport import moves
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     picture = moves([1.0, 2.0], [3.0, 4.0], Path(folder) / "plan.svg")
+    ...     picture.read_text().startswith("<?xml")
+    True
     """
     clouds = problem(x, y, 1, weights_x, weights_y)
     require(
@@ -121,7 +134,7 @@ def moves(
         got=clouds.dimension,
     )
     shown = _moves(clouds, plan)
-    # no pyplot: it would hold global state and could look for a display
+    # pyplot would keep global state and could look for a display
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 4), layout="constrained")
@@ -138,11 +151,11 @@ def moves(
 
 
 def _moves(clouds: Problem, plan: Reals | None) -> list[Move]:
-    """``(i, j, mass, distance)`` of each move, of the cheapest plan if none is given."""
+    """``(i, j, mass, distance)`` of each move of the plan; of the cheapest for ``None``."""
     if plan is None:
         a, b = clouds.weights_x, clouds.weights_y
         cheapest = wasserstein(clouds.x, clouds.y, weights_x=a, weights_y=b).plan
-        # what the rounding of the weights leaves to move is no move to show
+        # a mass that only comes from the rounding of the weights is not shown as a move
         entries = (cheapest * (cheapest > EPSILON)).tocoo()
     else:
         entries = coo_array(_checked_plan(clouds, plan))
@@ -190,7 +203,7 @@ def _aligned(rows: list[list[str]]) -> list[str]:
 
 
 def _draw_piles(axes: "Axes", clouds: Problem, shown: list[Move]) -> None:
-    """Bars up for the piles before, down for those after, and an arrow for each move."""
+    """Draw bars up for the piles before, bars down for those after, and an arrow for each move."""
     width = 0.6 * _smallest_step(np.concatenate([clouds.x, clouds.y])[:, 0])
     for points, weights, sign, label, color in (
         (clouds.x, clouds.weights_x, 1, "before", "tab:blue"),

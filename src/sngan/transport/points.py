@@ -1,4 +1,4 @@
-"""Point clouds and weights, checked and in float64; their costs, and the memory these take."""
+"""Points and weights of a transport problem, checked and in float64, and the costs between them."""
 
 import math
 import os
@@ -16,8 +16,8 @@ from sngan.utils.checks import require, require_number
 from sngan.utils.real_arrays import Array, Reals, real_array
 
 EPSILON = float(np.finfo(np.float64).eps)
-_MOST = 1000.0  # the power; W_1000 of n points is W_∞ to a factor n^(1/1000)
-_CHUNK = 2**20  # numbers of the differences that are held at once
+_MOST = 1000.0  # the largest power; W_1000 of n points is W_∞ up to a factor n^(1/1000)
+_CHUNK = 2**20  # the most coordinate differences in memory at once
 
 
 class Costs(NamedTuple):
@@ -44,7 +44,7 @@ class Problem:
 
     @cached_property
     def weights_x(self) -> Array:
-        """The weights of ``x``, of sum 1: as they were given, over their sum."""
+        """The weights of ``x``, divided by their sum."""
         return self.given_x / math.fsum(self.given_x)
 
     @cached_property
@@ -58,7 +58,7 @@ class Problem:
         return Masses.of(self.given_x, self.given_y)
 
     def costs(self, *, longest: float = math.inf) -> Costs:
-        """``min(|x_i − y_j|, longest)^p``, (n, m)."""
+        """Return the costs ``min(|x_i − y_j|, longest)^p``, (n, m)."""
         return powers(np.minimum(distances(self.x, self.y), longest), self.p)
 
 
@@ -69,7 +69,7 @@ def problem(
     weights_x: Reals | None = None,
     weights_y: Reals | None = None,
 ) -> Problem:
-    """Check all of it; weights of sum 1 within 1e-6 are divided by their sum, None is uniform."""
+    """Check points, power and weights, which must sum to 1 within 1e-6; ``None`` is uniform."""
     power = p.item() if isinstance(p, np.generic) else p
     require_number(power, "p", minimum=1.0, maximum=_MOST)
     left, right = as_points(x, "x"), as_points(y, "y")
@@ -101,7 +101,7 @@ def as_points(values: Reals, name: str) -> Array:
 
 
 def as_weights(values: Reals | None, count: int, name: str) -> Array:
-    """Return weights (count,) of sum 1 within 1e-6; None is uniform."""
+    """Return weights (count,) with a sum of 1 within 1e-6; ``None`` is uniform."""
     if values is None:
         return np.full(count, 1 / count)
     weights = as_float64(values, name)
@@ -113,7 +113,7 @@ def as_weights(values: Reals | None, count: int, name: str) -> Array:
     )
     least = weights.min()
     require(bool(least >= 0), name, expected="no negative weight", got=f"{least:g}")
-    # rounded once, so that no order of the weights matters
+    # fsum rounds once, so the order of the weights does not matter
     total = math.fsum(weights)
     require(abs(total - 1) <= 1e-6, name, expected="a sum of 1 within 1e-6", got=f"{total:g}")
     return weights
@@ -129,13 +129,13 @@ def as_float64(values: Reals, name: str) -> Array:
 
 
 def distances(x: Array, y: Array) -> Array:
-    """Euclidean distances (n, m), from the differences, so that close points lose no digit.
+    """Return Euclidean distances (n, m) from differences, so that close points lose no digits.
 
-    Scaled by a power of two, so that no square overflows; pairs so close that their squares may
-    underflow at that scale are scaled by themselves.
+    Points are scaled by a power of two, so that no square overflows. Pairs so close that their
+    squares may underflow at that scale are computed again, each at a scale of its own.
     """
     exponent = exponent_of(x, y)
-    with np.errstate(over="ignore"):  # told by those who need them finite
+    with np.errstate(over="ignore"):  # callers that need finite distances check them
         found = np.asarray(cdist(np.ldexp(x, -exponent), np.ldexp(y, -exponent)), dtype=np.float64)
         close = np.flatnonzero(found < 2.0**-400)
         np.ldexp(found, exponent, out=found)
@@ -145,7 +145,7 @@ def distances(x: Array, y: Array) -> Array:
 
 
 def paired_distances(x: Array, y: Array, i: Index, j: Index) -> Array:
-    """Euclidean distances of the points ``x_i`` to ``y_j``, each pair scaled by itself."""
+    """Return Euclidean distances of pairs ``x_i``, ``y_j``, each pair at a scale of its own."""
     found = np.empty(len(i))
     step = max(1, _CHUNK // x.shape[1])
     for start in range(0, len(i), step):
@@ -159,12 +159,12 @@ def paired_distances(x: Array, y: Array, i: Index, j: Index) -> Array:
 
 
 def powers(lengths: Array, p: float) -> Costs:
-    """``lengths^p`` in units of a power of two, rounded down; the lengths are overwritten.
+    """Return ``lengths^p`` in units of a power of two, rounded down; the lengths are overwritten.
 
     Raises
     ------
     ValueError
-        If the largest is beyond float64.
+        If float64 cannot hold the largest.
     """
     unit = cost_unit(float(lengths.max()), p)
     scaled = np.ldexp(lengths, -unit.length, out=lengths)
@@ -176,7 +176,10 @@ def powers(lengths: Array, p: float) -> Costs:
 
 
 class CostUnit(NamedTuple):
-    """``(2^length)^p = 2^cost`` or, of lengths over ``largest · 2^length``, ``factor · 2^cost``."""
+    """Units of lengths, ``2^length``, and of costs, ``2^cost``.
+
+    A length ``largest · 2^length`` has the cost ``factor · 2^cost``.
+    """
 
     length: int
     largest: float
@@ -185,15 +188,15 @@ class CostUnit(NamedTuple):
 
 
 def cost_unit(largest: float, p: float) -> CostUnit:
-    """A power of two for lengths and one for their powers, which are then of size 1 at most.
+    """Choose a power of two for lengths and one for costs, so that costs are of size 1 at most.
 
-    For p other than 1 and 2 lengths are divided by the largest, whose power would else be small,
-    and the factor is rounded down by as much as powers may be off.
+    For p other than 1 and 2 lengths are also divided by the largest, because its power could
+    otherwise be very small. The factor is rounded down by the largest error of a power.
 
     Raises
     ------
     ValueError
-        If the largest power is beyond float64.
+        If float64 cannot hold the largest cost.
     """
     try:
         finite = math.isfinite(largest**p)
@@ -220,7 +223,7 @@ def exponent_of(*values: Array | float) -> int:
 
 
 def require_memory(problem: Problem, copies: int, *, instead: str) -> None:
-    """Raise unless ``copies`` float64 matrices (n, m) fit into the memory that is free now."""
+    """Raise ``ValueError`` unless ``copies`` float64 matrices (n, m) fit into the free memory."""
     n, m = len(problem.x), len(problem.y)
     needed, free = copies * 8 * n * m, available_memory()
     require(
@@ -232,7 +235,7 @@ def require_memory(problem: Problem, copies: int, *, instead: str) -> None:
 
 
 def available_memory() -> int | None:
-    """Bytes that can be had without swapping, as far as the system tells."""
+    """Return the bytes available without swapping; ``None`` if the system does not tell."""
     info = Path("/proc/meminfo")
     if info.exists():
         fields = dict(line.split(":") for line in info.read_text().splitlines())

@@ -1,4 +1,4 @@
-"""Sinkhorn's iterations in the log domain, with the regularization scaled down on the way."""
+"""Sinkhorn iterations in the log domain, with a regularization that is halved on the way."""
 
 import math
 
@@ -6,10 +6,10 @@ import numpy as np
 
 from sngan.utils.real_arrays import Array
 
-# powers of the usual updates: near the solution 1.5 needs a fraction of the iterations
+# the exponent of an update: near the solution 1.5 needs a fraction of the iterations
 # (Thibault et al. 2017, arXiv:1711.01851), far from it only 1 is safe
 _OVER_RELAXED, _PLAIN = 1.5, 1.0
-_LARGEST = 1e40  # scalings beyond it are taken into the potentials
+_LARGEST = 1e40  # larger scalings are absorbed into the potentials
 _STAGE_ERROR, _FINAL_ERROR = 1e-2, 1e-3
 _STAGE_ITERATIONS = 10
 
@@ -17,16 +17,16 @@ _STAGE_ITERATIONS = 10
 class Sinkhorn:
     """The plan ``u_i K(i, j) v_j`` with ``K = exp((f + g − c)/ε)``, and its potentials.
 
-    The scalings ``u`` and ``v`` are products of a matrix and a vector. Where they grow too large
-    for float64 they are taken into the potentials, by an iteration in the log domain (Schmitzer
+    An iteration multiplies a matrix by the scalings ``u`` or ``v``. If these grow too large for
+    float64, they are absorbed into the potentials by an iteration in the log domain (Schmitzer
     2019, arXiv:1610.06519).
 
     Parameters
     ----------
     costs
-        ``c`` (n, m), at most some units.
+        ``c`` (n, m), of size about 1.
     weights_x, weights_y
-        Positive, (n,) and (m,).
+        Positive weights, (n,) and (m,).
     """
 
     def __init__(self, costs: Array, weights_x: Array, weights_y: Array) -> None:
@@ -37,7 +37,7 @@ class Sinkhorn:
         self._epsilon = 1.0
 
     def solve(self, epsilon: float, *, max_iterations: int) -> None:
-        """Halve ``ε`` from the size of the costs to its end, each stage from the one before."""
+        """Halve ``ε`` from the size of the costs down to ``epsilon``, a stage for each value."""
         stages = min(max(0, math.ceil(-math.log2(epsilon))), max_iterations // _STAGE_ITERATIONS)
         most = max_iterations // (2 * max(1, stages))
         for halvings in range(stages, 0, -1):
@@ -45,17 +45,17 @@ class Sinkhorn:
         self._iterate(epsilon, max_iterations, _FINAL_ERROR)
 
     def plan(self) -> Array:
-        """The plan, in the place of the kernel: the last thing to ask for."""
+        """Return the plan. It overwrites the kernel, so call this last."""
         self._kernel *= self._u[:, None]
         self._kernel *= self._v
         return self._kernel
 
     def potential_x(self) -> Array:
-        """The dual potential of ``x``."""
+        """Return the dual potential of ``x``."""
         return self._f + self._epsilon * np.log(self._u)
 
     def _iterate(self, epsilon: float, most: int, tolerance: float) -> int:
-        """Update columns and rows in turn, ``most`` times or to a tolerance; return how often."""
+        """Update columns and rows in turn, at most ``most`` times; return the number of updates."""
         self._absorb(epsilon, axis=1)
         least, power = math.inf, _PLAIN
         weights_y, weights_x = (weights.ravel() for weights in self._weights)
@@ -78,7 +78,7 @@ class Sinkhorn:
         return most
 
     def _absorb(self, epsilon: float, *, axis: int) -> None:
-        """Take the scalings into the potentials; give rows (1) or columns (0) their weights."""
+        """Absorb the scalings into the potentials; fit rows (1) or columns (0) to the weights."""
         self._f = self.potential_x()
         self._g = self._g + self._epsilon * np.log(self._v)
         self._epsilon = epsilon

@@ -1,4 +1,4 @@
-"""The sliced Wasserstein distance: many points, in memory O(n)."""
+"""Sliced Wasserstein distance: for many points, in memory O(n)."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from sngan.transport.points import EPSILON, Problem, exponent_of, problem
 from sngan.utils.checks import require_count
 from sngan.utils.real_arrays import Array, Reals
 
-_BLOCK = 2**22  # numbers held at once, unless one projection alone takes more
+_BLOCK = 2**22  # the most numbers in memory at once, or one projection if that takes more
 _TINIEST = 2.0**-1022
 
 
@@ -22,12 +22,12 @@ class SlicedResult:
     Attributes
     ----------
     distance
-        ``SW_p = (mean over directions of W_p^p)^(1/p)``, estimated, in units of the points.
+        The estimate of ``SW_p = (mean over directions of W_p^p)^(1/p)``, in units of the points.
     standard_error
-        Of ``distance``, over the random directions; NaN for one direction.
+        The standard error of ``distance`` over the random directions; NaN for one direction.
     lower
-        The largest ``W_p`` of a projection, less its rounding: a certified lower bound of the
-        ``W_p`` of the points, because a projection brings no two points further apart.
+        The largest ``W_p`` of a projection, lowered by its rounding, in units of the points. It is
+        a proved lower bound of ``W_p`` of the points, because no projection increases a distance.
     projections
         The number of directions.
     """
@@ -41,28 +41,40 @@ class SlicedResult:
 def sliced_wasserstein(
     x: Reals, y: Reals, *, projections: int = 128, seed: int = 0, p: float = 1
 ) -> SlicedResult:
-    """Sliced Wasserstein distance over random directions, uniform on the sphere.
+    """Sliced Wasserstein distance ``SW_p = (mean over directions θ of W_p^p(θ·x, θ·y))^(1/p)``.
 
-    Each projection is solved by sorting, so the time is O(projections · n log n) and the memory
-    O(n). Source: Bonneel, Rabin, Peyré, Pfister 2015, Sliced and Radon Wasserstein barycenters of
+    The directions are random and uniform on the sphere. Each projection is solved by sorting, so
+    the time is O(projections · n log n) and the memory O(n).
+
+    Sources: Bonneel, Rabin, Peyré, Pfister 2015, Sliced and Radon Wasserstein barycenters of
     measures; the maximum over directions: Deshpande et al. 2019, arXiv:1904.05877.
 
     Parameters
     ----------
     x, y
-        Points ``(n, d)`` and ``(m, d)``, or ``(n,)`` and ``(m,)``; floating-point tensors,
-        arrays or lists, of equal weights.
+        Points ``(n, d)`` and ``(m, d)``, or ``(n,)`` and ``(m,)``, of equal weights: floating-point
+        tensors, arrays or lists.
     projections
         The number of directions.
     seed
-        Of the directions.
+        The seed of the directions.
     p
-        Between 1 and 1000.
+        The power, between 1 and 1000.
 
     Raises
     ------
     ValueError
-        If points, ``p`` or a count are none that :func:`sngan.transport.wasserstein` takes.
+        If :func:`sngan.transport.wasserstein` would raise for the points or ``p``, or a count is
+        not a positive integer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sngan.transport import sliced_wasserstein
+    >>> x = np.random.default_rng(0).standard_normal((100, 3))
+    >>> found = sliced_wasserstein(x, x + [0.0, 3.0, 4.0])
+    >>> 0 < found.distance < 5, 4.5 < found.lower <= 5
+    (True, True)
     """
     clouds = problem(x, y, p)
     require_count(projections, "projections")
@@ -82,15 +94,15 @@ def sliced_wasserstein(
 
 
 class PowerMean(NamedTuple):
-    """``(mean of distance^p)^(1/p)`` of some distances, with its standard error, to first order."""
+    """``(mean of distance^p)^(1/p)`` and its standard error, to first order."""
 
     distance: float
     standard_error: float
 
 
 def mean_power(distances: Array, p: float) -> PowerMean:
-    """The error is over the distances; NaN for one."""
-    # of their largest, so that no power overflows
+    """Return the power mean of distances; the standard error of a single distance is NaN."""
+    # relative to the largest distance, so that no power overflows
     unit = float(distances.max()) or 1.0
     powers = (distances / unit) ** p
     mean = float(powers.mean())
@@ -101,7 +113,7 @@ def mean_power(distances: Array, p: float) -> PowerMean:
 
 
 def _scaled(x: Array, y: Array) -> tuple[Array, Array, int]:
-    """Both about one centre and divided by a power of two, in ``[−1, 1]``, and its exponent."""
+    """Both moved to one centre and divided by a power of two, in ``[−1, 1]``, and its exponent."""
     first = exponent_of(x, y)
     x, y = np.ldexp(x, -first), np.ldexp(y, -first)
     centre = (x.mean(0) + y.mean(0)) / 2
@@ -111,7 +123,7 @@ def _scaled(x: Array, y: Array) -> tuple[Array, Array, int]:
 
 
 def _projected_distances(x: Array, y: Array, directions: Array, clouds: Problem) -> Array:
-    """``W_p`` of each projection."""
+    """``W_p`` of the projection on each direction."""
     i, j, amounts = staircase(clouds.masses)
     kept = amounts > 0
     i, j, shares = i[kept], j[kept], clouds.masses.shares(amounts[kept])
@@ -127,7 +139,7 @@ def _projected_distances(x: Array, y: Array, directions: Array, clouds: Problem)
 
 
 def _rounding(x: Array, y: Array) -> float:
-    """Bound the rounding of a projection, its direction's length and a mean over n points."""
+    """Bound the rounding of a projection, of the length of its direction and of a mean."""
     radius = max(np.linalg.norm(x, axis=1).max(), np.linalg.norm(y, axis=1).max())
     terms = 2 * x.shape[1] + len(x) + len(y) + 16
     return float(2 * terms * EPSILON * radius)

@@ -1,4 +1,4 @@
-"""A zoo of files and folders as people and strangers have them, each with its right answer."""
+"""Zoo of files and folders as users and strangers have them, each with its right answer."""
 
 from helpers.zoo import arrays, folders, longer_names, pixels, shards, tables, zips
 from helpers.zoo.case import Case, cases_of

@@ -52,7 +52,7 @@ def half_floats(root):
     return npz(root, images=(IMAGES / 255).astype(np.float16))
 
 
-@case(Read(4, means=MEANS, tolerance=0.01, told="0 to 255 are read as 0 .black. to 255"))
+@case(Read(4, means=MEANS, tolerance=0.01, warning="0 to 255 are read as 0 .black. to 255"))
 def floats_to_255(root):
     return npz(root, images=IMAGES.astype(np.float64))
 
@@ -67,13 +67,13 @@ def infinite_pixels(root):
     return npz(root, images=np.full((4, 8, 8), np.inf))
 
 
-@case(Read(4, means=GREY_MEANS, tolerance=1, told="up to 4078 are read as 0 .black. to 4095"))
+@case(Read(4, means=GREY_MEANS, tolerance=1, warning="up to 4078 are read as 0 .black. to 4095"))
 def twelve_bits(root):
     wide = GREY.astype(np.uint32) * 4095 // 255
     return npz(root, images=wide.astype(np.uint16))
 
 
-@case(Read(4, means=((GREY > 99).reshape(4, -1).mean(1) * 255).tolist(), told="read as masks"))
+@case(Read(4, means=((GREY > 99).reshape(4, -1).mean(1) * 255).tolist(), warning="read as masks"))
 def masks_in_bytes(root):
     return npz(root, images=(GREY > 99).astype(np.uint8))
 
@@ -83,7 +83,7 @@ def masks_of_truth_values(root):
     return npz(root, images=GREY > 99)
 
 
-@case(Read(4, told="nearly black, its largest value is 9"))
+@case(Read(4, warning="nearly black, its largest value is 9"))
 def maps_of_few_numbers(root):
     return npz(root, images=GREY % 10)
 
@@ -104,7 +104,7 @@ def one_image(root):
     return npy(root, IMAGES[0])
 
 
-@case(Read(4, shape=(3, 8, 8), told="images of 4×4 pixels are made 8×8"))
+@case(Read(4, shape=(3, 8, 8), warning="images of 4×4 pixels are made 8×8"))
 @case(Read(4, shape=(3, 4, 4)), resolution=4)
 def tiny_images(root):
     return npz(root, images=IMAGES[:, :4, :4])
@@ -172,17 +172,17 @@ def labels_of_64_bits(root):
     return npz(root, x=IMAGES, y=np.array([2**64 - 1, 0, 0, 2**64 - 1], np.uint64))
 
 
-@case(Read(3, ("0", "1"), [0, 1, 1], told="1 samples have no label and are left out"))
+@case(Read(3, ("0", "1"), [0, 1, 1], warning="1 samples have no label and are left out"))
 def one_label_is_missing(root):
     return npz(root, x=IMAGES, y=np.array([0, 1, 1, -1]))
 
 
-@case(Read(3, ("0", "1"), [0, 1, 1], told="1 samples have no label and are left out"))
+@case(Read(3, ("0", "1"), [0, 1, 1], warning="1 samples have no label and are left out"))
 def one_label_is_nan(root):
     return npz(root, x=IMAGES, y=np.array([0, 1, 1, np.nan]))
 
 
-@case(Read(4, told="3 samples have no label, so that none is used"))
+@case(Read(4, warning="3 samples have no label, so that none is used"))
 def most_labels_are_missing(root):
     return npz(root, x=IMAGES, y=np.array([0, -1, -1, -1]))
 
@@ -250,7 +250,7 @@ def several_arrays_in_one_file(root):
     return str(root / "a.npy")
 
 
-@case(Read(4, means=GREY_MEANS, tolerance=1, told="are read as 0 .black. to 4095"))
+@case(Read(4, means=GREY_MEANS, tolerance=1, warning="are read as 0 .black. to 4095"))
 def twelve_bits_of_other_byte_order(root):
     wide = GREY.astype(np.uint32) * 4095 // 255
     return npz(root, images=wide.astype(">u2"))

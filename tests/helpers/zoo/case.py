@@ -1,4 +1,4 @@
-"""A case of the zoo: how its files are made, and the right answer of three kinds."""
+"""Cases of the zoo: a function that makes files, and the right answer of one of two kinds."""
 
 import io
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from PIL import Image
 
 @dataclass(frozen=True)
 class Read:
-    """It is read as this; ``told`` is in the log, and where it is ``None`` nothing is."""
+    """The source is read as this; the log matches ``warning``, or is empty for ``None``."""
 
     total: int
     classes: tuple[str, ...] = ()
@@ -23,19 +23,19 @@ class Read:
     means: list[float] | None = None
     tolerance: float = 1.0
     skipped: int = 0
-    told: str | None = None
+    warning: str | None = None
 
 
 @dataclass(frozen=True)
 class Refused:
-    """It is refused in one line that matches this."""
+    """The source is refused in one line that matches ``because``."""
 
     because: str
 
 
 @dataclass(frozen=True)
 class Case:
-    """A name, a function that makes files and returns the SOURCE, and the answer."""
+    """A name, a function that makes files and returns the SOURCE, and the right answer."""
 
     name: str
     make: Callable[[Path], str]
@@ -55,7 +55,7 @@ def case(answer: Read | Refused, **options: Any) -> Callable:
 
 
 def cases_of(module: ModuleType) -> list[Case]:
-    """The cases of a module, each function's from the last mark to the first."""
+    """Return the cases of a module; those of one function run from its last mark to its first."""
     found = []
     for name, make in vars(module).items():
         for number, (answer, options) in enumerate(getattr(make, "cases", [])):
@@ -65,30 +65,30 @@ def cases_of(module: ModuleType) -> list[Case]:
 
 
 def image(level: float = 128, *, size=(8, 8), mode: str = "RGB") -> Image.Image:
-    """A picture of one grey level."""
+    """Make an image of one grey level."""
     fill = {"RGB": (int(level),) * 3, "RGBA": (int(level),) * 3 + (255,)}.get(mode, int(level))
     return Image.new(mode, size, fill)
 
 
 def coded(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
-    """The bytes of a file of this picture."""
+    """Encode an image to the bytes of a file."""
     buffer = io.BytesIO()
     picture.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
 def png(level: float = 128, **options: Any) -> bytes:
-    """A PNG of one grey level in colour."""
+    """Make a PNG in RGB of one grey level."""
     return coded(image(level, **options))
 
 
 def put(root: Path, **files: Any) -> str:
-    """Write files by path: bytes, text, or a picture's grey level; return the folder."""
+    """Write files by path: bytes, text, or the grey level of an image; return the folder."""
     return put_all(root, files)
 
 
 def put_all(root: Path, files: dict[str, Any]) -> str:
-    """As ``put``, for names that are no keywords."""
+    """Write files like ``put``, for names that cannot be keywords."""
     for name, content in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,12 +100,12 @@ def put_all(root: Path, files: dict[str, Any]) -> str:
 
 
 def as_bytes(content: Any) -> bytes:
-    """Bytes as they are, text in UTF-8, a number as a PNG of this grey level."""
+    """Encode text as UTF-8, and a number as a PNG of this grey level; keep bytes."""
     if isinstance(content, bytes):
         return content
     return content.encode() if isinstance(content, str) else png(content)
 
 
 def array_image(values: np.ndarray, kind: str = "PNG", **options: Any) -> bytes:
-    """A file of an array's values as they are."""
+    """Encode an array as an image file with exactly its values."""
     return coded(Image.fromarray(values), kind, **options)

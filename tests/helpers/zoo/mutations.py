@@ -86,7 +86,7 @@ STREAMED = ("parquet", "tar")
 
 
 def damaged(content: bytes, seed: int) -> bytes:
-    """Flip bits, overwrite, repeat, insert or cut, some times."""
+    """Damage bytes some times: flip bits, overwrite, repeat, insert or cut."""
     rng = np.random.default_rng(seed)
     data = bytearray(content)
     for _ in range(int(rng.integers(1, 4))):

@@ -23,32 +23,32 @@ def sixteen_bits(root):
     return _deep(root, (RAMP * 65535).astype(np.uint16), "PNG")
 
 
-@case(Read(2, means=[HALF] * 2, told=r"0 \(black\) to 4095 \(white\)"))
+@case(Read(2, means=[HALF] * 2, warning=r"0 \(black\) to 4095 \(white\)"))
 def twelve_bits_in_16(root):
     return _deep(root, (RAMP * 4095).astype(np.uint16), "PNG")
 
 
-@case(Read(2, means=[HALF] * 2, told=r"to 1023 \(white\)"))
+@case(Read(2, means=[HALF] * 2, warning=r"to 1023 \(white\)"))
 def ten_bits_in_16(root):
     return _deep(root, (RAMP * 1023).astype(np.uint16), "TIFF")
 
 
-@case(Read(2, means=[HALF] * 2, told=r"to 16383 \(white\)"))
+@case(Read(2, means=[HALF] * 2, warning=r"to 16383 \(white\)"))
 def fourteen_bits_in_16(root):
     return _deep(root, (RAMP * 16383).astype(np.uint16), "TIFF")
 
 
-@case(Read(2, means=[HALF] * 2, told=r"to 255 \(white\)"))
+@case(Read(2, means=[HALF] * 2, warning=r"to 255 \(white\)"))
 def eight_bits_in_32(root):
     return _deep(root, (RAMP * 255).astype(np.int32), "TIFF")
 
 
-@case(Read(2, means=[HALF] * 2, told=r"up to 1e\+06 are read as 0 \(black\) to 1e\+06"))
+@case(Read(2, means=[HALF] * 2, warning=r"up to 1e\+06 are read as 0 \(black\) to 1e\+06"))
 def large_values_in_32(root):
     return _deep(root, (RAMP * 1e6).astype(np.int32), "TIFF")
 
 
-@case(Read(2, means=[HALF] * 2, told=r"are read as -500 \(black\) to 500"))
+@case(Read(2, means=[HALF] * 2, warning=r"are read as -500 \(black\) to 500"))
 def signed_values_in_32(root):
     return _deep(root, (RAMP * 1000 - 500).astype(np.int32), "TIFF")
 
@@ -63,22 +63,22 @@ def floats_to_1_with_an_overshoot(root):
     return _deep(root, (RAMP * 1.004 - 0.002).astype(np.float32), "TIFF")
 
 
-@case(Read(2, means=[HALF] * 2, told=r"-1 \(black\) to 1"))
+@case(Read(2, means=[HALF] * 2, warning=r"-1 \(black\) to 1"))
 def floats_from_minus_1(root):
     return _deep(root, (RAMP * 2 - 1).astype(np.float32), "TIFF")
 
 
-@case(Read(2, means=[HALF] * 2, told=r"0 \(black\) to 255"))
+@case(Read(2, means=[HALF] * 2, warning=r"0 \(black\) to 255"))
 def floats_to_255(root):
     return _deep(root, (RAMP * 255).astype(np.float32), "TIFF")
 
 
-@case(Read(2, means=[HALF] * 2, told=r"-40 \(black\) to 60"))
+@case(Read(2, means=[HALF] * 2, warning=r"-40 \(black\) to 60"))
 def floats_of_temperatures(root):
     return _deep(root, (RAMP * 100 - 40).astype(np.float32), "TIFF")
 
 
-@case(Read(1, means=[HALF], skipped=1, told="nan or inf"))
+@case(Read(1, means=[HALF], skipped=1, warning="nan or inf"))
 def floats_of_which_one_image_has_nan(root):
     bad = RAMP.copy()
     bad[0, 0] = np.nan
@@ -86,19 +86,19 @@ def floats_of_which_one_image_has_nan(root):
     return put_all(root, {"a.tif": good, "b.tif": array_image(bad.astype(np.float32), "TIFF")})
 
 
-@case(Read(70, skipped=1, told=r"its values are 0 to 65535, and others' 0 \(black\) to 4095"))
+@case(Read(70, skipped=1, warning=r"its values are 0 to 65535, and others' 0 \(black\) to 4095"))
 def one_brighter_image_that_the_sample_missed(root):
     dark = array_image((RAMP * 4095).astype(np.uint16))
     files = {f"{i:03}.png": dark for i in range(71)}
     return put_all(root, files | {"010.png": array_image((RAMP * 65535).astype(np.uint16))})
 
 
-@case(Read(2, means=[255 / 2] * 2, tolerance=2, told="read as masks"))
+@case(Read(2, means=[255 / 2] * 2, tolerance=2, warning="read as masks"))
 def masks_of_0_and_1(root):
     return _deep(root, (RAMP > 0.5).astype(np.uint8), "PNG")
 
 
-@case(Read(2, told="nearly black, its largest value is 9 of 255"))
+@case(Read(2, warning="nearly black, its largest value is 9 of 255"))
 def maps_of_few_numbers(root):
     return _deep(root, (RAMP * 9).astype(np.uint8), "PNG")
 
@@ -109,7 +109,7 @@ def one_bit(root):
 
 
 def _drawing(mode: str = "RGBA") -> Image.Image:
-    """A black square on nothing: half of it is seen."""
+    """A black square in front of a transparent background, which fills half of the image."""
     picture = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
     picture.paste((0, 0, 0, 255), (0, 0, 8, 4))
     return picture.convert(mode)
@@ -170,7 +170,7 @@ XMP = (
 
 @case(Read(1, shape=(3, 8, 8)))
 def turned_by_xmp(root):
-    """The white half is at the top, and after a turn by 90° at the right: see its own test."""
+    """The white half is at the top, and at the right after a turn by 90°, which a test checks."""
     picture = Image.new("RGB", (8, 8))
     picture.paste((255, 255, 255), (0, 0, 8, 4))
     from PIL.PngImagePlugin import PngInfo
@@ -193,7 +193,7 @@ def every_raster_format(root):
     return put_all(root, {f"a.{suffix}": coded(picture, name) for suffix, name in known.items()})
 
 
-@case(Read(2, means=[10, 30], told="of images with up to 4 frames or pages the first is read"))
+@case(Read(2, means=[10, 30], warning="of images with up to 4 frames or pages the first is read"))
 def films_and_pages(root):
     pictures = [image(level) for level in (10, 90, 200)]
     film = coded(pictures[0], "GIF", save_all=True, append_images=pictures[1:])
@@ -201,7 +201,7 @@ def films_and_pages(root):
     return put_all(root, {"a.gif": film, "b.tif": pages})
 
 
-@case(Read(1, shape=(1, 64, 64), means=[40.0], told="are made 64×64"))
+@case(Read(1, shape=(1, 64, 64), means=[40.0], warning="are made 64×64"))
 def a_picture_of_36_million_pixels(root):
     return put_all(root, {"a.png": image(40, size=(6000, 6001), mode="L")})
 
@@ -209,50 +209,52 @@ def a_picture_of_36_million_pixels(root):
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n{} loop\n%%EOF\n"
 
 
-@case(Read(1, skipped=2, told="a.eps .a program, and no image., b.png .no image that Pillow can"))
+@case(
+    Read(1, skipped=2, warning="a.eps .a program, and no image., b.png .no image that Pillow can")
+)
 def postscript(root):
     return put_all(root, {"a.eps": POSTSCRIPT, "b.png": POSTSCRIPT, "c.png": 128})
 
 
 def _of_size(width: int, height: int, chunk: bytes = b"") -> bytes:
-    """A PNG whose header declares this size."""
+    """Make a PNG whose header declares this size."""
     good = png()
     header = b"IHDR" + struct.pack(">II", width, height) + good[24:29]
     return good[:12] + header + struct.pack(">I", zlib.crc32(header)) + chunk + good[33:]
 
 
-@case(Read(1, skipped=2, told="skipped 2 files"))
+@case(Read(1, skipped=2, warning="skipped 2 files"))
 def images_of_billions_of_pixels(root):
     files = {"a.png": _of_size(40_000, 40_000), "b.png": _of_size(2**31 - 1, 1), "c.png": 128}
     return put_all(root, files)
 
 
-@case(Read(1, skipped=1, told="a JPEG of over 100 scans"))
+@case(Read(1, skipped=1, warning="a JPEG of over 100 scans"))
 def jpeg_of_endless_scans(root):
     good = coded(image(128, size=(64, 64)), "JPEG", progressive=True)
     scan = good[good.rindex(b"\xff\xda") : -2]
     return put_all(root, {"a.jpg": good[:-2] + scan * 2000 + good[-2:], "b.png": 128})
 
 
-@case(Read(5, shape=(3, 32, 32), told="images of 32×32 pixels .5×3 to 32×32. are made 32×32"))
+@case(Read(5, shape=(3, 32, 32), warning="images of 32×32 pixels .5×3 to 32×32. are made 32×32"))
 def an_icon_before_the_photos(root):
     files = {f"photo{i}.png": image(128, size=(32, 32)) for i in range(4)}
     return put_all(root, files | {"a.png": image(9, size=(5, 3))})
 
 
-@case(Read(1, shape=(3, 8, 8), told="images of 5×3 pixels are made 8×8"))
+@case(Read(1, shape=(3, 8, 8), warning="images of 5×3 pixels are made 8×8"))
 @case(Read(1, shape=(3, 4, 4)), resolution=4)
 def tiny_images(root):
     return put_all(root, {"a.png": image(9, size=(5, 3))})
 
 
-@case(Read(3, shape=(3, 8, 8), told="images of 8×8 pixels .8×8 to 300×300. are made 8×8"))
+@case(Read(3, shape=(3, 8, 8), warning="images of 8×8 pixels .8×8 to 300×300. are made 8×8"))
 def one_large_photo_among_icons(root):
     sizes = {"a.png": (300, 300), "b.png": (8, 8), "c.png": (8, 8)}
     return put_all(root, {name: image(9, size=size) for name, size in sizes.items()})
 
 
-@case(Read(2, means=[0.5, 0.5], told="nearly black, its largest value is 1 of 255"))
+@case(Read(2, means=[0.5, 0.5], warning="nearly black, its largest value is 1 of 255"))
 def masks_in_colour(root):
     mask = np.repeat((RAMP > 0.5)[..., None], 3, 2).astype(np.uint8)
     return put_all(root, {f"{i}.png": array_image(mask) for i in range(2)})

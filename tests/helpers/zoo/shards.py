@@ -66,19 +66,19 @@ def labels_in_texts(root):
     return put(root, samples("label.txt", "cat", "dog", "dog", "cat"))
 
 
-@case(Read(2, told="2 labels lie apart from their images: members of a sample must follow"))
+@case(Read(2, warning="2 labels lie apart from their images: members of a sample must follow"))
 @case(Read(2), labels="none")
 def labels_after_all_images(root):
     return put(root, {"1.png": 9, "2.png": 9, "1.cls": "cat", "2.cls": "dog"})
 
 
-@case(Read(2, told="2 descriptions have no label, such as a number or text under label"))
+@case(Read(2, warning="2 descriptions have no label, such as a number or text under label"))
 def json_without_labels(root):
     return put(root, samples("json", '{"meta": {"label": "cat"}}', '{"label": ["a"]}'))
 
 
-@case(Read(1, means=[1], told="reads 1 of 2 shards, its split train of test, train"))
-@case(Read(1, means=[2], told="reads 1 of 2 shards, its split test of"), split="test")
+@case(Read(1, means=[1], warning="reads 1 of 2 shards, its split train of test, train"))
+@case(Read(1, means=[2], warning="reads 1 of 2 shards, its split test of"), split="test")
 @case(Refused(r"data.split: expected one of \['test', 'train'\], got 'val'"), split="val")
 def shards_of_several_splits(root):
     put(root, {"a.png": 1}, "pets-train-000.tar")
@@ -103,19 +103,19 @@ def numbers_and_text(root):
     return put(root, samples("cls", "0", "cat", "1", "0"))
 
 
-@case(Read(4, PETS, TWO, told="2 classes from its folders: cat, dog"))
+@case(Read(4, PETS, TWO, warning="2 classes from its folders: cat, dog"))
 @case(Read(4), labels="none")
 def class_folders(root):
     return put(root, pets())
 
 
-@case(Read(4, PETS, TWO, told="split train of test, train"))
-@case(Read(2, told="split test"), split="test")
+@case(Read(4, PETS, TWO, warning="split train of test, train"))
+@case(Read(2, warning="split test"), split="test")
 def splits_in_folders(root):
     return put(root, pets("train/") | {"test/1.png": 9, "test/2.png": 9})
 
 
-@case(Read(3, ("0", "1"), [0, 1, 1], told="1 samples have no label and are left out"))
+@case(Read(3, ("0", "1"), [0, 1, 1], warning="1 samples have no label and are left out"))
 def one_label_is_missing(root):
     return put(root, samples("cls", "0", "1", "1", ""))
 
@@ -125,7 +125,7 @@ def names_of_several_dots_alone(root):
     return put(root, {"photo.2020.01.png": 1, "photo.2020.02.png": 2, "x.left.png": 3})
 
 
-@case(Read(2, means=[1, 3], told="3 images are passed over"))
+@case(Read(2, means=[1, 3], warning="3 images are passed over"))
 def several_images_of_a_sample(root):
     files = {"a.png": 1, "a.jpg": 2, "a.seg.png": 9, "b.png": 3, "b.mask.png": 9}
     return put(root, files)
@@ -137,7 +137,7 @@ def avif(root):
     return put(root, {"a.avif": picture, "b.AVIF": picture})
 
 
-@case(Read(2, skipped=1, told="skipped 1 files"))
+@case(Read(2, skipped=1, warning="skipped 1 files"))
 def one_that_cannot_be_read(root):
     return put(root, {"a.png": 1, "b.png": "no image", "c.png": 3})
 
@@ -176,6 +176,6 @@ def no_pattern(root):
     return "shards:"
 
 
-@case(Read(2, ("a", "caf\\xe9"), [0, 1], told="2 classes"))
+@case(Read(2, ("a", "caf\\xe9"), [0, 1], warning="2 classes"))
 def names_that_are_not_utf8(root):
     return put(root, tar({"a/1.png": 1, "caf\udce9/2.png": 2}, encoding="utf-8"))

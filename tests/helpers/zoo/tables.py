@@ -68,7 +68,7 @@ def splits_without_a_number(root):
     return str(root)
 
 
-@case(Read(4, ("0", "1"), FOUR, told="reads test, its only split"))
+@case(Read(4, ("0", "1"), FOUR, warning="reads test, its only split"))
 def one_split_alone(root):
     put(root, table(label=FOUR), "test-00000-of-00001.parquet")
     return str(root)
@@ -160,7 +160,7 @@ def what_the_metadata_say(root):
     return put(root, made.replace_schema_metadata({"huggingface": info}))
 
 
-@case(Read(4, PETS, FOUR, told="1 of 3 classes have no images and are left out: eel"))
+@case(Read(4, PETS, FOUR, warning="1 of 3 classes have no images and are left out: eel"))
 def a_class_without_images(root):
     features = {"label": {"_type": "ClassLabel", "names": [*PETS, "eel"]}}
     return put(root, table(features, label=FOUR))
@@ -176,13 +176,13 @@ def labels_in_a_dictionary(root):
     return put(root, table(label=pa.array(["cat", "dog", "dog", "cat"]).dictionary_encode()))
 
 
-@case(Read(3, ("0", "1"), [0, 1, 1], told="1 samples have no label and are left out"))
-@case(Read(3, ("0", "1"), [0, 1, 1], told="1 samples have no label"), cache="stream")
+@case(Read(3, ("0", "1"), [0, 1, 1], warning="1 samples have no label and are left out"))
+@case(Read(3, ("0", "1"), [0, 1, 1], warning="1 samples have no label"), cache="stream")
 def one_label_is_null(root):
     return put(root, table(label=[0, 1, 1, None]))
 
 
-@case(Read(3, PETS, [0, 1, 1], told="1 samples have no label and are left out"))
+@case(Read(3, PETS, [0, 1, 1], warning="1 samples have no label and are left out"))
 def one_text_is_null(root):
     return put(root, table(label=["cat", "dog", "dog", None]))
 
@@ -198,7 +198,7 @@ def labels_of_fractions(root):
     return put(root, table(label=[0.7, 1.0, 1.0, 0.0]))
 
 
-@case(Read(3, ("0", "1"), [0, 1, 1], skipped=1, told="the row has no image bytes"))
+@case(Read(3, ("0", "1"), [0, 1, 1], skipped=1, warning="the row has no image bytes"))
 def one_image_is_null(root):
     values = [*rows()[:3], None]
     return put(root, pa.table({"image": values, "label": FOUR}))
@@ -228,7 +228,7 @@ def a_damaged_page(root):
     path = root / "a.parquet"
     put(root, made, compression="zstd", use_dictionary=False)
     content = bytearray(path.read_bytes())
-    # the header of the first page
+    # this offset is in the header of the first page
     content[4:40] = bytes(36)
     path.write_bytes(content)
     return str(path)
@@ -243,7 +243,7 @@ def files_of_different_columns(root):
 
 @case(Read(64, means=[128.0] * 64))
 def one_large_picture_in_many_rows(root):
-    """A dictionary holds it once, and a row of the file is a number."""
+    """Dictionary encoding stores the image once, and each row holds only a number."""
     picture = png() + bytes(2**20)
     made = pa.table({"image": [picture] * 64})
     return put(root, made, compression="zstd", dictionary_pagesize_limit=2**26)

@@ -1,4 +1,4 @@
-"""Cases of zips: separators, doubles, endings, damage."""
+"""Cases of zips: separators, duplicate names, endings, damage."""
 
 import io
 import warnings
@@ -22,30 +22,30 @@ def put_zip(root, files, name="a.zip", **options) -> str:
     return str(root / name)
 
 
-@case(Read(4, PETS, TWO, told=TOLD))
+@case(Read(4, PETS, TWO, warning=TOLD))
 def plain(root):
     return put_zip(root, pets("export/"))
 
 
-@case(Read(4, PETS, TWO, told=TOLD))
+@case(Read(4, PETS, TWO, warning=TOLD))
 def capital_ending(root):
     return put_zip(root, pets(), name="A.ZIP")
 
 
-@case(Read(4, PETS, TWO, told="split train of test, train"))
+@case(Read(4, PETS, TWO, warning="split train of test, train"))
 def splits(root):
     return put_zip(root, pets("train/") | pets("test/"))
 
 
-@case(Read(4, PETS, TWO, told=TOLD))
+@case(Read(4, PETS, TWO, warning=TOLD))
 def names_from_the_current_folder(root):
     return put_zip(root, pets("./"))
 
 
-@case(Read(4, PETS, TWO, told=TOLD))
+@case(Read(4, PETS, TWO, warning=TOLD))
 def backslashes(root):
     content = zipped([(name, png()) for name in pets()])
-    # zipfile itself would write slashes
+    # zipfile would write slashes
     path = root / "a.zip"
     for name in pets():
         content = content.replace(name.encode(), name.replace("/", "\\").encode())
@@ -53,7 +53,7 @@ def backslashes(root):
     return str(path)
 
 
-@case(Read(2, means=[7, 9], told="1 members are replaced by later ones"))
+@case(Read(2, means=[7, 9], warning="1 members are replaced by later ones"))
 def two_members_of_a_name(root):
     (root / "a.zip").write_bytes(zipped([("1.png", 3), ("2.png", 9), ("1.png", 7)]))
     return str(root / "a.zip")
@@ -65,24 +65,24 @@ def labels_inside(root):
     return put_zip(root, pets() | {"labels.csv": rows})
 
 
-@case(Read(1, skipped=2, told="skipped 2 files"))
+@case(Read(1, skipped=2, warning="skipped 2 files"))
 def leaves_the_archive(root):
     return put_zip(root, {"1.png": 9, "../2.png": 9, "/3.png": 9})
 
 
-@case(Read(4, PETS, TWO, told=TOLD))
+@case(Read(4, PETS, TWO, warning=TOLD))
 def hidden_members(root):
     hidden = ["__MACOSX/cat/._1.png", "cat/.DS_Store", "@eaDir/1.png"]
     return put_zip(root, pets() | dict.fromkeys(hidden, 9))
 
 
-@case(Read(1, skipped=1, told="it unpacks to 268435457 bytes"))
+@case(Read(1, skipped=1, warning="it unpacks to 268435457 bytes"))
 def a_bomb(root):
     files = {"1.png": 9, "2.png": bytes(2**28 + 1)}
     return put_zip(root, files, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
 
 
-@case(Read(1, skipped=1, told="skipped 1 files"))
+@case(Read(1, skipped=1, warning="skipped 1 files"))
 def a_damaged_member(root):
     content = bytearray(zipped([("1.png", 3), ("2.png", 9)]))
     content[content.index(b"IDAT") + 6] ^= 255

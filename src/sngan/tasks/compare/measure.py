@@ -130,14 +130,7 @@ def _evaluator(source: DataConfig, settings: EvaluationConfig) -> "Evaluator":
     # features of the real data are the dearest part: one evaluator serves all runs
     from sngan.metrics import Evaluator
 
-    return Evaluator(
-        open_data(source),
-        extractor=settings.extractor,
-        samples=settings.samples,
-        seed=0,
-        weights=settings.weights,
-        split=source.split,
-    )
+    return Evaluator.from_settings(open_data(source), settings, seed=0, split=source.split)
 
 
 def open_data(source: DataConfig) -> data.Dataset:

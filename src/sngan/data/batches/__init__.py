@@ -1,0 +1,1 @@
+"""Batches for training: shuffled samples in memory, or chunks streamed from disk."""

@@ -1,0 +1,151 @@
+"""Files of labels: the label of each image file in a CSV, TSV, JSON or JSON-lines file."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from sngan.data.errors import short_reason
+from sngan.data.images.formats import suffix
+from sngan.data.labels.encoding import Labels, encode, label_text
+from sngan.utils.checks import require
+from sngan.utils.plain import parse_json
+from sngan.utils.text import printable
+
+_LARGEST_FILE = 2**30
+_FILE_COLUMNS = (
+    *("file_name", "filename", "file", "path", "image", "img", "image_path", "image_id"),
+    *("image_name", "name", "id"),
+)
+_CLASS_COLUMNS = ("label", "labels", "class", "class_name", "category", "target", "species", "y")
+
+
+def read_label_file(path: Path, data: bytes | None = None) -> dict[str, str]:
+    """Read the label of each image file from a CSV, TSV, JSON or JSON-lines file.
+
+    CSV: a header with a column of names (``file_name``, ``image``, ``id`` …) and one of labels
+    (``label``, ``class`` …), or two columns without a header. JSON: ``{name: label}``,
+    ``{"labels": [[name, label], …]}``, or records as the rows of a CSV.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, has no such columns, or is JSON that names a file twice.
+    """
+    shown = printable(str(path))
+    try:
+        if data is None:
+            if path.stat().st_size >= _LARGEST_FILE:
+                raise ValueError("over 1 GiB")
+            data = path.read_bytes()
+        text = data.decode("utf-8-sig")
+        if suffix(path.name) in ("json", "jsonl"):
+            found = _of_json(text, lines=suffix(path.name) == "jsonl")
+        else:
+            found = _of_csv(text)
+    except (OSError, ValueError, csv.Error, RecursionError) as error:
+        expected = f"a CSV or JSON file of labels, or none or folders; {shown}"
+        raise ValueError(f"data.labels: expected {expected}, got {short_reason(error)}") from error
+    require(bool(found), "data.labels", expected=f"names and labels in {shown}", got="none")
+    return found
+
+
+def _of_csv(text: str) -> dict[str, str]:
+    lines = text.splitlines()
+    delimiter = "\t" if lines and "\t" in lines[0] else ";" if lines and ";" in lines[0] else ","
+    rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if row]
+    if not rows:
+        return {}
+    header = [cell.strip().lower() for cell in rows[0]]
+    if any(name in header for name in _CLASS_COLUMNS):
+        return _of_records([dict(zip(header, row, strict=False)) for row in rows[1:]])
+    return {row[0].strip(): row[1].strip() for row in rows if len(row) > 1}
+
+
+def _of_json(text: str, *, lines: bool) -> dict[str, str]:
+    value: Any = (
+        [json.loads(line) for line in text.splitlines() if line.strip()]
+        if lines
+        else parse_json(text)
+    )
+    if isinstance(value, Mapping):
+        listed: Any = cast(Mapping[str, Any], value).get("labels", value)
+        value = listed if isinstance(listed, list | Mapping) else value
+    if isinstance(value, Mapping):
+        pairs = list(cast(Mapping[str, Any], value).items())
+    elif isinstance(value, list) and value and isinstance(value[0], list):
+        pairs = [(pair[0], pair[1]) for pair in cast(list[Any], value) if len(pair) == 2]
+    else:
+        return _of_records(cast(list[Any], value) if isinstance(value, list) else [])
+    return {str(name): _plain_text(label) for name, label in pairs if _is_plain(label)}
+
+
+def _of_records(records: Sequence[Any]) -> dict[str, str]:
+    rows = [
+        {str(key).strip().lower(): value for key, value in cast(Mapping[Any, Any], row).items()}
+        for row in records
+        if isinstance(row, Mapping)
+    ]
+    file = next((name for name in _FILE_COLUMNS if rows and name in rows[0]), None)
+    label = next((name for name in _CLASS_COLUMNS if rows and name in rows[0]), None)
+    if file is None or label is None:
+        return {}
+    return {
+        str(row[file]).strip(): _plain_text(row[label])
+        for row in rows
+        if _is_plain(row.get(label)) and row.get(file)
+    }
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int | float)
+
+
+def _plain_text(value: object) -> str:
+    return label_text(value).strip() if not isinstance(value, bool) else str(int(value))
+
+
+def labels_of_files(names: Sequence[str], labels: Mapping[str, str], path: str) -> Labels:
+    """Look up the labels of files by their paths, else by their names with or without suffix.
+
+    Raises
+    ------
+    ValueError
+        If no file has a label.
+    """
+    paths, last_names, stems = dict[str, str](), dict[str, str](), dict[str, str]()
+    for name, label in labels.items():
+        full = name.replace("\\", "/").removeprefix("./")
+        last = full.rpartition("/")[2]
+        for key, table in ((full, paths), (last, last_names), (_stem(last), stems)):
+            # a name with two different labels is ambiguous
+            table[key] = label if table.get(key, label) == label else ""
+
+    def label_of(name: str) -> str:
+        parts = name.split("/")
+        below = (paths.get("/".join(parts[start:])) for start in range(len(parts)))
+        found = next((label for label in below if label), "")
+        return found or last_names.get(parts[-1]) or stems.get(_stem(parts[-1])) or ""
+
+    found = np.array([label_of(name) for name in names])
+    some = bool((found != "").any())
+    expected = f"labels of the images in {printable(path)}"
+    require(
+        some, "data.labels", expected=expected, got=f"those of {printable(next(iter(labels)))}, …"
+    )
+    numbers = [text for text in found.tolist() if text]
+    if all(_is_index(text) for text in numbers):
+        found = np.array([int(text) if text else -1 for text in found.tolist()])
+    return encode(found, printable(path))
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0] or name
+
+
+def _is_index(text: str) -> bool:
+    return text.isdecimal() and text.isascii() and len(text) < 19

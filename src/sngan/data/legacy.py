@@ -1,0 +1,117 @@
+"""Legacy reading, version 1: runs that began with it continue with the same pixels and labels.
+
+Version 2, the current one, reads more layouts and more ranges of values. A run from before keeps
+``data.reading: 1``, and its files are read by the functions here.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sngan.data.sources.parquet_columns import Columns, class_names
+from sngan.utils.checks import require
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+HIDDEN = ("__MACOSX", "Thumbs.db", "desktop.ini")
+IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp", "ppm", "pgm", "bmp", "gif", "tif", "tiff")
+
+
+def class_folders(names: list[str]) -> list[str]:
+    """Return the class folder of each file; none if some files lie in no folder, or all in one."""
+    parts = [name.split("/") for name in names]
+    while all(len(part) > 1 for part in parts) and len({part[0] for part in parts}) == 1:
+        parts = [part[1:] for part in parts]
+    return [part[0] for part in parts] if all(len(part) > 1 for part in parts) else []
+
+
+def eight_bits(image: "Image") -> "Image":
+    """Divide integers of more than 8 bits by 257: all count as 16 bits wide.
+
+    Floats are left to Pillow, which clips them to 0 … 255.
+    """
+    from PIL import Image
+
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+
+
+def pixels_of(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
+    """Scale an array to 0 … 255: floats in [0, 1], or [−1, 1] if one is negative; integers as is.
+
+    Raises
+    ------
+    ValueError
+        If floats are outside [−1, 1], or integers outside 0 … 255.
+    """
+    low, high = array.min(), array.max()
+    if array.dtype.kind == "f":
+        known = low >= -1 and high <= 1
+        expected = f"floats of {name} in [0, 1] or [-1, 1]"
+        require(known, "data", expected=expected, got=f"[{low:g}, {high:g}]")
+        scaled = array * 255 if low >= 0 else (array + 1) * 127.5
+        return np.rint(scaled).astype(np.uint8)
+    inside = low >= 0 and high <= 255
+    require(inside, "data", expected=f"integers of {name} in 0 … 255", got=f"{low} … {high}")
+    return array.astype(np.uint8)
+
+
+def array_names(names: list[str]) -> tuple[str, str | None]:
+    """Return the names of the arrays of samples and of labels.
+
+    The samples are the array with the first usual name, or else the first array.
+    """
+    usual = ("samples", "images", "x", "x_train", "data", "arr_0")
+    samples = next((name for name in usual if name in names), names[0])
+    usual_labels = ("labels", "label", "y", "y_train", "arr_1")
+    labels = next((name for name in usual_labels if name in names), None)
+    return samples, None if labels == samples else labels
+
+
+def integer_labels(given: NDArray[Any]) -> NDArray[np.int64]:
+    """Convert labels of any type to integers."""
+    return np.asarray(given).astype(np.int64).reshape(-1)
+
+
+def files_of_split(files: list[Path], root: Path, asked: str) -> list[Path]:
+    """Return the files of a split, whose names begin with it and a dash.
+
+    Raises
+    ------
+    ValueError
+        If there are splits, and the one that is asked for is not among them.
+    """
+    splits = {file.name.partition("-")[0] for file in files if "-" in file.name}
+    if files == [root] or not splits:
+        return files
+    require(asked in splits, "data.split", expected=f"one of {sorted(splits)}", got=repr(asked))
+    return [file for file in files if file.name.startswith(f"{asked}-")]
+
+
+def table_columns(schema: Any, where: str) -> Columns:
+    """Choose the first struct of bytes, else the first bytes; labels by "label" or "class".
+
+    Raises
+    ------
+    ValueError
+        If no column can hold images.
+    """
+    import pyarrow as pa
+
+    structs = [
+        field.name
+        for field in schema
+        if pa.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0
+    ]
+    kinds = (pa.types.is_binary, pa.types.is_large_binary)
+    plain = [field.name for field in schema if any(test(field.type) for test in kinds)]
+    expected, got = f"a column of image bytes in {where}", ", ".join(schema.names)
+    require(bool(structs or plain), "data", expected=expected, got=got)
+    integers = [field.name for field in schema if pa.types.is_integer(field.type)]
+    likely = [name for name in integers if "label" in name or "class" in name]
+    label = likely[0] if likely else None
+    return Columns((structs or plain)[0], label, class_names(schema, label))

@@ -3,7 +3,7 @@
 import difflib
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     # a second of import time that `sngan report` should not pay
@@ -11,11 +11,20 @@ if TYPE_CHECKING:
 
 _LARGEST = 2**63
 
+T = TypeVar("T")
+
 
 def require(condition: bool, name: str, *, expected: str, got: object) -> None:
     """Raise ``ValueError("name: expected …, got …")`` unless ``condition`` holds."""
     if not condition:
         raise ValueError(f"{name}: expected {expected}, got {got}")
+
+
+def require_given(value: T | None, name: str, *, expected: str) -> T:
+    """Return ``value``, which a type checker then knows is not None; raise if it is None."""
+    if value is None:
+        raise ValueError(f"{name}: expected {expected}, got nothing")
+    return value
 
 
 def require_one_of(value: str, name: str, *, choices: Iterable[str]) -> None:

@@ -16,7 +16,7 @@ from sngan.cli import flags, main
 from sngan.cli.parser import CommandParser
 from sngan.config import Config, DataConfig, ModelConfig
 from sngan.utils import cache
-from sngan.utils.plain import parse_yaml, read_json, to_yaml
+from sngan.utils.plain import flatten, parse_yaml, read_json, to_yaml
 
 NAMES = [
     "695e0514", "1e3", "null", "~x", "true", "No", "0x1f", "1_000", "007", "1:30", "2001-01-01",
@@ -41,7 +41,7 @@ def test_names_stay_text_from_flags_and_files(tmp_path, name):
     assert (values["data"]["source"], values["out"]) == (name, name)
     assert tuple(values["model"]["class_names"]) == (name, "b")
     for key in ("out", "data", "weights"):
-        flat = configs.flatten(parsed([f"--{key}={name}"]))
+        flat = flatten(parsed([f"--{key}={name}"]))
         assert name in (flat["out"], flat["data.source"], flat["evaluation.weights"])
 
 

@@ -19,7 +19,8 @@ from sngan.engine.train import Interrupted, TrainingError
 from sngan.report import write_comparison
 from sngan.tasks.compare import SETTINGS, compare, execute, plan, summary
 from sngan.tasks.compare.animation import animate
-from sngan.tasks.compare.measure import MEASURED, finite
+from sngan.tasks.compare.measure import MEASURED
+from sngan.utils.plain import finite
 
 TINY = Config(
     data="ring8",

@@ -12,6 +12,7 @@ from sngan.cli.parser import CommandParser
 from sngan.config import Config
 from sngan.utils.checks import require_one_of
 from sngan.utils.files import expand_home
+from sngan.utils.plain import flatten
 
 _PLAIN_NAMES = {"data": "data.source", "model": "model.name", "method": "method.name"}
 
@@ -74,7 +75,7 @@ def expand(argv: Sequence[str]) -> list[str]:
 
 def settings_in(path: Path) -> list[str]:
     """The settings of a YAML file as flags; those that are null are left out."""
-    values = configs.flatten(configs.read(Path(expand_home(str(path)))))
+    values = flatten(configs.read(Path(expand_home(str(path)))))
     known = [flag.key for flag in _flags_of(Config())]
     for key in values:
         # not only the start of a name, which flags may be shortened to

@@ -1,13 +1,13 @@
 """Output of commands: an answer as text and JSON, and errors as one line."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from sngan.cli.paths import expanded
 from sngan.utils.files import naming, write_bytes
-from sngan.utils.text import printable
+from sngan.utils.plain import to_json
+from sngan.utils.text import on_one_line, printable
 
 JSON_HELP = "write the figures as one JSON object to FILE; - is standard output, and nothing else"
 _POSITIONAL = ("run", "source_x", "source_y")
@@ -15,7 +15,7 @@ _POSITIONAL = ("run", "source_x", "source_y")
 
 def answer(data: dict[str, Any], text: str, *, json_to: str | None) -> None:
     """Print the text and write the JSON; to standard output only one of them."""
-    line = json.dumps(data, indent=2)
+    line = to_json(data, indent=2)
     if json_to == "-":
         print(line)
         return
@@ -36,7 +36,7 @@ def _write(path: Path, data: bytes) -> None:
 
 def fail(message: str, *, status: int) -> int:
     """Print one line of error on standard error, and return the exit status."""
-    print(f"sngan: error: {printable(' '.join(message.split()))}", file=sys.stderr)
+    print(f"sngan: error: {printable(on_one_line(message))}", file=sys.stderr)
     return status
 
 

@@ -8,6 +8,8 @@ from typing import Any, get_args
 
 from jsonargparse import ArgumentParser
 
+from sngan.utils.text import on_one_line
+
 
 class CommandParser(ArgumentParser):
     """Parses the flags of ``sngan NAME`` into a nested dictionary."""
@@ -37,7 +39,7 @@ class CommandParser(ArgumentParser):
         try:
             return self.parse_args(list(argv)).as_dict()
         except ArgumentError as error:
-            text = " ".join(str(error).split())
+            text = on_one_line(error)
             said = self._bad_value(text) or self._missing(text) or self._unknown(text, also)
             raise ValueError(said or text) from error
 

@@ -17,10 +17,9 @@ from sngan.data.types import READING
 from sngan.methods import named
 from sngan.utils.checks import require, require_one_of
 from sngan.utils.files import write_bytes
-from sngan.utils.plain import parse_texts, parse_yaml, read_text, to_yaml
+from sngan.utils.plain import flatten, parse_texts, parse_yaml, read_text, to_yaml
 from sngan.utils.text import first_line
 
-_log = logging.getLogger("sngan")
 _log = logging.getLogger("sngan")
 MAY_CHANGE_ON_RESUME = frozenset(
     {
@@ -155,17 +154,6 @@ def changes(old: Mapping[str, Any], new: Config) -> list[str]:
         for key, value in settings.items()
         if key in old and old[key] != value and key not in MAY_CHANGE_ON_RESUME
     ]
-
-
-def flatten(values: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
-    """Return nested settings under dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(cast(Mapping[str, Any], value), prefix=f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def _plain(value: Any) -> Any:

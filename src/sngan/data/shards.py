@@ -28,6 +28,7 @@ from sngan.data.tars import samples
 from sngan.data.types import Chunk, Item, Progress, Reading
 from sngan.utils.checks import require
 from sngan.utils.files import atomic_write
+from sngan.utils.plain import write_json
 from sngan.utils.text import printable
 
 PREFIX = "shards:"
@@ -253,7 +254,6 @@ def _keep(index: _Index, kept: list[Path]) -> None:
         for path, values in zip(kept, (index.rows, index.lengths), strict=False):
             with atomic_write(path) as temporary, temporary.open("wb") as file:
                 np.save(file, values)
-        with atomic_write(kept[2]) as temporary:
-            temporary.write_text(json.dumps(rest))
+        write_json(kept[2], rest)
     except OSError as error:
         _log.warning("the index of the shards is not kept: %s", error)

@@ -6,6 +6,8 @@ import warnings
 import torch
 from torch import nn
 
+from sngan.utils.text import first_line
+
 _log = logging.getLogger("sngan")
 
 
@@ -21,8 +23,7 @@ def compile_forward(*networks: nn.Module, device: torch.device, wanted: str) -> 
         torch.compile(_increment)(torch.zeros(2, device=device))
     except Exception as error:
         # whatever the compiler raises, training goes on without it
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        _log.warning("performance.compile: not compiled, %s", reason)
+        _log.warning("performance.compile: not compiled, %s", first_line(error))
         return
     # the compiler looks at the .grad of each input, generated ones included
     warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not a leaf")

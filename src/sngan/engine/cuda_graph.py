@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sngan.data import Batch
 from sngan.distributed import collectives
+from sngan.utils.text import first_line
 
 _log = logging.getLogger("sngan")
 # calls that compile, choose kernels and build the optimizers' state before one is captured
@@ -87,8 +88,7 @@ class StepGraph:
             generator.graphsafe_set_state(random_state)
             # where ending the capture fails as well, it only says that something failed before
             first = error.__context__ or error
-            reason = (str(first).strip().splitlines() or [type(first).__name__])[0]
-            _log.warning("performance.cuda_graphs: not captured, %s", reason)
+            _log.warning("performance.cuda_graphs: not captured, %s", first_line(first))
         else:
             self._graph = graph
             _log.info("performance.cuda_graphs: captured")

@@ -19,6 +19,7 @@ from sngan.distributed import collectives, rendezvous
 from sngan.utils.checks import require
 from sngan.utils.signals import hangup, interrupts_to
 from sngan.utils.streams import PrintableFormatter
+from sngan.utils.text import last_line, on_one_line
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -66,9 +67,8 @@ def make_fabric(settings: PerformanceConfig) -> "Fabric":
             strategy=_strategy(settings),
         )
     except (RuntimeError, ValueError) as error:
-        line = " ".join(str(error).split())
         raise ValueError(
-            f"performance.devices: expected ones of this machine, got {line}"
+            f"performance.devices: expected ones of this machine, got {on_one_line(error)}"
         ) from error
 
 
@@ -115,8 +115,8 @@ def on_ranks(settings: PerformanceConfig, work: Callable[..., Any], *arguments: 
         except ProcessException as error:
             if stopped():
                 raise KeyboardInterrupt from error
-            line = str(error).strip().splitlines()[-1]
-            raise RankError(line.removeprefix(f"{__name__}.RankError: ")) from error
+            line = last_line(error).removeprefix(f"{__name__}.RankError: ")
+            raise RankError(line) from error
     if isinstance(outcome, BaseException):
         raise outcome
     return outcome

@@ -16,6 +16,7 @@ from sngan.runs.names import CHECKPOINTS, CONFIG
 from sngan.runs.run import outlines
 from sngan.utils.checks import require, require_count
 from sngan.utils.fitting import MisfitError, require_fit
+from sngan.utils.plain import flatten
 
 _PARTS = ("generator", "critic", "average", "generator_optimizer", "critic_optimizer")
 _log = logging.getLogger("sngan")
@@ -23,7 +24,7 @@ _log = logging.getLogger("sngan")
 
 def settings_to_save(config: Config) -> dict[str, Any]:
     """The settings that a run keeps when it goes on, under dotted keys."""
-    settings = configs.flatten(configs.to_dict(config))
+    settings = flatten(configs.to_dict(config))
     return {key: value for key, value in settings.items() if key not in MAY_CHANGE_ON_RESUME}
 
 
@@ -39,7 +40,7 @@ def find(folder: Path, config: Config, dataset: data.Dataset) -> Found:
     found, misfit = _find(folder / CHECKPOINTS, outlines(config))
     _warn_of(found)
     saved = found.state
-    before = found.settings or configs.flatten(configs.to_dict(configs.load(folder / CONFIG)))
+    before = found.settings or flatten(configs.to_dict(configs.load(folder / CONFIG)))
     changed = [*configs.changes(before, config), *misfit]
     got = f"{'; '.join(changed)} (in {folder / CONFIG} or by flags)"
     require(not changed, "resume", expected="the run's own settings", got=got)

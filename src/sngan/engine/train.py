@@ -36,7 +36,7 @@ from sngan.utils.files import write_bytes
 from sngan.utils.progress import Progress, counting
 from sngan.utils.signals import interrupt_at_once, stop_on_interrupt
 from sngan.utils.streams import PrintableFormatter
-from sngan.utils.text import first_line, printable
+from sngan.utils.text import class_and_line, printable
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -141,7 +141,7 @@ def _train_in(
             raise
         except Exception as error:
             _log.info("failed", exc_info=True)
-            line = f"{type(error).__name__}: {first_line(error)}"
+            line = class_and_line(error)
             if collectives.world_size() > 1:
                 # torchrun may end this process before the error itself is heard
                 _log.error("rank %d: %s; %s", collectives.rank(), line, _whereabouts(path))

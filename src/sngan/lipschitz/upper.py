@@ -18,7 +18,7 @@ from sngan.lipschitz.records import LayerBound
 from sngan.lipschitz.registry import HOW_TO_REGISTER
 from sngan.lipschitz.slopes import tightened
 from sngan.lipschitz.walk import Walk, walk
-from sngan.utils.text import first_line
+from sngan.utils.text import class_and_line
 
 _LARGEST_SPECTRUM = 1024
 _NEAR_ONE = 1e-6
@@ -53,7 +53,7 @@ def upper_bound(
         return _refused(_untraced(module, str(error)))
     except Exception as error:
         # the module's own code may raise anything where it meets what the tracer does
-        return _refused(_untraced(module, f"{type(error).__name__}: {first_line(error)}"))
+        return _refused(_untraced(module, class_and_line(error)))
     plain = walk(graph, train_mode=train_mode, report=report)
     walked = walk(graph, train_mode=train_mode, known=merged_factors(graph, plain))
     if math.isfinite(walked.output.constant) and not computes(graph, module):

@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sngan.report.history import Series
+from sngan.utils.plotting import RED, colour, new_figure, thin_grid
 
 Band = Sequence[Sequence[float]]
 
 # a colour that nothing else has, put in for "the page's text colour"
 _INK = "#010203"
-_COLOURS = ("#2563eb", "#ea580c", "#16a34a", "#9333ea", "#dc2626", "#0891b2", "#ca8a04", "#64748b",
-            "#db2777", "#65a30d", "#4338ca", "#92400e", "#0f766e", "#be185d")  # fmt: skip
 _FEW = 60
 _WIDTH, _HEIGHT = 7.2, 3.0
 _COLUMNS = 3
@@ -162,15 +161,9 @@ def spectra(
     return _figure(name, list(layers), draw)
 
 
-def colour(index: int) -> str:
-    """The colour of the label at this place, the same in every chart."""
-    return _COLOURS[index % len(_COLOURS)]
-
-
 def _figure(name: str, titles: Sequence[str], draw: Callable[[Any, str], None]) -> str:
     """Panels beside and below each other, with one legend above them."""
     import matplotlib
-    from matplotlib.figure import Figure
 
     settings: dict[Any, Any] = {"svg.hashsalt": name, "svg.fonttype": "none", "text.color": _INK}
     # a name with dollar signs is no formula
@@ -183,13 +176,13 @@ def _figure(name: str, titles: Sequence[str], draw: Callable[[Any, str], None]) 
     rows = math.ceil(len(titles) / columns)
     with matplotlib.rc_context(settings):
         height = _HEIGHT if rows == 1 else 2.3 * rows + 0.3
-        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        figure = new_figure(_WIDTH, height)
         figure.patch.set_alpha(0)
         handles: dict[str, Any] = {}
         for index, title in enumerate(titles):
             axes: Any = figure.add_subplot(rows, columns, index + 1, facecolor="none", title=title)
             axes.spines[["top", "right"]].set_visible(False)
-            axes.grid(alpha=0.25, linewidth=0.5)
+            thin_grid(axes)
             draw(axes, title)
             shown, names = axes.get_legend_handles_labels()
             handles = dict(zip(names, shown, strict=True)) | handles
@@ -256,7 +249,7 @@ def _shade(axes: Any, limits: tuple[float, float], values: Sequence[float]) -> N
         (top > high, max(high, bottom), top, "exploding"),
     ):
         if edge:
-            axes.axhspan(start, end, color="#dc2626", alpha=0.1, linewidth=0)
+            axes.axhspan(start, end, color=RED, alpha=0.1, linewidth=0)
             at = math.sqrt(start * end)
             axes.annotate(word, (0.99, at), xycoords=("axes fraction", "data"), ha="right",
                           va="center", fontsize=7, alpha=0.7)  # fmt: skip

@@ -8,7 +8,8 @@ from sngan.report.charts import Chart, Mark, bands, intervals, marks, spectra
 from sngan.report.rendering import embedded, write_page
 from sngan.utils.checks import require
 from sngan.utils.plain import read_json
-from sngan.utils.text import first_line
+from sngan.utils.tables import NOTHING, figure, with_spread
+from sngan.utils.text import class_and_line
 
 COMPARISON, PAGE = "compare.json", "compare.html"
 _LAYERS = 9
@@ -37,7 +38,7 @@ def write_comparison(folder: Path) -> Path:
         values = _values(read_json(path), folder)
         return write_page(folder / PAGE, "compare.html", **values)
     except (LookupError, TypeError, AttributeError, ArithmeticError, ValueError) as error:
-        line = f"{type(error).__name__}: {first_line(error)}"
+        line = f"{class_and_line(error)}"
         raise ValueError(
             f"out: expected {COMPARISON} as sngan writes it, got {path} ({line})"
         ) from error
@@ -92,10 +93,10 @@ class _Page:
             (
                 cell["method"],
                 _setting(cell["setting"]),
-                *(_with_spread(cell["metrics"].get(name)) for name in names),
+                *(_figure(cell["metrics"].get(name)) for name in names),
                 _interval(cell["lipschitz"]),
                 _gradient(cell["gradient"]),
-                _short(cell["seconds_per_step"]["mean"]),
+                figure(cell["seconds_per_step"]["mean"]),
                 f"{cell['failed']} of {cell['runs']}",
             )
             for cell in self._cells
@@ -320,11 +321,8 @@ def _mark(figure: Mapping[str, Any]) -> Mark:
     return Mark(figure["mean"], figure["spread"], figure["values"])
 
 
-def _with_spread(figure: Mapping[str, Any] | None) -> str:
-    if not figure or figure["mean"] is None:
-        return "–"
-    spread = "" if figure["spread"] is None else f" ± {figure['spread']:.2g}"
-    return f"{figure['mean']:.4g}{spread}"
+def _figure(found: Mapping[str, Any] | None) -> str:
+    return with_spread(found["mean"], found["spread"]) if found else NOTHING
 
 
 def _interval(bounds: Mapping[str, float | None]) -> str:
@@ -335,8 +333,4 @@ def _interval(bounds: Mapping[str, float | None]) -> str:
 def _gradient(figures: Mapping[str, float | None]) -> str:
     """The median norm, and what happened to it in more than a tenth of the records."""
     words = [word for word in ("vanishing", "exploding") if (figures[word] or 0.0) > 0.1]
-    return " ".join([_short(figures["median"]), *words])
-
-
-def _short(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"
+    return " ".join([figure(figures["median"]), *words])

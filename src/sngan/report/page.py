@@ -10,7 +10,7 @@ from sngan.report.rendering import embedded, write_page
 from sngan.runs.names import CONFIG, REPORT, SAMPLES, SKIPPED
 from sngan.runs.records import iter_records
 from sngan.utils.checks import require
-from sngan.utils.plain import read_yaml
+from sngan.utils.plain import flatten, read_yaml
 from sngan.utils.text import first_line
 
 _FRAMES = 8
@@ -45,7 +45,7 @@ def write_report(folder: Path) -> Path:
         nothing="No records of it in this run.",
         evaluation=_evaluation(history.groups["evaluation"]),
         skipped=_lines(folder / SKIPPED),
-        settings=_flat(settings),
+        settings=[(key, str(value)) for key, value in flatten(settings).items()],
         folder=str(folder),
     )
 
@@ -228,13 +228,3 @@ def _sigma_curves(found: dict[str, Series]) -> str:
         names = names[:: -(-len(names) // _LAYERS)]
     series = {name: found[name] for name in names}
     return curves("sigma", series, ylabel="σ", smooth=False) if series else ""
-
-
-def _flat(settings: dict[str, Any], *, prefix: str = "") -> list[tuple[str, str]]:
-    rows: list[tuple[str, str]] = []
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            rows += _flat(value, prefix=f"{prefix}{key}.")
-        else:
-            rows.append((f"{prefix}{key}", str(value)))
-    return rows

@@ -23,6 +23,7 @@ from sngan.runs.names import (
 )
 from sngan.runs.records import METRICS, iter_records
 from sngan.utils.checks import require
+from sngan.utils.plain import flatten
 
 _KIND = "sngan run 1"
 _NAMES = (
@@ -151,7 +152,7 @@ class RunFolder:
         """The settings, if ``config.yaml`` is one that sngan filled in and wrote."""
         try:
             config = configs.load(self.path / CONFIG)
-            keys = set(configs.flatten(configs.read(self.path / CONFIG)))
+            keys = set(flatten(configs.read(self.path / CONFIG)))
         except (ValueError, OSError):
             return None
         return config if "model.sample_shape" in keys and config.model.sample_shape else None

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -11,6 +10,7 @@ from typing import Any
 
 from sngan.runs.events import Events
 from sngan.utils.files import atomic_write, naming
+from sngan.utils.plain import to_json
 
 METRICS = "metrics.jsonl"
 _LONGEST_LINE = 2**20
@@ -36,7 +36,7 @@ class Recorder:
     def log(self, record: Mapping[str, Any]) -> None:
         """Write one record: numbers, or one level of named numbers such as σ per layer."""
         with naming(self._path):
-            self._metrics.write(f"{json.dumps(_finite(record))}\n")
+            self._metrics.write(f"{to_json(record)}\n")
             self._metrics.flush()
         self._events.add(record)
 
@@ -130,10 +130,3 @@ def _warn_of_missing(folder: Path, start: int, every: int) -> None:
             expected,
             start,
         )
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no infinity: a number that is not finite becomes null."""
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,6 +1,5 @@
 """Samples as PNG pictures: a grid of images, or a scatter of points."""
 
-import io
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +8,14 @@ import torch
 from torch import Tensor
 
 from sngan.utils.checks import require
-from sngan.utils.files import write_bytes
+from sngan.utils.plotting import (
+    DATA,
+    SAMPLES,
+    new_figure,
+    rendered,
+    save_image,
+    square_axes,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -58,19 +64,14 @@ def scatter(points: Tensor, *, reference: Tensor | None = None, limit: float = _
     The limits are fixed, so that pictures of different steps compare; ``reference`` points are
     drawn pale behind them.
     """
-    from matplotlib.figure import Figure
-    from PIL import Image
-
-    figure = Figure(figsize=(5, 5), dpi=110, layout="constrained")
-    axes = figure.add_subplot(aspect="equal", xlim=(-limit, limit), ylim=(-limit, limit))
-    for part, colour, name in ((reference, "#b8bec8", "data"), (points, "#c2410c", "samples")):
+    figure = new_figure(5, 5, dpi=110)
+    axes = square_axes(figure, limit=limit)
+    for part, colour, name in ((reference, DATA, "data"), (points, SAMPLES, "samples")):
         if part is not None:
             x, y = part[:, 0].tolist(), part[:, min(1, part.shape[1] - 1)].tolist()
             axes.scatter(x, y, s=3, c=colour, linewidths=0, label=name)
     axes.legend(loc="upper right", markerscale=3, frameon=False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return Image.open(buffer)
+    return rendered(figure)
 
 
 def save_samples(samples: Tensor, path: Path, *, reference: Tensor | None = None) -> None:
@@ -80,6 +81,4 @@ def save_samples(samples: Tensor, path: Path, *, reference: Tensor | None = None
         if samples.dim() == 4
         else scatter(samples, reference=reference)
     )
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG")
-    write_bytes(path, buffer.getvalue())
+    save_image(picture, path)

@@ -10,6 +10,7 @@ from sngan.distributed import dtensor
 from sngan.spectral.geometry import Sizes
 from sngan.spectral.kernels import CONVOLUTIONS, TRANSPOSED
 from sngan.utils.checks import require, require_one_of
+from sngan.utils.text import first_line
 
 
 class Call(NamedTuple):
@@ -69,9 +70,8 @@ def input_shapes(module: nn.Module, input_shape: tuple[int, ...], names: Iterabl
         torch.backends.mha.set_fastpath_enabled(False)
         module(torch.zeros(1, *input_shape, dtype=weight.dtype, device=weight.device))
     except (RuntimeError, ValueError) as error:
-        raise ValueError(
-            f"input_shape: expected one that fits the module, got {input_shape} ({error})"
-        ) from error
+        got = f"{input_shape} ({first_line(error)})"
+        raise ValueError(f"input_shape: expected one that fits the module, got {got}") from error
     finally:
         torch.backends.mha.set_fastpath_enabled(is_fast)
         for layer in training:

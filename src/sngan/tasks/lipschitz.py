@@ -1,6 +1,5 @@
 """Bounding the Lipschitz constant of a run's critic, with pictures."""
 
-import io
 import logging
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from sngan.lipschitz import LipschitzBounds, lipschitz_bounds, plot_cone, plot_l
 from sngan.runs.layout import RunFolder
 from sngan.runs.names import LIPSCHITZ
 from sngan.runs.run import load, load_critic
-from sngan.utils.files import write_bytes
 from sngan.utils.text import first_line
 
 _SAMPLES = 256
@@ -54,17 +52,13 @@ def _draw(
     bounds: LipschitzBounds, critic: torch.nn.Module, folder: RunFolder, *, lower: bool
 ) -> list[Path]:
     layers, cone = (_own_picture(folder, name) for name in ("layers.png", "cone.png"))
-    picture = io.BytesIO()
-    plot_layers(bounds, picture)
-    write_bytes(layers, picture.getvalue())
+    plot_layers(bounds, layers)
     if bounds.reasons or not lower:
         return [layers]
     critic = critic.double()
     point = bounds.witness.requires_grad_()
     (direction,) = torch.autograd.grad(critic(point[None]).sum(), point)
-    picture = io.BytesIO()
-    plot_cone(critic, point.detach(), direction, bounds.upper, picture)
-    write_bytes(cone, picture.getvalue())
+    plot_cone(critic, point.detach(), direction, bounds.upper, cone)
     return [layers, cone]
 
 

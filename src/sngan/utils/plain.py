@@ -1,11 +1,16 @@
-"""YAML and JSON from strangers: limits on size, depth and repetition, checked before parsing."""
+"""YAML and JSON of plain values: read under limits, written so that every reader reads the same.
+
+The files come from strangers: size, depth and repetition are checked before anything is parsed.
+"""
 
 import json
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from sngan.utils.files import write_bytes
 from sngan.utils.text import first_line, printable
 
 _MEBIBYTE = 2**20
@@ -101,6 +106,44 @@ def parse_json(text: str) -> Any:
         return json.loads(text, object_pairs_hook=_with_single_keys)
     except (ValueError, RecursionError) as error:
         raise ValueError(first_line(error)) from error
+
+
+def to_json(values: object, *, indent: int | None = None) -> str:
+    """Write plain values as JSON; numbers that are not finite become null."""
+    return json.dumps(finite(values), indent=indent, allow_nan=False)
+
+
+def write_json(path: Path, values: object, *, indent: int | None = None) -> None:
+    """Write the JSON of :func:`to_json` to a file, in one piece."""
+    write_bytes(path, to_json(values, indent=indent).encode())
+
+
+def finite(values: object) -> Any:
+    """Put None for each number that is not finite, at any depth: JSON has no infinity and no nan.
+
+    >>> finite({"upper": float("inf"), "sigmas": (1.0, float("nan"))})
+    {'upper': None, 'sigmas': [1.0, None]}
+    """
+    if isinstance(values, Mapping):
+        return {key: finite(item) for key, item in cast(Mapping[str, object], values).items()}
+    if isinstance(values, list | tuple):
+        return [finite(item) for item in cast(Sequence[object], values)]
+    return None if isinstance(values, float) and not math.isfinite(values) else values
+
+
+def flatten(values: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one mapping with dotted keys.
+
+    >>> flatten({"seed": 0, "model": {"name": "cnn"}})
+    {'seed': 0, 'model.name': 'cnn'}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(cast(Mapping[str, Any], value), prefix=f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
 
 
 def _text(path: Path, *, most: int) -> str:

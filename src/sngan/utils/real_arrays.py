@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.masked import MaskedTensor
 
+from sngan.utils.text import first_line
+
 Array: TypeAlias = NDArray[np.float64]
 Reals: TypeAlias = Tensor | NDArray[np.floating[Any]] | Sequence[Any]
 
@@ -74,7 +76,7 @@ def _unmasked(values: Any, name: str, expected: str, *, integers: bool = False) 
     except UserWarning as warning:
         _refuse(name, f"{expected}, without masked values", f"a list with some ({warning})")
     except (TypeError, ValueError, RuntimeError) as error:
-        _refuse(name, expected, f"a {type(values).__name__} that is no array ({error})")
+        _refuse(name, expected, f"a {type(values).__name__} that is no array ({first_line(error)})")
     hidden = int(np.ma.count_masked(array))
     if hidden:
         got = f"a masked array, {hidden} of {array.size} values masked"

@@ -38,6 +38,21 @@ def first_line(error: BaseException) -> str:
     return _NOT_PLAIN if _UNSAFE.search(line) else printable(_OBJECT.sub("an object", line))
 
 
+def class_and_line(error: BaseException) -> str:
+    """The class of an error and the first line of its text: ``KeyError: 'step'``."""
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
+def on_one_line(text: object) -> str:
+    """All words of a text of several lines, one space apart."""
+    return " ".join(str(text).split())
+
+
+def last_line(error: BaseException) -> str:
+    """The last line of an error's text: of a traceback, the error itself."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+
+
 def _visible(character: str) -> str:
     if unicodedata.category(character) not in _UNSEEN:
         return character

@@ -1,6 +1,5 @@
 """Points in the plane and the critic above them, from the checkpoints that a run kept."""
 
-import io
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from sngan.runs import checkpoint
 from sngan.runs.names import CHECKPOINTS
 from sngan.runs.run import load, load_critic, noise_from_seed
 from sngan.utils.checks import require
-from sngan.utils.files import write_bytes
+from sngan.utils.plotting import DARK, ORANGE, new_figure, rendered, save_image, square_axes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -65,18 +64,15 @@ def animate(
     for path in (gif, strip):
         path.parent.mkdir(parents=True, exist_ok=True)
     small = [picture.quantize(_COLOURS) for picture in pictures]
-    moving, still = io.BytesIO(), io.BytesIO()
-    small[0].save(
-        moving,
-        format="GIF",
+    save_image(
+        small[0],
+        gif,
         save_all=True,
         append_images=small[1:],
         duration=[_MILLISECONDS] * (len(small) - 1) + [4 * _MILLISECONDS],
         loop=0,
     )
-    _side_by_side(pictures).quantize(_COLOURS).save(still, format="PNG")
-    write_bytes(gif, moving.getvalue())
-    write_bytes(strip, still.getvalue())
+    save_image(_side_by_side(pictures).quantize(_COLOURS), strip)
     return frames
 
 
@@ -131,12 +127,9 @@ def _grid(side: int) -> Tensor:
 
 
 def _draw(frame: Frame, *, name: str, scale: float, real: Tensor | None) -> "Image":
-    from matplotlib.figure import Figure
-    from PIL import Image
-
-    figure = Figure(figsize=(3.6, 3.8), dpi=110, layout="constrained")
+    figure = new_figure(3.6, 3.8, dpi=110)
+    axes = square_axes(figure, limit=_LIMIT, xticks=[], yticks=[])
     limits = (-_LIMIT, _LIMIT)
-    axes: Any = figure.add_subplot(aspect="equal", xlim=limits, ylim=limits, xticks=[], yticks=[])
     steepness = float(frame.gradients.norm(dim=1).median())
     axes.set_title(f"{name} · step {frame.step:,} · slope {steepness:.2g}", fontsize=9)
     ticks = torch.linspace(*limits, _SURFACE).numpy()
@@ -147,13 +140,11 @@ def _draw(frame: Frame, *, name: str, scale: float, real: Tensor | None) -> "Ima
     arrows = frame.gradients / scale
     arrows = arrows / arrows.norm(dim=1, keepdim=True).clamp_min(1.0)
     x, y = frame.positions.T.numpy()
-    axes.quiver(x, y, *arrows.T.numpy(), color="#0f172a", scale=14, width=0.004, alpha=0.8)
+    axes.quiver(x, y, *arrows.T.numpy(), color=DARK, scale=14, width=0.004, alpha=0.8)
     if real is not None:
         axes.scatter(*real[:_POINTS].T.numpy(), s=5, c="white", linewidths=0)
-    axes.scatter(*frame.samples.T.numpy(), s=4, c="#f97316", linewidths=0)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return Image.open(buffer).convert("RGB")
+    axes.scatter(*frame.samples.T.numpy(), s=4, c=ORANGE, linewidths=0)
+    return rendered(figure).convert("RGB")
 
 
 def _side_by_side(pictures: "list[Image]") -> "Image":

@@ -1,7 +1,6 @@
 """The whole comparison: plan, run, measure, and write down."""
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +16,11 @@ from sngan.runs.lock import locked
 from sngan.tasks.compare.animation import animate
 from sngan.tasks.compare.execute import execute, is_done
 from sngan.tasks.compare.folder import ANIMATIONS, PLAN, ComparisonFolder
-from sngan.tasks.compare.measure import EXPLODING, VANISHING, finite, open_data
+from sngan.tasks.compare.measure import EXPLODING, VANISHING, open_data
 from sngan.tasks.compare.planning import OWN, SETTINGS, Planned, plan
 from sngan.tasks.compare.summary import Comparison, main_metrics, summarize
 from sngan.utils.checks import require
-from sngan.utils.files import write_bytes
-from sngan.utils.plain import read_json
+from sngan.utils.plain import finite, flatten, read_json, write_json
 from sngan.utils.text import first_line
 
 _FRAMES = 12
@@ -89,12 +87,12 @@ def compare(
         going_on = _check(own, base, overrides or {}, overwrite=overwrite)
         own.begin(planned, replace=overwrite)
         if not going_on:
-            _write(folder / PLAN, _asked(base, overrides or {}))
+            write_json(folder / PLAN, _asked(base, overrides or {}), indent=1)
         try:
             rows = execute(planned, done=_Count(len(planned), own))
             animations = _animate(planned, rows, own, real=dataset.samples) if is_flat else {}
             comparison = Comparison(folder, finite(_contents(base, planned, rows, animations)))
-            _write(folder / COMPARISON, comparison.to_dict())
+            write_json(folder / COMPARISON, comparison.to_dict(), indent=1)
             write_comparison(folder)
             own.files.give_up()
         except KeyboardInterrupt as stop:
@@ -183,7 +181,7 @@ def _shared(asked: Mapping[str, Any]) -> dict[str, Any]:
     """What all runs share; settings that a newer version brought have their defaults."""
     base = configs.to_dict(configs.from_dict(asked["base"]))
     shared = {key: value for key, value in base.items() if key not in _OF_A_RUN}
-    return configs.flatten(shared | {"method": asked["overrides"]})
+    return flatten(shared | {"method": asked["overrides"]})
 
 
 def _animate(
@@ -240,7 +238,3 @@ def _contents(
         "runs": list(rows),
         "animations": animations,
     }
-
-
-def _write(path: Path, values: Mapping[str, Any]) -> None:
-    write_bytes(path, json.dumps(values, indent=1, allow_nan=False).encode())

@@ -1,12 +1,10 @@
 """What a comparison wants to know of one run, from its folder."""
 
-import json
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from sngan import data
 from sngan.config import DataConfig, EvaluationConfig
@@ -16,9 +14,9 @@ from sngan.runs.names import MEASURED
 from sngan.runs.records import read_metrics
 from sngan.runs.run import load, load_critic
 from sngan.tasks.compare.planning import Planned
-from sngan.utils.files import write_bytes
-from sngan.utils.plain import read_json
+from sngan.utils.plain import read_json, write_json
 from sngan.utils.progress import counting
+from sngan.utils.text import on_one_line
 
 if TYPE_CHECKING:
     from sngan.metrics import Evaluator
@@ -41,14 +39,14 @@ def measure(planned: Planned) -> dict[str, Any]:
         row = {**recorded(planned), **_evaluated(planned), "lipschitz": _lipschitz(planned.folder)}
         if folder.files.exists():
             folder.files.claim(MEASURED)
-        write_bytes(path, json.dumps(finite(row), allow_nan=False).encode())
+        write_json(path, row)
     # read even when just written: a continued comparison has the very same numbers
     return read_json(path) | _identity(planned)
 
 
 def failed(planned: Planned, error: Exception) -> dict[str, Any]:
     """The row of a run that broke off: why, and what it had recorded until then."""
-    return recorded(planned) | {"error": " ".join(str(error).split())}
+    return recorded(planned) | {"error": on_one_line(error)}
 
 
 def recorded(planned: Planned) -> dict[str, Any]:
@@ -69,15 +67,6 @@ def recorded(planned: Planned) -> dict[str, Any]:
         "curves": {name: _thinned(curve) for name, curve in curves.items() if curve},
         "samples": f"samples/{pictures[-1].name}" if pictures else None,
     }
-
-
-def finite(value: Any) -> Any:
-    """JSON has no infinity: a number that is not finite becomes null, at any depth."""
-    if isinstance(value, Mapping):
-        return {key: finite(item) for key, item in cast(Mapping[str, Any], value).items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in cast(Sequence[Any], value)]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _identity(planned: Planned) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sngan.utils.tables import figure, text_table, with_spread
+
 # the first of these that was measured leads the table; modes or classes stand beside it
 _MAIN = ("frechet", "w1", "sliced_w1")
 _MAIN_OF_POINTS = ("w1", "sliced_w1", "frechet")
@@ -31,11 +33,13 @@ class Comparison:
         head = ["method", "setting", "runs", *filter(None, [metric, coverage])]
         head += ["Lipschitz", "s/step", "failed"]
         rows = [head, *(_cells(row, metric, coverage) for row in self.data["summary"])]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-        rows.insert(1, ["-" * width for width in widths])
-        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         broken = [run for run in self.data["runs"] if run["error"]]
-        return "\n".join([*lines, *(f"failed: {run['folder']}: {run['error']}" for run in broken)])
+        return "\n".join(
+            [
+                text_table(rows, rule=True),
+                *(f"failed: {run['folder']}: {run['error']}" for run in broken),
+            ]
+        )
 
 
 def summarize(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -121,25 +125,14 @@ def _band(curves: Sequence[Sequence[Sequence[float]]]) -> list[tuple[float, floa
 
 
 def _cells(row: Row, metric: str | None, coverage: str | None) -> list[str]:
-    bounds = [_short(row["lipschitz"][key], unknown="?") for key in ("lower", "upper")]
-    figures = [row["metrics"].get(name) for name in (metric, coverage) if name]
+    bounds = [figure(row["lipschitz"][key], unknown="?") for key in ("lower", "upper")]
+    figures = [row["metrics"].get(name) or {} for name in (metric, coverage) if name]
     return [
         row["method"],
         row["setting"],
         str(row["runs"]),
-        *(_with_spread(figure) for figure in figures),
+        *(with_spread(f.get("mean"), f.get("spread")) for f in figures),
         "–" if row["runs"] == row["failed"] else f"{bounds[0]} … {bounds[1]}",
-        _short(row["seconds_per_step"]["mean"]),
+        figure(row["seconds_per_step"]["mean"]),
         str(row["failed"] or "–"),
     ]
-
-
-def _with_spread(figure: Mapping[str, Any] | None) -> str:
-    if not figure or figure["mean"] is None:
-        return "–"
-    spread = "" if figure["spread"] is None else f" ± {figure['spread']:.2g}"
-    return f"{figure['mean']:.4g}{spread}"
-
-
-def _short(value: float | None, *, unknown: str = "–") -> str:
-    return unknown if value is None else f"{value:.3g}"

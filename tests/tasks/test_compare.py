@@ -17,9 +17,9 @@ from sngan.config import Config, ModelConfig
 from sngan.engine.state import State
 from sngan.engine.train import Interrupted, TrainingError
 from sngan.report import write_comparison
-from sngan.tasks.compare import SETTINGS, compare, execute, plan, summary
+from sngan.tasks.compare import SETTINGS, compare, plan, runner, summary
 from sngan.tasks.compare.animation import animate
-from sngan.tasks.compare.measure import MEASURED
+from sngan.tasks.compare.evaluation import MEASURED
 from sngan.utils.plain import finite
 
 TINY = Config(
@@ -138,11 +138,11 @@ def quick_metrics():
         module.Evaluator = Evaluator
         module.HIGHER_IS_BETTER = {"modes": True, "w1": False, "reverse_kl": False}
         patch.setitem(sys.modules, "sngan.metrics", module)
-        from sngan.tasks.compare import measure
+        from sngan.tasks.compare import evaluation
 
-        measure._evaluator.cache_clear()
+        evaluation._evaluator.cache_clear()
         yield
-        measure._evaluator.cache_clear()
+        evaluation._evaluator.cache_clear()
 
 
 def compared(out, **options):
@@ -165,7 +165,7 @@ def finished(quick_metrics, tmp_path_factory):
                 raise Interrupted("interrupted at step 6")
             return really_train(config, resume=resume)
 
-        patch.setattr(execute, "train", train)
+        patch.setattr(runner, "train", train)
         with pytest.raises(Interrupted, match="interrupted with 1 of 4 runs done; the same comm"):
             compared(out)
         assert not (out / "compare.json").exists()
@@ -368,7 +368,7 @@ def test_overwriting_starts_anew_and_all_failed_is_an_error(quick_metrics, tmp_p
     def train(config, *, resume=False):
         raise TrainingError(f"broken at seed {config.seed}")
 
-    monkeypatch.setattr(execute, "train", train)
+    monkeypatch.setattr(runner, "train", train)
     for steps in (12, 13):
         with pytest.raises(TrainingError, match="all 2 runs failed; the first: broken at seed 0"):
             compare(replace(TINY, steps=steps), methods=["sn"], seeds=2, out=tmp_path / "c",
@@ -382,10 +382,8 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew(tmp_path, monkeypa
     (run,) = plan(TINY, methods=["sn"], seeds=1, settings=[], out=tmp_path)
     (run.folder / "samples").mkdir(parents=True)
     calls = []
-    monkeypatch.setattr(
-        execute, "train", lambda config, **o: calls.append((run.folder.exists(), o))
-    )
-    execute._train(run)
+    monkeypatch.setattr(runner, "train", lambda config, **o: calls.append((run.folder.exists(), o)))
+    runner._train(run)
     assert calls == [(False, {"resume": False})]
 
 
@@ -393,11 +391,11 @@ def test_the_devices_are_shared_out(monkeypatch):
     runs = planned()
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert execute._devices(runs) == ["0", "1"]
+    assert runner._devices(runs) == ["0", "1"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,6")
-    assert execute._devices(runs) == ["3", "5", "6"]
+    assert runner._devices(runs) == ["3", "5", "6"]
     cpu = replace(TINY, performance=replace(TINY.performance, device="cpu"))
-    assert execute._devices(plan(cpu, methods=["sn"], seeds=1, settings=[], out="o")) == []
+    assert runner._devices(plan(cpu, methods=["sn"], seeds=1, settings=[], out="o")) == []
 
 
 @pytest.mark.slow
@@ -405,7 +403,7 @@ def test_runs_go_side_by_side_in_processes(tmp_path):
     runs = plan(replace(TINY, steps=2), methods=["sn"], seeds=2, settings=[],
                 out=tmp_path)  # fmt: skip
     ended = []
-    rows = execute._side_by_side(runs, ["0", "1"], done=lambda run, row: ended.append(run.seed))
+    rows = runner._side_by_side(runs, ["0", "1"], on_done=lambda run, row: ended.append(run.seed))
     assert [row["error"] for row in rows] == [None, None]
     assert sorted(ended) == [0, 1]
     assert [row["seed"] for row in rows] == [0, 1]

@@ -9,7 +9,7 @@ from sngan.config import Config
 from sngan.methods import METHODS, Method, named
 from sngan.utils.checks import require, require_count, require_one_of
 
-RUNS, OWN = "runs", "own"
+RUNS, RECIPE_SETTINGS = "runs", "own"
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ SETTINGS = {
 
 
 @dataclass(frozen=True)
-class Planned:
+class Trial:
     """One run of a comparison; ``setting`` is a name of ``SETTINGS``, or ``own``."""
 
     method: str
@@ -47,7 +47,7 @@ class Planned:
         return Path(self.config.out)
 
     def __str__(self) -> str:
-        setting = "" if self.setting == OWN else f", setting {self.setting}"
+        setting = "" if self.setting == RECIPE_SETTINGS else f", setting {self.setting}"
         return f"{self.method}{setting}, seed {self.seed}"
 
 
@@ -59,7 +59,7 @@ def plan(
     settings: Sequence[str],
     out: str | Path,
     overrides: Mapping[str, Any] | None = None,
-) -> list[Planned]:
+) -> list[Trial]:
     """List the runs of a comparison, all methods of the first seed first.
 
     All runs take their data, networks, budget and all else from ``base``; seeds count up from
@@ -86,22 +86,22 @@ def plan(
         got=f"{', '.join(settings)} and {', '.join(f'method.{key}' for key in decided)}",
     )
     return [
-        _planned(base, method, setting, base.seed + index, out=Path(out))
+        _trial(base, method, setting, base.seed + index, out=Path(out))
         for index in range(seeds)
-        for setting in dict.fromkeys(settings or [OWN])
+        for setting in dict.fromkeys(settings or [RECIPE_SETTINGS])
         for method in [named(name, **given) for name in dict.fromkeys(methods)]
     ]
 
 
-def _planned(base: Config, method: Method, setting: str, seed: int, *, out: Path) -> Planned:
-    parts = [method.name, *([] if setting == OWN else [setting]), f"seed{seed}"]
+def _trial(base: Config, method: Method, setting: str, seed: int, *, out: Path) -> Trial:
+    parts = [method.name, *([] if setting == RECIPE_SETTINGS else [setting]), f"seed{seed}"]
     config = replace(
         base,
-        method=method if setting == OWN else _under(method, SETTINGS[setting]),
+        method=method if setting == RECIPE_SETTINGS else _under(method, SETTINGS[setting]),
         seed=seed,
         out=str(out / RUNS / "-".join(parts)),
     )
-    return Planned(method.name, setting, seed, config)
+    return Trial(method.name, setting, seed, config)
 
 
 def _under(method: Method, setting: Setting) -> Method:

@@ -15,64 +15,64 @@ from sngan.engine.train import TrainingError
 from sngan.runs.layout import RunFolder
 from sngan.runs.lock import FolderInUseError
 from sngan.runs.names import MEASURED, SAMPLES
-from sngan.tasks.compare.measure import failed, measure
-from sngan.tasks.compare.planning import Planned
+from sngan.tasks.compare.evaluation import evaluate_trial, failed
+from sngan.tasks.compare.trials import Trial
 from sngan.tasks.train import train
 from sngan.utils.files import remove_if_empty
 
-Done = Callable[[Planned, dict[str, Any]], None]
+OnDone = Callable[[Trial, dict[str, Any]], None]
 
 
-def execute(planned: Sequence[Planned], *, done: Done) -> list[dict[str, Any]]:
-    """Return a row for each run, in order; ``done`` hears of each as it ends."""
-    devices = _devices(planned)
+def run_trials(trials: Sequence[Trial], *, on_done: OnDone) -> list[dict[str, Any]]:
+    """Return a row for each run, in order; ``on_done`` hears of each as it ends."""
+    devices = _devices(trials)
     if len(devices) > 1:
-        return _side_by_side(planned, devices, done=done)
+        return _side_by_side(trials, devices, on_done=on_done)
     rows: list[dict[str, Any]] = []
-    for run in planned:
-        rows.append(_row(run))
-        done(run, rows[-1])
+    for trial in trials:
+        rows.append(_row(trial))
+        on_done(trial, rows[-1])
     return rows
 
 
-def is_done(run: Planned) -> bool:
+def is_finished(trial: Trial) -> bool:
     """Whether a run is trained and measured."""
-    return (run.folder / MEASURED).is_file()
+    return (trial.folder / MEASURED).is_file()
 
 
-def _row(run: Planned) -> dict[str, Any]:
+def _row(trial: Trial) -> dict[str, Any]:
     try:
-        if not is_done(run):
-            _train(run)
-        return measure(run)
+        if not is_finished(trial):
+            _train(trial)
+        return evaluate_trial(trial)
     except FolderInUseError:
-        # another process trains this run: it has not failed
+        # another process trains this trial: it has not failed
         raise
     except (TrainingError, ValueError) as error:
-        return failed(run, error)
+        return failed(trial, error)
 
 
-def _train(run: Planned) -> None:
+def _train(trial: Trial) -> None:
     # of any kind: a run may have been killed between two renames
-    resume = RunFolder(run.folder).has_checkpoint()
+    resume = RunFolder(trial.folder).has_checkpoint()
     if not resume:
         # a start that was killed at once may have left these
-        remove_if_empty(run.folder / SAMPLES)
-        remove_if_empty(run.folder)
-    print(f"{'going on with' if resume else 'training'} {run}", flush=True)
-    train(run.config, resume=resume)
+        remove_if_empty(trial.folder / SAMPLES)
+        remove_if_empty(trial.folder)
+    print(f"{'going on with' if resume else 'training'} {trial}", flush=True)
+    train(trial.config, resume=resume)
 
 
-def _devices(planned: Sequence[Planned]) -> list[str]:
+def _devices(trials: Sequence[Trial]) -> list[str]:
     """The GPUs to share out, as ``CUDA_VISIBLE_DEVICES`` names them."""
-    if planned[0].config.performance.device not in ("auto", "cuda"):
+    if trials[0].config.performance.device not in ("auto", "cuda"):
         return []
     named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
     return named or [str(index) for index in range(torch.cuda.device_count())]
 
 
 def _side_by_side(
-    planned: Sequence[Planned], devices: Sequence[str], *, done: Done
+    trials: Sequence[Trial], devices: Sequence[str], *, on_done: OnDone
 ) -> list[dict[str, Any]]:
     context = get_context("spawn")
     free: Any = context.Queue()
@@ -81,17 +81,17 @@ def _side_by_side(
     rows: dict[Path, dict[str, Any]] = {}
     pool = ProcessPoolExecutor(len(devices), context, initializer=_take_device, initargs=(free,))
     try:
-        futures = {pool.submit(_row, run): run for run in planned}
+        futures = {pool.submit(_row, trial): trial for trial in trials}
         for future in as_completed(futures):
-            run = futures[future]
-            rows[run.folder] = future.result()
-            done(run, rows[run.folder])
+            trial = futures[future]
+            rows[trial.folder] = future.result()
+            on_done(trial, rows[trial.folder])
     except BrokenProcessPool as error:
         raise TrainingError(f"a run's process died ({error}); the same command goes on") from error
     finally:
         # Ctrl-C reaches the runs too: each saves its checkpoint first
         pool.shutdown(wait=True, cancel_futures=True)
-    return [rows[run.folder] for run in planned]
+    return [rows[trial.folder] for trial in trials]
 
 
 def _take_device(free: Any) -> None:

@@ -14,11 +14,11 @@ from sngan.engine.train import Interrupted, TrainingError
 from sngan.report import COMPARISON, write_comparison
 from sngan.runs.lock import locked
 from sngan.tasks.compare.animation import animate
-from sngan.tasks.compare.execute import execute, is_done
-from sngan.tasks.compare.folder import ANIMATIONS, PLAN, ComparisonFolder
-from sngan.tasks.compare.measure import EXPLODING, VANISHING, open_data
-from sngan.tasks.compare.planning import OWN, SETTINGS, Planned, plan
+from sngan.tasks.compare.evaluation import EXPLODING, VANISHING, open_data
+from sngan.tasks.compare.layout import ANIMATIONS, PLAN, ComparisonFolder
+from sngan.tasks.compare.runner import is_finished, run_trials
 from sngan.tasks.compare.summary import Comparison, main_metrics, summarize
+from sngan.tasks.compare.trials import RECIPE_SETTINGS, SETTINGS, Trial, plan
 from sngan.utils.checks import require
 from sngan.utils.plain import finite, flatten, read_json, write_json
 from sngan.utils.text import first_line
@@ -77,7 +77,7 @@ def compare(
     dataset = open_data(base.data)
     is_flat = dataset.sample_shape == (2,)
     shared = _watched(base, keep=is_flat)
-    planned = plan(
+    trials = plan(
         shared, methods=methods, seeds=seeds, settings=settings, out=folder, overrides=overrides
     )
     own = ComparisonFolder(folder)
@@ -85,20 +85,20 @@ def compare(
     with locked(folder):
         own.recover()
         going_on = _check(own, base, overrides or {}, overwrite=overwrite)
-        own.begin(planned, replace=overwrite)
+        own.begin(trials, replace=overwrite)
         if not going_on:
             write_json(folder / PLAN, _asked(base, overrides or {}), indent=1)
         try:
-            rows = execute(planned, done=_Count(len(planned), own))
-            animations = _animate(planned, rows, own, real=dataset.samples) if is_flat else {}
-            comparison = Comparison(folder, finite(_contents(base, planned, rows, animations)))
+            rows = run_trials(trials, on_done=_Count(len(trials), own))
+            animations = _animate(trials, rows, own, real=dataset.samples) if is_flat else {}
+            comparison = Comparison(folder, finite(_contents(base, trials, rows, animations)))
             write_json(folder / COMPARISON, comparison.to_dict(), indent=1)
             write_comparison(folder)
             own.files.give_up()
         except KeyboardInterrupt as stop:
-            finished = sum(is_done(run) for run in planned)
+            finished = sum(is_finished(trial) for trial in trials)
             raise Interrupted(
-                f"interrupted with {finished} of {len(planned)} runs done; "
+                f"interrupted with {finished} of {len(trials)} runs done; "
                 f"the same command goes on from there"
             ) from stop
     if all(row["error"] for row in rows):
@@ -112,7 +112,7 @@ class _Count:
     def __init__(self, total: int, folder: ComparisonFolder) -> None:
         self._total, self._ended, self._folder = total, 0, folder
 
-    def __call__(self, run: Planned, row: dict[str, Any]) -> None:
+    def __call__(self, run: Trial, row: dict[str, Any]) -> None:
         self._ended += 1
         if not row["error"]:
             # the new comparison has something to show
@@ -185,15 +185,15 @@ def _shared(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _animate(
-    planned: Sequence[Planned],
+    trials: Sequence[Trial],
     rows: Sequence[dict[str, Any]],
     folder: ComparisonFolder,
     *,
     real: Tensor,
 ) -> dict[str, dict[str, str]]:
     """One animation for each method, of its first run that went through."""
-    chosen: dict[str, Planned] = {}
-    for run, row in zip(planned, rows, strict=True):
+    chosen: dict[str, Trial] = {}
+    for run, row in zip(trials, rows, strict=True):
         if not row["error"]:
             chosen.setdefault(run.method, run)
     made: dict[str, dict[str, str]] = {}
@@ -207,14 +207,14 @@ def _animate(
 
 def _contents(
     base: Config,
-    planned: Sequence[Planned],
+    trials: Sequence[Trial],
     rows: Sequence[dict[str, Any]],
     animations: dict[str, dict[str, str]],
 ) -> dict[str, Any]:
     from sngan.metrics import HIGHER_IS_BETTER
 
     metric, coverage = main_metrics(rows)
-    settings = list(dict.fromkeys(run.setting for run in planned))
+    settings = list(dict.fromkeys(trial.setting for trial in trials))
     measured = next((row for row in rows if not row["error"]), {})
     return {
         "data": base.data.source,
@@ -222,11 +222,12 @@ def _contents(
         "is_images": bool(measured) and measured["is_images"],
         "steps": base.steps,
         "batch_size": base.batch_size,
-        "methods": list(dict.fromkeys(run.method for run in planned)),
+        "methods": list(dict.fromkeys(trial.method for trial in trials)),
         "settings": {
-            name: {} if name == OWN else dataclasses.asdict(SETTINGS[name]) for name in settings
+            name: {} if name == RECIPE_SETTINGS else dataclasses.asdict(SETTINGS[name])
+            for name in settings
         },
-        "seeds": sorted({run.seed for run in planned}),
+        "seeds": sorted({trial.seed for trial in trials}),
         "metric": metric,
         "coverage": coverage,
         "higher_is_better": HIGHER_IS_BETTER,

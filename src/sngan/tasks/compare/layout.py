@@ -8,7 +8,7 @@ from sngan import config as configs
 from sngan.report import COMPARISON
 from sngan.runs.layout import PATTERN, RunFolder
 from sngan.runs.manifest import HIDDEN, Manifest
-from sngan.tasks.compare.planning import RUNS, Planned
+from sngan.tasks.compare.trials import RUNS, Trial
 from sngan.utils.plain import read_json
 
 PLAN, PAGE, ANIMATIONS = "plan.json", "compare.html", "animations"
@@ -33,7 +33,7 @@ class ComparisonFolder:
         """Whether sngan made this folder: by its list, or by its plan."""
         return self.files.exists() or self._has_plan()
 
-    def begin(self, planned: Sequence[Planned], *, replace: bool) -> None:
+    def begin(self, trials: Sequence[Trial], *, replace: bool) -> None:
         """Make the folder this comparison's; files of an earlier one are set aside if replaced."""
         if not self.files.exists():
             self._adopt()
@@ -42,11 +42,11 @@ class ComparisonFolder:
             self.files.set_aside()
         for name in (PLAN, COMPARISON, PAGE):
             self.files.claim(name)
-        for run in planned:
-            self.files.claim(f"{RUNS}/{run.folder.name}/{HIDDEN}/files.jsonl")
-            if replace and run.folder.exists():
+        for trial in trials:
+            self.files.claim(f"{RUNS}/{trial.folder.name}/{HIDDEN}/files.jsonl")
+            if replace and trial.folder.exists():
                 # files of the user that lie there keep no run out
-                RunFolder(run.folder).files.start()
+                RunFolder(trial.folder).files.start()
 
     def recover(self) -> None:
         """Finish what a killed command left half done. The caller holds the folder's lock."""

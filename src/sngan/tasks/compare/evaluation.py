@@ -13,7 +13,7 @@ from sngan.runs.layout import RunFolder
 from sngan.runs.names import MEASURED
 from sngan.runs.records import read_metrics
 from sngan.runs.run import load, load_critic
-from sngan.tasks.compare.planning import Planned
+from sngan.tasks.compare.trials import Trial
 from sngan.utils.plain import read_json, write_json
 from sngan.utils.progress import counting
 from sngan.utils.text import on_one_line
@@ -31,35 +31,35 @@ _NOISE = 20180216
 Curve = list[tuple[float, float]]
 
 
-def measure(planned: Planned) -> dict[str, Any]:
+def evaluate_trial(trial: Trial) -> dict[str, Any]:
     """Evaluate a finished run and keep the answer in its folder, so that it is done once."""
-    folder = RunFolder(planned.folder)
+    folder = RunFolder(trial.folder)
     path = folder.path / MEASURED
     if not path.exists():
-        row = {**recorded(planned), **_evaluated(planned), "lipschitz": _lipschitz(planned.folder)}
+        row = {**recorded(trial), **_evaluated(trial), "lipschitz": _lipschitz(trial.folder)}
         if folder.files.exists():
             folder.files.claim(MEASURED)
         write_json(path, row)
     # read even when just written: a continued comparison has the very same numbers
-    return read_json(path) | _identity(planned)
+    return read_json(path) | _identity(trial)
 
 
-def failed(planned: Planned, error: Exception) -> dict[str, Any]:
+def failed(trial: Trial, error: Exception) -> dict[str, Any]:
     """The row of a run that broke off: why, and what it had recorded until then."""
-    return recorded(planned) | {"error": on_one_line(error)}
+    return recorded(trial) | {"error": on_one_line(error)}
 
 
-def recorded(planned: Planned) -> dict[str, Any]:
+def recorded(trial: Trial) -> dict[str, Any]:
     """What the records of a run say: curves over the generator steps, speed, gradients."""
-    records = read_metrics(planned.folder)
+    records = read_metrics(trial.folder)
     curves = {key: _curve(records, key) for key in _CURVES}
     evaluations = [{"step": r["step"], **r["evaluation"]} for r in records if r.get("evaluation")]
     names = list(dict.fromkeys(key for record in evaluations for key in record if key != "step"))
     curves |= {f"evaluation.{name}": _curve(evaluations, name) for name in names}
     speeds = [r["steps_per_second"] for r in records if r.get("steps_per_second")]
-    pictures = sorted((planned.folder / "samples").glob("step-*.png"))
+    pictures = sorted((trial.folder / "samples").glob("step-*.png"))
     return {
-        **_identity(planned),
+        **_identity(trial),
         "steps_done": records[-1]["step"] if records else 0,
         "seconds": max((r["seconds"] for r in records if "seconds" in r), default=None),
         "seconds_per_step": 1 / statistics.median(speeds) if speeds else None,
@@ -69,12 +69,12 @@ def recorded(planned: Planned) -> dict[str, Any]:
     }
 
 
-def _identity(planned: Planned) -> dict[str, Any]:
+def _identity(trial: Trial) -> dict[str, Any]:
     return {
-        "method": planned.method,
-        "setting": planned.setting,
-        "seed": planned.seed,
-        "folder": f"{planned.folder.parent.name}/{planned.folder.name}",
+        "method": trial.method,
+        "setting": trial.setting,
+        "seed": trial.seed,
+        "folder": f"{trial.folder.parent.name}/{trial.folder.name}",
         "error": None,
     }
 
@@ -99,11 +99,11 @@ def _gradient(norms: Sequence[float]) -> dict[str, Any] | None:
     }
 
 
-def _evaluated(planned: Planned) -> dict[str, Any]:
-    settings, run = planned.config.evaluation, load(planned.folder)
+def _evaluated(trial: Trial) -> dict[str, Any]:
+    settings, run = trial.config.evaluation, load(trial.folder)
     # the same noise for every run, and none that the training has pictured
     samples = run.generate(settings.samples, seed=_NOISE)
-    result = _evaluator(planned.config.data, settings)(samples)
+    result = _evaluator(trial.config.data, settings)(samples)
     return {
         "model": run.config.model.name,
         "is_images": samples.dim() == 4,

@@ -1,4 +1,4 @@
-"""The folder of a comparison: its own files, and those of its runs."""
+"""Comparison folder: its own files, and those of its runs."""
 
 import re
 from collections.abc import Sequence

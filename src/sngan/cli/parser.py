@@ -1,4 +1,4 @@
-"""A command's parser, whose errors are one line: the flag, what was expected, what was got."""
+"""Parser of a command's flags, whose errors are one line: flag, expected value, given value."""
 
 import difflib
 import re
@@ -29,12 +29,12 @@ class CommandParser(ArgumentParser):
         self.add_argument(name, action="store_true", help=text)
 
     def parse(self, argv: Sequence[str], *, also: Iterable[str] = ()) -> dict[str, Any]:
-        """Parse; ``also`` are further names to suggest when a flag is unknown.
+        """Parse the flags; the names in ``also`` may be suggested for a flag that is unknown.
 
         Raises
         ------
         ValueError
-            A flag is unknown, missing or has a value of the wrong kind.
+            If a flag is unknown, missing or has a value of the wrong kind.
         """
         try:
             return self.parse_args(list(argv)).as_dict()

@@ -1,4 +1,4 @@
-"""The command ``sngan train``."""
+"""Command ``sngan train``: train a GAN."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,8 +26,8 @@ def add_arguments(parser: CommandParser) -> None:
     flags.add_config_flags(parser)
     parser.switch(
         "--resume",
-        "go on from the newest checkpoint, with the run's own settings; steps, devices, nodes, "
-        "strategy, compile and cuda_graphs may be others",
+        "go on from the newest checkpoint, with the run's own settings; only steps, devices, "
+        "nodes, strategy, compile and cuda_graphs may change",
     )
     parser.switch("--overwrite", "replace a run that is at --out; files of yours there stay")
 
@@ -62,7 +62,7 @@ def run(argv: list[str]) -> None:
 
 
 def _settings_of_run(argv: list[str]) -> list[str]:
-    """The settings of the run that ``--out`` names, so that its flags need not be repeated."""
+    """Return the settings of the run at ``--out`` as flags, so that they need not be repeated."""
     for flag, value in zip(argv, [*argv[1:], ""], strict=True):
         name, equals, given = flag.partition("=")
         if name == "--out":

@@ -21,8 +21,7 @@ class Method:
 
     name: str = option(
         "sn",
-        "the recipe that fills all fields of this group left out: vanilla, lsgan, wgan, wgan-gp, "
-        "sn, sn-operator, bn, ln, wn, orthonormal, gan-gp, sn-gp, wgan-lp, dragan, r1 or r3gan",
+        "the recipe that decides every setting of this group that is left out",
     )
     paper: str = filled_in("")
     loss: str = option("hinge", f"loss pair of sngan.losses: {', '.join(LOSSES)}")

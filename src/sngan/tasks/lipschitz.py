@@ -1,4 +1,4 @@
-"""Bounding the Lipschitz constant of a run's critic, with pictures."""
+"""Lipschitz bounds of a run's critic, with pictures."""
 
 import logging
 from pathlib import Path
@@ -9,6 +9,7 @@ from sngan.lipschitz import LipschitzBounds, lipschitz_bounds, plot_cone, plot_l
 from sngan.runs.layout import RunFolder
 from sngan.runs.names import LIPSCHITZ
 from sngan.runs.run import load, load_critic
+from sngan.utils.checks import require_given
 from sngan.utils.text import first_line
 
 _SAMPLES = 256
@@ -18,15 +19,23 @@ _log = logging.getLogger("sngan")
 def lipschitz(folder: str | Path, *, lower: bool = True, progress: bool = False) -> LipschitzBounds:
     """Bound the Lipschitz constant of a run's critic, and draw it into ``RUN/lipschitz/``.
 
-    ``layers.png`` has each layer's norm and singular values; ``cone.png`` the critic along its
-    steepest direction, inside the double cone of the proved slope. The lower bound is searched for
-    from the run's own samples and noise, so the training data is not needed. Without ``lower``
-    there is no search and no ``cone.png``; ``progress`` draws a bar on a terminal.
+    ``layers.png`` shows each layer's norm and singular values, ``cone.png`` the critic along its
+    steepest direction inside the double cone of the proved slope. The training data is not needed:
+    the search for a steep point starts from samples of the run and from noise.
+
+    Parameters
+    ----------
+    folder
+        The folder of the run.
+    lower
+        Search for a steep point; without it there is no lower bound and no ``cone.png``.
+    progress
+        Draw a progress bar on a terminal.
 
     Raises
     ------
     ValueError
-        The folder is no run, or has no readable checkpoint.
+        If the folder is no run, or has no readable checkpoint.
     """
     return lipschitz_with_pictures(folder, lower=lower, progress=progress)[0]
 
@@ -34,16 +43,15 @@ def lipschitz(folder: str | Path, *, lower: bool = True, progress: bool = False)
 def lipschitz_with_pictures(
     folder: str | Path, *, lower: bool = True, progress: bool = False
 ) -> tuple[LipschitzBounds, list[Path]]:
-    """Do what :func:`lipschitz` does; return also the pictures that it has written."""
+    """Return the bounds of :func:`lipschitz` together with the pictures that it has written."""
     run, critic = load(folder), load_critic(folder)
-    shape = run.config.model.sample_shape
-    assert shape is not None
+    shape = require_given(run.config.model.sample_shape, "run", expected="the shape of its samples")
     data = run.generate(_SAMPLES) if lower else None
     bounds = lipschitz_bounds(critic, shape, data=data, lower=lower, progress=progress)
     try:
         return bounds, _draw(bounds, critic, RunFolder(Path(folder)), lower=lower)
     except (OSError, ValueError) as error:
-        # the figures were found all the same
+        # the bounds are a result without the pictures too
         _log.warning("no pictures: %s", first_line(error))
         return bounds, []
 

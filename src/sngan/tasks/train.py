@@ -1,4 +1,4 @@
-"""Training a GAN and writing its report."""
+"""Training of a GAN, with its report."""
 
 from pathlib import Path
 

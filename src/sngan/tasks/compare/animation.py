@@ -1,4 +1,4 @@
-"""Points in the plane and the critic above them, from the checkpoints that a run kept."""
+"""Animation of a run on points in the plane: samples and critic at each kept checkpoint."""
 
 import logging
 from dataclasses import dataclass
@@ -28,9 +28,9 @@ _log = logging.getLogger("sngan")
 
 @dataclass(frozen=True)
 class Frame:
-    """One moment: samples ``(n, 2)``, scores ``(h, w)`` and gradients ``(k, 2)`` of the critic.
+    """One step: samples ``(n, 2)``, the critic's scores ``(h, w)`` and gradients ``(k, 2)``.
 
-    ``positions`` ``(k, 2)`` is where the gradients start.
+    The gradients are those at ``positions`` ``(k, 2)``.
     """
 
     step: int
@@ -45,19 +45,27 @@ def animate(
 ) -> list[Frame]:
     """Draw a run on points in the plane as a GIF, and some of its frames side by side as a PNG.
 
-    Colours and level lines are the critic's scores, arrows its gradient: the way in which each
-    place of the plane is pushed. ``real`` points are drawn white below the samples. Needs
-    checkpoints kept on the way (``keep_every``). Of a conditional run only class 0 is drawn.
+    Colours and level lines show the critic's scores, arrows its gradient, along which it moves
+    samples. A conditional run is drawn for class 0 only.
+
+    Parameters
+    ----------
+    folder
+        A run on points in the plane that kept checkpoints on the way (``keep_every``).
+    gif, strip
+        The files of the animation and of the PNG.
+    real
+        Real points ``(n, 2)``, drawn white below the samples.
 
     Raises
     ------
     ValueError
-        The folder is no run, its samples are no points in the plane, or no checkpoint was kept.
+        If the folder is no run, its samples are no points in the plane, or no checkpoint was kept.
     """
     folder, gif, strip = Path(folder), Path(gif), Path(strip)
     frames = read_frames(folder)
     name = load(folder).config.method.name
-    # one scale for all frames: arrows that shrink are gradients that vanish
+    # all frames have one scale, so that arrows shrink where gradients vanish
     lengths = torch.cat([frame.gradients.norm(dim=1) for frame in frames])
     scale = max(float(lengths.quantile(0.95)), 1e-12)
     pictures = [_draw(frame, name=name, scale=scale, real=real) for frame in frames]
@@ -93,7 +101,7 @@ def read_frames(folder: Path) -> list[Frame]:
             _log.warning("no frame: %s", error)
     last, _ = checkpoint.read_newest(folder / CHECKPOINTS)
     saved[last["step"]] = last
-    # without labels a critic scores all as of class 0
+    # without labels a critic takes all samples for those of class 0
     labels = run.labels(_POINTS, 0) if run.config.model.num_classes else None
     return [
         _frame(saved[step], run.generator, critic, noise=noise, labels=labels)
@@ -109,7 +117,7 @@ def _frame(
     noise: Tensor,
     labels: Tensor | None,
 ) -> Frame:
-    # the generator that the critic teaches, and not its average, stands among the arrows
+    # the arrows push the generator itself and not its moving average
     generator.load_state_dict(state["generator"])
     critic.load_state_dict(state["critic"])
     surface, positions = _grid(_SURFACE), _grid(_ARROWS).requires_grad_()
@@ -148,7 +156,7 @@ def _draw(frame: Frame, *, name: str, scale: float, real: Tensor | None) -> "Ima
 
 
 def _side_by_side(pictures: "list[Image]") -> "Image":
-    """Some frames, evenly chosen, three in a row."""
+    """Lay evenly chosen frames out, three in a row."""
     from PIL import Image
 
     last = len(pictures) - 1

@@ -23,7 +23,7 @@ _NAMES = re.compile(
 
 
 class ComparisonFolder:
-    """A folder in which a comparison is, will be, or was before sngan listed its files."""
+    """The folder of a comparison that exists or is about to; older ones have no list of files."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -34,7 +34,7 @@ class ComparisonFolder:
         return self.files.exists() or self._has_plan()
 
     def begin(self, trials: Sequence[Trial], *, replace: bool) -> None:
-        """Make the folder this comparison's; files of an earlier one are set aside if replaced."""
+        """Claim the folder for this comparison; ``replace`` sets the files of an earlier one aside."""
         if not self.files.exists():
             self._adopt()
         if replace:
@@ -45,11 +45,11 @@ class ComparisonFolder:
         for trial in trials:
             self.files.claim(f"{RUNS}/{trial.folder.name}/{HIDDEN}/files.jsonl")
             if replace and trial.folder.exists():
-                # files of the user that lie there keep no run out
+                # files of the user in the folder must not keep the run from starting
                 RunFolder(trial.folder).files.start()
 
     def recover(self) -> None:
-        """Finish what a killed command left half done. The caller holds the folder's lock."""
+        """Finish the changes of a command that was killed. The caller holds the folder's lock."""
         if self.files.is_replacing() and not self._has_result():
             self._list_files_of_runs()
             self.files.restore()
@@ -83,7 +83,7 @@ class ComparisonFolder:
         self.files.adopt(names)
 
     def _animations(self) -> list[str]:
-        """Those that the comparison's own record names."""
+        """The animations that ``compare.json`` names."""
         try:
             made = read_json(self.path / COMPARISON)["animations"]
             return [name for files in made.values() for name in files.values()]
@@ -95,7 +95,7 @@ class ComparisonFolder:
         return [(self.path / name).parent.parent for name in names]
 
     def _list_files_of_runs(self) -> None:
-        """Add the files of each run, by the run's own list, to the comparison's list."""
+        """Add the files in the list of each run to the list of the comparison."""
         self.files.add(
             f"{RUNS}/{path.name}/{name}"
             for path in self._runs()

@@ -402,7 +402,7 @@ def test_weights_are_sent_as_the_docs_say(ranks, case):
         network = getattr(state, name).module
         all_of[name] = padded(network.parameters())
         in_stages[name] = padded(p for k, p in network.named_parameters() if k.startswith("stages"))
-    again = 0 if config.method.penalty != "none" else in_stages["critic"]
+    again = 0 if config.method.penalty is not None else in_stages["critic"]
     gathered = (n + 1) * (all_of["critic"] + again)
     gathered += all_of["generator"] + (n + 1) * in_stages["generator"]
     assert sum(sent["c10d::_allgather_base_"]) == gathered

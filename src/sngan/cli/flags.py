@@ -5,7 +5,7 @@ import json
 from argparse import SUPPRESS
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from sngan import config as configs
 from sngan.cli.parser import CommandParser
@@ -109,9 +109,17 @@ def _flags_of(group: Any, *, prefix: str = "") -> Iterator[Flag]:
             yield from _flags_of(value, prefix=f"{key}.")
         elif prefix == "method." and field.name != "name":
             # None stands for the value of the recipe
-            yield Flag(key, _of_text(kind) or kind | None, None, text)
+            yield Flag(key, _of_text(kind) or _or_off(kind) | None, None, text)
         else:
             yield Flag(key, _of_text(kind) or kind, field.default, text)
+
+
+def _or_off(kind: Any) -> Any:
+    """Add the choice ``none`` to those of a setting that may be off."""
+    for part in get_args(kind):
+        if get_origin(part) is Literal:
+            return Literal[("none", *get_args(part))]  # pyright: ignore[reportInvalidTypeForm]
+    return kind
 
 
 def _of_text(kind: Any) -> Any:

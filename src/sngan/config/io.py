@@ -45,7 +45,8 @@ _TYPES: dict[str, Any] = {
 
 def to_dict(config: Config) -> dict[str, Any]:
     """Return the settings as nested plain values (tuples as lists): what the YAML file holds."""
-    return cast(dict[str, Any], _plain(dataclasses.asdict(config)))
+    values = dataclasses.asdict(config) | {"method": config.method.to_dict()}
+    return cast(dict[str, Any], _plain(values))
 
 
 def from_dict(values: Mapping[str, Any]) -> Config:

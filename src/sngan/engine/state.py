@@ -80,7 +80,7 @@ class State:
         ]
         generator_optimizer, critic_optimizer = optimizers
         spectral_norm = None
-        if method.spectral_norm != "none":
+        if method.spectral_norm is not None:
             spectral_norm = spectral.SpectralNorm(
                 critic.module,
                 critic_optimizer,
@@ -249,7 +249,7 @@ def _networks(config: Config, fabric: "Fabric") -> tuple[Any, Any, AveragedModel
     wanted = config.performance.compile
     if is_sharded:
         fsdp.shard(average.module, fsdp.mesh_of(generator.module))
-        if config.method.penalty != "none" or config.method.orthonormal:
+        if config.method.penalty is not None or config.method.orthonormal:
             fsdp.keep_gathered(critic.module)
         if wanted == "on":
             _log.warning("performance.compile: not compiled, weights are gathered in between")

@@ -428,7 +428,7 @@ def critic_step(state: State, method: Method, batch: data.Batch) -> dict[str, Te
         "critic_loss": loss.detach(),
         "w_estimate": (real_scores.mean() - fake_scores.mean()).detach(),
     }
-    if method.penalty != "none":
+    if method.penalty is not None:
         with state.autocast():
             # not its compiled call, which has no second derivative, but with its hooks
             call = state.critic.module._call_impl  # pyright: ignore[reportPrivateUsage]

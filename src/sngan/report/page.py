@@ -11,6 +11,7 @@ from sngan.report.results import Band
 from sngan.runs.names import CONFIG, REPORT, SAMPLES, SKIPPED
 from sngan.runs.records import iter_records
 from sngan.utils.checks import require
+from sngan.utils.fields import is_off
 from sngan.utils.plain import flatten, read_yaml
 from sngan.utils.text import first_line
 
@@ -93,12 +94,12 @@ def _headline(settings: dict[str, Any]) -> dict[str, str]:
 def _constraint(method: dict[str, Any]) -> str:
     """A sentence about the constraints on the critic's slope."""
     parts: list[str] = []
-    if method.get("spectral_norm", "none") != "none":
+    if not is_off(method.get("spectral_norm")):
         kept = _short(method.get("coefficient", 1.0))
         parts.append(f"every layer's spectral norm is kept at {kept}")
-    if method.get("clip"):
+    if not is_off(method.get("clip")):
         parts.append(f"every weight is clipped to ±{_short(method['clip'])}")
-    if method.get("penalty", "none") != "none":
+    if not is_off(method.get("penalty")):
         parts.append(f"the {method['penalty']} gradient penalty pulls its slope towards a target")
     return " and ".join(parts) or "nothing bounds its slope"
 

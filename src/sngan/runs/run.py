@@ -255,7 +255,7 @@ def build_networks(config: Config) -> tuple[models.Generator, models.Critic]:
         width=model.width,
         num_classes=model.num_classes,
         attention=model.attention,
-        critic_norm=config.method.critic_norm,
+        critic_norm=config.method.critic_norm or "none",
     )
     for network in networks:
         network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

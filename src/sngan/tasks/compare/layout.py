@@ -34,7 +34,7 @@ class ComparisonFolder:
         return self.files.exists() or self._has_plan()
 
     def begin(self, trials: Sequence[Trial], *, replace: bool) -> None:
-        """Claim the folder for this comparison; ``replace`` sets the files of an earlier one aside."""
+        """Claim the folder for this comparison; ``replace`` sets an earlier one's files aside."""
         if not self.files.exists():
             self._adopt()
         if replace:

@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any
 from sngan.utils.files import write_bytes
 
 if TYPE_CHECKING:
-    # half a second of import time that only a drawing should pay
+    # these imports take half a second, which only a drawing needs
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from PIL.Image import Image
@@ -21,7 +21,7 @@ PALETTE = (BLUE, ORANGE, "#16a34a", "#9333ea", RED, "#0891b2", "#ca8a04", GREY,
 
 
 def colour(index: int) -> str:
-    """The colour of the label at this place, the same in every picture."""
+    """Return the colour of the label at this place, the same in every picture."""
     return PALETTE[index % len(PALETTE)]
 
 

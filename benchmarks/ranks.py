@@ -18,7 +18,7 @@ import torch
 
 from sngan import METHODS, Config, data
 from sngan.config import DataConfig, ModelConfig, PerformanceConfig
-from sngan.engine import launching
+from sngan.engine import fabric as launching
 from sngan.engine import train as training
 from sngan.engine.state import State
 

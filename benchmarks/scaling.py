@@ -33,7 +33,7 @@ import traffic
 from sngan import Config, data
 from sngan.config import ModelConfig, PerformanceConfig
 from sngan.distributed import collectives
-from sngan.engine import launching
+from sngan.engine import fabric as launching
 from sngan.engine import train as training
 from sngan.engine.state import State
 from sngan.methods import named

@@ -13,7 +13,7 @@ import traffic
 from sngan import METHODS, Config
 from sngan import data as sources
 from sngan.config import DataConfig, ModelConfig, PerformanceConfig
-from sngan.engine import launching
+from sngan.engine import fabric as launching
 from sngan.engine import train as training
 from sngan.engine.state import State
 

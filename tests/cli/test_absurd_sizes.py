@@ -7,7 +7,7 @@ from sngan import data
 from sngan.cli import main
 from sngan.config import Config, ModelConfig, PerformanceConfig
 from sngan.data import memory
-from sngan.engine import size
+from sngan.engine import memory as size
 from sngan.engine import train as training
 
 SIZES = [

@@ -13,7 +13,7 @@ from helpers.ranks import needs_proc, ranks_of, start
 from helpers.training import assert_identical, final_state, metrics, tiny, wait_for_step
 from sngan import METHODS, Config, data
 from sngan.config import DataConfig, ModelConfig, PerformanceConfig
-from sngan.engine import launching
+from sngan.engine import fabric as launching
 from sngan.engine import train as training
 from sngan.engine.state import State
 from sngan.runs import checkpoint

@@ -21,7 +21,7 @@ from sngan import METHODS, Config, SpectralNorm, data, models
 from sngan.config import DataConfig, EvaluationConfig, ModelConfig, PerformanceConfig
 from sngan.distributed import dtensor
 from sngan.distributed.sharded_files import read_shards
-from sngan.engine import launching
+from sngan.engine import fabric as launching
 from sngan.engine import train as training
 from sngan.engine.state import State
 from sngan.runs import checkpoint

@@ -18,7 +18,7 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from helpers.processes import needs_proc, workers
 from helpers.training import assert_identical, final_state, metrics, timeless, wait_for_step
 from sngan.config import PerformanceConfig
-from sngan.engine import launching
+from sngan.engine import fabric as launching
 
 STEPS = 200
 SETTINGS = "width=0.1 batch_size=8 n_critic=1 log_every=10 save_every=20 sample_every=200"

@@ -18,7 +18,7 @@ from sngan.config import Config, DataConfig
 from sngan.distributed import collectives, dtensor, fsdp
 from sngan.engine.compiling import compile_forward
 from sngan.engine.cuda_graph import StepGraph
-from sngan.engine.launching import make_fabric
+from sngan.engine.fabric import make_fabric
 from sngan.engine.precision import autocast_for
 from sngan.runs.run import balanced_labels, build_networks, noise_from_seed
 from sngan.utils.checks import require_count, require_number

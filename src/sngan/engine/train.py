@@ -19,7 +19,9 @@ from sngan import data, models
 from sngan.config import Config
 from sngan.distributed import collectives, dtensor, fsdp, rendezvous
 from sngan.engine import evaluation as evidence
-from sngan.engine import launching, resuming, size
+from sngan.engine import fabric as launching
+from sngan.engine import memory as size
+from sngan.engine import resuming
 from sngan.engine.state import State, open_dataset
 from sngan.losses import LOSSES
 from sngan.methods import Method

@@ -40,8 +40,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from sngan import Config, data, losses
 from sngan.config import ModelConfig, PerformanceConfig
+from sngan.engine import TrainState, train_step
 from sngan.engine import train as training
-from sngan.engine.state import State
 from sngan.spectral.kernels import LAYERS
 
 Iteration = Callable[[], None]
@@ -93,10 +93,10 @@ def engine(
 ) -> Iteration:
     """One iteration of sngan's engine."""
     config = settings(size, device=device, compiled=compiled, plain=plain)
-    state = State.build(config, images())
+    state = TrainState.build(config, images())
 
     def iteration() -> None:
-        training._step(config, state)
+        train_step(config, state)
 
     return iteration
 

@@ -24,8 +24,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from engine import SIZES, images, settings
-from sngan.engine import train as training
-from sngan.engine.state import State
+from sngan.engine import TrainState, train_step
 
 _ROWS = 12
 
@@ -85,20 +84,20 @@ def bandwidth(device: torch.device) -> float:
 def measure(size: str, *, device: str, rounds: int) -> tuple[dict[str, float], Callable[[], Any]]:
     """The figures of the floor, and the iteration they are of."""
     config = settings(size, device=device)
-    state = State.build(config, images())
+    state = TrainState.build(config, images())
 
     def iteration() -> dict[str, Tensor]:
-        return training._step(config, state)
+        return train_step(config, state)
 
-    counted = State.build(settings(size, device=device, plain=True), images())
+    counted = TrainState.build(settings(size, device=device, plain=True), images())
     with FlopCounterMode(display=False) as flops, BytesCounter() as moved:
-        training._step(config, counted)
+        train_step(config, counted)
     is_half = device == "cuda" and torch.cuda.is_bf16_supported()
-    rate = matrix_rate(state.device, torch.bfloat16 if is_half else torch.float32)
-    copying = bandwidth(state.device)
+    rate = matrix_rate(state.runtime.device, torch.bfloat16 if is_half else torch.float32)
+    copying = bandwidth(state.runtime.device)
     for _ in range(4):  # compiles and captures, where the engine does
         iteration()
-    taken = seconds(iteration, state.device, rounds=rounds)
+    taken = seconds(iteration, state.runtime.device, rounds=rounds)
     floor = flops.get_total_flops() / rate
     return {
         "gflop": flops.get_total_flops() / 1e9,

@@ -19,7 +19,7 @@ import traffic
 from sngan import Config
 from sngan.config import ModelConfig
 from sngan.methods import named
-from sngan.runs.run import build_networks
+from sngan.runs.networks import build_networks
 
 SIDES = (32, 128, 256)
 GPUS = (8, 64, 512)

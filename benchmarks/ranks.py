@@ -18,9 +18,9 @@ import torch
 
 from sngan import METHODS, Config, data
 from sngan.config import DataConfig, ModelConfig, PerformanceConfig
-from sngan.engine import fabric as launching
-from sngan.engine import train as training
-from sngan.engine.state import State
+from sngan.engine import TrainState, train_step
+from sngan.engine.fabric import run_on_ranks
+from sngan.engine.resolve import resolve_config
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -39,12 +39,12 @@ def measure(fabric: "Fabric", model: ModelConfig, steps: int, file: str) -> None
     method = replace(METHODS["sn"], n_critic=1)
     config = Config(data=DataConfig(source="digits"), out="unused", model=model, method=method)
     dataset = data.open_source("digits")
-    config = training._fill_in(config, dataset)
-    state = State.build(config, dataset, fabric)
+    config = resolve_config(config, dataset)
+    state = TrainState.build(config, dataset, fabric)
     for step in range(WARM_UP + steps):
         if step == WARM_UP:
             wall, cpu = time.perf_counter(), time.process_time()
-        training._step(config, state)
+        train_step(config, state)
     seconds = {
         "wall": (time.perf_counter() - wall) / steps,
         "cpu": (time.process_time() - cpu) / steps,
@@ -73,7 +73,7 @@ def main() -> None:
         results[name] = {}
         for _ in range(arguments.rounds):
             for kind, performance in settings.items():
-                launching.on_ranks(performance, measure, model, arguments.steps, str(scratch))
+                run_on_ranks(performance, measure, model, arguments.steps, str(scratch))
                 taken = json.loads(scratch.read_text())
                 best = results[name].setdefault(kind, taken)
                 results[name][kind] = min(best, taken, key=lambda seconds: seconds["wall"])

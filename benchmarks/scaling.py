@@ -33,9 +33,8 @@ import traffic
 from sngan import Config, data
 from sngan.config import ModelConfig, PerformanceConfig
 from sngan.distributed import collectives
-from sngan.engine import fabric as launching
-from sngan.engine import train as training
-from sngan.engine.state import State
+from sngan.engine import TrainState, train_step
+from sngan.engine.fabric import run_on_ranks
 from sngan.methods import named
 
 NETWORKS = {
@@ -72,13 +71,13 @@ def settings(network: str, batch_size: int) -> Config:
 def measure_alone(network: str, batch_size: int, rounds: int, fabric: Any = None) -> float:
     """The fastest of some iterations: what disturbs only adds."""
     config = settings(network, batch_size)
-    state = State.build(config, data.open_source("digits"), fabric)
+    state = TrainState.build(config, data.open_source("digits"), fabric)
     taken: list[float] = []
     for _ in range(rounds + 2):
         # all start together
         collectives.all_reduce_any(False)
         start = time.perf_counter()
-        training._step(config, state)
+        train_step(config, state)
         taken.append(time.perf_counter() - start)
     return min(taken[2:])
 
@@ -101,12 +100,12 @@ def count_bytes(fabric: Any) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for network in NETWORKS:
         config = settings(network, BATCHES[0])
-        state = State.build(config, data.open_source("digits"), fabric)
+        state = TrainState.build(config, data.open_source("digits"), fabric)
         with traffic.counted([state.generator, state.critic]) as messages:
-            training._step(config, state)
+            train_step(config, state)
             for sizes in messages.values():
                 sizes.clear()
-            training._step(config, state)
+            train_step(config, state)
         counts = {
             f"{kind} {what}": value
             for kind, sizes in messages.items()
@@ -144,7 +143,7 @@ def measure(rounds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         for processes in PROCESSES:
             group = PerformanceConfig(device="cpu", devices=processes, strategy="ddp")
-            launching.on_ranks(group, on_each_rank, rounds, folder)
+            run_on_ranks(group, on_each_rank, rounds, folder)
         parts = [json.loads(Path(folder, f"{count}.json").read_text()) for count in PROCESSES]
     merged = {key: value for part in parts for key, value in part.items()}
     return merged | {"points": [point for part in parts for point in part["points"]]}

@@ -18,7 +18,7 @@ from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sngan import Config
-from sngan.runs.run import build_networks
+from sngan.runs.networks import build_networks
 
 MIB = 2**20
 # of DDP: the last gradients, which are ready first, go alone; then the others in large buckets

@@ -7,8 +7,8 @@ from sngan import data
 from sngan.cli import main
 from sngan.config import Config, ModelConfig, PerformanceConfig
 from sngan.data import memory
-from sngan.engine import memory as size
 from sngan.engine import train as training
+from sngan.engine.memory import require_memory
 
 SIZES = [
     *("width=1e5", "width=1e9", "width=1e300", "latent_dim=1000000000000"),
@@ -55,7 +55,7 @@ def test_the_least_need_is_below_what_a_training_takes(monkeypatch, name, condit
     taken = sum(kept.values()) + 16 * sum(p.numel() for n in networks for p in n.parameters())
     taken += config.batch_size * 4 * (config.model.latent_dim + 5 * real[0].numel())
     monkeypatch.setattr(memory, "total", lambda: taken)
-    size.require_room(config)
+    require_memory(config)
     monkeypatch.setattr(memory, "total", lambda: taken // 6)
     with pytest.raises(ValueError, match=r"^(model|batch_size): expected .* of memory, got"):
-        size.require_room(config)
+        require_memory(config)

@@ -1,22 +1,18 @@
 """Two processes train what one does: same results, equal replicas, one writer, faults."""
 
-import os
-import signal
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from helpers.ranks import needs_proc, ranks_of, start
-from helpers.training import assert_identical, final_state, metrics, tiny, wait_for_step
+from helpers.training import assert_identical, final_state, metrics, tiny
 from sngan import METHODS, Config, data
 from sngan.config import DataConfig, ModelConfig, PerformanceConfig
-from sngan.engine import fabric as launching
+from sngan.engine import TrainState, train_step
 from sngan.engine import train as training
-from sngan.engine.state import State
-from sngan.runs import checkpoint
+from sngan.engine.fabric import make_fabric, run_on_ranks
+from sngan.engine.outputs import read_terms
 
 TWO = PerformanceConfig(device="cpu", devices=2)
 DIGITS = DataConfig(source="digits", flip=True)
@@ -50,9 +46,9 @@ def trained(case: str, fabric=None, *, steps: int) -> tuple[list[dict], dict]:
     """The terms of every step and the state after them, without a folder."""
     config = config_of(case)
     dataset = data.open_source(config.data.source)
-    state = State.build(training._fill_in(config, dataset), dataset, fabric)
-    terms = [training._step(config, state) for _ in range(steps)]
-    return [training._to_floats(one, over_ranks=True) for one in terms], state.state_dict()
+    state = TrainState.build(config, dataset, fabric)
+    terms = [train_step(config, state) for _ in range(steps)]
+    return [read_terms(one, average_ranks=True) for one in terms], state.state_dict()
 
 
 def in_double(case: str, fabric=None) -> tuple[list[dict], dict]:
@@ -75,7 +71,7 @@ def all_cases(fabric, folder: Path) -> None:
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory) -> list[dict]:
     folder = tmp_path_factory.mktemp("ranks")
-    launching.on_ranks(TWO, all_cases, folder)
+    run_on_ranks(TWO, all_cases, folder)
     return [torch.load(folder / f"rank{rank}.pt") for rank in (0, 1)]
 
 
@@ -174,66 +170,4 @@ def test_machines_that_nothing_starts(tmp_path):
 def test_devices_that_the_machine_lacks():
     settings = PerformanceConfig(device="mps", devices=2)
     with pytest.raises(ValueError, match=r"performance.devices: expected ones of this machine"):
-        launching.make_fabric(settings)
-
-
-@pytest.mark.slow
-@needs_proc
-@pytest.mark.parametrize("victim", [0, 1])
-def test_a_killed_rank_ends_the_run_which_can_be_resumed(tmp_path, victim):
-    run = tmp_path / "run"
-    process = start(run, "--steps", "100000")
-    wait_for_step(run, 20, process)
-    pids = ranks_of(process)
-    assert len(pids) == 2
-    os.kill(pids[victim], signal.SIGKILL)
-    killed = time.monotonic()
-    _, errors = process.communicate(timeout=60)
-    assert time.monotonic() - killed < 60
-    assert process.returncode == 1
-    assert errors.startswith("sngan: error: ")
-    assert "last checkpoint: " in errors
-    assert len(errors.splitlines()) == 1
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
-    step = checkpoint.read_newest(run / "checkpoints")[0]["step"]
-    again = start(run, "--resume", "--steps", str(step + 10))
-    _, errors = again.communicate(timeout=120)
-    assert again.returncode == 0, errors
-    assert final_state(run)["step"] == step + 10
-
-
-@pytest.mark.slow
-@needs_proc
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_saves_once_and_exits_130(tmp_path, number):
-    run = tmp_path / "run"
-    process = start(run, "--steps", "100000")
-    wait_for_step(run, 10, process)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert errors.startswith("sngan: error: interrupted at step ")
-    assert len(errors.splitlines()) == 1
-    assert f"step {checkpoint.read(run / 'checkpoints' / 'last.pt')['step']};" in errors
-
-
-@pytest.mark.slow
-def test_a_wrong_request_is_one_line_and_status_2(tmp_path):
-    process = start(tmp_path / "run", "--data", str(tmp_path / "nothing"))
-    output, errors = process.communicate(timeout=60)
-    assert (process.returncode, output) == (2, "")
-    assert errors.startswith("sngan: error: --data")
-    assert len(errors.splitlines()) == 1
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.slow
-def test_torchrun_starts_the_processes(tmp_path):
-    launcher = ("torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m")
-    process = start(tmp_path / "run", "--steps", "10", launcher=launcher)
-    output, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-    assert output.count("step 10/10") == 1
-    assert output.count("report:") == 1
-    assert final_state(tmp_path / "run")["step"] == 10
-    assert (tmp_path / "run" / "report.html").stat().st_size > 10_000
+        make_fabric(settings)

@@ -1,190 +1,31 @@
-"""Two processes train what one does: same results, equal replicas, one writer, faults."""
+"""Processes of a run: killed, interrupted, refused, started by torchrun; by both strategies."""
 
 import os
 import signal
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
-from helpers.ranks import needs_proc, ranks_of, start
-from helpers.training import assert_identical, final_state, metrics, tiny, wait_for_step
-from sngan import METHODS, Config, data
-from sngan.config import DataConfig, ModelConfig, PerformanceConfig
-from sngan.engine import launching
-from sngan.engine import train as training
-from sngan.engine.state import State
+from helpers.ranks import needs_proc, spawned_ranks, start
+from helpers.training import final_state, wait_for_step
 from sngan.runs import checkpoint
 
-TWO = PerformanceConfig(device="cpu", devices=2)
-DIGITS = DataConfig(source="digits", flip=True)
-AUGMENTED = DataConfig(source="digits", augment="color,translation,cutout")
-CNN = ModelConfig(name="cnn", width=0.1, latent_dim=8)
-RESNET = replace(CNN, name="resnet", width=0.05)
-BY_CLASS = replace(CNN, conditional=True)
-STEPS = 50
-FOUR = ("sn-cnn", "sn-resnet", "wgan-gp-cnn", "wgan-gp-resnet")
-
-# everything that draws random numbers or looks at a batch as a whole
-CASES = {
-    "sn-cnn": {"method": "sn", "model": CNN},
-    "sn-resnet": {"method": "sn", "model": RESNET},
-    "wgan-gp-cnn": {"method": "wgan-gp", "model": CNN},
-    "wgan-gp-resnet": {"method": "wgan-gp", "model": RESNET},
-    "dragan": {"method": "dragan", "model": CNN},
-    "r3gan-by-class": {"method": "r3gan", "model": BY_CLASS, "data": AUGMENTED},
-    "bn": {"method": "bn", "model": CNN},
-    "sn-operator": {"method": "sn-operator", "model": CNN},
-}
+pytestmark = pytest.mark.slow
+STRATEGIES = ["ddp", "fsdp"]
 
 
-def config_of(case: str) -> Config:
-    fields = {"data": DIGITS, "batch_size": 8, **CASES[case]}
-    method = replace(METHODS[fields.pop("method")], n_critic=1)
-    return Config(out="unused", method=method, steps=STEPS, ema_start=10, **fields)
+def by(strategy: str) -> tuple[str, str]:
+    return "--performance.strategy", strategy
 
 
-def trained(case: str, fabric=None, *, steps: int) -> tuple[list[dict], dict]:
-    """The terms of every step and the state after them, without a folder."""
-    config = config_of(case)
-    dataset = data.open_source(config.data.source)
-    state = State.build(training._fill_in(config, dataset), dataset, fabric)
-    terms = [training._step(config, state) for _ in range(steps)]
-    return [training._to_floats(one, over_ranks=True) for one in terms], state.state_dict()
-
-
-def in_double(case: str, fabric=None) -> tuple[list[dict], dict]:
-    """Trained in float64, where other orders of summing do not grow into other results."""
-    torch.set_default_dtype(torch.float64)
-    try:
-        return trained(case, fabric, steps=STEPS if case in FOUR else STEPS // 5)
-    finally:
-        torch.set_default_dtype(torch.float32)
-
-
-def all_cases(fabric, folder: Path) -> None:
-    """What each of two processes does."""
-    torch.set_num_threads(1)
-    results = {case: in_double(case, fabric) for case in CASES}
-    results["float32"] = trained("sn-cnn", fabric, steps=100)
-    torch.save(results, folder / f"rank{fabric.global_rank}.pt")
-
-
-@pytest.fixture(scope="module")
-def ranks(tmp_path_factory) -> list[dict]:
-    folder = tmp_path_factory.mktemp("ranks")
-    launching.on_ranks(TWO, all_cases, folder)
-    return [torch.load(folder / f"rank{rank}.pt") for rank in (0, 1)]
-
-
-@pytest.mark.parametrize("case", [*CASES, "float32"])
-@pytest.mark.bitwise
-def test_replicas_are_bit_identical(ranks, case):
-    assert_identical(ranks[0][case], ranks[1][case])
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_two_ranks_train_what_one_process_does(ranks, case):
-    expected, alone = in_double(case)
-    terms, state = ranks[0][case]
-    for step, (one, other) in enumerate(zip(terms, expected, strict=True)):
-        assert one == pytest.approx(other, rel=1e-6, abs=1e-9), step
-    for network in ("generator", "critic", "average"):
-        for name, tensor in alone[network].items():
-            torch.testing.assert_close(state[network][name], tensor, rtol=1e-5, atol=1e-7)
-
-
-def test_float32_differs_by_rounding(ranks):
-    expected, _ = trained("sn-cnn", steps=STEPS)
-    for one, other in zip(ranks[0]["float32"][0], expected, strict=False):
-        for loss in ("critic_loss", "generator_loss"):
-            assert one[loss] == pytest.approx(other[loss], rel=1e-4, abs=1e-5)
-
-
-def both(config: Config) -> Config:
-    return replace(config, performance=TWO)
-
-
-def test_resume_on_another_number_of_ranks(tmp_path):
-    # of other seeds, a gradient near zero has one sign on one rank and another on two, by rounding
-    settings = {"data": DIGITS, "model": CNN, "performance": PerformanceConfig(device="cpu")}
-    settings["seed"] = 1
-    whole = tiny(tmp_path / "whole", steps=30, **settings)
-    training.train(whole)
-    parts = tiny(tmp_path / "parts", steps=10, **settings)
-    run = training.train(both(parts))
-    assert run.generate(3).shape == (3, 1, 8, 8)
-    training.train(replace(parts, steps=20), resume=True)
-    training.train(both(replace(parts, steps=30)), resume=True)
-
-    one, other = (final_state(tmp_path / name) for name in ("whole", "parts"))
-    assert (other["step"], other["sampler"], other["rng"]["python"]) == (
-        (one["step"], one["sampler"], one["rng"]["python"])
-    )
-    assert torch.equal(other["rng"]["torch"], one["rng"]["torch"])
-    for name, tensor in one["critic"].items():
-        torch.testing.assert_close(other["critic"][name], tensor, rtol=1e-3, atol=1e-4)
-    records = metrics(tmp_path / "parts")
-    assert [record["step"] for record in records] == list(range(5, 31, 5))
-    losses = [record["critic_loss"] for record in records]
-    expected = [record["critic_loss"] for record in metrics(tmp_path / "whole")]
-    assert losses == pytest.approx(expected, rel=1e-4)
-    files, more = (
-        {path.relative_to(run.folder.parent / name) for path in written(tmp_path / name)}
-        for name in ("whole", "parts")
-    )
-    assert files <= more
-    # the pictures of the two shorter runs' last steps
-    assert {str(path) for path in more - files} == {"samples/step-000010.png"}
-
-
-def written(folder: Path) -> set[Path]:
-    """The files of a run but the TensorBoard events, whose names hold the time."""
-    return {path for path in folder.rglob("*") if not path.name.startswith("events")}
-
-
-def test_the_batch_is_split_evenly():
-    message = "^batch_size: expected a multiple of the 3 devices over all nodes, got 64$"
-    with pytest.raises(ValueError, match=message):
-        Config(performance=PerformanceConfig(devices=3))
-    with pytest.raises(ValueError, match="batch_size: expected a multiple of the 6 devices"):
-        Config(performance=PerformanceConfig(devices=3, nodes=2))
-    Config(performance=PerformanceConfig(devices=3, nodes=2), batch_size=66)
-
-
-def test_other_devices_than_torchrun_started(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
-    monkeypatch.setenv("WORLD_SIZE", "4")
-    with pytest.raises(ValueError, match=r"performance.devices: expected devices × nodes = 4"):
-        training.train(tiny(tmp_path / "run"))
-    assert not (tmp_path / "run").exists()
-
-
-def test_machines_that_nothing_starts(tmp_path):
-    """Without torchrun or srun it would wait for them for ever."""
-    settings = PerformanceConfig(device="cpu", nodes=2)
-    message = "^performance.nodes: expected 1, or torchrun or srun to start .*, got 2$"
-    with pytest.raises(ValueError, match=message):
-        training.train(tiny(tmp_path / "run", performance=settings))
-    assert not (tmp_path / "run").exists()
-
-
-def test_devices_that_the_machine_lacks():
-    settings = PerformanceConfig(device="mps", devices=2)
-    with pytest.raises(ValueError, match=r"performance.devices: expected ones of this machine"):
-        launching.make_fabric(settings)
-
-
-@pytest.mark.slow
 @needs_proc
-@pytest.mark.parametrize("victim", [0, 1])
-def test_a_killed_rank_ends_the_run_which_can_be_resumed(tmp_path, victim):
+@pytest.mark.parametrize(("strategy", "victim"), [("auto", 0), ("auto", 1), ("fsdp", 1)])
+def test_a_killed_rank_ends_the_run_which_can_be_resumed(tmp_path, strategy, victim):
     run = tmp_path / "run"
-    process = start(run, "--steps", "100000")
+    process = start(run, "--steps", "100000", *by(strategy))
     wait_for_step(run, 20, process)
-    pids = ranks_of(process)
+    pids = spawned_ranks(process)
     assert len(pids) == 2
     os.kill(pids[victim], signal.SIGKILL)
     killed = time.monotonic()
@@ -196,18 +37,20 @@ def test_a_killed_rank_ends_the_run_which_can_be_resumed(tmp_path, victim):
     assert len(errors.splitlines()) == 1
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
     step = checkpoint.read_newest(run / "checkpoints")[0]["step"]
-    again = start(run, "--resume", "--steps", str(step + 10))
+    again = start(run, "--resume", "--steps", str(step + 10), *by(strategy))
     _, errors = again.communicate(timeout=120)
     assert again.returncode == 0, errors
     assert final_state(run)["step"] == step + 10
 
 
-@pytest.mark.slow
 @needs_proc
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_saves_once_and_exits_130(tmp_path, number):
+@pytest.mark.parametrize(
+    ("strategy", "number"),
+    [("auto", signal.SIGINT), ("auto", signal.SIGTERM), ("fsdp", signal.SIGINT)],
+)
+def test_an_interrupt_saves_once_and_exits_130(tmp_path, strategy, number):
     run = tmp_path / "run"
-    process = start(run, "--steps", "100000")
+    process = start(run, "--steps", "100000", *by(strategy))
     wait_for_step(run, 10, process)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
@@ -217,9 +60,9 @@ def test_an_interrupt_saves_once_and_exits_130(tmp_path, number):
     assert f"step {checkpoint.read(run / 'checkpoints' / 'last.pt')['step']};" in errors
 
 
-@pytest.mark.slow
-def test_a_wrong_request_is_one_line_and_status_2(tmp_path):
-    process = start(tmp_path / "run", "--data", str(tmp_path / "nothing"))
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_wrong_request_is_one_line_and_status_2(tmp_path, strategy):
+    process = start(tmp_path / "run", "--data", str(tmp_path / "nothing"), *by(strategy))
     output, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (2, "")
     assert errors.startswith("sngan: error: --data")
@@ -227,13 +70,14 @@ def test_a_wrong_request_is_one_line_and_status_2(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.slow
-def test_torchrun_starts_the_processes(tmp_path):
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_torchrun_starts_the_processes(tmp_path, strategy):
     launcher = ("torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m")
-    process = start(tmp_path / "run", "--steps", "10", launcher=launcher)
+    run = tmp_path / "run"
+    process = start(run, "--steps", "10", *by(strategy), launcher=launcher)
     output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert output.count("step 10/10") == 1
     assert output.count("report:") == 1
-    assert final_state(tmp_path / "run")["step"] == 10
-    assert (tmp_path / "run" / "report.html").stat().st_size > 10_000
+    assert final_state(run)["step"] == 10
+    assert (run / "report.html").stat().st_size > 10_000

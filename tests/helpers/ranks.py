@@ -1,4 +1,4 @@
-"""Runs on several ranks, started as a user starts them."""
+"""Runs on several ranks, started as a user starts them, and their processes in ``/proc``."""
 
 import subprocess
 import sys
@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+needs_proc = pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds processes in /proc")
+
 
 def start(out: Path, *flags: str, launcher: tuple[str, ...] = ()) -> subprocess.Popen:
+    """Start a run on two ranks, by sngan itself or by a launcher such as torchrun."""
     command = [sys.executable, "-m", *launcher, "sngan", "train", "--out", str(out)]
     settings = "width=0.1 batch_size=8 n_critic=1 log_every=50 save_every=10 device=cpu devices=2"
     return subprocess.Popen(
@@ -18,11 +21,26 @@ def start(out: Path, *flags: str, launcher: tuple[str, ...] = ()) -> subprocess.
     )
 
 
-def ranks_of(process: subprocess.Popen) -> list[int]:
-    """The processes that a command spawned, in order."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    spawned = [pid for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
-    return [int(pid) for pid in spawned]
+def spawned_ranks(process: subprocess.Popen) -> list[int]:
+    """The processes that a command spawned, in the order of their ranks."""
+    return [
+        int(pid)
+        for pid in _children(process)
+        if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()
+    ]
 
 
-needs_proc = pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds processes in /proc")
+def launched_ranks(process: subprocess.Popen) -> dict[int, int]:
+    """The process of each rank that torchrun has running."""
+    environments = {
+        pid: Path(f"/proc/{pid}/environ").read_text().split("\0") for pid in _children(process)
+    }
+    return {
+        int(rank): int(pid)
+        for pid, variables in environments.items()
+        for rank in [line.removeprefix("RANK=") for line in variables if line.startswith("RANK=")]
+    }
+
+
+def _children(process: subprocess.Popen) -> list[str]:
+    return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()

@@ -18,7 +18,8 @@ COMPARE = ["compare", "--methods", "sn", "--steps", "2", "--seeds", "1", "--samp
 @pytest.fixture(scope="module")
 def opened():
     from sngan.config import Config, ModelConfig
-    from sngan.runs.run import Run, build_networks
+    from sngan.runs.networks import build_networks
+    from sngan.runs.run import Run
 
     config = Config(model=ModelConfig(name="cnn", width=0.02, latent_dim=4, sample_shape=(1, 8, 8)))
     return Run(None, config, build_networks(config)[0].eval().requires_grad_(False))
@@ -132,7 +133,7 @@ def test_what_was_set_aside_comes_back_if_the_new_run_fails_early(tmp_path, monk
         raise RuntimeError("no memory")
 
     with monkeypatch.context() as patched:
-        patched.setattr("sngan.engine.train.State.build", broken)
+        patched.setattr("sngan.engine.TrainState.build", broken)
         with pytest.raises(RuntimeError, match="no memory"):
             sngan.train(tiny(run.folder, seed=1), overwrite=True)
     assert sngan.load(run.folder).generate(4).equal(before)

@@ -9,7 +9,7 @@ import torch
 import sngan
 from helpers.comparisons import TINY, compared
 from helpers.pages import Page
-from sngan.engine.state import State
+from sngan.engine import TrainState
 from sngan.engine.train import TrainingError
 from sngan.tasks.compare import SETTINGS, compare, plan_trials, runner
 
@@ -80,7 +80,8 @@ def test_runs_of_one_seed_start_from_the_same_weights(other):
         planned()[0].config, model=replace(TINY.model, name="mlp", sample_shape=(2,)), seed=5
     )
     sn, rival = (
-        State.build(replace(config, method=sngan.METHODS[name]), dataset) for name in ("sn", other)
+        TrainState.build(replace(config, method=sngan.METHODS[name]), dataset)
+        for name in ("sn", other)
     )
     for left, right in zip(sn.generator.parameters(), rival.generator.parameters(), strict=True):
         assert torch.equal(left, right)
@@ -89,7 +90,7 @@ def test_runs_of_one_seed_start_from_the_same_weights(other):
     normalized = dict(sn.critic.module.named_parameters())
     for name, weight in rival.critic.module.named_parameters():
         torch.testing.assert_close(normalized[name] * scales[name], weight)
-    another = State.build(replace(config, seed=6), dataset)
+    another = TrainState.build(replace(config, seed=6), dataset)
     assert not torch.equal(next(another.generator.parameters()), next(sn.generator.parameters()))
 
 

@@ -8,7 +8,7 @@ from sngan.cli import flags
 from sngan.cli.parser import CommandParser
 from sngan.cli.paths import expanded
 from sngan.distributed import collectives
-from sngan.runs.layout import RunFolder
+from sngan.runs.managed import ManagedRunFolder
 from sngan.runs.reserve import reserve
 from sngan.tasks.train import train
 from sngan.utils.files import missing_folders, remove_if_empty
@@ -66,7 +66,7 @@ def _settings_of_run(argv: list[str]) -> list[str]:
     for flag, value in zip(argv, [*argv[1:], ""], strict=True):
         name, equals, given = flag.partition("=")
         if name == "--out":
-            path = RunFolder(expanded(given if equals else value)).settings()
+            path = ManagedRunFolder(expanded(given if equals else value)).settings()
             try:
                 return flags.settings_in(path) if path.is_file() else []
             except ValueError as error:

@@ -8,7 +8,7 @@ from sngan.report.charts import Chart, bands, curves
 from sngan.report.history import History, Series
 from sngan.report.rendering import embedded, write_page
 from sngan.report.results import Band
-from sngan.runs.names import CONFIG, REPORT, SAMPLES, SKIPPED
+from sngan.runs.layout import RunFolder
 from sngan.runs.records import iter_records
 from sngan.utils.checks import require
 from sngan.utils.fields import is_off
@@ -32,12 +32,12 @@ def write_report(folder: Path) -> Path:
     ValueError
         If the folder is no run, or another program's file is at ``report.html``.
     """
-    path = folder / CONFIG
+    path = RunFolder(folder).config
     require(path.is_file(), "run", expected="a run folder with config.yaml", got=folder)
     settings = _settings(path)
     history = History(iter_records(folder), keys=_KEYS, groups=("sigma", "evaluation"))
     return write_page(
-        folder / REPORT,
+        RunFolder(folder).report,
         "run.html",
         headline=_headline(settings),
         facts=_facts(settings, history),
@@ -46,7 +46,7 @@ def write_report(folder: Path) -> Path:
         charts=_charts(history),
         nothing="No records of it in this run.",
         evaluation=_evaluation(history.groups["evaluation"]),
-        skipped=_lines(folder / SKIPPED),
+        skipped=_lines(RunFolder(folder).skipped),
         settings=[(key, str(value)) for key, value in flatten(settings).items()],
         folder=str(folder),
     )
@@ -140,14 +140,14 @@ def _frames(folder: Path) -> list[dict[str, str]]:
     # the folder may hold other files too
     names = sorted(
         (int(found[1]), path.name)
-        for path in (folder / SAMPLES).glob("step-*.png")
+        for path in RunFolder(folder).samples.glob("step-*.png")
         if (found := re.fullmatch(r"step-(\d{1,18})\.png", path.name))
     )
     if len(names) > _FRAMES:
         last = len(names) - 1
         places = {0, *(round(last ** (k / (_FRAMES - 2))) for k in range(_FRAMES - 1))}
         names = [names[place] for place in sorted(places)]
-    frames = [(step, embedded(folder, f"{SAMPLES}/{name}")) for step, name in names]
+    frames = [(step, embedded(folder, f"{RunFolder.SAMPLES}/{name}")) for step, name in names]
     return [{"step": f"{step:,}", "uri": uri} for step, uri in frames if uri is not None]
 
 

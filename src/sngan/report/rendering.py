@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sngan.runs.names import PAGE_MARK
+from sngan.runs.layout import PAGE_MARK
 from sngan.utils.checks import require
 from sngan.utils.files import write_bytes
 

@@ -1,4 +1,4 @@
-"""RunFolder: the files of a run, and how a folder is known to be one."""
+"""Managed run folder: whether a folder is a run, and which of its files sngan may change."""
 
 import json
 import re
@@ -8,71 +8,58 @@ from pathlib import Path
 
 from sngan import config as configs
 from sngan.config import Config
+from sngan.runs.layout import PAGE_MARK, PATTERN, SHARDS, RunFolder
 from sngan.runs.manifest import HIDDEN, Manifest
-from sngan.runs.names import (
-    CHECKPOINTS,
-    CONFIG,
-    GENERATOR,
-    LIPSCHITZ,
-    LOG,
-    MEASURED,
-    PAGE_MARK,
-    REPORT,
-    SAMPLES,
-    SKIPPED,
-)
-from sngan.runs.records import METRICS, iter_records
+from sngan.runs.records import iter_records
 from sngan.utils.checks import require
 from sngan.utils.plain import flatten
 
 _KIND = "sngan run 1"
-_NAMES = (
-    "|".join(map(re.escape, (CONFIG, GENERATOR, METRICS, LOG, SKIPPED, REPORT, MEASURED)))
-    + r"|events\.out\.tfevents\.[\w.-]+"
-    + rf"|{SAMPLES}/step-\d{{6,}}\.png"
-    + rf"|{LIPSCHITZ}/(layers|cone)\.png"
-    # of the form step-000500.pt, last.pt, and the parts of sharded ones
-    + rf"|{CHECKPOINTS}/[\w-][\w.-]*(/[\w.-]+)?"
+_ROTATED = tuple(
+    f"{RunFolder.CHECKPOINTS}/{name}"
+    for name in (RunFolder.LAST, RunFolder.PREVIOUS, RunFolder.NEXT)
 )
-PATTERN = re.compile(_NAMES)
-"""The names that sngan gives to the files of a run."""
-
-# from the start of a run on they are written again and again
-_FIRST = (CONFIG, METRICS, LOG, GENERATOR, REPORT)
-_BEST = f"{CHECKPOINTS}/best.pt"
-_ROTATED = tuple(f"{CHECKPOINTS}/{name}.pt" for name in ("last", "previous", "next"))
+# a run replaces these files again and again
+_REPLACED = (
+    RunFolder.CONFIG,
+    RunFolder.METRICS,
+    RunFolder.LOG,
+    RunFolder.GENERATOR,
+    RunFolder.REPORT,
+    *_ROTATED,
+    f"{RunFolder.CHECKPOINTS}/{RunFolder.BEST}",
+)
 _LOG_LINE = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ ")
 
 
-class RunFolder:
-    """A folder in which a run is, will be, or was before sngan listed its files."""
+class ManagedRunFolder(RunFolder):
+    """A run folder with the list of the files that sngan wrote. No other file is ever changed.
+
+    The folder may still be empty, or hold a run of a version of sngan that kept no list.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        super().__init__(path)
         self.files = Manifest(path, kind=_KIND, pattern=PATTERN)
 
     def is_run(self) -> bool:
-        """Whether sngan made this folder: by its list, or by all that its files say.
+        """Whether sngan made this folder: its list says so, or its files do.
 
-        A ``config.yaml`` alone is no run, even a whole one: people copy such files.
+        A ``config.yaml`` alone does not make a run, because people copy such files.
         """
-        return self.files.exists() or bool(self._config and any(self._made_before()))
-
-    def has_checkpoint(self) -> bool:
-        """Whether there is something to go on from."""
-        return any((self.path / CHECKPOINTS).glob("*.pt"))
+        return self.files.exists() or bool(self._config and any(self._signs_of_a_run()))
 
     def is_begun(self) -> bool:
-        """Whether a run ended here before it had made anything that could be lost."""
-        # the first checkpoint is written after the first generator
-        weights = (self.path / GENERATOR).exists() and _has_records(self.path)
+        """Whether a run ended here before it made anything that could be lost."""
+        # a run writes its first generator before its first checkpoint
+        weights = self.generator.exists() and _has_records(self.path)
         made = self.has_checkpoint() or weights
         if made or self.files.exists():
             return not made
         return self._config is not None and all(map(self._is_of_a_run, self._present()))
 
     def check(self, *, resume: bool, overwrite: bool) -> None:
-        """Refuse a folder that this command may not write to; change nothing.
+        """Raise if this command may not write to the folder. Nothing is changed.
 
         Raises
         ------
@@ -87,7 +74,7 @@ class RunFolder:
             got=f"a file, or a link to nothing, {folder}",
         )
         if resume:
-            is_run = (folder / CONFIG).is_file() and self.is_run()
+            is_run = self.config.is_file() and self.is_run()
             is_run = is_run or self.files.is_replacing()
             require(is_run, "resume", expected="a run folder at --out", got=f"{folder}, none")
             return
@@ -102,24 +89,24 @@ class RunFolder:
         )
 
     def settings(self) -> Path:
-        """The ``config.yaml`` of the run that a command would go on with."""
-        aside = self.files.aside(CONFIG)
-        return self.path / CONFIG if aside is None or self.has_checkpoint() else aside
+        """Return the ``config.yaml`` of the run that a command would resume."""
+        aside = self.files.aside(self.CONFIG)
+        return self.config if aside is None or self.has_checkpoint() else aside
 
     def recover(self) -> None:
-        """Finish what a killed command left half done. The caller holds the folder's lock."""
+        """Finish the changes that a killed command left half done. The caller holds the lock."""
         if self.files.is_replacing() and not self.has_checkpoint():
             self.files.restore()
         self.files.give_up()
-        # of a command that was killed before its list was whole
+        # a command may have been killed while it wrote the list
         self.files.remove_temporaries(HIDDEN)
         if self.files.exists():
-            self.files.remove_temporaries(".", CHECKPOINTS, SAMPLES, LIPSCHITZ)
+            self.files.remove_temporaries(".", self.CHECKPOINTS, self.SAMPLES, self.LIPSCHITZ)
 
     def begin(self, *, resume: bool) -> None:
-        """Make the folder this run's. What an earlier run made is set aside, not yet deleted."""
-        folders = [self.files.inside(folder) for folder in (SAMPLES, CHECKPOINTS)]
-        # nothing that could be lost
+        """Make the folder that of a new or resumed run. Files of a replaced run are set aside."""
+        folders = [self.files.inside(folder) for folder in (self.SAMPLES, self.CHECKPOINTS)]
+        # nothing could be lost here
         is_new = self.files.is_vacant() or self.is_begun()
         if not self.files.exists():
             self.adopt()
@@ -128,38 +115,37 @@ class RunFolder:
             self.files.start()
         elif not resume:
             self.files.set_aside()
-        for name in (*_FIRST, *_ROTATED, _BEST):
+        for name in _REPLACED:
             self.files.claim(name)
         for folder in folders:
             folder.mkdir(exist_ok=True)
 
     def adopt(self) -> None:
-        """List the files of a run from before there were lists, those that are surely sngan's."""
+        """List the files of a run that has no list yet, those that sngan surely wrote."""
         self.files.adopt(name for name in self._present() if self._is_of_a_run(name))
 
     def abandon(self) -> None:
-        """After an error: put back what was set aside, unless a checkpoint has replaced it."""
+        """Put the replaced run back after an error, unless the new one has a checkpoint already."""
         if self.files.is_replacing() and not self.has_checkpoint():
-            log = self.path / LOG
-            said = log.read_bytes() if log.is_file() else b""
+            said = self.log.read_bytes() if self.log.is_file() else b""
             self.files.restore()
             if said:
-                with self.files.claim(LOG).open("ab") as file:
+                with self.files.claim(self.LOG).open("ab") as file:
                     file.write(said)
 
     @cached_property
     def _config(self) -> Config | None:
-        """The settings, if ``config.yaml`` is one that sngan filled in and wrote."""
+        """The settings, if sngan resolved and wrote ``config.yaml``."""
         try:
-            config = configs.load(self.path / CONFIG)
-            keys = set(flatten(configs.read(self.path / CONFIG)))
+            config = configs.load(self.config)
+            keys = set(flatten(configs.read(self.config)))
         except (ValueError, OSError):
             return None
         return config if "model.sample_shape" in keys and config.model.sample_shape else None
 
-    def _made_before(self) -> Iterator[bool]:
-        yield from (_is_checkpoint(path) for path in (self.path / CHECKPOINTS).glob("*.pt"))
-        yield _is_weights(self.path / GENERATOR)
+    def _signs_of_a_run(self) -> Iterator[bool]:
+        yield from (_is_checkpoint(path) for path in self.checkpoints.glob("*.pt"))
+        yield _is_weights(self.generator)
         yield _has_records(self.path)
 
     def _present(self) -> Iterator[str]:
@@ -168,35 +154,35 @@ class RunFolder:
                 yield path.relative_to(self.path).as_posix()
 
     def _is_of_a_run(self, name: str) -> bool:
-        """Whether a file of a run without a list is surely sngan's, by its name and content."""
+        """Whether sngan surely wrote a file of a run without a list, by its name and content."""
         path = self.path / name
         if not PATTERN.fullmatch(name) or path.is_symlink() or not path.is_file():
             return False
         if name in _ROTATED:
-            # also where their content is damaged
+            # these count even if their content is damaged
             return True
-        if name.startswith(f"{CHECKPOINTS}/") and name.count("/") == 1:
+        if name.startswith(f"{self.CHECKPOINTS}/") and name.count("/") == 1:
             return _is_checkpoint(path)
-        if name.startswith(f"{CHECKPOINTS}/"):
-            return re.fullmatch(r"step-\d{6,}-[0-9a-f]{6}\.shards", path.parent.name) is not None
+        if name.startswith(f"{self.CHECKPOINTS}/"):
+            return SHARDS.fullmatch(path.parent.name) is not None
         tests = {
-            CONFIG: lambda: self._config is not None,
-            METRICS: lambda: path.stat().st_size == 0 or _has_records(self.path),
-            GENERATOR: lambda: _is_weights(path),
-            LOG: lambda: _LOG_LINE.match(path.read_bytes()[:100]) or path.stat().st_size == 0,
-            REPORT: lambda: PAGE_MARK in path.read_bytes()[: 2**16],
-            SKIPPED: lambda: False,
-            MEASURED: lambda: b'"lipschitz"' in path.read_bytes()[-(2**16) :],
+            self.CONFIG: lambda: self._config is not None,
+            self.METRICS: lambda: path.stat().st_size == 0 or _has_records(self.path),
+            self.GENERATOR: lambda: _is_weights(path),
+            self.LOG: lambda: _LOG_LINE.match(path.read_bytes()[:100]) or path.stat().st_size == 0,
+            self.REPORT: lambda: PAGE_MARK in path.read_bytes()[: 2**16],
+            self.SKIPPED: lambda: False,
+            self.MEASURED: lambda: b'"lipschitz"' in path.read_bytes()[-(2**16) :],
         }
         if name in tests:
             return bool(tests[name]())
-        if name.startswith(f"{SAMPLES}/"):
-            return self._is_picture_of_a_step(path)
-        if name.startswith(f"{LIPSCHITZ}/"):
+        if name.startswith(f"{self.SAMPLES}/"):
+            return self._is_sample_grid(path)
+        if name.startswith(f"{self.LIPSCHITZ}/"):
             return b"Matplotlib" in path.read_bytes()[:300]
         return True
 
-    def _is_picture_of_a_step(self, path: Path) -> bool:
+    def _is_sample_grid(self, path: Path) -> bool:
         if self._config is None or not _begins(path, b"\x89PNG"):
             return False
         step = int(path.stem.removeprefix("step-"))
@@ -209,7 +195,7 @@ def _begins(path: Path, magic: bytes) -> bool:
 
 
 def _is_checkpoint(path: Path) -> bool:
-    """Whether a file is a zip that begins with the name that torch gives its first member."""
+    """Whether a file is a zip whose first member has the name that torch gives it."""
     with path.open("rb") as file:
         head = file.read(200)
     return head.startswith(b"PK\x03\x04") and b"/data.pkl" in head

@@ -1,4 +1,4 @@
-"""Samples as PNG pictures: a grid of images, or a scatter of points."""
+"""Sample grid: generated images in one PNG, or a scatter of generated points."""
 
 import math
 from pathlib import Path
@@ -25,12 +25,12 @@ _LIMIT = 1.25
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """Images in [−1, 1] as grey levels 0 … 255, rounded; what is outside is cut off."""
+    """Return images in [−1, 1] as rounded grey levels 0 … 255; other values are clamped."""
     return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 def image_grid(images: Tensor, *, columns: int | None = None) -> "Image":
-    """Lay uint8 images ``(n, C, H, W)`` out in a grid, nearly square unless ``columns`` is given.
+    """Arrange uint8 images ``(n, C, H, W)`` in a grid of ``columns``; left out: nearly square.
 
     Small images are enlarged by a whole factor, each pixel to a square, until the grid is about
     512 pixels wide.
@@ -59,10 +59,16 @@ def image_grid(images: Tensor, *, columns: int | None = None) -> "Image":
 
 
 def scatter(points: Tensor, *, reference: Tensor | None = None, limit: float = _LIMIT) -> "Image":
-    """Draw points ``(n, dim)``, their first two coordinates within ±``limit``.
+    """Draw the first two coordinates of points ``(n, dim)``.
 
-    The limits are fixed, so that pictures of different steps compare; ``reference`` points are
-    drawn pale behind them.
+    Parameters
+    ----------
+    points
+        The generated points.
+    reference
+        Real points, drawn pale behind the generated ones.
+    limit
+        Both axes go from ``-limit`` to ``limit``, so scatters of different steps can be compared.
     """
     figure = new_figure(5, 5, dpi=110)
     axes = square_axes(figure, limit=limit)
@@ -75,7 +81,17 @@ def scatter(points: Tensor, *, reference: Tensor | None = None, limit: float = _
 
 
 def save_samples(samples: Tensor, path: Path, *, reference: Tensor | None = None) -> None:
-    """Write images in [−1, 1] ``(n, C, H, W)``, or points ``(n, dim)``, as one PNG, atomically."""
+    """Write samples as one PNG, atomically.
+
+    Parameters
+    ----------
+    samples
+        Images ``(n, C, H, W)`` in [−1, 1], or points ``(n, dim)``.
+    path
+        The file.
+    reference
+        Real points to draw behind the generated ones.
+    """
     picture = (
         image_grid(to_uint8(samples))
         if samples.dim() == 4

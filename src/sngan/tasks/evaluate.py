@@ -4,7 +4,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from sngan.engine.state import open_dataset
+from sngan.engine.setup import open_dataset
 from sngan.metrics import Evaluator, Result
 from sngan.runs.run import load
 from sngan.utils.checks import require

@@ -6,8 +6,7 @@ from pathlib import Path
 import torch
 
 from sngan.lipschitz import LipschitzBounds, lipschitz_bounds, plot_cone, plot_layers
-from sngan.runs.layout import RunFolder
-from sngan.runs.names import LIPSCHITZ
+from sngan.runs.managed import ManagedRunFolder
 from sngan.runs.run import load, load_critic
 from sngan.utils.checks import require_given
 from sngan.utils.text import first_line
@@ -49,7 +48,7 @@ def lipschitz_with_pictures(
     data = run.generate(_SAMPLES) if lower else None
     bounds = lipschitz_bounds(critic, shape, data=data, lower=lower, progress=progress)
     try:
-        return bounds, _draw(bounds, critic, RunFolder(Path(folder)), lower=lower)
+        return bounds, _draw(bounds, critic, ManagedRunFolder(Path(folder)), lower=lower)
     except (OSError, ValueError) as error:
         # the bounds are a result without the pictures too
         _log.warning("no pictures: %s", first_line(error))
@@ -57,7 +56,7 @@ def lipschitz_with_pictures(
 
 
 def _draw(
-    bounds: LipschitzBounds, critic: torch.nn.Module, folder: RunFolder, *, lower: bool
+    bounds: LipschitzBounds, critic: torch.nn.Module, folder: ManagedRunFolder, *, lower: bool
 ) -> list[Path]:
     layers, cone = (_own_picture(folder, name) for name in ("layers.png", "cone.png"))
     plot_layers(bounds, layers)
@@ -70,9 +69,9 @@ def _draw(
     return [layers, cone]
 
 
-def _own_picture(folder: RunFolder, name: str) -> Path:
+def _own_picture(folder: ManagedRunFolder, name: str) -> Path:
     if not folder.files.exists():
         folder.adopt()
-    path = folder.files.claim(f"{LIPSCHITZ}/{name}")
+    path = folder.files.claim(f"{folder.LIPSCHITZ}/{name}")
     path.parent.mkdir(exist_ok=True)
     return path

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from sngan.distributed import collectives
 from sngan.report import COMPARISON, write_comparison, write_report
-from sngan.runs.layout import RunFolder
-from sngan.runs.names import CONFIG
-from sngan.runs.run import require_own_settings
+from sngan.runs.managed import ManagedRunFolder
+from sngan.runs.weights import require_own_settings
 from sngan.utils.checks import require
 from sngan.utils.text import first_line
 
@@ -26,10 +25,12 @@ def report(folder: str | Path) -> Path:
     folder = Path(folder)
     if (folder / COMPARISON).is_file():
         return write_comparison(folder)
-    has_settings = (folder / CONFIG).is_file()
-    require(has_settings, "run", expected=f"a run folder with {CONFIG}", got=folder)
+    run = ManagedRunFolder(folder)
+    require(
+        run.config.is_file(), "run", expected=f"a run folder with {run.config.name}", got=folder
+    )
     # a run that has just begun has only the list of its files, or its settings
-    is_run = RunFolder(folder).is_run() or RunFolder(folder).is_begun()
+    is_run = run.is_run() or run.is_begun()
     require(is_run, "run", expected="a folder that sngan made", got=f"{folder}, another program's")
     require_own_settings(folder)
     return write_report(folder)
@@ -38,7 +39,7 @@ def report(folder: str | Path) -> Path:
 def try_report(folder: Path) -> None:
     """Write the page of a run; log an error instead of raising it."""
     # a run can fail before it has a folder
-    if not collectives.is_rank_zero() or not (folder / CONFIG).is_file():
+    if not collectives.is_rank_zero() or not ManagedRunFolder(folder).config.is_file():
         return
     try:
         write_report(folder)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from sngan.runs import checkpoint
-from sngan.runs.names import CHECKPOINTS
-from sngan.runs.run import load, load_critic, noise_from_seed
+from sngan.runs.layout import RunFolder
+from sngan.runs.networks import noise_from_seed
+from sngan.runs.run import load, load_critic
 from sngan.utils.checks import require
 from sngan.utils.plotting import DARK, ORANGE, new_figure, rendered, save_image, square_axes
 
@@ -89,7 +90,7 @@ def read_frames(folder: Path) -> list[Frame]:
     run, critic = load(folder), load_critic(folder)
     shape = run.config.model.sample_shape
     require(shape == (2,), "run", expected="a run on points in the plane", got=f"shape {shape}")
-    kept = sorted((folder / CHECKPOINTS).glob("step-*.pt"))
+    kept = sorted(RunFolder(folder).checkpoints.glob("step-*.pt"))
     require(len(kept) > 0, "run", expected="checkpoints kept on the way (keep_every)", got="none")
     noise = noise_from_seed(_POINTS, run.config.model.latent_dim, seed=run.config.seed)
     saved: dict[int, dict[str, Any]] = {}
@@ -99,7 +100,7 @@ def read_frames(folder: Path) -> list[Frame]:
             saved[state["step"]] = state
         except ValueError as error:
             _log.warning("no frame: %s", error)
-    last, _ = checkpoint.read_newest(folder / CHECKPOINTS)
+    last, _ = checkpoint.read_newest(RunFolder(folder).checkpoints)
     saved[last["step"]] = last
     # without labels a critic takes all samples for those of class 0
     labels = run.labels(_POINTS, 0) if run.config.model.num_classes else None

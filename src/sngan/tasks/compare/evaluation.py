@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 from sngan import data
 from sngan.config import DataConfig, EvaluationConfig
-from sngan.engine.state import open_dataset
+from sngan.engine.setup import open_dataset
 from sngan.report.results import CriticBounds, Curve, Evaluation, Gradient, RunResult
-from sngan.runs.layout import RunFolder
 from sngan.runs.log_record import LogRecord
-from sngan.runs.names import MEASURED, SAMPLES
+from sngan.runs.managed import ManagedRunFolder
 from sngan.runs.records import iter_records
 from sngan.runs.run import load, load_critic
 from sngan.tasks.compare.trials import Trial
@@ -36,12 +35,12 @@ _NOISE = 20180216
 
 def evaluate_trial(trial: Trial) -> RunResult:
     """Evaluate a finished run, and keep the result in its folder so that this is done once."""
-    folder = RunFolder(trial.folder)
-    path = folder.path / MEASURED
+    folder = ManagedRunFolder(trial.folder)
+    path = folder.measured
     if not path.exists():
         result = _from_records(trial, evaluated=_evaluation(trial))
         if folder.files.exists():
-            folder.files.claim(MEASURED)
+            folder.files.claim(folder.MEASURED)
         write_json(path, result.to_dict())
     # the file is read even when it was just written: a comparison that is continued has the very
     # same numbers
@@ -90,7 +89,7 @@ def _from_records(
     names = dict.fromkeys(name for record in records for name in record.evaluation or {})
     curves |= {f"evaluation.{name}": _evaluation_curve(records, name) for name in names}
     speeds = [record.steps_per_second for record in records if record.steps_per_second]
-    pictures = sorted((trial.folder / SAMPLES).glob("step-*.png"))
+    pictures = sorted(ManagedRunFolder(trial.folder).samples.glob("step-*.png"))
     return RunResult(
         method=trial.method,
         setting=trial.setting,
@@ -102,7 +101,7 @@ def _from_records(
         seconds_per_step=1 / median(speeds) if speeds else None,
         gradient=_gradient([value for _, value in curves["generator_gradient_norm"]]),
         curves={name: _thinned(curve) for name, curve in curves.items() if curve},
-        samples=f"{SAMPLES}/{pictures[-1].name}" if pictures else None,
+        samples=f"{ManagedRunFolder.SAMPLES}/{pictures[-1].name}" if pictures else None,
         evaluated=evaluated,
     )
 

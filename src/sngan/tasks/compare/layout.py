@@ -6,7 +6,8 @@ from pathlib import Path
 
 from sngan import config as configs
 from sngan.report import COMPARISON
-from sngan.runs.layout import PATTERN, RunFolder
+from sngan.runs.layout import PATTERN
+from sngan.runs.managed import ManagedRunFolder
 from sngan.runs.manifest import HIDDEN, Manifest
 from sngan.tasks.compare.trials import RUNS, Trial
 from sngan.utils.plain import read_json
@@ -46,7 +47,7 @@ class ComparisonFolder:
             self.files.claim(f"{RUNS}/{trial.folder.name}/{HIDDEN}/files.jsonl")
             if replace and trial.folder.exists():
                 # files of the user in the folder must not keep the run from starting
-                RunFolder(trial.folder).files.start()
+                ManagedRunFolder(trial.folder).files.start()
 
     def recover(self) -> None:
         """Finish the changes of a command that was killed. The caller holds the folder's lock."""
@@ -66,7 +67,7 @@ class ComparisonFolder:
             return False
 
     def _has_result(self) -> bool:
-        runs = any(RunFolder(path).has_checkpoint() for path in self._runs())
+        runs = any(ManagedRunFolder(path).has_checkpoint() for path in self._runs())
         return runs or (self.path / COMPARISON).is_file()
 
     def _adopt(self) -> None:
@@ -75,7 +76,7 @@ class ComparisonFolder:
             names += [name for name in (COMPARISON, PAGE) if (self.path / name).is_file()]
             names += self._animations()
         for path in (self.path / RUNS).glob("*"):
-            run = RunFolder(path)
+            run = ManagedRunFolder(path)
             if names and not path.is_symlink() and (run.is_run() or run.is_begun()):
                 if not run.files.exists():
                     run.adopt()
@@ -99,5 +100,5 @@ class ComparisonFolder:
         self.files.add(
             f"{RUNS}/{path.name}/{name}"
             for path in self._runs()
-            for name in RunFolder(path).files.names()
+            for name in ManagedRunFolder(path).files.names()
         )

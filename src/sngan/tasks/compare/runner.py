@@ -15,7 +15,6 @@ from sngan.engine.train import TrainingError
 from sngan.report.results import RunResult
 from sngan.runs.layout import RunFolder
 from sngan.runs.lock import FolderInUseError
-from sngan.runs.names import MEASURED, SAMPLES
 from sngan.tasks.compare.evaluation import evaluate_trial, failed_result
 from sngan.tasks.compare.trials import Trial
 from sngan.tasks.train import train
@@ -41,7 +40,7 @@ def run_trials(trials: Sequence[Trial], *, on_done: OnDone) -> list[RunResult]:
 
 def is_finished(trial: Trial) -> bool:
     """Whether a run is trained and evaluated."""
-    return (trial.folder / MEASURED).is_file()
+    return RunFolder(trial.folder).measured.is_file()
 
 
 def _result(trial: Trial) -> RunResult:
@@ -61,7 +60,7 @@ def _train(trial: Trial) -> None:
     resume = RunFolder(trial.folder).has_checkpoint()
     if not resume:
         # a run that was killed right after its start may have left these empty folders
-        remove_if_empty(trial.folder / SAMPLES)
+        remove_if_empty(RunFolder(trial.folder).samples)
         remove_if_empty(trial.folder)
     print(f"{'going on with' if resume else 'training'} {trial}", flush=True)
     train(trial.config, resume=resume)

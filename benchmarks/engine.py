@@ -41,7 +41,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from sngan import Config, data, losses
 from sngan.config import ModelConfig, PerformanceConfig
 from sngan.engine import TrainState, train_step
-from sngan.engine import train as training
+from sngan.runs.networks import build_networks
 from sngan.spectral.kernels import LAYERS
 
 Iteration = Callable[[], None]
@@ -115,7 +115,7 @@ def adam(network: nn.Module) -> torch.optim.Optimizer:
 def networks(size: str) -> tuple[nn.Module, nn.Module]:
     """The engine's own networks with their first weights; the critic is not normalized yet."""
     torch.manual_seed(0)
-    return training.build_networks(settings(size))
+    return build_networks(settings(size))
 
 
 def careful(size: str, *, device: str, memory_format: torch.memory_format) -> Iteration:

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.examples import examples
 from sngan.lipschitz import slopes as slopes_module
 from sngan.lipschitz.contractions import elementwise, sorting
 from sngan.lipschitz.multipliers import closed_forms
@@ -194,7 +195,7 @@ def test_a_search_that_breaks_the_proof_leaves_the_closed_form(monkeypatch):
     assert slope_bound(stages, optimized=True) is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.floats(-6, 6), min_size=8, max_size=8), st.integers(0, 4))
 def test_whatever_the_multipliers_a_proof_is_above_the_corners(logarithms, seed):
     torch.manual_seed(seed)

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import sngan
+from helpers.examples import examples
 from helpers.folders import SMALL, contents, kept, tiny, without_a_list, write_all
 from sngan.cli import main
 from sngan.runs import export
@@ -57,7 +58,7 @@ def test_a_file_of_the_user_with_the_name_of_a_sample_is_refused_whole(opened, t
     st.integers(1, 4),
     st.integers(1, 4),
 )
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_files_beside_samples_stay(opened, tmp_path_factory, files, first, second):
     out = tmp_path_factory.mktemp("samples") / "out"
     export.export(opened, out, n=first)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from helpers.examples import examples
 from helpers.maps import truth
 from sngan.spectral import certified_norm, operator_norm
 
@@ -65,7 +66,7 @@ def test_a_norm_is_proportional_to_the_weight(name, scale):
     assert true * (1 + 1e-12) <= certificate.norm / scale <= true * (1 + 1e-8)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=examples(60), deadline=None, derandomize=True)
 @given(st.sampled_from(list(LAYERS)), st.integers(-1020, 1000))
 def test_a_power_of_two_changes_no_digit(name, exponent):
     layer, shape = gaussian(name)

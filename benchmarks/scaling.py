@@ -1,4 +1,4 @@
-"""What several processes gain and cost: measured on this CPU over gloo, fitted, and predicted.
+"""Gain and cost of several processes: measured on this CPU over gloo, fitted, and predicted.
 
 1. The bytes of an iteration, counted between two processes, beside the formula's.
 2. Seconds of an all-reduce between two processes against its size: latency α, bandwidth β.
@@ -7,12 +7,12 @@
 4. A model of them: compute(b) = fixed + b · per image from one process, and for P of them
    compute(b/P) + messages · α + 2·(P − 1)/P · payload / β, where α and β are those of 2 or are
    fitted to the iterations, which also holds the waiting for each other.
-5. What the model says of GPUs, from assumed figures (see prediction.py). No GPU is measured.
+5. The predictions of the model for GPUs, from assumed figures (see prediction.py). No GPU is
+   measured.
 
-    python benchmarks/scaling.py [--rounds N] [--json FILE]
+    python -m benchmarks.scaling [--rounds N] [--json FILE]
 """
 
-import argparse
 import json
 import os
 import statistics
@@ -28,8 +28,8 @@ import torch
 import torch.distributed as dist
 from scipy.optimize import nnls
 
-import prediction
-import traffic
+from benchmarks import prediction, traffic
+from benchmarks.common import argument_parser, write_json
 from sngan import Config, data
 from sngan.config import ModelConfig, PerformanceConfig
 from sngan.distributed import collectives
@@ -69,7 +69,7 @@ def settings(network: str, batch_size: int) -> Config:
 
 
 def measure_alone(network: str, batch_size: int, rounds: int, fabric: Any = None) -> float:
-    """The fastest of some iterations: what disturbs only adds."""
+    """The seconds of the fastest iteration: other jobs only make an iteration slower."""
     config = settings(network, batch_size)
     state = TrainState.build(config, data.open_source("digits"), fabric)
     taken: list[float] = []
@@ -116,7 +116,7 @@ def count_bytes(fabric: Any) -> list[dict[str, Any]]:
 
 
 def on_each_rank(fabric: Any, rounds: int, folder: str) -> None:
-    """What every process measures; the first writes it down."""
+    """Measure on every process; the first writes the results to a file."""
     torch.set_num_threads(1)
     found: dict[str, Any] = {
         "points": [
@@ -227,9 +227,8 @@ def show_fit(found: dict[str, Any], fitted: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argument_parser(__doc__, "scaling")
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/scaling.json"))
     arguments = parser.parse_args()
     load = os.getloadavg()[0]
     print(f"torch {torch.__version__}, gloo, {os.cpu_count()} cores, load {load:.1f} before")
@@ -239,10 +238,8 @@ def main() -> None:
     show_fit(found, fitted)
     predicted = prediction.table()
     prediction.show(predicted)
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
     results = {"load": load, "measured": found, "fitted": fitted, "predicted": predicted}
-    arguments.json.write_text(json.dumps(results, indent=2))
-    print(f"written: {arguments.json}")
+    write_json(results, arguments.json)
 
 
 if __name__ == "__main__":

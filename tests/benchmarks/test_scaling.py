@@ -7,14 +7,12 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-import prediction
-import scaling
-import traffic
+from benchmarks import prediction, scaling, traffic
+from helpers.ranks import on_ranks
 from sngan import METHODS, Config
 from sngan import data as sources
 from sngan.config import DataConfig, ModelConfig, PerformanceConfig
 from sngan.engine import TrainState, train_step
-from sngan.engine.fabric import run_on_ranks
 
 # a critic of 2.4 MB has two buckets
 CASES = {
@@ -55,7 +53,7 @@ def count(fabric, folder: Path) -> None:
 @pytest.fixture(scope="module")
 def sent(tmp_path_factory) -> dict:
     folder = tmp_path_factory.mktemp("sent")
-    run_on_ranks(PerformanceConfig(device="cpu", devices=2), count, folder)
+    on_ranks(PerformanceConfig(device="cpu", devices=2), count, folder)
     ranks = [torch.load(folder / f"rank{rank}.pt") for rank in (0, 1)]
     assert ranks[0] == ranks[1]
     return ranks[0]

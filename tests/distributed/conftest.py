@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers.sharded import TWO, all_cases, build, config_of
+from helpers.ranks import on_ranks
+from helpers.sharded import SLOW, TWO, all_cases, build, config_of, slow_cases
 from sngan.engine import train_step
-from sngan.engine.fabric import run_on_ranks
 from sngan.runs import checkpoint
 
 
@@ -22,10 +22,24 @@ def fsdp_folder(tmp_path_factory) -> Path:
         checkpoint.rotate(state.state_dict(), folder / "double")
     finally:
         torch.set_default_dtype(torch.float32)
-    run_on_ranks(TWO, all_cases, folder)
+    on_ranks(TWO, all_cases, folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def fsdp_ranks(fsdp_folder) -> list[dict]:
     return [torch.load(fsdp_folder / f"rank{rank}.pt") for rank in (0, 1)]
+
+
+@pytest.fixture(scope="session")
+def fsdp_slow_ranks(tmp_path_factory) -> list[dict]:
+    folder = tmp_path_factory.mktemp("slow_ranks")
+    on_ranks(TWO, slow_cases, folder)
+    return [{"trained": torch.load(folder / f"rank{rank}.pt")} for rank in (0, 1)]
+
+
+@pytest.fixture
+def trained_by_ranks(request, case) -> list[dict]:
+    """The result of a case on each of two ranks."""
+    ranks = request.getfixturevalue("fsdp_slow_ranks" if case in SLOW else "fsdp_ranks")
+    return [rank["trained"][case] for rank in ranks]

@@ -5,10 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from helpers.ranks import on_ranks
 from helpers.sharded import (
     CASES,
     LOOPS,
     NETWORKS,
+    QUICK,
+    SLOW,
     TRAFFIC,
     TWO,
     build,
@@ -20,13 +23,14 @@ from helpers.sharded import (
 from helpers.training import assert_identical
 from sngan import METHODS
 from sngan.config import PerformanceConfig
-from sngan.engine.fabric import run_on_ranks
+
+EVERY = [*QUICK, *(pytest.param(case, marks=pytest.mark.slow) for case in SLOW)]
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_two_ranks_train_what_one_process_does(fsdp_ranks, case):
+@pytest.mark.parametrize("case", EVERY)
+def test_two_ranks_train_what_one_process_does(trained_by_ranks, case):
     torch.set_num_threads(1)
-    got, expected = fsdp_ranks[0]["trained"][case], trained(case)
+    got, expected = trained_by_ranks[0], trained(case)
     for step, (one, other) in enumerate(zip(got["terms"], expected["terms"], strict=True)):
         assert one == pytest.approx(other, rel=1e-6, abs=1e-9), step
     assert got["sigmas"] == pytest.approx(expected["sigmas"], rel=1e-6)
@@ -37,9 +41,9 @@ def test_two_ranks_train_what_one_process_does(fsdp_ranks, case):
     torch.testing.assert_close(got["sample"], expected["sample"], rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_what_every_rank_has_is_bit_identical(fsdp_ranks, case):
-    assert_identical(fsdp_ranks[0]["trained"][case], fsdp_ranks[1]["trained"][case])
+@pytest.mark.parametrize("case", EVERY)
+def test_what_every_rank_has_is_bit_identical(trained_by_ranks, case):
+    assert_identical(*trained_by_ranks)
 
 
 @pytest.mark.parametrize("case", ["sn", "sn-gp", "sn-resnet", "sn-points"])
@@ -143,7 +147,7 @@ def test_fsdp_is_launched_on_one_process_too():
 
 @pytest.mark.slow
 def test_four_ranks_and_hybrid_sharding(tmp_path):
-    run_on_ranks(replace(TWO, devices=4), on_four, tmp_path)
+    on_ranks(replace(TWO, devices=4), on_four, tmp_path)
     results = [torch.load(tmp_path / f"rank{rank}.pt") for rank in range(4)]
     for case in LOOPS:
         expected = looped(case)

@@ -1,12 +1,33 @@
-"""Runs on several ranks, started as a user starts them, and their processes in ``/proc``."""
+"""Work on several ranks: in processes that fork from a prepared one, or started as users do."""
 
+import multiprocessing
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 
+from sngan.config import PerformanceConfig
+from sngan.distributed import strategies
+from sngan.engine.fabric import run_on_ranks
+
+IMPORTED = ["lightning_fabric", "sngan.distributed.strategies", "sngan.engine"]
+
 needs_proc = pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds processes in /proc")
+
+
+def on_ranks(settings: PerformanceConfig, work: Callable[..., Any], *arguments: Any) -> Any:
+    """``run_on_ranks`` without the seconds in which each process imports torch and Fabric.
+
+    The processes fork from a server process that has imported them. It computes nothing, so it has
+    no threads that a fork would lose.
+    """
+    multiprocessing.set_forkserver_preload(IMPORTED)
+    with mock.patch.object(strategies, "START_METHOD", "forkserver"):
+        return run_on_ranks(settings, work, *arguments)
 
 
 def start(out: Path, *flags: str, launcher: tuple[str, ...] = ()) -> subprocess.Popen:

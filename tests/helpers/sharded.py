@@ -46,6 +46,14 @@ CASES = {method: {"method": method} for method in METHODS} | {
 }
 
 
+# these differ in networks, penalties, normalizations and data; the other methods are slow tests
+QUICK = (
+    "wgan", "wgan-gp", "bn", "sn", "sn-gp", "sn-resnet", "wgan-gp-resnet", "sn-operator-resnet",
+    "sn-points", "r3gan-by-class",
+)  # fmt: skip
+SLOW = [case for case in CASES if case not in QUICK]
+
+
 TRAFFIC = ("sn", "wgan-gp", "sn-resnet", "wgan-gp-resnet")
 
 
@@ -293,7 +301,7 @@ def all_cases(fabric, folder: Path) -> None:
     torch.set_num_threads(1)
     rank = fabric.global_rank
     results = {
-        "trained": {case: trained(case, fabric) for case in CASES},
+        "trained": {case: trained(case, fabric) for case in QUICK},
         "looped": {case: looped(case, rank, 2) for case in LOOPS},
         "traffic": {case: traffic(case, fabric) for case in TRAFFIC},
         "apart": looped("convolutions", rank, 2, seed=rank),
@@ -303,6 +311,12 @@ def all_cases(fabric, folder: Path) -> None:
     saved(fabric, folder / "checkpoints")
     continued(fabric, folder / "double")
     torch.save(results, folder / f"rank{rank}.pt")
+
+
+def slow_cases(fabric, folder: Path) -> None:
+    torch.set_num_threads(1)
+    results = {case: trained(case, fabric) for case in SLOW}
+    torch.save(results, folder / f"rank{fabric.global_rank}.pt")
 
 
 def on_four(fabric, folder: Path) -> None:

@@ -20,12 +20,15 @@ from sngan.distributed import fsdp, rendezvous
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh
 
+# start method of multiprocessing for processes that sngan starts itself
+START_METHOD = "spawn"
+
 
 def ddp_strategy() -> DDPStrategy:
     """Return the strategy of replicas, whose gradients are averaged."""
     launched = TorchElasticEnvironment.detect() or SLURMEnvironment.detect()
     return _ReplicasStrategy(
-        start_method="popen" if launched else "spawn",
+        start_method="popen" if launched else START_METHOD,
         process_group_backend=_backend(),
         **_without_buffers(),
     )
@@ -67,7 +70,7 @@ class _FullyShardStrategy(ModelParallelStrategy):
         # Fabric would start the whole command once more for each rank; spawn them as DDP does
         assert self.cluster_environment is not None
         if not self.cluster_environment.creates_processes_externally:
-            self._launcher = _MultiProcessingLauncher(self, start_method="spawn")
+            self._launcher = _MultiProcessingLauncher(self, start_method=START_METHOD)
 
 
 def _meet(strategy: Any, meeting: str | None) -> None:

@@ -17,15 +17,17 @@ demo: $(READY)
 	$(BIN)/sngan generate runs/demo --n 100 --out runs/demo/grid.png
 	@echo "samples: runs/demo/grid.png    report: runs/demo/report.html"
 
+# one process a core; the tests of a file stay together, because they share fixtures
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile --durations=10
 
 # equality bit for bit must not depend on the processor: once more without AVX-512
 test-bitwise: $(READY)
 	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(BIN)/pytest -m "bitwise and not slow"
 
+# slow tests, and all examples of the tests that draw their cases
 test-slow: $(READY)
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m "slow or (hypothesis and not faults)" --hypothesis-profile=full
 
 # kills, failing disks, flipped bits, hostile files and two commands at once, in full number, with
 # their counts in one table: some ten minutes
@@ -44,22 +46,22 @@ types: $(READY)
 	$(BIN)/pyright
 
 bench: $(READY)
-	$(BIN)/python benchmarks/spectral.py
-	$(BIN)/python benchmarks/operator_norms.py
-	$(BIN)/python benchmarks/transport.py
-	$(BIN)/python benchmarks/lipschitz.py
-	$(BIN)/python benchmarks/engine.py
-	$(BIN)/python benchmarks/data.py
-	$(BIN)/python benchmarks/streaming.py
-	$(BIN)/python benchmarks/startup.py
-	$(BIN)/python benchmarks/scaling.py
-	$(BIN)/python benchmarks/ranks.py
+	$(BIN)/python -m benchmarks.spectral
+	$(BIN)/python -m benchmarks.operator_norms
+	$(BIN)/python -m benchmarks.transport
+	$(BIN)/python -m benchmarks.lipschitz
+	$(BIN)/python -m benchmarks.engine
+	$(BIN)/python -m benchmarks.data
+	$(BIN)/python -m benchmarks.streaming
+	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.scaling
+	$(BIN)/python -m benchmarks.ranks
 
 bench-growth: $(READY)
-	$(BIN)/python benchmarks/operator_norms.py --growth
-	$(BIN)/python benchmarks/lipschitz.py --growth
-	$(BIN)/python benchmarks/transport.py --growth
-	$(BIN)/python benchmarks/metrics.py --growth
+	$(BIN)/python -m benchmarks.operator_norms --growth
+	$(BIN)/python -m benchmarks.lipschitz --growth
+	$(BIN)/python -m benchmarks.transport --growth
+	$(BIN)/python -m benchmarks.metrics --growth
 
 clean:
 	rm -rf $(VENV)

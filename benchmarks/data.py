@@ -5,17 +5,11 @@ filter as usual and with the bicubic one that sngan uses; `DataLoader` is torch'
 of the same work as the PIL loop's in each `__getitem__` and worker processes. CPU time counts
 threads and worker processes: images per CPU second are images per second and core.
 
-    python benchmarks/data.py [--images N] [--side PIXELS] [--rounds N] [--json FILE]
+    python -m benchmarks.data [--images N] [--side PIXELS] [--rounds N] [--json FILE]
 """
 
-import argparse
-import json
 import os
-import resource
-import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -25,9 +19,15 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks.common import Table, argument_parser, interleaved, medians, write_json
 from sngan import data
 
 _SIDE = 64
+TABLE = Table(
+    "",
+    20,
+    [("wall s", "7.3f"), ("CPU s", "7.3f"), ("images/s", "9.0f"), ("images/CPU s", "13.0f")],
+)
 
 
 def write_jpegs(folder: Path, *, count: int, side: int) -> None:
@@ -79,18 +79,6 @@ def sngan(
     opened.samples.numpy().max()
 
 
-def timed(job: Callable[[], None]) -> tuple[float, float]:
-    """Seconds of wall and of CPU time, those of child processes included."""
-    started = time.perf_counter(), cpu_seconds()
-    job()
-    return time.perf_counter() - started[0], cpu_seconds() - started[1]
-
-
-def cpu_seconds() -> float:
-    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
-
-
 def measure(folder: Path, cache_dir: Path, *, rounds: int) -> dict[str, dict[str, float]]:
     """Medians over rounds, in each of which every contender runs once."""
     jobs = {
@@ -103,13 +91,9 @@ def measure(folder: Path, cache_dir: Path, *, rounds: int) -> dict[str, dict[str
     }
     jobs["sngan, second start"]()  # the first start fills the cache
     count = len(list(folder.iterdir()))
-    taken = {name: [] for name in jobs}
-    for _ in range(rounds):
-        for name, job in jobs.items():
-            taken[name].append(timed(job))
     rows = {}
-    for name, times in taken.items():
-        wall, cpu = (statistics.median(column) for column in zip(*times, strict=True))
+    for name, times in interleaved(jobs, rounds=rounds).items():
+        wall, cpu = medians(times)
         rows[name] = {
             "wall_seconds": wall,
             "cpu_seconds": cpu,
@@ -120,11 +104,10 @@ def measure(folder: Path, cache_dir: Path, *, rounds: int) -> dict[str, dict[str
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argument_parser(__doc__, "data")
     parser.add_argument("--images", type=int, default=2000, help="20000 for a longer run")
     parser.add_argument("--side", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/data.json"))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder, cache_dir = Path(temporary, "images"), Path(temporary, "cache")
@@ -132,15 +115,10 @@ def main() -> None:
         write_jpegs(folder, count=arguments.images, side=arguments.side)
         rows = measure(folder, cache_dir, rounds=arguments.rounds)
     print(f"{arguments.images} JPEGs of side {arguments.side} to {_SIDE}; {os.cpu_count()} cores")
-    print(f"{'':20}  wall s   CPU s  images/s  images/CPU s")
+    print(TABLE.head())
     for name, row in rows.items():
-        print(
-            f"{name:20} {row['wall_seconds']:7.3f} {row['cpu_seconds']:7.3f} "
-            f"{row['images_per_second']:9.0f} {row['images_per_cpu_second']:13.0f}"
-        )
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(rows, indent=2))
-    print(f"written: {arguments.json}")
+        print(TABLE.line(name, *row.values()))
+    write_json(rows, arguments.json)
 
 
 if __name__ == "__main__":

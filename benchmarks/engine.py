@@ -15,19 +15,14 @@ the medians of the per-round ratios, of wall and of CPU time.
 - `common`: the loop as it is usually written: a DataLoader, fakes that are detached, two forwards,
   critic gradients in the generator's step, `.item()` in each step, the default memory format.
 
-    python benchmarks/engine.py [--rounds N] [--json FILE] [--sizes NAME ...]
+    python -m benchmarks.engine [--rounds N] [--json FILE] [--sizes NAME ...]
                                 [--contenders NAME ...] [--device cpu|cuda]
 """
 
-import argparse
 import copy
-import json
-import statistics
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain, repeat
-from pathlib import Path
 from unittest import mock
 
 import torch
@@ -37,11 +32,21 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, TensorDataset
 
+from benchmarks.common import (
+    Table,
+    argument_parser,
+    interleaved,
+    median_ratios,
+    medians,
+    synchronized,
+    versions,
+    write_json,
+)
 from sngan import Config, data, losses
 from sngan.config import ModelConfig, PerformanceConfig
-from sngan.engine import train as training
-from sngan.engine.state import State
+from sngan.engine import TrainState, train_step
 from sngan.models.fused import PooledConv2d, UpsampledConv2d
+from sngan.runs.networks import build_networks
 from sngan.spectral.supported_layers import LAYERS
 
 Iteration = Callable[[], None]
@@ -59,6 +64,7 @@ CONTENDERS = (
     "careful, default format",
     "common",
 )
+TABLE = Table("", 24, [("wall", "8.4f"), ("share", "6.3f"), ("CPU", "8.4f"), ("share", "6.3f")])
 _IMAGES = 2048
 _DECAY = 0.999
 
@@ -93,10 +99,10 @@ def engine(
 ) -> Iteration:
     """One iteration of sngan's engine."""
     config = settings(size, device=device, compiled=compiled, plain=plain)
-    state = State.build(config, images())
+    state = TrainState.build(config, images())
 
     def iteration() -> None:
-        training._step(config, state)
+        train_step(config, state)
 
     return iteration
 
@@ -115,7 +121,7 @@ def adam(network: nn.Module) -> torch.optim.Optimizer:
 def networks(size: str) -> tuple[nn.Module, nn.Module]:
     """The engine's own networks with their first weights; the critic is not normalized yet."""
     torch.manual_seed(0)
-    return training.build_networks(settings(size))
+    return build_networks(settings(size))
 
 
 def careful(size: str, *, device: str, memory_format: torch.memory_format) -> Iteration:
@@ -224,78 +230,47 @@ def contenders(size: str, *, device: str) -> dict[str, Callable[[], Iteration]]:
     }
 
 
-def waiting(iteration: Iteration, device: str) -> Iteration:
-    """The iteration with the device's work done; the CPU's is."""
-
-    def run() -> None:
-        iteration()
-        torch.cuda.synchronize()
-
-    return run if device == "cuda" else iteration
-
-
 def measure(
     size: str, *, device: str, rounds: int, names: list[str]
 ) -> dict[str, dict[str, float]]:
     """Return for each contender its seconds of wall and CPU time, and their ratios to sngan's."""
     known = contenders(size, device=device)
-    iterations = {name: waiting(known[name](), device) for name in names}
-    wall: dict[str, list[float]] = {name: [] for name in names}
-    cpu: dict[str, list[float]] = {name: [] for name in names}
-    # on a GPU the first ones compile and capture
-    warm_up = 5 if device == "cuda" else 1
-    for index in range(rounds + warm_up):
-        # a new first one each round: none shall always run after the heavy one
-        turn = index % len(names)
-        for name in names[turn:] + names[:turn]:
-            start = time.perf_counter(), time.process_time()
-            iterations[name]()
-            if index >= warm_up:
-                wall[name].append(time.perf_counter() - start[0])
-                cpu[name].append(time.process_time() - start[1])
-    return {
-        name: {
-            "wall_seconds": statistics.median(wall[name]),
-            "cpu_seconds": statistics.median(cpu[name]),
-            "wall_ratio": _ratio(wall["sngan"], wall[name]),
-            "cpu_ratio": _ratio(cpu["sngan"], cpu[name]),
+    iterations = {name: synchronized(known[name](), device) for name in names}
+    # the first iterations on a GPU compile and capture
+    taken = interleaved(iterations, rounds=rounds, warm_up=5 if device == "cuda" else 1)
+    rows: dict[str, dict[str, float]] = {}
+    for name, times in taken.items():
+        seconds, ratios = medians(times), median_ratios(taken["sngan"], times)
+        rows[name] = {
+            "wall_seconds": seconds.wall,
+            "cpu_seconds": seconds.cpu,
+            "wall_ratio": ratios.wall,
+            "cpu_ratio": ratios.cpu,
         }
-        for name in names
-    }
-
-
-def _ratio(mine: list[float], theirs: list[float]) -> float:
-    return statistics.median(a / b for a, b in zip(mine, theirs, strict=True))
+    return rows
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argument_parser(__doc__, "engine")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--contenders", nargs="+", choices=CONTENDERS)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/engine.json"))
     arguments = parser.parse_args()
     device = arguments.device
     usual = CONTENDERS[:2] + CONTENDERS[3:] if device == "cpu" else CONTENDERS
     asked = {"sngan", *(arguments.contenders or usual)}
     names = [name for name in CONTENDERS if name in asked]
-    threads = torch.get_num_threads()
-    print(f"torch {torch.__version__}, {threads} threads; seconds of an iteration, sngan's share")
+    print(f"{versions()}; seconds of an iteration, sngan's share")
     results = {}
     for size in arguments.sizes:
         rounds = arguments.rounds * (6 if SIZES[size][0] < 1 else 1)
         results[size] = measure(size, device=device, rounds=rounds, names=names)
-        print(f"{size} ({rounds} rounds)\n{'':24}     wall  share      CPU  share")
+        print(f"{size} ({rounds} rounds)\n{TABLE.head()}")
         for name, row in results[size].items():
-            print(
-                f"{name:24} {row['wall_seconds']:8.4f} {row['wall_ratio']:6.3f} "
-                f"{row['cpu_seconds']:8.4f} {row['cpu_ratio']:6.3f}",
-                flush=True,
-            )
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(results, indent=2))
-    print(f"written: {arguments.json}")
+            columns = ("wall_seconds", "wall_ratio", "cpu_seconds", "cpu_ratio")
+            print(TABLE.line(name, *(row[column] for column in columns)), flush=True)
+    write_json(results, arguments.json)
 
 
 if __name__ == "__main__":

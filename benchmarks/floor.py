@@ -1,19 +1,14 @@
-"""What a training iteration costs at least on this device, what it costs, and where the time goes.
+"""The least cost of a training iteration on this device, its cost, and the operations in it.
 
 The floor of an iteration is its multiplications over the rate at which the device multiplies large
-matrices in the engine's precision; a second one is the bytes that its operations read and write,
-were none fused, over the bandwidth of a copy. FLOPs are counted by torch's counter, two a
+matrices in the engine's precision. A second floor is the bytes that its operations read and write
+if none are fused, over the bandwidth of a copy. FLOPs are counted by torch's counter, two a
 multiply-add, of one iteration as the engine does it, power iteration included.
 
-    python benchmarks/floor.py [--size NAME] [--device DEVICE] [--profile] [--json FILE]
+    python -m benchmarks.floor [--size NAME] [--device DEVICE] [--profile] [--json FILE]
 """
 
-import argparse
-import json
-import statistics
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,9 +18,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from engine import SIZES, images, settings
-from sngan.engine import train as training
-from sngan.engine.state import State
+from benchmarks.common import (
+    argument_parser,
+    interleaved,
+    medians,
+    synchronized,
+    versions,
+    write_json,
+)
+from benchmarks.engine import SIZES, images, settings
+from sngan.engine import TrainState, train_step
 
 _ROWS = 12
 
@@ -52,20 +54,8 @@ class BytesCounter(TorchDispatchMode):
 
 def seconds(job: Callable[[], object], device: torch.device, *, rounds: int) -> float:
     """The median time of a job, with the device's work done."""
-    taken = []
-    for index in range(rounds + 1):
-        _wait(device)
-        start = time.perf_counter()
-        job()
-        _wait(device)
-        if index:  # the first warms up
-            taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    jobs = {"": synchronized(job, device.type)}
+    return medians(interleaved(jobs, rounds=rounds, warm_up=1)[""]).wall
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
@@ -83,22 +73,22 @@ def bandwidth(device: torch.device) -> float:
 
 
 def measure(size: str, *, device: str, rounds: int) -> tuple[dict[str, float], Callable[[], Any]]:
-    """The figures of the floor, and the iteration they are of."""
+    """The figures of the floor, and the iteration that they describe."""
     config = settings(size, device=device)
-    state = State.build(config, images())
+    state = TrainState.build(config, images())
 
     def iteration() -> dict[str, Tensor]:
-        return training._step(config, state)
+        return train_step(config, state)
 
-    counted = State.build(settings(size, device=device, plain=True), images())
+    counted = TrainState.build(settings(size, device=device, plain=True), images())
     with FlopCounterMode(display=False) as flops, BytesCounter() as moved:
-        training._step(config, counted)
+        train_step(config, counted)
     is_half = device == "cuda" and torch.cuda.is_bf16_supported()
-    rate = matrix_rate(state.device, torch.bfloat16 if is_half else torch.float32)
-    copying = bandwidth(state.device)
-    for _ in range(4):  # compiles and captures, where the engine does
+    rate = matrix_rate(state.runtime.device, torch.bfloat16 if is_half else torch.float32)
+    copying = bandwidth(state.runtime.device)
+    for _ in range(4):  # the engine compiles and captures in the first ones
         iteration()
-    taken = seconds(iteration, state.device, rounds=rounds)
+    taken = seconds(iteration, state.runtime.device, rounds=rounds)
     floor = flops.get_total_flops() / rate
     return {
         "gflop": flops.get_total_flops() / 1e9,
@@ -118,30 +108,26 @@ def table(iteration: Callable[[], object], device: torch.device) -> str:
     if device.type == "cuda":
         activities.append(ProfilerActivity.CUDA)
     with profile(activities=activities) as found:
-        iteration()
-        _wait(device)
+        synchronized(iteration, device.type)()
     key = "self_device_time_total" if device.type == "cuda" else "self_cpu_time_total"
     return found.key_averages().table(sort_by=key, row_limit=_ROWS, max_name_column_width=50)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argument_parser(__doc__, "floor")
     parser.add_argument("--size", choices=SIZES, default=list(SIZES)[1])
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--profile", action="store_true", help="and the operations by their time")
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/floor.json"))
     arguments = parser.parse_args()
     row, iteration = measure(arguments.size, device=arguments.device, rounds=arguments.rounds)
-    print(f"torch {torch.__version__}, {arguments.device}, {torch.get_num_threads()} threads")
+    print(f"{versions()}, {arguments.device}")
     print(arguments.size)
     for name, value in row.items():
         print(f"{name:26} {value:10.4g}")
     if arguments.profile:
         print(table(iteration, torch.device(arguments.device)))
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps({"size": arguments.size, **row}, indent=2))
-    print(f"written: {arguments.json}")
+    write_json({"size": arguments.size, **row}, arguments.json)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,11 @@
-"""How the cost of one computation grows with its problem: measured alone, fitted by a power.
+"""Growth of the cost of a computation with the size of its problem, fitted by a power.
 
-Each size runs in a process of its own with one thread, after the smallest one as a warm-up. Time is
-CPU time, which other jobs disturb less than the wall clock; memory is the growth of the process's
-peak over that of the warm-up. An exponent is the slope of log cost against log size by least
+Each size runs in a process of its own with one thread, after the smallest size as a warm-up. Time
+is CPU time, because other jobs disturb it less than wall time. Memory is the growth of the
+process's peak since the warm-up. An exponent is the slope of log cost against log size by least
 squares, over the points above the resolution of the measurement.
 """
 
-import multiprocessing
-import resource
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,14 +13,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.common import in_new_process, peak_mebibytes, timed
+
 LEAST_SECONDS, LEAST_MEBIBYTES = 0.01, 4.0
 
 
 @dataclass(frozen=True)
 class Series:
-    """One computation of growing size; ``compute(size)`` prepares it and returns what to time.
+    """A computation of growing size: ``compute(size)`` prepares it, returns the timed function.
 
-    That returns the facts to show beside the cost.
+    The timed function returns facts to show beside the cost.
     """
 
     name: str
@@ -36,12 +35,14 @@ def cost(series: Series, size: int) -> dict[str, float]:
     torch.set_num_threads(1)
     series.compute(series.sizes[0])()
     run = series.compute(size)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.process_time()
-    facts = run()
-    seconds = time.process_time() - start
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak
-    return {"size": size, "seconds": seconds, "mebibytes": grown / 1024, **facts}
+    peak = peak_mebibytes()
+    facts, seconds = timed(run)
+    return {
+        "size": size,
+        "seconds": seconds.cpu,
+        "mebibytes": peak_mebibytes() - peak,
+        **facts,
+    }
 
 
 def exponent(rows: Sequence[dict[str, float]], key: str, least: float) -> float | None:
@@ -58,8 +59,7 @@ def measure(many: Sequence[Series]) -> list[dict[str, Any]]:
     print("CPU s of one thread, MiB of peak memory; t ~ size^a, m ~ size^b")
     results: list[dict[str, Any]] = []
     for series in many:
-        with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-            rows = [pool.apply(cost, (series, size)) for size in series.sizes]
+        rows = [in_new_process(cost, series, size) for size in series.sizes]
         powers = {
             "time": exponent(rows, "seconds", LEAST_SECONDS),
             "memory": exponent(rows, "mebibytes", LEAST_MEBIBYTES),

@@ -1,29 +1,26 @@
-"""How tight the bounds of small dense networks are, and what they cost.
+"""Tightness and cost of the Lipschitz bounds of small dense networks.
 
 For each network: the product of the layers' norms, the same with affine chains merged, the bound by
 slopes in closed form (eclipse) and optimized (sdp), all as a ratio to the largest gradient that a
-search finds, which for two inputs is compared with a dense grid too. Times are of the upper bound
+search finds. Networks of two inputs are also searched on a dense grid. Times are of the upper bound
 alone; the search has its own column.
 
 With --growth, cost and tightness against the width and the depth of the network.
 
-    python benchmarks/lipschitz.py [--seeds N] [--growth] [--json FILE]
+    python -m benchmarks.lipschitz [--seeds N] [--growth] [--json FILE]
 """
 
-import argparse
-import json
 import math
 import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 
 import torch
 from torch import nn
 
-import growth
+from benchmarks import growth
+from benchmarks.common import Table, argument_parser, timed, write_json
 from sngan.lipschitz import lipschitz_bounds
 from sngan.spectral import certified_norm
 
@@ -51,7 +48,7 @@ def trained(*sizes: int, activation: Callable[[], nn.Module] = nn.ReLU) -> Netwo
 
 
 def bottleneck() -> Network:
-    """Linear layers in pairs with nothing between."""
+    """Linear layers in pairs with no activation between the two."""
     layers = [nn.Linear(8, 32), nn.Linear(32, 8), nn.ReLU(), nn.Linear(8, 32), nn.Linear(32, 1)]
     return nn.Sequential(*layers), (8,)
 
@@ -96,12 +93,6 @@ def on_grid(network: nn.Module, shape: tuple[int, ...]) -> float:
     return gradient.norm(dim=1).max().item()
 
 
-def timed(function: Callable[[], float]) -> tuple[float, float]:
-    start = time.perf_counter()
-    value = function()
-    return value, time.perf_counter() - start
-
-
 def measure(network: nn.Sequential, shape: tuple[int, ...]) -> dict[str, float]:
     def upper(slopes: str) -> float:
         return lipschitz_bounds(network, shape, slopes=slopes, samples=1, rounds=0).upper
@@ -109,7 +100,7 @@ def measure(network: nn.Sequential, shape: tuple[int, ...]) -> dict[str, float]:
     found, search_time = timed(lambda: lipschitz_bounds(network, shape, rounds=60).lower)
     grid = on_grid(network, shape)
     truth = max(found, grid) if math.isfinite(grid) else found
-    row = {"found": found, "search s": search_time, "found/grid": found / grid}
+    row = {"found": found, "search s": search_time.wall, "found/grid": found / grid}
     contenders: dict[str, Callable[[], float]] = {
         "plain": lambda: plain_product(network, shape),
         "product": lambda: upper("product"),
@@ -118,22 +109,17 @@ def measure(network: nn.Sequential, shape: tuple[int, ...]) -> dict[str, float]:
     }
     for name, contender in contenders.items():
         value, seconds = timed(contender)
-        row |= {name: value / truth, f"{name} s": seconds}
+        row |= {name: value / truth, f"{name} s": seconds.wall}
     return row
 
 
-def median(values: list[float]) -> float:
-    return statistics.median(values)
-
-
 def table(rows: dict[str, dict[str, float]]) -> str:
-    columns = ["plain", "product", "eclipse", "sdp", "found/grid"]
+    ratios = ["plain", "product", "eclipse", "sdp", "found/grid"]
     seconds = ["product s", "eclipse s", "sdp s", "search s"]
-    lines = [f"{'network':28}" + "".join(f"{c:>12}" for c in [*columns, *seconds])]
-    for name, row in rows.items():
-        cells = [f"{row[c]:12.3f}" for c in columns] + [f"{row[c]:12.4f}" for c in seconds]
-        lines.append(f"{name:28}" + "".join(cells))
-    return "\n".join(lines)
+    columns = [*((name, "11.3f") for name in ratios), *((name, "11.4f") for name in seconds)]
+    table = Table("network", 28, columns)
+    lines = [table.line(name, *(row[c] for c, _ in columns)) for name, row in rows.items()]
+    return "\n".join([table.head(), *lines])
 
 
 def of_width(width: int, *, depth: int = 4) -> Network:
@@ -172,15 +158,12 @@ def grown() -> list[growth.Series]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(__doc__, "lipschitz")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--growth", action="store_true")
-    parser.add_argument(
-        "--json", type=Path, default=Path(__file__).parent / "results" / "lipschitz.json"
-    )
     arguments = parser.parse_args()
     if arguments.growth:
-        write(growth.measure(grown()), arguments.json)
+        write_json(growth.measure(grown()), arguments.json)
         return
     # small matrices: threads would cost more than they give
     torch.set_num_threads(1)
@@ -190,18 +173,13 @@ def main() -> None:
         for seed in range(arguments.seeds):
             torch.manual_seed(seed)
             runs.append(measure(*make()))
-        rows[name] = {key: median([run[key] for run in runs]) for key in runs[0]}
+        rows[name] = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
     print(f"bound / largest gradient found; medians over {arguments.seeds} networks")
     print(table(rows))
     finite = {
         n: {k: v if math.isfinite(v) else None for k, v in r.items()} for n, r in rows.items()
     }
-    write(finite, arguments.json)
-
-
-def write(results: object, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(results, indent=2) + "\n")
+    write_json(finite, arguments.json)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,19 @@
-"""What evaluation costs: seconds and peak memory of every metric, beside its direct form.
+"""Seconds and peak memory of every metric of the evaluation, beside its direct form.
 
 Two Gaussian samples of n features each, one shifted. Each measurement runs in a process of its
 own, so that its peak memory is its own: the growth over the process with the features in place.
 The direct forms hold all n² distances or kernels at once, and the square root of a matrix; they
 are left out where that takes more than ``--limit`` GiB. Threads are as torch has them.
 
-    python benchmarks/metrics.py [--sizes N ...] [--dimensions D ...] [--large N] [--growth]
+    python -m benchmarks.metrics [--sizes N ...] [--dimensions D ...] [--large N] [--growth]
                                  [--json FILE]
 
 ``--large 50000`` adds the metrics of manifolds at that size. With --growth, cost against the number
 of samples and the dimension of the features, on one thread.
 """
 
-import argparse
-import json
-import multiprocessing
-import resource
-import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +22,15 @@ import torch
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-import growth
+from benchmarks import growth
+from benchmarks.common import (
+    Table,
+    argument_parser,
+    in_new_process,
+    peak_mebibytes,
+    timed,
+    write_json,
+)
 from sngan.metrics import (
     copying_ratio,
     frechet_distance,
@@ -93,27 +95,29 @@ METRICS: dict[str, tuple[Metric, Metric | None, int]] = {
 }
 
 
+TABLE = Table(
+    "metric",
+    10,
+    [
+        *(("samples", "7,"), ("dim", "5"), ("value", "12.6g"), ("s", "8.2f"), ("MiB", "7.0f")),
+        *(("s", "10.2f"), ("MiB", "7.0f"), ("rel.diff", "9.1e")),
+    ],
+)
+
+
 def measure(name: str, form: int, count: int, dimension: int) -> dict[str, float]:
     """Value, seconds, and growth of the peak memory in MiB, in this process."""
     metric = METRICS[name][form]
     assert callable(metric)
     x, y = features(count, dimension)
     metric(x[:20, :4], y[:20, :4])  # imports and libraries
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = time.perf_counter()
-    value = metric(x, y)
-    seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    return {"value": value, "seconds": seconds, "mebibytes": peak / 1024}
-
-
-def alone(*arguments: Any) -> dict[str, float]:
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(measure, arguments)
+    before = peak_mebibytes()
+    value, seconds = timed(lambda: metric(x, y))
+    return {"value": value, "seconds": seconds.wall, "mebibytes": peak_mebibytes() - before}
 
 
 def row(name: str, count: int, dimension: int, limit: float) -> dict[str, Any]:
-    ours = alone(name, 0, count, dimension)
+    ours = in_new_process(measure, name, 0, count, dimension)
     _, direct, matrices = METRICS[name]
     fits = 8 * matrices * count**2 < limit * 2**30
     return {
@@ -121,7 +125,7 @@ def row(name: str, count: int, dimension: int, limit: float) -> dict[str, Any]:
         "samples": count,
         "dimension": dimension,
         "ours": ours,
-        "direct": alone(name, 1, count, dimension) if direct and fits else None,
+        "direct": in_new_process(measure, name, 1, count, dimension) if direct and fits else None,
     }
 
 
@@ -149,30 +153,27 @@ def grown() -> list[growth.Series]:
 
 def show(found: dict[str, Any]) -> None:
     ours, direct = found["ours"], found["direct"]
-    line = f"{found['metric']:<10} {found['samples']:7,} {found['dimension']:5} "
-    line += f"{ours['value']:12.6g} {ours['seconds']:8.2f} {ours['mebibytes']:7.0f}"
+    cells = [found["samples"], found["dimension"], *ours.values(), None, None, None]
     if direct is not None:
         difference = abs(ours["value"] - direct["value"]) / max(1e-300, abs(direct["value"]))
-        line += f"   {direct['seconds']:8.2f} {direct['mebibytes']:7.0f} {difference:9.1e}"
-    print(line, flush=True)
+        cells[5:] = [direct["seconds"], direct["mebibytes"], difference]
+    print(TABLE.line(found["metric"], *cells), flush=True)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argument_parser(__doc__, "metrics")
     parser.add_argument("--sizes", type=int, nargs="*", default=[1000, 5000, 10_000])
     parser.add_argument("--dimensions", type=int, nargs="*", default=[64, 2048])
     parser.add_argument("--large", type=int, nargs="*", default=[])
     parser.add_argument("--limit", type=float, default=2.0)
     parser.add_argument("--growth", action="store_true")
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/metrics.json"))
     arguments = parser.parse_args()
     if arguments.growth:
-        write(growth.measure(grown()), arguments.json)
+        write_json(growth.measure(grown()), arguments.json)
         return
     print(f"{torch.get_num_threads()} threads; s: seconds, MiB: growth of the peak memory")
     print(f"{'':<37}{'ours':>17}{'direct':>19}")
-    columns = f"{'metric':<10} {'samples':>7} {'dim':>5} {'value':>12} {'s':>8} {'MiB':>7}"
-    print(f"{columns}   {'s':>8} {'MiB':>7} {'rel.diff':>9}")
+    print(TABLE.head())
     cases = [
         *((name, n, d) for d in arguments.dimensions for n in arguments.sizes for name in METRICS),
         *(("manifold", n, arguments.dimensions[0]) for n in arguments.large),
@@ -181,13 +182,7 @@ def main() -> None:
     for name, count, dimension in cases:
         rows.append(row(name, count, dimension, arguments.limit))
         show(rows[-1])
-    write({"threads": torch.get_num_threads(), "rows": rows}, arguments.json)
-
-
-def write(results: object, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(results, indent=2))
-    print(f"written: {path}")
+    write_json({"threads": torch.get_num_threads(), "rows": rows}, arguments.json)
 
 
 if __name__ == "__main__":

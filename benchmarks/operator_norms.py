@@ -1,34 +1,29 @@
-"""The norm of a convolution as a map: value over truth and time, for each method and each rival.
+"""Operator norms of convolutions: value over truth and time, for each method and each rival.
 
-Truth is Lanczos' (SciPy's svds) on the layer and its adjoint in float64. A ratio below 1 is not a
-bound: for the estimate that is as labelled, for a rival that claims one it is marked.
+The truth comes from Lanczos' method (SciPy's svds) on the layer and its adjoint in float64. A ratio
+below 1 is no bound. The table marks rivals that claim a bound and fall below 1; an estimate may.
 
-With --random, how tight the two proofs are over random small layers, by padding mode, against a
-dense SVD: quantiles of value over truth, and how often a proof fell below the truth.
+With --random, tightness of the two proofs on random small layers by padding mode, against a dense
+SVD: quantiles of value over truth, and the number of proofs that fell below the truth.
 
 With --growth, cost and tightness against the channels and the side of the maps.
 
-    python benchmarks/operator_norms.py [--layers NAME ...] [--random N] [--growth] [--json FILE]
+    python -m benchmarks.operator_norms [--layers NAME ...] [--random N] [--growth] [--json FILE]
 """
 
-import argparse
-import json
 import random
 import statistics
-import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy.sparse.linalg import LinearOperator, svds
 from torch import Tensor, nn
 
-import growth
+from benchmarks import growth, norm_rivals
+from benchmarks.common import argument_parser, timed, versions, write_json
 from sngan import operator_norm
-from sngan.spectral.operator.gram_bound import gram_bound
 from sngan.spectral.operator.linear_map import linear_map
 
 Layer = tuple[nn.Conv2d | nn.ConvTranspose2d, tuple[int, int, int], str]
@@ -99,71 +94,16 @@ def truth(layer: nn.Module, shape: tuple[int, ...]) -> float:
     return float(svds(operator, k=1, tol=1e-10, random_state=0, return_singular_vectors=False)[0])
 
 
-def reshaped(layer: nn.Module, shape: tuple[int, ...]) -> float:
-    """What spectral normalization of Miyato et al. 2018 divides by; no bound."""
-    weight = layer.weight.detach().double()
-    rows = weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else weight
-    return float(torch.linalg.matrix_norm(rows.flatten(1), 2))
-
-
-def four_bounds(layer: nn.Module, shape: tuple[int, ...]) -> float:
-    """Singla, Feizi 2021, arXiv:1911.10258: √(kh·kw) times the least norm of four unfoldings."""
-    weight = layer.weight.detach().double()
-    o, i, h, w = weight.shape
-    unfolded = [
-        weight.permute(0, 2, 1, 3).reshape(o * h, i * w),
-        weight.permute(0, 3, 1, 2).reshape(o * w, i * h),
-        weight.reshape(o, i * h * w),
-        weight.permute(0, 2, 3, 1).reshape(o * h * w, i),
-    ]
-    least = min(float(torch.linalg.matrix_norm(matrix, 2)) for matrix in unfolded)
-    return (h * w) ** 0.5 * least
-
-
-def fourier_grid(layer: nn.Module, shape: tuple[int, ...]) -> Tensor:
-    """Kernels at the frequencies of the input's own size, as if circular and of stride 1."""
-    weight = layer.weight.detach().double()
-    n = shape[1:] if not isinstance(layer, nn.ConvTranspose2d) else [2 * s for s in shape[1:]]
-    return torch.fft.rfft2(weight, s=tuple(n)).permute(2, 3, 0, 1)
-
-
-def sedghi(layer: nn.Module, shape: tuple[int, ...]) -> float:
-    """Sedghi, Gupta, Long 2019, arXiv:1805.10408: exact for circular convolutions of stride 1."""
-    return float(torch.linalg.matrix_norm(fourier_grid(layer, shape), 2).max())
-
-
-def delattre_2023(layer: nn.Module, shape: tuple[int, ...]) -> float:
-    """Gram iteration on that grid, arXiv:2305.16173, 5 iterations."""
-    return float(gram_bound(fourier_grid(layer, shape), iterations=5).max())
-
-
-def delattre_2024(layer: nn.Module, shape: tuple[int, ...]) -> float:
-    """Gram iteration of the kernel in space, arXiv:2402.00240, 3 iterations, for zero padding.
-
-    The last Gram matrix is symmetric, so its largest row sum bounds its norm whatever the size.
-    """
-    kernel = layer.weight.detach().double()
-    logarithm, iterations = 0.0, 3
-    for iteration in range(iterations):
-        size = torch.linalg.vector_norm(kernel)
-        logarithm += float(size.log()) * 0.5**iteration
-        kernel = (kernel / size).transpose(0, 1)
-        full = [length - 1 for length in kernel.shape[2:]]
-        kernel = F.conv2d(kernel, kernel, padding=full)
-    rows = kernel.abs().sum((1, 2, 3)).max()
-    return float(np.exp(logarithm + float(rows.log()) * 0.5**iterations))
-
-
 def ours(method: str) -> Callable[[nn.Module, tuple[int, ...]], float]:
     return lambda layer, shape: operator_norm(layer, shape, method=method).item()
 
 
 CONTENDERS: dict[str, tuple[Callable[[nn.Module, tuple[int, ...]], float], str]] = {
-    "reshaped kernel": (reshaped, "proxy"),
-    "four bounds": (four_bounds, "bound"),
-    "Fourier grid of n": (sedghi, "bound"),
-    "Gram 2023": (delattre_2023, "bound"),
-    "Gram 2024": (delattre_2024, "bound"),
+    "reshaped kernel": (norm_rivals.reshaped, "proxy"),
+    "four bounds": (norm_rivals.four_bounds, "bound"),
+    "Fourier grid of n": (norm_rivals.sedghi, "bound"),
+    "Gram 2023": (norm_rivals.delattre_2023, "bound"),
+    "Gram 2024": (norm_rivals.delattre_2024, "bound"),
     "sngan exact": (ours("exact"), "exact"),
     "sngan upper_bound": (ours("upper_bound"), "bound"),
     "sngan gram": (ours("gram"), "bound"),
@@ -181,12 +121,11 @@ def measure(name: str, *, repeats: int = 3) -> dict[str, dict[str, float | str |
         taken: list[float] = []
         value: float | None = None
         for _ in range(repeats):
-            start = time.perf_counter()
             try:
-                value = function(layer, shape)
+                value, seconds = timed(partial(function, layer, shape))
             except ValueError:
                 break  # too large for an exact value
-            taken.append(time.perf_counter() - start)
+            taken.append(seconds.wall)
         results[contender] = {
             "kind": claim,
             "ratio": None if value is None else value / true,
@@ -314,13 +253,12 @@ def with_ratios(results: list[dict]) -> list[dict]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argument_parser(__doc__, "operator_norms")
     parser.add_argument("--layers", nargs="+", choices=LAYERS, default=list(LAYERS))
     parser.add_argument("--random", type=int, default=0, metavar="N")
     parser.add_argument("--growth", action="store_true")
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/operator_norms.json"))
     arguments = parser.parse_args()
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; value/truth and time")
+    print(f"{versions()}; value/truth and time")
     results: dict[str, object] = {}
     if arguments.random:
         results["random"] = drawn = measure_random(arguments.random)
@@ -341,9 +279,7 @@ def main() -> None:
         print(name)
         for contender, result in measured.items():
             print(line(contender, result), flush=True)
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(results, indent=2))
-    print(f"written: {arguments.json}")
+    write_json(results, arguments.json)
 
 
 if __name__ == "__main__":

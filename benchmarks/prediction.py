@@ -1,8 +1,8 @@
 """Seconds of an iteration on 8, 64 and 512 GPUs, from operation counts and assumed machine figures.
 
-Nothing here is measured. Operations are torch's count of the convolutions and products on shapes
-alone; kernels are the ATen operations of an iteration. The machine is one of NVIDIA DGX H100s:
-its figures are the vendor's peaks and round guesses, named in `Machine`.
+Nothing here is measured. Torch counts the operations of convolutions and products from shapes
+alone; kernels are the ATen operations of an iteration. The machine consists of NVIDIA DGX H100s:
+its figures, named in `Machine`, are the vendor's peaks and round guesses.
 """
 
 import math
@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-import traffic
+from benchmarks import traffic
 from sngan import Config
 from sngan.config import ModelConfig
 from sngan.methods import named
-from sngan.runs.run import build_networks
+from sngan.runs.networks import build_networks
 
 SIDES = (32, 128, 256)
 GPUS = (8, 64, 512)
@@ -47,7 +47,7 @@ class Machine:
     gpus_a_node: int = 8
 
     def all_reduce(self, messages: float, payload: float, gpus: int) -> float:
-        """Seconds of messages one after the other over a ring, its latency as of a tree."""
+        """Seconds of messages, one after the other, over a ring with the latency of a tree."""
         if gpus == 1:
             return 0.0
         across = gpus > self.gpus_a_node
@@ -59,7 +59,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Work:
-    """An iteration of one image: operations, of them backward; kernels; random numbers."""
+    """The work of an iteration on one image; ``backward`` is a part of ``operations``."""
 
     operations: float
     backward: float
@@ -95,7 +95,7 @@ def settings(side: int) -> Config:
 
 
 def counted(run: Callable[[], Tensor]) -> tuple[float, float, int]:
-    """Operations of a sum, then of its gradients where it has any; kernels of both."""
+    """Operations of the forward and of the backward pass of a sum; kernels of both."""
     kernels = KernelCounter()
     with FlopCounterMode(display=False) as forward, kernels:
         loss = run()
@@ -106,18 +106,18 @@ def counted(run: Callable[[], Tensor]) -> tuple[float, float, int]:
 
 
 def work(config: Config) -> Work:
-    """Count one iteration of ``sn`` on shapes alone, of a batch of one image."""
+    """Count one iteration of ``sn`` on a batch of one image, from shapes alone."""
     with torch.device("meta"):
         generator, critic = build_networks(config)
         noise = torch.empty(1, config.model.latent_dim)
-        # a real and a generated one
+        # one real image and one generated image
         images = torch.empty(2, *config.model.sample_shape or ())
     n_critic = config.method.n_critic
     fake = torch.no_grad()(lambda: generator(noise).sum())
     steps = [(n_critic, counted(fake)), (n_critic, counted(lambda: critic(images).sum()))]
     critic.requires_grad_(False)
     steps.append((1, counted(lambda: critic(generator(noise)).sum())))
-    # Adam, the average, spectral normalization: some ten for all weights, or for a kind of layer
+    # Adam, the EMA, spectral normalization: about ten kernels for all weights or a kind of layer
     upkeep = (n_critic + 1) * 60
     return Work(
         operations=sum(times * (forward + backward) for times, (forward, backward, _) in steps),
@@ -143,7 +143,7 @@ def predict(config: Config, gpus: int, batch_size: int, machine: Machine) -> dic
     }
     high = sum(parts.values())
     hidden = min(gradients, computing * one.backward / one.operations)
-    # a critic step's noise of one grey level, drawn for the images of all
+    # dequantization noise of a critic step, which every process draws for the whole batch
     drawn = 4 * batch_size * torch.Size(config.model.sample_shape or ()).numel()
     return {
         "gpus": gpus,
@@ -158,7 +158,7 @@ def predict(config: Config, gpus: int, batch_size: int, machine: Machine) -> dic
 
 
 def table() -> dict[str, Any]:
-    """For each side the counts, and predictions for a batch that grows and for a fixed one."""
+    """Counts for each side of the images, and predictions for a growing and for a fixed batch."""
     machine = Machine()
     found: dict[str, Any] = {"machine": asdict(machine), "sides": {}}
     for side in SIDES:
@@ -196,7 +196,7 @@ def show(found: dict[str, Any]) -> None:
 
 
 def line(row: dict[str, Any], one: dict[str, Any]) -> str:
-    """Milliseconds of each part; the rate, and its share of that of as many GPUs like ``one``."""
+    """Milliseconds of each part; the rate, and its share of ``gpus`` times the rate of ``one``."""
     ms = {key: 1e3 * row[key] for key in row if isinstance(row[key], float)}
     rates = [row["batch_size"] / row[key] for key in ("high", "low")]
     ideal = row["gpus"] * one["batch_size"] / one["high"]

@@ -1,13 +1,12 @@
 """Seconds of a training step on one process and on several, with whole and with sharded weights.
 
-Each configuration is started anew, round after round, and times its own steps after a few to warm
-up; the table shows the best round of each: all ranks wait for the slowest, so that a busy machine
-only ever makes it slower. CPU seconds are those of the first rank.
+Each configuration is started again in each round and times its own steps after a few to warm up.
+The table shows the best round of each: all ranks wait for the slowest rank, so other jobs on the
+machine only make a round slower. CPU seconds are those of the first rank.
 
-    python benchmarks/ranks.py [--ranks N] [--steps N] [--rounds N] [--json FILE]
+    python -m benchmarks.ranks [--ranks N] [--steps N] [--rounds N] [--json FILE]
 """
 
-import argparse
 import json
 import time
 from dataclasses import replace
@@ -16,11 +15,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from benchmarks.common import argument_parser, write_json
 from sngan import METHODS, Config, data
 from sngan.config import DataConfig, ModelConfig, PerformanceConfig
-from sngan.engine import launching
-from sngan.engine import train as training
-from sngan.engine.state import State
+from sngan.engine import TrainState, train_step
+from sngan.engine.fabric import run_on_ranks
+from sngan.engine.resolve import resolve_config
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -33,18 +33,26 @@ MODELS = {
 }
 
 
-def measure(fabric: "Fabric", model: ModelConfig, steps: int, file: str) -> None:
+def measure(
+    fabric: "Fabric", performance: PerformanceConfig, model: ModelConfig, steps: int, file: str
+) -> None:
     """Write the seconds of one critic and one generator step of ``sn`` on digits, batch 64."""
     torch.set_num_threads(1)
     method = replace(METHODS["sn"], n_critic=1)
-    config = Config(data=DataConfig(source="digits"), out="unused", model=model, method=method)
+    config = Config(
+        data=DataConfig(source="digits"),
+        out="unused",
+        model=model,
+        method=method,
+        performance=performance,
+    )
     dataset = data.open_source("digits")
-    config = training._fill_in(config, dataset)
-    state = State.build(config, dataset, fabric)
+    config = resolve_config(config, dataset)
+    state = TrainState.build(config, dataset, fabric)
     for step in range(WARM_UP + steps):
         if step == WARM_UP:
             wall, cpu = time.perf_counter(), time.process_time()
-        training._step(config, state)
+        train_step(config, state)
     seconds = {
         "wall": (time.perf_counter() - wall) / steps,
         "cpu": (time.process_time() - cpu) / steps,
@@ -54,11 +62,10 @@ def measure(fabric: "Fabric", model: ModelConfig, steps: int, file: str) -> None
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argument_parser(__doc__, "ranks")
     parser.add_argument("--ranks", type=int, default=2)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/ranks.json"))
     arguments = parser.parse_args()
     settings = {
         "1 process": PerformanceConfig(device="cpu"),
@@ -73,7 +80,9 @@ def main() -> None:
         results[name] = {}
         for _ in range(arguments.rounds):
             for kind, performance in settings.items():
-                launching.on_ranks(performance, measure, model, arguments.steps, str(scratch))
+                run_on_ranks(
+                    performance, measure, performance, model, arguments.steps, str(scratch)
+                )
                 taken = json.loads(scratch.read_text())
                 best = results[name].setdefault(kind, taken)
                 results[name][kind] = min(best, taken, key=lambda seconds: seconds["wall"])
@@ -83,8 +92,7 @@ def main() -> None:
         )
         print(f"{name}: {', '.join(cells)}", flush=True)
     scratch.unlink()
-    arguments.json.write_text(json.dumps(results, indent=2))
-    print(f"written: {arguments.json}")
+    write_json(results, arguments.json)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What several processes gain and cost: measured on this CPU over gloo, fitted, and predicted.
+"""Gain and cost of several processes: measured on this CPU over gloo, fitted, and predicted.
 
 1. The bytes of an iteration, counted between two processes, beside the formula's.
 2. Seconds of an all-reduce between two processes against its size: latency α, bandwidth β.
@@ -7,12 +7,12 @@
 4. A model of them: compute(b) = fixed + b · per image from one process, and for P of them
    compute(b/P) + messages · α + 2·(P − 1)/P · payload / β, where α and β are those of 2 or are
    fitted to the iterations, which also holds the waiting for each other.
-5. What the model says of GPUs, from assumed figures (see prediction.py). No GPU is measured.
+5. The predictions of the model for GPUs, from assumed figures (see prediction.py). No GPU is
+   measured.
 
-    python benchmarks/scaling.py [--rounds N] [--json FILE]
+    python -m benchmarks.scaling [--rounds N] [--json FILE]
 """
 
-import argparse
 import json
 import os
 import statistics
@@ -28,14 +28,13 @@ import torch
 import torch.distributed as dist
 from scipy.optimize import nnls
 
-import prediction
-import traffic
+from benchmarks import prediction, traffic
+from benchmarks.common import argument_parser, write_json
 from sngan import Config, data
 from sngan.config import ModelConfig, PerformanceConfig
 from sngan.distributed import collectives
-from sngan.engine import launching
-from sngan.engine import train as training
-from sngan.engine.state import State
+from sngan.engine import TrainState, train_step
+from sngan.engine.fabric import run_on_ranks
 from sngan.methods import named
 
 NETWORKS = {
@@ -70,15 +69,15 @@ def settings(network: str, batch_size: int) -> Config:
 
 
 def measure_alone(network: str, batch_size: int, rounds: int, fabric: Any = None) -> float:
-    """The fastest of some iterations: what disturbs only adds."""
+    """The seconds of the fastest iteration: other jobs only make an iteration slower."""
     config = settings(network, batch_size)
-    state = State.build(config, data.open_source("digits"), fabric)
+    state = TrainState.build(config, data.open_source("digits"), fabric)
     taken: list[float] = []
     for _ in range(rounds + 2):
         # all start together
         collectives.all_reduce_any(False)
         start = time.perf_counter()
-        training._step(config, state)
+        train_step(config, state)
         taken.append(time.perf_counter() - start)
     return min(taken[2:])
 
@@ -101,12 +100,12 @@ def count_bytes(fabric: Any) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for network in NETWORKS:
         config = settings(network, BATCHES[0])
-        state = State.build(config, data.open_source("digits"), fabric)
+        state = TrainState.build(config, data.open_source("digits"), fabric)
         with traffic.counted([state.generator, state.critic]) as messages:
-            training._step(config, state)
+            train_step(config, state)
             for sizes in messages.values():
                 sizes.clear()
-            training._step(config, state)
+            train_step(config, state)
         counts = {
             f"{kind} {what}": value
             for kind, sizes in messages.items()
@@ -117,7 +116,7 @@ def count_bytes(fabric: Any) -> list[dict[str, Any]]:
 
 
 def on_each_rank(fabric: Any, rounds: int, folder: str) -> None:
-    """What every process measures; the first writes it down."""
+    """Measure on every process; the first writes the results to a file."""
     torch.set_num_threads(1)
     found: dict[str, Any] = {
         "points": [
@@ -144,7 +143,7 @@ def measure(rounds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         for processes in PROCESSES:
             group = PerformanceConfig(device="cpu", devices=processes, strategy="ddp")
-            launching.on_ranks(group, on_each_rank, rounds, folder)
+            run_on_ranks(group, on_each_rank, rounds, folder)
         parts = [json.loads(Path(folder, f"{count}.json").read_text()) for count in PROCESSES]
     merged = {key: value for part in parts for key, value in part.items()}
     return merged | {"points": [point for part in parts for point in part["points"]]}
@@ -228,9 +227,8 @@ def show_fit(found: dict[str, Any], fitted: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argument_parser(__doc__, "scaling")
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/scaling.json"))
     arguments = parser.parse_args()
     load = os.getloadavg()[0]
     print(f"torch {torch.__version__}, gloo, {os.cpu_count()} cores, load {load:.1f} before")
@@ -240,10 +238,8 @@ def main() -> None:
     show_fit(found, fitted)
     predicted = prediction.table()
     prediction.show(predicted)
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
     results = {"load": load, "measured": found, "fitted": fitted, "predicted": predicted}
-    arguments.json.write_text(json.dumps(results, indent=2))
-    print(f"written: {arguments.json}")
+    write_json(results, arguments.json)
 
 
 if __name__ == "__main__":

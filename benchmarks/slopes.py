@@ -1,19 +1,18 @@
-"""How tight the bounds by slopes are: MaxMin, residual, convolutional and published networks.
+"""Tightness of the bounds by slopes on MaxMin, residual, convolutional and published networks.
 
 For each network: the product of the constants, the bound in closed form (eclipse), the best one
 (sdp), the largest slope that a search finds, and CPU seconds of the three upper bounds. The random
 networks of Xu, Sivaranjani 2024 (arXiv:2404.04375) are shown as ratios to the product of the norms,
-with the truth, which their weights ≥ 0 let compute, and the published figures. With --data, the
-trained networks in the .mat files of a folder: LipSDP's and ECLipsE's, from their repositories.
+with the published figures and with the exact constant, which can be computed because their weights
+are ≥ 0. With --data, the trained networks in the .mat files of a folder: those of LipSDP and
+ECLipsE, from their repositories.
 
-    python benchmarks/slopes.py [--data FOLDER] [--seeds N] [--json FILE]
+    python -m benchmarks.slopes [--data FOLDER] [--seeds N] [--json FILE]
 """
 
-import argparse
-import json
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.common import Table, argument_parser, timed, write_json
 from sngan.lipschitz import blocks, lipschitz_bounds
 
 Network = tuple[nn.Module, tuple[int, ...]]
@@ -29,6 +29,24 @@ DEPTHS = (2, 5, 10, 20, 30, 50, 100)
 ECLIPSE_FAST = {2: 0.92, 5: 0.905, 10: 0.915, 20: 0.88, 30: 0.865, 50: 0.825, 100: 0.75}
 ECLIPSE = {2: 0.84, 5: 0.81, 10: 0.83, 20: 0.765, 30: 0.74, 50: 0.67, 100: 0.555}
 SCALES = (0.3, 1.0, 3.0, 10.0, 30.0)
+
+TABLE = Table(
+    "network",
+    42,
+    [
+        *((name, "10.5g") for name in ("product", "eclipse", "sdp", "found")),
+        *((name, "11.3f") for name in ("sdp/found", "sdp/product")),
+        *((name, "10.2f") for name in ("product s", "eclipse s", "sdp s")),
+    ],
+)
+RANDOM_TABLE = Table(
+    "layers",
+    8,
+    [
+        *((name, "11.4f") for name in ("truth", "Fast, publ.", "eclipse", "ECLipsE", "sdp")),
+        *((name, "10.2f") for name in ("eclipse s", "sdp s")),
+    ],
+)
 
 
 class Residual(nn.Module):
@@ -88,9 +106,10 @@ def measured(network: nn.Module, shape: tuple[int, ...], *, found: float) -> Row
     values: list[float] = []
     seconds: list[float] = []
     for slopes in ("product", "eclipse", "sdp"):
-        start = time.process_time()
-        values.append(lipschitz_bounds(network, shape, slopes=slopes, samples=1, rounds=0).upper)
-        seconds.append(time.process_time() - start)
+        bound = partial(lipschitz_bounds, network, shape, slopes=slopes, samples=1, rounds=0)
+        bounds, taken = timed(bound)
+        values.append(bounds.upper)
+        seconds.append(taken.cpu)
     return Row(*values, found, *seconds)
 
 
@@ -131,7 +150,7 @@ def published_random(depth: int, *, width: int = 80, draw: int = 0) -> list[torc
 
 
 def product_of(weights: Sequence[torch.Tensor]) -> float:
-    """``‖∏ W‖``, the truth for weights ≥ 0."""
+    """``‖∏ W‖``, the exact Lipschitz constant for weights ≥ 0."""
     return float(torch.linalg.matrix_norm(torch.linalg.multi_dot(weights[::-1]), 2))
 
 
@@ -142,39 +161,29 @@ def loaded(path: Path) -> list[torch.Tensor]:
 
 
 def printed(name: str, row: Row) -> Row:
-    """Print a line as soon as it is known: the whole takes minutes."""
-    cells = (row.product, row.eclipse, row.sdp, row.found)
+    """Print the line of a network at once, because the whole table takes minutes."""
+    bounds = (row.product, row.eclipse, row.sdp, row.found)
     ratios = (row.sdp / row.found, row.sdp / row.product)
     times = (row.product_s, row.eclipse_s, row.sdp_s)
-    texts = [f"{x:11.5g}" for x in cells] + [f"{x:11.3f}" for x in ratios]
-    print(f"{name:42}" + "".join([*texts, *(f"{x:11.2f}" for x in times)]), flush=True)
+    print(TABLE.line(name, *bounds, *ratios, *times), flush=True)
     return row
 
 
 def printed_ratios(depth: int, row: Row) -> Row:
     ratios = [value / row.product for value in (row.found, row.eclipse, row.sdp)]
     cells = (ratios[0], ECLIPSE_FAST[depth], ratios[1], ECLIPSE[depth], ratios[2])
-    texts = [f"{x:11.4f}" for x in cells] + [f"{x:11.2f}" for x in (row.eclipse_s, row.sdp_s)]
-    print(f"{depth:<8}" + "".join(texts), flush=True)
+    print(RANDOM_TABLE.line(str(depth), *cells, row.eclipse_s, row.sdp_s), flush=True)
     return row
 
 
-def head(first: str, *names: str) -> None:
-    print(first + "".join(f"{name:>11}" for name in names))
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(__doc__, "slopes")
     parser.add_argument("--data", type=Path, help="folder of .mat files with a cell 'weights'")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument(
-        "--json", type=Path, default=Path(__file__).parent / "results" / "slopes.json"
-    )
     arguments = parser.parse_args()
     # small matrices: threads would cost more than they give
     torch.set_num_threads(1)
-    head(f"{'network':42}", "product", "eclipse", "sdp", "found", "sdp/found", "sdp/product",
-         "product s", "eclipse s", "sdp s")  # fmt: skip
+    print(TABLE.head())
     networks: dict[str, Callable[[], Network]] = dict(NETWORKS)
     for path in sorted(arguments.data.glob("*.mat")) if arguments.data else []:
         networks[path.stem] = lambda path=path: dense(loaded(path))
@@ -186,16 +195,15 @@ def main() -> None:
             row = measured(network, shape, found=steepest(network, shape))
             rows[f"{name} #{seed}"] = printed(name, row)
     print("\nrandom networks 4-80-…-80-1 with weights ≥ 0, as ratios to the product of the norms")
-    head(f"{'layers':8}", "truth", "Fast, publ.", "eclipse", "ECLipsE", "sdp", "eclipse s", "sdp s")
+    print(RANDOM_TABLE.head())
     random: dict[int, Row] = {}
     for depth in DEPTHS:
         weights = published_random(depth)
         row = measured(*dense(weights), found=product_of(weights))
         random[depth] = printed_ratios(depth, row)
     results = {"networks": rows, "random": random}
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
     data = {part: {str(k): asdict(row) for k, row in of.items()} for part, of in results.items()}
-    arguments.json.write_text(json.dumps(data, indent=2) + "\n")
+    write_json(data, arguments.json)
 
 
 if __name__ == "__main__":

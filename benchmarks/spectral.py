@@ -1,19 +1,15 @@
-"""The price of a Lipschitz constraint: time of one critic step, as a ratio to no constraint.
+"""Time of one critic step under a Lipschitz constraint, as a ratio to a step without one.
 
 Each round runs one step of every contender in turn, in one process; the table shows medians over
-the rounds and the median of the per-round ratios, so that a slow moment hits all alike.
+the rounds and the median of the per-round ratios, so that a slow moment hits all contenders.
 
-    python benchmarks/spectral.py [--rounds N] [--json FILE] [--sizes NAME ...]
+    python -m benchmarks.spectral [--rounds N] [--json FILE] [--sizes NAME ...]
                                   [--contenders NAME ...]
 """
 
-import argparse
 import copy
-import json
-import statistics
-import time
 from collections.abc import Callable, Collection
-from pathlib import Path
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +17,14 @@ from torch.nn.utils import parametrize
 from torch.nn.utils import spectral_norm as old_hook
 from torch.nn.utils.parametrizations import spectral_norm as parametrization
 
+from benchmarks.common import (
+    argument_parser,
+    interleaved,
+    median_ratios,
+    medians,
+    versions,
+    write_json,
+)
 from sngan import SpectralNorm, losses, models, penalties
 from sngan.spectral.supported_layers import LAYERS
 
@@ -128,38 +132,26 @@ def measure(size: str, *, rounds: int, names: Collection[str]) -> dict[str, dict
     torch.manual_seed(0)
     _, critic = models.build(name, shape, width=width)
     steps = {k: v for k, v in contenders(critic, shape).items() if k in names}
-    times: dict[str, list[float]] = {contender: [] for contender in steps}
     real, fake = torch.randn(2, batch, *shape).tanh()
-    for index in range(rounds + 2):
-        # a new first one each round: none shall always run after the heavy one
-        order = list(steps)
-        for contender in order[index % len(order) :] + order[: index % len(order)]:
-            start = time.perf_counter()
-            steps[contender](real, fake)
-            if index >= 2:  # the first two warm up
-                times[contender].append(time.perf_counter() - start)
+    jobs = {contender: partial(step, real, fake) for contender, step in steps.items()}
+    taken = interleaved(jobs, rounds=rounds, warm_up=2)
     return {
         contender: {
-            "seconds": statistics.median(taken),
-            "ratio": statistics.median(
-                mine / base for mine, base in zip(taken, times["none"], strict=True)
-            ),
+            "seconds": medians(times).wall,
+            "ratio": median_ratios(times, taken["none"]).wall,
         }
-        for contender, taken in times.items()
+        for contender, times in taken.items()
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argument_parser(__doc__, "spectral")
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=CONTENDERS)
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/spectral.json"))
     arguments = parser.parse_args()
     results = {}
-    print(
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads; ms per critic step (ratio)"
-    )
+    print(f"{versions()}; ms per critic step (ratio)")
     for size in arguments.sizes:
         small = SIZES[size][0] == "mlp" or SIZES[size][2] < 1 or SIZES[size][1][-1] < 16
         results[size] = measure(
@@ -172,9 +164,7 @@ def main() -> None:
             for contender, r in results[size].items()
         )
         print(f"{size}: {', '.join(cells)}", flush=True)
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(results, indent=2))
-    print(f"written: {arguments.json}")
+    write_json(results, arguments.json)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,11 @@
-"""How long `sngan train` takes to its first step on a folder of JPEGs, the first time and later.
+"""Seconds from the start of `sngan train` to its first step on a folder of JPEGs, with its cache.
 
-Measured from the start of the process to the log's line `step 0 of`, beside `import torch` alone.
-The first start decodes the images, the others map what it kept.
+The end is the line `step 0 of` in the log. `import torch` alone is shown beside it. The first start
+decodes the images into the cache, and later starts map the cache into memory.
 
-    python benchmarks/startup.py [--images N] [--starts N] [--json FILE]
+    python -m benchmarks.startup [--images N] [--starts N] [--json FILE]
 """
 
-import argparse
-import json
 import os
 import subprocess
 import sys
@@ -15,7 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from data import write_jpegs
+from benchmarks.common import argument_parser, timed, write_json
+from benchmarks.data import write_jpegs
 
 _SIDE = 64
 _CLASSES = 10
@@ -42,16 +41,14 @@ def start(folder: Path, out: Path, *, cache: Path) -> float:
 
 
 def import_torch() -> float:
-    started = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import torch"], check=True)
-    return time.perf_counter() - started
+    command = [sys.executable, "-c", "import torch"]
+    return timed(lambda: subprocess.run(command, check=True))[1].wall
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argument_parser(__doc__, "startup")
     parser.add_argument("--images", type=int, default=50_000)
     parser.add_argument("--starts", type=int, default=5)
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/startup.json"))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
@@ -68,9 +65,7 @@ def main() -> None:
     print(f"{arguments.images} JPEGs of side 96 to {_SIDE}, seconds to the first step")
     for name, seconds in rows.items():
         print(f"{name:14} median {seconds[len(seconds) // 2]:6.2f}, least {seconds[0]:6.2f}")
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(rows, indent=2))
-    print(f"written: {arguments.json}")
+    write_json(rows, arguments.json)
 
 
 if __name__ == "__main__":

@@ -4,20 +4,15 @@ Writes small synthetic JPEGs as tar shards and as Parquet, their numbers as labe
 epoch of batches of 64 from each, in a process of its own. Every image must come once, and a sampler
 that resumes in the middle must draw the same batch.
 
-    python benchmarks/streaming.py [--images N] [--side PIXELS] [--json FILE]
+    python -m benchmarks.streaming [--images N] [--side PIXELS] [--json FILE]
 """
 
-import argparse
 import io
-import json
-import multiprocessing
 import os
-import resource
 import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +20,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.common import argument_parser, cpu_seconds, in_new_process, timed, write_json
 from sngan import data
 
 _BATCH = 64
@@ -70,11 +66,8 @@ def write_parquet(folder: Path, *, count: int, side: int) -> str:
 
 def measure(source: str, cache_dir: Path) -> dict[str, object]:
     """Start twice, draw an epoch, resume in its middle."""
-    starts = []
-    for _ in range(2):
-        started = time.perf_counter()
-        dataset = data.open_source(source, cache="stream", cache_dir=cache_dir)
-        starts.append(time.perf_counter() - started)
+    start = partial(data.open_source, source, cache="stream", cache_dir=cache_dir)
+    (_, first), (dataset, second) = timed(start), timed(start)
     new = partial(data.Sampler, dataset, _BATCH, dequantize=False)
     sampler = new()
     batches = dataset.total // _BATCH
@@ -96,8 +89,8 @@ def measure(source: str, cache_dir: Path) -> dict[str, object]:
     resumed.load_state_dict(state)
     again = resumed.next()
     return {
-        "first_start_seconds": starts[0],
-        "second_start_seconds": starts[1],
+        "first_start_seconds": first.wall,
+        "second_start_seconds": second.wall,
         "megabytes": memory,
         "growth_after_a_tenth": max(memory[1:]) / memory[0] - 1,
         "images_per_second": batches * _BATCH / wall,
@@ -114,16 +107,10 @@ def resident_megabytes() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def cpu_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argument_parser(__doc__, "streaming")
     parser.add_argument("--images", type=int, default=200_000)
     parser.add_argument("--side", type=int, default=48)
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/streaming.json"))
     arguments = parser.parse_args()
     results = {}
     for name, write in (("shards", write_shards), ("parquet", write_parquet)):
@@ -132,16 +119,12 @@ def main() -> None:
             folder.mkdir()
             source = write(folder, count=arguments.images, side=arguments.side)
             size = sum(file.stat().st_size for file in folder.iterdir()) / 2**20
-            context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(1, mp_context=context) as fresh:
-                results[name] = fresh.submit(measure, source, cache_dir).result()
+            results[name] = in_new_process(measure, source, cache_dir)
         print(f"\n{name}: {arguments.images} images of side {arguments.side}, {size:.0f} MB")
         for key, value in results[name].items():
             shown = [round(v) for v in value] if isinstance(value, list) else value
             print(f"  {key:24} {shown:.4g}" if isinstance(shown, float) else f"  {key:24} {shown}")
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(results, indent=2))
-    print(f"written: {arguments.json}")
+    write_json(results, arguments.json)
 
 
 if __name__ == "__main__":

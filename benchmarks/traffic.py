@@ -1,8 +1,8 @@
-"""What the processes of a run send in one iteration: by formula, and counted.
+"""Bytes that the processes of a run send in one iteration: by formula, and counted.
 
 An iteration is ``n_critic`` critic steps and one generator step of a method without batch norm in
-its critic. A message is one all-reduce. Its payload is what each process puts in; a ring sends
-2·(P − 1)/P of that from each.
+its critic. A message is one all-reduce. Its payload is the tensor that each process contributes;
+in a ring each process sends 2·(P − 1)/P of it.
 """
 
 from collections.abc import Generator
@@ -18,10 +18,10 @@ from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sngan import Config
-from sngan.runs.run import build_networks
+from sngan.runs.networks import build_networks
 
 MIB = 2**20
-# of DDP: the last gradients, which are ready first, go alone; then the others in large buckets
+# DDP sends the last gradients, which are ready first, alone, then the others in large buckets
 FIRST_BUCKET, BUCKET = MIB, 25 * MIB
 
 
@@ -49,7 +49,10 @@ def ring(processes: int) -> float:
 
 
 def by_formula(config: Config) -> Traffic:
-    """What the settings and the networks' sizes say; ``config`` has its sample shape."""
+    """Traffic computed from the settings and the sizes of the networks.
+
+    ``config.model.sample_shape`` must be given.
+    """
     with torch.device("meta"):
         generator, critic = build_networks(config)
     n_critic = config.method.n_critic
@@ -69,7 +72,7 @@ def size(network: nn.Module) -> int:
 
 
 def buckets(network: nn.Module) -> int:
-    """How many DDP fills, whole gradients in the reverse order of the weights."""
+    """The number of buckets that DDP fills with whole gradients, starting at the last weight."""
     count, filled, limit = 1, 0, FIRST_BUCKET
     for weight in reversed(list(network.parameters())):
         if filled >= limit:
@@ -80,9 +83,9 @@ def buckets(network: nn.Module) -> int:
 
 @contextmanager
 def counted(networks: list[Any]) -> Generator[dict[str, list[int]]]:
-    """Count the payload of each message, of gradients and of others, of Fabric's networks in DDP.
+    """Count the payload of each message of Fabric's networks in DDP: of gradients, and of others.
 
-    The hook sends each bucket as DDP without one does.
+    The hook sends each bucket as DDP does without a hook.
     """
     found: dict[str, list[int]] = {"gradients": [], "others": []}
     all_reduce = dist.all_reduce

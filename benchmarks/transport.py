@@ -1,20 +1,16 @@
-"""The price of a proof: exact Wasserstein distances and bounds, their values and times.
+"""Wasserstein distances and bounds: values, errors and times of exact and approximate methods.
 
-Two Gaussian samples, one shifted, of n points each. The truth is SciPy's assignment, an
-independent exact solver. POT's default number of iterations stops before the optimum from some
-size on, with no more than a warning. With --growth, cost against the number of points.
+Two Gaussian samples of n points each, one of them shifted. The truth is SciPy's assignment, an
+independent exact solver. For large samples POT's default number of iterations ends before the
+optimum, with only a warning. With --growth, cost against the number of points.
 
-    python benchmarks/transport.py [--sizes N ...] [--dimension D] [--large N] [--growth]
+    python -m benchmarks.transport [--sizes N ...] [--dimension D] [--large N] [--growth]
                                    [--json FILE]
 """
 
-import argparse
-import json
-import time
 import warnings
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +18,8 @@ import ot
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-import growth
+from benchmarks import growth
+from benchmarks.common import Table, argument_parser, timed, write_json
 from sngan.transport import (
     entropic_wasserstein,
     minibatch_wasserstein,
@@ -32,6 +29,16 @@ from sngan.transport import (
 
 Array = np.ndarray
 Row = dict[str, Any]
+
+
+TABLE = Table(
+    "",
+    20,
+    [
+        *(("W1", "10.6f"), ("error", "+9.1e"), ("lower", "10.6f"), ("upper", "10.6f")),
+        ("seconds", "8.2f"),
+    ],
+)
 
 
 def samples(count: int, dimension: int) -> tuple[Array, Array]:
@@ -81,19 +88,15 @@ def sliced(x: Array, y: Array) -> Row:
     return {"value": result.distance, "lower": result.lower, "note": "a mean over directions"}
 
 
-def timed(run: Callable[[], Row]) -> Row:
-    start = time.perf_counter()
-    return run() | {"seconds": time.perf_counter() - start}
+def with_seconds(run: Callable[[], Row]) -> Row:
+    row, seconds = timed(run)
+    return row | {"seconds": seconds.wall}
 
 
 def show(name: str, row: Row, truth: float) -> None:
-    lower, upper = (f"{row[end]:.6f}" if end in row else "" for end in ("lower", "upper"))
-    error = f"{row['value'] - truth:+.1e}"
-    print(
-        f"{name:<20} {row['value']:10.6f} {error:>9} {lower:>10} {upper:>10} "
-        f"{row['seconds']:8.2f}  {row.get('note', '')}",
-        flush=True,
-    )
+    error = row["value"] - truth
+    cells = (row["value"], error, row.get("lower"), row.get("upper"), row["seconds"])
+    print(f"{TABLE.line(name, *cells)}  {row.get('note', '')}", flush=True)
 
 
 def one_distance(count: int, *, of: Callable[[Array, Array], Any]) -> Callable[[], dict]:
@@ -117,37 +120,29 @@ def grown() -> list[growth.Series]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argument_parser(__doc__, "transport")
     parser.add_argument("--sizes", type=int, nargs="*", default=[500, 1000, 2000, 4000])
     parser.add_argument("--dimension", type=int, default=8)
     parser.add_argument("--large", type=int, default=100_000)
     parser.add_argument("--growth", action="store_true")
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/transport.json"))
     arguments = parser.parse_args()
     if arguments.growth:
-        write(growth.measure(grown()), arguments.json)
+        write_json(growth.measure(grown()), arguments.json)
         return
     results: dict[str, dict[str, Row]] = {}
-    heading = f"{'':<20} {'W1':>10} {'error':>9} {'lower':>10} {'upper':>10} {'seconds':>8}"
     for count in arguments.sizes:
-        print(f"\nn = {count}, {arguments.dimension} dimensions\n{heading}")
+        print(f"\nn = {count}, {arguments.dimension} dimensions\n{TABLE.head()}")
         runs = contenders(*samples(count, arguments.dimension))
-        rows = {name: timed(run) for name, run in runs.items()}
+        rows = {name: with_seconds(run) for name, run in runs.items()}
         for name, row in rows.items():
             show(name, row, rows["scipy assignment"]["value"])
         results[str(count)] = rows
     x, y = samples(arguments.large, arguments.dimension)
-    row = timed(lambda: sliced(x, y))
-    print(f"\nn = {arguments.large}; the distance of the two distributions is 1\n{heading}")
+    row = with_seconds(lambda: sliced(x, y))
+    print(f"\nn = {arguments.large}; the distance of the two distributions is 1\n{TABLE.head()}")
     show("sliced", row, 1.0)
     results[str(arguments.large)] = {"sliced": row}
-    write(results, arguments.json)
-
-
-def write(results: object, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(results, indent=2))
-    print(f"written: {path}")
+    write_json(results, arguments.json)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """Augmentations against manual computations, their gradients, and their use in both steps."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import Tensor
@@ -9,8 +7,9 @@ from torch import Tensor
 from sngan import METHODS, Config, augment, data
 from sngan.augment import AUGMENTATIONS, color, cutout, names_in, translation
 from sngan.config import DataConfig, ModelConfig
-from sngan.engine import train as training
-from sngan.engine.state import State
+from sngan.engine import TrainState, critic_step, generator_step
+from sngan.engine.resolve import resolve_config
+from sngan.engine.steps import draw_noise
 
 SHAPES = [(4, 3, 8, 8), (3, 1, 8, 8), (2, 3, 6, 10), (2, 1, 7, 7)]
 
@@ -150,7 +149,7 @@ def test_bad_images(name: str, bad: Tensor) -> None:
 # In training
 
 
-def built(policy: str, method: str = "sn", source: str = "digits") -> tuple[Config, State]:
+def built(policy: str, method: str = "sn", source: str = "digits") -> tuple[Config, TrainState]:
     config = Config(
         data=DataConfig(source=source, augment=policy),
         method=method,
@@ -158,8 +157,8 @@ def built(policy: str, method: str = "sn", source: str = "digits") -> tuple[Conf
         batch_size=8,
     )
     dataset = data.open_source(source)
-    config = training._fill_in(config, dataset)
-    return config, State.build(config, dataset)
+    config = resolve_config(config, dataset)
+    return config, TrainState.build(config, dataset)
 
 
 def test_points_are_not_augmented() -> None:
@@ -183,10 +182,10 @@ def test_both_steps_show_the_critic_augmented_images(monkeypatch, method: str) -
         return forward(samples, labels)
 
     monkeypatch.setattr(critic, "forward", watched)
-    training.critic_step(state, config.method, state.sampler.take())
+    critic_step(config, state, state.sampler.take())
     # a gradient penalty scores its own batches, of augmented images too
     assert sum(len(batch) for batch in seen) == (32 if method == "r3gan" else 16)
-    training.generator_step(state, config.method, state.sampler.take())
+    generator_step(config, state, state.sampler.take())
     assert sum(map(len, seen)) == {"r3gan": 48, "sn": 24, "bn": 24}[method]
     assert all((batch[..., -1] == 7).all() for batch in seen)
     assert all(p.grad is not None for p in state.generator.parameters())
@@ -197,17 +196,16 @@ def test_gradients_reach_the_generator_and_off_changes_nothing() -> None:
     losses = {}
     for policy in ("", "color,translation,cutout"):
         config, state = built(policy)
-        terms = training.critic_step(state, config.method, state.sampler.take())
-        terms |= training.generator_step(state, config.method, state.sampler.take())
+        terms = critic_step(config, state, state.sampler.take())
+        terms |= generator_step(config, state, state.sampler.take())
         assert terms["generator_gradient_norm"].item() > 0
         losses[policy] = terms["critic_loss"].item()
-        state.augmentations = ()
-        # the same step by hand, without augmentation
+        # The same step by hand, without augmentation.
         if policy == "":
             config, plain = built("")
             real = plain.sampler.next().samples
             with torch.no_grad():
-                fake = plain.generator(plain.noise(8))
+                fake = plain.generator(draw_noise(plain, 8))
             real_scores, fake_scores = plain.critic(torch.cat([real, fake])).chunk(2)
             by_hand = (1 - real_scores).relu().mean() + (1 + fake_scores).relu().mean()
             assert by_hand.item() == losses[""]
@@ -217,8 +215,6 @@ def test_gradients_reach_the_generator_and_off_changes_nothing() -> None:
 def test_every_method_with_augmentation() -> None:
     for method in METHODS:
         config, state = built("color,translation,cutout", method)
-        recipe = replace(config.method, n_critic=1)
-        terms = training.critic_step(state, recipe, state.sampler.take()) | training.generator_step(
-            state, recipe, state.sampler.take()
-        )
+        terms = critic_step(config, state, state.sampler.take())
+        terms |= generator_step(config, state, state.sampler.take())
         assert all(torch.isfinite(term) for term in terms.values()), method

@@ -12,8 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from sngan import METHODS, Config, data
 from sngan.config import ModelConfig
-from sngan.engine import train as training
-from sngan.engine.state import State
+from sngan.engine import TrainState, critic_step
 from sngan.models import MODELS, Critic, MLPGenerator
 from sngan.penalties import PENALTIES, r1
 
@@ -133,10 +132,10 @@ def test_the_trainer_takes_steps_of_a_critic_that_attends(penalty, tmp_path, mon
     settings = replace(METHODS["r1"], penalty=penalty, penalty_weight=10.0)
     model = ModelConfig(name="attending", latent_dim=4, sample_shape=(2,))
     config = Config(out=str(tmp_path), data="ring8", method=settings, model=model, batch_size=8)
-    state = State.build(config, data.open_source("ring8"))
+    state = TrainState.build(config, data.open_source("ring8"))
     before = state.critic.module.layer.self_attn.in_proj_weight.clone()
     for _ in range(2):
-        terms = training.critic_step(state, settings, state.sampler.take())
+        terms = critic_step(config, state, state.sampler.take())
     assert all(value.isfinite() for value in terms.values())
     # wgan-lp is 0 for slopes below 1
     assert terms["penalty"] > 0 or penalty == "wgan-lp"

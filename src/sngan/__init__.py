@@ -27,26 +27,8 @@ if TYPE_CHECKING:
     from sngan.transport import wasserstein as wasserstein
 
 __version__ = "0.1.0"
-__all__ = [
-    "METHODS",
-    "Config",
-    "Method",
-    "Run",
-    "SpectralNorm",
-    "critic_bound",
-    "lipschitz",
-    "lipschitz_bounds",
-    "load",
-    "losses",
-    "metrics",
-    "operator_norm",
-    "penalties",
-    "spectral_norms",
-    "train",
-    "transport",
-    "wasserstein",
-]
 
+# {public name: the module that defines it, or that it is}
 _HOMES = {
     "METHODS": "sngan.methods",
     "Config": "sngan.config",
@@ -54,22 +36,26 @@ _HOMES = {
     "Run": "sngan.runs.run",
     "SpectralNorm": "sngan.spectral",
     "critic_bound": "sngan.transport",
+    "lipschitz": "sngan.lipschitz",
     "lipschitz_bounds": "sngan.lipschitz",
     "load": "sngan.runs.run",
+    "losses": "sngan.losses",
+    "metrics": "sngan.metrics",
     "operator_norm": "sngan.spectral",
+    "penalties": "sngan.penalties",
     "spectral_norms": "sngan.spectral",
     "train": "sngan.tasks.train",
+    "transport": "sngan.transport",
     "wasserstein": "sngan.transport",
 }
-_PARTS = ("lipschitz", "losses", "metrics", "penalties", "transport")
+__all__ = list(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _PARTS:
-        return importlib.import_module(f"sngan.{name}")
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'sngan' has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sngan' has no attribute {name!r}")
+    home = importlib.import_module(_HOMES[name])
+    return home if home.__name__ == f"sngan.{name}" else getattr(home, name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""`python -m sngan` is the command line."""
+"""Main module: ``python -m sngan`` runs the command line."""
 
 import sys
 

@@ -7,15 +7,12 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-import prediction
-import scaling
-import traffic
+from benchmarks import prediction, scaling, traffic
+from helpers.ranks import on_ranks
 from sngan import METHODS, Config
 from sngan import data as sources
 from sngan.config import DataConfig, ModelConfig, PerformanceConfig
-from sngan.engine import launching
-from sngan.engine import train as training
-from sngan.engine.state import State
+from sngan.engine import TrainState, train_step
 
 # a critic of 2.4 MB has two buckets
 CASES = {
@@ -42,13 +39,13 @@ def count(fabric, folder: Path) -> None:
     for case in CASES:
         config = config_of(case)
         dataset = sources.open_source(config.data.source)
-        state = State.build(config, dataset, fabric)
+        state = TrainState.build(config, dataset, fabric)
         with traffic.counted([state.generator, state.critic]) as messages:
             # DDP rebuilds its buckets after the first
-            training._step(config, state)
+            train_step(config, state)
             for sizes in messages.values():
                 sizes.clear()
-            training._step(config, state)
+            train_step(config, state)
         found[case] = messages
     torch.save(found, folder / f"rank{fabric.global_rank}.pt")
 
@@ -56,7 +53,7 @@ def count(fabric, folder: Path) -> None:
 @pytest.fixture(scope="module")
 def sent(tmp_path_factory) -> dict:
     folder = tmp_path_factory.mktemp("sent")
-    launching.on_ranks(PerformanceConfig(device="cpu", devices=2), count, folder)
+    on_ranks(PerformanceConfig(device="cpu", devices=2), count, folder)
     ranks = [torch.load(folder / f"rank{rank}.pt") for rank in (0, 1)]
     assert ranks[0] == ranks[1]
     return ranks[0]
@@ -73,9 +70,9 @@ def test_the_bytes_of_an_iteration_are_those_of_the_formula(sent, case):
 
 def test_the_operations_of_an_iteration_are_those_that_torch_counts():
     config = replace(config_of("resnet"), method=replace(METHODS["vanilla"], n_critic=2))
-    state = State.build(config, sources.open_source("digits"))
+    state = TrainState.build(config, sources.open_source("digits"))
     with FlopCounterMode(display=False) as counter:
-        training._step(config, state)
+        train_step(config, state)
     assert counter.get_total_flops() == config.batch_size * prediction.work(config).operations
 
 

@@ -7,8 +7,10 @@ from sngan import data
 from sngan.cli import main
 from sngan.config import Config, ModelConfig, PerformanceConfig
 from sngan.data import memory
-from sngan.engine import size
-from sngan.engine import train as training
+from sngan.engine import TrainState
+from sngan.engine.memory import require_memory
+from sngan.engine.resolve import resolve_config
+from sngan.engine.steps import score
 
 SIZES = [
     *("width=1e5", "width=1e9", "width=1e300", "latent_dim=1000000000000"),
@@ -39,23 +41,23 @@ def test_the_least_need_is_below_what_a_training_takes(monkeypatch, name, condit
     conditional = conditional and dataset.labels is not None
     model = ModelConfig(name=name, width=0.25, conditional=conditional)
     config = Config(model=model, batch_size=512, performance=PerformanceConfig(device="cpu"))
-    config = training._fill_in(config, dataset)
+    config = resolve_config(config, dataset)
     kept: dict[int, int] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    state = training.State.build(config, dataset)
+    state = TrainState.build(config, dataset)
     real, labels = state.sampler.next()
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        state.score(torch.cat([real, real]), None if labels is None else labels.repeat(2))
+        score(state, torch.cat([real, real]), None if labels is None else labels.repeat(2))
     networks = (state.generator.module, state.critic.module)
     # weights, gradients and both moments of Adam
     taken = sum(kept.values()) + 16 * sum(p.numel() for n in networks for p in n.parameters())
     taken += config.batch_size * 4 * (config.model.latent_dim + 5 * real[0].numel())
     monkeypatch.setattr(memory, "total_memory", lambda: taken)
-    size.require_room(config)
+    require_memory(config)
     monkeypatch.setattr(memory, "total_memory", lambda: taken // 6)
     with pytest.raises(ValueError, match=r"^(model|batch_size): expected .* of memory, got"):
-        size.require_room(config)
+        require_memory(config)

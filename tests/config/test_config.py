@@ -7,6 +7,7 @@ import pytest
 from sngan import METHODS, Config, config
 from sngan.cli import flags
 from sngan.config import DataConfig, ModelConfig
+from sngan.utils.plain import flatten
 
 
 def test_plain_names_stand_for_their_groups():
@@ -28,7 +29,7 @@ def test_yaml_round_trip_is_complete(tmp_path):
     )
     config.save(original, tmp_path / "config.yaml")
     assert config.load(tmp_path / "config.yaml") == original
-    flat = config.flatten(config.to_dict(original))
+    flat = flatten(config.to_dict(original))
     assert flat["method.loss"] == "wasserstein"
     assert flat["method.betas"] == [0.0, 0.5]
     assert flat["model.sample_shape"] == [3, 32, 32]

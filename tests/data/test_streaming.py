@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from helpers.examples import examples
 from helpers.pictures import as_tensor, encoded
 from helpers.streams import (
     LENGTHS,
@@ -66,7 +67,7 @@ def test_one_reader_draws_whole_epochs(stream):
     assert [numbers(other.next())[0] for _ in range(SIZE)] != drawn[:SIZE]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(25))
 @given(before=st.integers(0, 3 * SIZE), batch_size=st.sampled_from([1, 4, 6, 16]))
 def test_resume_is_exact_and_reads_nothing_again(stream, before, batch_size):
     sampler = plain(stream, batch_size)

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 import torch.distributed as dist
 
-from helpers.processes import needs_proc, workers
+from helpers.ranks import launched_ranks, needs_proc
 from helpers.training import assert_identical, final_state, metrics, timeless, tiny, wait_for_step
 from sngan import cli
 from sngan.config import PerformanceConfig
-from sngan.distributed import rendezvous as _rendezvous
+from sngan.distributed import rendezvous
+from sngan.engine import TrainState
 from sngan.engine import train as training
 from sngan.runs import checkpoint
 
@@ -39,7 +40,7 @@ def torchrun(out: Path, *, restarts: int) -> subprocess.Popen:
 
 def kill(process: subprocess.Popen, rank: int) -> dict[int, int]:
     """Kill one rank's process; return those of all ranks."""
-    pids = workers(process)
+    pids = launched_ranks(process)
     assert pids.keys() == {0, 1}
     os.kill(pids[rank], signal.SIGKILL)
     return pids
@@ -81,7 +82,7 @@ def test_killed_before_the_first_checkpoint_it_begins_again(tmp_path):
     run = tmp_path / "run"
     process = torchrun(run, restarts=1)
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and len(workers(process)) < 2:
+    while time.monotonic() < deadline and len(launched_ranks(process)) < 2:
         time.sleep(0.05)
     kill(process, 1)
     assert not run.exists()
@@ -114,12 +115,12 @@ def test_greetings_of_the_dead_keep_no_session_from_opening():
     store = dist.HashStore()
     store.set("greeting/1", "of a dead process")
     with ThreadPoolExecutor() as pool:
-        first = pool.submit(_rendezvous._open_session, store, 3)
-        others = [pool.submit(_rendezvous._enter_session, store, rank) for rank in (2, 1)]
+        first = pool.submit(rendezvous.open_session, store, 3)
+        others = [pool.submit(rendezvous.enter_session, store, rank) for rank in (2, 1)]
         names = {future.result(timeout=20) for future in (first, *others)}
         assert len(names) == 1
-        again = pool.submit(_rendezvous._open_session, store, 3)
-        others = [pool.submit(_rendezvous._enter_session, store, rank) for rank in (1, 2)]
+        again = pool.submit(rendezvous.open_session, store, 3)
+        others = [pool.submit(rendezvous.enter_session, store, rank) for rank in (1, 2)]
         new_names = {future.result(timeout=20) for future in (again, *others)}
     assert len(new_names) == 1
     assert names != new_names
@@ -156,7 +157,7 @@ def test_a_first_start_does_not_go_on_by_itself(tmp_path, monkeypatch):
 def test_a_run_that_ended_before_its_first_checkpoint_is_in_nobodys_way(tmp_path, monkeypatch):
     config = tiny(tmp_path / "run", steps=10, performance=ALONE)
     with monkeypatch.context() as patched:
-        patched.setattr(training.State, "build", no_memory)
+        patched.setattr(TrainState, "build", no_memory)
         with pytest.raises(training.TrainingError, match="no memory"):
             training.train(config)
     assert (tmp_path / "run" / "config.yaml").exists()
@@ -165,7 +166,7 @@ def test_a_run_that_ended_before_its_first_checkpoint_is_in_nobodys_way(tmp_path
 
 
 def test_a_failure_is_one_line_and_a_traceback_in_the_log(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(training.State, "build", no_memory)
+    monkeypatch.setattr(TrainState, "build", no_memory)
     run = tmp_path / "run"
     command = ["train", "--out", str(run), "--set", "width=0.1", "device=cpu"]
     assert cli.main(command) == 1

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
-from helpers.processes import needs_proc, workers
+from helpers.ranks import launched_ranks, needs_proc
 from helpers.training import assert_identical, final_state, metrics, timeless, wait_for_step
 from sngan.config import PerformanceConfig
-from sngan.engine import launching
+from sngan.engine.fabric import make_fabric
 
 STEPS = 200
 SETTINGS = "width=0.1 batch_size=8 n_critic=1 log_every=10 save_every=20 sample_every=200"
@@ -144,7 +144,7 @@ def test_a_process_killed_on_one_node_restarts_both(tmp_path, two_nodes):
     command = torchrun(run, f"{LOOPBACK}:{free_port()}", "--max-restarts=1")
     agents = [start(command), start(command)]
     wait_for_step(run, 40, agents[0])
-    pids = {rank: pid for agent in agents for rank, pid in workers(agent).items()}
+    pids = {rank: pid for agent in agents for rank, pid in launched_ranks(agent).items()}
     assert pids.keys() == {0, 1}
     os.kill(pids[1], signal.SIGKILL)
     finish(agents)
@@ -174,7 +174,7 @@ def test_slurm_is_recognized_by_its_variables(monkeypatch):
     monkeypatch.delenv("MASTER_ADDR")
     for name, value in slurm(1, nodes="node[07-08]").items():
         monkeypatch.setenv(name, value)
-    fabric = launching.make_fabric(PerformanceConfig(device="cpu", nodes=2))
+    fabric = make_fabric(PerformanceConfig(device="cpu", nodes=2))
     environment = fabric.strategy.cluster_environment
     assert isinstance(environment, SLURMEnvironment)
     assert (environment.global_rank(), environment.world_size()) == (1, 2)
@@ -186,4 +186,4 @@ def test_other_devices_than_slurm_started(monkeypatch):
     for name, value in slurm(0).items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match=r"performance.devices: expected devices × nodes = 2"):
-        launching.make_fabric(PerformanceConfig(device="cpu", devices=3, nodes=2))
+        make_fabric(PerformanceConfig(device="cpu", devices=3, nodes=2))

@@ -15,10 +15,13 @@ from sngan import METHODS, Config, data, models
 from sngan.cli import main
 from sngan.config import DataConfig, ModelConfig
 from sngan.data import Dataset
+from sngan.engine import TrainState, critic_step, generator_step
 from sngan.engine import train as training
-from sngan.engine.state import State
+from sngan.engine.resolve import class_names, resolve_config
+from sngan.engine.sampling import sample_average
 from sngan.models.common import ConditionalBatchNorm
-from sngan.runs.run import Run, load_critic, save_generator
+from sngan.runs.run import Run, load_critic
+from sngan.runs.weights import save_generator
 
 FAMILIES = [("mlp", (2,)), ("cnn", (3, 16, 16)), ("resnet", (3, 16, 16))]
 families = pytest.mark.parametrize(("name", "shape"), FAMILIES, ids=[name for name, _ in FAMILIES])
@@ -176,22 +179,26 @@ def run(tmp_path_factory) -> Run:
     return run
 
 
-def state_of(config: Config) -> State:
+def state_of(config: Config) -> TrainState:
     dataset = data.open_source(config.data.source)
-    return State.build(training._fill_in(config, dataset), dataset)
+    return TrainState.build(config, dataset)
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("source", "classes"), [("digits", 10), ("ring8", 8)])
 def test_every_method_steps_by_class(tmp_path, method: str, source: str, classes: int) -> None:
     state = state_of(config := settings(tmp_path, data=source, method=method))
-    terms = training.critic_step(state, config.method, state.sampler.take())
-    terms |= training.generator_step(state, config.method, state.sampler.take())
+    terms = critic_step(config, state, state.sampler.take())
+    terms |= generator_step(config, state, state.sampler.take())
     assert all(torch.isfinite(term) for term in terms.values())
     assert terms["generator_gradient_norm"] > 0
     assert state.critic.module.embedding.weight.grad.any()
-    assert len(state.classes) == classes
-    assert state.pictured(seed=config.seed).shape[1:] == state.dataset.sample_shape
+    assert state.generator.module.num_classes == classes
+    shape = data.open_source(source).sample_shape
+    assert sample_average(state.average, 64, classes=range(classes), seed=config.seed).shape == (
+        64,
+        *shape,
+    )
 
 
 @pytest.mark.bitwise
@@ -210,7 +217,7 @@ def test_without_the_setting_labels_are_left_alone(tmp_path) -> None:
     assert state.sampler.next().labels is None
     assert state.sampler.draw_labels(4) is None
     assert state.critic.module.embedding is None
-    assert training._fill_in(config, data.open_source("digits")).model.class_names == ()
+    assert resolve_config(config, data.open_source("digits")).model.class_names == ()
 
 
 def test_points_by_class_train_and_are_measured(tmp_path) -> None:
@@ -228,16 +235,17 @@ def test_data_without_labels_is_refused(tmp_path) -> None:
 
 def test_classes_without_names_are_numbered() -> None:
     samples, labels = torch.zeros(5, 2), torch.tensor([0, 2, 2, 1, 0])
-    assert training._class_names(Dataset("x", samples, labels)) == ("0", "1", "2")
+    assert class_names(Dataset("x", samples, labels)) == ("0", "1", "2")
     named = Dataset("x", samples, labels, ("cat", "dog", "eel", "fox"))
-    assert training._class_names(named) == ("cat", "dog", "eel", "fox")
+    assert class_names(named) == ("cat", "dog", "eel", "fox")
     with pytest.raises(ValueError, match="data: expected labels of at least 0, got -1"):
-        training._class_names(Dataset("x", samples, labels - 1))
+        class_names(Dataset("x", samples, labels - 1))
 
 
 @pytest.mark.parametrize("method", ["sn", "r3gan", "bn"])
 def test_the_critic_sees_fakes_with_the_labels_they_were_made_for(tmp_path, method: str) -> None:
-    state = state_of(settings(tmp_path, method=method))
+    config = settings(tmp_path, method=method)
+    state = state_of(config)
     made: list[Tensor] = []
     scored: list[tuple[Tensor, Tensor]] = []
     state.generator.module.register_forward_hook(
@@ -249,8 +257,8 @@ def test_the_critic_sees_fakes_with_the_labels_they_were_made_for(tmp_path, meth
         ),
         with_kwargs=True,
     )
-    for step in (training.critic_step, training.generator_step):
-        step(state, METHODS[method], state.sampler.take())
+    for step in (critic_step, generator_step):
+        step(config, state, state.sampler.take())
         (fake, labels), images = made.pop(), torch.cat([batch for batch, _ in scored])
         of_images = torch.cat([given for _, given in scored])
         assert len(images) == len(of_images)
@@ -285,9 +293,10 @@ def test_pictures_come_from_fixed_noise_and_labels(tmp_path) -> None:
     state = state_of(config := settings(tmp_path))
     seen: list[Tensor] = []
     state.average.module.register_forward_pre_hook(lambda _, inputs: seen.extend(inputs))
-    first = state.pictured(seed=config.seed)
+    options = {"classes": range(10), "seed": config.seed}
+    first = sample_average(state.average, 64, **options)
     torch.randn(5)
-    assert torch.equal(state.pictured(seed=config.seed), first)
+    assert torch.equal(sample_average(state.average, 64, **options), first)
     assert torch.equal(seen[0], seen[2])
     assert torch.equal(seen[1], torch.arange(64) % 10)
     assert torch.equal(seen[3], seen[1])

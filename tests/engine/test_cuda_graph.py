@@ -10,10 +10,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from helpers.training import AUGMENTED, BY_CLASS, NoWaiting, assert_identical, build, tiny
-from sngan import METHODS, methods
+from sngan import METHODS
 from sngan.config import PerformanceConfig
 from sngan.engine import cuda_graph as graphs
+from sngan.engine import steps as steps_module
 from sngan.engine import train as training
+from sngan.engine import train_step
+from sngan.engine.outputs import read_terms
+from sngan.runs import checkpoint
 
 STEPS = 50
 
@@ -78,18 +82,22 @@ def recording(tape, capture_error_mode):
         yield
 
 
-def fused_adam(parameters, *, capturable=False, **options):
-    assert capturable == isinstance(options["lr"], torch.Tensor)
-    return torch.optim.Adam(parameters, **options)
+def without_capturable(init):
+    """Drop the option that torch refuses on a CPU, where only the fused Adam keeps to tensors."""
+
+    def init_without(self, parameters, *, capturable=False, **options):
+        assert capturable == isinstance(options["lr"], torch.Tensor)
+        init(self, parameters, **options)
+
+    return init_without
 
 
 @pytest.fixture
 def cuda(monkeypatch) -> Generator:
     """What of CUDA a captured step needs, on the CPU."""
     generator = Generator()
-    monkeypatch.setattr(graphs, "_obstacle", lambda device: None)
-    # torch refuses the option on a CPU, where the fused ones alone keep to tensors
-    monkeypatch.setitem(methods._OPTIMIZERS, "adam", fused_adam)
+    monkeypatch.setattr(graphs, "why_not_captured", lambda device: None)
+    monkeypatch.setattr(torch.optim.Adam, "__init__", without_capturable(torch.optim.Adam.__init__))
     monkeypatch.setattr(torch.cuda, "current_stream", Stream)
     monkeypatch.setattr(torch.cuda, "Stream", Stream)
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
@@ -107,7 +115,7 @@ def asked(folder, wanted: str, **settings):
 
 def stepped(config, *, steps: int = STEPS) -> tuple[list[dict], dict]:
     state = build(config)
-    terms = [training._to_floats(training._step(config, state)) for _ in range(steps)]
+    terms = [read_terms(train_step(config, state)) for _ in range(steps)]
     return terms, state.state_dict()
 
 
@@ -129,8 +137,8 @@ def test_a_captured_step_is_the_step(tmp_path, cuda, method, by_class):
     eager_state = build(config)
     # the same optimizers, of which each step is called
     twin = build(asked(tmp_path, "auto", **more))
-    twin.graph = eager_state.graph
-    eager = [training._to_floats(training._step(config, twin)) for _ in range(12)]
+    twin.runtime = replace(twin.runtime, graph=eager_state.runtime.graph)
+    eager = [read_terms(train_step(config, twin)) for _ in range(12)]
     assert captured == eager
     assert_identical(state, twin.state_dict())
 
@@ -172,8 +180,8 @@ def test_what_cannot_be_captured_is_called(tmp_path, cuda, monkeypatch, caplog):
     ]
     assert cuda.was_set
     twin = build(config)
-    twin.graph = graphs.StepGraph(twin.device, wanted="off")
-    eager = [training._to_floats(training._step(config, twin)) for _ in range(10)]
+    twin.runtime = replace(twin.runtime, graph=graphs.StepGraph(twin.runtime.device, wanted="off"))
+    eager = [read_terms(train_step(config, twin)) for _ in range(10)]
     assert captured == eager
     assert_identical(state, twin.state_dict())
 
@@ -205,18 +213,18 @@ def test_a_failure_in_the_middle_of_capturing_leaves_the_critic_trainable(
 ):
     config = asked(tmp_path, "on")
     state = build(config)
-    real_noise, calls = type(state).noise, []
+    real_noise, calls = steps_module.draw_noise, []
 
-    def noise(self, n):
+    def noise(state, n):
         calls.append(n)
         # the generator step's noise while it is captured
         if len(calls) == 4 * (config.method.n_critic + 1):
             raise RuntimeError("not while capturing")
-        return real_noise(self, n)
+        return real_noise(state, n)
 
-    monkeypatch.setattr(type(state), "noise", noise)
+    monkeypatch.setattr(steps_module, "draw_noise", noise)
     for _ in range(6):
-        terms = training._step(config, state)
+        terms = train_step(config, state)
     assert all(p.requires_grad for p in state.critic.parameters())
     assert all(torch.isfinite(term) for term in terms.values())
 
@@ -238,7 +246,7 @@ def test_a_run_goes_on_with_or_without_graphs(tmp_path, cuda):
         training.train(asked(run, first, steps=10))
         training.train(replace(asked(run, then, steps=20)), resume=True)
     one, other = (
-        training.checkpoint.read(tmp_path / name / "checkpoints" / "last.pt")["critic"]
+        checkpoint.read(tmp_path / name / "checkpoints" / "last.pt")["critic"]
         for name in ("auto", "off")
     )
     for name, tensor in one.items():
@@ -249,10 +257,10 @@ def test_a_captured_step_reads_nothing_on_the_host(tmp_path, cuda):
     config = asked(tmp_path, "on")
     state = build(config)
     for _ in range(4):
-        training._step(config, state)
+        train_step(config, state)
     batches = [state.sampler.take() for _ in range(config.method.n_critic)]
     with NoWaiting([]):
-        state.graph(lambda _: {}, batches)
+        state.runtime.graph(lambda _: {}, batches)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")

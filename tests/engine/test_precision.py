@@ -5,8 +5,8 @@ import torch
 
 from helpers.training import build, tiny
 from sngan.config import PerformanceConfig
-from sngan.engine import precision
-from sngan.engine import train as training
+from sngan.engine import precision, train_step
+from sngan.engine.steps import generate, score
 
 
 @pytest.mark.parametrize(
@@ -45,13 +45,13 @@ def test_only_the_passes_are_in_bfloat16(tmp_path, method):
         if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear):
             layer.register_forward_hook(lambda _, __, output: products.add(output.dtype))
     noise = torch.randn(8, 8)
-    fake, expected = state.generate(noise, None), exact.generate(noise, None)
+    fake, expected = generate(state, noise, None), generate(exact, noise, None)
     assert fake.dtype == torch.float32
     assert 0 < (fake - expected).abs().max() < 0.05
-    scores = state.score(fake, None)
+    scores = score(state, fake, None)
     assert scores.dtype == torch.float32
     assert products == {torch.bfloat16}
-    terms = training._step(config, state)
+    terms = train_step(config, state)
     assert {term.dtype for term in terms.values()} == {torch.float32}
     for network in (state.generator, state.critic):
         assert {p.dtype for p in network.parameters()} == {torch.float32}

@@ -10,6 +10,8 @@ from hypothesis.extra.numpy import arrays
 from scipy.optimize import linprog
 from scipy.spatial.distance import cdist
 
+from helpers.examples import examples
+
 POWERS = pytest.mark.parametrize("p", [1, 2])
 DIMENSIONS = pytest.mark.parametrize("d", [1, 2, 5])
 
@@ -92,6 +94,6 @@ def check_proof(result, x, y, p, a, b) -> None:
 coordinates = st.floats(-8, 8, width=32)
 points = st.integers(1, 6).flatmap(lambda n: arrays(np.float64, (n, 2), elements=coordinates))
 lines = st.integers(1, 6).flatmap(lambda n: arrays(np.float64, (n, 1), elements=coordinates))
-law = settings(max_examples=40, deadline=None, derandomize=True)
+law = settings(max_examples=examples(40), deadline=None, derandomize=True)
 # near zero, an error of 1e-15 in the square of W_2 is an error of 3e-8 in W_2
 SLACK = {1: 1e-12, 2: 1e-6}

@@ -13,8 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from sngan import Config, data
 from sngan.config import DataConfig, ModelConfig
-from sngan.engine import train as training
-from sngan.engine.state import State
+from sngan.engine import TrainState
 from sngan.runs import checkpoint
 
 TINY = ModelConfig(name="auto", width=0.25, latent_dim=8)
@@ -32,9 +31,9 @@ def tiny(out: Path, **settings) -> Config:
     return Config(out=str(out), **{**fields, **every, **settings})
 
 
-def build(config: Config) -> State:
+def build(config: Config) -> TrainState:
     dataset = data.open_source(config.data.source)
-    return State.build(training._fill_in(config, dataset), dataset)
+    return TrainState.build(config, dataset)
 
 
 def metrics(run: Path) -> list[dict]:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from helpers.examples import examples
 from helpers.networks import Fn, quick, relu_network, upper
 from sngan.lipschitz import lipschitz_bounds
 from sngan.lipschitz.rounding import hypot_up, ldexp_up, multiply_up
@@ -20,7 +21,7 @@ def scaled(exponents):
     return Fn(lambda x: [x := x * 2.0**exponent for exponent in exponents][-1])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(EXPONENTS, min_size=1, max_size=5))
 def test_no_product_of_scales_is_above_its_bound(exponents):
     found = upper(scaled(exponents), (3,))

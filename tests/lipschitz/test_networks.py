@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from helpers.examples import examples
 from helpers.networks import (
     ACTIVATIONS,
     Fn,
@@ -118,7 +119,7 @@ def networks(draw):
     return nn.Sequential(*(layer() for _ in range(draw(st.integers(1, 5))))), width
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(networks(), st.sampled_from(["product", "eclipse"]))
 def test_lower_is_below_upper_and_both_bound_differences(drawn, slopes):
     network, width = drawn

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.examples import examples
 from sngan.lipschitz.slopes import bound as slopes_module
 from sngan.lipschitz.slopes.bound import bound_of_stages
 from sngan.lipschitz.slopes.contractions import elementwise, sorting
@@ -196,7 +197,7 @@ def test_a_search_that_breaks_the_proof_leaves_the_closed_form(monkeypatch):
     assert bound_of_stages(stages, optimized=True) is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.floats(-6, 6), min_size=8, max_size=8), st.integers(0, 4))
 def test_a_proof_with_any_multipliers_is_above_the_corners(logarithms, seed):
     torch.manual_seed(seed)

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.examples import examples
 from helpers.features import Features, by_torchmetrics, normal, rotation
 from sngan.metrics import (
     fit_gaussian,
@@ -70,7 +71,7 @@ def test_frechet_of_a_set_with_itself_is_zero(shape):
     assert frechet_distance(x, x.flip(0)) < 1e-10 * float(x.var(0).sum())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(shift=st.floats(-5, 5), scale=st.floats(0.1, 3), seed=st.integers(0, 99))
 def test_frechet_is_symmetric_and_follows_scale_rotation_and_shift(shift, scale, seed):
     x, y = normal(40, 5, seed=seed), normal(30, 5, seed=seed + 100) * 2 + shift

@@ -111,7 +111,7 @@ def test_bad_input(call, message):
         call()
 
 
-@pytest.mark.parametrize("form", set(refused(X)) - {"words"})
+@pytest.mark.parametrize("form", sorted(set(refused(X)) - {"words"}))
 def test_moments_that_are_refused(form):
     with pytest.raises(ValueError, match=r"^mean: expected floating-point numbers \(d,\)"):
         gaussian_of_moments(refused(np.ones(2))[form], np.eye(2))

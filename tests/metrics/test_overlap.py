@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
+from helpers.examples import examples
 from helpers.features import normal
 from sngan.data import MIXTURES, open_source
 from sngan.metrics import (
@@ -66,7 +67,7 @@ def test_manifold_tells_collapse_from_noise():
     assert spread.recall > 0.7
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(seed=st.integers(0, 999), scale=st.floats(1e-6, 1e6), shift=st.floats(-3, 3))
 def test_manifold_does_not_see_scale_and_shift(seed, scale, shift):
     x, y = normal(40, 3, seed=seed), normal(40, 3, seed=seed + 1000) + 0.5

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from helpers.examples import examples
 from sngan.report import write_comparison, write_report
 from sngan.report.rendering import embedded
 
@@ -75,7 +76,7 @@ WORDS = st.one_of(
 
 
 @given(WORDS)
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(12), deadline=None, suppress_health_check=list(HealthCheck))
 @pytest.mark.filterwarnings("ignore:The label:UserWarning", "ignore:Glyph")
 def test_no_text_of_a_comparison_becomes_markup(tmp_path_factory, word):
     folder = tmp_path_factory.mktemp("page")
@@ -125,7 +126,7 @@ def test_files_outside_and_files_that_are_no_pictures_are_not_embedded(tmp_path,
     ),
     st.data(),
 )
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=list(HealthCheck))
 @pytest.mark.filterwarnings("ignore")
 def test_a_comparison_of_another_form_is_one_line(tmp_path_factory, value, data):
     found = comparison("a")

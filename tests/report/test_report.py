@@ -95,7 +95,7 @@ def test_curves_take_the_pages_ink(run):
     from sngan.report import charts
 
     text = write_report(run).read_text()
-    assert charts._INK not in text
+    assert charts.INK not in text
     assert text.count("currentColor") > 20
 
 

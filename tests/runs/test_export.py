@@ -12,7 +12,8 @@ from PIL import Image
 from sngan import Config
 from sngan.config import ModelConfig
 from sngan.runs import export, run
-from sngan.runs.run import Run, build_networks, noise_from_seed
+from sngan.runs.networks import NOISE_BLOCK, build_networks, noise_from_seed
+from sngan.runs.run import Run
 
 SHAPES = {"images": (3, 8, 8), "grey": (1, 8, 8), "points": (2,)}
 CONDITIONAL = {"conditional": True, "class_names": ("a", "b", "c")}
@@ -71,7 +72,7 @@ def test_a_batch_takes_half_of_the_free_memory(monkeypatch):
     figures["mem_get_info"] = (0, 80_000 * mib)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: figures["mem_get_info"])
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _device: 1000 * mib)
-    assert run._rows_that_fit(160, torch.device("cuda")) == run._BLOCK
+    assert run._rows_that_fit(160, torch.device("cuda")) == NOISE_BLOCK
 
 
 @pytest.mark.parametrize("model", [{}, CONDITIONAL], ids=["plain", "conditional"])

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import sngan
+from helpers.examples import examples
 from helpers.folders import SMALL, contents, kept, tiny, without_a_list, write_all
 from sngan.cli import main
 
@@ -151,7 +152,7 @@ def test_files_beside_an_old_run_that_look_like_its_own_stay(run):
 
 
 @given(files=FOLDERS, flags=st.sampled_from([[], ["--overwrite"], ["--resume"]]))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_folder_of_other_files_stays_as_it_is(tmp_path_factory, files, flags):
     """Where a command does go through, for files that a run may lie beside, they stay as well."""
     folder = tmp_path_factory.mktemp("any")
@@ -169,7 +170,7 @@ def test_any_folder_of_other_files_stays_as_it_is(tmp_path_factory, files, flags
 
 
 @given(files=FOLDERS.map(files_of_others))
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(8), deadline=None, suppress_health_check=list(HealthCheck))
 @pytest.mark.slow
 def test_any_files_beside_a_run_stay(made, tmp_path_factory, files):
     folder = tmp_path_factory.mktemp("beside")

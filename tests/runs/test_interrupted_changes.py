@@ -7,7 +7,7 @@ import pytest
 import sngan
 from helpers.folders import contents, kept, tiny, write_all
 from sngan.runs import manifest
-from sngan.runs.layout import RunFolder
+from sngan.runs.layout import PATTERN
 from sngan.runs.manifest import Manifest
 
 NOTES = {"notes.txt": b"mine", "samples/mine.png": b"mine"}
@@ -43,7 +43,7 @@ def die_at(monkeypatch, number):
 
 
 def files(folder):
-    return Manifest(folder, kind="sngan run 1", pattern=RunFolder(folder).files._pattern)
+    return Manifest(folder, kind="sngan run 1", pattern=PATTERN)
 
 
 def steps_of(made, folder, monkeypatch, act):

@@ -15,9 +15,11 @@ from torch import Tensor
 import sngan
 from sngan import METHODS, Config, data
 from sngan.config import DataConfig, EvaluationConfig, ModelConfig
-from sngan.engine.state import State
+from sngan.engine import TrainState
+from sngan.engine.sampling import sample_average
 from sngan.runs.checkpoint import read_newest
-from sngan.runs.run import CHECKPOINTS, Run, load_critic
+from sngan.runs.layout import RunFolder
+from sngan.runs.run import Run, load_critic
 
 pytestmark = pytest.mark.bitwise
 MODELS = ("cnn", "resnet")
@@ -41,9 +43,9 @@ def strides(run: Run) -> dict[str, tuple[int, ...]]:
     return {name: tensor.stride() for name, tensor in run.generator.state_dict().items()}
 
 
-def resumed_state(run: Run) -> State:
-    state = State.build(run.config, data.open_source("digits"))
-    saved, _ = read_newest(run.folder / CHECKPOINTS)
+def resumed_state(run: Run) -> TrainState:
+    state = TrainState.build(run.config, data.open_source("digits"))
+    saved, _ = read_newest(RunFolder(run.folder).checkpoints)
     state.load_state_dict(saved)
     return state
 
@@ -59,7 +61,9 @@ def test_a_loaded_run_draws_what_the_trained_one_draws(run: Run) -> None:
 
 
 def test_a_resumed_run_draws_the_same(run: Run) -> None:
-    assert torch.equal(resumed_state(run).sample(100, seed=3), drawn(run))
+    assert torch.equal(
+        sample_average(resumed_state(run).average, 100, classes=(), seed=3), drawn(run)
+    )
 
 
 def test_steps_that_are_added_later_do_not_change_the_first_ones(run: Run, tmp_path: Path) -> None:
@@ -77,11 +81,11 @@ def test_a_moved_generator_draws_the_same(run: Run, move) -> None:
 
 
 def test_the_best_checkpoint_draws_what_its_step_drew(run: Run) -> None:
-    best = torch.load(run.folder / CHECKPOINTS / "best.pt", weights_only=True)
-    state = State.build(run.config, data.open_source("digits"))
+    best = torch.load(RunFolder(run.folder).best_checkpoint, weights_only=True)
+    state = TrainState.build(run.config, data.open_source("digits"))
     state.load_state_dict(best)
     assert state.step == run.config.steps
-    assert torch.equal(state.sample(100, seed=3), drawn(run))
+    assert torch.equal(sample_average(state.average, 100, classes=(), seed=3), drawn(run))
 
 
 def test_batches_of_another_size_hold_the_same_images(run: Run) -> None:

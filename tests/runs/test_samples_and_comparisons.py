@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import sngan
+from helpers.examples import examples
 from helpers.folders import SMALL, contents, kept, tiny, without_a_list, write_all
 from sngan.cli import main
 from sngan.runs import export
@@ -18,7 +19,8 @@ COMPARE = ["compare", "--methods", "sn", "--steps", "2", "--seeds", "1", "--samp
 @pytest.fixture(scope="module")
 def opened():
     from sngan.config import Config, ModelConfig
-    from sngan.runs.run import Run, build_networks
+    from sngan.runs.networks import build_networks
+    from sngan.runs.run import Run
 
     config = Config(model=ModelConfig(name="cnn", width=0.02, latent_dim=4, sample_shape=(1, 8, 8)))
     return Run(None, config, build_networks(config)[0].eval().requires_grad_(False))
@@ -56,7 +58,7 @@ def test_a_file_of_the_user_with_the_name_of_a_sample_is_refused_whole(opened, t
     st.integers(1, 4),
     st.integers(1, 4),
 )
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_files_beside_samples_stay(opened, tmp_path_factory, files, first, second):
     out = tmp_path_factory.mktemp("samples") / "out"
     export.export(opened, out, n=first)
@@ -132,7 +134,7 @@ def test_what_was_set_aside_comes_back_if_the_new_run_fails_early(tmp_path, monk
         raise RuntimeError("no memory")
 
     with monkeypatch.context() as patched:
-        patched.setattr("sngan.engine.train.State.build", broken)
+        patched.setattr("sngan.engine.TrainState.build", broken)
         with pytest.raises(RuntimeError, match="no memory"):
             sngan.train(tiny(run.folder, seed=1), overwrite=True)
     assert sngan.load(run.folder).generate(4).equal(before)

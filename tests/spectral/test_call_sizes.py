@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from helpers.examples import examples
 from helpers.maps import matrix_of_map
 from sngan import SpectralNorm, operator_norm
 
@@ -113,14 +114,14 @@ def called(draw):
     return Calls(layer, sizes, output_sizes=output_sizes, keyword=draw(st.booleans())), dim
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=examples(60), deadline=None, derandomize=True)
 @given(called())
 def test_certificates_hold_at_every_call(case):
     module, dim = case
     check(module, (2, *[12] * dim))
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=examples(40), deadline=None, derandomize=True)
 @given(called())
 def test_strict_normalization_holds_at_every_call(case):
     module, dim = case

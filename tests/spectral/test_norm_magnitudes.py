@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from helpers.examples import examples
 from helpers.maps import truth
 from sngan.spectral import certified_norm, operator_norm
 
@@ -72,7 +73,7 @@ def test_a_norm_is_proportional_to_the_weight(name, scale):
 
 
 # below 2^-1000 the small entries of the scaled weight would be subnormal, and rounded
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=examples(60), deadline=None, derandomize=True)
 @given(st.sampled_from(list(LAYERS)), st.integers(-1000, 1000))
 def test_a_power_of_two_changes_no_digit(name, exponent):
     layer, shape = gaussian(name)

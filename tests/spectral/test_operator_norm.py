@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from helpers.examples import examples
 from helpers.maps import truth
 from sngan.spectral import certified_norm, operator_norm
 from sngan.spectral.operator.geometry import geometry_of
@@ -75,7 +76,7 @@ def check_layer(layer, shape):
 
 
 @settings(
-    max_examples=150,
+    max_examples=examples(150),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -216,7 +217,7 @@ def test_large_maps_are_bounded_tightly(stride, mode, size):
     assert bound.method == ("exact" if mode == "circular" else "upper_bound")
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=examples(60), deadline=None, derandomize=True)
 @given(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 4), st.sampled_from([1, 2]))
 def test_branch_and_bound_brackets_the_supremum(seed, height, width, stride):
     """Flat, ridged and peaked symbols, against the maximum over a fine grid."""

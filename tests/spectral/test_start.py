@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from helpers.critics import assert_identical, top_singular_value
+from helpers.examples import examples
 from sngan import SpectralNorm
 from sngan.spectral.operator.linear_map import linear_map
 
@@ -31,7 +32,7 @@ SPECTRA = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     spectrum=st.sampled_from(sorted(SPECTRA)),
     rows=st.integers(1, 90),

@@ -14,6 +14,7 @@ from scipy.spatial.distance import cdist
 from sngan import METHODS, Config, data, spectral
 from sngan.cli import main
 from sngan.config import ModelConfig
+from sngan.engine import TrainState
 from sngan.engine import train as training
 from sngan.runs import checkpoint
 from sngan.runs.run import load_critic
@@ -105,15 +106,15 @@ def test_the_log_shows_w1_between_the_critics_bound_and_the_sliced_truth(points_
     # against an assignment of the same points, at the last step
     state = checkpoint.read(points_run / "checkpoints" / "last.pt")
     from sngan import config as configs
-    from sngan.engine.state import State
-    from sngan.runs.run import noise_from_seed
+    from sngan.runs.networks import noise_from_seed
 
     settings = configs.load(points_run / "config.yaml")
-    built = State.build(settings, data.open_source("ring8"))
+    dataset = data.open_source("ring8")
+    built = TrainState.build(settings, dataset)
     built.load_state_dict(state)
     with torch.no_grad():
         fake = built.generator.module(noise_from_seed(256, 8, seed=0)).numpy()
-    costs = cdist(built.dataset.samples[:256].numpy().astype(float), fake.astype(float))
+    costs = cdist(dataset.samples[:256].numpy().astype(float), fake.astype(float))
     rows, columns = linear_sum_assignment(costs)
     assert records[-1]["w1"] == pytest.approx(costs[rows, columns].mean(), rel=1e-6)
     assert "Wasserstein distance, proved" in _report(points_run)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from helpers.clouds import clouds
 from helpers.decimals import decimal_to_one_point, decimal_wasserstein
+from helpers.examples import examples
 from sngan.transport import (
     dual_linear_program,
     entropic_wasserstein,
@@ -74,7 +75,7 @@ def check_bracket(truth, x, y, p, **weights):
     return result
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=examples(120), deadline=None, derandomize=True)
 @given(pairs(), powers)
 def test_the_bracket_holds_at_every_magnitude(case, p):
     check_bracket(decimal_wasserstein(*case, p), *case, p)
@@ -95,7 +96,7 @@ def weighted(draw):
     return x, y[:1], [1 - sum(weights), *weights]
 
 
-@settings(max_examples=80, deadline=None, derandomize=True)
+@settings(max_examples=examples(80), deadline=None, derandomize=True)
 @given(weighted(), powers)
 def test_the_bracket_holds_for_weights_of_every_magnitude(case, p):
     x, y, weights = case
@@ -105,7 +106,7 @@ def test_the_bracket_holds_for_weights_of_every_magnitude(case, p):
         check_bracket(truth, left, right, p, **named)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=examples(40), deadline=None, derandomize=True)
 @given(pairs(), powers, st.permutations([1, 2, 3]))
 def test_the_bracket_holds_for_uneven_weights_on_both_sides(case, p, counts):
     x, y = (np.resize(part, (3, part.shape[1])) for part in case)

@@ -1,3 +1,3 @@
-"""The command line."""
+"""Command line `sngan`: one file for each command."""
 
 from sngan.cli.main import main as main

@@ -1,13 +1,13 @@
-"""The command ``sngan cache``."""
+"""Command ``sngan cache``: show or remove the files kept between commands."""
 
-from sngan.cli.output import JSON_HELP, answer
+from sngan.cli.output import JSON_HELP, print_result
 from sngan.cli.parser import CommandParser
 from sngan.utils import cache
 
 DESCRIPTION = (
     "Show the folder in which sngan keeps decoded images, features of real samples "
-    "and downloaded weights between commands. All of it can be made again; over "
-    f"{cache.LIMIT / 2**30:.0f} GiB, the files used longest ago are removed."
+    "and downloaded weights between commands. All of it can be made again; when it "
+    f"holds over {cache.LIMIT / 2**30:.0f} GiB, the files used longest ago are removed."
 )
 
 
@@ -26,4 +26,4 @@ def run(argv: list[str]) -> None:
     said = "removed" if values["clear"] else "holds"
     text = f"{found.folder}\n{said} {found.files:,} files, {found.bytes / 2**20:,.1f} MiB"
     data = {**found._asdict(), "folder": str(found.folder), "limit": cache.LIMIT}
-    answer(data | {"cleared": values["clear"]}, text, json_to=values["json"])
+    print_result(data | {"cleared": values["clear"]}, text, json_to=values["json"])

@@ -1,25 +1,32 @@
-"""The command ``sngan compare``."""
+"""Command ``sngan compare``: train methods side by side."""
 
 from sngan import config as configs
 from sngan.cli import flags
 from sngan.cli.parser import CommandParser
-from sngan.tasks.compare import compare
+from sngan.methods import METHODS
+from sngan.tasks.compare import SETTINGS, compare
 
 DESCRIPTION = (
     "Train methods side by side: same data, networks, first weights and budget. "
-    "Leaves OUT/compare.html and compare.json, and goes on where it was stopped. Any setting "
-    "of `sngan train` can be given, for all runs."
+    "Writes OUT/compare.html and compare.json, and goes on where it was stopped. Any setting "
+    "of `sngan train` can be given and holds for all runs."
 )
 
 
 def add_arguments(parser: CommandParser) -> None:
     """Add the flags of ``sngan compare``."""
     parser.flag(
-        "--methods", str, "names of methods, joined by commas", default="vanilla,wgan,wgan-gp,sn"
+        "--methods",
+        str,
+        f"methods, joined by commas: {', '.join(METHODS)}",
+        default="vanilla,wgan,wgan-gp,sn",
     )
-    parser.flag("--seeds", int, "runs of each with different seeds", default=1)
+    parser.flag("--seeds", int, "runs of each method, with different seeds", default=1)
     parser.flag(
-        "--settings", str, "rows A to F of Miyato et al. 2018, table 1, such as A,D,F", default=""
+        "--settings",
+        str,
+        f"rows of Miyato et al. 2018, table 1, joined by commas: {', '.join(SETTINGS)}",
+        default="",
     )
     parser.switch("--overwrite", "replace a comparison that is at --out; files of yours stay")
     flags.add_config_flags(parser, without=("method.name",))

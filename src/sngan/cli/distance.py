@@ -1,22 +1,22 @@
-"""The command ``sngan distance``."""
+"""Command ``sngan distance``: the Wasserstein distance of two data sets."""
 
-from sngan.cli.output import JSON_HELP, answer
+from sngan.cli.output import JSON_HELP, print_result
 from sngan.cli.parser import CommandParser
 from sngan.tasks.distance import distance
 
 DESCRIPTION = (
-    "The Wasserstein-1 distance of two data sets, exact on N samples of each with "
-    "a bracket that proves it, and the sliced distance of all samples; of streamed data, of "
-    "10,000. The ground distance is Euclidean; images count as vectors of pixels in [-1, 1]."
+    "Measure the Wasserstein-1 distance of two data sets, exactly on N samples of each with "
+    "proved bounds, and the sliced distance of all samples (of 10,000 if the data is streamed). "
+    "The ground distance is Euclidean; images count as vectors of pixels in [-1, 1]."
 )
 
 
 def add_arguments(parser: CommandParser) -> None:
     """Add the flags of ``sngan distance``."""
     parser.flag("source_x", str, "a SOURCE, as in `sngan train --data`")
-    parser.flag("source_y", str, "another one, of samples of the same shape")
+    parser.flag("source_y", str, "a SOURCE with samples of the same shape")
     parser.flag("--n", int, "samples of each for the exact distance", default=2000)
-    parser.flag("--seed", int, "which samples are drawn", default=0)
+    parser.flag("--seed", int, "decides which samples are drawn", default=0)
     parser.flag("--json", str, JSON_HELP, default=None)
 
 
@@ -26,4 +26,4 @@ def run(argv: list[str]) -> None:
     add_arguments(parser)
     values = parser.parse(argv)
     found = distance(values["source_x"], values["source_y"], n=values["n"], seed=values["seed"])
-    answer(found.to_dict(), found.table(), json_to=values["json"])
+    print_result(found.to_dict(), found.table(), json_to=values["json"])

@@ -1,14 +1,17 @@
-"""The command ``sngan evaluate``."""
+"""Command ``sngan evaluate``: metrics of a run's samples."""
 
-from sngan.cli.output import JSON_HELP, answer
+from typing import get_args, get_type_hints
+
+from sngan.cli.output import JSON_HELP, print_result
 from sngan.cli.parser import CommandParser
 from sngan.cli.paths import opened
+from sngan.config import EvaluationConfig
 from sngan.tasks.evaluate import evaluate
 
 DESCRIPTION = (
     "Measure a run's samples against its data: Fréchet and kernel distance, "
     "precision and recall, density and coverage, Wasserstein distances, modes and classes "
-    "covered, as far as each applies."
+    "covered. Metrics that do not apply to the data are left out."
 )
 
 
@@ -17,6 +20,7 @@ def add_arguments(parser: CommandParser) -> None:
     parser.flag("run", str, "the run's folder")
     parser.flag("--data", str, "a SOURCE to compare with; left out: the run's", default=None)
     own = "left out: the run's setting"
+    extractors = get_args(get_type_hints(EvaluationConfig)["extractor"])
     parser.flag(
         "--samples",
         int | None,
@@ -26,11 +30,11 @@ def add_arguments(parser: CommandParser) -> None:
     parser.flag(
         "--extractor",
         str,
-        f"features: auto, points, pixels, domain or inception; {own}",
+        f"features: {', '.join(extractors)}; {own}",
         default=None,
     )
     parser.flag("--weights", str, f"file of InceptionV3 weights; {own}", default=None)
-    parser.flag("--seed", int, "which samples are drawn", default=0)
+    parser.flag("--seed", int, "decides which samples are drawn", default=0)
     parser.flag("--json", str, JSON_HELP, default=None)
 
 
@@ -47,4 +51,4 @@ def run(argv: list[str]) -> None:
         weights=values["weights"],
         seed=values["seed"],
     )
-    answer(found.to_dict(), found.table(), json_to=values["json"])
+    print_result(found.to_dict(), found.table(), json_to=values["json"])

@@ -1,23 +1,27 @@
-"""The flags of ``sngan train``, made from the fields of ``Config``."""
+"""Flags of ``sngan train`` and ``sngan compare``, made from the fields of ``Config``."""
 
 import dataclasses
 import json
 from argparse import SUPPRESS
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from sngan import config as configs
 from sngan.cli.parser import CommandParser
 from sngan.config import Config
+from sngan.methods import METHODS
 from sngan.utils.checks import require_one_of
 from sngan.utils.files import expand_home
+from sngan.utils.plain import flatten
 
+# the texts of these flags end with the names of a registry
+_NAMES: dict[str, Iterable[str]] = {"method.name": METHODS}
 _PLAIN_NAMES = {"data": "data.source", "model": "model.name", "method": "method.name"}
 
 
 class Flag(NamedTuple):
-    """One setting: its dotted key, type, default and help text (``None``: not for people)."""
+    """A setting: its dotted key, type, default, and text for ``--help`` (``None``: no flag)."""
 
     key: str
     kind: Any
@@ -26,7 +30,7 @@ class Flag(NamedTuple):
 
 
 def add_config_flags(parser: CommandParser, *, without: Collection[str] = ()) -> None:
-    """Add ``--config FILE`` and a flag for every setting but those ``without``."""
+    """Add ``--config FILE`` and a flag for every setting except those in ``without``."""
     parser.add_argument("--config", action="config", help="YAML file of settings, before others")
     for flag in _flags_of(Config()):
         if flag.key in without:
@@ -36,15 +40,15 @@ def add_config_flags(parser: CommandParser, *, without: Collection[str] = ()) ->
 
 
 def expand(argv: Sequence[str]) -> list[str]:
-    """Write short forms out: ``--data X``, ``--n-critic 1``, ``--set key=value …``.
+    """Replace short forms by full flags: ``--data X``, ``--n-critic 1``, ``--set key=value …``.
 
-    A setting may go without its group (``width`` for ``model.width``), and with dashes. The
-    settings of ``--config FILE`` take its place, read with limits and with every name as text.
+    The group of a setting may be left out (``width`` for ``model.width``), and dashes may stand
+    for underscores. ``--config FILE`` is replaced by the settings in the file.
 
     Raises
     ------
     ValueError
-        What follows ``--set`` is not ``key=value``, or the file is none of settings.
+        If a value after ``--set`` is not ``key=value``, or the file does not hold settings.
     """
     short = short_names()
     expanded: list[str] = []
@@ -73,11 +77,11 @@ def expand(argv: Sequence[str]) -> list[str]:
 
 
 def settings_in(path: Path) -> list[str]:
-    """The settings of a YAML file as flags; those that are null are left out."""
-    values = configs.flatten(configs.read(Path(expand_home(str(path)))))
+    """Return the settings of a YAML file as flags; settings that are null get none."""
+    values = flatten(configs.read(Path(expand_home(str(path)))))
     known = [flag.key for flag in _flags_of(Config())]
     for key in values:
-        # not only the start of a name, which flags may be shortened to
+        # a flag may be shortened to the start of its name, a key of a file may not
         require_one_of(key, "config", choices=known)
     return [
         f"--{key}={value if isinstance(value, str) else json.dumps(value, default=str)}"
@@ -87,7 +91,7 @@ def settings_in(path: Path) -> list[str]:
 
 
 def short_names() -> dict[str, str]:
-    """``{short name: dotted key}`` of the settings that can be named without their group."""
+    """Return ``{short name: dotted key}`` for the settings that need no group."""
     keys = [flag.key for flag in _flags_of(Config())]
     leaves = [key.rpartition(".")[2] for key in keys]
     unique = {leaf: key for leaf, key in zip(leaves, keys, strict=True) if leaves.count(leaf) == 1}
@@ -99,15 +103,25 @@ def _flags_of(group: Any, *, prefix: str = "") -> Iterator[Flag]:
     for field in dataclasses.fields(group):
         key, value = f"{prefix}{field.name}", getattr(group, field.name)
         kind, text = types[field.name], field.metadata.get("help")
+        if key in _NAMES:
+            text = f"{text}: {', '.join(_NAMES[key])}"
         if dataclasses.is_dataclass(value):
             yield from _flags_of(value, prefix=f"{key}.")
         elif prefix == "method." and field.name != "name":
-            # None stands for what the recipe says
-            yield Flag(key, _of_text(kind) or kind | None, None, text)
+            # None stands for the value of the recipe
+            yield Flag(key, _of_text(kind) or _or_off(kind) | None, None, text)
         else:
             yield Flag(key, _of_text(kind) or kind, field.default, text)
 
 
+def _or_off(kind: Any) -> Any:
+    """Add the choice ``none`` to those of a setting that may be off."""
+    for part in get_args(kind):
+        if get_origin(part) is Literal:
+            return Literal[("none", *get_args(part))]  # pyright: ignore[reportInvalidTypeForm]
+    return kind
+
+
 def _of_text(kind: Any) -> Any:
-    """Text that may be left out is text: a file may be named ``null``."""
+    """Return ``str`` for text, also for text that may be left out: ``null`` may name a file."""
     return str if kind in (str, str | None) else None

@@ -1,4 +1,4 @@
-"""The command ``sngan generate``."""
+"""Command ``sngan generate``: samples of a run as files."""
 
 import time
 

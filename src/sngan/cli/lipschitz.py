@@ -1,6 +1,6 @@
-"""The command ``sngan lipschitz``."""
+"""Command ``sngan lipschitz``: bounds of the Lipschitz constant of a run's critic."""
 
-from sngan.cli.output import JSON_HELP, answer
+from sngan.cli.output import JSON_HELP, print_result
 from sngan.cli.parser import CommandParser
 from sngan.cli.paths import opened
 from sngan.tasks.lipschitz import lipschitz_with_pictures
@@ -27,4 +27,4 @@ def run(argv: list[str]) -> None:
         opened(values["run"]), lower=not values["upper_only"], progress=True
     )
     lines = [bounds.table(), *(f"pictures: {picture.parent}" for picture in pictures[:1])]
-    answer(bounds.to_dict(), "\n".join(lines), json_to=values["json"])
+    print_result(bounds.to_dict(), "\n".join(lines), json_to=values["json"])

@@ -1,28 +1,30 @@
-"""The command line: its usage, its commands, its exit statuses."""
+"""Main program `sngan`: the table of commands, the usage, the exit statuses."""
 
 import importlib
 import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Protocol, cast
 
 import sngan
 from sngan.cli.output import fail, with_dashes
 from sngan.utils.streams import PrintableFormatter, tolerant_output
 from sngan.utils.text import first_line
 
-_COMMANDS = (
-    "train",
-    "generate",
-    "report",
-    "evaluate",
-    "compare",
-    "lipschitz",
-    "distance",
-    "cache",
-)
-# a run does not end because nobody watches it
+COMMANDS = {
+    "train": "train a generator on images or points; makes a run folder with a report",
+    "generate": "draw samples from a run: a folder of PNGs, an .npz, or one grid PNG",
+    "report": "write the report of a run or comparison again",
+    "evaluate": "measure a run's samples: distances to the data, precision, recall, modes covered",
+    "compare": "train methods side by side on the same data: one table, one report",
+    "lipschitz": "prove how steep a run's critic can be, layer by layer",
+    "distance": "measure the Wasserstein distance of two data sets, with its proof",
+    "cache": "show or remove the files that sngan keeps between commands",
+}
+"""The commands with their lines of help; each one is the module of its name in this package."""
+
+# these commands go on when their output cannot be written: a run needs nobody who watches
 _GO_ON = ("train", "compare")
 _USAGE = """\
 usage: sngan COMMAND ...
@@ -30,14 +32,7 @@ usage: sngan COMMAND ...
 Train GANs whose critic has a controlled Lipschitz constant, and see what that control buys.
 
 commands:
-  train      train a generator on images or points; leaves a run folder with a report
-  generate   draw samples from a run: a folder of PNGs, an .npz, or one grid PNG
-  report     write a run's report.html again
-  evaluate   measure a run's samples: distances to the data, precision, recall, modes covered
-  compare    train methods side by side on the same data: one table, one report
-  lipschitz  prove how steep a run's critic can be, layer by layer
-  distance   measure the Wasserstein distance of two data sets, with its proof
-  cache      how much is kept between commands, and how to remove it
+{commands}
 
 start here:
   sngan train                                        handwritten digits, a few minutes
@@ -49,14 +44,22 @@ wrong, 1 it failed on the way, 130 interrupted (training: with a checkpoint save
 """
 
 
+class Command(Protocol):
+    """The module of a command."""
+
+    def run(self, argv: list[str]) -> None:
+        """Run the command with the arguments that follow its name."""
+        ...
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status."""
-    # before torch starts its threads: beside other programs, those that spin for long take the
-    # core that the next one needs (an eighth of the speed); so short a wait costs 3 % alone
+    # This has to be set before torch starts its threads. Waiting threads that spin for long keep a
+    # core from other programs (an eighth of the speed); so short a wait costs 3 % without others.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] in ("-h", "--help"):
-        print(_USAGE, end="")
+        print(_usage(), end="")
         return 0
     if argv[0] == "--version":
         print(f"sngan {sngan.__version__}")
@@ -71,6 +74,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if output.error is not None and status == 0 and argv[0] not in _GO_ON:
             return fail(f"standard output: {first_line(output.error)}", status=1)
         return status
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
+    return _USAGE.format(commands="\n".join(lines))
 
 
 def _run(argv: list[str]) -> int:
@@ -88,8 +97,8 @@ def _run(argv: list[str]) -> int:
     return 0
 
 
-def _command(name: str) -> Any:
-    """The module of a command; only the command that was asked for is imported."""
-    if name not in _COMMANDS:
-        raise ValueError(f"COMMAND: expected one of {', '.join(_COMMANDS)}, got {name!r}")
-    return importlib.import_module(f"sngan.cli.{name}")
+def _command(name: str) -> Command:
+    """Import the module of a command, and no other command: some take seconds to import."""
+    if name not in COMMANDS:
+        raise ValueError(f"COMMAND: expected one of {', '.join(COMMANDS)}, got {name!r}")
+    return cast(Command, importlib.import_module(f"sngan.cli.{name}"))

@@ -1,21 +1,21 @@
-"""Output of commands: an answer as text and JSON, and errors as one line."""
+"""Output of commands: results as text and JSON, errors as one line."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from sngan.cli.paths import expanded
 from sngan.utils.files import naming, write_bytes
-from sngan.utils.text import printable
+from sngan.utils.plain import to_json
+from sngan.utils.text import on_one_line, printable
 
-JSON_HELP = "write the figures as one JSON object to FILE; - is standard output, and nothing else"
+JSON_HELP = "write the figures as one JSON object to FILE; -: to standard output, without the text"
 _POSITIONAL = ("run", "source_x", "source_y")
 
 
-def answer(data: dict[str, Any], text: str, *, json_to: str | None) -> None:
-    """Print the text and write the JSON; to standard output only one of them."""
-    line = json.dumps(data, indent=2)
+def print_result(data: dict[str, Any], text: str, *, json_to: str | None) -> None:
+    """Print the text and write the JSON; only one of them goes to standard output."""
+    line = to_json(data, indent=2)
     if json_to == "-":
         print(line)
         return
@@ -26,7 +26,7 @@ def answer(data: dict[str, Any], text: str, *, json_to: str | None) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file in one piece; write into a path that is no file, such as a pipe."""
+    """Write a file in one piece, or into a path that is no file, such as a pipe."""
     with naming(path):
         if path.exists() and not path.is_file():
             path.write_bytes(data)
@@ -36,12 +36,12 @@ def _write(path: Path, data: bytes) -> None:
 
 def fail(message: str, *, status: int) -> int:
     """Print one line of error on standard error, and return the exit status."""
-    print(f"sngan: error: {printable(' '.join(message.split()))}", file=sys.stderr)
+    print(f"sngan: error: {printable(on_one_line(message))}", file=sys.stderr)
     return status
 
 
 def with_dashes(message: str) -> str:
-    """Write ``steps: expected …`` as ``--steps: expected …``, as the user typed the flag."""
+    """Turn ``steps: expected …`` into ``--steps: expected …``, the flag as the user types it."""
     name = message.partition(":")[0]
     is_setting = name.replace(".", "").replace("_", "").isalnum() and name.islower()
     return f"--{message}" if is_setting and name not in _POSITIONAL else message

@@ -1,4 +1,4 @@
-"""A command's parser, whose errors are one line: the flag, what was expected, what was got."""
+"""Parser of a command's flags, whose errors are one line: flag, expected value, given value."""
 
 import difflib
 import re
@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
 from jsonargparse import ArgumentParser
+
+from sngan.utils.text import on_one_line
 
 
 class CommandParser(ArgumentParser):
@@ -27,17 +29,17 @@ class CommandParser(ArgumentParser):
         self.add_argument(name, action="store_true", help=text)
 
     def parse(self, argv: Sequence[str], *, also: Iterable[str] = ()) -> dict[str, Any]:
-        """Parse; ``also`` are further names to suggest when a flag is unknown.
+        """Parse the flags; the names in ``also`` may be suggested for a flag that is unknown.
 
         Raises
         ------
         ValueError
-            A flag is unknown, missing or has a value of the wrong kind.
+            If a flag is unknown, missing or has a value of the wrong kind.
         """
         try:
             return self.parse_args(list(argv)).as_dict()
         except ArgumentError as error:
-            text = " ".join(str(error).split())
+            text = on_one_line(error)
             said = self._bad_value(text) or self._missing(text) or self._unknown(text, also)
             raise ValueError(said or text) from error
 

@@ -1,4 +1,4 @@
-"""Paths that a user typed on the command line."""
+"""Paths of the command line: the home folder, folders in use."""
 
 import logging
 from pathlib import Path
@@ -10,14 +10,14 @@ _log = logging.getLogger("sngan")
 
 
 def expanded(text: str) -> Path:
-    """Return the path with ``~`` expanded: the shell leaves it as it is after an equals sign."""
+    """Return the path with ``~`` expanded, which the shell does not do after an equals sign."""
     return Path(expand_home(text))
 
 
 def opened(text: str) -> Path:
-    """Return a folder that the command only reads, and warn if a training writes there."""
+    """Return a folder that the command only reads; warn if a training writes there."""
     folder = expanded(text)
     holder = holder_of(folder)
     if holder is not None:
-        _log.warning("%s is in use by %s: it is read as it is now", folder, holder)
+        _log.warning("%s is in use by %s: the command reads its present state", folder, holder)
     return folder

@@ -1,4 +1,4 @@
-"""The command ``sngan report``."""
+"""Command ``sngan report``: the HTML page of a run or comparison."""
 
 from sngan.cli.parser import CommandParser
 from sngan.cli.paths import opened

@@ -1,4 +1,4 @@
-"""The command ``sngan train``."""
+"""Command ``sngan train``: train a GAN."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +8,7 @@ from sngan.cli import flags
 from sngan.cli.parser import CommandParser
 from sngan.cli.paths import expanded
 from sngan.distributed import collectives
-from sngan.runs.layout import RunFolder
+from sngan.runs.managed import ManagedRunFolder
 from sngan.runs.reserve import reserve
 from sngan.tasks.train import train
 from sngan.utils.files import missing_folders, remove_if_empty
@@ -26,8 +26,8 @@ def add_arguments(parser: CommandParser) -> None:
     flags.add_config_flags(parser)
     parser.switch(
         "--resume",
-        "go on from the newest checkpoint, with the run's own settings; steps, devices, nodes, "
-        "strategy, compile and cuda_graphs may be others",
+        "go on from the newest checkpoint, with the run's own settings; only steps, devices, "
+        "nodes, strategy, compile and cuda_graphs may change",
     )
     parser.switch("--overwrite", "replace a run that is at --out; files of yours there stay")
 
@@ -62,11 +62,11 @@ def run(argv: list[str]) -> None:
 
 
 def _settings_of_run(argv: list[str]) -> list[str]:
-    """The settings of the run that ``--out`` names, so that its flags need not be repeated."""
+    """Return the settings of the run at ``--out`` as flags, so that they need not be repeated."""
     for flag, value in zip(argv, [*argv[1:], ""], strict=True):
         name, equals, given = flag.partition("=")
         if name == "--out":
-            path = RunFolder(expanded(given if equals else value)).settings()
+            path = ManagedRunFolder(expanded(given if equals else value)).settings()
             try:
                 return flags.settings_in(path) if path.is_file() else []
             except ValueError as error:

@@ -1,4 +1,4 @@
-"""Settings of a run as YAML and as nested plain values, and whether they may change on resume."""
+"""YAML of settings: reading, writing, and which settings may change when a run is resumed."""
 
 import dataclasses
 import logging
@@ -16,17 +16,17 @@ from sngan.config.schema import (
 from sngan.data.types import READING
 from sngan.methods import named
 from sngan.utils.checks import require, require_one_of
+from sngan.utils.fields import is_off
 from sngan.utils.files import write_bytes
-from sngan.utils.plain import parse_texts, parse_yaml, read_text, to_yaml
+from sngan.utils.plain import flatten, parse_texts, parse_yaml, read_text, to_yaml
 from sngan.utils.text import first_line
 
-_log = logging.getLogger("sngan")
 _log = logging.getLogger("sngan")
 MAY_CHANGE_ON_RESUME = frozenset(
     {
         "steps",
         "out",
-        # taken over from the run: see as_begun
+        # a resumed run keeps its own value: see as_begun
         "data.reading",
         "performance.compile",
         "performance.cuda_graphs",
@@ -35,6 +35,15 @@ MAY_CHANGE_ON_RESUME = frozenset(
         "performance.strategy",
     }
 )
+
+# A setting that is off is None. Files have these words instead, which all versions read; in a file
+# of settings null stands for the default.
+_OFF: dict[str, Any] = {
+    "data.augment": "",
+    "model.attention": 0,
+    "evaluation.every": 0,
+    "keep_every": 0,
+}
 
 _TYPES: dict[str, Any] = {
     "data": DataConfig,
@@ -45,8 +54,14 @@ _TYPES: dict[str, Any] = {
 
 
 def to_dict(config: Config) -> dict[str, Any]:
-    """Return the settings as nested plain values (tuples as lists): what the YAML file holds."""
-    return cast(dict[str, Any], _plain(dataclasses.asdict(config)))
+    """Return the settings as nested plain values, with lists for tuples, as in the YAML file."""
+    settings = dataclasses.asdict(config) | {"method": config.method.to_dict()}
+    values = cast(dict[str, Any], _plain(settings))
+    for key, word in _OFF.items():
+        group, _, name = key.rpartition(".")
+        owner = values[group] if group else values
+        owner[name] = word if owner[name] is None else owner[name]
+    return values
 
 
 def from_dict(values: Mapping[str, Any]) -> Config:
@@ -55,7 +70,7 @@ def from_dict(values: Mapping[str, Any]) -> Config:
     Raises
     ------
     ValueError
-        An unknown key (the near ones are listed), or a value that its field refuses.
+        If a key is unknown (the error lists the near ones), or a field refuses its value.
     """
     _require_known(values, Config, prefix="")
     arguments = dict(values)
@@ -69,7 +84,7 @@ def from_dict(values: Mapping[str, Any]) -> Config:
 
 
 def save(config: Config, path: Path) -> None:
-    """Write the settings as YAML, in one piece."""
+    """Write the settings as YAML, atomically."""
     write_bytes(path, to_yaml(to_dict(config)).encode())
 
 
@@ -79,17 +94,17 @@ def load(path: Path) -> Config:
     Raises
     ------
     ValueError
-        No file there, no YAML mapping, an unknown key or a bad value.
+        If the file is missing or no YAML mapping, a key is unknown, or a value is refused.
     """
     require(path.is_file(), "run", expected=f"a run folder with {path.name}", got=path.parent)
     try:
         values = read(path)
         if isinstance(values.get("data"), dict):
-            # a run from before the reading of files had a number
+            # the first versions of sngan wrote no number of the reading
             values["data"].setdefault("reading", 1)
         return from_dict(values)
     except TypeError as error:
-        # a value of a kind that no field takes
+        # a value has a type that no field takes
         raise ValueError(f"config: expected settings in {path}, got {first_line(error)}") from error
 
 
@@ -99,7 +114,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If it is no YAML mapping, or beyond the limits of :func:`sngan.utils.plain.read_yaml`.
+        If it is no YAML mapping, or exceeds the limits of :func:`sngan.utils.plain.read_yaml`.
     """
     values: Any
     text = ""
@@ -113,7 +128,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _with_texts(kind: Any, values: dict[str, Any], texts: dict[str, Any]) -> dict[str, Any]:
-    """Give settings that are names their text: ``1e3`` and ``007`` may be names of folders."""
+    """Restore the text of names: YAML reads the folders ``1e3`` and ``007`` as numbers."""
     hints, kept = get_type_hints(kind), dict(values)
     for key, value in values.items():
         hint, text = hints.get(key), texts.get(key)
@@ -127,7 +142,7 @@ def _with_texts(kind: Any, values: dict[str, Any], texts: dict[str, Any]) -> dic
 
 
 def as_begun(config: Config, path: Path) -> Config:
-    """Settings with the reading of files that the run of ``path`` began with."""
+    """Return the settings with the version of file reading that the run of ``path`` began with."""
     reading = load(path).data.reading
     if reading != config.data.reading:
         _log.warning(
@@ -139,33 +154,27 @@ def as_begun(config: Config, path: Path) -> Config:
 
 
 def differences(old: Config, new: Config) -> list[str]:
-    """Return ``"key: old → new"`` for each setting that keeps a run from being resumed."""
+    """Return ``"key: old → new"`` for each changed setting that forbids a resume."""
     return changes(flatten(to_dict(old)), new)
 
 
 def changes(old: Mapping[str, Any], new: Config) -> list[str]:
-    """Return the :func:`differences` from settings of any version of sngan.
+    """Return the :func:`differences` from settings that any version of sngan wrote.
 
-    ``old`` has the settings under dotted keys; those that this version does not have, or that an
-    earlier one did not have, are not compared.
+    ``old`` has the settings under dotted keys. Settings that only one of the two versions knows are
+    not compared.
     """
     settings = flatten(to_dict(new))
     return [
         f"{key}: {old[key]!r} → {value!r}"
         for key, value in settings.items()
-        if key in old and old[key] != value and key not in MAY_CHANGE_ON_RESUME
+        if key in old and _differ(old[key], value) and key not in MAY_CHANGE_ON_RESUME
     ]
 
 
-def flatten(values: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
-    """Return nested settings under dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(cast(Mapping[str, Any], value), prefix=f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
+def _differ(old: Any, new: Any) -> bool:
+    """Whether two values of a setting mean different things: "off" had several spellings."""
+    return old != new and not (is_off(old) and is_off(new))
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The settings of a run: frozen dataclasses with the same fields as the YAML and the flags."""
+"""Settings of a run: frozen dataclasses with the same fields as the YAML and the flags."""
 
 import re
 from dataclasses import dataclass, field
@@ -11,19 +11,26 @@ from sngan.data.types import READING
 from sngan.methods import Method, named
 from sngan.models import MODELS
 from sngan.utils.checks import require, require_count, require_index, require_number, require_one_of
-from sngan.utils.fields import filled_in, option
+from sngan.utils.fields import filled_in, is_off, option, require_choices
 from sngan.utils.files import expand_home
 
 
 def _path(value: str, name: str) -> str:
-    """Check that a path is text, and put the home folder in for ``~``."""
+    """Check that a path is text, and replace ``~`` by the home folder."""
     require(isinstance(value, str), name, expected="text", got=repr(value))
     return expand_home(value)
 
 
+def _none_for_off(settings: object, *names: str) -> None:
+    """Replace every spelling of "off" by None: older runs have ``none``, an empty text or 0."""
+    for name in names:
+        if is_off(getattr(settings, name)):
+            object.__setattr__(settings, name, None)
+
+
 @dataclass(frozen=True)
 class DataConfig:
-    """What to train on, and how the images are read and kept."""
+    """The training data, and how its images are read and kept."""
 
     source: str = option(
         "digits",
@@ -44,10 +51,10 @@ class DataConfig:
     resolution: int | None = option(None, "image side in pixels; left out: that of the data")
     channels: int | None = option(None, "1 (grey) or 3 (colour); left out: those of the data")
     flip: bool = option(False, "flip each image left to right with probability 1/2")
-    augment: str = option(
-        "",
+    augment: str | None = option(
+        None,
         "differentiable augmentation of real and generated images, for small data sets: any of "
-        "color, translation, cutout, joined by commas",
+        "color, translation, cutout, joined by commas; left out: none",
     )
     dequantize: bool = option(True, "add uniform noise of one grey level, as in Miyato et al.")
     cache: Literal["auto", "device", "memory", "disk", "stream"] = option(
@@ -57,7 +64,7 @@ class DataConfig:
         "shards, a disk file for 10,000 images and more, the device where they fit",
     )
     workers: int | None = option(None, "decoding threads; left out: one a core")
-    # a run goes on with the reading of files that it began with
+    # a resumed run keeps the version of the rules by which it first read its files
     reading: int = filled_in(READING)
 
     def __post_init__(self) -> None:
@@ -67,9 +74,9 @@ class DataConfig:
         require(
             self.channels in (None, 1, 3), "data.channels", expected="1 or 3", got=self.channels
         )
-        augmentations.names_in(self.augment)
-        caches = ["auto", "device", "memory", "disk", "stream"]
-        require_one_of(self.cache, "data.cache", choices=caches)
+        _none_for_off(self, "augment")
+        augmentations.names_in(self.augment or "")
+        require_choices(self, prefix="data.")
         if self.workers is not None:
             require_count(self.workers, "data.workers")
         rgb(self.background)
@@ -90,10 +97,12 @@ class ModelConfig:
     width: float = option(1.0, "factor on all channel counts")
     latent_dim: int = option(128, "dimension of the generator's noise")
     conditional: bool = option(False, "generate and score by class; the data needs labels")
-    attention: int = option(0, "side of the maps that attend to themselves, resnet only; 0: none")
+    attention: int | None = option(
+        None, "side of the maps that attend to themselves, resnet only; left out: none"
+    )
     sample_shape: tuple[int, ...] | None = filled_in(None)
     class_names: tuple[str, ...] = filled_in(())
-    # of which the data had no samples
+    # classes without a sample in the data
     empty_classes: tuple[int, ...] = filled_in(())
 
     def __post_init__(self) -> None:
@@ -102,8 +111,10 @@ class ModelConfig:
         require_count(self.latent_dim, "model.latent_dim")
         if self.sample_shape is not None:
             object.__setattr__(self, "sample_shape", tuple(self.sample_shape))
-        require_count(self.attention, "model.attention", minimum=0)
-        # a YAML file gives lists, and numbers where a name looks like one
+        _none_for_off(self, "attention")
+        if self.attention is not None:
+            require_count(self.attention, "model.attention")
+        # YAML has lists for tuples, and numbers for names that look like numbers
         object.__setattr__(self, "class_names", tuple(map(str, self.class_names)))
         object.__setattr__(self, "empty_classes", tuple(self.empty_classes))
         for index in self.empty_classes:
@@ -113,21 +124,21 @@ class ModelConfig:
 
     @property
     def num_classes(self) -> int:
-        """The classes of a conditional model, 0 of another."""
+        """The number of classes of a conditional model, 0 for other models."""
         return len(self.class_names)
 
     @property
     def learned_classes(self) -> tuple[int, ...]:
-        """The classes of which the data had samples, as far as the run knows."""
+        """The classes with samples in the data; all classes in runs that recorded no empty ones."""
         empty = set(self.empty_classes)
         return tuple(index for index in range(self.num_classes) if index not in empty)
 
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """How samples are measured: by ``sngan evaluate``, and in training every so many steps."""
+    """How samples are measured by ``sngan evaluate``, and during training."""
 
-    every: int = option(0, "steps between two evaluations in training; 0: none")
+    every: int | None = option(None, "steps between two evaluations in training; left out: none")
     samples: int = option(1000, "generated samples, and at most as many real ones, to compare")
     extractor: Literal["auto", "points", "pixels", "domain", "inception"] = option(
         "auto",
@@ -142,15 +153,16 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         if self.weights is not None:
             object.__setattr__(self, "weights", _path(self.weights, "evaluation.weights"))
-        require_count(self.every, "evaluation.every", minimum=0)
+        _none_for_off(self, "every")
+        if self.every is not None:
+            require_count(self.every, "evaluation.every")
         require_count(self.samples, "evaluation.samples", minimum=2)
-        extractors = ["auto", "points", "pixels", "domain", "inception"]
-        require_one_of(self.extractor, "evaluation.extractor", choices=extractors)
+        require_choices(self, prefix="evaluation.")
 
 
 @dataclass(frozen=True)
 class PerformanceConfig:
-    """Where and in what arithmetic to compute."""
+    """The devices, and the precision of the arithmetic."""
 
     device: Literal["auto", "cpu", "cuda", "mps"] = option("auto", "auto: a GPU if there is one")
     precision: Literal["auto", "32-true", "bf16-mixed"] = option(
@@ -173,29 +185,23 @@ class PerformanceConfig:
     )
 
     def __post_init__(self) -> None:
-        require_one_of(self.device, "performance.device", choices=["auto", "cpu", "cuda", "mps"])
-        precisions = ["auto", "32-true", "bf16-mixed"]
-        require_one_of(self.precision, "performance.precision", choices=precisions)
+        require_choices(self, prefix="performance.")
         require_count(self.devices, "performance.devices")
         require_count(self.nodes, "performance.nodes")
-        require_one_of(self.strategy, "performance.strategy", choices=["auto", "ddp", "fsdp"])
-        for key in ("compile", "cuda_graphs"):
-            choices = ["auto", "on", "off"]
-            require_one_of(getattr(self, key), f"performance.{key}", choices=choices)
 
     @property
     def processes(self) -> int:
-        """The processes of a run, over all nodes."""
+        """The number of processes of a run, over all nodes."""
         return self.devices * self.nodes
 
     @property
     def is_shared(self) -> bool:
-        """Whether a run is launched on processes of their own, be it on one."""
+        """Whether a run has processes of its own, even if it is only one."""
         return self.processes > 1 or self.strategy != "auto"
 
     @property
     def is_sharded(self) -> bool:
-        """Whether each process holds but a part of the weights."""
+        """Whether each process holds only a part of the weights."""
         return self.strategy == "fsdp"
 
 
@@ -228,7 +234,9 @@ class Config:
     log_every: int = option(50, "steps between two records in metrics.jsonl")
     sample_every: int = option(500, "steps between two pictures from the same noise")
     save_every: int = option(500, "steps between two checkpoints")
-    keep_every: int = option(0, "steps between two checkpoints that are never deleted; 0: none")
+    keep_every: int | None = option(
+        None, "steps between two checkpoints that are never deleted; left out: none"
+    )
 
     def __post_init__(self) -> None:
         for key, from_name in _GROUPS.items():
@@ -237,8 +245,11 @@ class Config:
                 object.__setattr__(self, key, from_name(value))
         for key in ("steps", "batch_size", "log_every", "sample_every", "save_every"):
             require_count(getattr(self, key), key)
-        for key in ("seed", "ema_start", "keep_every"):
+        for key in ("seed", "ema_start"):
             require_count(getattr(self, key), key, minimum=0)
+        _none_for_off(self, "keep_every")
+        if self.keep_every is not None:
+            require_count(self.keep_every, "keep_every")
         processes = self.performance.processes
         require(
             self.batch_size % processes == 0,
@@ -246,7 +257,7 @@ class Config:
             expected=f"a multiple of the {processes} devices over all nodes",
             got=self.batch_size,
         )
-        require_one_of(self.schedule, "schedule", choices=["constant", "linear"])
+        require_choices(self)
         require_number(self.ema_decay, "ema_decay", minimum=0.0, maximum=1.0)
         object.__setattr__(self, "out", _path(self.out, "out"))
         if not self.out:

@@ -1,1 +1,1 @@
-"""Tensors that several processes share: their files."""
+"""Distributed training: collectives, sharded tensors and their files, process groups."""

@@ -1,6 +1,6 @@
-"""The processes that share a run: which one this is, its part of a batch, means over all.
+"""Collectives: rank and world size, reductions, and the rows of a batch that belong to a rank.
 
-Alone, without ``torch.distributed``, a process is rank 0 of 1 and nothing is communicated.
+Without ``torch.distributed`` a process is rank 0 of 1, and nothing is communicated.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,12 +14,12 @@ _Result = TypeVar("_Result")
 
 
 def is_initialized() -> bool:
-    """Whether there is a process group, be it of one process."""
+    """Whether a process group exists, even if it has only one process."""
     return dist.is_available() and dist.is_initialized()
 
 
 def world_size() -> int:
-    """How many processes share the run."""
+    """The number of processes that share the run."""
     return dist.get_world_size() if is_initialized() else 1
 
 
@@ -29,40 +29,52 @@ def rank() -> int:
 
 
 def is_rank_zero() -> bool:
-    """Whether this is the one process that writes and speaks."""
+    """Whether this is rank 0, the only process that writes files and prints."""
     return rank() == 0
 
 
 def local_rows(rows: Tensor) -> Tensor:
-    """Each rank's own rows of a batch of all ranks, in the order of their numbers."""
+    """Return this rank's rows of a batch of all ranks: rank 0 has the first rows."""
     return rows.chunk(world_size())[rank()]
 
 
 def draw_local_rows(random: Callable[..., Tensor], size: Sequence[int], **options: Any) -> Tensor:
-    """``random(size, **options)`` for this rank's samples, of one draw for those of all.
+    """Draw random numbers for this rank's samples.
 
-    All ranks have the same seed and draw the same: whatever their number, sample i gets the same.
+    All ranks have the same seed. Each draws the numbers for the samples of all ranks and keeps its
+    own rows, so the numbers of sample i do not depend on the number of ranks.
+
+    Parameters
+    ----------
+    random
+        A function such as ``torch.randn``.
+    size
+        The shape for this rank's samples; the first dimension counts them.
+    options
+        Further arguments of ``random``.
     """
     return local_rows(random((size[0] * world_size(), *size[1:]), **options))
 
 
 def all_reduce_mean(value: Tensor) -> Tensor:
-    """The mean over all ranks, the same on each; gradients are means over the ranks as well."""
-    return _Mean.apply(value) if world_size() > 1 else value  # pyright: ignore
+    """Return the mean over all ranks. Its gradient is the mean of the ranks' gradients."""
+    if world_size() == 1:
+        return value
+    return _Mean.apply(value)  # pyright: ignore[reportReturnType]
 
 
 def all_reduce_min(value: Tensor) -> Tensor:
-    """The smallest of all ranks, the same on each."""
+    """Return the minimum over all ranks, element by element."""
     return _reduced(value, dist.ReduceOp.MIN) if world_size() > 1 else value
 
 
 def all_reduce_any(flag: bool) -> bool:
-    """Whether the flag is up on any rank; the hosts agree, no device is waited for."""
+    """Return whether the flag is set on any rank. Only the hosts communicate, not the devices."""
     return flag if world_size() == 1 else bool(_reduced(torch.tensor(int(flag)), dist.ReduceOp.MAX))
 
 
 def broadcast_object(value: _Result) -> _Result:
-    """What the first rank has, on all."""
+    """Return the object that rank 0 has, on all ranks."""
     if world_size() == 1:
         return value
     values = [value]
@@ -71,7 +83,7 @@ def broadcast_object(value: _Result) -> _Result:
 
 
 def all_gather_object(value: _Result) -> list[_Result]:
-    """Gather one value of each rank on all ranks, in the order of their numbers."""
+    """Return the objects of all ranks, ordered by rank."""
     if world_size() == 1:
         return [value]
     values: list[Any] = [None] * world_size()
@@ -80,7 +92,7 @@ def all_gather_object(value: _Result) -> list[_Result]:
 
 
 def raise_together(work: Callable[[], _Result]) -> _Result:
-    """Do work that may be refused, on all ranks; where one fails, all raise its error."""
+    """Do work that may fail, on all ranks. If it fails on one rank, all ranks raise that error."""
     if world_size() == 1:
         return work()
     result, error = None, None
@@ -91,11 +103,11 @@ def raise_together(work: Callable[[], _Result]) -> _Result:
     for failure in all_gather_object(error):
         if failure is not None:
             raise failure
-    return result  # pyright: ignore
+    return result  # pyright: ignore[reportReturnType]
 
 
 def destroy_group() -> None:
-    """End this process's part in the group."""
+    """Leave the process group."""
     dist.destroy_process_group()
 
 
@@ -106,12 +118,12 @@ def _reduced(value: Tensor, operation: Any) -> Tensor:
 
 
 class _Mean(torch.autograd.Function):
-    """The mean over ranks is its own adjoint."""
+    """Mean over ranks. The backward pass is the same mean, because the mean is self-adjoint."""
 
     @staticmethod
-    def forward(ctx: Any, value: Tensor) -> Tensor:  # noqa: ARG004  # pyright: ignore
+    def forward(ctx: Any, value: Tensor) -> Tensor:  # noqa: ARG004  # pyright: ignore[reportIncompatibleMethodOverride]
         return _reduced(value, dist.ReduceOp.SUM) / world_size()
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ARG004  # pyright: ignore
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ARG004  # pyright: ignore[reportIncompatibleMethodOverride]
         return _reduced(gradient, dist.ReduceOp.SUM) / world_size()

@@ -1,6 +1,6 @@
-"""Tensors of which each rank holds a part: torch's ``DTensor``, as ``fully_shard`` leaves them.
+"""DTensor helpers: tensors of which each rank holds a part, as ``fully_shard`` makes them.
 
-What gathers is collective: all ranks call it, in the same order.
+Functions that gather parts are collective: all ranks call them, in the same order.
 """
 
 import sys
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
 
 
 def is_sharded(tensor: Tensor) -> "TypeIs[DTensor]":
-    """Whether each rank holds but a part of the tensor, or one of equal copies."""
-    # asked several times a weight and step
+    """Whether the tensor is a ``DTensor``: each rank holds a part, or one of equal copies."""
+    # a quick answer for plain tensors: each step asks several times for each weight
     if type(tensor) in (Tensor, nn.Parameter):
         return False
-    # before somebody imports the class, which takes half a second, no tensor is one
+    # importing the class takes half a second; before somebody does, no tensor is a DTensor
     module = sys.modules.get("torch.distributed.tensor")
     return module is not None and isinstance(tensor, module.DTensor)
 
 
 def local_tensor(tensor: Tensor) -> Tensor:
-    """The part of this rank, outside any graph: a view, to be changed in place."""
+    """Return this rank's part, detached: a view that may be changed in place."""
     return tensor.to_local().detach() if is_sharded(tensor) else tensor.detach()
 
 
 def full_tensor(tensor: Tensor) -> Tensor:
-    """The tensor with the parts of all ranks, outside any graph; a plain one is itself."""
+    """Return the whole tensor with the parts of all ranks, detached; a plain one as it is."""
     return tensor.full_tensor().detach() if is_sharded(tensor) else tensor.detach()
 
 
 def distribute_like(tensor: Tensor, like: "DTensor") -> "DTensor":
-    """Shard a tensor that all ranks have, as another one is, contiguous; nothing is sent."""
+    """Shard a tensor, which all ranks hold whole, in the way of ``like``. Nothing is sent."""
     from torch.distributed.tensor import DTensor, Replicate
 
     mesh = like.device_mesh
@@ -45,7 +45,7 @@ def distribute_like(tensor: Tensor, like: "DTensor") -> "DTensor":
 
 
 def reshard(module: nn.Module) -> None:
-    """Free the gathered weights of a module, so that its parameters are the sharded ones again."""
+    """Free the gathered weights of a module: its parameters are sharded again afterwards."""
     fsdp: Any = sys.modules.get("torch.distributed.fsdp")
     if fsdp is not None:
         layers: list[Any] = [m for m in module.modules() if isinstance(m, fsdp.FSDPModule)]

@@ -1,4 +1,4 @@
-"""Networks whose weights, gradients and optimizer states are split over the ranks by torch's FSDP2.
+"""FSDP2: networks whose weights, gradients and optimizer states are sharded over the ranks.
 
 Zhao et al. 2023, arXiv:2304.11277; ``torch.distributed.fsdp.fully_shard``.
 """
@@ -17,14 +17,14 @@ from sngan.distributed import collectives, dtensor
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh
 
-# of each sharded network the same one without weights
+# for each sharded network, a copy of its structure without weights
 _plain: WeakKeyDictionary[nn.Module, nn.Module] = WeakKeyDictionary()
 
 
 def shard(network: nn.Module, mesh: "DeviceMesh") -> None:
-    """Shard a network in place: each of its stages by itself, then what is left.
+    """Shard a network in place: each of its stages separately, then the remaining weights.
 
-    A stage is gathered for its forward and its backward pass alone.
+    The weights of a stage are gathered only during its forward and its backward pass.
     """
     from torch.distributed.fsdp import fully_shard
 
@@ -47,17 +47,17 @@ def is_sharded(network: nn.Module) -> bool:
 
 
 def mesh_of(network: nn.Module) -> "DeviceMesh":
-    """The ranks that a sharded network is split over."""
+    """Return the mesh of ranks over which a network is sharded."""
     weight = next(network.parameters())
     assert dtensor.is_sharded(weight)
     return weight.device_mesh
 
 
 def keep_gathered(network: nn.Module) -> None:
-    """Keep weights gathered from a forward pass until ``dtensor.reshard``.
+    """Keep the weights gathered after a forward pass until ``dtensor.reshard`` is called.
 
-    For losses that read weights, or that have gradients in them, through which a second backward
-    pass goes: FSDP2 frees after the first one what the second one needs.
+    Losses that read weights, and gradient penalties, need this: a second backward pass goes through
+    the weights, which FSDP2 would free after the first one.
     """
     for method in ("set_reshard_after_forward", "set_reshard_after_backward"):
         getattr(network, method)(False)
@@ -65,19 +65,19 @@ def keep_gathered(network: nn.Module) -> None:
 
 @torch.no_grad()
 def unsharded(network: nn.Module) -> nn.Module:
-    """The network itself, or a plain copy of a sharded one with gathered weights; collective."""
+    """Return the network, or a plain copy with whole weights of a sharded one. Collective."""
     if not is_sharded(network):
         return network
     gathered = {name: dtensor.full_tensor(value) for name, value in network.state_dict().items()}
     device = next(network.parameters()).device
-    # gathered tensors are contiguous: copying them keeps the memory format of the network
+    # gathered tensors are contiguous; load_state_dict copies them into the network's memory format
     plain = copy.deepcopy(_plain[network]).to_empty(device=device)
     plain.load_state_dict(gathered)
     return plain.train(network.training)
 
 
 def gradient_norm(network: nn.Module) -> Tensor:
-    """The norm of all gradients as one vector, the same on all ranks."""
+    """Return the norm of all gradients as one vector, the same on all ranks."""
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
     norm = torch.nn.utils.get_total_norm([dtensor.local_tensor(gradient) for gradient in gradients])
     if not any(map(dtensor.is_sharded, gradients)):
@@ -86,9 +86,9 @@ def gradient_norm(network: nn.Module) -> Tensor:
 
 
 def load_state(owner: Any, saved: dict[str, Any]) -> None:
-    """``owner.load_state_dict(saved)`` of whole tensors, split and laid out as the owner's are.
+    """Call ``owner.load_state_dict(saved)``; whole tensors are sharded in the way of the owner's.
 
-    The owner is a module, an optimizer, or something else that has no sharded tensors.
+    The owner is a module, an optimizer, or another object that has no sharded tensors.
     """
     if isinstance(owner, nn.Module):
         saved = _split_like(saved, owner.state_dict())
@@ -104,7 +104,7 @@ def load_state(owner: Any, saved: dict[str, Any]) -> None:
 
 
 def _require_moments(states: Mapping[int, Mapping[str, Any]], parameters: list[Tensor]) -> None:
-    """Raise unless each state is one of a parameter, with moments of its shape and with numbers."""
+    """Raise unless each state belongs to a parameter and holds numbers or moments of its shape."""
     for index, state in states.items():
         shapes = ((), tuple(parameters[index].shape))
         for key, value in state.items():
@@ -123,12 +123,12 @@ def _split_like(saved: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, A
 
 
 def _like(parameter: Tensor, value: Any) -> Any:
-    """A moment of a parameter, split and laid out as that is; anything else as it is."""
+    """Return a moment in the sharding and memory format of its parameter; other values as given."""
     if not isinstance(value, Tensor) or value.shape != parameter.shape:
         return value
     if dtensor.is_sharded(parameter):
         return dtensor.distribute_like(value, parameter)
-    # torch's fused optimizers go through both in the order of their memory
+    # torch's fused optimizers read parameter and moment in memory order, so both must agree
     return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
 
 

@@ -1,13 +1,14 @@
-"""How the processes of a run find each other: on one machine, or as torchrun started them.
+"""Rendezvous: how the processes of a run form their group, on one machine or under torchrun.
 
-On one machine they meet at a file of this user and talk over the loopback address, so that nobody
-on the network can join them.
+On one machine they meet at a file that only this user can read, and communicate over the loopback
+address, so nobody on the network can join them.
 
-The agent of torchrun keeps one store over all restarts, with the addresses of processes that are
-dead: torch connects to those and fails, or waits for half an hour (2.13; pytorch/pytorch#135712). A
-prefix that only the living know keeps them apart.
+The agent of torchrun keeps one store over all restarts. It still holds the addresses of dead
+processes: torch connects to those and fails, or waits for half an hour (2.13;
+pytorch/pytorch#135712). Here each start of the group has a new prefix in the store, which only the
+living processes know.
 """
-# torch.distributed does not list its stores as its own
+# torch.distributed does not export its stores by __all__
 # pyright: reportPrivateImportUsage=none
 
 import os
@@ -26,25 +27,35 @@ def is_launched() -> bool:
 
 
 def is_restarted() -> bool:
-    """Whether torchrun started this process again, after one of its node had failed."""
+    """Whether torchrun restarted this process, because one of its node had failed."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
 def join_group(backend: str) -> None:
-    """Join the process group of torchrun's processes; without its agent's store, do nothing."""
+    """Join the process group of torchrun's processes; without the agent's store, do nothing."""
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
         return
     rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     if os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"]:
         _stay_on_this_machine()
     store = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
-    session = _open_session(store, count) if rank == 0 else _enter_session(store, rank)
+    session = open_session(store, count) if rank == 0 else enter_session(store, rank)
     own = dist.PrefixStore(session, store)
     dist.init_process_group(backend, store=own, rank=rank, world_size=count)
 
 
 def join_local_group(backend: str, *, rank: int, count: int, meeting: str) -> None:
-    """Join the process group of processes that were spawned here; ``meeting`` is a file's path."""
+    """Join the process group of processes that were spawned on this machine.
+
+    Parameters
+    ----------
+    backend
+        The backend of the group, such as ``gloo``.
+    rank, count
+        The number of this process and how many there are.
+    meeting
+        The path of a file that all of them can write.
+    """
     _stay_on_this_machine()
     dist.init_process_group(
         backend, store=dist.FileStore(meeting, count), rank=rank, world_size=count
@@ -52,17 +63,18 @@ def join_local_group(backend: str, *, rank: int, count: int, meeting: str) -> No
 
 
 def _stay_on_this_machine() -> None:
-    """Let gloo and NCCL listen on the loopback address alone, unless somebody chose otherwise."""
+    """Let gloo and NCCL listen only on the loopback address, unless a variable names another."""
     names = [name for _, name in socket.if_nameindex() if name in ("lo", "lo0")]
     for variable in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
         if names:
             os.environ.setdefault(variable, names[0])
 
 
-def _open_session(store: dist.Store, count: int) -> str:
-    """Tell a new name to all who greet, until each rank has answered to it.
+def open_session(store: dist.Store, count: int) -> str:
+    """Invent the prefix of a new group, as rank 0, and wait until every other rank has taken it.
 
-    A greeting may be one of a dead process: it is answered too, and nobody reads that.
+    Each rank leaves a greeting in the store and gets the prefix as the answer. A greeting may come
+    from a dead process of an earlier start: it is answered too, and nobody reads that answer.
     """
     session = uuid4().hex
     absent = set(range(1, count))
@@ -76,7 +88,8 @@ def _open_session(store: dist.Store, count: int) -> str:
     return session
 
 
-def _enter_session(store: dist.Store, rank: int) -> str:
+def enter_session(store: dist.Store, rank: int) -> str:
+    """Greet rank 0, and return the prefix of the new group that it answers with."""
     greeting = uuid4().hex
     store.set(f"greeting/{rank}", greeting)
     session = store.get(f"name for {greeting}").decode()

@@ -1,7 +1,7 @@
-"""Sharded tensors on disk: a folder to which each rank writes its own parts, as plain bytes.
+"""Files of sharded tensors: a folder in which each rank writes its own parts as plain bytes.
 
-``index.json`` says of each tensor its type and its shape, and of each part the place in the tensor,
-the place in a file and the SHA-256. Nothing in the folder is code. The checkpoint that names the
+``index.json`` has the type and shape of each tensor and, for each part, its place in the tensor,
+its place in a file and its SHA-256. Nothing in the folder is code. The checkpoint that names the
 folder keeps the SHA-256 of the index.
 """
 
@@ -34,7 +34,7 @@ _FILE = re.compile(r"part-\d{5}\.bin")
 
 @dataclass(frozen=True)
 class _Part:
-    """Some bytes of a file, and the place of a tensor where they belong."""
+    """A part of a tensor: its place in the tensor, and its bytes in a file."""
 
     tensor: str
     start: tuple[int, ...]
@@ -46,12 +46,14 @@ class _Part:
 
 
 def write_shards(tensors: "Mapping[str, DTensor]", folder: Path) -> str:
-    """Write each rank's parts, flushed to the disk, then the index; return its SHA-256. Collective.
+    """Write each rank's parts and flush them, then write the index; return the index's SHA-256.
+
+    This is collective.
 
     Raises
     ------
     OSError
-        If a rank could not write; the folder is gone then.
+        If a rank could not write. The folder is removed then.
     """
     try:
         parts = collectives.all_gather_object(
@@ -67,21 +69,21 @@ def write_shards(tensors: "Mapping[str, DTensor]", folder: Path) -> str:
 
 
 def read_shards(folder: Path, *, index: str | None = None) -> dict[str, Tensor]:
-    """Read whole tensors, on the CPU of this process alone, whatever the number that wrote them.
+    """Read whole tensors to the CPU of this process, for any number of ranks that wrote them.
 
     Parameters
     ----------
     folder
-        What :func:`write_shards` wrote, or earlier versions by ``torch.distributed.checkpoint``.
+        A folder of :func:`write_shards`, or of earlier versions' ``torch.distributed.checkpoint``.
     index
-        The SHA-256 of the index. Without one the index is not compared with any.
+        The SHA-256 of the index; left out: the index is not checked.
 
     Raises
     ------
     OSError
         If a file is missing.
     DamagedFileError
-        If a file is damaged, or is none of :func:`write_shards`.
+        If a file is damaged, or :func:`write_shards` did not write it.
     """
     if index is None and (folder / torch_checkpoint.INDEX).exists():
         return torch_checkpoint.read_tensors(folder)
@@ -121,7 +123,7 @@ def _write_parts(tensors: "Mapping[str, DTensor]", folder: Path) -> list[_Part]:
 
 
 def _start(tensor: "DTensor") -> tuple[int, ...] | None:
-    """Where this rank's part begins, or ``None`` where another rank has the same one to write."""
+    """Return where this rank's part begins; ``None`` if another rank writes an equal copy."""
     start, sizes = [0] * tensor.dim(), list(tensor.shape)
     for axis, placement in enumerate(tensor.placements):
         place = tensor.device_mesh.get_local_rank(axis)
@@ -130,7 +132,7 @@ def _start(tensor: "DTensor") -> tuple[int, ...] | None:
                 return None
             continue
         dim = cast(Any, placement).dim
-        # as torch.chunk divides it
+        # the sizes of the parts are those of torch.chunk
         rows = -(-sizes[dim] // tensor.device_mesh.size(axis))
         first = min(place * rows, sizes[dim])
         start[dim], sizes[dim] = start[dim] + first, min(rows, sizes[dim] - first)
@@ -168,7 +170,7 @@ def _parsed(data: bytes) -> tuple[_Forms, list[_Part]]:
 def _part(values: dict[str, Any], forms: _Forms) -> _Part:
     name, file, shape = values["tensor"], values["file"], _sizes(values["shape"])
     start, (offset,) = _sizes(values["start"]), _sizes([values["offset"]])
-    # a name, and no path that leads out of the folder
+    # only the name of a file: a path could lead out of the folder
     if not _FILE.fullmatch(file) or len(start) != len(shape):
         raise ValueError(file)
     length = math.prod(shape) * forms[name][1].itemsize
@@ -182,7 +184,7 @@ def _sizes(values: Any) -> tuple[int, ...]:
 
 
 def _read_parts(forms: _Forms, parts: list[_Part], folder: Path) -> Iterator[tuple[_Part, Tensor]]:
-    """The parts with their tensors; every byte of every file is one of exactly one part."""
+    """Yield each part with its tensor; raise unless the parts cover each byte of each file once."""
     ordered = sorted(parts, key=lambda part: (part.file, part.offset, part.length))
     for name, in_file in groupby(ordered, key=lambda part: part.file):
         path = folder / name

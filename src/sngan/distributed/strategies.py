@@ -1,4 +1,4 @@
-"""How Lightning Fabric shares a run over processes: replicas (DDP), or sharded weights (FSDP2)."""
+"""Strategies of Lightning Fabric: replicas (DDP) and sharded weights (FSDP2)."""
 
 import inspect
 from typing import TYPE_CHECKING, Any
@@ -20,19 +20,22 @@ from sngan.distributed import fsdp, rendezvous
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh
 
+# start method of multiprocessing for processes that sngan starts itself
+START_METHOD = "spawn"
+
 
 def ddp_strategy() -> DDPStrategy:
-    """Replicas, whose gradients are averaged."""
+    """Return the strategy of replicas, whose gradients are averaged."""
     launched = TorchElasticEnvironment.detect() or SLURMEnvironment.detect()
     return _ReplicasStrategy(
-        start_method="popen" if launched else "spawn",
+        start_method="popen" if launched else START_METHOD,
         process_group_backend=_backend(),
         **_without_buffers(),
     )
 
 
 def fsdp_strategy(processes: int) -> ModelParallelStrategy:
-    """Weights that are sharded over all processes."""
+    """Return the strategy that shards weights over all processes."""
     return _FullyShardStrategy(
         _shard,
         data_parallel_size=processes,
@@ -42,7 +45,7 @@ def fsdp_strategy(processes: int) -> ModelParallelStrategy:
 
 
 class _ReplicasStrategy(DDPStrategy):
-    """Fabric's, whose spawned processes meet on this machine alone."""
+    """Fabric's strategy; processes that it spawns form their group on this machine only."""
 
     meeting: str | None = None
 
@@ -53,7 +56,7 @@ class _ReplicasStrategy(DDPStrategy):
 
 
 class _FullyShardStrategy(ModelParallelStrategy):
-    """Fabric's, whose spawned processes meet on this machine alone."""
+    """Fabric's strategy; processes that it spawns form their group on this machine only."""
 
     meeting: str | None = None
 
@@ -64,14 +67,14 @@ class _FullyShardStrategy(ModelParallelStrategy):
 
     @override
     def _configure_launcher(self) -> None:
-        # spawned like those of DDP, where Fabric would start the whole command again
+        # Fabric would start the whole command once more for each rank; spawn them as DDP does
         assert self.cluster_environment is not None
         if not self.cluster_environment.creates_processes_externally:
-            self._launcher = _MultiProcessingLauncher(self, start_method="spawn")
+            self._launcher = _MultiProcessingLauncher(self, start_method=START_METHOD)
 
 
 def _meet(strategy: Any, meeting: str | None) -> None:
-    """Form the group, which Fabric then finds; where others started the processes, do nothing."""
+    """Form the process group, which Fabric then uses. Launched processes have formed it already."""
     if meeting is not None:
         rendezvous.join_local_group(
             strategy.process_group_backend,
@@ -87,12 +90,12 @@ def _shard(network: nn.Module, mesh: "DeviceMesh") -> nn.Module:
 
 
 def _backend() -> str:
-    # hosts agree over gloo, so that they do not wait for their devices
+    # hosts communicate over gloo, so they need not wait for their devices
     return "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
 
 
 def _without_buffers() -> dict[str, Any]:
-    """The replicas' buffers are bit-equal and need not be sent; the argument has a new name."""
+    """Send no buffers, which are bit-equal on all replicas. The argument has two names in torch."""
     known = inspect.signature(DistributedDataParallel).parameters
     name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
     return {name: False}

@@ -1,4 +1,4 @@
-"""Batch norm whose batch is that of all ranks, on every device: torch's own refuses the CPU."""
+"""Synchronized batch norm: statistics over the batch of all ranks, also on CPUs, unlike torch's."""
 
 import torch
 from torch import Tensor, nn
@@ -8,11 +8,12 @@ from sngan.distributed import collectives
 
 
 class SyncedBatchNorm(_BatchNorm):
-    """Batch norm over the samples of all ranks, of which each has as many.
+    """Batch norm over the samples of all ranks. Every rank must have the same number of samples.
 
-    Mean and biased variance ``E (x − E x)²`` are taken over all ranks, two small all-reduces
-    forward and two backward; the running ones follow as in ``nn.BatchNorm2d``, the variance
-    unbiased. In eval mode, and with one rank, it is torch's.
+    Mean and biased variance ``E (x − E x)²`` are means over all ranks: two small all-reduces in the
+    forward pass and two in the backward pass. The running statistics are updated as in
+    ``nn.BatchNorm2d``, with the unbiased variance. In eval mode, and with one rank, this is torch's
+    batch norm.
     """
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -28,7 +29,7 @@ class SyncedBatchNorm(_BatchNorm):
         mean = collectives.all_reduce_mean(values.mean(dims))
         centred = values - mean.view(shape)
         variance = collectives.all_reduce_mean(centred.square().mean(dims))
-        self._follow(
+        self._update_running_statistics(
             mean.detach(), variance.detach(), input.numel() // len(mean) * collectives.world_size()
         )
         scale = (variance + self.eps).rsqrt()
@@ -39,7 +40,7 @@ class SyncedBatchNorm(_BatchNorm):
             normalized = normalized + self.bias.view(shape)
         return normalized.to(input.dtype)
 
-    def _follow(self, mean: Tensor, variance: Tensor, values: int) -> None:
+    def _update_running_statistics(self, mean: Tensor, variance: Tensor, values: int) -> None:
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
@@ -53,5 +54,5 @@ def synchronize_batch_norms(module: nn.Module) -> None:
     """Make every batch norm of a module a :class:`SyncedBatchNorm`, in place."""
     for layer in module.modules():
         if isinstance(layer, _BatchNorm):
-            # the same layer, parameters, buffers and names; only its forward is another
+            # parameters, buffers and names stay; only forward changes
             layer.__class__ = SyncedBatchNorm

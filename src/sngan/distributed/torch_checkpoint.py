@@ -1,7 +1,7 @@
-"""Folders of ``torch.distributed.checkpoint``, in which earlier versions kept sharded tensors.
+"""Reader for folders of ``torch.distributed.checkpoint``, where earlier versions kept shards.
 
-Their index ``.metadata`` is a pickle. It is read as plain data: nothing that it names is imported,
-called or built. The tensors are archives one after another, each with checksums of its own.
+Their index ``.metadata`` is a pickle. It is read as plain data: nothing that it names is imported
+or called. A file holds one archive after another, one for each part, with its own checksums.
 """
 
 import io
@@ -22,7 +22,7 @@ _PATHS = ("Path", "PosixPath", "WindowsPath")
 _NAMES = frozenset(
     [Name("torch", name) for name in ("Size", *DTYPES)]
     + [Name(module, name) for module in ("pathlib", "pathlib._local") for name in _PATHS]
-    # enum members, of Python before 3.11.4
+    # pickles of Python before 3.11.4 name enum members in this way
     + [Name("builtins", "getattr"), Name("torch.serialization", "_get_layout")]
     + [Name("torch.distributed.checkpoint.filesystem", "_StorageInfo")]
     + [
@@ -41,7 +41,7 @@ _NAMES = frozenset(
 
 
 class _Piece(NamedTuple):
-    """Where the part of a tensor is that begins at ``start``."""
+    """A part of a tensor, which begins at ``start`` in the tensor, and its place in a file."""
 
     tensor: str
     start: tuple[int, ...]
@@ -51,12 +51,12 @@ class _Piece(NamedTuple):
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:
-    """Read whole tensors, whatever the number of processes that wrote them.
+    """Read whole tensors, for any number of processes that wrote them.
 
     Raises
     ------
     DamagedFileError
-        If a file is damaged, or the index is none of tensors.
+        If a file is damaged, or the index does not describe tensors.
     OSError
         If a file is missing.
     """
@@ -76,7 +76,7 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
 def _assembled(
     folder: Path, shapes: dict[str, tuple[tuple[int, ...], torch.dtype]], pieces: list[_Piece]
 ) -> dict[str, Tensor]:
-    # a part that is read many times would fill the memory
+    # an index that names one part many times would fill the memory
     if sum(piece.length for piece in pieces) > sum(
         path.stat().st_size for path in folder.iterdir()
     ):
@@ -97,14 +97,23 @@ def joined(
     *,
     name: str,
 ) -> Tensor:
-    """Put a tensor together from parts, each with the place where it begins.
+    """Join the parts of a tensor, each with the place where it begins.
+
+    Parameters
+    ----------
+    parts
+        The start and the tensor of each part.
+    shape, dtype
+        The shape and type of the whole tensor.
+    name
+        The name of the tensor in errors.
 
     Raises
     ------
     DamagedFileError
         If the parts do not cover the tensor exactly once.
     """
-    # before anything of that size is allocated
+    # this check comes before memory of that size is allocated
     is_of_shape = all(part.dim() == len(start) == len(shape) for start, part in parts)
     if not is_of_shape or sum(part.numel() for _, part in parts) != math.prod(shape):
         raise DamagedFileError(f"{name}: its parts are not as large as the tensor")
@@ -132,7 +141,7 @@ def _read_piece(folder: Path, piece: _Piece) -> Tensor:
         tensor = read_archive(io.BytesIO(data))
     except DamagedFileError as error:
         raise DamagedFileError(f"{path}: {error}") from error
-    # a view that repeats a few values may be of any size
+    # an expanded view of a few bytes could claim any size
     is_tensor = isinstance(tensor, Tensor) and tensor.nbytes <= piece.length
     if not is_tensor or len(piece.start) != tensor.dim():
         raise DamagedFileError(f"{path}: not a tensor")
@@ -162,7 +171,7 @@ def _shape_and_type(entry: Any) -> tuple[tuple[int, ...], torch.dtype]:
 
 
 def _state(value: Any, name: str) -> dict[str, Any]:
-    """The fields of an object of this class."""
+    """Return the fields of an object of the class with this name."""
     if not isinstance(value, Object) or value.name.name != name:
         raise TypeError(name)
     return dict(value.state)

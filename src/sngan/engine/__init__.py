@@ -1,1 +1,10 @@
-"""The training engine."""
+"""Training engine: ``steps.py`` has one iteration, ``loop.py`` the loop, ``train.py`` a whole run.
+
+The way down is ``train.train``, ``fabric.run_on_ranks``, ``worker.train_on_rank``,
+``loop.run_loop``, ``steps.train_step``, ``steps.critic_step``.
+"""
+
+from sngan.engine.state import TrainState as TrainState
+from sngan.engine.steps import critic_step as critic_step
+from sngan.engine.steps import generator_step as generator_step
+from sngan.engine.steps import train_step as train_step

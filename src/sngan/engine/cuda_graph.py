@@ -1,4 +1,4 @@
-"""The same work again and again on a device, as one CUDA graph where it can be had."""
+"""CUDA graph of a training step: captured once, then replayed in place of its many kernels."""
 
 import logging
 from collections.abc import Callable
@@ -8,22 +8,30 @@ from torch import Tensor
 
 from sngan.data import Batch
 from sngan.distributed import collectives
+from sngan.utils.text import first_line
 
 _log = logging.getLogger("sngan")
-# calls that compile, choose kernels and build the optimizers' state before one is captured
-_WARM_UP = 3
+# the first calls compile, choose kernels and allocate the optimizers' state
+_WARM_UP_CALLS = 3
 
 Work = Callable[[list[Batch]], dict[str, Tensor]]
 
 
 class StepGraph:
-    """Calls ``work(batches)``; on a CUDA device a graph of it, from its fourth call on.
+    """Calls ``work(batches)``; on a CUDA device it replays a graph of that from the fourth call on.
 
-    The first calls are steps of the run like any other, done on a stream beside, as capturing asks.
-    The work must keep its state in tensors that it changes in place, read nothing on the host, and
-    have batches of the same shapes in each call; what it returns is overwritten by the next call.
-    ``wanted`` is ``on``, ``off``, or ``auto``. Where no graph can be had, a line is logged and the
-    work is called as it is.
+    The first three calls are ordinary steps of the run on a second stream, which torch requires
+    before it captures. The work must keep its state in tensors that it changes in place, must read
+    nothing back to the host, and gets batches of the same shapes in each call. The next call
+    overwrites its results. Where nothing can be captured, a line is logged and the work is called
+    directly.
+
+    Parameters
+    ----------
+    device
+        The device of the work.
+    wanted
+        ``on``, ``off``, or ``auto``: on for CUDA devices in one process.
     """
 
     def __init__(self, device: torch.device, *, wanted: str) -> None:
@@ -32,21 +40,21 @@ class StepGraph:
         self._stream: torch.cuda.Stream | None = None
         self._batches: list[Batch] = []
         self._results: dict[str, Tensor] = {}
-        obstacle = _obstacle(device)
-        self._wanted = wanted != "off" and obstacle is None
-        if wanted == "on" and obstacle:
-            _log.warning("performance.cuda_graphs: not captured, %s", obstacle)
+        problem = why_not_captured(device)
+        self._wanted = wanted != "off" and problem is None
+        if wanted == "on" and problem:
+            _log.warning("performance.cuda_graphs: not captured, %s", problem)
 
     @property
     def is_wanted(self) -> bool:
-        """Whether the work is to be captured, so that all it changes must be tensors."""
+        """Whether the work will be captured, so everything that it changes must be tensors."""
         return self._wanted
 
     def __call__(self, work: Work, batches: list[Batch]) -> dict[str, Tensor]:
-        """Do the work once; it must be the same in each call."""
+        """Do the work once. It must be the same function in each call."""
         self._calls += 1
-        if self._wanted and self._calls <= _WARM_UP:
-            return self._beside(work, batches)
+        if self._wanted and self._calls <= _WARM_UP_CALLS:
+            return self._call_on_second_stream(work, batches)
         if self._wanted and self._graph is None:
             self._capture(work, batches)
         if self._graph is None:
@@ -56,9 +64,8 @@ class StepGraph:
         self._graph.replay()
         return self._results
 
-    def _beside(self, work: Work, batches: list[Batch]) -> dict[str, Tensor]:
-        """Work on another stream, with the current one waiting before and after."""
-        # always the same: memory and cuBLAS workspaces belong to a stream
+    def _call_on_second_stream(self, work: Work, batches: list[Batch]) -> dict[str, Tensor]:
+        # all calls use one stream, because memory and cuBLAS workspaces belong to a stream
         self._stream = self._stream or torch.cuda.Stream()
         current = torch.cuda.current_stream()
         self._stream.wait_stream(current)
@@ -73,28 +80,28 @@ class StepGraph:
         random_state = generator.clone_state()
         graph = torch.cuda.CUDAGraph()
         try:
-            # other threads read the next images meanwhile
-            # and one that fails does not put the former stream back
+            # thread_local: other threads may copy the next images to the device meanwhile
+            # a failed capture does not restore the current stream, so the outer context does
             with (
                 torch.cuda.stream(torch.cuda.current_stream()),
                 torch.cuda.graph(graph, capture_error_mode="thread_local"),
             ):
                 self._results = work(self._batches)
         except Exception as error:
-            # whatever cannot be captured, training goes on without
+            # capturing may raise anything; training works without it
             self._wanted = False
-            # the generator may still be in the middle of capturing
+            # the generator of random numbers may still be in its capturing mode
             generator.graphsafe_set_state(random_state)
-            # where ending the capture fails as well, it only says that something failed before
+            # where ending the capture fails too, its error only says that something failed before
             first = error.__context__ or error
-            reason = (str(first).strip().splitlines() or [type(first).__name__])[0]
-            _log.warning("performance.cuda_graphs: not captured, %s", reason)
+            _log.warning("performance.cuda_graphs: not captured, %s", first_line(first))
         else:
             self._graph = graph
             _log.info("performance.cuda_graphs: captured")
 
 
-def _obstacle(device: torch.device) -> str | None:
+def why_not_captured(device: torch.device) -> str | None:
+    """Return the reason why a device captures no graphs here; ``None`` if it does."""
     if device.type != "cuda":
         return f"{device.type} has no CUDA graphs"
     return "processes of a group send to each other" if collectives.is_initialized() else None

@@ -1,53 +1,54 @@
-"""What a run finds out about itself: metrics of its samples, the W1 it estimates, its norms."""
+"""Evaluation during training: metrics of samples, W1 of points, certified norms of the critic."""
 
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from sngan import data
+from sngan import data, spectral
 from sngan.config import Config
 from sngan.distributed import fsdp
-from sngan.engine.state import State
-from sngan.runs.run import noise_from_seed
+from sngan.engine.state import TrainState
+from sngan.runs.networks import balanced_labels, noise_from_seed
 from sngan.utils.checks import require_one_of
 
 _POINTS = 256
 _log = logging.getLogger("sngan")
 
 
-class Judge:
-    """Evaluates the averaged generator along a run, and tells the best by one metric.
+class PeriodicEvaluation:
+    """Metrics of generated samples every so many steps, and the best value so far of one of them.
 
     Raises
     ------
     ValueError
-        A metric, an extractor or a number of samples that does not fit the data.
+        If a metric, an extractor or a number of samples does not fit the data.
     """
 
     def __init__(self, config: Config, dataset: data.Dataset) -> None:
-        # seconds of import time that runs without evaluation should not pay
+        # this import takes seconds that a run without evaluation should not pay
         from sngan.metrics import HIGHER_IS_BETTER, Evaluator
 
         settings = config.evaluation
         usual = "frechet" if dataset.is_images else "w1"
         self.metric = usual if settings.best == "auto" else settings.best
         require_one_of(self.metric, "evaluation.best", choices=["auto", *HIGHER_IS_BETTER])
+        self.num_samples = settings.samples
         self._sign = 1.0 if HIGHER_IS_BETTER[self.metric] else -1.0
-        self._samples = settings.samples
         self._best: float | None = None
         self._evaluator = Evaluator.from_settings(
             dataset, settings, seed=config.seed, split=config.data.split
         )
 
-    def evaluate(self, state: State, *, seed: int) -> dict[str, float]:
-        """The metrics of samples from noise that is the same at every step."""
-        return self._evaluator(state.sample(self._samples, seed=seed)).values
+    def measure(self, samples: Tensor) -> dict[str, float]:
+        """Return the metrics of ``num_samples`` generated samples."""
+        return self._evaluator(samples).values
 
     def is_best(self, values: Mapping[str, float]) -> bool:
-        """Whether none of the run's earlier records has a better value of the metric."""
+        """Return whether the metric is better than all values so far, and remember it then."""
         if self.metric not in values:
             return False
         value = self._sign * values[self.metric]
@@ -56,8 +57,8 @@ class Judge:
             self._best = value
         return is_best
 
-    def follow(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Take note of the records of a run that goes on."""
+    def remember(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Read the best value so far from the records of a resumed run."""
         for record in records:
             value = (record.get("evaluation") or {}).get(self.metric)
             if isinstance(value, int | float):
@@ -65,38 +66,51 @@ class Judge:
 
 
 @torch.no_grad()
-def transport_record(state: State, *, seed: int) -> dict[str, float]:
-    """Exact W1 between fixed real points and the generator's, and the critic's certified bound.
+def measure_transport(
+    state: TrainState, dataset: data.Dataset, *, classes: Sequence[int], seed: int
+) -> dict[str, float]:
+    """Return the exact W1 between real and generated points, and the critic's lower bound of it.
 
-    ``w1`` is W1 of 256 real points and as many generated from fixed noise; ``w1_bound``
-    = (mean f(real) − mean f(generated))/L is below it whatever the critic f (Kantorovich,
-    Rubinstein); ``lipschitz`` is the proved L. Nothing for images.
+    ``w1`` is W1 between 256 real points and as many points generated from fixed noise;
+    ``w1_bound`` = (mean f(real) − mean f(generated))/L is at most ``w1`` for every critic f, by
+    Kantorovich's and Rubinstein's duality; ``lipschitz`` is the proved Lipschitz constant L.
+    For images the result is empty.
+
+    Parameters
+    ----------
+    state
+        The networks. Where they are sharded, all ranks call this function.
+    dataset
+        The real points.
+    classes
+        The classes of a conditional generator; empty for others.
+    seed
+        The seed of the noise.
     """
-    if state.dataset.is_images:
+    if dataset.is_images:
         return {}
-    # a second of import time that only runs on points should pay
+    # these imports take a second that a run on images should not pay
     from sngan.lipschitz import lipschitz_bounds
     from sngan.transport import critic_bound, wasserstein
 
-    real = state.dataset.samples[:_POINTS].to(state.device)
-    noise = noise_from_seed(len(real), state.latent_dim, seed=seed).to(state.device)
+    device = state.runtime.device
+    real = dataset.samples[:_POINTS].to(device)
     generator, critic = (
         fsdp.unsharded(network.module) for network in (state.generator, state.critic)
     )
-    fake = generator(noise, state.fixed_labels(len(real)))
-    # cheap enough for every logged step: no search for a steep point, the plain product
-    bounds = lipschitz_bounds(
-        critic, state.dataset.sample_shape, slopes="product", samples=1, rounds=0
-    )
+    latent_dim = state.generator.module.latent_dim
+    noise = noise_from_seed(len(real), latent_dim, seed=seed).to(device)
+    fake = generator(noise, balanced_labels(len(real), classes, device=device))
+    # every logged step pays for this bound: the product of norms is cheap, the search is left out
+    bounds = lipschitz_bounds(critic, dataset.sample_shape, slopes="product", samples=1, rounds=0)
     record = {"w1": wasserstein(real, fake).distance, "lipschitz": bounds.upper}
     if 0 < bounds.upper < float("inf"):
         record["w1_bound"] = critic_bound(critic, real, fake, bounds.upper)
     return record
 
 
-def certify(state: State) -> None:
-    """Turn operator norms that were followed from below into certificates, named in the log."""
-    norm = state.spectral_norm
+def certify(norm: spectral.SpectralNorm | None) -> None:
+    """Replace estimates of operator norms by proved upper bounds, and write these to the log."""
     if norm is None or norm.kind != "operator":
         return
     for layer, bound in norm.certify().items():

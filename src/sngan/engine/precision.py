@@ -1,4 +1,4 @@
-"""The arithmetic of forward and backward passes: float32, or bfloat16 where a product allows it."""
+"""Precision of forward and backward passes: float32, or bfloat16 autocast."""
 
 import logging
 from collections.abc import Callable
@@ -14,11 +14,19 @@ _log = logging.getLogger("sngan")
 def autocast_for(
     wanted: str, device: torch.device, *, is_images: bool
 ) -> Callable[[], AbstractContextManager[Any]]:
-    """Return the context of forward passes: weights and their updates are float32 in any case.
+    """Return a function that makes the context of a forward pass.
 
-    ``wanted`` is ``32-true``, ``bf16-mixed``, or ``auto``: bfloat16 on a CUDA device that has it,
-    for images. Points would be known to three digits. On a CPU results that depend on nothing but
-    rounding, such as those of several processes, are worth more.
+    Weights and their updates are always float32. ``auto`` is float32 for points, because bfloat16
+    has only three digits, and on CPUs, where runs that differ only by rounding should stay close.
+
+    Parameters
+    ----------
+    wanted
+        ``32-true``, ``bf16-mixed``, or ``auto``: bfloat16 for images on a CUDA device that has it.
+    device
+        The device of the pass.
+    is_images
+        Whether the samples are images.
     """
     is_half = wanted == "bf16-mixed"
     if wanted == "auto" and device.type == "cuda" and is_images:

@@ -1,4 +1,4 @@
-"""Resuming: what a run's checkpoints say beside the state, and which one the run goes on from."""
+"""Resuming: the checkpoint from which a run goes on, and whether settings and data still fit it."""
 
 import logging
 from pathlib import Path
@@ -9,39 +9,48 @@ from torch import nn
 from sngan import config as configs
 from sngan import data
 from sngan.config import MAY_CHANGE_ON_RESUME, Config
-from sngan.engine.state import State
+from sngan.engine.state import PARTS, TrainState
 from sngan.runs import checkpoint
 from sngan.runs.checkpoint import Found
-from sngan.runs.names import CHECKPOINTS, CONFIG
-from sngan.runs.run import outlines
+from sngan.runs.layout import RunFolder
+from sngan.runs.networks import outlines
 from sngan.utils.checks import require, require_count
 from sngan.utils.fitting import MisfitError, require_fit
+from sngan.utils.plain import flatten
 
-_PARTS = ("generator", "critic", "average", "generator_optimizer", "critic_optimizer")
 _log = logging.getLogger("sngan")
 
 
 def settings_to_save(config: Config) -> dict[str, Any]:
-    """The settings that a run keeps when it goes on, under dotted keys."""
-    settings = configs.flatten(configs.to_dict(config))
+    """Return the settings that a resumed run may not change, under dotted keys."""
+    settings = flatten(configs.to_dict(config))
     return {key: value for key, value in settings.items() if key not in MAY_CHANGE_ON_RESUME}
 
 
-def find(folder: Path, config: Config, dataset: data.Dataset) -> Found:
-    """Find the newest whole checkpoint of a run folder, and name the newer ones in the log.
+def find(folder: RunFolder, config: Config, dataset: data.Dataset) -> Found:
+    """Find the newest checkpoint that can be read; the log names the newer damaged ones.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    config
+        The settings of the resumed run.
+    dataset
+        Its data.
 
     Raises
     ------
     ValueError
-        If there is none, or if it was made with other settings, with other data, or after more
-        steps than are asked for now.
+        If there is no checkpoint, or it has other settings, other data, or more steps than
+        ``config.steps``.
     """
-    found, misfit = _find(folder / CHECKPOINTS, outlines(config))
+    found, misfit = _find(folder.checkpoints, outlines(config))
     _warn_of(found)
     saved = found.state
-    before = found.settings or configs.flatten(configs.to_dict(configs.load(folder / CONFIG)))
+    before = found.settings or flatten(configs.to_dict(configs.load(folder.config)))
     changed = [*configs.changes(before, config), *misfit]
-    got = f"{'; '.join(changed)} (in {folder / CONFIG} or by flags)"
+    got = f"{'; '.join(changed)} (in {folder.config} or by flags)"
     require(not changed, "resume", expected="the run's own settings", got=got)
     require(
         config.steps >= saved["step"],
@@ -55,26 +64,26 @@ def find(folder: Path, config: Config, dataset: data.Dataset) -> Found:
         expected=f"the {saved['samples']} samples that the run was trained on",
         got=dataset.total,
     )
-    # earlier versions saved none
+    # earlier versions saved no fingerprint
     others = data.changes(saved.get("data") or {}, dataset.fingerprint())
     expected = "the data that the run was trained on"
     require(not others, "data", expected=expected, got=f"other data by {', '.join(others)}")
     return found
 
 
-def load(state: State, found: Found) -> Path:
-    """Put a checkpoint into the state, or the next older one that fits; return its file."""
+def load(state: TrainState, found: Found) -> Path:
+    """Load a checkpoint into the state, or the next older one that fits; return its path."""
     try:
         state.load_state_dict(found.state)
     except Exception:
-        # of any kind, of a checkpoint whose checksums are right and whose content is not
+        # the checksums are right, but the content does not fit: that can raise anything
         found = checkpoint.find_newest(found.path.parent, check=state.load_state_dict)
         _warn_of(found)
     return found.path
 
 
 def _find(folder: Path, networks: tuple[nn.Module, nn.Module]) -> tuple[Found, list[str]]:
-    """The newest checkpoint of these networks; or of others, and in words how it differs."""
+    """Find the newest checkpoint of these networks, or else of others and how these differ."""
 
     def check(saved: dict[str, Any]) -> None:
         _require_parts(saved)
@@ -93,7 +102,7 @@ def _warn_of(found: Found) -> None:
 
 
 def _require_parts(saved: dict[str, Any]) -> None:
-    for key in (*_PARTS, "sampler", "rng"):
+    for key in (*PARTS, "rng"):
         require(isinstance(saved.get(key), dict), key, expected="a part of a state", got="none")
     require(isinstance(saved.get("data", {}), dict), "data", expected="a fingerprint", got="none")
     require_count(saved["samples"], "samples")

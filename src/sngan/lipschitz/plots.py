@@ -9,10 +9,19 @@ from torch import Tensor, nn
 
 from sngan.lipschitz.records import LayerBound, LipschitzBounds
 from sngan.utils.checks import require, require_number
+from sngan.utils.plotting import (
+    BLUE,
+    GREY,
+    ORANGE,
+    RED,
+    colour,
+    new_figure,
+    save_figure,
+    thin_grid,
+)
 
 _POINTS = 401
 _RANGE = 3.0
-_BLUE, _ORANGE, _GREY = "#2563eb", "#ea580c", "#64748b"
 
 
 def plot_layers(bounds: LipschitzBounds, path: str | Path | IO[bytes]) -> None:
@@ -32,17 +41,15 @@ def plot_layers(bounds: LipschitzBounds, path: str | Path | IO[bytes]) -> None:
     >>> file.getvalue()[1:4]
     b'PNG'
     """
-    from matplotlib.figure import Figure
-
     shown = [layer for layer in bounds.layers if layer.sigma != 1.0]
-    figure = Figure(figsize=(10.0, max(3.2, 1.4 + 0.24 * len(shown))), layout="constrained")
+    figure = new_figure(10.0, max(3.2, 1.4 + 0.24 * len(shown)))
     left, right = figure.subplots(1, 2)
     _draw_bars(left, shown)
     _draw_spectra(right, [layer for layer in shown if layer.spectrum])
     figure.suptitle(
         f"{bounds.lower:.4g} ≤ Lipschitz constant ≤ {bounds.upper:.4g}  ({bounds.method})"
     )
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path, dpi=150)
 
 
 def plot_cone(
@@ -83,8 +90,6 @@ def plot_cone(
     >>> file.getvalue()[1:4]
     b'PNG'
     """
-    from matplotlib.figure import Figure
-
     require_number(lipschitz, "lipschitz", minimum=0.0)
     require(
         direction.shape == x.shape and bool(direction.any()),
@@ -94,23 +99,23 @@ def plot_cone(
     )
     t, values, tip = _slice(module, x, direction)
     inside = (values - tip).abs() <= lipschitz * t.abs() * (1 + 1e-6) + 1e-6 * (1 + abs(tip))
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    figure = new_figure(6.4, 4.0)
     axes = figure.add_subplot(
         xlabel="distance t along the direction", ylabel="f(x + t·d)",
         title=f"A slice of the function and the cone of slope ±{lipschitz:.4g}",
     )  # fmt: skip
     low, high = tip - lipschitz * t.abs(), tip + lipschitz * t.abs()
-    axes.fill_between(t, low, high, color=_BLUE, alpha=0.12, label="cone f(x) ± L·|t|", lw=0)
+    axes.fill_between(t, low, high, color=BLUE, alpha=0.12, label="cone f(x) ± L·|t|", lw=0)
     for edge in (low, high):
-        axes.plot(t, edge, color=_BLUE, lw=0.8)
-    axes.plot(t, values, color=_ORANGE, lw=1.8, label="f")
+        axes.plot(t, edge, color=BLUE, lw=0.8)
+    axes.plot(t, values, color=ORANGE, lw=1.8, label="f")
     axes.plot([0.0], [tip], "o", color="black", ms=5, label="f(x), the tip")
     if not bool(inside.all()):
-        axes.plot(t[~inside], values[~inside], "x", color="#dc2626", ms=4, label="outside the cone")
+        axes.plot(t[~inside], values[~inside], "x", color=RED, ms=4, label="outside the cone")
     axes.margins(x=0)
-    axes.grid(alpha=0.25, linewidth=0.5)
+    thin_grid(axes)
     axes.legend(frameon=False, loc="best")
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path, dpi=150)
 
 
 @torch.no_grad()
@@ -133,11 +138,11 @@ def _draw_bars(axes: Any, layers: list[LayerBound]) -> None:
         known = math.isfinite(layer.sigma)
         end = max(layer.sigma, low) if known else high
         axes.barh(
-            row, end - 1.0, left=1.0, height=0.7, color=_BLUE if known else "white",
-            edgecolor=_BLUE, hatch=None if known else "///",
+            row, end - 1.0, left=1.0, height=0.7, color=BLUE if known else "white",
+            edgecolor=BLUE, hatch=None if known else "///",
         )  # fmt: skip
         axes.text(
-            max(end, 1.0), row, f" {layer.sigma:.3g}", va="center", fontsize=7, color=_GREY
+            max(end, 1.0), row, f" {layer.sigma:.3g}", va="center", fontsize=7, color=GREY
         )  # fmt: skip
     axes.axvline(1.0, color="black", lw=0.8, label="1: keeps distances")
     names = [f"{layer.name} ({layer.kind})" for layer in layers]
@@ -159,12 +164,12 @@ def _draw_spectra(axes: Any, layers: list[LayerBound]) -> None:
         values = [value / largest for value in layer.spectrum]
         axes.plot(
             ranks, values, label=layer.name, lw=1.4, marker="o" if len(values) == 1 else None,
-            color=f"C{index % 10}",
+            color=colour(index),
         )  # fmt: skip
     axes.set_xlabel("rank, from the largest (0) to the smallest (1)")
     axes.set_ylabel("singular value / the largest")
     axes.set_ylim(0, 1.05)
     axes.set_title("Spectra of the weights, as matrices")
-    axes.grid(alpha=0.25, linewidth=0.5)
+    thin_grid(axes)
     if layers:
         axes.legend(frameon=False, fontsize=7, ncols=1 + len(layers) // 12)

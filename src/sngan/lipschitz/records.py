@@ -1,10 +1,12 @@
 """Results of a Lipschitz bound: both numbers, the share of each layer, and a witness."""
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import Tensor
+
+from sngan.utils.plain import finite
+from sngan.utils.tables import text_table
 
 
 @dataclass(frozen=True)
@@ -100,29 +102,11 @@ class LipschitzBounds:
             (layer.name, layer.kind, f"{layer.sigma:.6g}", layer.method, f"{layer.share:+.1%}")
             for layer in self.layers
         ]
-        widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-        lines = [_line(row, widths) for row in [head, tuple("-" * w for w in widths), *rows]]
+        lines = [text_table([head, *rows], right=[2, 4], rule=True)]
         lines.append(f"{self.lower:.6g} <= Lipschitz constant <= {self.upper:.6g} ({self.method})")
         lines += [f"infinite because of {reason}" for reason in self.reasons]
         return "\n".join([*lines, *self.notes])
 
     def to_dict(self) -> dict[str, Any]:
         """Return data for JSON, with None for infinite numbers and ``witness`` as nested lists."""
-        data: dict[str, Any] = asdict(self)
-        data |= {"witness": self.witness.tolist()}
-        data |= {"reasons": list(self.reasons), "notes": list(self.notes)}
-        data["layers"] = [
-            asdict(layer) | {"sigma": _finite(layer.sigma), "spectrum": list(layer.spectrum)}
-            for layer in self.layers
-        ]
-        numbers = {"lower": self.lower, "upper": self.upper, "product": self.product}
-        return data | {name: _finite(value) for name, value in numbers.items()}
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _line(cells: tuple[str, ...], widths: list[int]) -> str:
-    texts = zip(cells, widths, (str.ljust, str.ljust, str.rjust, str.ljust, str.rjust), strict=True)
-    return "  ".join(align(cell, width) for cell, width, align in texts).rstrip()
+        return finite(asdict(self) | {"witness": self.witness.tolist()})

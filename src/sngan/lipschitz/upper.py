@@ -18,7 +18,7 @@ from sngan.lipschitz.slopes.bound import bound_by_slopes
 from sngan.lipschitz.tracing.aliases import UntraceableError
 from sngan.lipschitz.tracing.graph import Graph, Node, reproduces, trace
 from sngan.lipschitz.tracing.prepare import PreparedModule
-from sngan.utils.text import first_line
+from sngan.utils.text import class_and_line
 
 _LARGEST_SPECTRUM = 1024
 _NEAR_ONE = 1e-6
@@ -69,7 +69,7 @@ def upper_bound(
         return _refused(_untraced(module, str(error)))
     except Exception as error:
         # the module's own code may raise any error under the tracer
-        return _refused(_untraced(module, f"{type(error).__name__}: {first_line(error)}"))
+        return _refused(_untraced(module, class_and_line(error)))
     plain = propagate(graph, train_mode=train_mode, report=report)
     propagation = propagate(graph, train_mode=train_mode, known=merge_affine_chains(graph, plain))
     if math.isfinite(propagation.output.constant) and not reproduces(graph, module):

@@ -1,4 +1,4 @@
-"""Methods: ways to train a critic, and the recipes of papers by name."""
+"""Methods: ways to train a critic, with the recipes of papers by their names."""
 
 from sngan.methods.method import Method as Method
 from sngan.methods.recipes import METHODS as METHODS

@@ -1,64 +1,115 @@
-"""Method: a loss, a constraint on the critic, and an optimizer."""
+"""Method of training a critic: a loss, constraints on the critic, and an optimizer."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
 from sngan.losses import LOSSES
-from sngan.models import CRITIC_NORMS
 from sngan.penalties import PENALTIES
 from sngan.utils.checks import require, require_count, require_number, require_one_of
-from sngan.utils.fields import filled_in, option
+from sngan.utils.fields import filled_in, is_off, option
+
+# A part of a method that is off is None. Files and flags write it in these ways instead, because
+# there null, or no flag, stands for the value of the recipe.
+_OFF = {
+    "spectral_norm": "none",
+    "critic_norm": "none",
+    "clip": 0.0,
+    "penalty": "none",
+    "orthonormal": 0.0,
+}
 
 
 @dataclass(frozen=True)
 class Method:
-    """One way to train a critic. Every field of a recipe can be overridden by the user."""
+    """One way to train a critic: a loss, constraints on the critic, and an optimizer.
 
-    name: str = option(
-        "sn",
-        "the recipe that fills all fields of this group left out: vanilla, lsgan, wgan, wgan-gp, "
-        "sn, sn-operator, bn, ln, wn, orthonormal, gan-gp, sn-gp, wgan-lp, dragan, r1 or r3gan",
-    )
+    Parts that are off are None; ``"none"`` and 0 are accepted as well.
+
+    Parameters
+    ----------
+    name, paper
+        The name of the recipe, and its source.
+    loss
+        A key of ``sngan.losses.LOSSES``.
+    spectral_norm, coefficient
+        Spectral normalization of the critic: ``"matrix"`` of each reshaped kernel, ``"operator"``
+        of each layer as a map; the norm at which the weights are kept.
+    critic_norm
+        Another normalization of the critic: ``"batch"``, ``"layer"`` or ``"weight"``.
+    clip
+        The critic's weights are clipped to ``[-clip, clip]``.
+    penalty, penalty_weight
+        A key of ``sngan.penalties.PENALTIES``, and its weight λ in the critic's loss.
+    orthonormal
+        The weight in the critic's loss of the distance of its kernels from orthonormal ones.
+    optimizer, lr, betas
+        ``"adam"``, ``"adamw"``, ``"rmsprop"`` or ``"sgd"`` for both networks, its learning rate,
+        and β₁ and β₂ of Adam.
+    n_critic
+        Critic steps for each generator step.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range, or parts exclude each other (a penalty with batch norm; weight
+        normalization with spectral normalization or clipping).
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> import sngan
+    >>> method = replace(sngan.METHODS["sn"], penalty="r1", penalty_weight=5.0)
+    >>> method.spectral_norm, method.penalty, method.clip
+    ('matrix', 'r1', None)
+    """
+
+    name: str = option("sn", "the recipe that decides every setting of this group that is left out")
     paper: str = filled_in("")
     loss: str = option("hinge", f"loss pair of sngan.losses: {', '.join(LOSSES)}")
-    spectral_norm: Literal["none", "matrix", "operator"] = option(
-        "none",
+    spectral_norm: Literal["matrix", "operator"] | None = option(
+        None,
         "spectral normalization of the critic; matrix: of each reshaped kernel, operator: of each "
         "layer as a map, certified at the end",
     )
     coefficient: float = option(1.0, "the spectral norm that the critic's weights are kept at")
-    critic_norm: Literal["none", "batch", "layer", "weight"] = option(
-        "none", "another normalization of the critic: batch or layer norm, or weight normalization"
+    critic_norm: Literal["batch", "layer", "weight"] | None = option(
+        None, "another normalization of the critic: batch or layer norm, or weight normalization"
     )
-    clip: float = option(0.0, "clip the critic's weights to [-clip, clip]; 0: no clipping")
-    penalty: str = option(
-        "none", f"gradient penalty of sngan.penalties: none, {', '.join(PENALTIES)}"
+    clip: float | None = option(None, "clip the critic's weights to [-clip, clip]; 0: no clipping")
+    penalty: str | None = option(
+        None, f"gradient penalty of sngan.penalties: none, {', '.join(PENALTIES)}"
     )
     penalty_weight: float = option(0.0, "weight of the penalty in the critic's loss (lambda)")
-    orthonormal: float = option(
-        0.0, "weight in the critic's loss of the distance of its kernels from orthonormal ones"
+    orthonormal: float | None = option(
+        None,
+        "weight in the critic's loss of the distance of its kernels from orthonormal ones; 0: none",
     )
-    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = option("adam", "of both networks")
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = option(
+        "adam", "optimizer of both networks"
+    )
     lr: float = option(2e-4, "learning rate of both networks")
     betas: tuple[float, float] = option((0.0, 0.9), "beta1 and beta2 of adam and adamw")
     n_critic: int = option(5, "critic steps for each generator step")
 
     def __post_init__(self) -> None:
+        for name in _OFF:
+            if is_off(getattr(self, name)):
+                object.__setattr__(self, name, None)
         require_one_of(self.loss, "method.loss", choices=LOSSES)
-        require_one_of(self.spectral_norm, "method.spectral_norm", choices=_NORMS)
+        self._require_one_or_off("spectral_norm", _choices("spectral_norm"))
         require_number(self.coefficient, "method.coefficient", above=0.0)
-        require_one_of(self.critic_norm, "method.critic_norm", choices=CRITIC_NORMS)
-        require_number(self.clip, "method.clip", minimum=0.0)
-        require_one_of(self.penalty, "method.penalty", choices=["none", *PENALTIES])
+        self._require_one_or_off("critic_norm", _choices("critic_norm"))
+        self._require_one_or_off("penalty", PENALTIES)
+        require_number(self.clip or 0.0, "method.clip", minimum=0.0)
         require_number(self.penalty_weight, "method.penalty_weight", minimum=0.0)
-        require_number(self.orthonormal, "method.orthonormal", minimum=0.0)
+        require_number(self.orthonormal or 0.0, "method.orthonormal", minimum=0.0)
         self._require_compatible()
-        require_one_of(self.optimizer, "method.optimizer", choices=_OPTIMIZERS)
+        require_one_of(self.optimizer, "method.optimizer", choices=_choices("optimizer"))
         require_number(self.lr, "method.lr", above=0.0)
         require(len(self.betas) == 2, "method.betas", expected="two numbers", got=self.betas)
         for beta in self.betas:
@@ -67,26 +118,40 @@ class Method:
         # torch refuses integers among the betas, and a YAML file gives lists
         object.__setattr__(self, "betas", tuple(float(beta) for beta in self.betas))
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as files have them, where ``none`` or 0 stands for a part that is off.
+
+        >>> Method(penalty=None).to_dict()["penalty"]
+        'none'
+        """
+        off = {name: word for name, word in _OFF.items() if getattr(self, name) is None}
+        return asdict(self) | off
+
+    def _require_one_or_off(self, name: str, choices: Iterable[str]) -> None:
+        value = getattr(self, name)
+        if value is not None:
+            require_one_of(value, f"method.{name}", choices=["none", *choices])
+
     def _require_compatible(self) -> None:
         require(
-            self.critic_norm != "batch" or self.penalty == "none",
+            self.critic_norm != "batch" or self.penalty is None,
             "method.penalty",
             expected="none with batch norm, where a sample's gradient depends on the whole batch",
             got=repr(self.penalty),
         )
         require(
-            self.critic_norm != "weight" or (self.spectral_norm == "none" and self.clip == 0),
+            self.critic_norm != "weight" or (self.spectral_norm is None and self.clip is None),
             "method.critic_norm",
             expected="weight normalization without spectral norm and clipping",
-            got=f"spectral_norm {self.spectral_norm!r}, clip {self.clip:g}",
+            got=f"spectral_norm {self.spectral_norm or 'none'!r}, clip {self.clip or 0.0:g}",
         )
 
     def make_optimizer(
         self, parameters: Iterable[nn.Parameter], *, captured_on: torch.device | None = None
     ) -> Optimizer:
-        """Build the recipe's optimizer over the parameters of one network.
+        """Build the optimizer for the parameters of one network.
 
-        With ``captured_on``, one whose step can be captured in a CUDA graph on this device: its
+        With ``captured_on`` its step can be captured in a CUDA graph on this device, so its
         learning rate is a tensor there.
         """
         options: dict[str, Any] = {"lr": self.lr, "fused": True}
@@ -94,15 +159,21 @@ class Method:
             del options["fused"]
         if captured_on is not None:
             options["lr"] = torch.tensor(self.lr, device=captured_on)
-            # torch's SGD keeps nothing on the host
+            # torch's SGD has no such option: it keeps nothing on the host
             options |= {} if self.optimizer == "sgd" else {"capturable": True}
         if self.optimizer in ("adam", "adamw"):
             options["betas"] = self.betas
         return _OPTIMIZERS[self.optimizer](parameters, **options)
 
 
-_NORMS = ("none", "matrix", "operator")
-_OPTIMIZERS: dict[str, Any] = {
+def _choices(name: str) -> tuple[str, ...]:
+    """The values that the ``Literal`` type of a field lists."""
+    kind = get_type_hints(Method)[name]
+    literal = next((part for part in get_args(kind) if get_origin(part) is Literal), kind)
+    return get_args(literal)
+
+
+_OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
     "rmsprop": torch.optim.RMSprop,

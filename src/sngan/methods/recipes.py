@@ -95,7 +95,7 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             name="sn-gp",
-            # layers of norm 1 with a slope of exactly 1 everywhere would leave only linear critics
+            # with layers of norm 1, a slope of exactly 1 everywhere would allow only linear critics
             paper="Miyato et al. 2018, arXiv:1802.05957, with room for steeper layers, and the "
             "one-sided penalty of Petzka et al. 2018, arXiv:1709.08894",
             loss="wasserstein",
@@ -142,15 +142,27 @@ METHODS: dict[str, Method] = {
         ),
     )
 }
+"""The recipes of papers by their names.
+
+>>> METHODS["wgan-gp"].penalty, METHODS["wgan-gp"].penalty_weight
+('wgan-gp', 10.0)
+"""
 
 
 def named(name: str, **overrides: Any) -> Method:
-    """Return the recipe ``name``, with the fields that ``overrides`` sets to other than None.
+    """Return the recipe ``name`` with other values for the fields in ``overrides``.
+
+    None keeps the value of the recipe; ``"none"`` or 0 switches a part of the method off.
 
     Raises
     ------
     ValueError
-        An unknown name (the near ones are listed) or field, or a value out of range.
+        If a name is unknown (the near ones are listed), or a value is out of range.
+
+    Examples
+    --------
+    >>> named("wgan-gp").penalty, named("wgan-gp", penalty="none", clip=0.01).penalty
+    ('wgan-gp', None)
     """
     require_one_of(name, "method", choices=METHODS)
     given = {key: value for key, value in overrides.items() if value is not None}

@@ -1,4 +1,4 @@
-"""HTML pages from saved records: of one run, and of runs compared."""
+"""Reports: HTML pages of a run or of a comparison, made from saved records."""
 
 from sngan.report.compare_page import COMPARISON as COMPARISON
 from sngan.report.compare_page import write_comparison as write_comparison

@@ -1,4 +1,4 @@
-"""Charts as inline SVG that takes its colours from the page around it."""
+"""Charts of reports as inline SVG, which takes its text colour from the page around it."""
 
 import io
 import math
@@ -7,40 +7,30 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sngan.report.history import Series
+from sngan.report.results import Band, Spread
+from sngan.utils.plotting import RED, colour, new_figure, thin_grid
 
-Band = Sequence[Sequence[float]]
-
-# a colour that nothing else has, put in for "the page's text colour"
-_INK = "#010203"
-_COLOURS = ("#2563eb", "#ea580c", "#16a34a", "#9333ea", "#dc2626", "#0891b2", "#ca8a04", "#64748b",
-            "#db2777", "#65a30d", "#4338ca", "#92400e", "#0f766e", "#be185d")  # fmt: skip
+INK = "#010203"
+"""Stands for the page's text colour until the SVG is put into the page; nothing else has it."""
 _FEW = 60
 _WIDTH, _HEIGHT = 7.2, 3.0
 _COLUMNS = 3
 
 
 class Chart(NamedTuple):
-    """A titled chart, with the sentence that says what to see in it."""
+    """A chart with its title and a caption that explains it."""
 
     title: str
     caption: str
     svg: str
 
 
-class Mark(NamedTuple):
-    """A mean over seeds with its spread (``None``: one seed), and the seeds' own values."""
-
-    mean: float
-    spread: float | None
-    values: Sequence[float]
-
-
 def curves(
     name: str, series: Mapping[str, Series], *, ylabel: str, log: bool = False, smooth: bool = True
 ) -> str:
-    """Draw a curve for each label; noisy ones faint, with their moving average on top.
+    """Draw a curve for each label; a noisy one is faint, with its moving average on top.
 
-    Of a long run each point is a mean, with the range of its values shaded.
+    In a long run each point is a mean of several values, whose range is shaded.
     """
 
     def draw(axes: Any, _: str) -> None:
@@ -64,8 +54,20 @@ def bands(
 ) -> str:
     """Draw ``(step, median, lowest, highest)`` of each label, a panel for each setting.
 
-    What lies outside ``limits`` is shaded, as a signal that vanishes or explodes. With ``against``,
-    the axis ends at plus and minus twice the largest value of that label.
+    Parameters
+    ----------
+    name
+        The prefix of the SVG's ids.
+    panels
+        ``{panel title: {label: band}}``.
+    labels
+        All labels, in the order of their colours.
+    ylabel, log
+        The name of the vertical axis, and whether it is logarithmic.
+    limits
+        The zones outside these two values are shaded: there a gradient vanishes or explodes.
+    against
+        The label whose largest value, doubled, ends the vertical axis in both directions.
     """
 
     def draw(axes: Any, title: str) -> None:
@@ -91,14 +93,26 @@ def bands(
 
 def marks(
     name: str,
-    panels: Mapping[str, Mapping[str, Mapping[str, Mark]]],
+    panels: Mapping[str, Mapping[str, Mapping[str, Spread]]],
     *,
     labels: Sequence[str],
     places: Sequence[str],
     ylabel: str = "",
     from_zero: bool = False,
 ) -> str:
-    """Draw ``{panel: {label: {place: Mark}}}``: means with error bars, labels beside each other."""
+    """Draw means with error bars, the labels beside each other.
+
+    Parameters
+    ----------
+    name
+        The prefix of the SVG's ids.
+    panels
+        ``{panel title: {label: {place: figure}}}``.
+    labels, places
+        All labels, in the order of their colours; the names along the horizontal axis.
+    ylabel, from_zero
+        The name of the vertical axis, and whether it begins at zero.
+    """
 
     def draw(axes: Any, title: str) -> None:
         axes.set(ylabel=ylabel)
@@ -107,14 +121,14 @@ def marks(
         for label, found in panels[title].items():
             index = labels.index(label)
             beside = (index - (len(labels) - 1) / 2) * 0.7 / max(len(labels), 2)
-            for place, mark in found.items():
+            for place, figure in found.items():
                 x = places.index(place) + beside
                 axes.plot(
-                    [x] * len(mark.values), mark.values, ".", color=colour(index), alpha=0.35,
+                    [x] * len(figure.values), figure.values, ".", color=colour(index), alpha=0.35,
                     markersize=4,
                 )  # fmt: skip
                 axes.errorbar(
-                    x, mark.mean, yerr=mark.spread, fmt="o", color=colour(index), markersize=5,
+                    x, figure.mean, yerr=figure.spread, fmt="o", color=colour(index), markersize=5,
                     capsize=3, linewidth=1.4,
                 )  # fmt: skip
             axes.plot([], [], "o", color=colour(index), markersize=5, label=label)
@@ -127,7 +141,7 @@ def marks(
 def intervals(
     name: str, panels: Mapping[str, Mapping[str, tuple[float, float]]], *, labels: Sequence[str]
 ) -> str:
-    """Draw ``{panel: {label: (lower, upper)}}`` as bars from bound to bound on a log axis."""
+    """Draw ``{panel: {label: (lower, upper)}}`` as bars between the bounds on a log axis."""
 
     def draw(axes: Any, title: str) -> None:
         axes.set(xlabel="Lipschitz constant of the critic")
@@ -138,7 +152,7 @@ def intervals(
             axes.plot([lower, upper], [row, row], "|", color=shown, markersize=12)
         axes.set_yticks(range(len(found)), found)
         axes.set_ylim(len(found) - 0.4, -0.6)
-        axes.axvline(1.0, color=_INK, linewidth=0.8, linestyle=":")
+        axes.axvline(1.0, color=INK, linewidth=0.8, linestyle=":")
         _logarithmic(axes, [v for pair in found.values() for v in pair], log=True, axis="x")
 
     return _figure(name, list(panels), draw)
@@ -162,34 +176,28 @@ def spectra(
     return _figure(name, list(layers), draw)
 
 
-def colour(index: int) -> str:
-    """The colour of the label at this place, the same in every chart."""
-    return _COLOURS[index % len(_COLOURS)]
-
-
 def _figure(name: str, titles: Sequence[str], draw: Callable[[Any, str], None]) -> str:
-    """Panels beside and below each other, with one legend above them."""
+    """Draw the panels in a grid, with one legend above them."""
     import matplotlib
-    from matplotlib.figure import Figure
 
-    settings: dict[Any, Any] = {"svg.hashsalt": name, "svg.fonttype": "none", "text.color": _INK}
-    # a name with dollar signs is no formula
+    settings: dict[Any, Any] = {"svg.hashsalt": name, "svg.fonttype": "none", "text.color": INK}
+    # a name with dollar signs must not be read as a formula
     settings |= {"text.parse_math": False}
-    settings |= {f"{tick}tick.color": _INK for tick in "xy"}
-    settings |= {"axes.labelcolor": _INK, "axes.edgecolor": _INK, "font.size": 10}
+    settings |= {f"{tick}tick.color": INK for tick in "xy"}
+    settings |= {"axes.labelcolor": INK, "axes.edgecolor": INK, "font.size": 10}
     columns = min(_COLUMNS, len(titles))
     if len(titles) > 1:
         settings |= {"font.size": 8, "axes.titlesize": 9}
     rows = math.ceil(len(titles) / columns)
     with matplotlib.rc_context(settings):
         height = _HEIGHT if rows == 1 else 2.3 * rows + 0.3
-        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+        figure = new_figure(_WIDTH, height)
         figure.patch.set_alpha(0)
         handles: dict[str, Any] = {}
         for index, title in enumerate(titles):
             axes: Any = figure.add_subplot(rows, columns, index + 1, facecolor="none", title=title)
             axes.spines[["top", "right"]].set_visible(False)
-            axes.grid(alpha=0.25, linewidth=0.5)
+            thin_grid(axes)
             draw(axes, title)
             shown, names = axes.get_legend_handles_labels()
             handles = dict(zip(names, shown, strict=True)) | handles
@@ -256,17 +264,17 @@ def _shade(axes: Any, limits: tuple[float, float], values: Sequence[float]) -> N
         (top > high, max(high, bottom), top, "exploding"),
     ):
         if edge:
-            axes.axhspan(start, end, color="#dc2626", alpha=0.1, linewidth=0)
+            axes.axhspan(start, end, color=RED, alpha=0.1, linewidth=0)
             at = math.sqrt(start * end)
             axes.annotate(word, (0.99, at), xycoords=("axes fraction", "data"), ha="right",
                           va="center", fontsize=7, alpha=0.7)  # fmt: skip
 
 
 def _inline(svg: str, name: str) -> str:
-    """Without the file's header; ids of its own; the page's ink; as wide as the page allows."""
+    """Make a chart part of a page: no file header, unique ids, the page's ink and width."""
     body = svg[svg.index("<svg") :]
     name = re.sub(r"[^\w-]", "-", name, flags=re.ASCII)
     body = re.sub(r'\bid="', f'id="{name}-', body)
     body = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{name}-", body)
-    body = body.replace(_INK, "currentColor")
+    body = body.replace(INK, "currentColor")
     return re.sub(r'<svg ([^>]*?)width="[^"]*" height="[^"]*" ?', r"<svg \1", body, count=1)

@@ -1,29 +1,30 @@
-"""The records of a run as curves of bounded length, read one by one."""
+"""History of a run: its records as curves of bounded length, read one by one."""
 
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import TypeGuard, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 _POINTS = 2048
 _CHUNK = 4096
-# more names than any network has layers: a stranger's file may have one in each line
+# a stranger's file may have a new name in each line; no network has so many layers
 _NAMES = 4096
-# a chart's axis cannot span more; no number of a run comes near it
+# the axis of a chart cannot span more; no number of a run comes near this
 _LARGEST = 1e100
 
-Record = Mapping[str, Any]
+Record = Mapping[str, object]
+"""A record as a file of anybody may have it: every value is checked before it is used."""
 
 
 class Series:
-    """A curve: every value up to 2,048 of them, then means of ever larger equal groups."""
+    """A curve of at most 2,048 points: the values, or the means of equal groups of them."""
 
     def __init__(self) -> None:
         self._size = 1
-        # of each group: its first step, mean, least and largest value
+        # each row is a group: its first step, mean, least and largest value
         self._groups: NDArray[np.float64] = np.empty((0, 4))
         self._rest: NDArray[np.float64] = np.empty((0, 4))
         self.last = (0, 0.0)
@@ -59,16 +60,16 @@ class Series:
 
 
 class History:
-    """What a page says of a run's records; ``series`` by key, ``sigma`` and ``evaluation`` inside.
+    """The curves of a run: ``series`` by key, ``groups`` of named series such as ``sigma``.
 
     Parameters
     ----------
     records
-        In the order of the run; read once, some thousand at a time.
+        The records in the order of the run; they are read once, some thousand at a time.
     keys
-        The numbers of a record to follow.
+        The keys of the numbers that become series.
     groups
-        The named groups of numbers to follow, as ``sigma`` with a value for each layer.
+        The keys of the named groups of numbers, such as ``sigma`` with a value for each layer.
     """
 
     def __init__(
@@ -83,6 +84,17 @@ class History:
         while chunk := list(itertools.islice(records, _CHUNK)):
             self._add(chunk, keys)
 
+    @property
+    def step(self) -> int:
+        """The step of the last record that has a time, or of the last one."""
+        last = self.last_timed or self.last
+        return cast(int, last["step"]) if last else 0
+
+    @property
+    def seconds(self) -> float | None:
+        """The seconds of training until :attr:`step`."""
+        return cast(float, self.last_timed["seconds"]) if self.last_timed else None
+
     def _add(self, chunk: Sequence[Record], keys: Sequence[str]) -> None:
         self.last = chunk[-1]
         timed = next((r for r in reversed(chunk) if _is_number(r.get("seconds"))), None)
@@ -90,7 +102,9 @@ class History:
         for key in keys:
             _extend(self.series, key, chunk, chunk)
         for group, series in self.groups.items():
-            pairs = [(r, r[group]) for r in chunk if isinstance(r.get(group), Mapping)]
+            pairs = [
+                (r, cast(Record, r[group])) for r in chunk if isinstance(r.get(group), Mapping)
+            ]
             owners, inner = [r for r, _ in pairs], [values for _, values in pairs]
             names = dict.fromkeys(itertools.chain.from_iterable(inner))
             for name in names:
@@ -104,24 +118,24 @@ def _extend(
     values = _array([record.get(key) for record in records])
     known = np.abs(values) <= _LARGEST
     if known.any():
-        steps = np.array([owner["step"] for owner in owners], dtype=np.float64)
+        steps = np.array([cast(int, owner["step"]) for owner in owners], dtype=np.float64)
         series.setdefault(key, Series()).add(steps[known], values[known])
 
 
-def _array(values: list[Any]) -> NDArray[np.float64]:
-    """Numbers, with nan for all else."""
+def _array(values: list[object]) -> NDArray[np.float64]:
+    """The numbers among the values; nan stands for everything else."""
     if set(map(type, values)) == {float}:
         return np.array(values)
     return np.array([float(value) if _is_number(value) else math.nan for value in values])
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     """Whether a value of a record can be drawn: neither infinite, nor nan, nor huge."""
     return type(value) in (int, float) and abs(cast(float, value)) <= _LARGEST
 
 
 def _grouped(rows: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    """Join each ``size`` groups of equal weight to one."""
+    """Join every ``size`` groups of equal weight into one."""
     if not len(rows):
         return rows
     blocks = rows.reshape(-1, size, 4)

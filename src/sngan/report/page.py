@@ -1,16 +1,18 @@
-"""``report.html``: one self-contained page that a person who did not train the run can read."""
+"""Report ``report.html``: one self-contained page for people who did not train the run."""
 
 import re
 from pathlib import Path
 from typing import Any, cast
 
-from sngan.report.charts import Band, Chart, bands, curves
+from sngan.report.charts import Chart, bands, curves
 from sngan.report.history import History, Series
 from sngan.report.rendering import embedded, write_page
-from sngan.runs.names import CONFIG, REPORT, SAMPLES, SKIPPED
+from sngan.report.results import Band
+from sngan.runs.layout import RunFolder
 from sngan.runs.records import iter_records
 from sngan.utils.checks import require
-from sngan.utils.plain import read_yaml
+from sngan.utils.fields import is_off
+from sngan.utils.plain import flatten, read_yaml
 from sngan.utils.text import first_line
 
 _FRAMES = 8
@@ -28,14 +30,14 @@ def write_report(folder: Path) -> Path:
     Raises
     ------
     ValueError
-        The folder is no run, or another program's file is at ``report.html``.
+        If the folder is no run, or another program's file is at ``report.html``.
     """
-    path = folder / CONFIG
+    path = RunFolder(folder).config
     require(path.is_file(), "run", expected="a run folder with config.yaml", got=folder)
     settings = _settings(path)
     history = History(iter_records(folder), keys=_KEYS, groups=("sigma", "evaluation"))
     return write_page(
-        folder / REPORT,
+        RunFolder(folder).report,
         "run.html",
         headline=_headline(settings),
         facts=_facts(settings, history),
@@ -44,8 +46,8 @@ def write_report(folder: Path) -> Path:
         charts=_charts(history),
         nothing="No records of it in this run.",
         evaluation=_evaluation(history.groups["evaluation"]),
-        skipped=_lines(folder / SKIPPED),
-        settings=_flat(settings),
+        skipped=_lines(RunFolder(folder).skipped),
+        settings=[(key, str(value)) for key, value in flatten(settings).items()],
         folder=str(folder),
     )
 
@@ -90,14 +92,14 @@ def _headline(settings: dict[str, Any]) -> dict[str, str]:
 
 
 def _constraint(method: dict[str, Any]) -> str:
-    """In words, what keeps the critic's slope in bounds."""
+    """A sentence about the constraints on the critic's slope."""
     parts: list[str] = []
-    if method.get("spectral_norm", "none") != "none":
+    if not is_off(method.get("spectral_norm")):
         kept = _short(method.get("coefficient", 1.0))
         parts.append(f"every layer's spectral norm is kept at {kept}")
-    if method.get("clip"):
+    if not is_off(method.get("clip")):
         parts.append(f"every weight is clipped to ±{_short(method['clip'])}")
-    if method.get("penalty", "none") != "none":
+    if not is_off(method.get("penalty")):
         parts.append(f"the {method['penalty']} gradient penalty pulls its slope towards a target")
     return " and ".join(parts) or "nothing bounds its slope"
 
@@ -110,12 +112,11 @@ def _facts(settings: dict[str, Any], history: History) -> list[tuple[str, str]]:
     asked = settings.get("steps", "?")
     if history.last is None:
         return [("steps asked for", str(asked))]
-    last = history.last_timed or history.last
     of = f"{asked:,}" if isinstance(asked, int) else str(asked)
-    facts = [("steps", f"{last['step']:,} of {of}")]
-    if history.last_timed is not None:
-        facts.append(("time", _duration(last["seconds"])))
-        facts.append(("steps per second", f"{last['step'] / max(last['seconds'], 1e-9):.3g}"))
+    facts = [("steps", f"{history.step:,} of {of}")]
+    if history.seconds is not None:
+        facts.append(("time", _duration(history.seconds)))
+        facts.append(("steps per second", f"{history.step / max(history.seconds, 1e-9):.3g}"))
     if "w_estimate" in history.series:
         facts.append(("last W estimate", f"{history.series['w_estimate'].last[1]:.3g}"))
     sigmas = [one.last for one in history.groups["sigma"].values()]
@@ -135,18 +136,18 @@ def _duration(seconds: float) -> str:
 
 
 def _frames(folder: Path) -> list[dict[str, str]]:
-    """At most eight pictures: the first, the last, and more of the early ones between."""
-    # other files may lie there too
+    """At most eight pictures: the first, the last, and more early than late ones between."""
+    # the folder may hold other files too
     names = sorted(
         (int(found[1]), path.name)
-        for path in (folder / SAMPLES).glob("step-*.png")
+        for path in RunFolder(folder).samples.glob("step-*.png")
         if (found := re.fullmatch(r"step-(\d{1,18})\.png", path.name))
     )
     if len(names) > _FRAMES:
         last = len(names) - 1
         places = {0, *(round(last ** (k / (_FRAMES - 2))) for k in range(_FRAMES - 1))}
         names = [names[place] for place in sorted(places)]
-    frames = [(step, embedded(folder, f"{SAMPLES}/{name}")) for step, name in names]
+    frames = [(step, embedded(folder, f"{RunFolder.SAMPLES}/{name}")) for step, name in names]
     return [{"step": f"{step:,}", "uri": uri} for step, uri in frames if uri is not None]
 
 
@@ -154,8 +155,8 @@ def _charts(history: History) -> list[Chart]:
     return [
         Chart(
             "Losses",
-            "In a healthy run neither runs away: the two networks keep each other in check. "
-            "The height of a GAN's losses says little about the quality of its samples.",
+            "In a healthy run neither loss grows without end: the networks keep each other in "
+            "check. The height of a GAN's losses says little about the quality of its samples.",
             _curves("losses", history, {"critic": "critic_loss", "generator": "generator_loss"}
                     | ({"penalty": "penalty"} if "penalty" in history.series else {}),
                     ylabel="loss"),
@@ -179,8 +180,8 @@ def _charts(history: History) -> list[Chart]:
         Chart(
             "Spectral norm of the critic's layers",
             "The largest singular value σ of each layer's kernel matrix. Under spectral "
-            "normalization this is the raw weight's, by which it is divided before use; "
-            "otherwise it is what the layer multiplies slopes by.",
+            "normalization this is the norm of the raw weight, which is divided by it before use; "
+            "otherwise it is the factor by which the layer can multiply slopes.",
             _sigma_curves(history.groups["sigma"]),
         ),
     ]  # fmt: skip
@@ -191,8 +192,8 @@ def _transport_chart(history: History) -> Chart:
         "Wasserstein distance, proved",
         "Between 256 real points and 256 generated ones. The critic's bound is its mean score "
         "of the real ones minus that of the generated ones, divided by a proved upper bound "
-        "of its Lipschitz constant: it can never lie above the exact distance, and the closer "
-        "it comes, the better the critic (Kantorovich–Rubinstein duality).",
+        "of its Lipschitz constant: it is never above the exact distance, and the closer it "
+        "comes, the better the critic (Kantorovich–Rubinstein duality).",
         _curves(
             "transport",
             history,
@@ -203,7 +204,7 @@ def _transport_chart(history: History) -> Chart:
 
 
 def _evaluation(found: dict[str, Series]) -> dict[str, Any] | None:
-    """The last evaluation as a table, and all of them as curves, a panel for each value."""
+    """The last evaluation as a table, and all evaluations as curves, a panel for each figure."""
     if not found:
         return None
     panels: dict[str, dict[str, Band]] = {
@@ -228,13 +229,3 @@ def _sigma_curves(found: dict[str, Series]) -> str:
         names = names[:: -(-len(names) // _LAYERS)]
     series = {name: found[name] for name in names}
     return curves("sigma", series, ylabel="σ", smooth=False) if series else ""
-
-
-def _flat(settings: dict[str, Any], *, prefix: str = "") -> list[tuple[str, str]]:
-    rows: list[tuple[str, str]] = []
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            rows += _flat(value, prefix=f"{prefix}{key}.")
-        else:
-            rows.append((f"{prefix}{key}", str(value)))
-    return rows

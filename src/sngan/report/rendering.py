@@ -1,11 +1,11 @@
-"""A page from a template, written in one piece."""
+"""Pages from templates, written in one piece; pictures embedded in them."""
 
 import base64
 import os
 from pathlib import Path
 from typing import Any
 
-from sngan.runs.names import PAGE_MARK
+from sngan.runs.layout import PAGE_MARK
 from sngan.utils.checks import require
 from sngan.utils.files import write_bytes
 
@@ -29,16 +29,16 @@ def write_page(path: Path, template: str, **values: Any) -> Path:
         autoescape=select_autoescape(),
     )
     text = environment.get_template(template).render(**values)
-    # names of files may hold bytes that are no text
+    # a file name may hold bytes that are no text
     write_bytes(path, text.encode(errors="backslashreplace"))
     return path
 
 
 def embedded(folder: Path, name: str) -> str | None:
-    """The URI of a picture below ``folder`` that holds the picture itself.
+    """Return a URI that holds the picture ``name`` below ``folder`` itself.
 
-    ``None`` for a name that leads out of the folder, also by a link, and for all that is no PNG
-    or GIF: a page that people pass on shall not hold other files.
+    People pass pages on, so a page must not hold other files: the result is ``None`` for a name
+    that leads out of the folder, also through a link, and for a file that is no PNG or GIF.
     """
     try:
         path = (folder / name).resolve(strict=True)

@@ -1,1 +1,1 @@
-"""A run's folder on disk: its files, which of them are sngan's, and its lock."""
+"""Run folders on disk: their files, checkpoints, records, locks and generated samples."""

@@ -1,10 +1,9 @@
 """Checkpoints: the whole state of a run, written atomically and read without running any code.
 
-Sharded tensors lie in a folder ``step-….shards`` beside the file, which names it and keeps the
-checksum of its index. A checkpoint is read as whole tensors, by any number of processes.
+Sharded tensors are in a folder ``step-….shards`` next to the file, which has the name of the folder
+and the checksum of its index. Any number of processes can read a checkpoint, as whole tensors.
 """
 
-import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import torch
 
 from sngan.distributed import collectives, dtensor
 from sngan.distributed.sharded_files import read_shards, write_shards
+from sngan.runs.layout import SHARDS, RunFolder, checkpoint_name
 from sngan.utils.checks import require
 from sngan.utils.files import atomic_write, link_or_copy
 from sngan.utils.fitting import MisfitError
@@ -26,19 +26,15 @@ if TYPE_CHECKING:
 
 _FORMAT = "sngan checkpoint 1"
 _SHARDS, _SETTINGS = "shards", "settings"
-_SHARDS_FOLDER = re.compile(rf"step-\d{{6,}}-[0-9a-f]{{6}}\.{_SHARDS}")
-LAST, PREVIOUS, BEST = "last.pt", "previous.pt", "best.pt"
-# earlier versions wrote here first
-_NEXT = "next.pt"
 
 _Path = tuple[str | int, ...]
 
 
 class Found(NamedTuple):
-    """A checkpoint that can be used: its state, the settings that it was made with, its file.
+    """A checkpoint that can be used: its state, the settings that made it, and its path.
 
-    ``problems`` has a line about each newer one that cannot be used. Checkpoints of earlier
-    versions have no settings.
+    ``problems`` has one line for each newer checkpoint that cannot be used. ``settings`` is empty
+    for checkpoints of earlier versions.
     """
 
     state: dict[str, Any]
@@ -48,53 +44,72 @@ class Found(NamedTuple):
 
 
 def write(state: dict[str, Any], path: Path, *, settings: dict[str, Any] | None = None) -> None:
-    """Write ``state`` to ``path``: to a temporary file, flushed to the disk, then renamed.
+    """Write a checkpoint to a temporary file, flush it to the disk, then rename it.
 
-    ``settings`` are plain values that :func:`find_newest` returns. The first rank writes; all call
-    this where tensors are sharded, and their parts are written first.
+    Rank 0 writes the file. All ranks call this function, because each writes its own parts of
+    sharded tensors first.
+
+    Parameters
+    ----------
+    state
+        The state: nested dictionaries of tensors and plain values, with a ``step``.
+    path
+        The file.
+    settings
+        Plain values that :func:`find_newest` returns again.
     """
     state = _with_shards_written(state, path.parent)
     if collectives.is_rank_zero():
         with atomic_write(path) as temporary:
             write_archive(_labelled(state, settings), temporary)
-        _remove_unnamed(path.parent)
+        _remove_unused_shards(path.parent)
 
 
 def rotate(
     state: dict[str, Any],
     folder: Path,
     *,
-    keep_every: int = 0,
+    keep_every: int | None = None,
     settings: dict[str, Any] | None = None,
 ) -> Path:
-    """Write ``last.pt`` and keep the one before as ``previous.pt``; all ranks call it, as `write`.
+    """Write ``last.pt``, and keep the one before as ``previous.pt``. All ranks call this.
 
-    ``state["step"]`` decides whether a copy ``step-000500.pt`` is kept for good as well. The new
-    ``last.pt`` takes its place after everything else, in one rename: whenever the process is
-    killed, a run that goes on from ``last.pt`` makes what is missing.
+    The rename of the new ``last.pt`` comes after everything else. Whenever the process is killed, a
+    run that goes on from ``last.pt`` makes the missing files again.
+
+    Parameters
+    ----------
+    state
+        The state, as for :func:`write`.
+    folder
+        The folder of checkpoints.
+    keep_every
+        Keep a copy ``step-000500.pt`` at every step that is a multiple of this number.
+    settings
+        Plain values that :func:`find_newest` returns again.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    last, step = folder / LAST, state["step"]
+    last, step = folder / RunFolder.LAST, state["step"]
     state = _with_shards_written(state, folder)
     if not collectives.is_rank_zero():
         return last
     with atomic_write(last) as temporary:
         write_archive(_labelled(state, settings), temporary)
         if keep_every and step > 0 and step % keep_every == 0:
-            _copy(temporary, folder / f"step-{step:06d}.pt")
+            _copy(temporary, folder / checkpoint_name(step))
         if last.exists():
-            link_or_copy(last, folder / PREVIOUS)
-    _remove_unnamed(folder)
+            link_or_copy(last, folder / RunFolder.PREVIOUS)
+    _remove_unused_shards(folder)
     return last
 
 
 def read(path: Path, *, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Read a checkpoint, whose checksums are compared; only tensors and plain values are unpickled.
+    """Read a checkpoint and compare its checksums. Only tensors and plain values are unpickled.
 
     Raises
     ------
     ValueError
-        No such file, a truncated or damaged one, or one that sngan did not write.
+        If the file is missing, truncated or damaged, or sngan did not write it.
     """
     state = _read(path, device=device)
     state.pop(_SETTINGS, None)
@@ -106,9 +121,9 @@ def _read(path: Path, *, device: torch.device | str) -> dict[str, Any]:
     try:
         state = read_archive(path, device=device)
         if isinstance(state, dict) and _SHARDS in state:
-            _put_back(state, path.parent, device=device)
+            _restore_shards(state, path.parent, device=device)
     except Exception as error:
-        # a damaged file can raise any error in its reader; each leads to the next older file
+        # readers may raise anything for a damaged file; the caller then tries an older file
         raise ValueError(
             f"checkpoint: expected a whole sngan checkpoint, got {path} ({first_line(error)})"
         ) from error
@@ -126,9 +141,9 @@ def read_newest(
     device: torch.device | str = "cpu",
     check: Callable[[dict[str, Any]], Any] | None = None,
 ) -> tuple[dict[str, Any], list[str]]:
-    """Return the newest readable checkpoint of a run, and a line about each one passed over.
+    """Return the state of the newest readable checkpoint, and a line for each one passed over.
 
-    See :func:`find_newest`.
+    :func:`find_newest` has the parameters.
     """
     found = find_newest(folder, device=device, check=check)
     return found.state, found.problems
@@ -140,23 +155,23 @@ def find_newest(
     device: torch.device | str = "cpu",
     check: Callable[[dict[str, Any]], Any] | None = None,
 ) -> Found:
-    """Find the newest checkpoint of a run that is whole: the last, the one before, kept ones.
+    """Find the newest whole checkpoint: the last one, the one before, then those kept for good.
 
     Parameters
     ----------
     folder
         The run's folder of checkpoints.
     device
-        The device that its tensors are read to.
+        The device that receives the tensors.
     check
-        Raises if a checkpoint cannot be used, for which the next one is tried.
+        A function that raises if a state cannot be used. An older checkpoint is tried then.
 
     Raises
     ------
     MisfitError
         If ``check`` raises it for a checkpoint, and accepts no other one.
     ValueError
-        The folder has no readable checkpoint.
+        If the folder has no readable checkpoint.
     """
     problems: list[str] = []
     misfit: MisfitError | None = None
@@ -185,15 +200,15 @@ def find_newest(
 
 
 def settle(used: Path) -> None:
-    """Before a run goes on from a checkpoint: make it the last one, and remove unnamed shards.
+    """Make the checkpoint that a run goes on from the last one, and remove unused shards.
 
-    A damaged ``last.pt`` would become ``previous.pt`` else, in place of one that can be read.
+    Otherwise a damaged ``last.pt`` would replace a readable ``previous.pt`` at the next save.
     """
     folder = used.parent
-    if used.name != LAST:
-        _copy(used, folder / LAST)
-    (folder / _NEXT).unlink(missing_ok=True)
-    _remove_unnamed(folder)
+    if used.name != RunFolder.LAST:
+        _copy(used, folder / RunFolder.LAST)
+    (folder / RunFolder.NEXT).unlink(missing_ok=True)
+    _remove_unused_shards(folder)
 
 
 def _labelled(state: dict[str, Any], settings: dict[str, Any] | None) -> dict[str, Any]:
@@ -202,7 +217,11 @@ def _labelled(state: dict[str, Any], settings: dict[str, Any] | None) -> dict[st
 
 def _newest_first(folder: Path) -> list[Path]:
     kept = sorted(folder.glob("step-*.pt"), reverse=True)
-    paths = [*(folder / name for name in (_NEXT, LAST, PREVIOUS)), *kept, folder / BEST]
+    paths = [
+        *(folder / name for name in (RunFolder.NEXT, RunFolder.LAST, RunFolder.PREVIOUS)),
+        *kept,
+        folder / RunFolder.BEST,
+    ]
     return [path for path in paths if path.exists()]
 
 
@@ -224,7 +243,7 @@ def _with_shards_written(state: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _sharded(state: dict[Any, Any], at: _Path = ()) -> "Iterator[tuple[_Path, DTensor]]":
-    """The sharded tensors of nested dictionaries, each with the keys that lead to it."""
+    """Yield the sharded tensors in nested dictionaries, each with the keys that lead to it."""
     for key, value in state.items():
         if isinstance(value, dict):
             yield from _sharded(value, (*at, key))
@@ -244,10 +263,10 @@ def _without(state: dict[Any, Any], sharded: "dict[_Path, DTensor]", at: _Path =
     }
 
 
-def _put_back(state: dict[str, Any], folder: Path, *, device: torch.device | str) -> None:
+def _restore_shards(state: dict[str, Any], folder: Path, *, device: torch.device | str) -> None:
     taken_out = state.pop(_SHARDS)
     name = taken_out["folder"]
-    if not _SHARDS_FOLDER.fullmatch(name) or (folder / name).is_symlink():
+    if not SHARDS.fullmatch(name) or (folder / name).is_symlink():
         raise ValueError(f"{name!r} is no folder of shards")
     tensors = read_shards(folder / name, index=taken_out.get("index"))
     for at in taken_out["tensors"]:
@@ -257,23 +276,23 @@ def _put_back(state: dict[str, Any], folder: Path, *, device: torch.device | str
         owner[at[-1]] = tensors[_key(at)].to(device)
 
 
-def _remove_unnamed(folder: Path) -> None:
-    """Delete the shards of checkpoints that were replaced or never finished."""
-    unnamed = {
+def _remove_unused_shards(folder: Path) -> None:
+    """Delete shards that no checkpoint names, because it was replaced or never finished."""
+    unused = {
         path
         for path in folder.glob(f"step-*.{_SHARDS}")
-        if _SHARDS_FOLDER.fullmatch(path.name) and not path.is_symlink()
+        if SHARDS.fullmatch(path.name) and not path.is_symlink()
     }
-    if not unnamed:
+    if not unused:
         return
     for path in folder.glob("*.pt"):
         try:
-            # a map of the file, of which little is read
+            # with a memory map only the names are read from the disk
             state = read_archive(path, mmap=True)
             if isinstance(state, dict) and _SHARDS in state:
-                unnamed.discard(folder / state[_SHARDS]["folder"])
+                unused.discard(folder / state[_SHARDS]["folder"])
         except Exception:
-            # it cannot be known what a damaged file names
+            # a damaged file may name any folder of shards, so keep them all
             return
-    for shards_folder in unnamed:
+    for shards_folder in unused:
         shutil.rmtree(shards_folder)

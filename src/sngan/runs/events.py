@@ -1,4 +1,4 @@
-"""TensorBoard events of a run; an error of their file ends them, and not the training."""
+"""TensorBoard events of a run. An error of their file stops the events, not the training."""
 
 import logging
 import os
@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from sngan.runs.layout import RunFolder
 from sngan.utils.text import first_line
 
 _VERSION = "brain.Event:2"
@@ -16,19 +17,19 @@ _log = logging.getLogger("sngan")
 
 
 class Events:
-    """A file ``events.out.tfevents.…``; a resumed run hides what came after ``start``.
+    """Writes a file ``events.out.tfevents.…``; a resumed run hides events after ``start``.
 
-    Each event is written when it is added. torch's ``SummaryWriter`` does that in a thread, whose
-    errors reach the screen and not the caller.
+    Each event is written at once. torch's ``SummaryWriter`` writes in a thread, whose errors reach
+    the screen but not the caller.
     """
 
     def __init__(self, folder: Path, *, start: int = 0) -> None:
-        # a second of import time that only training should pay
-        from tensorboard.compat.proto.event_pb2 import SessionLog  # pyright: ignore
+        # this import takes a second that only a training should pay
+        from tensorboard.compat.proto.event_pb2 import SessionLog  # pyright: ignore[reportAttributeAccessIssue]
         from tensorboard.summary.writer.record_writer import RecordWriter
 
         host = socket.gethostname()
-        name = f"events.out.tfevents.{time.time_ns() // 10**9:010d}.{host}.{os.getpid()}"
+        name = f"{RunFolder.EVENTS}.{time.time_ns() // 10**9:010d}.{host}.{os.getpid()}"
         self._path, self._writer = folder / f"{name}.{time.time_ns() % 10**9}", None
         with self._may_fail():
             self._writer = RecordWriter(self._path.open("wb"))
@@ -38,7 +39,7 @@ class Events:
                 self._write(step=start + 1, session_log=SessionLog(status=SessionLog.START))
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """Add numbers, or one level of named numbers such as σ per layer."""
+        """Add the numbers of a record; a value may also be a mapping, such as σ per layer."""
         with self._may_fail():
             for name, value in _named(record):
                 self._add_scalar(name, value, record["step"])
@@ -66,7 +67,7 @@ class Events:
         self._write(step=step, summary=scalar(name, float("nan") if value is None else value))
 
     def _write(self, **fields: Any) -> None:
-        from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore
+        from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
 
         if self._writer is not None:
             self._writer.write(Event(wall_time=time.time(), **fields).SerializeToString())

@@ -1,4 +1,4 @@
-"""Samples of a run as files: a folder of PNGs, an .npz, or one grid PNG."""
+"""Export of samples: a folder of PNGs, an ``.npz`` file, or one PNG with a grid."""
 
 import os
 import re
@@ -27,7 +27,7 @@ from sngan.utils.progress import counting
 
 _KIND = "sngan samples 1"
 _NAMES = re.compile(r"\d{5,}\.png|points\.csv")
-# batches drawn that wait for being written: enough to keep all threads busy, few enough for memory
+# batches that wait to be written: enough to keep all threads busy, few enough for the memory
 _WAITING = 8
 
 
@@ -40,20 +40,34 @@ def export(
     labels: Tensor | int | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Draw ``n`` samples and write them to ``out``, PNGs while the next ones are drawn.
+    """Draw ``n`` samples and write them to files.
 
-    Of a folder and of ``FILE.npz`` only some batches are in memory at a time, whatever ``n``.
+    For folders and ``.npz`` files only a few batches are in memory at a time. Threads write PNGs
+    while the next batches are drawn.
 
-    ``FILE.png`` is one grid (or a scatter of points); ``FILE.npz`` has the array ``samples``,
-    uint8 ``(n, height, width, channels)`` images or float32 ``(n, dim)`` points, and of a
-    conditional run ``labels``, int64 ``(n,)``; anything else is a folder: ``00000.png`` … for
-    images, ``points.csv`` for points.
+    Parameters
+    ----------
+    run
+        The run.
+    out
+        ``FILE.png`` gets one grid of images or a scatter of points. ``FILE.npz`` gets an array
+        ``samples``, uint8 ``(n, height, width, channels)`` images or float32 ``(n, dim)`` points,
+        and for a conditional run ``labels``, int64 ``(n,)``. Any other name is a folder, which gets
+        ``00000.png`` … for images and ``points.csv`` for points.
+    n
+        The number of samples.
+    seed
+        The seed of the noise.
+    labels
+        Labels as for :meth:`Run.generate`.
+    overwrite
+        Replace an earlier export.
 
     Raises
     ------
     ValueError
-        ``out`` is there already, and not to be overwritten; a file there that is none of an
-        earlier call has the name of a sample; labels as in :meth:`Run.generate`.
+        If ``out`` exists and ``overwrite`` is false, if a file that no earlier call wrote has the
+        name of a sample, or if the labels do not fit.
     """
     require_count(n, "n")
     require_count(seed, "seed", minimum=0)
@@ -82,16 +96,16 @@ def export(
 
 @contextmanager
 def _folder_for(names: Sequence[str], folder: Path) -> Generator[None]:
-    """Make room for files in a folder: those of an earlier call are set aside, then deleted.
+    """Make room for files in a folder: files of an earlier call are set aside, then deleted.
 
-    After an error they are put back. The list of what was written lies beside the folder, so that
-    the folder holds samples alone.
+    After an error they are put back. The list of the written files is next to the folder, not in
+    it, so the folder contains only samples.
     """
     folder.mkdir(exist_ok=True)
     place = folder.resolve()
-    beside = place.with_name(f".{place.name}{HIDDEN}")
-    # the folder above a mounted volume may be closed
-    home = beside if os.access(place.parent, os.W_OK) else place / HIDDEN
+    hidden = place.with_name(f".{place.name}{HIDDEN}")
+    # the folder above a mounted volume may not be writable
+    home = hidden if os.access(place.parent, os.W_OK) else place / HIDDEN
     files = Manifest(place, kind=_KIND, pattern=_NAMES, home=home)
     with locked(place, home=home):
         files.restore()
@@ -125,14 +139,14 @@ def _counted(
 
 
 def _array(samples: Tensor) -> NDArray[Any]:
-    """Images as uint8 (n, height, width, channels); points as they are."""
+    """Return images as uint8 (n, height, width, channels), and points unchanged."""
     if samples.dim() == 2:
         return samples.numpy()
     return pictures.to_uint8(samples).permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def _save_npz(batches: Iterable[Tensor], out: Path, *, n: int, labels: Tensor | None) -> None:
-    """Write what ``np.savez`` would, batch by batch."""
+    """Write the file that ``np.savez`` would write, batch by batch."""
     arrays = map(_array, batches)
     first = next(arrays)
     header = {"descr": first.dtype.str, "fortran_order": False, "shape": (n, *first.shape[1:])}
@@ -173,7 +187,7 @@ def _save_pngs(images: NDArray[Any], folder: Path, first: int) -> None:
 
 
 def _in_background(tasks: Iterable[Callable[[], None]]) -> None:
-    """Do the tasks in threads while the next ones are made; only so many wait at a time."""
+    """Do tasks in threads while the next ones are made; only a few wait at a time."""
     waiting: deque[Future[None]] = deque()
     with ThreadPoolExecutor() as pool:
         for task in tasks:

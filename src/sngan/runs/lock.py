@@ -1,4 +1,4 @@
-"""The lock of a folder: one process at a time trains in it, also over a network."""
+"""Lock of a folder: only one process at a time may train in it, also over a network."""
 
 import json
 import os
@@ -24,7 +24,7 @@ class FolderInUseError(ValueError):
 
 
 class Holder(NamedTuple):
-    """The process that holds a lock: its machine and that machine's start, number and start."""
+    """The process that holds a lock: machine, boot of the machine, process number, start time."""
 
     host: str
     boot: str
@@ -40,10 +40,10 @@ class Holder(NamedTuple):
 def locked(folder: Path, *, wait: bool = False, home: Path | None = None) -> Generator[None]:
     """Hold the lock ``folder/.sngan/lock``; the folder is made if it is missing.
 
-    The lock is the system's own (``flock``), which ends with its process. Where a file system has
-    none, or does not share it between machines, a lock counts as held while its process lives or,
-    on another machine, while its file is renewed: every 10 s, with 60 s of grace. Folders made
-    for the lock alone are removed again.
+    The lock is the system's ``flock``, which ends with its process. Some file systems have none, or
+    do not share it between machines. There a lock counts as held while its process lives; on
+    another machine it counts as held while its file is renewed, which happens every 10 s and may be
+    late by 60 s. Folders that were made only for the lock are removed again.
 
     Parameters
     ----------
@@ -52,12 +52,12 @@ def locked(folder: Path, *, wait: bool = False, home: Path | None = None) -> Gen
     home
         The folder of the lock; left out, ``folder/.sngan``.
     wait
-        Wait for a lock of another machine to grow old instead of refusing, for a restarted run.
+        Wait until a dead machine's lock is too old instead of refusing; for restarted runs.
 
     Raises
     ------
     FolderInUseError
-        If another process, or another part of this one, holds it.
+        If another process, or another thread of this one, holds the lock.
     ValueError
         If ``folder`` is a file, or a link to nothing.
     """
@@ -76,7 +76,7 @@ def locked(folder: Path, *, wait: bool = False, home: Path | None = None) -> Gen
     finally:
         over.set()
         beat.join()
-        # a file that cannot be removed holds nobody up: the lock ends with its handle
+        # a file that cannot be removed blocks nobody: the lock ends with its handle
         with suppress(OSError):
             path.unlink(missing_ok=True)
         os.close(handle)
@@ -84,14 +84,14 @@ def locked(folder: Path, *, wait: bool = False, home: Path | None = None) -> Gen
 
 
 def holder_of(folder: Path) -> Holder | None:
-    """The process that trains in a folder now, for those who only read there."""
+    """Return the process that trains in a folder now; callers only read there."""
     path = folder / HIDDEN / _LOCK
     holder = _read(path)
     return holder if holder is not None and _is_alive(holder, path) else None
 
 
 def _make(folder: Path) -> list[Path]:
-    """Make a folder and its parents; return those that were missing, the deepest first."""
+    """Make a folder and its parents; return the folders that were missing, the deepest first."""
     missing = missing_folders(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -120,7 +120,7 @@ def _acquire(path: Path, folder: Path, *, wait: bool) -> int:
         os.close(handle)
         holder = _read(path)
         if holder is None and not path.exists():
-            # its owner has just ended
+            # the owner has just released the lock
             continue
         if time.monotonic() >= until:
             raise FolderInUseError(
@@ -131,13 +131,13 @@ def _acquire(path: Path, folder: Path, *, wait: bool) -> int:
 
 
 def _takes(handle: int, path: Path) -> bool:
-    """Whether the opened lock file could be made this process's own."""
+    """Try to take an opened lock file for this process; return whether that worked."""
     flocked = _flock(handle)
     if flocked is False:
         return False
     try:
         if os.fstat(handle).st_ino != path.stat().st_ino:
-            # removed by its owner since it was opened
+            # the owner has removed this file since it was opened
             return False
     except FileNotFoundError:
         return False
@@ -151,13 +151,13 @@ def _takes(handle: int, path: Path) -> bool:
         os.fsync(handle)
     if flocked:
         return True
-    # without the system's lock two may have written: the last one has it
+    # without flock two processes may have written: the last one has the lock
     time.sleep(0.2)
     return _read(path) == own
 
 
 def _flock(handle: int) -> bool | None:
-    """Take the system's lock: False if another has it, None if there is none on this system."""
+    """Take the system's lock: False if another process has it, None if the system has none."""
     try:
         import fcntl
 
@@ -172,7 +172,7 @@ def _flock(handle: int) -> bool | None:
 def _is_alive(holder: Holder, path: Path) -> bool:
     if holder.boot == _boot() and holder.host == platform.node():
         return _started(holder.pid) == holder.started != ""
-    # the clocks of two machines differ: both times are the file system's
+    # the clocks of two machines differ, so both times come from the file system
     return _now_at(path) - path.stat().st_mtime < _STALE_SECONDS if path.exists() else False
 
 
@@ -213,7 +213,7 @@ def _read(path: Path) -> Holder | None:
 
 
 def _boot() -> str:
-    """A name for this start of this machine, the same in all its containers."""
+    """Return the identity of this machine's last boot, which all its containers share."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -221,16 +221,16 @@ def _boot() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process started, by its machine's own count; empty if there is none."""
+    """Return the start time of a process in the clock ticks of its machine; empty if it is gone."""
     try:
-        # the name of the program, in brackets, may hold anything
+        # the name of the program, in parentheses, may contain spaces and parentheses
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:
-        return _seen(pid)
+        return _started_without_proc(pid)
 
 
-def _seen(pid: int) -> str:
-    """Where there is no ``/proc``, or the process is gone: whether it is there at all."""
+def _started_without_proc(pid: int) -> str:
+    """Return a text if a process exists on a system without ``/proc``, else an empty text."""
     if Path("/proc/self/stat").exists():
         return ""
     try:

@@ -1,4 +1,4 @@
-"""The list of files in a folder that sngan wrote: nothing else is ever replaced or deleted."""
+"""Manifest: the list of the files that sngan wrote to a folder. No other file is ever changed."""
 
 import json
 import os
@@ -15,16 +15,16 @@ HIDDEN = ".sngan"
 """The folder inside a run or a comparison that holds its manifest and its lock."""
 
 _FILES, _ASIDE = "files.jsonl", "replaced"
-# what a file system puts into an empty volume by itself
-_NOTHING = frozenset({"lost+found", ".snapshot"})
+# file systems put these into an empty volume
+_IGNORED = frozenset({"lost+found", ".snapshot"})
 
 
 class Manifest:
     """The files that sngan wrote into ``folder``, by name, in ``.sngan/files.jsonl``.
 
-    A name is listed before its file is made, so that a killed process leaves no file that is not
-    listed. A name that does not match ``pattern`` is never written, and never believed: a list
-    that comes from somebody else cannot name other files.
+    A name is listed before its file is made, so a killed process leaves no unlisted file. Names
+    that do not match ``pattern`` are never written, and are ignored when the list is read: a list
+    from somebody else cannot name other files.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Manifest:
         return _identity(self._path, self.kind) is not None
 
     def is_vacant(self) -> bool:
-        """Whether the folder is missing, or holds nothing but what a volume has by itself."""
+        """Whether the folder is missing or empty, apart from files that every volume has."""
         if not self.folder.exists():
             return True
         return self.folder.is_dir() and not any(map(self._is_something, self.folder.iterdir()))
@@ -66,25 +66,25 @@ class Manifest:
         self._names = set()
 
     def names(self) -> set[str]:
-        """The names of the list that may be believed."""
+        """Return the listed names that match the pattern."""
         if self._names is None:
             self._names = set(self._read(self._path))
         return self._names
 
     def claim(self, name: str) -> Path:
-        """List a file that is about to be written, and return its path.
+        """Add a file that will be written to the list, and return its path.
 
         Raises
         ------
         ValueError
-            If a file of this name is there that is not listed, or a symbolic link is in its way.
+            If an unlisted file has this name, or the path goes through a symbolic link.
         """
         assert self._pattern.fullmatch(name), name
         path = self.inside(name)
         if name in self.names():
             return path
         if os.path.lexists(path):
-            # another process may have listed it meanwhile
+            # another process may have listed the file meanwhile
             self._names = None
             if name not in self.names():
                 raise ValueError(
@@ -96,7 +96,7 @@ class Manifest:
 
     @contextmanager
     def recording(self, *folders: str) -> Generator[None]:
-        """List the files that appear in these folders while the body runs."""
+        """Add the files to the list that appear in these folders inside the context."""
         before = self._present(folders)
         try:
             yield
@@ -104,44 +104,44 @@ class Manifest:
             self.add(self._present(folders) - before)
 
     def adopt(self, names: Iterable[str]) -> None:
-        """Begin a list with files that are known to be sngan's."""
+        """Begin a list with files that sngan wrote."""
         self.start()
         self.add(names)
 
     def add(self, names: Iterable[str]) -> None:
-        """List more files that are known to be sngan's."""
+        """Add files that sngan wrote to the list."""
         new = {name for name in names if self._pattern.fullmatch(name)} - self.names()
         self._append(sorted(new))
 
     def set_aside(self) -> None:
-        """Move every listed file aside, and begin a new list; after an error all is put back."""
+        """Move every listed file aside, and begin a new list; put all back after an error."""
         self.restore()
         try:
             self._move_aside({name: self.inside(name) for name in sorted(self.names())})
             self.start()
         except BaseException:
-            # the first error is the one to hear of; a later command tries this again
+            # raise the first error; the next command tries to restore again
             with suppress(OSError):
                 self.restore()
             raise
 
     def is_replacing(self) -> bool:
-        """Whether files were set aside, and neither put back nor given up."""
+        """Whether files are set aside, and neither put back nor deleted yet."""
         return _identity(self._aside / _FILES, self.kind) is not None
 
     def aside(self, name: str) -> Path | None:
-        """Where a file is that was set aside, if it is."""
+        """Return the path of a file that was set aside; ``None`` if it was not."""
         path = self._aside / "files" / name
         return path if self.is_replacing() and path.is_file() else None
 
     def restore(self) -> None:
-        """Delete the files that replaced those set aside, and put these back."""
+        """Delete the files that replaced those set aside, and put the old ones back."""
         if not self.is_replacing():
             self._remove_aside(())
             return
         if _identity(self._path, self.kind) != _identity(self._aside / _FILES, self.kind):
             self._delete(self.folder, self.names())
-            # from here on the list is the former one: a second try deletes nothing that is back
+            # from here on the list is the old one, so a second try deletes no restored file
             link_or_copy(self._aside / _FILES, self._path)
         self._names = None
         for name in sorted(self.names()):
@@ -162,12 +162,12 @@ class Manifest:
         self._names = None
 
     def remove_temporaries(self, *folders: str) -> None:
-        """Delete what a killed process was writing in these folders."""
+        """Delete the temporary files that a killed process left in these folders."""
         for folder in folders:
             self._remove_temporaries(self.folder / folder)
 
     def inside(self, name: str) -> Path:
-        """The path of a name.
+        """Return the path of a name.
 
         Raises
         ------
@@ -185,9 +185,9 @@ class Manifest:
 
     def _is_something(self, path: Path) -> bool:
         if path == self.home:
-            # a lock, or what a kill left before there was a list; not another program's list
+            # a lock, or the start of a list, is nothing; another program's list is something
             return self._path.exists() and not self.exists()
-        if path.name in _NOTHING:
+        if path.name in _IGNORED:
             return False
         return not path.is_dir() or path.is_symlink() or any(path.iterdir())
 
@@ -221,7 +221,7 @@ class Manifest:
         lines = "".join(f"\n{json.dumps(name)}" for name in names).encode()
         if not lines:
             return
-        # each line begins with its line end: one that was cut off does not spoil the next
+        # each line begins with its newline, so a line that was cut off cannot damage the next one
         handle = os.open(self._path, os.O_WRONLY | os.O_APPEND)
         try:
             with naming(self._path):
@@ -274,15 +274,15 @@ class Manifest:
 
 
 def _identity(path: Path, kind: str) -> str | None:
-    """The identity in the first line of a list; ``None`` if that is no list of this kind."""
+    """Return the identity in the first line of a list; ``None`` if it is no list of this kind."""
     try:
         with path.open("rb") as file:
             header = _parsed(file.readline(1000))
     except OSError:
         return None
-    if not isinstance(header, dict) or header.get("format") != kind:  # pyright: ignore
+    if not isinstance(header, dict) or header.get("format") != kind:
         return None
-    return printable(str(header.get("id")))  # pyright: ignore
+    return printable(str(header.get("id")))
 
 
 def _parsed(line: bytes) -> object:

@@ -1,8 +1,7 @@
-"""What a run writes down while it trains: ``metrics.jsonl`` and the TensorBoard events."""
+"""Records of a run: ``metrics.jsonl`` and the TensorBoard events."""
 
 import json
 import logging
-import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -10,23 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from sngan.runs.events import Events
+from sngan.runs.layout import RunFolder
 from sngan.utils.files import atomic_write, naming
+from sngan.utils.plain import to_json
 
-METRICS = "metrics.jsonl"
 _LONGEST_LINE = 2**20
 _decode = json.JSONDecoder().decode
 _log = logging.getLogger("sngan")
 
 
 class Recorder:
-    """Appends records to a run's folder; a resumed run forgets what came after ``start``.
+    """Appends records to a run's folder, after dropping those that came after ``start``.
 
-    Of records ``every`` so many steps, those that are missing up to ``start`` are counted in a
-    warning.
+    A warning counts the records that are missing up to ``start``, if there is one ``every`` so many
+    steps.
     """
 
     def __init__(self, folder: Path, *, start: int = 0, every: int = 0) -> None:
-        self._path = folder / METRICS
+        self._path = RunFolder(folder).metrics
         _forget_after(self._path, start)
         if every:
             _warn_of_missing(folder, start, every)
@@ -34,9 +34,9 @@ class Recorder:
         self._events = Events(folder, start=start)
 
     def log(self, record: Mapping[str, Any]) -> None:
-        """Write one record: numbers, or one level of named numbers such as σ per layer."""
+        """Write one record: numbers, and mappings of numbers such as σ per layer."""
         with naming(self._path):
-            self._metrics.write(f"{json.dumps(_finite(record))}\n")
+            self._metrics.write(f"{to_json(record)}\n")
             self._metrics.flush()
         self._events.add(record)
 
@@ -45,7 +45,7 @@ class Recorder:
         self._events.add_picture(path, step)
 
     def flush(self) -> None:
-        """Flush the records to the disk, before a checkpoint that comes after them."""
+        """Flush the records to the disk, so that no checkpoint is newer than its records."""
         with naming(self._path):
             os.fsync(self._metrics.fileno())
 
@@ -53,24 +53,24 @@ class Recorder:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # every record was flushed; one that could not be is in an error already
+        # log() flushes every record, and has raised already if that failed
         with suppress(OSError):
             self._metrics.close()
         self._events.close()
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Return all records of a run; see :func:`iter_records`, which does not hold them all."""
+    """Return all records of a run as a list; :func:`iter_records` yields them one by one."""
     return list(iter_records(folder))
 
 
 def iter_records(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield the records of a run's ``metrics.jsonl`` one by one, in the order of the file.
 
-    A record is an object with a ``step``. Other lines are passed over, with one warning that
-    counts them; a last line that a crash cut off needs none.
+    A record is a JSON object with a ``step``. Other lines are skipped, and one warning counts
+    them. A last line that a crash cut off is skipped without a warning.
     """
-    path, strange = folder / METRICS, 0
+    path, strange = RunFolder(folder).metrics, 0
     if not path.is_file():
         return
     for line, record in _lines(path):
@@ -82,9 +82,9 @@ def iter_records(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def _lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
-    """Each line of a file, and its record if it is one."""
+    """Yield each line of a file, with its record if it is one."""
     with path.open("rb") as file:
-        # no line of a record comes near this length: the rest of a longer one is passed over
+        # no record is nearly this long, so the parts of a longer line are no records
         while line := file.readline(_LONGEST_LINE):
             yield line, _parsed(line)
 
@@ -94,15 +94,15 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
         record = _decode(line.decode())
     except (ValueError, RecursionError):
         return None
-    step = record.get("step") if isinstance(record, dict) else None  # pyright: ignore
+    step = record.get("step") if isinstance(record, dict) else None
     is_record = isinstance(step, int) and not isinstance(step, bool) and 0 <= step < 2**53
-    return record if is_record else None  # pyright: ignore
+    return record if is_record else None
 
 
 def _forget_after(path: Path, start: int) -> None:
-    """Drop the records after a step, and a line that was cut off; the others stay as they are.
+    """Drop the records after a step, and a last line that was cut off; keep all other lines.
 
-    The file is replaced by a new one, and only where there is something to drop.
+    The file is replaced only if there is something to drop.
     """
 
     def stays(line: bytes, record: dict[str, Any] | None) -> bool:
@@ -118,22 +118,15 @@ def _warn_of_missing(folder: Path, start: int, every: int) -> None:
     expected = start // every
     found = bytearray(expected + 1)
     for record in iter_records(folder):
-        # evaluations are records of their own
+        # an evaluation has a second record at its step
         if "evaluation" not in record and record["step"] % every == 0:
             found[record["step"] // every] = 1
     missing = expected - sum(found[1:])
     if missing:
         _log.warning(
             "%s: %d of the %d records up to step %d are missing",
-            folder / METRICS,
+            RunFolder(folder).metrics,
             missing,
             expected,
             start,
         )
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no infinity: a number that is not finite becomes null."""
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value

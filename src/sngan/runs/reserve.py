@@ -1,17 +1,17 @@
-"""A name for a run's folder that no other command has."""
+"""Reservation of a folder name for a run, which no other command can take."""
 
 import itertools
 import os
 from pathlib import Path
 
-# torchrun and SLURM start the same command several times, and all of it is one run
+# torchrun and SLURM start one command several times, and all these processes share a run
 _LAUNCHERS = ("TORCHELASTIC_RUN_ID", "SLURM_PROCID")
 
 
 def reserve(folder: Path) -> Path:
-    """Make ``folder``, or ``folder-2``, ``folder-3`` …: the first that is not there yet.
+    """Make ``folder``, ``folder-2``, ``folder-3`` … and return the first that did not exist yet.
 
-    Making a folder is one step of the system, so that two commands never get the same one.
+    The system makes a folder in one step, so two commands never get the same one.
     """
     if any(name in os.environ for name in _LAUNCHERS):
         return folder

@@ -1,6 +1,5 @@
-"""Samples as PNG pictures: a grid of images, or a scatter of points."""
+"""Sample grid: generated images in one PNG, or a scatter of generated points."""
 
-import io
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +8,14 @@ import torch
 from torch import Tensor
 
 from sngan.utils.checks import require
-from sngan.utils.files import write_bytes
+from sngan.utils.plotting import (
+    DATA,
+    SAMPLES,
+    new_figure,
+    rendered,
+    save_image,
+    square_axes,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -19,12 +25,12 @@ _LIMIT = 1.25
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """Images in [−1, 1] as grey levels 0 … 255, rounded; what is outside is cut off."""
+    """Return images in [−1, 1] as rounded grey levels 0 … 255; other values are clamped."""
     return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 def image_grid(images: Tensor, *, columns: int | None = None) -> "Image":
-    """Lay uint8 images ``(n, C, H, W)`` out in a grid, nearly square unless ``columns`` is given.
+    """Arrange uint8 images ``(n, C, H, W)`` in a grid of ``columns``; left out: nearly square.
 
     Small images are enlarged by a whole factor, each pixel to a square, until the grid is about
     512 pixels wide.
@@ -53,33 +59,42 @@ def image_grid(images: Tensor, *, columns: int | None = None) -> "Image":
 
 
 def scatter(points: Tensor, *, reference: Tensor | None = None, limit: float = _LIMIT) -> "Image":
-    """Draw points ``(n, dim)``, their first two coordinates within ±``limit``.
+    """Draw the first two coordinates of points ``(n, dim)``.
 
-    The limits are fixed, so that pictures of different steps compare; ``reference`` points are
-    drawn pale behind them.
+    Parameters
+    ----------
+    points
+        The generated points.
+    reference
+        Real points, drawn pale behind the generated ones.
+    limit
+        Both axes go from ``-limit`` to ``limit``, so scatters of different steps can be compared.
     """
-    from matplotlib.figure import Figure
-    from PIL import Image
-
-    figure = Figure(figsize=(5, 5), dpi=110, layout="constrained")
-    axes = figure.add_subplot(aspect="equal", xlim=(-limit, limit), ylim=(-limit, limit))
-    for part, colour, name in ((reference, "#b8bec8", "data"), (points, "#c2410c", "samples")):
+    figure = new_figure(5, 5, dpi=110)
+    axes = square_axes(figure, limit=limit)
+    for part, colour, name in ((reference, DATA, "data"), (points, SAMPLES, "samples")):
         if part is not None:
             x, y = part[:, 0].tolist(), part[:, min(1, part.shape[1] - 1)].tolist()
             axes.scatter(x, y, s=3, c=colour, linewidths=0, label=name)
     axes.legend(loc="upper right", markerscale=3, frameon=False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return Image.open(buffer)
+    return rendered(figure)
 
 
 def save_samples(samples: Tensor, path: Path, *, reference: Tensor | None = None) -> None:
-    """Write images in [−1, 1] ``(n, C, H, W)``, or points ``(n, dim)``, as one PNG, atomically."""
+    """Write samples as one PNG, atomically.
+
+    Parameters
+    ----------
+    samples
+        Images ``(n, C, H, W)`` in [−1, 1], or points ``(n, dim)``.
+    path
+        The file.
+    reference
+        Real points to draw behind the generated ones.
+    """
     picture = (
         image_grid(to_uint8(samples))
         if samples.dim() == 4
         else scatter(samples, reference=reference)
     )
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG")
-    write_bytes(path, buffer.getvalue())
+    save_image(picture, path)

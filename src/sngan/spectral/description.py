@@ -2,11 +2,13 @@
 
 import warnings
 from collections.abc import Iterable
+from textwrap import indent
 
 from torch import nn
 
 from sngan.spectral.kernels import Kernel, not_covered
 from sngan.spectral.normalizer import Normalizer
+from sngan.utils.tables import text_table
 
 _HEAD = ("layer", "kind", "c", "σ")
 
@@ -23,13 +25,11 @@ def describe(module: nn.Module | None, normalizer: Normalizer, kind: str) -> str
                 owner = normalizer.kind_of(layer)
                 c, value = f"{float(coefficient):.4g}", f"{float(sigma):.4g}"
                 rows[name] = (name or "(itself)", owner, c, value)
-    widths = [max(map(len, column)) for column in zip(_HEAD, *rows.values(), strict=True)]
-    lines = [f"SpectralNorm(kind={kind!r})"]
-    for row in (_HEAD, *rows.values()):
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        lines.append("  " + "  ".join(cells).rstrip())
+    table = indent(text_table([_HEAD, *rows.values()]), "  ")
     rest = [] if module is None else _with_shapes(module, kernels)
-    return "\n".join([*lines, f"  not covered: {', '.join(rest) or 'nothing'}"])
+    return "\n".join(
+        [f"SpectralNorm(kind={kind!r})", table, f"  not covered: {', '.join(rest) or 'nothing'}"]
+    )
 
 
 def warn_of_not_covered(module: nn.Module, kernels: Iterable[Kernel]) -> None:

@@ -1,1 +1,1 @@
-"""Tasks: what each command does, callable from Python."""
+"""Tasks: the work of each command as functions that Python can call."""

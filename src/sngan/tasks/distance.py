@@ -1,4 +1,4 @@
-"""Measuring the Wasserstein distance of two data sets."""
+"""Distance of two data sets: the Wasserstein distance with proved bounds."""
 
 import sys
 from dataclasses import asdict, dataclass
@@ -15,11 +15,20 @@ from sngan.utils.progress import counting
 
 @dataclass(frozen=True)
 class Distance:
-    """What is known of the Wasserstein distance of two data sets, in units of their samples.
+    """The Wasserstein distance of two data sets, in units of their samples.
 
-    ``w1``, its bracket ``lower ≤ W1 ≤ upper`` and ``gap`` are exact for ``n`` and ``m`` samples
-    drawn from the two; ``sliced`` and ``sliced_lower ≤ W1`` are of all ``sizes`` that were read,
-    10,000 of what is streamed.
+    Attributes
+    ----------
+    sources, sizes
+        The two data sets, and how many samples were read of each (10,000 if it is streamed).
+    n, m, dimension
+        How many samples were drawn of each for ``w1``, and their dimension.
+    w1, lower, upper, gap
+        The exact distance of the drawn samples, its proved bounds ``lower ≤ W1 ≤ upper``, and the
+        duality gap.
+    sliced, sliced_lower
+        The sliced distance of all samples that were read, and the lower bound of their W1 that it
+        gives.
     """
 
     sources: tuple[str, str]
@@ -35,7 +44,7 @@ class Distance:
     sliced_lower: float
 
     def table(self) -> str:
-        """Plain text, a figure a line."""
+        """Return plain text with one figure a line."""
         lines = [
             f"{self.sources[0]} ({self.sizes[0]:,}) against {self.sources[1]} ({self.sizes[1]:,}), "
             f"in {self.dimension} dimensions",
@@ -47,7 +56,7 @@ class Distance:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Data for JSON."""
+        """Return the fields as plain values for JSON."""
         return asdict(self)
 
 
@@ -56,10 +65,19 @@ def distance(source_x: str, source_y: str, *, n: int = 2000, seed: int = 0) -> D
 
     The ground distance is Euclidean; images count as vectors of pixels in [−1, 1].
 
+    Parameters
+    ----------
+    source_x, source_y
+        The data sets, in any form of ``sngan train --data``.
+    n
+        The number of samples that are drawn of each for the exact distance.
+    seed
+        Decides which samples are drawn.
+
     Raises
     ------
     ValueError
-        A source that is none, samples of different shapes, a bad ``n``.
+        If a source cannot be read, the samples differ in shape, or ``n`` or ``seed`` is no count.
     """
     require_count(n, "n")
     require_count(seed, "seed", minimum=0)
@@ -91,12 +109,12 @@ def distance(source_x: str, source_y: str, *, n: int = 2000, seed: int = 0) -> D
 
 
 def _open(source: str, name: str) -> data.Dataset:
-    # standard output is for the answer
+    # standard output is for the result
     with counting("decoding", file=sys.stderr) as progress:
         try:
             return data.open_source(source, progress=progress)
         except ValueError as error:
-            # the source's own messages name the setting of training
+            # the error names the setting of training, which this command does not have
             raise ValueError(f"{name}: {str(error).partition(': ')[2]}") from error
 
 

@@ -1,10 +1,10 @@
-"""Measuring a run's samples against real ones."""
+"""Evaluation of a run: metrics of its samples against real ones."""
 
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-from sngan.engine.state import open_dataset
+from sngan.engine.setup import open_dataset
 from sngan.metrics import Evaluator, Result
 from sngan.runs.run import load
 from sngan.utils.checks import require
@@ -20,21 +20,31 @@ def evaluate(
     weights: str | None = None,
     seed: int = 0,
 ) -> Result:
-    """Measure a run's samples against real ones: its own data, or those of ``source``.
+    """Measure a run's samples against real ones: the run's data, or those of ``source``.
 
-    What is left out is as the run's settings have it (its group ``evaluation``).
+    Parameters
+    ----------
+    folder
+        The folder of the run.
+    source
+        Other data, in any form of ``sngan train --data``.
+    samples, extractor, weights
+        The number of samples, the features, the file of InceptionV3 weights; without them the
+        run's own settings hold (its group ``evaluation``).
+    seed
+        Decides which samples are drawn.
 
     Raises
     ------
     ValueError
-        The folder is no run, the data is of another shape than the run's samples, too few samples
-        for a metric, weights that cannot be had.
+        If the folder is no run, the data has another shape than the run's samples, there are too
+        few samples for a metric, or the weights cannot be read or downloaded.
     """
     run = load(folder)
     settings = run.config.evaluation
     chosen = run.config.data
     if source is not None:
-        # how the run's own data is kept need not fit another
+        # the cache that was chosen for the run's data need not fit other data
         chosen = replace(chosen, source=source, cache="auto")
     with counting("decoding", file=sys.stderr) as progress:
         dataset = open_dataset(chosen, progress)

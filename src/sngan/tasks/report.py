@@ -1,13 +1,12 @@
-"""Writing the page of a run or of a comparison from its saved records."""
+"""Report of a run or a comparison, written from its saved records."""
 
 import logging
 from pathlib import Path
 
 from sngan.distributed import collectives
 from sngan.report import COMPARISON, write_comparison, write_report
-from sngan.runs.layout import RunFolder
-from sngan.runs.names import CONFIG
-from sngan.runs.run import require_own_settings
+from sngan.runs.managed import ManagedRunFolder
+from sngan.runs.weights import require_own_settings
 from sngan.utils.checks import require
 from sngan.utils.text import first_line
 
@@ -20,28 +19,30 @@ def report(folder: str | Path) -> Path:
     Raises
     ------
     ValueError
-        The folder is neither of them: another program's ``config.yaml`` makes no run of a folder.
-        Or the settings were changed, and are not those of the weights.
+        If the folder is neither of them, also where it has another program's ``config.yaml``, or
+        if the settings of a run were changed and do not fit its weights.
     """
     folder = Path(folder)
     if (folder / COMPARISON).is_file():
         return write_comparison(folder)
-    has_settings = (folder / CONFIG).is_file()
-    require(has_settings, "run", expected=f"a run folder with {CONFIG}", got=folder)
-    # a list or settings of sngan's own: a run that has just begun has no more
-    is_run = RunFolder(folder).is_run() or RunFolder(folder).is_begun()
+    run = ManagedRunFolder(folder)
+    require(
+        run.config.is_file(), "run", expected=f"a run folder with {run.config.name}", got=folder
+    )
+    # a run that has just begun has only the list of its files, or its settings
+    is_run = run.is_run() or run.is_begun()
     require(is_run, "run", expected="a folder that sngan made", got=f"{folder}, another program's")
     require_own_settings(folder)
     return write_report(folder)
 
 
 def try_report(folder: Path) -> None:
-    """Write the page of a run; an error is only logged."""
+    """Write the page of a run; log an error instead of raising it."""
     # a run can fail before it has a folder
-    if not collectives.is_rank_zero() or not (folder / CONFIG).is_file():
+    if not collectives.is_rank_zero() or not ManagedRunFolder(folder).config.is_file():
         return
     try:
         write_report(folder)
     except (OSError, ValueError) as error:
-        # neither the end of a training nor its own error is hidden by a page
+        # an error of the page must hide neither the result of a training nor its error
         _log.warning("no report: %s", first_line(error))

@@ -1,4 +1,4 @@
-"""Training a GAN and writing its report."""
+"""Training of a GAN, with its report."""
 
 from pathlib import Path
 
@@ -9,10 +9,34 @@ from sngan.tasks.report import try_report
 
 
 def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> Run:
-    """Train a GAN and leave a whole run folder at ``config.out``, ``report.html`` included.
+    """Train a GAN and make a run folder at ``config.out``, with ``report.html``.
 
-    See :func:`sngan.engine.train.train` for the arguments and what is raised; a run that was
-    interrupted or that failed on the way gets its report too.
+    The report is also written when the training was interrupted or failed on the way.
+
+    Parameters
+    ----------
+    config
+        The settings of the run.
+    resume
+        Go on from the newest readable checkpoint in ``config.out``.
+    overwrite
+        Replace a run that is at ``config.out``.
+
+    Raises
+    ------
+    ValueError, TrainingError, Interrupted
+        If :func:`sngan.engine.train.train` raises them.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> import sngan
+    >>> with TemporaryDirectory() as folder:
+    ...     config = sngan.Config(data="ring8", steps=1, batch_size=8, out=f"{folder}/run")
+    ...     run = sngan.train(config)  # doctest: +ELLIPSIS
+    step 1/1 ...
+    >>> run.generate(3).shape
+    torch.Size([3, 2])
     """
     try:
         run = engine.train(config, resume=resume, overwrite=overwrite)

@@ -9,7 +9,9 @@ from scipy.sparse import coo_array
 from sngan.transport.exact import wasserstein
 from sngan.transport.points import EPSILON, Problem, as_float64, paired_distances, problem
 from sngan.utils.checks import require, require_number
+from sngan.utils.plotting import BLUE, GREY, ORANGE, new_figure, save_figure
 from sngan.utils.real_arrays import Array, Reals
+from sngan.utils.tables import text_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,7 +81,7 @@ def explain(
         ]
         for i, j, mass, distance in shown
     ]
-    lines = _aligned([header, *rows])
+    lines = [text_table([header, *rows], right=range(len(header)))]
     lines.append("leaves:  " + _piles(clouds.x, total * clouds.weights_x))
     lines.append("reaches: " + _piles(clouds.y, total * clouds.weights_y))
     if plan is not None:
@@ -134,10 +136,7 @@ def moves(
         got=clouds.dimension,
     )
     shown = _moves(clouds, plan)
-    # pyplot would keep global state and could look for a display
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 4), layout="constrained")
+    figure = new_figure(6, 4)
     axes = figure.subplots()
     draw = _draw_piles if clouds.dimension == 1 else _draw_points
     draw(axes, clouds, shown)
@@ -146,7 +145,7 @@ def moves(
     axes.legend(loc="best")
     file = Path(path)
     file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file)
+    save_figure(figure, file)
     return file
 
 
@@ -194,20 +193,12 @@ def _piles(points: Array, masses: Array) -> str:
     return ", ".join(f"{mass:.6g} at {_place(point)}" for point, mass in pairs)
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    ]
-
-
 def _draw_piles(axes: "Axes", clouds: Problem, shown: list[Move]) -> None:
     """Draw bars up for the piles before, bars down for those after, and an arrow for each move."""
     width = 0.6 * _smallest_step(np.concatenate([clouds.x, clouds.y])[:, 0])
     for points, weights, sign, label, color in (
-        (clouds.x, clouds.weights_x, 1, "before", "tab:blue"),
-        (clouds.y, clouds.weights_y, -1, "after", "tab:orange"),
+        (clouds.x, clouds.weights_x, 1, "before", BLUE),
+        (clouds.y, clouds.weights_y, -1, "after", ORANGE),
     ):
         places, piles = np.unique(points[:, 0], return_inverse=True)
         heights = sign * np.bincount(piles, weights)
@@ -229,9 +220,9 @@ def _draw_points(axes: "Axes", clouds: Problem, shown: list[Move]) -> None:
     heaviest = max(mass for _, _, mass, _ in shown)
     for i, j, mass, _ in shown:
         (x0, y0), (x1, y1) = clouds.x[i], clouds.y[j]
-        axes.plot([x0, x1], [y0, y1], color="gray", linewidth=0.8, alpha=mass / heaviest)
-    axes.scatter(*clouds.x.T, s=12, label="before", color="tab:blue", zorder=2)
-    axes.scatter(*clouds.y.T, s=12, label="after", color="tab:orange", zorder=2)
+        axes.plot([x0, x1], [y0, y1], color=GREY, linewidth=0.8, alpha=mass / heaviest)
+    axes.scatter(*clouds.x.T, s=12, label="before", color=BLUE, zorder=2)
+    axes.scatter(*clouds.y.T, s=12, label="after", color=ORANGE, zorder=2)
     axes.set_aspect("equal", adjustable="datalim")
 
 

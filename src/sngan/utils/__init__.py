@@ -1,1 +1,1 @@
-"""Small helpers that every package may use: files, text."""
+"""Helpers that every package may use: checks, files, text, tables, plotting, signals, progress."""

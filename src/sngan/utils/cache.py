@@ -1,7 +1,6 @@
-"""The user's cache folder: where it is, its size, and its bound.
+"""Cache folder of the user: where it is, its size, and its limit.
 
-Everything in it can be made again: decoded images, features of real samples, weights that were
-downloaded.
+Everything in it can be made again: decoded images, features of real samples, downloaded weights.
 """
 
 import logging
@@ -16,11 +15,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 LIMIT = 32 * 2**30
-"""Bytes that the cache may hold; the files that were used longest ago are removed first."""
+"""The bytes that the cache may hold; the files that were used longest ago are removed first."""
 
 _log = logging.getLogger("sngan")
-# decoded images, features and indices by the key of their content; weights by their name; and
-# what a killed process was writing
+# decoded images, features and indices, named by the hash of their content; weights, named by
+# their file; and files that a killed process was writing
 _NAMES = re.compile(
     r"[0-9a-f]{32}(\.[a-z]+)*\.(npy|json)|metrics/[\w-]+\.safetensors|weights/[\w.-]+"
     r"|(metrics/|weights/)?\.[0-9a-f]+(\.[\w.-]+)?|metrics/\.[\w-]+\.[0-9a-f]{8}"
@@ -28,7 +27,7 @@ _NAMES = re.compile(
 
 
 class Usage(NamedTuple):
-    """What the cache holds."""
+    """The size of the cache."""
 
     folder: Path
     files: int
@@ -36,9 +35,9 @@ class Usage(NamedTuple):
 
 
 def folder() -> Path:
-    """``$XDG_CACHE_HOME/sngan``, ``~/.cache/sngan``, or a temporary one where there is no home."""
+    """Return ``$XDG_CACHE_HOME/sngan`` or ``~/.cache/sngan``; without a home a temporary folder."""
     given = os.environ.get("XDG_CACHE_HOME")
-    # the specification has relative ones ignored
+    # the XDG specification says that relative paths are ignored
     if given and Path(given).is_absolute():
         return Path(given) / "sngan"
     try:
@@ -54,21 +53,21 @@ def usage() -> Usage:
 
 
 def clear() -> Usage:
-    """Remove every file that sngan put into the cache; return what that was."""
+    """Remove every file that sngan put into the cache; return how many files and bytes."""
     removed = [(path, status.st_size) for path, status in _files(folder()) if _removed(path)]
     return Usage(folder(), len(removed), sum(size for _, size in removed))
 
 
 def used(path: Path) -> None:
-    """Note that a file was used, so that it stays."""
+    """Mark a file as used just now, so that it is removed later than others."""
     with suppress(OSError):
         os.utime(path)
 
 
 def trim(*, limit: int = LIMIT, keep: Path | None = None) -> None:
-    """Remove the files that were used longest ago until the cache is within its bound.
+    """Remove the files that were used longest ago until the cache is below its limit.
 
-    A file that a process has mapped stays readable there.
+    A process that has mapped a removed file can still read it.
     """
     found = sorted(_files(folder()), key=lambda item: item[1].st_mtime)
     total = sum(status.st_size for _, status in found)
@@ -98,10 +97,10 @@ def _removed(path: Path) -> bool:
 
 @lru_cache(maxsize=1)
 def _temporary() -> Path:
-    """A folder of this process alone: one with a known name could be somebody else's."""
+    """Make a folder for this process alone: another user could own one with a fixed name."""
     made = tempfile.TemporaryDirectory(prefix="sngan-cache-")
-    _log.warning("this user has no home folder: the cache is %s, for this process", made.name)
-    # it lives as long as the process
+    _log.warning("this user has no home folder: this process keeps its cache in %s", made.name)
+    # the folder is removed with this object, so the object has to live as long as the process
     _kept.append(made)
     return Path(made.name)
 

@@ -1,21 +1,33 @@
-"""Validators with one wording: the argument's name, what was expected, what was got."""
+"""Checks of arguments, whose errors say the name, the expected value and the given value."""
 
 import difflib
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    # a second of import time that `sngan report` should not pay
+    # this import takes a second, which `sngan report` does not need
     from torch import Tensor
 
 _LARGEST = 2**63
 
+T = TypeVar("T")
+
 
 def require(condition: bool, name: str, *, expected: str, got: object) -> None:
-    """Raise ``ValueError("name: expected …, got …")`` unless ``condition`` holds."""
+    """Raise ``ValueError("name: expected …, got …")`` unless ``condition`` holds.
+
+    >>> require(0 < 2, "width", expected="a positive number", got=2)
+    """
     if not condition:
         raise ValueError(f"{name}: expected {expected}, got {got}")
+
+
+def require_given(value: T | None, name: str, *, expected: str) -> T:
+    """Return ``value``, which a type checker then knows is not None; raise if it is None."""
+    if value is None:
+        raise ValueError(f"{name}: expected {expected}, got nothing")
+    return value
 
 
 def require_one_of(value: str, name: str, *, choices: Iterable[str]) -> None:
@@ -31,7 +43,7 @@ def require_one_of(value: str, name: str, *, choices: Iterable[str]) -> None:
 def require_count(value: int, name: str, *, minimum: int = 1) -> None:
     """Raise unless ``value`` is an integer of at least ``minimum``, and below 2⁶³."""
     is_count = isinstance(value, int) and not isinstance(value, bool) and value >= minimum
-    # a number that Python would not even print, and that no tensor can hold
+    # no tensor can hold a larger number, and Python may refuse to print it
     require(not is_count or value < _LARGEST, name, expected="an integer below 2**63", got="more")
     require(is_count, name, expected=f"an integer of at least {minimum}", got=repr(value))
 

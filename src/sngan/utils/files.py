@@ -1,4 +1,4 @@
-"""Atomic writes, and hashes of files."""
+"""Files: atomic writes, hashes, folders that are empty or missing."""
 
 import errno
 import hashlib
@@ -17,7 +17,7 @@ _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno
 
 @contextmanager
 def atomic_write(path: Path) -> Generator[Path]:
-    """Yield a new empty file beside ``path`` to write to; it becomes ``path`` if no error comes.
+    """Yield a new empty file beside ``path``, which becomes ``path`` if no error is raised.
 
     The file and its folder are flushed to the disk, so that after a crash ``path`` is either the
     old file or the whole new one. The new file has the mode that the umask gives. A symbolic link
@@ -32,7 +32,7 @@ def atomic_write(path: Path) -> Generator[Path]:
     try:
         mode = _create(temporary)
         yield temporary
-        # a writer may have replaced the file by one of its own, with another mode
+        # the block may have replaced the file by another one with another mode
         temporary.chmod(mode)
         _flush(temporary)
         temporary.replace(path)
@@ -42,14 +42,14 @@ def atomic_write(path: Path) -> Generator[Path]:
             raise OSError(error.errno, error.strerror or str(error), str(path)) from error
         raise
     finally:
-        # gone after a success; an error of its removal would hide the first one
+        # after a success there is nothing to remove; an error here would hide the first error
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def naming(path: Path) -> Generator[Path]:
-    """Let an error of the system that names no file name this one."""
+    """Add this file name to an error of the system that has none."""
     try:
         yield path
     except OSError as error:
@@ -59,13 +59,13 @@ def naming(path: Path) -> Generator[Path]:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a small file by :func:`atomic_write`."""
+    """Write a small file with :func:`atomic_write`."""
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)
 
 
 def link_or_copy(source: Path, path: Path) -> None:
-    """Give a file a second name, in one step; the file itself is copied where none can be given.
+    """Give a file a second name in one step; copy it where the system has no hard links.
 
     A second name needs no space on a full disk.
     """
@@ -78,11 +78,11 @@ def link_or_copy(source: Path, path: Path) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Flush a folder's entries to the disk, where the system can."""
+    """Flush the entries of a folder to the disk, where the system can do that."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
-        # a folder that may be written but not read
+        # the user may write to this folder but not read it
         if error.errno not in _NO_FOLDER_SYNC:
             raise
         return
@@ -96,24 +96,24 @@ def flush_folder(folder: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal digits."""
+    """Return the SHA-256 of a file's bytes in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remove_if_empty(folder: Path) -> None:
-    """Remove a folder, unless it is missing or holds something."""
+    """Remove a folder if it exists and is empty."""
     with suppress(OSError):
         folder.rmdir()
 
 
 def missing_folders(folder: Path) -> list[Path]:
-    """A folder and those above it that are not there, the deepest first."""
+    """Return those of a folder and its parents that do not exist, the deepest first."""
     return [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
 
 
 def expand_home(path: str) -> str:
-    """Put the home folder in for a leading ``~``, also one behind ``shards:``."""
+    """Replace a leading ``~`` by the home folder, also behind ``shards:``."""
     prefix, colon, rest = path.rpartition("shards:")
     return f"{prefix}{colon}{os.path.expanduser(rest)}"  # noqa: PTH111
 

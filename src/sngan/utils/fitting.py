@@ -1,4 +1,4 @@
-"""Saved tensors compared with a network's, before anything is loaded."""
+"""Fit of saved tensors to a network, checked before anything is loaded."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,18 +7,18 @@ from torch import Tensor, nn
 
 
 class MisfitError(ValueError):
-    """Saved tensors are those of another network; the message names the first one."""
+    """Saved tensors belong to another network; the message names the first one that differs."""
 
 
 def require_fit(network: nn.Module, saved: Mapping[str, Any]) -> None:
     """Raise unless saved tensors have the names and shapes of a network's state.
 
-    The network may be one on the meta device, which takes no memory.
+    The network may be on the meta device, where it takes no memory.
 
     Raises
     ------
     MisfitError
-        If they have not.
+        If a name or a shape differs.
     """
     own = network.state_dict()
     for name in [*own, *saved]:

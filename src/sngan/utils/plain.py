@@ -1,11 +1,16 @@
-"""YAML and JSON from strangers: limits on size, depth and repetition, checked before parsing."""
+"""YAML and JSON of plain values: read under limits, written so that every reader reads the same.
+
+The files come from strangers: size, depth and repetition are checked before anything is parsed.
+"""
 
 import json
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from sngan.utils.files import write_bytes
 from sngan.utils.text import first_line, printable
 
 _MEBIBYTE = 2**20
@@ -21,15 +26,15 @@ def read_yaml(path: Path) -> Any:
     Raises
     ------
     ValueError
-        If it is no YAML, over 4 MiB, nested over 20 deep, of over 200,000 values (each alias
-        counts with all that it repeats), has a number of over 400 digits, or a key twice in one
-        mapping.
+        If it is no YAML, larger than 4 MiB, nested over 20 deep, has over 200,000 values (an
+        alias counts as all values that it repeats), has a number of over 400 digits, or a key
+        twice in one mapping.
     """
     return parse_yaml(read_text(path))
 
 
 def read_text(path: Path) -> str:
-    """Read a small text of UTF-8, of at most 4 MiB."""
+    """Read a text file in UTF-8 of at most 4 MiB."""
     return _text(path, most=_YAML_BYTES)
 
 
@@ -47,7 +52,7 @@ def parse_yaml(text: str) -> Any:
 
     digits = tuple("+-.0123456789")
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, digits)
-    # a date is the text that it is
+    # a date stays text
     Loader.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_yaml_str)
     try:
         _check_events(yaml.parse(text, Loader=yaml.SafeLoader))
@@ -57,7 +62,7 @@ def parse_yaml(text: str) -> Any:
 
 
 def parse_texts(text: str) -> Any:
-    """Parse YAML that :func:`parse_yaml` has parsed with every value as the text that it is."""
+    """Parse YAML with every value as text; :func:`parse_yaml` must have accepted it before."""
     import yaml
 
     return yaml.load(text, Loader=yaml.BaseLoader)
@@ -71,11 +76,11 @@ def to_yaml(values: Any) -> str:
     import yaml
 
     class Dumper(yaml.SafeDumper):
-        """Quotes what some readers take for a number or a truth value."""
+        """Puts quotes around text that some readers take for a number or a truth value."""
 
     def represent(dumper: Any, text: str) -> Any:
         style = "'" if _could_be_another_kind(text) else None
-        # between double quotes every character has an escape
+        # double quotes allow an escape for every character
         style = style if printable(text) == text else '"'
         return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
@@ -103,6 +108,44 @@ def parse_json(text: str) -> Any:
         raise ValueError(first_line(error)) from error
 
 
+def to_json(values: object, *, indent: int | None = None) -> str:
+    """Write plain values as JSON; numbers that are not finite become null."""
+    return json.dumps(finite(values), indent=indent, allow_nan=False)
+
+
+def write_json(path: Path, values: object, *, indent: int | None = None) -> None:
+    """Write the JSON of :func:`to_json` to a file, in one piece."""
+    write_bytes(path, to_json(values, indent=indent).encode())
+
+
+def finite(values: object) -> Any:
+    """Put None for each number that is not finite, at any depth: JSON has no infinity and no nan.
+
+    >>> finite({"upper": float("inf"), "sigmas": (1.0, float("nan"))})
+    {'upper': None, 'sigmas': [1.0, None]}
+    """
+    if isinstance(values, Mapping):
+        return {key: finite(item) for key, item in cast(Mapping[str, object], values).items()}
+    if isinstance(values, list | tuple):
+        return [finite(item) for item in cast(Sequence[object], values)]
+    return None if isinstance(values, float) and not math.isfinite(values) else values
+
+
+def flatten(values: Mapping[str, Any], *, prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one mapping with dotted keys.
+
+    >>> flatten({"seed": 0, "model": {"name": "cnn"}})
+    {'seed': 0, 'model.name': 'cnn'}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(cast(Mapping[str, Any], value), prefix=f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
 def _text(path: Path, *, most: int) -> str:
     with path.open("rb") as file:
         data = file.read(most + 1)
@@ -116,7 +159,7 @@ def _could_be_another_kind(text: str) -> bool:
 
 
 def _check_events(events: Iterable[Any]) -> None:
-    """Follow a document's events, none of which builds anything, and count its values."""
+    """Count the values of a document by its events, before anything is built from them."""
     count = _Count()
     for event in events:
         handle = getattr(count, type(event).__name__, None)
@@ -129,7 +172,7 @@ def _check_events(events: Iterable[Any]) -> None:
 
 
 class _Count:
-    """The values of a document, of each open mapping or list, and of each anchor."""
+    """Counts the values of a document, of each open mapping or list, and of each anchor."""
 
     def __init__(self) -> None:
         self.sizes, self._names = [0], list[str | None]()
@@ -139,7 +182,7 @@ class _Count:
         self.sizes.append(1)
         self._names.append(event.anchor)
         if event.anchor is not None:
-            # until its end nobody may repeat it
+            # until the mapping ends, an alias of it would repeat it inside itself
             self._anchors[event.anchor] = _NODES + 1
 
     def MappingEndEvent(self, _: Any) -> None:  # noqa: N802
@@ -161,7 +204,7 @@ class _Count:
 
 
 def _check_keys(mapping: Any) -> None:
-    """Refuse a key that a mapping has twice, of which a reader would take the last."""
+    """Refuse a key that a mapping has twice: readers would silently take the last one."""
     lines: dict[str, int] = {}
     for key, _ in mapping.value:
         if not isinstance(key.value, str):
@@ -183,7 +226,7 @@ def _with_single_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_number(event: Any) -> None:
-    # a tag makes a number of quoted text as well
+    # a tag turns quoted text into a number as well
     is_tagged = event.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
     is_plain = event.style is None and event.value[:1] in tuple("+-.0123456789")
     if (is_tagged or is_plain) and len(event.value) > _NUMBER:

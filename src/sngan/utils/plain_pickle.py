@@ -1,8 +1,8 @@
 """Pickles read without a call: the names, arguments and states in them as plain data.
 
-``pickle.loads`` calls whatever a file names, and an unpickler that allows some names still gives
-them arguments and states of the file's choice. Here nothing is imported, called or built: where a
-pickle asks for a call, there is an :class:`Object` that says of which name.
+``pickle.loads`` calls every name in the file, and an unpickler that allows some names still calls
+them with arguments and states from the file. Here nothing is imported, called or built: an
+:class:`Object` stands for each call and has its name.
 """
 
 import pickletools
@@ -14,21 +14,21 @@ _LARGEST = 1 << 24
 
 
 class NotPlainError(ValueError):
-    """A pickle that is damaged, or that asks for more than plain data."""
+    """A pickle is damaged, or needs more than plain data."""
 
 
 @dataclass(frozen=True)
 class Name:
-    """Something that a pickle names by its module."""
+    """A name in a module, to which a pickle refers."""
 
     module: str
     name: str
 
 
-# compared by identity: it may be a key of a dictionary, as the object that it stands for
+# compared by identity, because the object that it stands for may be the key of a dictionary
 @dataclass(eq=False)
 class Object:
-    """The result of a call that was not made: of ``name``, with ``arguments``, and its state."""
+    """Stands for the result of a call that was not made: its name, arguments and state."""
 
     name: Name
     arguments: tuple[Any, ...]
@@ -54,12 +54,12 @@ def read_pickle(data: bytes, *, names: frozenset[Name]) -> Any:
     except NotPlainError:
         raise
     except Exception as error:
-        # a damaged pickle breaks the reader of operations, and the stack, in many ways
+        # a damaged pickle raises errors of many kinds, here and in pickletools
         raise NotPlainError(f"damaged ({type(error).__name__})") from error
 
 
 class _Reader:
-    """The stack and the memory on which the operations of a pickle put values together."""
+    """The stack and the memory on which the operations of a pickle work."""
 
     def __init__(self, names: frozenset[Name]) -> None:
         self._names = names
@@ -127,7 +127,7 @@ class _Reader:
         owner = self._stack[-1]
         if not isinstance(owner, dict):
             raise NotPlainError("items for something that is no dictionary")
-        # the hash of nested tuples may take for ever
+        # the hash of deeply nested tuples may take forever
         if not all(isinstance(key, str | Object) for key in values[::2]):
             raise NotPlainError("a key that is no text")
         owner.update(zip(values[::2], values[1::2], strict=True))

@@ -1,4 +1,4 @@
-"""What a person watches: a progress bar on a terminal, plain lines elsewhere."""
+"""Progress of long work: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -35,7 +35,7 @@ class Progress:
             self._bar.stop()
 
     def advance(self, step: int) -> None:
-        """Move the bar; cheap enough for every step."""
+        """Move the bar; this costs little enough to do in every step."""
         if self._bar is not None:
             self._bar.update(self._task, completed=step)
 
@@ -55,7 +55,7 @@ class Progress:
         )
 
     def note(self, message: str) -> None:
-        """Say something above the bar."""
+        """Print a message above the bar."""
         if self._bar is not None:
             self._bar.console.print(message)
         else:
@@ -85,7 +85,7 @@ def counting(
 
 
 def _bar(file: TextIO, facts: str) -> Any:
-    # a tenth of a second of import time that only a terminal should pay
+    # this import takes a tenth of a second, which only a terminal needs
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 

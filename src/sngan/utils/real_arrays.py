@@ -10,21 +10,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.masked import MaskedTensor
 
+from sngan.utils.text import first_line
+
 Array: TypeAlias = NDArray[np.float64]
 Reals: TypeAlias = Tensor | NDArray[np.floating[Any]] | Sequence[Any]
 
 
 def real_array(values: Reals, name: str, *, expected: str) -> Array:
-    """Return a float64 array of a floating-point tensor or array, or of a list of numbers.
+    """Return the numbers of a floating-point tensor or array, or of a list, as a float64 array.
 
-    Integers are taken from lists alone, where people write 1 for 1.0: an array of them is more
-    often of labels, or of pixels that nobody has scaled.
+    Integers are accepted in lists only, where people write 1 for 1.0: an array of integers more
+    often holds labels, or pixels that nobody has scaled.
 
     Raises
     ------
     ValueError
-        If the values are integers, complex numbers or no numbers, sparse, masked, or on the meta
-        device.
+        If the values are integers, complex numbers or no numbers, or are sparse, masked, or on the
+        meta device.
     """
     if isinstance(values, Tensor):
         require_dense(values, name, expected=expected)
@@ -33,12 +35,21 @@ def real_array(values: Reals, name: str, *, expected: str) -> Array:
 
 
 def real_tensor(values: Reals, name: str, *, expected: str, integers: bool = False) -> Tensor:
-    """Return a float64 tensor, on the device of a tensor, else on the CPU; of integers if told.
+    """Return a float64 tensor on the device of ``values`` if that is a tensor, else on the CPU.
+
+    Parameters
+    ----------
+    values, name
+        The numbers, and the name of the argument for errors.
+    expected
+        The words for the expected value in errors.
+    integers
+        Accept integers in tensors and arrays too.
 
     Raises
     ------
     ValueError
-        As :func:`real_array`.
+        If :func:`real_array` would raise.
     """
     if isinstance(values, Tensor):
         require_dense(values, name, expected=expected, integers=integers)
@@ -67,21 +78,22 @@ def _unmasked(values: Any, name: str, expected: str, *, integers: bool = False) 
         _refuse(name, expected, type(values).__name__)
     try:
         with warnings.catch_warnings():
-            # of a masked element that becomes nan
+            # NumPy warns where a masked element becomes nan
             warnings.simplefilter("error", UserWarning)
-            # an ordinary conversion of a list would lose the masks in it
+            # np.asarray would lose the masks inside a list
             array: NDArray[Any] = np.ma.asarray(values) if is_list else np.asanyarray(values)
     except UserWarning as warning:
         _refuse(name, f"{expected}, without masked values", f"a list with some ({warning})")
     except (TypeError, ValueError, RuntimeError) as error:
-        _refuse(name, expected, f"a {type(values).__name__} that is no array ({error})")
+        _refuse(name, expected, f"a {type(values).__name__} that is no array ({first_line(error)})")
     hidden = int(np.ma.count_masked(array))
     if hidden:
         got = f"a masked array, {hidden} of {array.size} values masked"
         _refuse(name, f"{expected}, without masked values", f"{got}: leave them out first")
     if array.dtype.kind not in ("fiu" if is_list or integers else "f"):
         _refuse(name, expected, f"{array.dtype} {array.shape}")
-    with np.errstate(over="ignore"):  # of a longer type, and told as infinite later
+    # a number of a longer type may overflow; callers refuse infinite numbers
+    with np.errstate(over="ignore"):
         return np.ascontiguousarray(array, dtype=np.float64).reshape(array.shape)
 
 

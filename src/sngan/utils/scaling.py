@@ -1,4 +1,4 @@
-"""Tensors times powers of two, so that squares and products neither overflow nor vanish."""
+"""Scaling by powers of two, so that squares and products neither overflow nor vanish."""
 
 import math
 
@@ -12,6 +12,6 @@ def exponent_of(*values: Tensor) -> int:
 
 
 def shifted(values: Tensor, exponent: int) -> Tensor:
-    """``values · 2^exponent``, in two steps, because a power alone may overflow."""
+    """Return ``values · 2^exponent``, computed in two steps because the power may overflow."""
     half = exponent // 2
     return values * 2.0**half * 2.0 ** (exponent - half)

@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP: let a step finish, end at once, or go to a handler for a while."""
+"""Signals SIGINT, SIGTERM and SIGHUP: stop after a step, stop at once, or call a handler."""
 
 import signal
 import threading
@@ -10,10 +10,10 @@ from typing import Any
 
 @contextmanager
 def stop_on_interrupt() -> Generator[Callable[[], bool]]:
-    """Yield a function that says whether a signal has come that ends programs.
+    """Yield a function that tells whether a signal has asked the program to stop.
 
-    The first signal only sets the flag and puts the former handlers back, so that a second one
-    acts at once. Outside the main thread signals are left alone.
+    The first signal only sets a flag and restores the former handlers, so that a second signal
+    stops at once. Outside the main thread no signal is handled.
     """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -28,7 +28,7 @@ def stop_on_interrupt() -> Generator[Callable[[], bool]]:
 
     def ask_to_stop(number: int, _frame: FrameType | None) -> None:
         stop.set()
-        # a terminal that is closed may send its signal twice, and nobody is there to press a key
+        # a closed terminal may send its signal twice, although nobody asked to stop at once
         if number != hangup():
             restore()
 
@@ -41,13 +41,13 @@ def stop_on_interrupt() -> Generator[Callable[[], bool]]:
 
 
 def interrupt_at_once() -> AbstractContextManager[None]:
-    """Let these signals raise KeyboardInterrupt, so that what was begun is cleaned up."""
+    """Let these signals raise KeyboardInterrupt, so that unfinished work is cleaned up."""
     return interrupts_to(signal.default_int_handler)
 
 
 @contextmanager
 def interrupts_to(handler: Callable[[int, FrameType | None], Any]) -> Generator[None]:
-    """Give these signals to a handler; only the main thread can, others leave them."""
+    """Call a handler for these signals; outside the main thread this has no effect."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -60,12 +60,12 @@ def interrupts_to(handler: Callable[[int, FrameType | None], Any]) -> Generator[
 
 
 def hangup() -> signal.Signals | None:
-    """The signal of a terminal that was closed; Windows has none."""
+    """Return the signal of a closed terminal, which Windows does not have."""
     return getattr(signal, "SIGHUP", None)
 
 
 def _numbers() -> list[signal.Signals]:
-    """The signals that ask a program to end; not SIGHUP where ``nohup`` has it ignored."""
+    """Return the signals that ask a program to stop, without SIGHUP if ``nohup`` ignores it."""
     numbers = [signal.SIGINT, signal.SIGTERM]
     number = hangup()
     if number is not None and signal.getsignal(number) != signal.SIG_IGN:

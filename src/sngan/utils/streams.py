@@ -1,4 +1,4 @@
-"""Output that cannot end a program: closed pipes, lost terminals, terminals of few characters."""
+"""Output streams whose errors cannot end a program: closed pipes, lost or limited terminals."""
 
 import errno
 import io
@@ -20,10 +20,10 @@ _PLAIN = str.maketrans({
 
 
 class TolerantStream(io.TextIOBase):
-    """A text stream whose errors are kept in ``error`` and not raised; after one it is silent.
+    """A text stream that keeps its first error in ``error`` and then discards all output.
 
-    Characters that the terminal's encoding lacks are written in other words, or as escapes. A
-    program that was started with a closed stream has None for it.
+    Characters that the encoding of the terminal lacks are replaced by others or by escapes. The
+    stream is None in a program that was started with a closed stream.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -74,7 +74,7 @@ class TolerantStream(io.TextIOBase):
 
 
 class PrintableFormatter(logging.Formatter):
-    """One line a message, whatever names are in it; lines of a traceback are marked."""
+    """Formats each message on one line, whatever names it has; marks the lines of a traceback."""
 
     @override
     def formatMessage(self, record: logging.LogRecord) -> str:
@@ -88,14 +88,14 @@ class PrintableFormatter(logging.Formatter):
 
 
 def tolerant(stream: TextIO) -> TextIO:
-    """The same stream, made tolerant."""
-    # pyright knows text streams by one class, which is not that of all of them
+    """Return the same stream as a :class:`TolerantStream`."""
+    # the type TextIO covers streams of other classes too, which pyright does not know
     return stream if isinstance(stream, TolerantStream) else cast(TextIO, TolerantStream(stream))
 
 
 @contextmanager
 def tolerant_output() -> Generator[TolerantStream]:
-    """Make standard output and standard error tolerant; yield the former."""
+    """Make standard output and standard error tolerant; yield standard output."""
     former = sys.stdout, sys.stderr
     out, errors = TolerantStream(sys.stdout), TolerantStream(sys.stderr)
     sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, errors)
@@ -110,7 +110,7 @@ def tolerant_output() -> Generator[TolerantStream]:
 
 
 def _discard(stream: TolerantStream) -> None:
-    """Let what Python still flushes at its end go nowhere, where it would fail again."""
+    """Send the output that Python flushes at exit nowhere, because it would fail again."""
     with suppress(OSError, ValueError):
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, stream.fileno())

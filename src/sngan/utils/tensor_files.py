@@ -1,10 +1,10 @@
-"""Files of tensors that carry a checksum: archives of ``torch.save``, and safetensors.
+"""Tensor files with a checksum: archives of ``torch.save``, and safetensors.
 
 An archive is a zip file. Its last bytes, a comment by the rules of zip, are the SHA-256 of all
 bytes before them; each tensor is a member with a CRC-32 of its own. A safetensors file has the
 SHA-256 of its tensors, with their names, types and shapes, in its metadata. Files without a
-checksum, which earlier versions wrote, are read as well: of an archive the members' CRC-32 are
-compared.
+checksum, which earlier versions wrote, are read as well; in an archive the CRC-32 of the members
+is then compared.
 """
 
 import hashlib
@@ -36,13 +36,13 @@ DTYPES = {
 
 
 class DamagedFileError(ValueError):
-    """A file that is cut off, changed or foreign; the message names what is wrong with it."""
+    """A file is cut off, changed or of another kind; the message names the damage."""
 
 
 def write_archive(state: Any, path: Path) -> None:
     """Write nested plain values and tensors, as ``torch.save`` does, with a checksum at the end.
 
-    Nothing here flushes the file or renames it: call it on a file of ``atomic_write``.
+    The file is neither flushed nor renamed here: call this on a file of ``atomic_write``.
     """
     with path.open("wb") as file:
         sealed = _Sealed(file)
@@ -53,10 +53,10 @@ def write_archive(state: Any, path: Path) -> None:
 def read_archive(
     source: Path | IO[bytes], *, device: torch.device | str = "cpu", mmap: bool = False
 ) -> Any:
-    """Read an archive of :func:`write_archive`, once its checksum is found right.
+    """Read an archive of :func:`write_archive` after its checksum was found right.
 
-    Only tensors and plain values are ever unpickled. With ``mmap`` the checksum is not computed
-    and the tensors are read when they are used, for one who wants a few values of a large file.
+    Only tensors and plain values are unpickled. With ``mmap`` the checksum is not computed and
+    tensors are read when they are used, which is quick when few values of a large file are needed.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def read_archive(
     except (DamagedFileError, OSError):
         raise
     except Exception as error:
-        # readers of damaged pickles raise errors of every kind
+        # a damaged pickle raises errors of every kind
         raise DamagedFileError(first_line(error)) from error
 
 
@@ -91,7 +91,7 @@ def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a file of :func:`write_tensors`, once its checksum is found right.
+    """Read a file of :func:`write_tensors` after its checksum was found right.
 
     Raises
     ------
@@ -117,22 +117,23 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def tensor_bytes(tensor: Tensor) -> memoryview:
-    """The bytes of a tensor on the CPU, in the order of its elements."""
+    """Return the bytes of a tensor on the CPU, in the order of its elements."""
     flat: Any = tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
     return memoryview(flat)
 
 
 class _Sealed:
-    """A file of ``torch.save`` that hashes what passes and ends it with the checksum.
+    """A file for ``torch.save`` that hashes all bytes and writes the checksum after them.
 
-    An error of the disk is kept and raised at the end, since torch would raise one of its own
-    instead, without the reason; until then the rest goes nowhere.
+    An error of the disk is kept and raised at the end, because torch would replace it by an error
+    without the reason; after the error nothing more is written.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self._digest = file, hashlib.sha256()
         self._error: OSError | None = None
-        # the length of the comment, which is not zero in the end
+        # the last two bytes of a zip file are the length of its comment: they are held back and
+        # replaced at the end
         self._last = b""
 
     def write(self, data: bytes | memoryview) -> int:
@@ -146,7 +147,7 @@ class _Sealed:
         return len(data)
 
     def flush(self) -> None:
-        """Nothing to do before the end."""
+        """Do nothing: everything is written at once."""
 
     def finish(self) -> None:
         self._pass((len(_MARK) + _DIGITS).to_bytes(2, "little") + _MARK)
@@ -177,7 +178,7 @@ def _check_archive(file: IO[bytes]) -> None:
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         is_stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
-        # what unpacks to more than it is would fill the memory
+        # compressed members could unpack to more than the memory holds
         if not is_stored or sum(member.file_size for member in members) > size:
             raise DamagedFileError("its members are compressed")
         broken = None if is_sealed else archive.testzip()
@@ -194,7 +195,7 @@ def _hash_of(file: IO[bytes], size: int) -> bytes:
 
 
 def _where_damaged(file: IO[bytes]) -> str:
-    """Name the member whose own checksum is wrong, where one is."""
+    """Name the member whose own checksum is wrong, if there is one."""
     try:
         with zipfile.ZipFile(file) as archive:
             broken = archive.testzip()

@@ -1,11 +1,11 @@
-"""Text from files and libraries, made fit to be shown on one line."""
+"""Text from files and libraries, made printable on one line."""
 
 import re
 import unicodedata
 
 # control, format (bidirectional marks among them), surrogates, line and paragraph separators
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
-# torch, NumPy and datasets advise to run the code in a file
+# torch, NumPy and datasets advise the user to run the code in a file
 _UNSAFE = re.compile(
     r"weights[_ ]only|allow_pickle|pickled|trust_remote_code|safe_globals|trust the source",
     re.IGNORECASE,
@@ -28,9 +28,9 @@ def printable(text: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text, printable; its class's name if it has no text.
+    """Return the first line of an error's text, printable; the name of its class without a text.
 
-    A library's advice to load a file without protection is replaced, and so is Python's name of
+    Advice of a library to load a file without protection is replaced, and so is Python's name of
     an object in memory.
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -38,11 +38,26 @@ def first_line(error: BaseException) -> str:
     return _NOT_PLAIN if _UNSAFE.search(line) else printable(_OBJECT.sub("an object", line))
 
 
+def class_and_line(error: BaseException) -> str:
+    """Return the class of an error and the first line of its text: ``KeyError: 'step'``."""
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
+def on_one_line(text: object) -> str:
+    """Return a text of several lines on one line, with one space between words."""
+    return " ".join(str(text).split())
+
+
+def last_line(error: BaseException) -> str:
+    """Return the last line of an error's text: in a traceback it names the error itself."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+
+
 def _visible(character: str) -> str:
     if unicodedata.category(character) not in _UNSEEN:
         return character
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:
-        # a byte that could not be decoded
+        # this stands for a byte that could not be decoded
         return f"\\x{code - 0xDC00:02x}"
     return character.encode("unicode_escape").decode()

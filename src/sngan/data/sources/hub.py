@@ -5,6 +5,7 @@ from typing import Any
 
 from sngan.data.types import Encoded, Item, ReadOptions
 from sngan.utils.checks import require
+from sngan.utils.text import first_line
 
 _BLOCK = 1024
 
@@ -29,7 +30,7 @@ def open_hub(reference: str, options: ReadOptions) -> Encoded:
         table: Any = datasets.load_dataset(name, split=own_split or options.split)
     except Exception as error:
         # the hub's client raises many kinds of exceptions: no network, no such name, no such split
-        got = f"{name!r} ({(str(error).splitlines() or [type(error).__name__])[0]})"
+        got = f"{name!r} ({first_line(error)})"
         raise ValueError(f"data: expected a data set of the hub, got {got}") from error
     columns = table.features
     image = _column(columns, datasets.Image)

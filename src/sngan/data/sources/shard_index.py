@@ -17,6 +17,7 @@ from sngan.data.images.formats import SUFFIXES
 from sngan.data.sources.tar_samples import scan_tar
 from sngan.data.types import Progress
 from sngan.utils.files import atomic_write
+from sngan.utils.plain import write_json
 
 COLUMNS = 5
 OFFSET, SIZE, LABEL, FOLDER, DOTTED = range(COLUMNS)
@@ -100,7 +101,6 @@ def _save(index: ShardIndex, kept: list[Path]) -> None:
         for path, values in zip(kept, (index.rows, index.lengths), strict=False):
             with atomic_write(path) as temporary, temporary.open("wb") as file:
                 np.save(file, values)
-        with atomic_write(kept[2]) as temporary:
-            temporary.write_text(json.dumps(rest))
+        write_json(kept[2], rest)
     except OSError as error:
         _log.warning("the index of the shards is not kept: %s", error)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sngan.lipschitz.tracing.float64 import Float64Mode
 from sngan.utils.checks import require
+from sngan.utils.text import class_and_line
 
 # wrappers that run the module that they hold, without a change of its map
 _WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
@@ -132,8 +133,8 @@ def _copied(module: nn.Module) -> nn.Module:
     try:
         return copy.deepcopy(module, memo)
     except Exception as error:
-        message = f"{type(error).__name__}: {error}"
-        raise ValueError(f"module: expected one that can be copied, got {message}") from error
+        got = class_and_line(error)
+        raise ValueError(f"module: expected one that can be copied, got {got}") from error
 
 
 def _share_uncopied(value: Any, memo: dict[int, Any]) -> None:

@@ -10,6 +10,7 @@ from sngan.distributed import dtensor
 from sngan.spectral.operator.geometry import Sizes
 from sngan.spectral.supported_layers import CONVOLUTIONS, TRANSPOSED
 from sngan.utils.checks import require
+from sngan.utils.text import first_line
 
 
 class LayerCall(NamedTuple):
@@ -70,9 +71,8 @@ def input_shapes(
         torch.backends.mha.set_fastpath_enabled(False)
         module(torch.zeros(1, *input_shape, dtype=weight.dtype, device=weight.device))
     except (RuntimeError, ValueError) as error:
-        raise ValueError(
-            f"input_shape: expected one that fits the module, got {input_shape} ({error})"
-        ) from error
+        got = f"{input_shape} ({first_line(error)})"
+        raise ValueError(f"input_shape: expected one that fits the module, got {got}") from error
     finally:
         torch.backends.mha.set_fastpath_enabled(is_fast)
         for layer in training:

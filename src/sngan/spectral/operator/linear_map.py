@@ -18,6 +18,7 @@ from sngan.spectral.operator.geometry import (
 from sngan.spectral.supported_layers import CONVOLUTIONS, TRANSPOSED
 from sngan.utils.checks import require
 from sngan.utils.scaling import exponent_of, shifted
+from sngan.utils.text import first_line
 
 SUM_POOLING = (nn.LPPool1d, nn.LPPool2d, nn.LPPool3d)
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -131,7 +132,7 @@ def linear_map(
             output_shape = tuple(forward(zero).shape[1:])
     except (RuntimeError, ValueError, NotImplementedError) as error:
         raise ValueError(
-            f"input_shape: expected one that fits {layer}, got {input_shape} ({error})"
+            f"input_shape: expected one that fits {layer}, got {input_shape} ({first_line(error)})"
         ) from error
     return LinearMap(forward, input_shape, output_shape, device)
 

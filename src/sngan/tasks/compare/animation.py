@@ -1,6 +1,5 @@
-"""Points in the plane and the critic above them, from the checkpoints that a run kept."""
+"""Animation of a run on points in the plane: samples and critic at each kept checkpoint."""
 
-import io
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from sngan.runs import checkpoint
-from sngan.runs.names import CHECKPOINTS
-from sngan.runs.run import load, load_critic, noise_from_seed
+from sngan.runs.layout import RunFolder
+from sngan.runs.networks import noise_from_seed
+from sngan.runs.run import load, load_critic
 from sngan.utils.checks import require
-from sngan.utils.files import write_bytes
+from sngan.utils.plotting import DARK, ORANGE, new_figure, rendered, save_image, square_axes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -29,9 +29,9 @@ _log = logging.getLogger("sngan")
 
 @dataclass(frozen=True)
 class Frame:
-    """One moment: samples ``(n, 2)``, scores ``(h, w)`` and gradients ``(k, 2)`` of the critic.
+    """One step: samples ``(n, 2)``, the critic's scores ``(h, w)`` and gradients ``(k, 2)``.
 
-    ``positions`` ``(k, 2)`` is where the gradients start.
+    The gradients are those at ``positions`` ``(k, 2)``.
     """
 
     step: int
@@ -46,37 +46,42 @@ def animate(
 ) -> list[Frame]:
     """Draw a run on points in the plane as a GIF, and some of its frames side by side as a PNG.
 
-    Colours and level lines are the critic's scores, arrows its gradient: the way in which each
-    place of the plane is pushed. ``real`` points are drawn white below the samples. Needs
-    checkpoints kept on the way (``keep_every``). Of a conditional run only class 0 is drawn.
+    Colours and level lines show the critic's scores, arrows its gradient, along which it moves
+    samples. A conditional run is drawn for class 0 only.
+
+    Parameters
+    ----------
+    folder
+        A run on points in the plane that kept checkpoints on the way (``keep_every``).
+    gif, strip
+        The files of the animation and of the PNG.
+    real
+        Real points ``(n, 2)``, drawn white below the samples.
 
     Raises
     ------
     ValueError
-        The folder is no run, its samples are no points in the plane, or no checkpoint was kept.
+        If the folder is no run, its samples are no points in the plane, or no checkpoint was kept.
     """
     folder, gif, strip = Path(folder), Path(gif), Path(strip)
     frames = read_frames(folder)
     name = load(folder).config.method.name
-    # one scale for all frames: arrows that shrink are gradients that vanish
+    # all frames have one scale, so that arrows shrink where gradients vanish
     lengths = torch.cat([frame.gradients.norm(dim=1) for frame in frames])
     scale = max(float(lengths.quantile(0.95)), 1e-12)
     pictures = [_draw(frame, name=name, scale=scale, real=real) for frame in frames]
     for path in (gif, strip):
         path.parent.mkdir(parents=True, exist_ok=True)
     small = [picture.quantize(_COLOURS) for picture in pictures]
-    moving, still = io.BytesIO(), io.BytesIO()
-    small[0].save(
-        moving,
-        format="GIF",
+    save_image(
+        small[0],
+        gif,
         save_all=True,
         append_images=small[1:],
         duration=[_MILLISECONDS] * (len(small) - 1) + [4 * _MILLISECONDS],
         loop=0,
     )
-    _side_by_side(pictures).quantize(_COLOURS).save(still, format="PNG")
-    write_bytes(gif, moving.getvalue())
-    write_bytes(strip, still.getvalue())
+    save_image(_side_by_side(pictures).quantize(_COLOURS), strip)
     return frames
 
 
@@ -85,7 +90,7 @@ def read_frames(folder: Path) -> list[Frame]:
     run, critic = load(folder), load_critic(folder)
     shape = run.config.model.sample_shape
     require(shape == (2,), "run", expected="a run on points in the plane", got=f"shape {shape}")
-    kept = sorted((folder / CHECKPOINTS).glob("step-*.pt"))
+    kept = sorted(RunFolder(folder).checkpoints.glob("step-*.pt"))
     require(len(kept) > 0, "run", expected="checkpoints kept on the way (keep_every)", got="none")
     noise = noise_from_seed(_POINTS, run.config.model.latent_dim, seed=run.config.seed)
     saved: dict[int, dict[str, Any]] = {}
@@ -95,9 +100,9 @@ def read_frames(folder: Path) -> list[Frame]:
             saved[state["step"]] = state
         except ValueError as error:
             _log.warning("no frame: %s", error)
-    last, _ = checkpoint.read_newest(folder / CHECKPOINTS)
+    last, _ = checkpoint.read_newest(RunFolder(folder).checkpoints)
     saved[last["step"]] = last
-    # without labels a critic scores all as of class 0
+    # without labels a critic takes all samples for those of class 0
     labels = run.labels(_POINTS, 0) if run.config.model.num_classes else None
     return [
         _frame(saved[step], run.generator, critic, noise=noise, labels=labels)
@@ -113,7 +118,7 @@ def _frame(
     noise: Tensor,
     labels: Tensor | None,
 ) -> Frame:
-    # the generator that the critic teaches, and not its average, stands among the arrows
+    # the arrows push the generator itself and not its moving average
     generator.load_state_dict(state["generator"])
     critic.load_state_dict(state["critic"])
     surface, positions = _grid(_SURFACE), _grid(_ARROWS).requires_grad_()
@@ -131,12 +136,9 @@ def _grid(side: int) -> Tensor:
 
 
 def _draw(frame: Frame, *, name: str, scale: float, real: Tensor | None) -> "Image":
-    from matplotlib.figure import Figure
-    from PIL import Image
-
-    figure = Figure(figsize=(3.6, 3.8), dpi=110, layout="constrained")
+    figure = new_figure(3.6, 3.8, dpi=110)
+    axes = square_axes(figure, limit=_LIMIT, xticks=[], yticks=[])
     limits = (-_LIMIT, _LIMIT)
-    axes: Any = figure.add_subplot(aspect="equal", xlim=limits, ylim=limits, xticks=[], yticks=[])
     steepness = float(frame.gradients.norm(dim=1).median())
     axes.set_title(f"{name} · step {frame.step:,} · slope {steepness:.2g}", fontsize=9)
     ticks = torch.linspace(*limits, _SURFACE).numpy()
@@ -147,17 +149,15 @@ def _draw(frame: Frame, *, name: str, scale: float, real: Tensor | None) -> "Ima
     arrows = frame.gradients / scale
     arrows = arrows / arrows.norm(dim=1, keepdim=True).clamp_min(1.0)
     x, y = frame.positions.T.numpy()
-    axes.quiver(x, y, *arrows.T.numpy(), color="#0f172a", scale=14, width=0.004, alpha=0.8)
+    axes.quiver(x, y, *arrows.T.numpy(), color=DARK, scale=14, width=0.004, alpha=0.8)
     if real is not None:
         axes.scatter(*real[:_POINTS].T.numpy(), s=5, c="white", linewidths=0)
-    axes.scatter(*frame.samples.T.numpy(), s=4, c="#f97316", linewidths=0)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return Image.open(buffer).convert("RGB")
+    axes.scatter(*frame.samples.T.numpy(), s=4, c=ORANGE, linewidths=0)
+    return rendered(figure).convert("RGB")
 
 
 def _side_by_side(pictures: "list[Image]") -> "Image":
-    """Some frames, evenly chosen, three in a row."""
+    """Lay evenly chosen frames out, three in a row."""
     from PIL import Image
 
     last = len(pictures) - 1

@@ -1,145 +1,130 @@
-"""The rows of all runs brought together: over seeds, in a table, and as JSON."""
+"""Summary of a comparison: the seeds of each method and setting brought together, as a table."""
 
-import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-# the first of these that was measured leads the table; modes or classes stand beside it
+from sngan.report.results import (
+    Band,
+    CellSummary,
+    ComparisonResult,
+    Curve,
+    Gradient,
+    Interval,
+    LayerSpectrum,
+    RunResult,
+    Spread,
+    middle,
+)
+from sngan.utils.tables import NOTHING, figure, text_table
+
+# the first of these that the runs have leads the table; modes or classes stand beside it
 _MAIN = ("frechet", "w1", "sliced_w1")
 _MAIN_OF_POINTS = ("w1", "sliced_w1", "frechet")
 _COVERAGE = ("modes", "classes")
 
-Row = Mapping[str, Any]
-
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came out of a comparison: the contents of ``compare.json`` in ``folder``."""
+    """A finished comparison: its folder, and the contents of its ``compare.json``."""
 
     folder: Path
-    data: dict[str, Any]
+    result: ComparisonResult
 
     def to_dict(self) -> dict[str, Any]:
-        """Data for JSON: every number behind every chart of the page."""
-        return self.data
+        """Return the contents of ``compare.json``: every number behind every chart of the page."""
+        return self.result.to_dict()
 
     def table(self) -> str:
         """Plain text: a line for each method and setting, then the runs that failed."""
-        metric, coverage = self.data["metric"], self.data["coverage"]
-        head = ["method", "setting", "runs", *filter(None, [metric, coverage])]
-        head += ["Lipschitz", "s/step", "failed"]
-        rows = [head, *(_cells(row, metric, coverage) for row in self.data["summary"])]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-        rows.insert(1, ["-" * width for width in widths])
-        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-        broken = [run for run in self.data["runs"] if run["error"]]
-        return "\n".join([*lines, *(f"failed: {run['folder']}: {run['error']}" for run in broken)])
+        names = [name for name in (self.result.metric, self.result.coverage) if name]
+        head = ["method", "setting", "runs", *names, "Lipschitz", "s/step", "failed"]
+        rows = [head, *(_cells(cell, names) for cell in self.result.summary)]
+        failures = [f"failed: {run.folder}: {run.error}" for run in self.result.runs if run.error]
+        return "\n".join([text_table(rows, rule=True), *failures])
 
 
-def summarize(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def summarize(results: Sequence[RunResult]) -> list[CellSummary]:
     """Bring the seeds of each method and setting together, in the order of first appearance."""
-    cells: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        cells.setdefault((row["method"], row["setting"]), []).append(row)
+    cells: dict[tuple[str, str], list[RunResult]] = {}
+    for result in results:
+        cells.setdefault((result.method, result.setting), []).append(result)
     return [_summary(method, setting, seeds) for (method, setting), seeds in cells.items()]
 
 
-def main_metrics(rows: Sequence[Row]) -> tuple[str | None, str | None]:
-    """Name the metric that ranks methods, and the one that counts what is covered."""
-    names = [name for row in rows for name in row.get("evaluation") or {}]
-    of_points = any(row.get("extractor") == "points" for row in rows)
+def main_metrics(results: Sequence[RunResult]) -> tuple[str | None, str | None]:
+    """Return the name of the metric that ranks methods, and of the one that counts modes."""
+    names = [name for result in results for name in result.metrics]
+    evaluated = [result.evaluated for result in results if result.evaluated]
+    of_points = any(one.extractor == "points" for one in evaluated)
     ranked = _MAIN_OF_POINTS if of_points else _MAIN
     main = next((name for name in ranked if name in names), names[0] if names else None)
     return main, next((name for name in _COVERAGE if name in names), None)
 
 
-def _summary(method: str, setting: str, seeds: Sequence[Row]) -> dict[str, Any]:
-    whole = [row for row in seeds if not row["error"]]
-    names = dict.fromkeys(name for row in whole for name in row["evaluation"])
-    curves = dict.fromkeys(name for row in seeds for name in row["curves"])
-    first = whole[0] if whole else None
-    return {
-        "method": method,
-        "setting": setting,
-        "runs": len(seeds),
-        "failed": len(seeds) - len(whole),
-        "metrics": {name: _spread(row["evaluation"].get(name) for row in whole) for name in names},
-        "lipschitz": {
-            key: _middle(row["lipschitz"][key] for row in whole) for key in ("lower", "upper")
-        },
-        "layers": _layers(first) if first else [],
-        "gradient": {
-            key: _middle((row["gradient"] or {}).get(key) for row in seeds)
-            for key in ("median", "vanishing", "exploding")
-        },
-        "seconds_per_step": _spread(row["seconds_per_step"] for row in seeds),
-        "curves": {name: _band([row["curves"].get(name, []) for row in seeds]) for name in curves},
-        "samples": f"{first['folder']}/{first['samples']}" if first and first["samples"] else None,
-    }
-
-
-def _spread(values: Iterable[float | None]) -> dict[str, Any]:
-    """Mean and sample standard deviation of what is known; without two values no deviation."""
-    known = [value for value in values if value is not None]
-    return {
-        "mean": statistics.mean(known) if known else None,
-        "spread": statistics.stdev(known) if len(known) > 1 else None,
-        "values": known,
-    }
-
-
-def _middle(values: Iterable[float | None]) -> float | None:
-    """The median; unknown (or infinite) as soon as one of them is."""
-    found = list(values)
-    known = [value for value in found if value is not None]
-    return statistics.median(known) if known and len(known) == len(found) else None
-
-
-def _layers(row: Row) -> list[dict[str, Any]]:
-    """The layers with weights: σ, and singular values relative to the largest."""
-    return [
-        {
-            "name": layer["name"],
-            "sigma": layer["sigma"],
-            "spectrum": [value / layer["spectrum"][0] for value in layer["spectrum"]],
-        }
-        for layer in row["lipschitz"]["layers"]
-        if layer["spectrum"] and layer["spectrum"][0] > 0
-    ]
-
-
-def _band(curves: Sequence[Sequence[Sequence[float]]]) -> list[tuple[float, float, float, float]]:
-    """``(step, median, lowest, highest)`` over the seeds that have a value at the step."""
+def band(curves: Sequence[Curve]) -> Band:
+    """``(step, median, lowest, highest)`` over the curves that have a value at the step."""
     at: dict[float, list[float]] = {}
     for step, value in (point for curve in curves for point in curve):
         at.setdefault(step, []).append(value)
+    return [(step, median(at[step]), min(at[step]), max(at[step])) for step in sorted(at)]
+
+
+def _summary(method: str, setting: str, seeds: Sequence[RunResult]) -> CellSummary:
+    finished = [seed for seed in seeds if seed.evaluated]
+    bounds = [seed.evaluated.lipschitz for seed in seeds if seed.evaluated]
+    names = dict.fromkeys(name for seed in finished for name in seed.metrics)
+    curves = dict.fromkeys(name for seed in seeds for name in seed.curves)
+    first = finished[0] if finished else None
+    return CellSummary(
+        method=method,
+        setting=setting,
+        runs=len(seeds),
+        failed=len(seeds) - len(finished),
+        metrics={name: Spread.of(seed.metrics.get(name) for seed in finished) for name in names},
+        lipschitz=Interval(
+            middle(one.lower for one in bounds), middle(one.upper for one in bounds)
+        ),
+        layers=_spectra(first) if first else [],
+        gradient=_gradient([seed.gradient for seed in seeds]),
+        seconds_per_step=Spread.of(seed.seconds_per_step for seed in seeds),
+        curves={name: band([seed.curves.get(name, []) for seed in seeds]) for name in curves},
+        samples=f"{first.folder}/{first.samples}" if first and first.samples else None,
+    )
+
+
+def _gradient(seeds: Sequence[Gradient | None]) -> Gradient:
+    return Gradient(
+        median=middle(seed and seed.median for seed in seeds),
+        vanishing=middle(seed and seed.vanishing for seed in seeds),
+        exploding=middle(seed and seed.exploding for seed in seeds),
+    )
+
+
+def _spectra(result: RunResult) -> list[LayerSpectrum]:
+    """The layers that have weights which are not zero."""
+    layers = result.evaluated.lipschitz.layers if result.evaluated else []
     return [
-        (step, statistics.median(at[step]), min(at[step]), max(at[step])) for step in sorted(at)
+        LayerSpectrum(
+            layer.name, layer.sigma, [value / layer.spectrum[0] for value in layer.spectrum]
+        )
+        for layer in layers
+        if layer.spectrum and layer.spectrum[0] > 0
     ]
 
 
-def _cells(row: Row, metric: str | None, coverage: str | None) -> list[str]:
-    bounds = [_short(row["lipschitz"][key], unknown="?") for key in ("lower", "upper")]
-    figures = [row["metrics"].get(name) for name in (metric, coverage) if name]
+def _cells(cell: CellSummary, names: Sequence[str]) -> list[str]:
+    lower, upper = (
+        figure(bound, unknown="?") for bound in (cell.lipschitz.lower, cell.lipschitz.upper)
+    )
     return [
-        row["method"],
-        row["setting"],
-        str(row["runs"]),
-        *(_with_spread(figure) for figure in figures),
-        "–" if row["runs"] == row["failed"] else f"{bounds[0]} … {bounds[1]}",
-        _short(row["seconds_per_step"]["mean"]),
-        str(row["failed"] or "–"),
+        cell.method,
+        cell.setting,
+        str(cell.runs),
+        *(str(cell.metric(name)) for name in names),
+        NOTHING if cell.runs == cell.failed else f"{lower} … {upper}",
+        figure(cell.seconds_per_step.mean),
+        str(cell.failed or NOTHING),
     ]
-
-
-def _with_spread(figure: Mapping[str, Any] | None) -> str:
-    if not figure or figure["mean"] is None:
-        return "–"
-    spread = "" if figure["spread"] is None else f" ± {figure['spread']:.2g}"
-    return f"{figure['mean']:.4g}{spread}"
-
-
-def _short(value: float | None, *, unknown: str = "–") -> str:
-    return unknown if value is None else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""The folder of a comparison: its own files, and those of its runs."""
+"""Comparison folder: its own files, and those of its runs."""
 
 import re
 from collections.abc import Sequence
@@ -6,9 +6,10 @@ from pathlib import Path
 
 from sngan import config as configs
 from sngan.report import COMPARISON
-from sngan.runs.layout import PATTERN, RunFolder
+from sngan.runs.layout import PATTERN
+from sngan.runs.managed import ManagedRunFolder
 from sngan.runs.manifest import HIDDEN, Manifest
-from sngan.tasks.compare.planning import RUNS, Planned
+from sngan.tasks.compare.trials import RUNS, Trial
 from sngan.utils.plain import read_json
 
 PLAN, PAGE, ANIMATIONS = "plan.json", "compare.html", "animations"
@@ -23,7 +24,7 @@ _NAMES = re.compile(
 
 
 class ComparisonFolder:
-    """A folder in which a comparison is, will be, or was before sngan listed its files."""
+    """The folder of a comparison that exists or is about to; older ones have no list of files."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -33,8 +34,8 @@ class ComparisonFolder:
         """Whether sngan made this folder: by its list, or by its plan."""
         return self.files.exists() or self._has_plan()
 
-    def begin(self, planned: Sequence[Planned], *, replace: bool) -> None:
-        """Make the folder this comparison's; files of an earlier one are set aside if replaced."""
+    def begin(self, trials: Sequence[Trial], *, replace: bool) -> None:
+        """Claim the folder for this comparison; ``replace`` sets an earlier one's files aside."""
         if not self.files.exists():
             self._adopt()
         if replace:
@@ -42,14 +43,14 @@ class ComparisonFolder:
             self.files.set_aside()
         for name in (PLAN, COMPARISON, PAGE):
             self.files.claim(name)
-        for run in planned:
-            self.files.claim(f"{RUNS}/{run.folder.name}/{HIDDEN}/files.jsonl")
-            if replace and run.folder.exists():
-                # files of the user that lie there keep no run out
-                RunFolder(run.folder).files.start()
+        for trial in trials:
+            self.files.claim(f"{RUNS}/{trial.folder.name}/{HIDDEN}/files.jsonl")
+            if replace and trial.folder.exists():
+                # files of the user in the folder must not keep the run from starting
+                ManagedRunFolder(trial.folder).files.start()
 
     def recover(self) -> None:
-        """Finish what a killed command left half done. The caller holds the folder's lock."""
+        """Finish the changes of a command that was killed. The caller holds the folder's lock."""
         if self.files.is_replacing() and not self._has_result():
             self._list_files_of_runs()
             self.files.restore()
@@ -66,7 +67,7 @@ class ComparisonFolder:
             return False
 
     def _has_result(self) -> bool:
-        runs = any(RunFolder(path).has_checkpoint() for path in self._runs())
+        runs = any(ManagedRunFolder(path).has_checkpoint() for path in self._runs())
         return runs or (self.path / COMPARISON).is_file()
 
     def _adopt(self) -> None:
@@ -75,7 +76,7 @@ class ComparisonFolder:
             names += [name for name in (COMPARISON, PAGE) if (self.path / name).is_file()]
             names += self._animations()
         for path in (self.path / RUNS).glob("*"):
-            run = RunFolder(path)
+            run = ManagedRunFolder(path)
             if names and not path.is_symlink() and (run.is_run() or run.is_begun()):
                 if not run.files.exists():
                     run.adopt()
@@ -83,7 +84,7 @@ class ComparisonFolder:
         self.files.adopt(names)
 
     def _animations(self) -> list[str]:
-        """Those that the comparison's own record names."""
+        """The animations that ``compare.json`` names."""
         try:
             made = read_json(self.path / COMPARISON)["animations"]
             return [name for files in made.values() for name in files.values()]
@@ -95,9 +96,9 @@ class ComparisonFolder:
         return [(self.path / name).parent.parent for name in names]
 
     def _list_files_of_runs(self) -> None:
-        """Add the files of each run, by the run's own list, to the comparison's list."""
+        """Add the files in the list of each run to the list of the comparison."""
         self.files.add(
             f"{RUNS}/{path.name}/{name}"
             for path in self._runs()
-            for name in RunFolder(path).files.names()
+            for name in ManagedRunFolder(path).files.names()
         )

@@ -1,4 +1,4 @@
-"""One process, or several that share a run: Fabric launches them, failures and signals travel."""
+"""Fabric: the devices of a run, the launch of its processes, their errors and signals."""
 
 import atexit
 import contextlib
@@ -19,30 +19,32 @@ from sngan.distributed import collectives, rendezvous
 from sngan.utils.checks import require
 from sngan.utils.signals import hangup, interrupts_to
 from sngan.utils.streams import PrintableFormatter
+from sngan.utils.text import last_line, on_one_line
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 _log = logging.getLogger("sngan")
-# how they start processes and end them; an error says what a person needs to know of it
+# these lines tell how processes start and end; the error itself says what a person needs
 for _name in ("lightning_fabric.utilities.distributed", "lightning_fabric.utilities.rank_zero"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
 
 
-class RankError(RuntimeError):
-    """One of several processes failed or was killed, and the others were ended."""
+class RankFailedError(RuntimeError):
+    """One of several processes failed or was killed, so the others were ended too."""
 
 
 def make_fabric(settings: PerformanceConfig) -> "Fabric":
-    """The devices that the settings name, not launched yet.
+    """Return the Fabric of the devices that the settings name, not launched yet.
 
     Raises
     ------
     ValueError
-        The machine has no such devices, or torchrun or SLURM started other processes.
+        If the machine has no such devices, or torchrun or SLURM started another number of
+        processes.
     """
-    # seconds of import time that `sngan --help` should not pay
+    # this import takes seconds that `sngan --help` should not pay
     from lightning_fabric import Fabric
 
     started = _started(settings)
@@ -66,16 +68,15 @@ def make_fabric(settings: PerformanceConfig) -> "Fabric":
             strategy=_strategy(settings),
         )
     except (RuntimeError, ValueError) as error:
-        line = " ".join(str(error).split())
         raise ValueError(
-            f"performance.devices: expected ones of this machine, got {line}"
+            f"performance.devices: expected ones of this machine, got {on_one_line(error)}"
         ) from error
 
 
 def _strategy(settings: PerformanceConfig) -> Any:
     if not settings.is_shared:
         return "auto"
-    # brings in all of torch's distributed training, which one process does not need
+    # this import loads torch's distributed training, which one process does not need
     from sngan.distributed import strategies
 
     return (
@@ -85,66 +86,75 @@ def _strategy(settings: PerformanceConfig) -> Any:
     )
 
 
-def on_ranks(settings: PerformanceConfig, work: Callable[..., Any], *arguments: Any) -> Any:
-    """Return ``work(fabric, *arguments)``, of the first where several processes do it.
+def run_on_ranks(settings: PerformanceConfig, work: Callable[..., Any], *arguments: Any) -> Any:
+    """Call ``work(fabric, *arguments)`` on every rank, and return the result of rank 0.
 
-    They are spawned here, or started by torchrun or SLURM already. SIGINT, SIGTERM and SIGHUP
-    reach all.
+    The processes are spawned here, unless torchrun or SLURM started them. SIGINT, SIGTERM and
+    SIGHUP are passed on to all of them.
+
+    Parameters
+    ----------
+    settings
+        The devices, nodes and strategy.
+    work
+        A function that the spawned processes can import.
+    arguments
+        Its arguments after the launched Fabric.
 
     Raises
     ------
-    RankError
-        A process failed alone or was killed.
+    RankFailedError
+        If one process failed alone or was killed.
     Exception
-        Whatever else ``work`` raises.
+        If ``work`` raises the same error on all ranks.
     """
     fabric = make_fabric(settings)
     if not settings.is_shared:
         return work(fabric, *arguments)
     started = _started(settings)
-    rendezvous.join_group(fabric.strategy.process_group_backend)  # pyright: ignore
-    # the multiprocessing of torch is heavy as well
+    rendezvous.join_group(fabric.strategy.process_group_backend)  # pyright: ignore[reportAttributeAccessIssue]
+    # this import is slow too
     from torch.multiprocessing.spawn import ProcessException
 
     with _signals_passed_on() as stopped, tempfile.TemporaryDirectory(prefix="sngan-") as private:
         if started is None:
-            # the strategy takes it to the processes that it spawns
-            fabric.strategy.meeting = str(Path(private) / "meeting")  # pyright: ignore
+            # the strategy carries the path to the processes that it spawns
+            fabric.strategy.meeting = str(Path(private) / "meeting")  # pyright: ignore[reportAttributeAccessIssue]
         try:
             outcome = fabric.launch(partial(_on_rank, work=work, arguments=arguments))
         except ProcessException as error:
             if stopped():
                 raise KeyboardInterrupt from error
-            line = str(error).strip().splitlines()[-1]
-            raise RankError(line.removeprefix(f"{__name__}.RankError: ")) from error
+            line = last_line(error).removeprefix(f"{__name__}.RankFailedError: ")
+            raise RankFailedError(line) from error
     if isinstance(outcome, BaseException):
         raise outcome
     return outcome
 
 
 def _on_rank(fabric: "Fabric", work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """Do the work, and return an error that all ranks have; one of a single rank is raised."""
+    """Do the work. Return an error that all ranks share; raise the error of a single rank."""
     spawned = multiprocessing.parent_process() is not None
     if spawned:
-        # Ctrl-C reaches the parent alone, which passes it on once
+        # in a session of its own a process gets no Ctrl-C; the parent passes it on once
         os.setsid()
-        # what one process warns of on the screen, several do; errors are told by the parent
-        to_person = logging.StreamHandler()
-        to_person.addFilter(lambda record: record.levelno == logging.WARNING)
-        to_person.setFormatter(PrintableFormatter("sngan: %(message)s"))
-        logging.basicConfig(handlers=[to_person])
-    # kernels of one channel have several equal layouts; DDP copies them all the same
+        # warnings reach the screen as in one process; the parent reports errors
+        screen = logging.StreamHandler()
+        screen.addFilter(lambda record: record.levelno == logging.WARNING)
+        screen.setFormatter(PrintableFormatter("sngan: %(message)s"))
+        logging.basicConfig(handlers=[screen])
+    # a kernel of one channel has several equal memory layouts; DDP copies it in any case
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
-    # critics return views, which nothing here changes in place
+    # critics return views, and nothing here changes these in place
     warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor")
     with contextlib.nullcontext() if collectives.is_rank_zero() else _silence():
         try:
             outcome = work(fabric, *arguments)
-        except RankError:
+        except RankFailedError:
             raise
         except (Exception, KeyboardInterrupt) as error:
             outcome = error
-    # Python's own end is aborted at times by threads of the group: leave it, and end without
+    # threads of the process group sometimes abort the interpreter's shutdown: skip the shutdown
     if spawned:
         atexit.register(os._exit, 0)
     atexit.register(collectives.destroy_group)
@@ -152,20 +162,20 @@ def _on_rank(fabric: "Fabric", work: Callable[..., Any], arguments: tuple[Any, .
 
 
 def _started(settings: PerformanceConfig) -> int | None:
-    """The processes that torchrun has started, or SLURM for a run of several; ``None``: neither."""
+    """The number of processes that torchrun or SLURM started; ``None`` if neither did."""
     from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
     from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
     if TorchElasticEnvironment.detect():
         return int(os.environ["WORLD_SIZE"])
-    # a batch script has SLURM's variables too, and may train on one device of its own
+    # a batch script has SLURM's variables too, but trains in its own process on one device
     is_task = settings.is_shared and SLURMEnvironment.detect()
     return int(os.environ["SLURM_NTASKS"]) if is_task else None
 
 
 @contextlib.contextmanager
 def _silence() -> Generator[None]:
-    """Only the first rank speaks."""
+    """Print and log nothing inside: only rank 0 does."""
     _log.disabled = True
     try:
         with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):  # noqa: PTH123
@@ -176,13 +186,13 @@ def _silence() -> Generator[None]:
 
 @contextlib.contextmanager
 def _signals_passed_on() -> Generator[Callable[[], bool]]:
-    """Pass signals that end programs on to the processes started inside; yield whether any came."""
+    """Pass signals on to the processes started inside; yield whether any signal came."""
     came = threading.Event()
     others = set(multiprocessing.active_children())
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
         if number == hangup() and came.is_set():
-            # a closed terminal says it twice; the second one would end the processes at once
+            # a closed terminal sends two, and a second one would end the processes at once
             return
         came.set()
         for child in set(multiprocessing.active_children()) - others:

@@ -1,4 +1,4 @@
-"""Which runs a comparison is made of: every method, optimizer setting and seed."""
+"""Trials of a comparison: one run for every method, optimizer setting and seed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +9,10 @@ from sngan.config import Config
 from sngan.methods import METHODS, Method, named
 from sngan.utils.checks import require, require_count, require_one_of
 
-RUNS, OWN = "runs", "own"
+RUNS = "runs"
+
+RECIPE_SETTINGS = "own"
+"""The name of the setting under which each method keeps the optimizer of its recipe."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,8 @@ SETTINGS = {
 
 
 @dataclass(frozen=True)
-class Planned:
-    """One run of a comparison; ``setting`` is a name of ``SETTINGS``, or ``own``."""
+class Trial:
+    """One run of a comparison; ``setting`` is a name of ``SETTINGS`` or ``RECIPE_SETTINGS``."""
 
     method: str
     setting: str
@@ -46,12 +49,17 @@ class Planned:
         """The run's folder."""
         return Path(self.config.out)
 
+    @property
+    def name(self) -> str:
+        """The name of the run's folder inside the comparison, such as ``runs/sn-seed0``."""
+        return f"{RUNS}/{self.folder.name}"
+
     def __str__(self) -> str:
-        setting = "" if self.setting == OWN else f", setting {self.setting}"
+        setting = "" if self.setting == RECIPE_SETTINGS else f", setting {self.setting}"
         return f"{self.method}{setting}, seed {self.seed}"
 
 
-def plan(
+def plan_trials(
     base: Config,
     *,
     methods: Sequence[str],
@@ -59,17 +67,31 @@ def plan(
     settings: Sequence[str],
     out: str | Path,
     overrides: Mapping[str, Any] | None = None,
-) -> list[Planned]:
-    """List the runs of a comparison, all methods of the first seed first.
+) -> list[Trial]:
+    """List the runs of a comparison; all methods of the first seed come first.
 
-    All runs take their data, networks, budget and all else from ``base``; seeds count up from
-    its seed. Runs of one seed and one architecture start from the same weights.
+    Runs of one seed and one architecture start from the same weights.
+
+    Parameters
+    ----------
+    base
+        The settings that all runs share; its seed is the first, the others count up from it.
+    methods
+        Names of ``sngan.METHODS``.
+    seeds
+        The number of seeds for each method and setting.
+    settings
+        Names of ``SETTINGS``; without any, each method keeps the optimizer of its recipe.
+    out
+        The folder of the comparison.
+    overrides
+        Fields of ``Method`` that all methods get.
 
     Raises
     ------
     ValueError
-        No method, an unknown method or setting (the near names are listed), or an override that a
-        setting decides.
+        If there is no method, a method or setting is unknown (the near names are listed), or an
+        override has a value that a setting decides.
     """
     require_count(seeds, "seeds")
     require(len(methods) > 0, "methods", expected="at least one method", got="none")
@@ -86,25 +108,25 @@ def plan(
         got=f"{', '.join(settings)} and {', '.join(f'method.{key}' for key in decided)}",
     )
     return [
-        _planned(base, method, setting, base.seed + index, out=Path(out))
+        _trial(base, method, setting, base.seed + index, out=Path(out))
         for index in range(seeds)
-        for setting in dict.fromkeys(settings or [OWN])
+        for setting in dict.fromkeys(settings or [RECIPE_SETTINGS])
         for method in [named(name, **given) for name in dict.fromkeys(methods)]
     ]
 
 
-def _planned(base: Config, method: Method, setting: str, seed: int, *, out: Path) -> Planned:
-    parts = [method.name, *([] if setting == OWN else [setting]), f"seed{seed}"]
+def _trial(base: Config, method: Method, setting: str, seed: int, *, out: Path) -> Trial:
+    parts = [method.name, *([] if setting == RECIPE_SETTINGS else [setting]), f"seed{seed}"]
     config = replace(
         base,
-        method=method if setting == OWN else _under(method, SETTINGS[setting]),
+        method=method if setting == RECIPE_SETTINGS else _with_setting(method, SETTINGS[setting]),
         seed=seed,
         out=str(out / RUNS / "-".join(parts)),
     )
-    return Planned(method.name, setting, seed, config)
+    return Trial(method.name, setting, seed, config)
 
 
-def _under(method: Method, setting: Setting) -> Method:
+def _with_setting(method: Method, setting: Setting) -> Method:
     return replace(
         method,
         optimizer="adam",

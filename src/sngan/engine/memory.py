@@ -1,4 +1,4 @@
-"""The memory that a training needs at least, compared with what there is before it starts."""
+"""Memory of a training: a lower bound of its need, compared with the memory of the machine."""
 
 import math
 from typing import Any
@@ -8,21 +8,28 @@ from torch import nn
 
 from sngan.config import Config
 from sngan.data import memory
-from sngan.runs.run import outlines
-from sngan.utils.checks import require
+from sngan.runs.networks import outlines
+from sngan.utils.checks import require, require_given
 
 _GIBIBYTE = 2**30
-# weights, gradients and one moment, each of four bytes; the generator's average beside them
+# weights, gradients and one moment take four bytes each; the generator also has an average
 _BYTES_OF_WEIGHTS = {"generator": 16, "critic": 12}
-# of bfloat16: a bound from below for every precision
+# bfloat16 has two bytes, and every other precision has more
 _BYTES_OF_OUTPUT = 2
 
 
-def require_room(config: Config, device: torch.device | None = None) -> None:
+def require_memory(config: Config, device: torch.device | None = None) -> None:
     """Raise unless the networks and a batch of resolved settings can fit into memory.
 
-    The need is counted from below: weights, gradients and one moment of each optimizer, and the
-    noise and the outputs of layers with weights in the forward pass of one critic step.
+    The lower bound counts weights, gradients and one moment of each optimizer, and the noise and
+    the outputs of layers with weights in the forward pass of one critic step.
+
+    Parameters
+    ----------
+    config
+        The resolved settings.
+    device
+        The device of the training; left out: a CPU.
 
     Raises
     ------
@@ -35,37 +42,36 @@ def require_room(config: Config, device: torch.device | None = None) -> None:
         _BYTES_OF_WEIGHTS[name] * sum(p.numel() for p in network.parameters())
         for name, network in networks.items()
     )
-    room = _room(device)
+    available = _available(device)
     model = config.model
     require(
-        weights // parts <= room,
+        weights // parts <= available,
         "model",
-        expected=f"networks that fit into {_size(room)} of memory",
+        expected=f"networks that fit into {_size(available)} of memory",
         got=f"{_size(weights)} of model.width {model.width:g}, model.latent_dim {model.latent_dim}",
     )
     rows = config.batch_size // config.performance.processes
-    # real samples of all critic steps; of one, what they and as many fakes give, and the noise
+    # the real samples of all critic steps, and of one step the outputs of both halves and the noise
     real = config.method.n_critic * math.prod(model.sample_shape or ())
     outputs = rows * (real + 2 * _outputs(config, networks["critic"]) + 4 * model.latent_dim)
     require(
-        weights // parts + outputs <= room,
+        weights // parts + outputs <= available,
         "batch_size",
-        expected=f"a batch that fits into {_size(room)} of memory",
+        expected=f"a batch that fits into {_size(available)} of memory",
         got=f"{config.batch_size}, which needs over {_size(weights // parts + outputs)} "
         f"(with method.n_critic {config.method.n_critic})",
     )
 
 
-def _room(device: torch.device | None) -> int:
+def _available(device: torch.device | None) -> int:
     if device is not None and device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     return memory.total_memory()
 
 
 def _outputs(config: Config, critic: nn.Module) -> int:
-    """The bytes that the layers of a critic put out for one sample, itself among them."""
-    shape = config.model.sample_shape
-    assert shape is not None
+    """Return the bytes of one sample and of the outputs that a critic's layers have for it."""
+    shape = require_given(config.model.sample_shape, "model.sample_shape", expected="a shape")
     sizes = [math.prod(shape)]
 
     def count(_: nn.Module, __: Any, output: Any) -> None:
@@ -73,7 +79,7 @@ def _outputs(config: Config, critic: nn.Module) -> int:
 
     layers = [part for part in critic.modules() if [*part.parameters(recurse=False)]]
     handles = [layer.register_forward_hook(count) for layer in layers]
-    # two samples: batch norm refuses a single one
+    # batch norm refuses a single sample, so this passes two
     labels = torch.zeros(2, dtype=torch.int64, device="meta") if config.model.num_classes else None
     critic(torch.empty(2, *shape, device="meta"), labels)
     for handle in handles:

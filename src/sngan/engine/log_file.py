@@ -1,0 +1,50 @@
+"""Log file of a run, ``train.log``, and the list of files that could not be read."""
+
+import logging
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from typing_extensions import override
+
+from sngan import data
+from sngan.runs.managed import ManagedRunFolder
+from sngan.utils.files import write_bytes
+from sngan.utils.streams import PrintableFormatter
+from sngan.utils.text import printable
+
+_log = logging.getLogger("sngan")
+
+
+@contextmanager
+def logging_to(path: Path) -> Generator[None]:
+    """Append the lines that sngan logs inside to a file."""
+    handler = _LogFile(path, encoding="utf-8", errors="backslashreplace")
+    handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(message)s"))
+    _log.addHandler(handler)
+    level = _log.level
+    _log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        _log.setLevel(level)
+        _log.removeHandler(handler)
+        # a full disk may raise its first error here
+        with suppress(OSError):
+            handler.close()
+
+
+def record_skipped(dataset: data.Dataset, folder: ManagedRunFolder) -> None:
+    """Write the files that the data set could not read to the log and to ``skipped.txt``."""
+    lines = [printable(f"{skipped.name}: {skipped.reason}") for skipped in dataset.skipped]
+    for line in lines:
+        _log.info("skipped %s", line)
+    if lines:
+        text = "".join(f"{line}\n" for line in lines)
+        write_bytes(folder.files.claim(folder.SKIPPED), text.encode())
+
+
+class _LogFile(logging.FileHandler):
+    @override
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Ignore errors of the disk. A checkpoint, which needs the disk, reports them."""

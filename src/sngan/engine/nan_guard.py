@@ -1,0 +1,42 @@
+"""NaN guard: finds the first step whose loss or gradient norm was not finite."""
+
+import torch
+from torch import Tensor
+
+from sngan.distributed import collectives
+from sngan.engine.errors import TrainingError
+from sngan.runs.layout import RunFolder
+
+
+class NanGuard:
+    """Keeps, on the device, the first step at which each term was infinite or not a number."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._names: list[str] = []
+        self._first_bad_step = torch.full((), torch.inf, device=device)
+
+    def update(self, terms: dict[str, Tensor], step: int) -> None:
+        """Check the terms of a step without waiting for the device."""
+        self._names = list(terms)
+        is_bad = ~torch.isfinite(torch.stack([term.float() for term in terms.values()]))
+        earliest = self._first_bad_step.clamp(max=step)
+        self._first_bad_step = torch.where(is_bad, earliest, self._first_bad_step)
+
+    def raise_if_not_finite(self, folder: RunFolder) -> None:
+        """Raise on all ranks if a term was not finite on any of them. All ranks must call this.
+
+        Raises
+        ------
+        TrainingError
+            If a term was not finite. The message names the first one and the last checkpoint.
+        """
+        if not self._names:
+            return
+        steps: list[float] = collectives.all_reduce_min(self._first_bad_step).tolist()
+        step, name = min(zip(steps, self._names, strict=True), key=lambda item: item[0])
+        if step < torch.inf:
+            raise TrainingError(
+                f"{name} was not finite at step {step:.0f}; "
+                f"last good checkpoint: {folder.last_checkpoint}; "
+                f"log: {folder.log}; try a smaller learning rate (--method.lr)"
+            )

@@ -1,0 +1,211 @@
+"""Outputs of a run while it trains: records, sample grids, evaluations, checkpoints."""
+
+import logging
+import time
+from collections.abc import Generator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from sngan.distributed import collectives
+from sngan.engine import resuming
+from sngan.engine.evaluation import certify, measure_transport
+from sngan.engine.nan_guard import NanGuard
+from sngan.engine.sampling import gather_average, sample_average
+from sngan.engine.setup import Plan
+from sngan.engine.state import TrainState
+from sngan.runs import checkpoint, sample_grid
+from sngan.runs.managed import ManagedRunFolder
+from sngan.runs.records import Recorder, iter_records
+from sngan.runs.weights import save_generator
+from sngan.utils.progress import Progress
+
+_GRID_IMAGES, _SCATTER_POINTS = 64, 2000
+_log = logging.getLogger("sngan")
+
+
+@contextmanager
+def open_outputs(plan: Plan, state: TrainState, folder: ManagedRunFolder) -> "Generator[Outputs]":
+    """Open the outputs of a run that starts, or goes on, at ``state.step``.
+
+    Parameters
+    ----------
+    plan
+        The settings, the data and the evaluation of the run.
+    state
+        The state that is written to checkpoints and sampled.
+    folder
+        The run folder.
+    """
+    config = plan.config
+    with ExitStack() as stack:
+        recorder = None
+        if collectives.is_rank_zero():
+            with folder.files.recording("."):
+                recorder = stack.enter_context(
+                    Recorder(folder.path, start=state.step, every=config.log_every)
+                )
+        if plan.evaluation is not None:
+            plan.evaluation.remember(iter_records(folder.path))
+        progress = stack.enter_context(Progress(total=config.steps, start=state.step))
+        yield Outputs(plan, state, folder, recorder=recorder, progress=progress)
+
+
+@dataclass
+class Outputs:
+    """Everything that a run shows and writes while it trains.
+
+    All ranks call the same methods, because many of them communicate. Only rank 0 has a recorder,
+    and only rank 0 writes.
+    """
+
+    plan: Plan
+    state: TrainState
+    folder: ManagedRunFolder
+    recorder: Recorder | None = field(kw_only=True)
+    progress: Progress = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        self._guard = NanGuard(self.state.runtime.device)
+        self._terms: dict[str, Tensor] = {}
+        now = time.perf_counter()
+        self._started = now - self.state.seconds
+        self._logged_step, self._logged_at = self.state.step, now
+
+    def start(self) -> None:
+        """Write what a run has before its next step."""
+        if self.state.step == 0:
+            self.save_samples()
+            self.save_checkpoint()
+        # a killed run may have left none, or that of another step
+        self.save_generator()
+
+    def follow(self, terms: dict[str, Tensor]) -> None:
+        """Take the losses of a step without waiting for the device."""
+        self._terms = terms
+        self._guard.update(terms, self.state.step)
+        self.progress.advance(self.state.step)
+
+    def log(self) -> None:
+        """Record the last step on disk and on the screen.
+
+        Raises
+        ------
+        TrainingError
+            If a loss or gradient was not finite since the last call.
+        """
+        self._guard.raise_if_not_finite(self.folder)
+        state, now = self.state, time.perf_counter()
+        record = {
+            "step": state.step,
+            "seconds": now - self._started,
+            **read_terms(self._terms, average_ranks=True),
+            **self._measure_transport(),
+            "lr": float(state.critic_optimizer.param_groups[0]["lr"]),
+            "steps_per_second": (state.step - self._logged_step) / (now - self._logged_at),
+            "sigma": read_terms(state.sigmas()),
+        }
+        if self.recorder is not None:
+            self.recorder.log(record)
+            self.progress.log(record)
+        self._logged_step, self._logged_at = state.step, now
+
+    def save_samples(self) -> None:
+        """Write a grid of images, or a scatter of points, from noise that never changes."""
+        if self.recorder is None:
+            gather_average(self.state.average)
+            return
+        dataset = self.plan.dataset
+        n = _GRID_IMAGES if dataset.is_images else _SCATTER_POINTS
+        samples = self._sample(n)
+        try:
+            path = self.folder.files.claim(self.folder.sample_grid_name(self.state.step))
+        except ValueError as error:
+            # a missing grid must not end the training
+            _log.warning("no picture of step %d: %s", self.state.step, error)
+            return
+        # points are drawn in front of real ones
+        reference = None if dataset.is_images else dataset.samples[:_SCATTER_POINTS]
+        sample_grid.save_samples(samples, path, reference=reference)
+        self.recorder.picture(path, self.state.step)
+
+    def evaluate(self) -> None:
+        """Record the metrics of samples, and keep this checkpoint if it is the best so far."""
+        self._guard.raise_if_not_finite(self.folder)
+        state, config, evaluation = self.state, self.plan.config, self.plan.evaluation
+        values, is_best = {}, False
+        if evaluation is None:
+            gather_average(state.average)
+        else:
+            values = evaluation.measure(self._sample(evaluation.num_samples))
+            is_best = evaluation.is_best(values)
+        if collectives.all_reduce_any(is_best):
+            settings = resuming.settings_to_save(config)
+            with self._listing_checkpoints():
+                checkpoint.write(state.state_dict(), self.folder.best_checkpoint, settings=settings)
+        if self.recorder is None or evaluation is None:
+            return
+        self.recorder.log({"step": state.step, "evaluation": values})
+        value = values.get(evaluation.metric, float("nan"))
+        self.progress.note(f"step {state.step}: {evaluation.metric} {value:.4g}")
+
+    def save(self) -> None:
+        """Write the generator, then a checkpoint; after the last step, of a certified critic.
+
+        The checkpoint is written after everything else of this step: a run that was killed in
+        between goes on from the checkpoint before, and makes the missing files again.
+        """
+        self._guard.raise_if_not_finite(self.folder)
+        if self.state.step == self.plan.config.steps:
+            certify(self.state.spectral_norm)
+        self.save_generator()
+        self.save_checkpoint()
+
+    def save_checkpoint(self) -> None:
+        """Write the state, after the records of its steps are safe on the disk."""
+        state, config = self.state, self.plan.config
+        state.seconds = time.perf_counter() - self._started
+        if self.recorder is not None:
+            self.recorder.flush()
+        with self._listing_checkpoints():
+            checkpoint.rotate(
+                state.state_dict(),
+                self.folder.checkpoints,
+                keep_every=config.keep_every,
+                settings=resuming.settings_to_save(config),
+            )
+        if self.recorder is not None:
+            self.folder.files.give_up()
+
+    def save_generator(self) -> None:
+        """Write the averaged generator."""
+        generator = gather_average(self.state.average)
+        if self.recorder is not None:
+            save_generator(generator, self.folder.path)
+
+    def _sample(self, n: int) -> Tensor:
+        """Draw samples from noise and classes that never change."""
+        config = self.plan.config
+        classes = config.model.learned_classes
+        return sample_average(self.state.average, n, classes=classes, seed=config.seed)
+
+    def _measure_transport(self) -> dict[str, float]:
+        config, dataset = self.plan.config, self.plan.dataset
+        classes = config.model.learned_classes
+        return measure_transport(self.state, dataset, classes=classes, seed=config.seed)
+
+    def _listing_checkpoints(self) -> AbstractContextManager[None]:
+        """Add the checkpoint files that are written inside to the run's list; rank 0 does this."""
+        if self.recorder is None:
+            return nullcontext()
+        return self.folder.files.recording(self.folder.CHECKPOINTS)
+
+
+def read_terms(terms: dict[str, Tensor], *, average_ranks: bool = False) -> dict[str, float]:
+    """Read scalars from the device at once; with ``average_ranks``, their means over all ranks."""
+    values = torch.stack([term.float() for term in terms.values()])
+    if average_ranks:
+        values = collectives.all_reduce_mean(values)
+    return dict(zip(terms, values.tolist(), strict=True))

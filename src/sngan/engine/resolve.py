@@ -1,0 +1,59 @@
+"""Resolved settings: those that a run takes from its data, such as image size and class names."""
+
+from dataclasses import replace
+
+from sngan import data, models
+from sngan.config import Config
+from sngan.utils.checks import require
+
+
+def resolve_config(config: Config, dataset: data.Dataset) -> Config:
+    """Return the settings with everything that they leave to the data filled in.
+
+    Raises
+    ------
+    ValueError
+        If a conditional model gets data without labels, or points are to be augmented.
+    """
+    shape = dataset.sample_shape
+    name = config.model.name
+    names = class_names(dataset) if config.model.conditional else ()
+    model = replace(
+        config.model,
+        name=models.default_model(shape) if name == "auto" else name,
+        sample_shape=shape,
+        class_names=names,
+        empty_classes=_empty_classes(dataset, len(names)) if names else (),
+    )
+    read = config.data
+    if dataset.is_images:
+        read = replace(read, resolution=shape[-1], channels=shape[0])
+    else:
+        expected = f"none for points {shape}"
+        require(not read.augment, "data.augment", expected=expected, got=repr(read.augment))
+    return replace(config, model=model, data=read)
+
+
+def class_names(dataset: data.Dataset) -> tuple[str, ...]:
+    """Return a name for each class from 0 to the largest label: that of the data, or the number.
+
+    Raises
+    ------
+    ValueError
+        If the data has no labels, or a negative one.
+    """
+    labels = dataset.labels
+    if labels is None:
+        raise ValueError(
+            f"model.conditional: expected data with labels (class folders, or a label column), "
+            f"got none in {dataset.name}"
+        )
+    smallest, largest = int(labels.min()), int(labels.max())
+    require(smallest >= 0, "data", expected="labels of at least 0", got=smallest)
+    names = dataset.class_names
+    return names if len(names) > largest else tuple(str(label) for label in range(largest + 1))
+
+
+def _empty_classes(dataset: data.Dataset, num_classes: int) -> tuple[int, ...]:
+    counts = dataset.class_counts(num_classes).tolist()
+    return tuple(index for index, count in enumerate(counts) if not count)

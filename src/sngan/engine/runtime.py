@@ -1,0 +1,64 @@
+"""Runtime of the training steps: device, precision, backward pass and CUDA graph."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from sngan.config import PerformanceConfig
+from sngan.engine.cuda_graph import StepGraph
+from sngan.engine.precision import autocast_for
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """How the steps run on this machine. A checkpoint saves none of it.
+
+    Attributes
+    ----------
+    device
+        The device of the networks and batches.
+    backward
+        Computes the gradients of a loss, and averages them over the ranks.
+    autocast
+        Makes the context of a forward pass: bfloat16 or float32.
+    no_sync
+        Makes a context in which DDP does not synchronize a network's gradients.
+    graph
+        Calls the updates of a step, on a CUDA device as one captured graph.
+    """
+
+    device: torch.device
+    backward: Callable[[Tensor], None]
+    autocast: Callable[[], AbstractContextManager[Any]]
+    no_sync: Callable[[Any], AbstractContextManager[None]]
+    graph: StepGraph
+
+    @classmethod
+    def build(
+        cls, performance: PerformanceConfig, fabric: "Fabric", *, is_images: bool
+    ) -> "Runtime":
+        """Build the runtime of a launched Fabric.
+
+        Parameters
+        ----------
+        performance
+            The settings of precision and CUDA graphs.
+        fabric
+            The launched Fabric, which knows the device.
+        is_images
+            Whether the samples are images, for which bfloat16 is precise enough.
+        """
+        return cls(
+            device=fabric.device,
+            backward=fabric.backward,
+            autocast=autocast_for(performance.precision, fabric.device, is_images=is_images),
+            no_sync=fabric.no_backward_sync,
+            graph=StepGraph(fabric.device, wanted=performance.cuda_graphs),
+        )

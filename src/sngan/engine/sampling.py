@@ -1,0 +1,48 @@
+"""Samples of the averaged generator while a run trains."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from sngan import models
+from sngan.distributed import fsdp
+from sngan.runs.networks import balanced_labels, noise_from_seed
+
+_BATCH = 256
+
+
+@torch.no_grad()
+def sample_average(average: AveragedModel, n: int, *, classes: Sequence[int], seed: int) -> Tensor:
+    """Return ``n`` samples of the averaged generator, on the CPU.
+
+    Where weights are sharded, all ranks take part: one rank calls this function while the others
+    call :func:`gather_average`.
+
+    Parameters
+    ----------
+    average
+        The averaged generator.
+    n
+        The number of samples.
+    classes
+        The classes of a conditional generator, which the samples have in turn; empty for others.
+    seed
+        The seed of the noise.
+    """
+    generator = gather_average(average).eval()
+    device = next(generator.parameters()).device
+    noise = noise_from_seed(n, generator.latent_dim, seed=seed).to(device)
+    labels = balanced_labels(n, classes, device=device)
+    parts = torch.arange(n, device=device).split(_BATCH)
+    return torch.cat(
+        [generator(noise[p], None if labels is None else labels[p]).cpu() for p in parts]
+    )
+
+
+def gather_average(average: AveragedModel) -> models.Generator:
+    """Return the averaged generator with whole weights. All ranks of a sharded run call this."""
+    generator = fsdp.unsharded(average.module)
+    assert isinstance(generator, models.Generator)
+    return generator

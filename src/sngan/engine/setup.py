@@ -1,0 +1,100 @@
+"""Setup of a run: everything that is resolved before the run folder is touched."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from sngan import config as configs
+from sngan import data
+from sngan.config import Config, DataConfig
+from sngan.distributed import collectives
+from sngan.engine import resuming
+from sngan.engine.evaluation import PeriodicEvaluation
+from sngan.engine.memory import require_memory
+from sngan.engine.resolve import resolve_config
+from sngan.runs.checkpoint import Found
+from sngan.runs.managed import ManagedRunFolder
+from sngan.utils.progress import counting
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A run that can begin: its settings fit its data, and its checkpoint fits both.
+
+    Attributes
+    ----------
+    config
+        The settings, with everything filled in.
+    dataset
+        The opened data.
+    checkpoint
+        The checkpoint that a resumed run goes on from.
+    evaluation
+        The evaluation during training, on rank 0 of a run that has one.
+    """
+
+    config: Config
+    dataset: data.Dataset
+    checkpoint: Found | None
+    evaluation: PeriodicEvaluation | None
+
+
+def prepare(
+    config: Config,
+    folder: ManagedRunFolder,
+    device: torch.device,
+    *,
+    resume: bool,
+    overwrite: bool,
+) -> Plan:
+    """Resolve the settings, open the data and find the checkpoint; change nothing on the disk.
+
+    Parameters
+    ----------
+    config
+        The settings.
+    folder
+        The run folder.
+    device
+        The device of the training, whose memory must hold the networks and a batch.
+    resume
+        Whether the run in the folder goes on.
+    overwrite
+        Whether a new run may replace that in the folder.
+
+    Raises
+    ------
+    ValueError
+        If a setting, the data, the folder or its checkpoints do not fit.
+    """
+    folder.check(resume=resume, overwrite=overwrite)
+    if resume:
+        config = configs.as_begun(config, folder.settings())
+    with counting("decoding") as progress:
+        dataset = open_dataset(config.data, progress)
+    config = resolve_config(config, dataset)
+    require_memory(config, device)
+    is_evaluating = config.evaluation.every and collectives.is_rank_zero()
+    return Plan(
+        config=config,
+        dataset=dataset,
+        checkpoint=resuming.find(folder, config, dataset) if resume else None,
+        evaluation=PeriodicEvaluation(config, dataset) if is_evaluating else None,
+    )
+
+
+def open_dataset(settings: DataConfig, progress: Callable[[int, int], None]) -> data.Dataset:
+    """Open the data that the settings of a run name; ``progress(done, total)`` is called often."""
+    return data.open_source(
+        settings.source,
+        resolution=settings.resolution,
+        channels=settings.channels,
+        split=settings.split,
+        labels=settings.labels,
+        background=settings.background,
+        reading=settings.reading,
+        cache=settings.cache,
+        workers=settings.workers,
+        progress=progress,
+    )

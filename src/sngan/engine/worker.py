@@ -1,0 +1,160 @@
+"""Worker of a run: one rank from the check of the run folder to the finished training."""
+
+import logging
+import threading
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sngan import config as configs
+from sngan.config import Config
+from sngan.distributed import collectives, rendezvous
+from sngan.engine import resuming
+from sngan.engine.errors import TrainingError
+from sngan.engine.fabric import RankFailedError
+from sngan.engine.log_file import logging_to, record_skipped
+from sngan.engine.loop import run_loop
+from sngan.engine.setup import Plan, prepare
+from sngan.engine.state import TrainState
+from sngan.runs import checkpoint
+from sngan.runs.lock import locked
+from sngan.runs.managed import ManagedRunFolder
+from sngan.runs.run import Run
+from sngan.utils.checks import require
+from sngan.utils.signals import interrupt_at_once
+from sngan.utils.text import class_and_line
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+_log = logging.getLogger("sngan")
+_is_training = threading.Lock()
+
+
+def train_on_rank(fabric: "Fabric", config: Config, resume: bool, overwrite: bool) -> Run | None:
+    """Train on this rank; return the run if this process was not started for it.
+
+    Parameters
+    ----------
+    fabric
+        The launched Fabric.
+    config
+        The settings as the user gave them.
+    resume
+        Whether the run in the folder goes on.
+    overwrite
+        Whether a new run may replace that in the folder.
+    """
+    folder = ManagedRunFolder(Path(config.out))
+    collectives.raise_together(lambda: _check(folder, resume=resume, overwrite=overwrite))
+    with ExitStack() as stack:
+        stack.enter_context(_one_training_at_a_time())
+        collectives.raise_together(lambda: _lock(folder, stack))
+        # only the node whose process failed knows of the restart
+        is_restarted = collectives.all_reduce_any(
+            rendezvous.is_restarted() and folder.has_checkpoint()
+        )
+        collectives.raise_together(lambda: folder.recover() if collectives.is_rank_zero() else None)
+        resume = resume or is_restarted
+        with interrupt_at_once():
+            plan = collectives.raise_together(
+                lambda: prepare(config, folder, fabric.device, resume=resume, overwrite=overwrite)
+            )
+        stack.enter_context(_begun_run(folder, plan.config, resume=resume))
+        if collectives.is_rank_zero():
+            stack.enter_context(logging_to(folder.log))
+            record_skipped(plan.dataset, folder)
+        stack.enter_context(_errors_as_one_line(folder))
+        state = _build_state(plan, fabric)
+        # drop the loaded state: every rank holds a full copy
+        plan = replace(plan, checkpoint=None)
+        if is_restarted:
+            _log.warning("restarted by torchrun: goes on from step %d", state.step)
+        _log.info("step %d of %d, on %s", state.step, plan.config.steps, state.runtime.device)
+        run_loop(plan, state, folder)
+        _log.info("done: step %d", state.step)
+    if config.performance.is_shared:
+        return None
+    generator = state.average.module.eval().requires_grad_(False)
+    return Run(folder.path, plan.config, generator)
+
+
+def _check(folder: ManagedRunFolder, *, resume: bool, overwrite: bool) -> None:
+    # torchrun restarts the same command, which must then go on with its own run
+    is_restarted = rendezvous.is_restarted() and folder.has_checkpoint()
+    folder.check(resume=resume or is_restarted, overwrite=overwrite)
+
+
+@contextmanager
+def _one_training_at_a_time() -> Generator[None]:
+    """Refuse a second training in this process: all threads share torch's random numbers."""
+    require(
+        _is_training.acquire(blocking=False),
+        "train",
+        expected="one training at a time in a process (its threads share their random numbers)",
+        got="a second one",
+    )
+    try:
+        yield
+    finally:
+        _is_training.release()
+
+
+def _lock(folder: ManagedRunFolder, stack: ExitStack) -> None:
+    """Lock the run folder before anything is written; rank 0 holds the lock for all."""
+    if collectives.is_rank_zero():
+        stack.enter_context(locked(folder.path, wait=rendezvous.is_restarted()))
+
+
+@contextmanager
+def _begun_run(folder: ManagedRunFolder, config: Config, *, resume: bool) -> Generator[None]:
+    """Make the folder that of this run. After an error before its first checkpoint, undo that."""
+
+    def begin() -> None:
+        if collectives.is_rank_zero():
+            folder.begin(resume=resume)
+            configs.save(config, folder.config)
+
+    try:
+        collectives.raise_together(begin)
+        yield
+    except BaseException:
+        # torchrun starts the command again, which must find the run that it began
+        if collectives.is_rank_zero() and not rendezvous.is_launched():
+            folder.abandon()
+        raise
+
+
+@contextmanager
+def _errors_as_one_line(folder: ManagedRunFolder) -> Generator[None]:
+    """Write an error to the log, and raise it as one line that says where the log is."""
+    try:
+        yield
+    except TrainingError as failure:
+        # the error itself reaches the screen, so this line is not a warning
+        _log.info("failed: %s", failure)
+        raise
+    except Exception as error:
+        _log.info("failed", exc_info=True)
+        line = class_and_line(error)
+        if collectives.world_size() > 1:
+            # torchrun may kill this process before the error reaches the screen
+            _log.error("rank %d: %s; %s", collectives.rank(), line, folder.places)
+            # the other ranks may not have failed, so this error must end them
+            raise RankFailedError(f"rank {collectives.rank()}: {line}") from error
+        raise TrainingError(f"{line}; {folder.places}") from error
+
+
+def _build_state(plan: Plan, fabric: "Fabric") -> TrainState:
+    """Build the state, and load the checkpoint that the run goes on from."""
+    # this import draws random numbers, so it must come before the seed and before a resumed state
+    import rich.style  # noqa: F401  # pyright: ignore[reportUnusedImport]
+
+    state = TrainState.build(plan.config, plan.dataset, fabric)
+    if plan.checkpoint is not None:
+        loaded = resuming.load(state, plan.checkpoint)
+        if collectives.is_rank_zero():
+            checkpoint.settle(loaded)
+    return state

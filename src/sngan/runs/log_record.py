@@ -1,0 +1,60 @@
+"""Log record: one line of ``metrics.jsonl``, the figures of a training run at one step."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True)
+class LogRecord:
+    """The figures of one step; None stands for a figure that the record does not have.
+
+    Parameters
+    ----------
+    step, seconds
+        The generator step, and the seconds of training until then.
+    critic_loss, w_estimate, penalty, orthonormal, critic_gradient_norm
+        The terms of the last critic step; ``w_estimate`` is the mean score of real samples minus
+        that of generated ones.
+    generator_loss, generator_gradient_norm
+        The terms of the generator step.
+    w1, lipschitz, w1_bound
+        For points: the exact W1 distance, the proved Lipschitz constant of the critic, and the
+        lower bound of W1 that both give.
+    lr, steps_per_second
+        The learning rate, and the speed since the record before.
+    sigma
+        The spectral norm of each layer of the critic.
+    evaluation
+        The figures of an evaluation, which is a record of its own.
+    """
+
+    step: int
+    seconds: float | None = None
+    critic_loss: float | None = None
+    w_estimate: float | None = None
+    penalty: float | None = None
+    orthonormal: float | None = None
+    critic_gradient_norm: float | None = None
+    generator_loss: float | None = None
+    generator_gradient_norm: float | None = None
+    w1: float | None = None
+    lipschitz: float | None = None
+    w1_bound: float | None = None
+    lr: float | None = None
+    steps_per_second: float | None = None
+    sigma: Mapping[str, float] | None = None
+    evaluation: Mapping[str, float | None] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures that the record has, as the line of ``metrics.jsonl`` holds them."""
+        values = ((one.name, getattr(self, one.name)) for one in fields(self))
+        return {name: value for name, value in values if value is not None}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "LogRecord":
+        """Read a record; figures that this version does not know are left out."""
+        return cls(**{key: value for key, value in values.items() if key in _NAMES})
+
+
+_NAMES = frozenset(one.name for one in fields(LogRecord))

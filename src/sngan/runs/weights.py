@@ -1,0 +1,132 @@
+"""Weights of a run: its generator and critic from disk, compared with the settings."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from sngan import config as configs
+from sngan import models
+from sngan.config import Config
+from sngan.runs import checkpoint
+from sngan.runs.layout import RunFolder
+from sngan.runs.networks import outlines
+from sngan.utils.checks import require
+from sngan.utils.fitting import MisfitError, require_fit
+from sngan.utils.tensor_files import DamagedFileError, read_tensors, write_tensors
+from sngan.utils.text import first_line
+
+_log = logging.getLogger("sngan")
+
+
+def save_generator(generator: nn.Module, folder: Path) -> None:
+    """Write ``generator.safetensors`` atomically, with a checksum."""
+    write_tensors(generator.state_dict(), RunFolder(folder).generator)
+
+
+def read_settings(folder: Path) -> tuple[Config, tuple[models.Generator, models.Critic]]:
+    """Read the settings of a run, and build its networks without memory for weights.
+
+    Raises
+    ------
+    ValueError
+        If the folder is no run, or ``config.yaml`` is not sngan's.
+    """
+    path = RunFolder(folder).config
+    require(path.is_file(), "run", expected=f"a run folder with {path.name}", got=folder)
+    try:
+        config = configs.load(path)
+        return config, outlines(config)
+    except ValueError as error:
+        expected = f"a run folder with a {path.name} of sngan's"
+        raise ValueError(f"run: expected {expected}, got {path} ({first_line(error)})") from error
+
+
+def read_generator(outline: nn.Module, folder: Path) -> dict[str, Tensor]:
+    """Read ``generator.safetensors``; if it is damaged, read the same weights from a checkpoint.
+
+    Raises
+    ------
+    ValueError
+        If there is neither, or the weights do not fit the settings.
+    """
+    path = RunFolder(folder).generator
+    try:
+        require(
+            path.is_file(), "run", expected=f"a {path.name} (train first)", got=f"none in {folder}"
+        )
+        weights = read_tensors(path)
+        require_fit(outline, weights)
+        return weights
+    except MisfitError as error:
+        damage = _misfit(folder, f"{path}: {error}")
+    except DamagedFileError as error:
+        damage = f"run: expected whole weights, got {path} ({first_line(error)})"
+    except ValueError as error:
+        damage = str(error)
+
+    def check(saved: dict[str, Any]) -> None:
+        require_fit(outline, _averaged(saved))
+
+    try:
+        saved, problems = checkpoint.read_newest(RunFolder(folder).checkpoints, check=check)
+    except ValueError as error:
+        raise ValueError(damage) from error
+    source = f"its weights are taken from the checkpoint of step {saved['step']}"
+    _warn_of([damage, *problems, source])
+    return _averaged(saved)
+
+
+def read_critic(outline: nn.Module, folder: Path) -> dict[str, Tensor]:
+    """Read the weights of the critic from the newest readable checkpoint.
+
+    Raises
+    ------
+    ValueError
+        If no checkpoint can be read, or the weights do not fit the settings.
+    """
+
+    def check(saved: dict[str, Any]) -> None:
+        require_fit(outline, saved["critic"])
+
+    try:
+        saved, problems = checkpoint.read_newest(RunFolder(folder).checkpoints, check=check)
+    except MisfitError as error:
+        raise ValueError(_misfit(folder, str(error))) from error
+    _warn_of(problems)
+    return saved["critic"]
+
+
+def require_own_settings(folder: Path) -> None:
+    """Raise unless the settings of a run fit its weights, if these can be read.
+
+    Raises
+    ------
+    ValueError
+        If ``config.yaml`` is not sngan's, or describes another network than the weights.
+    """
+    _, (outline, _) = read_settings(folder)
+    path = RunFolder(folder).generator
+    try:
+        require_fit(outline, read_tensors(path))
+    except MisfitError as error:
+        raise ValueError(_misfit(folder, f"{path}: {error}")) from error
+    except (DamagedFileError, OSError):
+        # a run that has just begun has no weights yet
+        return
+
+
+def _misfit(folder: Path, got: str) -> str:
+    return f"run: expected {RunFolder(folder).config} with the settings of the weights, got {got}"
+
+
+def _averaged(saved: dict[str, Any]) -> dict[str, Tensor]:
+    prefix = "module."
+    average = saved["average"].items()
+    return {key.removeprefix(prefix): value for key, value in average if key.startswith(prefix)}
+
+
+def _warn_of(problems: list[str]) -> None:
+    for problem in problems:
+        _log.warning("%s", problem)

@@ -1,0 +1,209 @@
+"""Comparison of methods: plan the runs, train and evaluate them, write the table and the page."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from sngan.config import Config
+from sngan.engine.train import Interrupted, TrainingError
+from sngan.report import COMPARISON, write_comparison
+from sngan.report.results import ComparisonResult, RunResult
+from sngan.runs.lock import locked
+from sngan.tasks.compare.animation import animate
+from sngan.tasks.compare.evaluation import EXPLODING, VANISHING, open_data
+from sngan.tasks.compare.layout import ANIMATIONS, PLAN, ComparisonFolder
+from sngan.tasks.compare.plan import Plan
+from sngan.tasks.compare.runner import is_finished, run_trials
+from sngan.tasks.compare.summary import Comparison, main_metrics, summarize
+from sngan.tasks.compare.trials import RECIPE_SETTINGS, SETTINGS, Trial, plan_trials
+from sngan.utils.checks import require
+from sngan.utils.plain import write_json
+
+_FRAMES = 12
+
+
+def compare(
+    base: Config,
+    *,
+    methods: Sequence[str],
+    seeds: int = 1,
+    settings: Sequence[str] = (),
+    out: str | Path,
+    overrides: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Comparison:
+    """Train every method under every optimizer setting and seed, and write one table and page.
+
+    The same call continues a comparison that was stopped: finished runs are kept, an unfinished
+    one is resumed, and methods, settings and seeds may be added. A run that fails becomes a row
+    with its error. On a machine with several GPUs the runs train side by side.
+
+    Parameters
+    ----------
+    base
+        The settings that the runs share, such as data, networks and budget; its seed is the first.
+    methods
+        Names of ``sngan.METHODS``.
+    seeds
+        How many seeds each method and setting gets.
+    settings
+        Names of ``SETTINGS``, the rows A–F of Miyato et al. 2018, arXiv:1802.05957, Table 1:
+        learning rate, betas and n_critic, with Adam. Without any, each method keeps its own.
+    out
+        The comparison's folder: ``runs/``, ``compare.json``, ``compare.html`` and, for points in
+        the plane, ``animations/``.
+    overrides
+        Fields of ``Method`` that all methods get, such as ``{"n_critic": 1}``.
+    overwrite
+        Replace a comparison that is at ``out``: its own files and those of its runs are deleted
+        once a new run has ended. Other files stay.
+
+    Raises
+    ------
+    ValueError
+        If a method or setting is unknown, or the folder holds something else.
+    TrainingError
+        If every run failed; table and page are written before it is raised.
+    Interrupted
+        If Ctrl-C or SIGTERM stopped it; the message says how many runs were done.
+    """
+    folder = ComparisonFolder(Path(out))
+    dataset, asked = open_data(base.data), Plan.of(base, overrides or {})
+    is_flat = dataset.sample_shape == (2,)
+    trials = plan_trials(
+        _with_evaluations(base, keep=is_flat),
+        methods=methods,
+        seeds=seeds,
+        settings=settings,
+        out=folder.path,
+        overrides=overrides,
+    )
+    _check(folder, asked, overwrite=overwrite)
+    with locked(folder.path):
+        folder.recover()
+        goes_on = _check(folder, asked, overwrite=overwrite)
+        folder.begin(trials, replace=overwrite)
+        if not goes_on:
+            asked.write(folder.path / PLAN)
+        try:
+            results = run_trials(trials, on_done=_Counter(len(trials), folder))
+            animations = _animate(trials, results, folder, real=dataset.samples) if is_flat else {}
+            comparison = Comparison(
+                folder.path, _brought_together(base, trials, results, animations)
+            )
+            write_json(folder.path / COMPARISON, comparison.to_dict(), indent=1)
+            write_comparison(folder.path)
+            folder.files.give_up()
+        except KeyboardInterrupt as stop:
+            finished = sum(is_finished(trial) for trial in trials)
+            raise Interrupted(
+                f"interrupted with {finished} of {len(trials)} runs done; "
+                f"the same command goes on from there"
+            ) from stop
+    if all(result.error for result in results):
+        raise TrainingError(f"all {len(results)} runs failed; the first: {results[0].error}")
+    return comparison
+
+
+class _Counter:
+    """Prints which run has ended, and how many have."""
+
+    def __init__(self, total: int, folder: ComparisonFolder) -> None:
+        self._total, self._ended, self._folder = total, 0, folder
+
+    def __call__(self, trial: Trial, result: RunResult) -> None:
+        self._ended += 1
+        if not result.error:
+            # the new comparison has a result, so the files of the one before are not needed
+            self._folder.files.give_up()
+        said = "failed" if result.error else "done"
+        print(f"[{self._ended}/{self._total}] {trial}: {said}", flush=True)
+
+
+def _with_evaluations(base: Config, *, keep: bool) -> Config:
+    """Evaluate on the way; ``keep`` the checkpoints from which points in the plane are drawn."""
+    part = max(1, base.steps // _FRAMES)
+    if not base.evaluation.every:
+        base = replace(base, evaluation=replace(base.evaluation, every=part))
+    # a checkpoint is kept only when it is saved, so both have the same interval
+    return replace(base, keep_every=part, save_every=part) if keep else base
+
+
+def _check(folder: ComparisonFolder, asked: Plan, *, overwrite: bool) -> bool:
+    """Refuse a folder that this command may not write to; return whether it goes on there."""
+    require(
+        folder.is_comparison() or folder.files.is_vacant(),
+        "out",
+        expected="a new or empty folder, or a comparison",
+        got=f"{folder.path}, which holds something else",
+    )
+    path = folder.path / PLAN
+    if overwrite or folder.files.is_replacing() or not path.is_file():
+        return False
+    changed = Plan.read(path).differences(asked)
+    require(
+        not changed,
+        "out",
+        expected="a comparison with the same settings (--overwrite replaces it)",
+        got=f"{folder.path}, where {'; '.join(changed)}",
+    )
+    return True
+
+
+def _animate(
+    trials: Sequence[Trial],
+    results: Sequence[RunResult],
+    folder: ComparisonFolder,
+    *,
+    real: Tensor,
+) -> dict[str, dict[str, str]]:
+    """Draw one animation for each method, of its first run that did not fail."""
+    chosen: dict[str, Trial] = {}
+    for trial, result in zip(trials, results, strict=True):
+        if not result.error:
+            chosen.setdefault(trial.method, trial)
+    made: dict[str, dict[str, str]] = {}
+    for method, trial in chosen.items():
+        ends = (".gif", ".png")
+        gif, strip = (folder.files.claim(f"{ANIMATIONS}/{method}{end}") for end in ends)
+        animate(trial.folder, gif, strip=strip, real=real)
+        made[method] = {"gif": f"{ANIMATIONS}/{gif.name}", "strip": f"{ANIMATIONS}/{strip.name}"}
+    return made
+
+
+def _brought_together(
+    base: Config,
+    trials: Sequence[Trial],
+    results: Sequence[RunResult],
+    animations: dict[str, dict[str, str]],
+) -> ComparisonResult:
+    from sngan.metrics import HIGHER_IS_BETTER
+
+    metric, coverage = main_metrics(results)
+    settings = list(dict.fromkeys(trial.setting for trial in trials))
+    first = next((result.evaluated for result in results if result.evaluated), None)
+    return ComparisonResult(
+        data=base.data.source,
+        model=first.model if first else base.model.name,
+        is_images=first is not None and first.is_images,
+        steps=base.steps,
+        batch_size=base.batch_size,
+        methods=list(dict.fromkeys(trial.method for trial in trials)),
+        settings={
+            name: {} if name == RECIPE_SETTINGS else asdict(SETTINGS[name]) for name in settings
+        },
+        seeds=sorted({trial.seed for trial in trials}),
+        metric=metric,
+        coverage=coverage,
+        higher_is_better=HIGHER_IS_BETTER,
+        extractor=first.extractor if first else None,
+        n_generated=first.n_generated if first else None,
+        n_real=first.n_real if first else None,
+        gradient_limits={"vanishing": VANISHING, "exploding": EXPLODING},
+        summary=summarize(results),
+        runs=list(results),
+        animations=animations,
+    )

@@ -1,0 +1,152 @@
+"""Evaluation of a comparison's runs: the figures of samples and critic, the curves of records."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from sngan import data
+from sngan.config import DataConfig, EvaluationConfig
+from sngan.engine.setup import open_dataset
+from sngan.report.results import CriticBounds, Curve, Evaluation, Gradient, RunResult
+from sngan.runs.log_record import LogRecord
+from sngan.runs.managed import ManagedRunFolder
+from sngan.runs.records import iter_records
+from sngan.runs.run import load, load_critic
+from sngan.tasks.compare.trials import Trial
+from sngan.utils.checks import require_given
+from sngan.utils.plain import read_json, write_json
+from sngan.utils.progress import counting
+from sngan.utils.text import on_one_line
+
+if TYPE_CHECKING:
+    from sngan.metrics import Evaluator
+
+VANISHING, EXPLODING = 1e-4, 1e2
+"""Limits of the gradient norm outside which the generator stands still, or is thrown about."""
+
+_CURVES = ("generator_gradient_norm", "critic_gradient_norm", "w_estimate", "w1", "w1_bound")
+_POINTS = 200
+_SAMPLES, _ROUNDS = 64, 5
+_NOISE = 20180216
+
+
+def evaluate_trial(trial: Trial) -> RunResult:
+    """Evaluate a finished run, and keep the result in its folder so that this is done once."""
+    folder = ManagedRunFolder(trial.folder)
+    path = folder.measured
+    if not path.exists():
+        result = _from_records(trial, evaluated=_evaluation(trial))
+        if folder.files.exists():
+            folder.files.claim(folder.MEASURED)
+        write_json(path, result.to_dict())
+    # the file is read even when it was just written: a comparison that is continued has the very
+    # same numbers
+    return replace(
+        RunResult.from_dict(read_json(path)),
+        method=trial.method,
+        setting=trial.setting,
+        seed=trial.seed,
+        folder=trial.name,
+        error=None,
+    )
+
+
+def failed_result(trial: Trial, error: Exception) -> RunResult:
+    """The result of a run that failed: why, and what it had recorded until then."""
+    return _from_records(trial, error=on_one_line(error))
+
+
+def open_data(source: DataConfig) -> data.Dataset:
+    """Open the data set that all runs share."""
+    with counting("decoding") as progress:
+        return open_dataset(source, progress)
+
+
+@lru_cache(maxsize=1)
+def evaluator(source: DataConfig, settings: EvaluationConfig) -> "Evaluator":
+    """Make the evaluator that serves all runs: the features of the real data take the longest."""
+    from sngan.metrics import Evaluator
+
+    return Evaluator.from_settings(open_data(source), settings, seed=0, split=source.split)
+
+
+def _from_records(
+    trial: Trial, *, error: str | None = None, evaluated: Evaluation | None = None
+) -> RunResult:
+    """Read the records of a run: curves over the generator steps, speed, gradients."""
+    records = [LogRecord.from_dict(values) for values in iter_records(trial.folder)]
+    curves: dict[str, Curve] = {key: _curve(records, key) for key in _CURVES}
+    names = dict.fromkeys(name for record in records for name in record.evaluation or {})
+    curves |= {f"evaluation.{name}": _evaluation_curve(records, name) for name in names}
+    speeds = [record.steps_per_second for record in records if record.steps_per_second]
+    pictures = sorted(ManagedRunFolder(trial.folder).samples.glob("step-*.png"))
+    return RunResult(
+        method=trial.method,
+        setting=trial.setting,
+        seed=trial.seed,
+        folder=trial.name,
+        error=error,
+        steps_done=records[-1].step if records else 0,
+        seconds=max((r.seconds for r in records if r.seconds is not None), default=None),
+        seconds_per_step=1 / median(speeds) if speeds else None,
+        gradient=_gradient([value for _, value in curves["generator_gradient_norm"]]),
+        curves={name: _thinned(curve) for name, curve in curves.items() if curve},
+        samples=f"{ManagedRunFolder.SAMPLES}/{pictures[-1].name}" if pictures else None,
+        evaluated=evaluated,
+    )
+
+
+def _curve(records: Sequence[LogRecord], key: str) -> Curve:
+    points = ((record.step, getattr(record, key)) for record in records)
+    return [(step, value) for step, value in points if value is not None]
+
+
+def _evaluation_curve(records: Sequence[LogRecord], name: str) -> Curve:
+    points = ((record.step, (record.evaluation or {}).get(name)) for record in records)
+    return [(step, value) for step, value in points if value is not None]
+
+
+def _thinned(curve: Curve) -> Curve:
+    stride = -(-len(curve) // _POINTS)
+    return [*curve[:-1:stride], curve[-1]]
+
+
+def _gradient(norms: Sequence[float]) -> Gradient | None:
+    """The median norm, and how often a norm was outside the limits."""
+    if not norms:
+        return None
+    return Gradient(
+        median=median(norms),
+        vanishing=sum(norm < VANISHING for norm in norms) / len(norms),
+        exploding=sum(norm > EXPLODING for norm in norms) / len(norms),
+    )
+
+
+def _evaluation(trial: Trial) -> Evaluation:
+    settings, run = trial.config.evaluation, load(trial.folder)
+    # the noise is the same for every run, and the training has drawn no picture from it
+    samples = run.generate(settings.samples, seed=_NOISE)
+    result = evaluator(trial.config.data, settings)(samples)
+    return Evaluation(
+        model=run.config.model.name,
+        is_images=samples.dim() == 4,
+        evaluation=result.values,
+        extractor=result.extractor,
+        n_generated=result.n_generated,
+        n_real=result.n_real,
+        lipschitz=_bounds(trial.folder),
+    )
+
+
+def _bounds(folder: Path) -> CriticBounds:
+    from sngan.lipschitz import lipschitz_bounds
+
+    run = load(folder)
+    shape = require_given(run.config.model.sample_shape, "run", expected="the shape of its samples")
+    bounds = lipschitz_bounds(
+        load_critic(folder), shape, data=run.generate(_SAMPLES), samples=_SAMPLES, rounds=_ROUNDS
+    )
+    return CriticBounds.from_dict(bounds.to_dict())

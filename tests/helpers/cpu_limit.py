@@ -1,0 +1,47 @@
+"""CPU seconds of each test, with a limit that a test of the quick suite must not pass.
+
+CPU time is the process's own and that of its ended child processes. Unlike wall time it depends
+little on what else the machine does. The set-up of a test, where its fixtures are made, and its
+call are measured apart, each against the same limit. JUnit files hold the seconds as properties.
+"""
+
+import os
+from collections.abc import Generator
+
+import pytest
+
+LIMIT = 10.0
+UNLIMITED = ("slow", "faults")
+
+
+def cpu_seconds() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+class CpuLimit:
+    """A pytest plugin; tests marked as in ``UNLIMITED`` are measured only."""
+
+    def __init__(self, limit: float = LIMIT) -> None:
+        self.limit = limit
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None]:
+        yield from self._measure(item, "set-up")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None]:
+        yield from self._measure(item, "call")
+
+    def _measure(self, item: pytest.Item, phase: str) -> Generator[None]:
+        start = cpu_seconds()
+        yield
+        seconds = cpu_seconds() - start
+        item.user_properties.append((f"cpu seconds of {phase}", round(seconds, 2)))
+        is_limited = not any(item.get_closest_marker(mark) for mark in UNLIMITED)
+        if is_limited and seconds > self.limit:
+            pytest.fail(
+                f"{phase} of {item.nodeid}: expected at most {self.limit:g} s of CPU time in the"
+                f" quick suite, got {seconds:.1f} s; shrink the test or mark it slow",
+                pytrace=False,
+            )

@@ -1,0 +1,52 @@
+"""Comparisons that several test files look at."""
+
+from dataclasses import replace
+
+import pytest
+
+import sngan
+from helpers.comparisons import compared, quick_evaluator
+from sngan.engine.train import Interrupted, TrainingError
+from sngan.tasks.compare import runner
+
+
+@pytest.fixture
+def quick_metrics():
+    with quick_evaluator():
+        yield
+
+
+@pytest.fixture(scope="package")
+def finished(tmp_path_factory):
+    """A comparison that was interrupted once, and in which one run failed."""
+    out = tmp_path_factory.mktemp("comparison") / "ring"
+    trained, really_train = [], sngan.train
+    with pytest.MonkeyPatch.context() as patch, quick_evaluator():
+
+        def train(config, *, resume=False):
+            trained.append((config.method.name, config.seed, resume))
+            if config.method.name == "wgan" and config.seed == 1:
+                raise TrainingError("critic_loss was not finite\nat step 3")
+            if len(trained) == 2:
+                really_train(replace(config, steps=6))
+                raise Interrupted("interrupted at step 6")
+            return really_train(config, resume=resume)
+
+        patch.setattr(runner, "train", train)
+        with pytest.raises(Interrupted, match="interrupted with 1 of 4 runs done; the same comm"):
+            compared(out)
+        assert not (out / "compare.json").exists()
+        comparison = compared(out)
+        assert trained == [
+            ("sn", 0, False),
+            ("wgan", 0, False),
+            ("wgan", 0, True),
+            ("sn", 1, False),
+            ("wgan", 1, False),
+        ]
+        stamp = (out / "runs" / "sn-seed0" / "measured.json").stat().st_mtime_ns
+        again = compared(out)
+        assert trained[5:] == [("wgan", 1, False)]
+        assert (out / "runs" / "sn-seed0" / "measured.json").stat().st_mtime_ns == stamp
+        assert again.to_dict() == comparison.to_dict()
+    return comparison

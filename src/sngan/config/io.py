@@ -37,8 +37,13 @@ MAY_CHANGE_ON_RESUME = frozenset(
 )
 
 # A setting that is off is None. Files have these words instead, which all versions read; in a file
-# of settings null stands for the default.
+# of settings null stands for the default, or for the value of the recipe.
 _OFF: dict[str, Any] = {
+    "method.spectral_norm": "none",
+    "method.critic_norm": "none",
+    "method.clip": 0.0,
+    "method.penalty": "none",
+    "method.orthonormal": 0.0,
     "data.augment": "",
     "model.attention": 0,
     "evaluation.every": 0,
@@ -55,8 +60,7 @@ _TYPES: dict[str, Any] = {
 
 def to_dict(config: Config) -> dict[str, Any]:
     """Return the settings as nested plain values, with lists for tuples, as in the YAML file."""
-    settings = dataclasses.asdict(config) | {"method": config.method.to_dict()}
-    values = cast(dict[str, Any], _plain(settings))
+    values = cast(dict[str, Any], _plain(dataclasses.asdict(config)))
     for key, word in _OFF.items():
         group, _, name = key.rpartition(".")
         owner = values[group] if group else values

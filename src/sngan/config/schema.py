@@ -11,7 +11,7 @@ from sngan.data.types import READING
 from sngan.methods import Method, named
 from sngan.models import MODELS
 from sngan.utils.checks import require, require_count, require_index, require_number, require_one_of
-from sngan.utils.fields import filled_in, is_off, option, require_choices
+from sngan.utils.fields import filled_in, none_for_off, option, require_choices
 from sngan.utils.files import expand_home
 
 
@@ -19,13 +19,6 @@ def _path(value: str, name: str) -> str:
     """Check that a path is text, and replace ``~`` by the home folder."""
     require(isinstance(value, str), name, expected="text", got=repr(value))
     return expand_home(value)
-
-
-def _none_for_off(settings: object, *names: str) -> None:
-    """Replace every spelling of "off" by None: older runs have ``none``, an empty text or 0."""
-    for name in names:
-        if is_off(getattr(settings, name)):
-            object.__setattr__(settings, name, None)
 
 
 @dataclass(frozen=True)
@@ -74,7 +67,7 @@ class DataConfig:
         require(
             self.channels in (None, 1, 3), "data.channels", expected="1 or 3", got=self.channels
         )
-        _none_for_off(self, "augment")
+        none_for_off(self, "augment")
         augmentations.names_in(self.augment or "")
         require_choices(self, prefix="data.")
         if self.workers is not None:
@@ -111,7 +104,7 @@ class ModelConfig:
         require_count(self.latent_dim, "model.latent_dim")
         if self.sample_shape is not None:
             object.__setattr__(self, "sample_shape", tuple(self.sample_shape))
-        _none_for_off(self, "attention")
+        none_for_off(self, "attention")
         if self.attention is not None:
             require_count(self.attention, "model.attention")
         # YAML has lists for tuples, and numbers for names that look like numbers
@@ -153,7 +146,7 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         if self.weights is not None:
             object.__setattr__(self, "weights", _path(self.weights, "evaluation.weights"))
-        _none_for_off(self, "every")
+        none_for_off(self, "every")
         if self.every is not None:
             require_count(self.every, "evaluation.every")
         require_count(self.samples, "evaluation.samples", minimum=2)
@@ -247,7 +240,7 @@ class Config:
             require_count(getattr(self, key), key)
         for key in ("seed", "ema_start"):
             require_count(getattr(self, key), key, minimum=0)
-        _none_for_off(self, "keep_every")
+        none_for_off(self, "keep_every")
         if self.keep_every is not None:
             require_count(self.keep_every, "keep_every")
         processes = self.performance.processes

@@ -5,6 +5,7 @@ import time
 from collections.abc import Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from sngan.engine.sampling import gather_average, sample_average
 from sngan.engine.setup import Plan
 from sngan.engine.state import TrainState
 from sngan.runs import checkpoint, sample_grid
+from sngan.runs.log_record import LogRecord
 from sngan.runs.managed import ManagedRunFolder
 from sngan.runs.records import Recorder, iter_records
 from sngan.runs.weights import save_generator
@@ -98,18 +100,19 @@ class Outputs:
         """
         self._guard.raise_if_not_finite(self.folder)
         state, now = self.state, time.perf_counter()
-        record = {
-            "step": state.step,
-            "seconds": now - self._started,
-            **read_terms(self._terms, average_ranks=True),
-            **self._measure_transport(),
-            "lr": float(state.critic_optimizer.param_groups[0]["lr"]),
-            "steps_per_second": (state.step - self._logged_step) / (now - self._logged_at),
-            "sigma": read_terms(state.sigmas()),
-        }
+        terms: dict[str, Any] = read_terms(self._terms, average_ranks=True)
+        terms |= self._measure_transport()
+        record = LogRecord(
+            step=state.step,
+            seconds=now - self._started,
+            **terms,
+            lr=float(state.critic_optimizer.param_groups[0]["lr"]),
+            steps_per_second=(state.step - self._logged_step) / (now - self._logged_at),
+            sigma=read_terms(state.sigmas()),
+        )
         if self.recorder is not None:
-            self.recorder.log(record)
-            self.progress.log(record)
+            self.recorder.log(record.to_dict())
+            self.progress.log(record.to_dict())
         self._logged_step, self._logged_at = state.step, now
 
     def save_samples(self) -> None:
@@ -147,7 +150,7 @@ class Outputs:
                 checkpoint.write(state.state_dict(), self.folder.best_checkpoint, settings=settings)
         if self.recorder is None or evaluation is None:
             return
-        self.recorder.log({"step": state.step, "evaluation": values})
+        self.recorder.log(LogRecord(state.step, evaluation=values).to_dict())
         value = values.get(evaluation.metric, float("nan"))
         self.progress.note(f"step {state.step}: {evaluation.metric} {value:.4g}")
 

@@ -1,8 +1,8 @@
 """Method of training a critic: a loss, constraints on the critic, and an optimizer."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -11,17 +11,9 @@ from torch.optim import Optimizer
 from sngan.losses import LOSSES
 from sngan.penalties import PENALTIES
 from sngan.utils.checks import require, require_count, require_number, require_one_of
-from sngan.utils.fields import filled_in, is_off, option
+from sngan.utils.fields import filled_in, none_for_off, option, require_choices
 
-# A part of a method that is off is None. Files and flags write it in these ways instead, because
-# there null, or no flag, stands for the value of the recipe.
-_OFF = {
-    "spectral_norm": "none",
-    "critic_norm": "none",
-    "clip": 0.0,
-    "penalty": "none",
-    "orthonormal": 0.0,
-}
+_PARTS = ("spectral_norm", "critic_norm", "clip", "penalty", "orthonormal")
 
 
 @dataclass(frozen=True)
@@ -97,19 +89,16 @@ class Method:
     n_critic: int = option(5, "critic steps for each generator step")
 
     def __post_init__(self) -> None:
-        for name in _OFF:
-            if is_off(getattr(self, name)):
-                object.__setattr__(self, name, None)
+        none_for_off(self, *_PARTS)
+        require_choices(self, prefix="method.")
         require_one_of(self.loss, "method.loss", choices=LOSSES)
-        self._require_one_or_off("spectral_norm", _choices("spectral_norm"))
         require_number(self.coefficient, "method.coefficient", above=0.0)
-        self._require_one_or_off("critic_norm", _choices("critic_norm"))
-        self._require_one_or_off("penalty", PENALTIES)
+        if self.penalty is not None:
+            require_one_of(self.penalty, "method.penalty", choices=["none", *PENALTIES])
         require_number(self.clip or 0.0, "method.clip", minimum=0.0)
         require_number(self.penalty_weight, "method.penalty_weight", minimum=0.0)
         require_number(self.orthonormal or 0.0, "method.orthonormal", minimum=0.0)
         self._require_compatible()
-        require_one_of(self.optimizer, "method.optimizer", choices=_choices("optimizer"))
         require_number(self.lr, "method.lr", above=0.0)
         require(len(self.betas) == 2, "method.betas", expected="two numbers", got=self.betas)
         for beta in self.betas:
@@ -117,20 +106,6 @@ class Method:
         require_count(self.n_critic, "method.n_critic")
         # torch refuses integers among the betas, and a YAML file gives lists
         object.__setattr__(self, "betas", tuple(float(beta) for beta in self.betas))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as files have them, where ``none`` or 0 stands for a part that is off.
-
-        >>> Method(penalty=None).to_dict()["penalty"]
-        'none'
-        """
-        off = {name: word for name, word in _OFF.items() if getattr(self, name) is None}
-        return asdict(self) | off
-
-    def _require_one_or_off(self, name: str, choices: Iterable[str]) -> None:
-        value = getattr(self, name)
-        if value is not None:
-            require_one_of(value, f"method.{name}", choices=["none", *choices])
 
     def _require_compatible(self) -> None:
         require(
@@ -164,13 +139,6 @@ class Method:
         if self.optimizer in ("adam", "adamw"):
             options["betas"] = self.betas
         return _OPTIMIZERS[self.optimizer](parameters, **options)
-
-
-def _choices(name: str) -> tuple[str, ...]:
-    """The values that the ``Literal`` type of a field lists."""
-    kind = get_type_hints(Method)[name]
-    literal = next((part for part in get_args(kind) if get_origin(part) is Literal), kind)
-    return get_args(literal)
 
 
 _OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {

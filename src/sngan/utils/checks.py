@@ -30,7 +30,7 @@ def require_given(value: T | None, name: str, *, expected: str) -> T:
     return value
 
 
-def require_one_of(value: str, name: str, *, choices: Iterable[str]) -> None:
+def require_one_of(value: object, name: str, *, choices: Iterable[str]) -> None:
     """Raise unless ``value`` is one of ``choices``; the error lists the near names first."""
     names = sorted(choices)
     if value in names:

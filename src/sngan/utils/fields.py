@@ -1,4 +1,4 @@
-"""Dataclass fields that carry the text of their command-line flag."""
+"""Fields of settings: the text of their flag, their choices, and their spelling of "off"."""
 
 from dataclasses import field
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -7,12 +7,12 @@ from sngan.utils.checks import require_one_of
 
 
 def option(default: Any, text: str) -> Any:
-    """A field with a flag; ``text`` is what ``--help`` says of it."""
+    """Return a dataclass field with a flag, whose help is ``text``."""
     return field(default=default, metadata={"help": text})
 
 
 def filled_in(default: Any) -> Any:
-    """A field that the program fills in: in the YAML file, without a flag."""
+    """Return a dataclass field that the program fills in: the YAML file has it, no flag sets it."""
     return field(default=default, metadata={"internal": True})
 
 
@@ -21,9 +21,21 @@ def is_off(value: object) -> bool:
     return value is None or (value in ("none", "", 0) and not isinstance(value, bool))
 
 
+def none_for_off(settings: object, *names: str) -> None:
+    """Replace every spelling of "off" in a frozen dataclass by None."""
+    for name in names:
+        if is_off(getattr(settings, name)):
+            object.__setattr__(settings, name, None)
+
+
 def require_choices(settings: object, *, prefix: str = "") -> None:
-    """Raise unless each field of the type ``Literal`` has one of the values that the type lists."""
+    """Raise unless each field of the type ``Literal`` has one of the values that the type lists.
+
+    A field of the type ``Literal[…] | None`` may be off; the error then lists ``none`` as well.
+    """
     for name, kind in get_type_hints(type(settings)).items():
-        if get_origin(kind) is Literal:
-            choices = get_args(kind)
-            require_one_of(getattr(settings, name), f"{prefix}{name}", choices=choices)
+        value = getattr(settings, name)
+        for part in (kind, *get_args(kind)):
+            if get_origin(part) is Literal and not (value is None and part is not kind):
+                off = () if part is kind else ("none",)
+                require_one_of(value, f"{prefix}{name}", choices=[*off, *get_args(part)])

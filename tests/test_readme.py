@@ -21,11 +21,11 @@ def run(program: str, *, seed: int) -> dict:
 
 
 def test_the_program_of_the_readme_runs(capsys):
-    found = run(PROGRAM.replace("STEPS = 1500", "STEPS = 5"), seed=0)
+    found = run(PROGRAM.replace("STEPS = 1500", "STEPS = 40"), seed=0)
     for layer in (found["critic"][0], found["critic"][2], found["critic"][4]):
         norm = torch.linalg.matrix_norm(layer.weight.detach().double(), 2)
         # One power iteration an update follows the first large steps with some delay.
-        assert float(norm) == pytest.approx(2.0, abs=0.2)
+        assert float(norm) == pytest.approx(2.0, abs=0.3)
     assert "tensor" in capsys.readouterr().out
 
 

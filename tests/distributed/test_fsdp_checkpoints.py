@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from sngan.spectral.shapes import input_shapes
 
 from helpers.sharded import CNN, DIGITS, NETWORKS, RESNET, TWO, build, config_of
 from helpers.training import assert_identical, final_state, metrics, tiny
@@ -19,7 +18,8 @@ from sngan.engine import train_step
 from sngan.runs import checkpoint
 from sngan.runs.run import load, load_critic
 from sngan.spectral.kernels import find_kernels
-from sngan.spectral.operator import certified_norm
+from sngan.spectral.operator.input_shapes import input_shapes
+from sngan.spectral.operator.norm import certified_norm
 
 
 def test_a_run_goes_on_from_one_process_to_two_ranks_to_one(fsdp_folder):

@@ -11,6 +11,7 @@ import torch
 from helpers.training import (
     AUGMENTED,
     BY_CLASS,
+    SETTINGS,
     assert_identical,
     final_state,
     metrics,
@@ -20,6 +21,7 @@ from helpers.training import (
     wait_for_step,
 )
 from sngan import METHODS
+from sngan.cli import main
 from sngan.config import DataConfig
 from sngan.engine import steps
 from sngan.engine import train as training
@@ -111,11 +113,9 @@ def test_resume_after_kill_9_is_bit_for_bit(tmp_path):
     assert victim.returncode == -signal.SIGKILL
     done = checkpoint.read_newest(killed / "checkpoints")[0]["step"]
     assert 20 <= done < 120
-    again = start(killed, "--resume")
-    other = start(whole, "--steps", "120")
-    for process in (again, other):
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors
+    # The process of this test goes on, which saves the start of two more.
+    assert main(["train", "--out", str(killed), "--resume"]) == 0
+    assert main(["train", "--out", str(whole), "--steps", "120", "--set", *SETTINGS]) == 0
     assert_identical(final_state(whole), final_state(killed))
 
 

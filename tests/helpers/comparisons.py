@@ -34,8 +34,9 @@ class Evaluated:
 class Evaluator:
     """A stand-in that is quick: counts which eighths of the circle have samples."""
 
-    def __init__(self, dataset, *, samples, **_):
-        self.made = samples
+    @classmethod
+    def from_settings(cls, dataset, settings, **_):
+        return cls()
 
     def __call__(self, samples):
         eighths = (torch.atan2(samples[:, 1], samples[:, 0]) * 4 / torch.pi).floor().unique()

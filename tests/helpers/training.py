@@ -68,11 +68,20 @@ def timeless(records: list[dict]) -> list[dict]:
     ]
 
 
+SETTINGS = [
+    "width=0.25",
+    "latent_dim=8",
+    "batch_size=8",
+    "n_critic=1",
+    "log_every=50",
+    "save_every=10",
+]
+
+
 def start(out: Path, *flags: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "sngan", "train", "--out", str(out), *flags]
-    settings = "width=0.25 latent_dim=8 batch_size=8 n_critic=1 log_every=50 save_every=10"
     return subprocess.Popen(
-        [*command, "--set", *settings.split()],
+        [*command, "--set", *SETTINGS],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

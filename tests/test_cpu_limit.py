@@ -44,10 +44,11 @@ def test_a_heavy_test_fails_and_the_line_names_it(run):
 @pytest.mark.parametrize("scope", ["function", "module"])
 def test_a_heavy_fixture_is_an_error_of_the_test_that_makes_it(run, scope):
     result = run(
-        f"@pytest.fixture(scope={scope!r})\ndef heavy(): burn()\ndef test_first(heavy): pass\n"
+        f"@pytest.fixture(scope={scope!r})\ndef heavy(): burn(), burn()\n"
+        "def test_first(heavy): pass\n"
     )
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["set-up of *::test_first: expected at most 0.3 s *"])
+    result.stdout.fnmatch_lines(["set-up of *::test_first: expected at most 0.9 s *"])
 
 
 @pytest.mark.parametrize("mark", ["slow", "faults"])

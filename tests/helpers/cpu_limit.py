@@ -2,7 +2,7 @@
 
 CPU time is the process's own and that of its ended child processes. Unlike wall time it depends
 little on what else the machine does. The set-up of a test, where its fixtures are made, and its
-call are measured apart. A fixture that a whole package shares serves many tests, so a set-up may take
+call are measured apart. A fixture that a package shares serves many tests, so a set-up may take
 three times as long as a call. JUnit files hold the seconds as properties.
 """
 

@@ -26,7 +26,7 @@ def packages() -> set[str]:
 def named_paths(page: Path) -> Iterator[tuple[Path | None, str]]:
     """The paths that a page links or names in backticks, with the name of a test or none.
 
-    A path in backticks is below the repository or below ``src/sngan``; ``None`` if it is in neither.
+    A path in backticks is below the repository or ``src/sngan``; ``None`` if it is in neither.
     """
     text = page.read_text(encoding="utf-8")
     for target in LINK.findall(text):

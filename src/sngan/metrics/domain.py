@@ -1,4 +1,4 @@
-"""Domain features: those of a small classifier that is trained on the data itself, in seconds."""
+"""Domain features, from a small classifier that is trained on the data itself, in seconds."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ FEATURES = 64
 _SIDE = 32
 TRAINING_STEPS = 400
 _SAMPLES, _BATCH = 20_000, 128
-_RECIPE = 1  # goes up when a change of the network or its training gives other features
+_RECIPE = 1  # increase it with each change of the network or its training that changes the features
 
 
 class Classifier(nn.Module):
@@ -63,7 +63,7 @@ class Trained(NamedTuple):
 
 
 def train_classifier(dataset: Dataset, *, seed: int = 0) -> Trained:
-    """Train a classifier of the labels; without labels, of rotations by 0 to 3 quarter turns.
+    """Train a classifier of the labels, or without labels of rotations by 0 to 3 quarter turns.
 
     One sample in five is held out. Training runs on the CPU and is determined by the data and the
     seed. The weights are kept in the user's cache folder. Source of the rotations: Gidaris et al.
@@ -91,7 +91,7 @@ def train_classifier(dataset: Dataset, *, seed: int = 0) -> Trained:
         weights = cached(f"domain-{task}", lambda: _train(network, pixels, labels))
     accuracy = float(weights.pop("accuracy"))
     network.load_state_dict(weights)
-    # a key of the weights, because machines that round differently train other features
+    # a key of the weights, because machines that round differently train different weights
     key = fingerprint(*(weights[name] for name in sorted(weights)))
     return Trained(network.eval().requires_grad_(False), accuracy, key)
 
@@ -132,7 +132,7 @@ def _train(network: Classifier, pixels: Tensor, labels: Tensor | None) -> Tensor
 
 
 def _task(images: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Images with their labels, or without labels in four rotations, labelled by quarter turns."""
+    """Return images and their labels; without labels, four rotations and their quarter turns."""
     if labels is not None:
         return images, labels
     turns = torch.arange(4).repeat_interleave(len(images))

@@ -1,4 +1,4 @@
-"""Evaluator: all metrics of generated samples against a data set, whose features are kept."""
+"""Evaluator: all metrics that compare generated samples with a data set."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -179,7 +179,7 @@ class Evaluator:
         Raises
         ------
         ValueError
-            If samples have another shape than the data's, are fewer than 10, or are not finite.
+            If samples have another shape than the data, are fewer than 10, or are not finite.
         """
         generated = self._prepared(samples)
         extracted = extract(self._extractor, generated)
@@ -207,7 +207,7 @@ class Evaluator:
         )
 
     def nearest(self, samples: Tensor, *, count: int = 1) -> Neighbours:
-        """Find the nearest of *all* samples of the data set, by points or by pixels in [−1, 1]."""
+        """Find the nearest samples of the whole data set, by coordinates or pixels in [−1, 1]."""
         x = self._prepared(samples, minimum=1).flatten(1).cpu()
         return nearest_neighbours(x, self._parts(), count=count)
 
@@ -261,7 +261,7 @@ class Evaluator:
 
 
 def _real_features(extractor: Extractor, real: Tensor, progress: Progress | None) -> Extracted:
-    """The features of real samples, from the cache if reading is faster than computing."""
+    """The features of real samples, from the cache if that is faster than computing them."""
 
     def compute() -> Tensors:
         found = extract(extractor, real, progress=progress)

@@ -41,7 +41,7 @@ class Extractor:
         A key of everything that determines the features; ``None`` if computing them is as fast as
         reading them from disk.
     accuracy
-        The accuracy on held-out samples, if it is a classifier.
+        The accuracy on held-out samples, if the extractor is a classifier.
     """
 
     name: str
@@ -108,7 +108,10 @@ def open_domain(dataset: Dataset, *, seed: int = 0) -> Extractor:
 
 
 def _stack(trained: Trained) -> Extractor:
-    """Features of three digits, and log-probabilities of the thousand numbers that they spell."""
+    """Make an extractor of the features of three digits, and of the number that they spell.
+
+    Its logits are the log-probabilities of the numbers 000 … 999.
+    """
 
     def compute(samples: Tensor) -> Extracted:
         single = samples.flatten(0, 1).unsqueeze(1)
@@ -121,7 +124,7 @@ def _stack(trained: Trained) -> Extractor:
 
 
 def _inception(weights: Path | None) -> Extractor:
-    """Inception's pooled features; a grey image gives three equal channels."""
+    """Make an extractor of Inception's pooled features; grey images get three equal channels."""
     network, digest = load_inception(weights)
 
     def compute(samples: Tensor) -> Extracted:
@@ -134,14 +137,26 @@ def _inception(weights: Path | None) -> Extractor:
 
 
 def is_stacked(dataset: Dataset) -> bool:
-    """Whether the data is ``stacked-digits``, in colour."""
+    """Whether the data is ``stacked-digits`` in colour."""
     return dataset.name == STACKED and dataset.sample_shape[0] == 3
 
 
 def extract(
     extractor: Extractor, samples: Tensor, *, batch: int = 128, progress: Progress | None = None
 ) -> Extracted:
-    """Compute features and logits of all samples on their device, in batches and in float32."""
+    """Compute features and logits of all samples on their device, in float32.
+
+    Parameters
+    ----------
+    extractor
+        Computes the features of a batch.
+    samples
+        Images ``(n, C, H, W)`` in [−1, 1] or points ``(n, dim)``.
+    batch
+        The number of samples in a batch.
+    progress
+        Called with (samples done, all samples) after each batch.
+    """
     found: list[Extracted] = []
     done = 0
     with torch.no_grad(), _full_precision(samples.device):

@@ -1,4 +1,4 @@
-"""Metrics of features under the names that results and records give them."""
+"""Feature metrics, under the names that they have in results and records."""
 
 import math
 
@@ -24,7 +24,17 @@ def distances(generated: Tensor, real: Tensor) -> dict[str, float]:
 def transport_distances(
     generated: Tensor, real: Tensor, count: int, *, seed: int
 ) -> dict[str, float]:
-    """Compute ``W_1`` of the first ``count`` rows, and the sliced ``W_1`` of all."""
+    """Compute ``W_1`` of the first ``count`` rows, and the sliced ``W_1`` of all rows.
+
+    Parameters
+    ----------
+    generated, real
+        Features ``(n, d)`` and ``(m, d)``.
+    count
+        The number of rows of each for ``W_1``, whose time grows with its cube.
+    seed
+        The seed of the directions of the sliced distance.
+    """
     return {
         "w1": wasserstein(generated[:count], real[:count]).distance,
         "sliced_w1": sliced_wasserstein(generated, real, seed=seed).distance,
@@ -32,7 +42,7 @@ def transport_distances(
 
 
 def class_score(logits: Tensor | None) -> dict[str, float]:
-    """Compute the Inception Score; nothing without logits."""
+    """Compute the Inception Score; return no value without logits."""
     if logits is None:
         return {}
     found = inception_score(to_metric_device(logits))
@@ -40,7 +50,7 @@ def class_score(logits: Tensor | None) -> dict[str, float]:
 
 
 def copying(generated: Tensor, real: Tensor) -> dict[str, float]:
-    """Compute the copying ratio; nothing if duplicates among the real samples make it infinite."""
+    """Compute the copying ratio; return no value if duplicates of real samples make it infinite."""
     ratio = copying_ratio(generated, real)
     return {"memorized_distance": ratio} if math.isfinite(ratio) else {}
 

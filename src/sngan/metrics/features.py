@@ -11,7 +11,7 @@ from sngan.utils.real_arrays import Reals, real_tensor
 from sngan.utils.scaling import exponent_of, shifted
 
 BLOCK = 2**23  # the most numbers in a block: 64 MiB in float64
-# a squared distance above this share of the squared norms keeps eleven digits
+# a squared distance that is larger than this share of the squared norms has eleven right digits
 _CANCELLED = 1e-4
 _FEW = 256
 
@@ -25,7 +25,22 @@ class Scaled(NamedTuple):
 
 
 def as_features(values: Reals, name: str, *, minimum: int = 1) -> Tensor:
-    """Return features ``(n, d)`` in float64, finite and of at least ``minimum`` rows."""
+    """Return features ``(n, d)`` in float64.
+
+    Parameters
+    ----------
+    values
+        A tensor, an array or a list of floating-point numbers.
+    name
+        The name of the argument, for errors.
+    minimum
+        The smallest number of rows that is allowed.
+
+    Raises
+    ------
+    ValueError
+        If values have another type or shape, fewer rows, or are not finite.
+    """
     features = real_tensor(values, name, expected="floating-point features (n, d)")
     is_matrix = features.dim() == 2 and features.shape[1] > 0
     got = f"shape {tuple(features.shape)}"
@@ -37,7 +52,20 @@ def as_features(values: Reals, name: str, *, minimum: int = 1) -> Tensor:
 
 
 def as_pair(generated: Reals, real: Reals, *, minimum: int = 1) -> tuple[Tensor, Tensor]:
-    """Return both as float64 features of one dimension and device, of ``minimum`` rows or more."""
+    """Return both as float64 features of the same dimension on the same device.
+
+    Parameters
+    ----------
+    generated, real
+        Features ``(n, d)`` and ``(m, d)``.
+    minimum
+        The smallest number of rows that is allowed.
+
+    Raises
+    ------
+    ValueError
+        If :func:`as_features` would raise, or dimensions or devices differ.
+    """
     left = as_features(generated, "generated", minimum=minimum)
     right = as_features(real, "real", minimum=minimum)
     expected = f"features of dimension {right.shape[1]}, as real"
@@ -49,9 +77,9 @@ def as_pair(generated: Reals, real: Reals, *, minimum: int = 1) -> tuple[Tensor,
 
 
 def scaled(x: Tensor, y: Tensor) -> Scaled:
-    """Scale both by one power of two about one centre, the median of some of ``y``.
+    """Move both to one centre, and scale them by one power of two.
 
-    A mean would not do as the centre, because outliers move it.
+    The centre is the median of some rows of ``y``. It is not a mean, because outliers move a mean.
     """
     first = exponent_of(x, y)
     x, y = shifted(x, -first), shifted(y, -first)
@@ -70,8 +98,8 @@ def row_blocks(rows: int, columns: int) -> Iterator[slice]:
 def squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Return ``|x_i − y_j|²`` in blocks of rows, of features that :func:`scaled` returned.
 
-    They are computed as ``|x|² + |y|² − 2 x·y``. Where this cancels, as for a point and its copy,
-    they are computed from the differences.
+    They are computed as ``|x|² + |y|² − 2 x·y``. If nearly all digits of this cancel, as for a
+    point and its copy, the distance is computed from the difference of the two.
     """
     norms_x, norms_y = x.square().sum(1), y.square().sum(1)
     for rows in row_blocks(len(x), len(y)):

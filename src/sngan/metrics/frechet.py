@@ -57,8 +57,8 @@ def gaussian_of_moments(mean: Reals, covariance: Reals) -> Gaussian:
     Raises
     ------
     ValueError
-        If shapes do not fit, values are not finite, or the covariance is not symmetric or has
-        eigenvalues below zero, by more than rounding.
+        If shapes do not fit, values are not finite, or the covariance is, by more than rounding,
+        not symmetric or not positive semidefinite.
 
     Examples
     --------
@@ -99,7 +99,7 @@ def gaussian_distance(x: Gaussian, y: Gaussian) -> float:
     This is ``W_2²``, the square of their 2-Wasserstein distance, in squared units of the features.
     With ``Σ = RᵀR`` the trace of ``(Σ_x Σ_y)^½`` is the sum of the singular values of ``R_x R_yᵀ``,
     which are exact to rounding. The usual way, by the eigenvalues of ``Σ_x Σ_y``, loses half of the
-    digits, noticeably where there are fewer samples than features.
+    digits, which matters if there are fewer samples than features.
 
     Source: Dowson, Landau 1982, The Fréchet distance between multivariate normal distributions.
 
@@ -141,8 +141,8 @@ def frechet_distance(generated: Reals, real: Reals) -> float:
     """Fréchet distance of the Gaussians fitted to two sets of features; on Inception's, the FID.
 
     It is :func:`gaussian_distance` of :func:`fit_gaussian`, a squared distance in squared units of
-    the features, as usual in the literature. Its bias is upward and of order 1/n: compare only
-    values of equal sample counts.
+    the features, as usual in the literature. Its bias is upward and of order 1/n, so compare
+    only values of equal sample counts.
 
     Source: Heusel et al. 2017, arXiv:1706.08500; on the bias: Chong, Forsyth 2020,
     arXiv:1911.07023.

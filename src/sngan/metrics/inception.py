@@ -1,8 +1,8 @@
 """InceptionV3 with the weights of the Fréchet Inception Distance, as published for TensorFlow.
 
-The network of Szegedy et al. 2016, arXiv:1512.00567, in the variant of the TensorFlow graph of
-December 2015: 1,008 classes, average pools that leave the padding out of the mean, and a max pool
-in the last block.
+It is the network of Szegedy et al. 2016, arXiv:1512.00567, in the variant of the TensorFlow graph
+of December 2015. This has 1,008 classes, average pools that leave the padding out of the mean, and
+a max pool in the last block.
 """
 
 import hashlib
@@ -65,9 +65,19 @@ _POOLS = {
 
 
 class Mixed(nn.Module):
-    """A block of convolutions that read the input ``x``, its ``pool`` or one another.
+    """A block of convolutions, each of which reads the input, the pooled input or another's output.
 
-    The outputs that no convolution reads are concatenated, the bare pool last.
+    The outputs that no convolution reads are concatenated. If no convolution reads the pooled
+    input, it comes last.
+
+    Parameters
+    ----------
+    channels
+        The channels of the input.
+    steps
+        The convolutions.
+    pool
+        The kind of pooling: ``average``, ``max`` or ``reduce``, which halves the size.
     """
 
     def __init__(self, channels: int, steps: list[Step], *, pool: str) -> None:
@@ -233,8 +243,8 @@ def load_inception(weights: Path | None = None) -> tuple[InceptionV3, str]:
     Raises
     ------
     ValueError
-        If there is no such file or no connection, a download is damaged, or names or shapes of
-        the weights differ.
+        If the file does not exist, the download fails or is damaged, or names or shapes of the
+        weights differ.
     """
     path = _download() if weights is None else Path(weights).expanduser()
     require(path.is_file(), "weights", expected="a file of Inception's weights", got=str(path))

@@ -1,4 +1,4 @@
-"""Inception Score: how sure and how varied a classifier finds generated samples."""
+"""Inception Score: whether a classifier is sure of each sample, and finds all classes."""
 
 import math
 from typing import NamedTuple
@@ -41,7 +41,7 @@ def inception_score(logits: Reals, *, splits: int = 10) -> InceptionScore:
 
     Examples
     --------
-    A sure classifier that finds all of five classes equally often gives the most, 5:
+    A sure classifier that finds all of five classes equally often gives the largest score, 5:
 
     >>> import torch
     >>> from sngan.metrics import inception_score

@@ -23,11 +23,11 @@ class KernelDistance(NamedTuple):
 def kernel_distance(generated: Reals, real: Reals) -> KernelDistance:
     """Squared MMD under ``k(x, y) = (x·y/d + 1)³``; on Inception's features, the KID.
 
-    The estimate is the U-statistic
-    ``mean_{i≠j} k(x_i, x_j) + mean_{i≠j} k(y_i, y_j) − 2 mean_{i,j} k(x_i, y_j)`` over all pairs.
-    It is unbiased at any sample count, so it can be below 0 if the distributions are equal. The
-    standard error is that of the jackknife, which leaves out one sample at a time. Its square is
-    not biased downward (Efron, Stein 1981), and up to twice too large for equal distributions.
+    The estimate is the U-statistic ``mean_{i≠j} k(x_i, x_j) + mean_{i≠j} k(y_i, y_j) − 2 mean_{i,j}
+    k(x_i, y_j)`` over all pairs. It is unbiased at any sample count, so it can be below 0 if the
+    distributions are equal. The standard error is that of the jackknife, which leaves out one
+    sample at a time. Its square is not biased downward (Efron, Stein 1981), but up to twice too
+    large if the distributions are equal.
 
     Sources: Bińkowski et al. 2018, arXiv:1801.01401; Gretton et al. 2012, A kernel two-sample test,
     equation 3.
@@ -35,8 +35,8 @@ def kernel_distance(generated: Reals, real: Reals) -> KernelDistance:
     Parameters
     ----------
     generated, real
-        Features ``(n, d)`` and ``(m, d)``, at least 3 rows each. They are computed with in float64,
-        in blocks, so that memory is O((n + m)d).
+        Features ``(n, d)`` and ``(m, d)``, at least 3 rows each. The computation is in
+        float64 and in blocks, so memory is O((n + m)d).
 
     Raises
     ------
@@ -123,7 +123,7 @@ class _Kernel:
 
 
 def _jackknife(within: Tensor, across: Tensor, others: int) -> float:
-    """The variance from leaving out each sample of one set; terms common to all cancel in it."""
+    """The jackknife's variance of leaving out samples of one set; common terms cancel in it."""
     n = len(within)
     effects = 2 * across / ((n - 1) * others) - 2 * within / ((n - 1) * (n - 2))
     return float((n - 1) * effects.var(correction=0))

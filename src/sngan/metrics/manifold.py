@@ -9,7 +9,7 @@ from sngan.metrics.features import as_pair, scaled, squared_distances
 from sngan.utils.checks import require_count
 from sngan.utils.real_arrays import Reals
 
-# a neighbour on the sphere that it defines must be inside, whatever its rounding
+# the neighbour that defines a ball must lie inside it, in spite of rounding
 _MARGIN = 1 + 1e-9
 
 
@@ -29,7 +29,7 @@ def manifold(
     precision_neighbours: int = 3,
     density_neighbours: int = 5,
 ) -> Manifold:
-    """Measure which share of generated samples lies among real ones, and the reverse.
+    """Measure the share of generated samples that lie among real samples, and the reverse.
 
     ``B_k(x)`` is the closed ball around a sample that reaches its k-th nearest neighbour in its own
     set.
@@ -48,7 +48,7 @@ def manifold(
     Parameters
     ----------
     generated, real
-        Features ``(n, d)`` and ``(m, d)``, more rows of each than neighbours.
+        Features ``(n, d)`` and ``(m, d)``, each with more rows than neighbours.
     precision_neighbours
         The k of precision and recall.
     density_neighbours

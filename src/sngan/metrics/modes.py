@@ -35,7 +35,7 @@ def mixture_coverage(points: Reals, mixture: Mixture) -> MixtureCoverage:
 
     A sample belongs to the nearest centre, and is of high quality if it lies within 3 standard
     deviations of it. One sample of high quality covers a mode. The divergence is
-    ``KL(samples' modes ‖ equal weights)`` in nats, over all samples, called the reverse KL.
+    ``KL(samples' modes ‖ equal weights)`` in nats, over all samples. It is also called reverse KL.
 
     Sources: Srivastava et al. 2017, arXiv:1705.07761; Lin et al. 2018, arXiv:1712.04086.
 

@@ -1,4 +1,4 @@
-"""Nearest neighbours among the real samples, by which copies of training data are found."""
+"""Nearest neighbours among the real samples, which reveal copies of training data."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -68,7 +68,7 @@ def nearest_neighbours(
 
 
 def copying_ratio(generated: Reals, real: Reals) -> float:
-    """Compare distances to the nearest real sample: those of generated with those of real samples.
+    """Compare how far generated samples, and real samples, are from the nearest real sample.
 
     The ratio is ``median_i min_j |x_i − y_j| / median_j min_{k≠j} |y_j − y_k|`` of generated ``x``
     and real ``y``. It is near 1 for new samples of the same distribution and 0 for copies. It is

@@ -39,7 +39,8 @@ class Result:
     split
         The split of the real samples.
     accuracy
-        The held-out accuracy of the classifier that classes and modes rely on; ``None`` without.
+        The held-out accuracy of the classifier that classes and modes rely on; ``None``
+        without a classifier.
     reference
         A key of the real features. Values are comparable only if the key and the counts are equal.
     """
@@ -60,7 +61,9 @@ class Result:
     def table(self) -> str:
         """Return a text table: the conditions, then one line for each metric."""
         classifier = (
-            "" if self.accuracy is None else f"; classifier right on {self.accuracy:.1%} held out"
+            ""
+            if self.accuracy is None
+            else f"; classifier accuracy {self.accuracy:.1%} on held-out data"
         )
         heading = (
             f"{self.n_generated:,} generated against {self.n_real:,} real samples ({self.split}) "

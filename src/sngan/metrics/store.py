@@ -17,7 +17,7 @@ _log = logging.getLogger("sngan")
 
 
 def fingerprint(*parts: object) -> str:
-    """Hash these parts to a name; of tensors, the shape, the type and the content."""
+    """Hash these parts to a name; the type, shape and content of a tensor count."""
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, Tensor):

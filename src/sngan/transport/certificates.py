@@ -34,8 +34,8 @@ class WassersteinResult:
     ----------
     distance
         ``W_p``, in units of the points: the p-th root of the cost of ``plan``. If ``optimal`` is
-        false, it is an upper value: the solver was stopped early or is approximate, or float64
-        cannot resolve more.
+        false, it is an upper value, because the solver was stopped early or is approximate, or
+        because float64 has too few digits.
     lower, upper
         A bracket of ``W_p``, in units of the points. ``lower`` comes from the potentials and
         ``upper`` from the plan. On a line both come from the plan, which couples quantiles and is
@@ -92,7 +92,19 @@ class _Cost(NamedTuple):
 def certify(
     problem: Problem, plan: Plan, potentials: Potentials, *, is_monotone: bool = False
 ) -> WassersteinResult:
-    """Bracket ``W_p`` by a plan and feasible potentials; a monotone plan on a line is optimal."""
+    """Bracket ``W_p`` by a plan and feasible potentials.
+
+    Parameters
+    ----------
+    problem
+        The points, their weights and the power.
+    plan
+        A feasible plan.
+    potentials
+        Feasible potentials.
+    is_monotone
+        Whether the plan couples quantiles on a line. Such a plan is optimal, so it gives both ends.
+    """
     p = problem.p
     below, primal, above = _around(problem, plan)
     if not is_monotone:
@@ -150,7 +162,7 @@ def _rounding(problem: Problem) -> float:
 
 
 def _radii(problem: Problem) -> tuple[Array, Array]:
-    """Distances of all points to the median of each coordinate, which no single outlier moves."""
+    """Distances of all points to a centre, the median of each coordinate."""
     both = np.concatenate([problem.x, problem.y])
     centre = np.sort(both, axis=0)[len(both) // 2]
     return distances(problem.x, centre[None]).ravel(), distances(problem.y, centre[None]).ravel()
@@ -167,7 +179,7 @@ def root(value: float, exponent: int, p: float) -> float:
     if p == 2:
         odd = exponent % 2
         return float(np.ldexp(math.sqrt(value * 2**odd), (exponent - odd) // 2))
-    # take the power of small exponents only, as the rounding of 1/p grows with the exponent
+    # take the power of a small exponent only, because the rounding of 1/p grows with the exponent
     fraction, shift = math.frexp(value)
     rest = math.fmod(shift + exponent, p)
     found = fraction ** (1 / p) * 2 ** (rest / p)
@@ -227,7 +239,7 @@ def best_potentials(problem: Problem, costs: Costs, starts: Iterable[Array]) -> 
 
 
 def forest_plan(i: Index, j: Index, masses: Masses) -> Plan:
-    """Fill cells with the masses that fit their points' weights, and couple the rest in order.
+    """Give cells the largest masses that the weights allow, and couple the rest in order.
 
     If the cells are the support of a basic solution, nothing is left over, and the sums of the plan
     are the weights exactly.
@@ -250,7 +262,7 @@ def rounded_plan(problem: Problem, plan: Array, rows: Index, columns: Index) -> 
     """Scale a plan of some rows and columns down to their weights, then couple what is left.
 
     This is algorithm 2 of Altschuler, Weed, Rigollet 2017, arXiv:1705.09634, with a sparse coupling
-    of the remainders instead of their outer product. The bound on the added cost is the same.
+    of the remaining mass instead of an outer product. The bound on the added cost is the same.
     ``plan`` is overwritten.
     """
     a, b = problem.weights_x, problem.weights_y

@@ -28,13 +28,14 @@ def critic_bound(
     """Lower bound ``(E f(x) − E f(y)) / L ≤ W_1`` of Kantorovich and Rubinstein.
 
     It holds for every critic ``f`` whose Lipschitz constant, from the Euclidean norm of a whole
-    sample to its score, is at most ``L``. A poor critic gives a low bound; one that scores ``y``
-    above ``x`` gives a negative bound, which is still valid. The bound is only proved if
-    ``lipschitz`` is: an estimate that approaches the constant from below proves nothing.
+    sample to its score, is at most ``L``. A poor critic gives a low bound. A critic that scores
+    ``y`` above ``x`` gives a negative bound, which still holds. The bound is proved only if
+    ``lipschitz`` is a proved constant. An estimate that approaches the constant from below proves
+    nothing.
 
-    The means are summed in float64. The bound is lowered by their rounding and by that of the
-    scores, which is one part in 2^24 of a score in float32. Rounding inside the critic is not
-    accounted for.
+    The means are summed in float64. The bound is lowered by the rounding of these sums and by the
+    rounding of the scores, which is one part in 2^24 of a float32 score. It does not allow for
+    rounding inside the critic.
 
     Sources: Villani 2009, Optimal Transport, remark 6.5; Arjovsky, Chintala, Bottou 2017,
     arXiv:1701.07875, equation 2.
@@ -101,7 +102,7 @@ def critic_bound(
 
 
 def _scores(critic: Callable[[Tensor], Tensor], batch: Tensor) -> Array:
-    """The scores of a batch, and a bound on the rounding of each: ``(2, n)``."""
+    """The scores of a batch, and a bound of the rounding error of each: ``(2, n)``."""
     scores: object = critic(batch)
     expected = "floating-point scores, a tensor"
     if not isinstance(scores, Tensor) or not scores.is_floating_point():

@@ -1,4 +1,4 @@
-"""Entropic regularization: a faster approximation of ``W_p``, with a bracket that is proved too."""
+"""Entropic regularization: a faster approximation of ``W_p``, with a proved bracket."""
 
 import numpy as np
 
@@ -32,12 +32,12 @@ def entropic_wasserstein(
     """Bracket ``W_p`` by Sinkhorn iterations in the log domain.
 
     They approach the plan of ``min_P Σ P c + ε Σ P log P`` with ``c(i, j) = |x_i − y_j|^p``,
-    starting at a large ``ε`` that is halved until it is the one asked for. The plan is then rounded
-    to a feasible one, which bounds ``W_p`` above, and the potentials are made feasible by
-    c-transforms, which bounds it below. The bracket therefore holds for any ``ε`` and any number of
-    iterations. ``distance`` is the upper value, that of the rounded plan.
+    starting at a large ``ε`` that is halved down to ``regularization``. Then the plan is changed to
+    a feasible one, which bounds ``W_p`` above, and c-transforms make the potentials feasible, which
+    bound it below. The bracket therefore holds for any ``ε`` and any number of iterations.
+    ``distance`` belongs to the feasible plan, so it is an upper value.
 
-    Sources: Cuturi 2013, arXiv:1306.0895; the rounding: Altschuler, Weed, Rigollet 2017,
+    Sources: Cuturi 2013, arXiv:1306.0895; the feasible plan: Altschuler, Weed, Rigollet 2017,
     arXiv:1705.09634.
 
     Parameters
@@ -46,9 +46,10 @@ def entropic_wasserstein(
         As in :func:`sngan.transport.wasserstein`.
     regularization
         ``ε > 0`` in units of the cost, which are those of ``W_p^p``. A small ε is accurate and
-        slow. Below 1e-9 of the largest cost it counts as 1e-9 of it.
+        slow. A value below 1e-9 of the largest cost is replaced by 1e-9 of it.
     max_iterations
-        The most Sinkhorn iterations. They end when the plan misplaces 0.1 % of the mass.
+        The largest number of Sinkhorn iterations. They end when the plan misplaces 0.1 % of the
+        mass.
 
     Raises
     ------
@@ -77,7 +78,7 @@ def _solve(
     clouds: Problem, costs: Costs, regularization: float, max_iterations: int
 ) -> tuple[Plan, Array]:
     """A feasible plan, and a potential of ``x``."""
-    # the logarithm of a zero weight does not exist, so leave these points out
+    # zero weights have no logarithm, so leave these points out
     rows, columns = np.flatnonzero(clouds.weights_x), np.flatnonzero(clouds.weights_y)
     solver = Sinkhorn(
         costs.values[np.ix_(rows, columns)], clouds.weights_x[rows], clouds.weights_y[columns]

@@ -29,7 +29,7 @@ from sngan.transport.points import (
 from sngan.utils.checks import require_count
 from sngan.utils.real_arrays import Array, Reals
 
-# cost matrices in memory: POT's network simplex held 4.1 more when measured
+# cost matrices in memory; measured: POT's network simplex holds 4.1 more
 _COPIES = 7
 # how often the problem is solved again, with long distances cut off
 _ATTEMPTS = 8
@@ -53,8 +53,8 @@ def wasserstein(
     Transportation, section 2.2), and takes O(n log n). Otherwise the network simplex of POT solves
     the problem (Bonneel et al. 2011, Displacement interpolation; Flamary et al. 2021), on costs
     scaled by a power of two because its tolerances are absolute. Its plan and potentials are made
-    feasible and bracket the distance (see :class:`WassersteinResult`): a solver that stops early
-    gives a wide bracket, never a wrong one.
+    feasible and bracket the distance (see :class:`WassersteinResult`). A solver that stops early
+    therefore gives a wide bracket, but never a wrong one.
 
     Parameters
     ----------
@@ -67,8 +67,8 @@ def wasserstein(
         ``(n,)`` and ``(m,)``, not negative, with a sum of 1 within 1e-6; they are divided by their
         sum. ``None`` is uniform.
     max_iterations
-        The most pivots of the network simplex, which a line does not need. POT's own default, 10⁵,
-        is too small from some thousand points on.
+        The largest number of pivots of the network simplex; points on a line need none. POT's own
+        default, 10⁵, is too small for more than some thousand points.
 
     Returns
     -------
@@ -80,8 +80,9 @@ def wasserstein(
     ------
     ValueError
         If values are not finite, real and floating-point, or are masked; there are no points, or
-        their dimensions differ; weights are negative or have another sum; ``p`` is below 1; a
-        distance to the power p overflows; or the cost matrix does not fit into the free memory.
+        their dimensions differ; weights are negative or have another sum; ``p`` is outside [1,
+        1000]; a distance to the power p overflows; or the cost matrix does not fit into the free
+        memory.
 
     Examples
     --------
@@ -151,7 +152,7 @@ def _network_simplex(clouds: Problem, costs: Costs, max_iterations: int) -> _Sol
     import ot
 
     with warnings.catch_warnings():
-        # it warns of too few iterations, and the bracket already tells
+        # POT warns of too few iterations, which the bracket shows already
         warnings.simplefilter("ignore", UserWarning)
         plan, log = ot.emd(
             clouds.weights_x,
@@ -180,7 +181,7 @@ def _on_a_line(clouds: Problem) -> WassersteinResult:
 
 
 def _tight_along(clouds: Problem, i: Index, j: Index) -> Potentials:
-    """Potentials with ``f(i) + g(j) = c(i, j)`` along a monotone path, less their rounding."""
+    """Potentials with ``f(i) + g(j) = c(i, j)`` along a monotone path, less their rounding errors."""
     # sums along the path use extended precision if the machine has it
     x, y = (points[:, 0].astype(np.longdouble) for points in (clouds.x, clouds.y))
     unit = cost_unit(float(max(x.max() - y.min(), y.max() - x.min())), clouds.p)

@@ -15,8 +15,8 @@ class Landscape:
 
     All are arrays ``(k,)``. Divergences are in nats, and ``wasserstein``, which is ``W_1``, is in
     units of the shift. A ``gradient`` is the derivative in the shift: 0 at no shift, where the
-    distance has a symmetric kink; the outer value at the edge of the overlap; NaN where the
-    distance is infinite or jumps.
+    distance has a symmetric kink; at the edge of the overlap it is the value outside; it is NaN
+    where the distance is infinite or jumps.
     """
 
     shifts: Array
@@ -40,9 +40,9 @@ def landscape(shifts: Reals, *, width: float = 0.0) -> Landscape:
     - ``TV = r``, the total variation;
     - ``W_1 = |t|``.
 
-    Width 0 is the limit of two points. It is also that of two parallel lines at distance ``t`` in
-    the plane, because a coordinate that both share changes none of the four. There ``JS = log 2``,
-    ``KL = ∞`` and ``TV = 1`` are constant and have no gradient; only ``W_1`` leads back to
+    Width 0 is the limit of two points. It also describes two parallel lines at distance ``t`` in
+    the plane, because a coordinate that both share changes none of the four distances. There ``JS =
+    log 2``, ``KL = ∞`` and ``TV = 1`` are constant and have no gradient; only ``W_1`` leads back to
     ``t = 0``.
 
     Source: Arjovsky, Chintala, Bottou 2017, arXiv:1701.07875, example 1.
@@ -74,7 +74,7 @@ def landscape(shifts: Reals, *, width: float = 0.0) -> Landscape:
     require_number(width, "width", minimum=0.0)
     size, sign, moved = np.abs(t), np.sign(t), t != 0
     apart = size >= width if width > 0 else moved
-    # the division only counts inside the overlap, where the width is positive
+    # the quotient is used only inside the overlap, where the width is positive
     share = np.where(apart, 1.0, size / (width or 1.0))
     jumps = (width == 0) & ~moved
     slope = np.where(jumps, np.nan, np.where(apart, 0.0, sign / (width or 1.0)))

@@ -56,11 +56,11 @@ def dual_linear_program(
     weights_x: Reals | None = None,
     weights_y: Reals | None = None,
 ) -> LinearProgramResult:
-    """Solve ``W_p`` as a plan and as two potentials, and ``W_1`` also as one critic, by HiGHS.
+    """Compute ``W_p`` by a plan and by two potentials, and ``W_1`` also by one critic, with HiGHS.
 
-    This shows the duality of Kantorovich and Rubinstein on small clouds of at most 400 points
-    together; for others use :func:`sngan.transport.wasserstein`. SciPy's HiGHS meets constraints to
-    1e-7 of their scale, so the values are estimates and no bounds.
+    This shows the duality of Kantorovich and Rubinstein on clouds of at most 400 points together;
+    for larger clouds use :func:`sngan.transport.wasserstein`. SciPy's HiGHS meets constraints to
+    1e-7 of their scale, so the values are estimates and not bounds.
 
     Source: Villani 2009, Optimal Transport, theorem 5.10 and remark 6.5.
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sngan.utils.real_arrays import Array
 
 Index: TypeAlias = NDArray[np.intp]
-Integers: TypeAlias = NDArray[Any]  # int64, or Python's integers where these are too short
+Integers: TypeAlias = NDArray[Any]  # int64, or Python's integers if int64 is too short
 _DIGITS = 53
 
 
@@ -73,10 +73,17 @@ def staircase(masses: Masses) -> tuple[Index, Index, Integers]:
 
 
 def leafwise(i: Index, j: Index, masses: Masses) -> tuple[Integers, Masses | None]:
-    """Place the largest masses on the cells of a forest, leaf by leaf; return also the rest.
+    """Place the largest masses on the cells of a forest, leaf by leaf; return them and the rest.
 
     The cells of a basic solution of the transport problem form a forest, on which the weights
-    determine the masses. Cells that close a circle get the mass that the others leave.
+    determine the masses. Cells that close a cycle get the mass that is left.
+
+    Parameters
+    ----------
+    i, j
+        The rows and columns of the cells.
+    masses
+        The masses of the points.
     """
     needs = [*masses.x.tolist(), *masses.y.tolist()]
     count = len(masses.x)

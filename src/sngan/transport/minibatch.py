@@ -28,8 +28,8 @@ def minibatch_wasserstein(
 
     The bias is upward. ``W_p^p`` is jointly convex, and the mean of all batches is the whole
     sample, so Jensen's inequality gives ``E W_p^p(batch of x, batch of y) ≥ W_p^p(x, y)``. The
-    excess falls slowly with the batch size, as ``batch_size^(−1/d)`` for d > 2, and it remains for
-    equal distributions: compare only values of one batch size.
+    excess falls slowly with the batch size, as ``batch_size^(−1/d)`` for d > 2. Equal distributions
+    have it too, so compare only values of the same batch size.
 
     Sources: Fatras, Zine, Flamary, Gribonval, Courty 2020, arXiv:1910.04091; Bellemare et al. 2017,
     arXiv:1705.10743.
@@ -41,7 +41,7 @@ def minibatch_wasserstein(
     batch_size
         Points per batch, drawn without replacement.
     batches
-        The number of pairs of batches. The standard error is taken over them; NaN for one.
+        The number of pairs of batches. The standard error is taken over them; it is NaN for one.
     seed
         The seed of the batches.
     p

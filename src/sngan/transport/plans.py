@@ -28,7 +28,7 @@ def explain(
     plan: Reals | None = None,
     total: float = 1.0,
 ) -> str:
-    """Return a table of the moves that turn one arrangement of piles into another, with costs.
+    """Return a table of the moves, with their costs, that turn one set of piles into another.
 
     A move of mass ``P(i, j)`` over the distance ``|x_i − y_j|`` costs their product. The cost of a
     plan is the sum over its moves, and that of the cheapest plan is ``W_1`` times ``total``. The
@@ -43,8 +43,8 @@ def explain(
     weights_x, weights_y
         The share of the mass in each pile, with a sum of 1; ``None`` is uniform.
     plan
-        The shares that are moved, ``(n, m)``, with a sum of 1, to be compared with the cheapest
-        plan; ``None`` shows the cheapest.
+        The shares that are moved, ``(n, m)``, with a sum of 1. The cost of the cheapest plan is
+        shown beside it. ``None`` shows the cheapest plan.
     total
         The total mass, such as 6 for six boxes, by which masses and costs are multiplied.
 
@@ -150,11 +150,11 @@ def moves(
 
 
 def _moves(clouds: Problem, plan: Reals | None) -> list[Move]:
-    """``(i, j, mass, distance)`` of each move of the plan; of the cheapest for ``None``."""
+    """``(i, j, mass, distance)`` of each move of the plan; ``None`` is the cheapest plan."""
     if plan is None:
         a, b = clouds.weights_x, clouds.weights_y
         cheapest = wasserstein(clouds.x, clouds.y, weights_x=a, weights_y=b).plan
-        # a mass that only comes from the rounding of the weights is not shown as a move
+        # a mass that comes only from the rounding of the weights is not shown as a move
         entries = (cheapest * (cheapest > EPSILON)).tocoo()
     else:
         entries = coo_array(_checked_plan(clouds, plan))

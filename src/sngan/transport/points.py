@@ -69,7 +69,22 @@ def problem(
     weights_x: Reals | None = None,
     weights_y: Reals | None = None,
 ) -> Problem:
-    """Check points, power and weights, which must sum to 1 within 1e-6; ``None`` is uniform."""
+    """Check points, power and weights, and convert them to float64.
+
+    Parameters
+    ----------
+    x, y
+        Points ``(n, d)`` and ``(m, d)``, or ``(n,)`` and ``(m,)`` on a line.
+    p
+        The power, between 1 and 1000.
+    weights_x, weights_y
+        Weights that sum to 1 within 1e-6; ``None`` is uniform.
+
+    Raises
+    ------
+    ValueError
+        If one of them has another type, shape or range.
+    """
     power = p.item() if isinstance(p, np.generic) else p
     require_number(power, "p", minimum=1.0, maximum=_MOST)
     left, right = as_points(x, "x"), as_points(y, "y")
@@ -131,11 +146,12 @@ def as_float64(values: Reals, name: str) -> Array:
 def distances(x: Array, y: Array) -> Array:
     """Return Euclidean distances (n, m) from differences, so that close points lose no digits.
 
-    Points are scaled by a power of two, so that no square overflows. Pairs so close that their
-    squares may underflow at that scale are computed again, each at a scale of its own.
+    Points are scaled by a power of two, so that no square overflows. If points
+    are so close that their squares may underflow at that scale, their distance is computed again at
+    a scale of its own.
     """
     exponent = exponent_of(x, y)
-    with np.errstate(over="ignore"):  # callers that need finite distances check them
+    with np.errstate(over="ignore"):  # callers check the distances if they need finite ones
         found = np.asarray(cdist(np.ldexp(x, -exponent), np.ldexp(y, -exponent)), dtype=np.float64)
         close = np.flatnonzero(found < 2.0**-400)
         np.ldexp(found, exponent, out=found)
@@ -190,8 +206,8 @@ class CostUnit(NamedTuple):
 def cost_unit(largest: float, p: float) -> CostUnit:
     """Choose a power of two for lengths and one for costs, so that costs are of size 1 at most.
 
-    For p other than 1 and 2 lengths are also divided by the largest, because its power could
-    otherwise be very small. The factor is rounded down by the largest error of a power.
+    For p other than 1 and 2 lengths are also divided by the largest, because a power of the largest
+    could otherwise be very small. The factor is rounded down by the largest error of a power.
 
     Raises
     ------
@@ -223,7 +239,15 @@ def exponent_of(*values: Array | float) -> int:
 
 
 def require_memory(problem: Problem, copies: int, *, instead: str) -> None:
-    """Raise ``ValueError`` unless ``copies`` float64 matrices (n, m) fit into the free memory."""
+    """Require that ``copies`` float64 matrices (n, m) fit into the free memory.
+
+    ``instead`` names functions for larger clouds, for the error.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit.
+    """
     n, m = len(problem.x), len(problem.y)
     needed, free = copies * 8 * n * m, available_memory()
     require(
@@ -235,7 +259,7 @@ def require_memory(problem: Problem, copies: int, *, instead: str) -> None:
 
 
 def available_memory() -> int | None:
-    """Return the bytes available without swapping; ``None`` if the system does not tell."""
+    """Return the bytes available without swapping; ``None`` if the system does not say."""
     info = Path("/proc/meminfo")
     if info.exists():
         fields = dict(line.split(":") for line in info.read_text().splitlines())

@@ -1,4 +1,4 @@
-"""Sinkhorn iterations in the log domain, with a regularization that is halved on the way."""
+"""Sinkhorn iterations in the log domain, with a regularization that is halved in stages."""
 
 import math
 
@@ -6,8 +6,8 @@ import numpy as np
 
 from sngan.utils.real_arrays import Array
 
-# the exponent of an update: near the solution 1.5 needs a fraction of the iterations
-# (Thibault et al. 2017, arXiv:1711.01851), far from it only 1 is safe
+# the exponent of an update: near the solution 1.5 needs far fewer iterations (Thibault et al. 2017,
+# arXiv:1711.01851); far from the solution only 1 is safe
 _OVER_RELAXED, _PLAIN = 1.5, 1.0
 _LARGEST = 1e40  # larger scalings are absorbed into the potentials
 _STAGE_ERROR, _FINAL_ERROR = 1e-2, 1e-3

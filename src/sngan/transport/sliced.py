@@ -102,7 +102,7 @@ class PowerMean(NamedTuple):
 
 def mean_power(distances: Array, p: float) -> PowerMean:
     """Return the power mean of distances; the standard error of a single distance is NaN."""
-    # relative to the largest distance, so that no power overflows
+    # divide by the largest distance, so that no power overflows
     unit = float(distances.max()) or 1.0
     powers = (distances / unit) ** p
     mean = float(powers.mean())
@@ -113,7 +113,7 @@ def mean_power(distances: Array, p: float) -> PowerMean:
 
 
 def _scaled(x: Array, y: Array) -> tuple[Array, Array, int]:
-    """Both moved to one centre and divided by a power of two, in ``[−1, 1]``, and its exponent."""
+    """Move both to one centre and scale them into ``[−1, 1]``; return also the exponent of 2."""
     first = exponent_of(x, y)
     x, y = np.ldexp(x, -first), np.ldexp(y, -first)
     centre = (x.mean(0) + y.mean(0)) / 2

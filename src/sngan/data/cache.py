@@ -25,7 +25,7 @@ from sngan.utils.files import write_bytes
 __all__ = ["ImageCache", "cache_key", "decode_or_load", "default_folder", "has_room"]
 
 _log = logging.getLogger("sngan")
-# decoding so many images takes seconds
+# decoding this many images takes seconds
 _WORTH_KEEPING = 10_000
 
 
@@ -79,7 +79,7 @@ class ImageCache:
         return has_room(self.images.parent, math.prod(shape))
 
     def allocate(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """Make a new file of this shape to decode into; memory, if the disk refuses."""
+        """Make a new file of this shape to decode into, or memory if the file cannot be made."""
         try:
             self.images.parent.mkdir(parents=True, exist_ok=True)
             images = np.lib.format.open_memmap(self._fresh, mode="w+", dtype=np.uint8, shape=shape)
@@ -125,7 +125,17 @@ class ImageCache:
 
 
 def decode_or_load(*, cache: str, store: ImageCache, decode: Callable[..., Decoded]) -> Decoded:
-    """Load the images that an earlier start decoded, or decode them."""
+    """Load the images that an earlier start decoded, or decode them.
+
+    Parameters
+    ----------
+    cache
+        ``disk`` keeps the images in a file, ``auto`` only if they are many; others keep none.
+    store
+        The cached file.
+    decode
+        Decodes the images into the array that its argument allocates.
+    """
     found = store.load() if cache in ("auto", "disk") else None
     if found is not None:
         return found

@@ -24,15 +24,15 @@ class Dataset:
     labels
         int64 ``(N,)``, indices into ``class_names``; ``None`` without labels.
     class_names
-        One name a class.
+        The name of each class.
     skipped
         The files that could not be used.
     cache
-        Where the samples stay in training: ``device``, ``memory``, ``disk``, or ``auto`` for the
-        device if they fit there.
+        The place of the samples during training: ``device``, ``memory``, ``disk``, or ``auto``,
+        which is the device if they fit there.
     stream
-        All of a data set that is larger than memory. Then ``samples`` are some of it: metrics are
-        computed on these, and the sampler draws from all.
+        All samples of a data set that is larger than memory. ``samples`` are then some of them:
+        metrics use only these, and the sampler draws from all.
     content
         The files that the samples came from, for :meth:`fingerprint`.
     """

@@ -22,7 +22,7 @@ _PARTS = {
 
 
 def changes(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
-    """Return in words how two fingerprints differ; an empty list if they are of the same data.
+    """Describe how two fingerprints differ; the list is empty if they are of the same data.
 
     A part that one of them lacks is not compared, so that older fingerprints can be read.
 
@@ -42,8 +42,8 @@ def changes(before: Mapping[str, object], after: Mapping[str, object]) -> list[s
 def of_content(content: Content) -> Fingerprint:
     """Hash all names and sizes, and some bytes of 64 files at equal distances.
 
-    At most 4 MiB are read from any data set. Times of change and decoded pixels are left out, so a
-    copy of the files on another machine has the same fingerprint.
+    At most 4 MiB are read from any data set. Modification times and decoded pixels are left out, so
+    a copy of the files on another machine has the same fingerprint.
     """
     count, read = len(content.names), content.some_bytes
     names = (unicodedata.normalize("NFC", name) for name in content.names)
@@ -91,7 +91,7 @@ def evenly_spaced(total: int, most: int) -> list[int]:
 
 
 def digest(parts: Iterable[bytes]) -> str:
-    """Hash these parts, each with its length, so that different lists give different bytes."""
+    """Hash these parts, each with its length, so that different lists give different hashes."""
     found = hashlib.sha256()
     for part in parts:
         found.update(len(part).to_bytes(8, "little"))

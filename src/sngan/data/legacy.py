@@ -1,7 +1,7 @@
 """Legacy reading, version 1: runs that began with it continue with the same pixels and labels.
 
-Version 2, the current one, reads more layouts and more ranges of values. A run from before keeps
-``data.reading: 1``, and its files are read by the functions here.
+Version 2, the current one, reads more layouts and more ranges of values. A run of version 1 keeps
+``data.reading: 1``, and the functions here read its files.
 """
 
 from pathlib import Path
@@ -29,7 +29,7 @@ def class_folders(names: list[str]) -> list[str]:
 
 
 def eight_bits(image: "Image") -> "Image":
-    """Divide integers of more than 8 bits by 257: all count as 16 bits wide.
+    """Divide integers of more than 8 bits by 257, as if all had 16 bits.
 
     Floats are left to Pillow, which clips them to 0 … 255.
     """
@@ -41,7 +41,9 @@ def eight_bits(image: "Image") -> "Image":
 
 
 def pixels_of(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    """Scale an array to 0 … 255: floats in [0, 1], or [−1, 1] if one is negative; integers as is.
+    """Scale an array to 0 … 255: floats in [0, 1], or [−1, 1] if one is negative.
+
+    Integers keep their values.
 
     Raises
     ------
@@ -78,12 +80,21 @@ def integer_labels(given: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def files_of_split(files: list[Path], root: Path, asked: str) -> list[Path]:
-    """Return the files of a split, whose names begin with it and a dash.
+    """Return the files of a split, whose names begin with the split and a dash.
+
+    Parameters
+    ----------
+    files
+        All files.
+    root
+        The file or folder that the user named.
+    asked
+        The split.
 
     Raises
     ------
     ValueError
-        If there are splits, and the one that is asked for is not among them.
+        If there are splits, and ``asked`` is not among them.
     """
     splits = {file.name.partition("-")[0] for file in files if "-" in file.name}
     if files == [root] or not splits:
@@ -93,7 +104,10 @@ def files_of_split(files: list[Path], root: Path, asked: str) -> list[Path]:
 
 
 def table_columns(schema: Any, where: str) -> Columns:
-    """Choose the first struct of bytes, else the first bytes; labels by "label" or "class".
+    """Choose the columns of images and labels.
+
+    The images are the first column of structs with bytes, or else the first column of bytes. The
+    labels are the first column of integers whose name contains "label" or "class".
 
     Raises
     ------

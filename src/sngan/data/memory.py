@@ -1,4 +1,4 @@
-"""Memory limits: a file's declared size is checked before anything is allocated for it."""
+"""Memory limits: the size that a file declares is checked before memory is allocated for it."""
 
 import math
 import os
@@ -20,7 +20,7 @@ def require_images_fit(shape: tuple[int, ...]) -> None:
     Raises
     ------
     ValueError
-        If the images are larger than all of it.
+        If the images are larger than that.
     """
     size, room = math.prod(shape), total_memory()
     expected = f"images that fit into {room / _GIBIBYTE:.3g} GiB of memory"
@@ -29,7 +29,16 @@ def require_images_fit(shape: tuple[int, ...]) -> None:
 
 
 def require_memory(shape: Iterable[int], itemsize: int, name: str) -> int:
-    """Return the bytes of an array of this shape, which may take half of the memory.
+    """Return the bytes of an array, which may take at most half of the memory.
+
+    Parameters
+    ----------
+    shape
+        The shape of the array.
+    itemsize
+        The bytes of one value.
+    name
+        The name of the array, for the error.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Opening of a SOURCE: finds out its kind, reads and decodes it, and returns a data set."""
+"""Opening of a SOURCE: find its kind, read and decode it, and return a data set."""
 
 import difflib
 import os
@@ -64,7 +64,7 @@ def open_source(
     progress: Progress | None = None,
     reading: int = READING,
 ) -> Dataset:
-    """Open a SOURCE and decode its images to one uint8 tensor; of a stream, some of them.
+    """Open a SOURCE and decode its images to one uint8 tensor; of a stream only 10,000 of them.
 
     Parameters
     ----------
@@ -73,11 +73,11 @@ def open_source(
         images (class folders give labels), a Parquet file or folder, ``shards:PATTERN`` (tar files
         in WebDataset's layout), a folder of IDX files, ``.npz``/``.npy``, or ``hf:NAME[:SPLIT]``.
     resolution
-        The side in pixels: the shorter side is resized to it with antialiasing, and the centre cut
-        out. ``None`` takes the median of the shorter sides of some images, rounded down to a
+        The side in pixels: the shorter side is resized to it with antialiasing, and the centre is
+        cut out. ``None`` takes the median of the shorter sides of some images, rounded down to a
         multiple of 4 and at least 8; or 64 if it is over 128.
     channels
-        1 or 3. ``None`` takes those of the images, which must then agree.
+        1 or 3. ``None`` takes the channels of the images, which must then be equal.
     split
         The split to read, if the source has folders, files or arrays named ``train``, ``val``,
         ``test`` or similarly.
@@ -89,17 +89,18 @@ def open_source(
     cache
         ``disk`` keeps the decoded images in a file under ``cache_dir`` that the next start maps;
         ``memory`` and ``device`` keep none. ``auto`` keeps one from 10,000 images on, or if they
-        need over a quarter of the memory. ``stream`` reads and decodes during training, for Parquet
-        and shards (of which ``auto`` does so too); ``samples`` are then 10,000 at equal distances.
+        need over a quarter of the memory. ``stream`` reads and decodes during training; it is for
+        Parquet and shards, and ``auto`` means it for shards. ``samples`` are then 10,000 images at
+        equal distances.
     workers
-        Decoding threads; ``None`` is one a core.
+        The number of decoding threads; ``None`` is one a core.
     cache_dir
-        ``None`` is ``$XDG_CACHE_HOME/sngan`` or ``~/.cache/sngan``.
+        The folder of the cache; ``None`` is ``$XDG_CACHE_HOME/sngan`` or ``~/.cache/sngan``.
     progress
         Called with (images done, all images).
     reading
-        The version of how files are read: 1 gives the pixels, labels and layouts of the first
-        release.
+        The version of the rules by which files are read: 1 gives the pixels, labels and layouts of
+        the first release.
 
     Raises
     ------
@@ -258,7 +259,7 @@ def _path(source: str) -> Path | None:
 
 
 def _require_plain(source: str, options: ReadOptions) -> None:
-    """Require the usual split and labels: data that sngan makes has no others."""
+    """Require the default split and labels, because data that sngan makes has no others."""
     if not options.is_legacy:
         require_only_train(options.split, source)
     _require_no_file(source, options)

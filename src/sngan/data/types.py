@@ -1,4 +1,4 @@
-"""Types that the files of this package hand to one another: encoded and decoded images, options."""
+"""Types that the files of this package share: encoded and decoded images, chunks, options."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,9 +12,10 @@ from torch import Tensor
 from sngan.data.images.value_range import ValueRange
 
 READING = 2
-"""The version of how files are read. It goes up with each change that gives other pixels or labels.
+"""The version of the rules by which files are read.
 
-A run keeps the version that it began with. Runs from before there was a version have 1.
+It is raised with each change of pixels or labels. A run keeps the version that it began with. Runs
+that were made before this number existed have version 1.
 """
 
 Progress = Callable[[int, int], None]
@@ -69,7 +70,7 @@ class Encoded:
 
     ``stamp`` changes with the files: it is part of the name under which decoded images are cached.
     ``content`` identifies the data on other machines too. ``sample(n)`` returns n images at equal
-    distances where that is cheap; without it the images of the first block stand for all.
+    distances if that is cheap; without it the first block serves as the sample.
     """
 
     name: str
@@ -92,7 +93,7 @@ class Decoded(NamedTuple):
 
 
 class ImageSpec(NamedTuple):
-    """The size and the channels that every image of a data set is brought to.
+    """The size and the channels that every image of a data set is converted to.
 
     ``background`` is the colour (red, green, blue) behind transparent pixels; ``None`` reads images
     as version 1 did. ``value_ranges`` are the values of black and white by Pillow's mode, for the
@@ -111,7 +112,7 @@ class ImageSpec(NamedTuple):
 
 
 class Arrays(NamedTuple):
-    """Images uint8 ``(N, C, H, W)`` or points float32 ``(N, dim)``, with labels if it has any."""
+    """Images uint8 ``(N, C, H, W)`` or points float32 ``(N, dim)``, perhaps with labels."""
 
     samples: Tensor
     labels: Tensor | None = None
@@ -142,5 +143,5 @@ class Stream:
     unreadable: int = 0
 
     def __len__(self) -> int:
-        """The number of images, less those that are known to be unreadable."""
+        """The number of images, without those that are known to be unreadable."""
         return sum(chunk.length for chunk in self.chunks) - self.unreadable

@@ -60,11 +60,9 @@ class Result:
 
     def table(self) -> str:
         """Return a text table: the conditions, then one line for each metric."""
-        classifier = (
-            ""
-            if self.accuracy is None
-            else f"; classifier accuracy {self.accuracy:.1%} on held-out data"
-        )
+        classifier = ""
+        if self.accuracy is not None:
+            classifier = f"; classifier accuracy {self.accuracy:.1%} on held-out samples"
         heading = (
             f"{self.n_generated:,} generated against {self.n_real:,} real samples ({self.split}) "
             f"by {self.extractor}{classifier}"

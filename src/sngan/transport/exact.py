@@ -181,7 +181,7 @@ def _on_a_line(clouds: Problem) -> WassersteinResult:
 
 
 def _tight_along(clouds: Problem, i: Index, j: Index) -> Potentials:
-    """Potentials with ``f(i) + g(j) = c(i, j)`` along a monotone path, less their rounding errors."""
+    """Potentials with ``f(i) + g(j) = c(i, j)`` along a monotone path, less the rounding."""
     # sums along the path use extended precision if the machine has it
     x, y = (points[:, 0].astype(np.longdouble) for points in (clouds.x, clouds.y))
     unit = cost_unit(float(max(x.max() - y.min(), y.max() - x.min())), clouds.p)

@@ -31,6 +31,15 @@ class ChunkInterleaver:
     follows from the chunks' lengths, the batch size and the seed, so every process knows the
     positions of all readers. The number of readers is the largest divisor of the batch size that is
     at most 8 and at most the number of chunks.
+
+    Parameters
+    ----------
+    lengths
+        The number of samples in each chunk.
+    batch_size
+        Samples per batch, over all processes.
+    seed
+        The seed of the order of chunks.
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, *, seed: int) -> None:
@@ -59,7 +68,7 @@ class ChunkInterleaver:
         Raises
         ------
         ValueError
-            If the state is of other chunks, or of another number of readers.
+            If the state belongs to other chunks, or to another number of readers.
         """
         same = state["chunks"] == self._key
         require(same, "data", expected="the chunks that the run was trained on", got="others")
@@ -101,7 +110,15 @@ class ChunkInterleaver:
 
 
 def slices_of_rows(parts: Sequence[ChunkSlice], start: int, stop: int) -> Iterator[ChunkSlice]:
-    """Return the slices that hold rows ``start`` … ``stop`` − 1 of a batch."""
+    """Return the slices that hold some rows of a batch.
+
+    Parameters
+    ----------
+    parts
+        The slices of the whole batch.
+    start, stop
+        The rows ``start`` … ``stop`` − 1.
+    """
     first = 0
     for part in parts:
         low = max(start - first, 0) + part.start

@@ -1,4 +1,4 @@
-"""Sampler: endless batches with every sample once an epoch, from memory or streamed."""
+"""Sampler: an endless sequence of batches, with every sample once an epoch."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -92,14 +92,14 @@ class Sampler:
     def take(self) -> Batch:
         """Return the next batch, or this rank's part of it, with images still uint8.
 
-        :meth:`next` is this, which moves on, followed by :meth:`prepared`.
+        This moves the position on. :meth:`next` is ``take`` followed by :meth:`prepared`.
         """
         return Batch(*self._batches.next())
 
     def prepared(self, batch: Batch) -> Batch:
-        """Return a batch of :meth:`take` as training uses it: images flipped, as floats.
+        """Flip the images of a batch from :meth:`take`, and convert them to floats.
 
-        This runs on the device alone, so that a CUDA graph can capture it.
+        This runs only on the device, so a CUDA graph can capture it.
         """
         samples, labels = batch
         return Batch(self._prepared(samples) if samples.dim() == 4 else samples, labels)

@@ -40,6 +40,19 @@ class StreamedBatches:
     A rank opens only the chunks that its rows come from. If two ranks share the rows of a reader,
     both open its chunk. An image that cannot be read is logged, and the next readable image of its
     chunk takes its row.
+
+    Parameters
+    ----------
+    stream
+        All samples.
+    batch_size
+        Samples per batch, over all processes.
+    device
+        The device of the batches.
+    labelled
+        Whether batches have labels.
+    seed
+        The seed of the order.
     """
 
     def __init__(

@@ -52,7 +52,7 @@ def test_default_resolution(tmp_path, size, side, caplog):
     photo(0, size=size).save(tmp_path / "a.png")
     with caplog.at_level(logging.WARNING, logger="sngan"):
         assert open_source(str(tmp_path)).sample_shape == (3, side, side)
-    assert ("are made" in caplog.text) == (side not in size)
+    assert ("are resized" in caplog.text) == (side not in size)
 
 
 def test_modes_of_pictures_become_grey_or_colour(tmp_path):

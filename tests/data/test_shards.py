@@ -37,7 +37,7 @@ def test_where_labels_come_from(tmp_path, names, expected):
         ({"json": b"[" * 100_000}, ""),
         ({"json": b'{"label": "cat"}'}, ""),
         ({"cls": b"-1"}, ""),
-        ({"cls": b"99999999"}, "labels up to 99999999 are taken for no classes"),
+        ({"cls": b"99999999"}, "labels up to 99999999 are too large for classes"),
     ],
 )
 def test_what_is_no_label(tmp_path, label, warning, caplog):

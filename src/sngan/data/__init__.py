@@ -1,6 +1,6 @@
 """Data: sources of images and points, and the sampler that turns them into batches.
 
-``open_source`` in ``opening.py`` is the entry. ``sources/`` has one file for each kind of SOURCE,
+Start at ``open_source`` in ``opening.py``. ``sources/`` has one file for each kind of SOURCE,
 ``labels/`` finds classes and splits, ``images/`` decodes, ``batches/`` feeds the training.
 """
 

@@ -94,7 +94,7 @@ def transparent(root):
     return npz(root, images=np.concatenate([IMAGES, np.zeros_like(IMAGES[..., :1])], 3))
 
 
-@case(Refused("of one axis that can be the channels, got .4, 3, 8, 3., of which two can"))
+@case(Refused("of one axis that can be the channels, got .4, 3, 8, 3., which has two"))
 def either_axis_may_be_channels(root):
     return npz(root, images=np.zeros((4, 3, 8, 3), np.uint8))
 
@@ -104,7 +104,7 @@ def one_image(root):
     return npy(root, IMAGES[0])
 
 
-@case(Read(4, shape=(3, 8, 8), warning="images of 4×4 pixels are made 8×8"))
+@case(Read(4, shape=(3, 8, 8), warning="images of 4×4 pixels are resized to 8×8"))
 @case(Read(4, shape=(3, 4, 4)), resolution=4)
 def tiny_images(root):
     return npz(root, images=IMAGES[:, :4, :4])
@@ -182,7 +182,7 @@ def one_label_is_nan(root):
     return npz(root, x=IMAGES, y=np.array([0, 1, 1, np.nan]))
 
 
-@case(Read(4, warning="3 samples have no label, so that none is used"))
+@case(Read(4, warning="3 samples have no label, so no label is used"))
 def most_labels_are_missing(root):
     return npz(root, x=IMAGES, y=np.array([0, -1, -1, -1]))
 

@@ -207,7 +207,7 @@ def links_in_circles(root):
     return str(root)
 
 
-@case(Read(4, PETS, TWO, warning="left out what sngan wrote: runs/pets-sn"))
+@case(Read(4, PETS, TWO, warning="left out folders that sngan wrote: runs/pets-sn"))
 def a_run_inside_its_data(root):
     run = {"config.yaml": "a: 1", "metrics.jsonl": "", "samples/step-000000.png": 9}
     return put_all(root, pets() | {f"runs/pets-sn/{name}": one for name, one in run.items()})

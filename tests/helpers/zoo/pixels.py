@@ -86,7 +86,11 @@ def floats_of_which_one_image_has_nan(root):
     return put_all(root, {"a.tif": good, "b.tif": array_image(bad.astype(np.float32), "TIFF")})
 
 
-@case(Read(70, skipped=1, warning=r"its values are 0 to 65535, and others' 0 \(black\) to 4095"))
+@case(
+    Read(
+        70, skipped=1, warning=r"its values are 0 to 65535, outside the others' 0 \(black\) to 4095"
+    )
+)
 def one_brighter_image_that_the_sample_missed(root):
     dark = array_image((RAMP * 4095).astype(np.uint16))
     files = {f"{i:03}.png": dark for i in range(71)}
@@ -193,7 +197,9 @@ def every_raster_format(root):
     return put_all(root, {f"a.{suffix}": coded(picture, name) for suffix, name in known.items()})
 
 
-@case(Read(2, means=[10, 30], warning="of images with up to 4 frames or pages the first is read"))
+@case(
+    Read(2, means=[10, 30], warning="images have up to 4 frames or pages; only the first is read")
+)
 def films_and_pages(root):
     pictures = [image(level) for level in (10, 90, 200)]
     film = coded(pictures[0], "GIF", save_all=True, append_images=pictures[1:])
@@ -201,7 +207,7 @@ def films_and_pages(root):
     return put_all(root, {"a.gif": film, "b.tif": pages})
 
 
-@case(Read(1, shape=(1, 64, 64), means=[40.0], warning="are made 64×64"))
+@case(Read(1, shape=(1, 64, 64), means=[40.0], warning="are resized to 64×64"))
 def a_picture_of_36_million_pixels(root):
     return put_all(root, {"a.png": image(40, size=(6000, 6001), mode="L")})
 
@@ -236,19 +242,21 @@ def jpeg_of_endless_scans(root):
     return put_all(root, {"a.jpg": good[:-2] + scan * 2000 + good[-2:], "b.png": 128})
 
 
-@case(Read(5, shape=(3, 32, 32), warning="images of 32×32 pixels .5×3 to 32×32. are made 32×32"))
+@case(
+    Read(5, shape=(3, 32, 32), warning="images of 32×32 pixels .5×3 to 32×32. are resized to 32×32")
+)
 def an_icon_before_the_photos(root):
     files = {f"photo{i}.png": image(128, size=(32, 32)) for i in range(4)}
     return put_all(root, files | {"a.png": image(9, size=(5, 3))})
 
 
-@case(Read(1, shape=(3, 8, 8), warning="images of 5×3 pixels are made 8×8"))
+@case(Read(1, shape=(3, 8, 8), warning="images of 5×3 pixels are resized to 8×8"))
 @case(Read(1, shape=(3, 4, 4)), resolution=4)
 def tiny_images(root):
     return put_all(root, {"a.png": image(9, size=(5, 3))})
 
 
-@case(Read(3, shape=(3, 8, 8), warning="images of 8×8 pixels .8×8 to 300×300. are made 8×8"))
+@case(Read(3, shape=(3, 8, 8), warning="images of 8×8 pixels .8×8 to 300×300. are resized to 8×8"))
 def one_large_photo_among_icons(root):
     sizes = {"a.png": (300, 300), "b.png": (8, 8), "c.png": (8, 8)}
     return put_all(root, {name: image(9, size=size) for name, size in sizes.items()})

@@ -148,7 +148,7 @@ def cut_between_members(root):
     return put(root, whole[: len(tar({"a.png": 1}).rstrip(b"\0")) // 512 * 512 + 512])
 
 
-@case(Refused("more follows its end at byte .*: tars that were joined"))
+@case(Refused("data follows its end at byte .*, as in joined tar files"))
 def joined(root):
     return put(root, tar({"a.png": 1}) + tar({"b.png": 2}))
 

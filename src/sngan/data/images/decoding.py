@@ -1,4 +1,4 @@
-"""Decoding of the images of a source into one uint8 array, in parallel, skipping damaged ones."""
+"""Decoding of the images of a source into one uint8 array, in parallel, without damaged ones."""
 
 import logging
 import os
@@ -45,12 +45,12 @@ def decode_all(
     allocate
         Makes the array, in memory or on disk, once its shape is known.
     side, channels
-        Those of the result; ``None`` chooses them by a sample, see
+        The side and the channels of the result; ``None`` chooses them from a sample, see
         :mod:`sngan.data.images.image_spec`.
     options
         The settings that the files are read with.
     workers
-        Threads; ``None`` is one a core.
+        The number of threads; ``None`` is one a core.
     progress
         Called with (images done, all images).
 
@@ -103,6 +103,15 @@ class _MixedError(ValueError):
 def decode(item: Item, *, spec: ImageSpec, strict: bool) -> NDArray[np.uint8] | Skipped:
     """Return one image ``(channels, side, side)``, or the reason why it is skipped.
 
+    Parameters
+    ----------
+    item
+        The encoded image.
+    spec
+        The side, channels and value ranges of the result.
+    strict
+        Whether an image with other channels is an error.
+
     Raises
     ------
     ValueError
@@ -114,7 +123,7 @@ def decode(item: Item, *, spec: ImageSpec, strict: bool) -> NDArray[np.uint8] | 
             if strict and own != spec.channels:
                 raise _MixedError(
                     f"data.channels: expected images that are all {_KINDS[spec.channels]} like the "
-                    f"first (1 or 3 settles it), got {printable(item.name)}, {_KINDS[own]}"
+                    f"first (or set 1 or 3), got {printable(item.name)}, {_KINDS[own]}"
                 )
             return crop_and_resize(upright(image, by_exif_alone=spec.is_legacy), spec)
     except _MixedError:

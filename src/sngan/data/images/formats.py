@@ -1,4 +1,4 @@
-"""Image formats: which of Pillow's formats are read, and which file names may be images."""
+"""Image formats: those of Pillow's formats that are read, and the file names of images."""
 
 from functools import lru_cache
 
@@ -8,8 +8,8 @@ FORMATS = [
 ]
 """Pillow's names of the formats that are read. Their files hold pixels and no programs.
 
-PostScript (EPS) is left out, because it would start an interpreter on a stranger's program. Another
-format that Pillow has a plug-in for may be added: ``sngan.data.FORMATS.append("FITS")``.
+PostScript (EPS) is left out, because it would start an interpreter on a stranger's program. You
+can add another format that Pillow has a plug-in for: ``sngan.data.FORMATS.append("FITS")``.
 """
 
 SUFFIXES = frozenset(
@@ -55,12 +55,12 @@ def is_sidecar(name: str) -> bool:
 
 
 def is_image(name: str) -> bool:
-    """Whether a file is an image by its name."""
+    """Whether a file has the name of an image."""
     return suffix(name) in SUFFIXES
 
 
 def why_no_image(name: str) -> str | None:
-    """Return why a file is no image by its suffix; ``None`` if it may be one."""
+    """Return why a file with this suffix is no image; ``None`` if it may be one."""
     found = suffix(name)
     kinds = (kind for kind, suffixes in _OTHER_KINDS.items() if found in suffixes)
     kind = next(kinds, None)

@@ -65,8 +65,20 @@ def choose_spec(
     """Choose the spec that fits a sample of images; ``None`` if none of them can be read.
 
     The side follows from the median of their shorter sides, the channels are those of the first,
-    and the value ranges follow from all values of the sample. ``map_items`` maps a function over
-    items, such as the ``map`` of a thread pool.
+    and the value ranges follow from all values of the sample.
+
+    Parameters
+    ----------
+    encoded
+        The source.
+    items
+        The sample.
+    map_items
+        Maps a function over items, such as the ``map`` of a thread pool.
+    side, channels
+        Values to use; ``None`` chooses them.
+    options
+        The settings that the files are read with.
     """
     seen = [one for one in map_items(_probe, items) if one is not None]
     if not seen:
@@ -81,7 +93,7 @@ def choose_spec(
     several = [one.frames for one in seen if one.frames > 1]
     if several:
         _log.warning(
-            "%s: of images with up to %d frames or pages the first is read", name, max(several)
+            "%s: images have up to %d frames or pages; only the first is read", name, max(several)
         )
     behind = rgb(options.background)
     return ImageSpec(chosen, channels or seen[0].channels, behind, _value_ranges(seen, name))
@@ -95,7 +107,7 @@ def warn_of_resizing(sizes: Sequence[tuple[int, int]], side: int) -> None:
         return
     extremes = f" ({smallest[0]}×{smallest[1]} to {largest[0]}×{largest[1]})"
     _log.warning(
-        "images of %d×%d pixels%s are made %d×%d; data.resolution chooses another side",
+        "images of %d×%d pixels%s are resized to %d×%d; data.resolution sets another side",
         *median, "" if smallest == largest else extremes, side, side,
     )  # fmt: skip
 
@@ -114,7 +126,7 @@ def _probe(item: Item) -> _Probe | None:
 
 
 def _range(image: "Image") -> tuple[float, float]:
-    """The least and the largest value; zeros if they would say nothing, or take long to read."""
+    """The least and the largest value; zeros if they do not matter, or take long to read."""
     # masks are never stored in a lossy format
     is_lossy = image.format == "JPEG"
     if is_deep(image) or (image.mode == "L" and not is_lossy):

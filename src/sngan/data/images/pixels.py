@@ -1,4 +1,4 @@
-"""Pixels of one image: opened within limits, turned upright, made opaque, cropped and resized."""
+"""Pixels of one image: open it within limits, turn it upright, make it opaque, crop and resize."""
 
 import io
 import threading
@@ -74,7 +74,7 @@ def open_image(data: bytes, side: int = 0) -> "Generator[Image]":
         if image.width * image.height < _LARGE_IMAGE:
             yield image
         else:
-            # one large image in each thread could take more than the memory
+            # large images in all threads at once could take more than the memory
             with _one_large_image:
                 yield image
 
@@ -103,8 +103,8 @@ def is_deep(image: "Image") -> bool:
 def crop_and_resize(image: "Image", spec: ImageSpec) -> NDArray[np.uint8]:
     """Return ``(channels, side, side)``: the central square, resized bicubically with antialiasing.
 
-    It differs from Pillow's ``BICUBIC`` by at most two grey levels, and takes less than half of its
-    time.
+    The result differs from Pillow's ``BICUBIC`` by at most two grey levels, in less than half of
+    its time.
 
     Raises
     ------
@@ -121,8 +121,8 @@ def crop_and_resize(image: "Image", spec: ImageSpec) -> NDArray[np.uint8]:
 def _reduced(image: "Image", spec: ImageSpec) -> "Image":
     """Return the central square of a large image, reduced by averaging, a strip at a time.
 
-    It keeps at least four times the side for the resizing that follows. A conversion of the whole
-    image at once would take several times its memory.
+    The result has at least four times the side of the spec, for the resizing that follows. To
+    convert the whole image at once would take several times its memory.
     """
     from PIL import Image
 

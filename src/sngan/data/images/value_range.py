@@ -46,9 +46,9 @@ def of_floats(low: float, high: float) -> ValueRange | None:
 
 
 def of_integers(low: float, high: float) -> ValueRange | None:
-    """Return the range of masks of 0 and 1, or the least of 8, 10, 12, 14 and 16 bits.
+    """Return the range of masks of 0 and 1, or the narrowest of 8, 10, 12, 14 and 16 bits.
 
-    ``None`` if values are negative, or wider than 16 bits.
+    It is ``None`` if values are negative, or wider than 16 bits.
     """
     if low < 0:
         return None
@@ -68,7 +68,7 @@ def of_bytes(high: float, name: str) -> ValueRange:
 
 
 def to_bytes(values: NDArray[Any], value_range: ValueRange) -> NDArray[np.uint8]:
-    """Scale values to 0 … 255: floats are rounded, integers are scaled as by a shift of bits.
+    """Scale values to 0 … 255; floats are rounded, and integers rounded down as by a bit shift.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def to_bytes(values: NDArray[Any], value_range: ValueRange) -> NDArray[np.uint8]
     if not np.isfinite([low, high]).all():
         raise ValueError("some of its values are nan or inf")
     if not (value_range.is_cut or value_range.contains(low, high)):
-        raise ValueError(f"its values are {low:g} to {high:g}, and others' {value_range}")
+        raise ValueError(f"its values are {low:g} to {high:g}, outside the others' {value_range}")
     black, span = value_range.black, value_range.white - value_range.black
     if values.dtype.kind == "f":
         wide = np.promote_types(values.dtype, np.float32)

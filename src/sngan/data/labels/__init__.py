@@ -1,1 +1,1 @@
-"""Labels: numbered classes, files of labels, and the splits and classes that folders stand for."""
+"""Labels: numbered classes, files of labels, and the splits and classes that folders mean."""

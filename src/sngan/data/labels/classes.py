@@ -31,7 +31,7 @@ def drop_unlabelled_samples(dataset: Dataset, options: ReadOptions) -> Dataset:
 
 
 def drop_empty_classes(dataset: Dataset, options: ReadOptions) -> Dataset:
-    """Drop named classes without an image; only warn of numbered ones, to keep their numbers."""
+    """Drop named classes without an image. Numbered ones keep their numbers: only warn of them."""
     if dataset.labels is None or options.is_legacy:
         return dataset
     names = dataset.class_names

@@ -1,4 +1,4 @@
-"""Encoding of labels: numbers, text or one-hot rows are numbered as classes from 0 on."""
+"""Encoding of labels: numbers, text or one-hot rows become classes 0, 1, 2 and so on."""
 
 import logging
 from typing import Any, NamedTuple
@@ -50,7 +50,7 @@ def encode(values: NDArray[Any], name: str) -> Labels:
         classes[~missing] = positions.reshape(-1)
         names = tuple(printable(label_text(value)) for value in distinct.tolist())
     if len(names) > max(len(known) // 2, 100):
-        _log.warning("%s: %d samples have %d labels", name, len(known), len(names))
+        _log.warning("%s: %d samples have %d different labels", name, len(known), len(names))
     return Labels(classes, names)
 
 
@@ -89,7 +89,7 @@ def label_text(value: object) -> str:
 
 
 def drop_empty(classes: NDArray[np.int64], names: tuple[str, ...]) -> Labels:
-    """Drop the classes that have no sample: a generator would never learn them."""
+    """Drop the classes that have no sample, because a generator would never learn them."""
     found = np.unique(classes[classes >= 0])
     if len(found) == len(names):
         return Labels(classes, names)

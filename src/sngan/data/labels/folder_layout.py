@@ -49,6 +49,15 @@ class Layout(NamedTuple):
 def find_layout(names: Sequence[str], options: ReadOptions, *, where: str) -> Layout:
     """Find the splits, classes and parts in the paths of images.
 
+    Parameters
+    ----------
+    names
+        The paths.
+    options
+        The split and the labels that were asked for.
+    where
+        The source, for errors.
+
     Raises
     ------
     ValueError

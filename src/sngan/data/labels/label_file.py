@@ -27,9 +27,9 @@ _CLASS_COLUMNS = ("label", "labels", "class", "class_name", "category", "target"
 def read_label_file(path: Path, data: bytes | None = None) -> dict[str, str]:
     """Read the label of each image file from a CSV, TSV, JSON or JSON-lines file.
 
-    CSV: a header with a column of names (``file_name``, ``image``, ``id`` …) and one of labels
-    (``label``, ``class`` …), or two columns without a header. JSON: ``{name: label}``,
-    ``{"labels": [[name, label], …]}``, or records as the rows of a CSV.
+    A CSV file has a header with a column of names (``file_name``, ``image``, ``id`` …) and one of
+    labels (``label``, ``class`` …), or it has two columns and no header. A JSON file holds
+    ``{name: label}``, ``{"labels": [[name, label], …]}``, or records like the rows of a CSV file.
 
     Raises
     ------
@@ -110,7 +110,16 @@ def _plain_text(value: object) -> str:
 
 
 def labels_of_files(names: Sequence[str], labels: Mapping[str, str], path: str) -> Labels:
-    """Look up the labels of files by their paths, else by their names with or without suffix.
+    """Look up the labels of files by path, or else by name with or without suffix.
+
+    Parameters
+    ----------
+    names
+        The paths of the files.
+    labels
+        The label of each name in the file of labels.
+    path
+        The file of labels, for errors.
 
     Raises
     ------

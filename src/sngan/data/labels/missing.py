@@ -1,4 +1,4 @@
-"""Missing labels: few samples without a label are left out; if they are many, no label is used."""
+"""Missing labels: a minority of samples without a label is left out; a majority ends their use."""
 
 import logging
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _log = logging.getLogger("sngan")
 
 
 def drop_unlabelled(encoded: Encoded, missing: int) -> Encoded:
-    """Leave out the images without a label, ``missing`` in number, or use no labels."""
+    """Leave out the images without a label, or use no labels; ``missing`` is their number."""
     if not missing:
         return encoded
     labelled = encoded.total - missing
@@ -46,10 +46,10 @@ def rows_to_read(classes: NDArray[np.int64], name: str) -> NDArray[np.bool_]:
 
 
 def describe_missing(labelled: int, missing: int) -> str:
-    """Return a line that says what is done with samples without a label."""
+    """Return a line about samples without a label: they are left out, or no label is used."""
     if labelled > missing:
         return (
             f"{missing} samples have no label and are left out (data.labels=none reads all, "
             "without labels)"
         )
-    return f"{missing} samples have no label, so that none is used"
+    return f"{missing} samples have no label, so no label is used"

@@ -1,4 +1,4 @@
-"""Splits: names of folders and files that mean train, val or test, in their usual spellings."""
+"""Splits: the usual names of folders and files that mean train, val or test."""
 
 import re
 from collections import defaultdict
@@ -25,8 +25,8 @@ def split_of(name: str) -> str | None:
 def splits_among(names: Iterable[str]) -> dict[str, str]:
     """Return the names that mean splits, with the split of each.
 
-    A longer name counts only together with one of another split that has the same other words:
-    ``training_set`` with ``test_set``, ``train2017`` with ``val2017``.
+    A longer name counts only if a name of another split agrees with it in all other words, such as
+    ``training_set`` with ``test_set`` and ``train2017`` with ``val2017``.
     """
     found: dict[str, str] = {}
     by_rest: defaultdict[tuple[str, ...], dict[str, str]] = defaultdict(dict)

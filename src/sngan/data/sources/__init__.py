@@ -1,1 +1,1 @@
-"""Sources: one file for each kind of SOURCE, and the files that read what it is stored in."""
+"""Sources: one file for each kind of SOURCE, and readers of the formats that they use."""

@@ -16,7 +16,7 @@ from sngan.utils.text import printable
 
 
 class Header(NamedTuple):
-    """The shape and the type of an array that is not read yet."""
+    """The shape and the type of an array that has not been read yet."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -31,7 +31,7 @@ class Header(NamedTuple):
 
 
 class ArrayFile:
-    """The headers of all arrays in a file by name; that of an ``.npy`` has the file's name.
+    """The headers of all arrays in a file by name; the array of an ``.npy`` has the file's name.
 
     Raises
     ------

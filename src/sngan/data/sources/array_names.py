@@ -1,4 +1,4 @@
-"""Array names in an ``.npz``: which array holds the samples, which the labels, of which split."""
+"""Array names in an ``.npz``: find the arrays of samples and of labels, and their splits."""
 
 import logging
 import re
@@ -36,13 +36,22 @@ class NamedArray(NamedTuple):
 def choose_arrays(
     headers: Mapping[str, Header], options: ReadOptions, where: str
 ) -> tuple[str, str | None]:
-    """Choose the keys of the samples and of their labels, ``None`` without labels.
+    """Choose the keys of the samples and of their labels; ``None`` without labels.
+
+    Parameters
+    ----------
+    headers
+        The headers of all arrays in the file.
+    options
+        The split and the labels that were asked for.
+    where
+        The file, for errors.
 
     Raises
     ------
     ValueError
-        If the file has no such split, no samples or several arrays of them, or not the labels that
-        are asked for.
+        If the file lacks the split or the labels that were asked for, or has no array of samples
+        or several.
     """
     arrays = _of_split([_named(key) for key in headers], options.split, where)
     samples = _samples(arrays, headers, where)

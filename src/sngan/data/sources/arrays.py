@@ -1,4 +1,4 @@
-"""Arrays of samples: reads ``.npz`` and ``.npy`` files, and turns arrays into data sets."""
+"""Arrays of samples: read from ``.npz`` and ``.npy`` files, and made into data sets."""
 
 import logging
 from collections.abc import Callable
@@ -35,9 +35,10 @@ _log = logging.getLogger("sngan")
 def open_arrays(path: Path, options: ReadOptions) -> Arrays:
     """Read ``.npy``, or the arrays ``samples``/``images``/``x`` … and ``labels``/``y`` of ``.npz``.
 
-    Images are ``(N, H, W)``, ``(N, C, H, W)`` or ``(N, H, W, C)``, with transparency as a fourth
-    channel; integers in 0 … 255, 16 bits without a sign, or floats in [0, 1], [−1, 1] or
-    [0, 255]; integers or truth values of 0 and 1 are masks. Two-dimensional floats are points.
+    Images are ``(N, H, W)``, ``(N, C, H, W)`` or ``(N, H, W, C)``; a fourth channel is
+    transparency. Their values are integers in 0 … 255, unsigned integers of 16 bits, or floats in
+    [0, 1], [−1, 1] or [0, 255]. Integers or truth values of 0 and 1 are masks. Two-dimensional
+    floats are points.
 
     Raises
     ------
@@ -95,7 +96,7 @@ def to_dataset(name: str, arrays: Arrays, *, side: int | None, channels: int | N
     arrays
         Images or points.
     side, channels
-        Those of the images; ``None`` keeps the channels and chooses the usual side.
+        The side and the channels of images; ``None`` keeps the channels and chooses the usual side.
     """
     samples = arrays.samples
     if samples.dim() == 4:
@@ -166,7 +167,7 @@ def _value_range(array: NDArray[Any], name: str) -> ValueRange:
 def _in_parts(
     array: NDArray[Any], convert: Callable[[NDArray[Any]], NDArray[np.uint8]]
 ) -> NDArray[np.uint8]:
-    """Convert some rows at a time: the whole array in wider numbers could exceed the memory."""
+    """Convert some rows at a time, because the whole array as wider numbers may be too large."""
     if array.dtype == np.uint8 and array.max() > 1:
         return array
     pixels = np.empty(array.shape, np.uint8)
@@ -191,6 +192,6 @@ def _channels_first(
     require(last or second, "data", expected=expected, got=f"{pixels.dtype} {shape}")
     sure = not (last and second) or options.is_legacy
     clear = f"{name} of one axis that can be the channels"
-    require(sure, "data", expected=clear, got=f"{shape}, of which two can")
+    require(sure, "data", expected=clear, got=f"{shape}, which has two")
     first = np.moveaxis(pixels, 3, 1) if last else pixels
     return opaque_array(first, rgb(options.background)) if first.shape[1] == 4 else first

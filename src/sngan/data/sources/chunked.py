@@ -37,7 +37,7 @@ class ChunkedSource:
         def blocks() -> Iterator[list[Item]]:
             first = 0
             for chunk in self.chunks:
-                # image i of those picked is number ⌊i·total/picked⌋ of all
+                # picked image i is number ⌊i·total/picked⌋ of all images
                 low, high = (-(-edge * picked // total) for edge in (first, first + chunk.length))
                 positions = [i * total // picked - first for i in range(low, high)]
                 first += chunk.length
@@ -52,18 +52,18 @@ class ChunkedSource:
 
 
 def count_labels(name: str, parts: Iterable[NDArray[Any]]) -> NDArray[np.int64] | None:
-    """Count the samples of each class; ``None`` if one has no label, −1, or they are too large."""
+    """Count the samples of each class; ``None`` if a label is missing (−1) or too large."""
     counts = np.zeros(0, np.int64)
     without = 0
     for labels in parts:
         known = labels[labels >= 0]
         without += len(labels) - len(known)
         if len(known) and known.max() >= _MOST_CLASSES:
-            _log.warning("%s: labels up to %d are taken for no classes", name, known.max())
+            _log.warning("%s: labels up to %d are too large for classes", name, known.max())
             return None
         more = np.bincount(known, minlength=len(counts))
         more[: len(counts)] += counts
         counts = more
     if without and len(counts):
-        _log.warning("%s: %d samples have no label, so that none is used", name, without)
+        _log.warning("%s: %d samples have no label, so no label is used", name, without)
     return counts if len(counts) and not without else None

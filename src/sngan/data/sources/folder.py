@@ -1,4 +1,4 @@
-"""Folder of images: all files below it, through links; hidden files and runs are left out."""
+"""Folder of images: all files below it, also through links, without hidden files and runs."""
 
 import os
 import stat
@@ -27,7 +27,7 @@ def open_folder(path: Path, options: ReadOptions) -> Encoded:
     Raises
     ------
     ValueError
-        If there are no images, or not the split or the labels that were asked for.
+        If there are no images, or the split or labels that were asked for are missing.
     """
     # strings instead of Path objects halve the time of a start with cached images
     root = os.path.join(path, "")  # noqa: PTH118
@@ -72,7 +72,7 @@ class _Walk:
     def remarks(self) -> list[str]:
         """Return a remark on the folders that were left out because sngan wrote them."""
         shown = ", ".join(map(printable, self._runs[:3]))
-        return [f"left out what sngan wrote: {shown}"] if shown else []
+        return [f"left out folders that sngan wrote: {shown}"] if shown else []
 
     def _below(self, folder: str) -> Iterator[tuple[str, os.stat_result]]:
         folders = [folder]
@@ -111,13 +111,13 @@ class _Walk:
         return entries
 
     def _is_run(self, folder: str, entries: list[os.DirEntry[str]]) -> bool:
-        """Whether sngan wrote a folder: a run started inside the data writes its folder there."""
+        """Whether sngan wrote a folder, such as a run that was started inside the data."""
         names = {entry.name for entry in entries}
         is_old = any(name in names for name in _RUN_SETTINGS) and bool(names & _RUN_FILES)
         return (is_old or _MARK in names) and folder != self._root and not self._is_first
 
     def _status(self, entry: os.DirEntry[str]) -> os.stat_result | None:
-        """The status of a file or of the target of a link; ``None`` if it cannot be had."""
+        """The status of a file or of the target of a link; ``None`` if it cannot be read."""
         try:
             return entry.stat()
         except OSError as error:

@@ -26,7 +26,7 @@ _LARGEST_COMPRESSION = 1100
 
 
 def find_idx(folder: Path) -> list[Path]:
-    """Return the IDX files of a folder; if a file is there plain and compressed, the plain one."""
+    """Return the IDX files of a folder; of a plain and a compressed copy, only the plain one."""
     found = [path for path in sorted(folder.iterdir()) if "-ubyte" in path.name.lower()]
     names = {path.name for path in found}
     return [path for path in found if path.name.removesuffix(".gz") not in names - {path.name}]
@@ -62,7 +62,7 @@ def open_idx(folder: Path, *, split: str) -> Arrays:
 
 
 def _is_of(path: Path, split: str) -> bool:
-    """Whether a word of the name is the split, as in ``t10k-images…``, ``emnist-digits-test-…``."""
+    """Whether a word of the name means the split: ``t10k-images…``, ``emnist-digits-test-…``."""
     words = path.name.lower().replace(".", "-").replace("_", "-").split("-")
     return any(is_split(split, word) for word in words if split_of(word) or word == split)
 

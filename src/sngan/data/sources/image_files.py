@@ -37,7 +37,8 @@ class ImageFiles:
     """Files by their paths, with a function that reads one by its name.
 
     ``stamp`` changes with the files and is part of the key of cached images; ``content`` is for the
-    fingerprint. ``skipped`` could not be used, and ``remarks`` are logged as warnings.
+    fingerprint. ``skipped`` are the files that could not be used, and ``remarks`` are logged as
+    warnings.
     """
 
     source: str
@@ -67,7 +68,7 @@ def encoded_images(files: ImageFiles, options: ReadOptions) -> Encoded:
     Raises
     ------
     ValueError
-        If there are none, or not the split or the labels that were asked for.
+        If there are no images, or the split or labels that were asked for are missing.
     """
     chosen = _chosen_by_legacy(files) if options.is_legacy else _chosen(files, options)
     names = chosen.names
@@ -140,9 +141,10 @@ def _chosen(files: ImageFiles, options: ReadOptions) -> _Chosen:
 
 
 def _separated(names: Sequence[str]) -> tuple[list[str], list[Skipped]]:
-    """Separate the files that may be images from those that are none by their names.
+    """Separate the files that may be images from others, by their names.
 
-    A text with the name of an image holds its caption or boxes: it is ignored without a report.
+    A text file with the name of an image holds its caption or boxes, so it is ignored without a
+    report.
     """
     stems = {name.rpartition(".")[0].rpartition("/")[2] for name in names if is_image(name)}
     meant: list[str] = []

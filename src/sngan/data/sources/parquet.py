@@ -29,7 +29,7 @@ _BLOCK_BYTES = 2**26
 
 
 def open_parquet(path: Path, options: ReadOptions) -> Encoded:
-    """Open a Parquet file, or the files of a folder, of one split if their names tell splits.
+    """Open a Parquet file, or the files of a folder; if names mean splits, those of one split.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def _columns(files: list[TableFile], path: Path, options: ReadOptions) -> Column
 def _labels(
     files: list[TableFile], chosen: Columns, path: Path, options: ReadOptions
 ) -> Labels | None:
-    """The class of each row of all files, ``None`` without labels."""
+    """The class of each row of all files; ``None`` without labels."""
     if chosen.label is None:
         return _of_partitions(files, path, options)
     parts = [_values(file.column(chosen.label)) for file in files]

@@ -1,4 +1,4 @@
-"""Columns of Parquet tables: which column holds the images, and which their labels."""
+"""Columns of Parquet tables: find the columns of images and of labels."""
 
 import json
 from collections.abc import Mapping
@@ -28,10 +28,19 @@ class Columns(NamedTuple):
 def choose_columns(schema: Any, options: ReadOptions, where: str) -> Columns:
     """Choose the columns by Hugging Face's metadata, by their names, and by their types.
 
+    Parameters
+    ----------
+    schema
+        The table's schema, of pyarrow.
+    options
+        The labels that were asked for.
+    where
+        The file, for errors.
+
     Raises
     ------
     ValueError
-        If there is no column of images, or not the label column that was asked for.
+        If there is no column of images, or the label column that was asked for is missing.
     """
     features = _features(schema)
     image = _image(schema, features, where)

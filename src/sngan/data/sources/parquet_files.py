@@ -35,7 +35,7 @@ class TableFile:
     Raises
     ------
     ValueError
-        If the file is damaged; its methods raise it too.
+        If the file is damaged. Its methods raise this error too.
     """
 
     def __init__(self, path: Path) -> None:
@@ -121,7 +121,7 @@ def _clear_errors(path: Path) -> Generator[None]:
     Raises
     ------
     ValueError
-        If reading fails, also if the memory does not suffice.
+        If reading fails, or takes more memory than there is.
     """
     import pyarrow as pa
 
@@ -166,20 +166,29 @@ def _below(root: Path, suffixes: tuple[str, ...]) -> list[Path]:
 
 
 def files_of_split(files: list[Path], root: Path, asked: str) -> list[Path]:
-    """Return the files of a split, if the names of files or folders say which split they are of.
+    """Return the files of a split, or all files if no name of a file or folder means a split.
+
+    Parameters
+    ----------
+    files
+        All files.
+    root
+        The file or folder that the user named.
+    asked
+        The split.
 
     Raises
     ------
     ValueError
-        If there are splits and the one asked for is not among them, or there are none and it is not
-        train.
+        If there are splits, and ``asked`` is not among them; if there are none, and ``asked`` is
+        not train.
     """
     longer = splits_among(file.stem for file in files)
     splits = {file: _split(file, root) or longer.get(file.stem) for file in files}
     if not any(splits.values()):
         require_only_train(asked, str(root))
         return files
-    # if there are train-0 and test-0, then extra-0 is a split too
+    # beside train-0 and test-0, extra-0 is a split too
     named = {file: split or file.name.partition("-")[0] for file, split in splits.items()}
     chosen = [file for file in files if is_split(asked, named[file])]
     known = sorted({printable(name) for name in named.values()})

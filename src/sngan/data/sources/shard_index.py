@@ -22,7 +22,7 @@ from sngan.utils.plain import write_json
 COLUMNS = 5
 OFFSET, SIZE, LABEL, FOLDER, DOTTED = range(COLUMNS)
 """The columns of an index."""
-# the layout of folders is found from so many names of each
+# this many names of each folder are enough to find the layout
 _NAMES_OF_FOLDER = 3
 _log = logging.getLogger("sngan")
 
@@ -31,7 +31,7 @@ _log = logging.getLogger("sngan")
 class ShardIndex:
     """The index of all images: one row each, the number of each shard's rows, and text labels.
 
-    A label of text is −2, −3 … in a row, for the first, the second … of ``texts``.
+    In a row, −2 stands for the first text in ``texts``, −3 for the second, and so on.
     """
 
     rows: NDArray[np.int64]
@@ -45,7 +45,19 @@ class ShardIndex:
 def load_index(
     files: list[Path], stem: Path, progress: Progress | None, *, is_legacy: bool
 ) -> ShardIndex:
-    """Load the index of these files from an earlier start, or make it now."""
+    """Load the index of these files from an earlier start, or make it now.
+
+    Parameters
+    ----------
+    files
+        The shards.
+    stem
+        The path of the kept index, without a suffix.
+    progress
+        Called with (shards read, all shards).
+    is_legacy
+        Whether to read as version 1 did.
+    """
     kept = [stem.with_suffix(suffix) for suffix in (".members.npy", ".lengths.npy", ".names.json")]
     try:
         # mapped: an index of many millions of images takes no memory

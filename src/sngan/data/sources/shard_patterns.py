@@ -1,4 +1,4 @@
-"""Patterns of tar shards: globs and braces are expanded, and the shards of one split chosen."""
+"""Patterns of tar shards: expand globs and braces, and choose the shards of one split."""
 
 import glob
 import logging
@@ -42,12 +42,26 @@ def shards_of_split(
 ) -> tuple[list[Path], ReadOptions]:
     """Choose the shards of the split if a glob matches several splits.
 
-    Alternatives in braces, such as ``{train,val}``, are all read: the user wrote them out.
+    Alternatives in braces, such as ``{train,val}``, are all read, because the user named them.
+
+    Parameters
+    ----------
+    files
+        All shards.
+    options
+        The settings; ``split`` is the split that was asked for.
+    pattern
+        The glob or braces.
+
+    Returns
+    -------
+    tuple of list of Path and ReadOptions
+        The shards, and the options for reading them.
 
     Raises
     ------
     ValueError
-        If the shards have splits, and not the one that was asked for.
+        If the shards have splits, and the one that was asked for is not among them.
     """
     by_name = splits_among(file.stem for file in files)
     by_folder = splits_among(file.parent.name for file in files)

@@ -127,14 +127,14 @@ class _Shard:
 
 
 def _images_to_read(index: ShardIndex, name: str) -> NDArray[np.bool_]:
-    """Mark the images to read: those whose name has one dot, or all if every name has several."""
+    """Mark the images whose name has one dot, or all images if every name has several dots."""
     dotted = index.rows[:, DOTTED] > 0
     plain = ~dotted
     keep = plain if plain.any() else dotted
     left_out = index.passed_over + int((~keep).sum())
     if left_out:
         _log.warning(
-            "%s: %d images are passed over: further ones of a sample, links, names of several dots",
+            "%s: %d images are passed over: second ones of a sample, links, names of several dots",
             name, left_out,
         )  # fmt: skip
     return keep.copy()

@@ -53,11 +53,11 @@ def scan_tar(
     path
         The tar file.
     extensions
-        Those of images.
+        The extensions of image files.
     is_legacy
-        Accept the endings and the labels that version 1 accepted.
+        Whether to accept only the extensions and labels that version 1 accepted.
     unused
-        Counts the labels that belong to no image, by the reason; it is updated.
+        Counts the labels that belong to no image, by reason; this function updates it.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def scan_tar(
 
 
 def _require_end(file: IO[bytes], offset: int, *, strict: bool) -> None:
-    """Require two blocks of zeros at the end: tarfile takes a damaged header for the end."""
+    """Require two blocks of zeros at the end, because tarfile stops at a damaged header too."""
     file.seek(offset)
     end = file.read(tarfile.BLOCKSIZE)
     if end.strip(b"\0"):
@@ -89,7 +89,7 @@ def _require_end(file: IO[bytes], offset: int, *, strict: bool) -> None:
     if strict and len(end) < tarfile.BLOCKSIZE:
         raise tarfile.ReadError(f"cut at byte {offset}: the mark of its end is missing")
     if strict and file.read(_LONGEST_END).strip(b"\0"):
-        raise tarfile.ReadError(f"more follows its end at byte {offset}: tars that were joined")
+        raise tarfile.ReadError(f"data follows its end at byte {offset}, as in joined tar files")
 
 
 class _TarScanner:

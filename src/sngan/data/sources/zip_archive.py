@@ -13,18 +13,18 @@ _LARGEST_MEMBER = 256 * 2**20
 
 
 def open_zip(path: Path, options: ReadOptions) -> Encoded:
-    """Open all images in a zip; of several members with one name, the last one counts.
+    """Open all images in a zip; if several members have one name, the last one is read.
 
     Raises
     ------
     ValueError
-        If the file is no zip, has no images, or not the split or the labels that were asked for.
+        If the file is no zip or has no images, or the split or labels asked for are missing.
     """
     shown = printable(str(path))
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, OverflowError) as error:
-        got = f"{shown}, another or damaged file ({short_reason(error)})"
+        got = f"{shown}, which is damaged or no zip ({short_reason(error)})"
         raise ValueError(f"data: expected a zip, got {got}") from error
     members, skipped, replaced = _members(archive, is_legacy=options.is_legacy)
     names = sorted(members)
@@ -68,7 +68,7 @@ def _members(
 
 
 def _cleaned(name: str) -> str:
-    """The name with slashes, which some Windows programs replace, and without a leading ``./``."""
+    """The name with slashes instead of backslashes, and without ``.`` as a part."""
     return "/".join(part for part in name.replace("\\", "/").split("/") if part != ".")
 
 

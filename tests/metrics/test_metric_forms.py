@@ -88,7 +88,10 @@ def test_histograms_in_every_form():
         (lambda: kl_divergence([1], [1], smoothing=-1.0), "smoothing: expected .* at least 0"),
         (lambda: class_coverage([0.5], [1, 1]), r"classes: expected integers \(n,\)"),
         (lambda: class_coverage([-1], [1, 1]), r"classes: expected integers \(n,\)"),
-        (lambda: class_coverage([10**15], [1, 1]), r"counts: expected shape \(2,\), got \(1000"),
+        (
+            lambda: class_coverage([10**15], [1, 1]),
+            "classes: expected integers from 0 to 1, got 1000",
+        ),
         (lambda: inception_score(X, splits=0), "splits: expected an integer of at least 1"),
         (lambda: gaussian_of_moments(X, np.eye(2)), r"mean: expected shape \(d,\), got \(12, 2\)"),
         (lambda: gaussian_of_moments([0.0, np.nan], np.eye(2)), "mean: expected finite values"),

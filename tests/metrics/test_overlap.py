@@ -135,6 +135,8 @@ def test_divergence_of_histograms():
         with pytest.raises(ValueError, match="counts: expected numbers of at least 0"):
             kl_divergence(torch.tensor(counts), torch.tensor([1, 1]))
     with pytest.raises(ValueError, match=r"counts: expected shape \(2,\), got \(3,\)"):
+        kl_divergence(torch.tensor([0, 0, 1]), torch.tensor([1, 1]))
+    with pytest.raises(ValueError, match="classes: expected integers from 0 to 1, got 2"):
         class_coverage(torch.tensor([2]), torch.tensor([1, 1]))
 
 

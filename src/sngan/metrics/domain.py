@@ -123,9 +123,9 @@ def _train(network: Classifier, pixels: Tensor, labels: Tensor | None) -> Tensor
         schedule.step()
     with torch.no_grad():
         outputs = [network(part) for part in test.split(1024)]
-        size = torch.cat([features for features, _ in outputs]).square().mean().sqrt()
+        rms = torch.cat([features for features, _ in outputs]).square().mean().sqrt()
         # if all features are 0, as for one class or constant images, the scale stays 1
-        network.scale.copy_(1 / torch.where(size > 0, size, 1))
+        network.scale.copy_(1 / torch.where(rms > 0, rms, 1))
     predicted = torch.cat([logits.argmax(1) for _, logits in outputs])
     accuracy = (predicted == test_labels).double().mean()
     return {**network.state_dict(), "accuracy": accuracy}

@@ -74,22 +74,24 @@ def manifold(
     require_count(density_neighbours, "density_neighbours")
     needed = max(precision_neighbours, density_neighbours) + 1
     x, y, _ = scaled(*as_pair(generated, real, minimum=needed))
-    narrow, wide = _squared_radii(y, precision_neighbours, density_neighbours)
-    (reach,) = _squared_radii(x, precision_neighbours)
-    precise = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    recalled, covered = (torch.zeros_like(narrow, dtype=torch.bool) for _ in range(2))
-    held = torch.zeros_like(precise, dtype=torch.int64)
+    precision_radii, density_radii = _squared_radii(y, precision_neighbours, density_neighbours)
+    (recall_radii,) = _squared_radii(x, precision_neighbours)
+    is_precise = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    is_recalled, is_covered = (
+        torch.zeros_like(precision_radii, dtype=torch.bool) for _ in range(2)
+    )
+    num_balls = torch.zeros_like(is_precise, dtype=torch.int64)
     for rows, squared in squared_distances(x, y):
-        precise[rows] = (squared <= narrow).any(1)
-        recalled |= (squared <= reach[rows, None]).any(0)
-        inside = squared <= wide
-        held[rows] = inside.sum(1)
-        covered |= inside.any(0)
+        is_precise[rows] = (squared <= precision_radii).any(1)
+        is_recalled |= (squared <= recall_radii[rows, None]).any(0)
+        inside = squared <= density_radii
+        num_balls[rows] = inside.sum(1)
+        is_covered |= inside.any(0)
     return Manifold(
-        precision=_share(precise),
-        recall=_share(recalled),
-        density=float(held.double().mean()) / density_neighbours,
-        coverage=_share(covered),
+        precision=_share(is_precise),
+        recall=_share(is_recalled),
+        density=float(num_balls.double().mean()) / density_neighbours,
+        coverage=_share(is_covered),
     )
 
 

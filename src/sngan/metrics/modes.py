@@ -170,5 +170,5 @@ def _indices(classes: Reals, count: int) -> Tensor:
     fits = numbers.dim() == 1 and bool(((numbers >= 0) & (numbers == numbers.floor())).all())
     require(fits, "classes", expected=expected, got=f"others, of shape {tuple(numbers.shape)}")
     most = int(numbers.max()) if len(numbers) else 0
-    require(most < count, "counts", expected=f"shape {(count,)}", got=(most + 1,))
+    require(most < count, "classes", expected=f"integers from 0 to {count - 1}", got=most)
     return numbers.long()

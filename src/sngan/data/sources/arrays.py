@@ -190,8 +190,8 @@ def _channels_first(
     if not (last or second or options.is_legacy):
         last, second = shape[3] == 4, shape[1] == 4
     require(last or second, "data", expected=expected, got=f"{pixels.dtype} {shape}")
-    sure = not (last and second) or options.is_legacy
-    clear = f"{name} of one axis that can be the channels"
-    require(sure, "data", expected=clear, got=f"{shape}, which has two")
+    is_unique = not (last and second) or options.is_legacy
+    expected = f"{name} of one axis that can be the channels"
+    require(is_unique, "data", expected=expected, got=f"{shape}, which has two")
     first = np.moveaxis(pixels, 3, 1) if last else pixels
     return opaque_array(first, rgb(options.background)) if first.shape[1] == 4 else first

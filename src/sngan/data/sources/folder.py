@@ -54,7 +54,7 @@ class _Walk:
     """The regular files below a folder, and the paths that could not be read."""
 
     def __init__(self, root: str, *, is_legacy: bool) -> None:
-        self._root, self._is_first = root, is_legacy
+        self._root, self._is_legacy = root, is_legacy
         self._links: list[str] = []
         self._seen: set[tuple[int, int]] = set()
         self._runs: list[str] = []
@@ -80,7 +80,7 @@ class _Walk:
             inner: list[str] = []
             for entry in self._entries(folders.pop()):
                 name = entry.path.removeprefix(self._root).replace(os.sep, "/")
-                hidden = is_hidden(entry.name, is_legacy=self._is_first)
+                hidden = is_hidden(entry.name, is_legacy=self._is_legacy)
                 status = None if hidden else self._status(entry)
                 if status is None:
                     continue
@@ -88,7 +88,7 @@ class _Walk:
                     yield name, status
                 elif stat.S_ISDIR(status.st_mode) and not entry.is_symlink():
                     inner.append(entry.path)
-                elif stat.S_ISDIR(status.st_mode) and not self._is_first:
+                elif stat.S_ISDIR(status.st_mode) and not self._is_legacy:
                     self._links.append(entry.path)
             folders += reversed(inner)
 
@@ -114,7 +114,7 @@ class _Walk:
         """Whether sngan wrote a folder, such as a run that was started inside the data."""
         names = {entry.name for entry in entries}
         is_old = any(name in names for name in _RUN_SETTINGS) and bool(names & _RUN_FILES)
-        return (is_old or _MARK in names) and folder != self._root and not self._is_first
+        return (is_old or _MARK in names) and folder != self._root and not self._is_legacy
 
     def _status(self, entry: os.DirEntry[str]) -> os.stat_result | None:
         """The status of a file or of the target of a link; ``None`` if it cannot be read."""
@@ -122,7 +122,7 @@ class _Walk:
             return entry.stat()
         except OSError as error:
             # version 1 ignored broken links
-            if not self._is_first:
+            if not self._is_legacy:
                 self._skip(entry.path, error)
             return None
 

@@ -150,12 +150,12 @@ def _labels(
     found, in_split = _of_folders(index, keep, chosen_options, name)
     if options.labels == "none" or not has_labels:
         return found, in_split
-    few = len(np.unique(numbers[keep & in_split])) > 1
-    if index.texts and few:
+    has_classes = len(np.unique(numbers[keep & in_split])) > 1
+    if index.texts and has_classes:
         texts = np.array(["", *index.texts])
         whole = np.where(numbers < 0, texts[np.maximum(-numbers - 1, 0)], numbers.astype(str))
         return encode(whole, name), in_split
-    if numbers.max() >= _LARGEST_CLASS and few:
+    if numbers.max() >= _LARGEST_CLASS and has_classes:
         return encode(numbers, name), in_split
     most = int(numbers.max())
     names = tuple(map(str, range(most + 1))) if most < _LARGEST_CLASS else ()

@@ -98,7 +98,7 @@ class _TarScanner:
     def __init__(
         self, extensions: Collection[str], unused: Counter[str], *, is_legacy: bool
     ) -> None:
-        self._extensions, self._unused, self._is_first = extensions, unused, is_legacy
+        self._extensions, self._unused, self._is_legacy = extensions, unused, is_legacy
         self._start("", "")
 
     def samples(self, tar: tarfile.TarFile, file: IO[bytes]) -> Iterator[TarSample]:
@@ -130,7 +130,7 @@ class _TarScanner:
         elif is_image:
             found = self._plain if extension.lower() == last else self._dotted
             found.append((member.offset_data, member.size))
-        elif (parse := _parser(extension, is_legacy=self._is_first)) and self._label is None:
+        elif (parse := _parser(extension, is_legacy=self._is_legacy)) and self._label is None:
             if member.size <= _LARGEST_LABEL:
                 file.seek(member.offset_data)
                 self._label = _label(parse, file.read(member.size))

@@ -116,7 +116,17 @@ def as_points(values: Reals, name: str) -> Array:
 
 
 def as_weights(values: Reals | None, count: int, name: str) -> Array:
-    """Return weights (count,) with a sum of 1 within 1e-6; ``None`` is uniform."""
+    """Return weights in float64.
+
+    Parameters
+    ----------
+    values
+        Weights of at least 0 that sum to 1 within 1e-6; ``None`` is uniform.
+    count
+        The number of points.
+    name
+        The name of the argument, for errors.
+    """
     if values is None:
         return np.full(count, 1 / count)
     weights = as_float64(values, name)
@@ -161,7 +171,15 @@ def distances(x: Array, y: Array) -> Array:
 
 
 def paired_distances(x: Array, y: Array, i: Index, j: Index) -> Array:
-    """Return Euclidean distances of pairs ``x_i``, ``y_j``, each pair at a scale of its own."""
+    """Return Euclidean distances of pairs, each computed at a scale of its own.
+
+    Parameters
+    ----------
+    x, y
+        Points (n, d) and (m, d).
+    i, j
+        The points of each pair: its rows of ``x`` and of ``y``.
+    """
     found = np.empty(len(i))
     step = max(1, _CHUNK // x.shape[1])
     for start in range(0, len(i), step):

@@ -64,7 +64,7 @@ def open_source(
     progress: Progress | None = None,
     reading: int = READING,
 ) -> Dataset:
-    """Open a SOURCE and decode its images to one uint8 tensor; of a stream only 10,000 of them.
+    """Open a SOURCE and decode its images, or 10,000 images of a stream, to one uint8 tensor.
 
     Parameters
     ----------

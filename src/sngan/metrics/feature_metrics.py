@@ -31,7 +31,7 @@ def transport_distances(
     generated, real
         Features ``(n, d)`` and ``(m, d)``.
     count
-        The number of rows of each for ``W_1``, whose time grows with its cube.
+        The number of rows of each for ``W_1``; the time grows with its cube.
     seed
         The seed of the directions of the sliced distance.
     """

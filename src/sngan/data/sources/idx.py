@@ -26,7 +26,7 @@ _LARGEST_COMPRESSION = 1100
 
 
 def find_idx(folder: Path) -> list[Path]:
-    """Return the IDX files of a folder; of a plain and a compressed copy, only the plain one."""
+    """Return the IDX files of a folder; a plain file replaces its compressed copy."""
     found = [path for path in sorted(folder.iterdir()) if "-ubyte" in path.name.lower()]
     names = {path.name for path in found}
     return [path for path in found if path.name.removesuffix(".gz") not in names - {path.name}]

@@ -19,10 +19,10 @@ def evaluate_closure(
         return args, kwargs
     with torch.enable_grad():
         loss = closure()
-    return args[:1], {**kwargs, "closure": _once(loss, restore)}
+    return args[:1], {**kwargs, "closure": _replayed_once(loss, restore)}
 
 
-def _once(loss: Any, restore: Callable[[], None]) -> Callable[[], Any]:
+def _replayed_once(loss: Any, restore: Callable[[], None]) -> Callable[[], Any]:
     calls = 0
 
     def replay() -> Any:

@@ -88,7 +88,7 @@ def _geometry(module: nn.Module, kernel: Kernel, calls: LayerCalls) -> Geometry 
 def make_groups(
     norms: list[TrackedNorm], coefficients: list[Coefficient], *, bound: Bound
 ) -> list[WeightGroup]:
-    """Normalize the weights, in one group for each device, dtype and way of sharding.
+    """Make one group of weights for each device, dtype and way of sharding, and normalize them.
 
     Weights with learnable coefficients have groups of their own.
     """

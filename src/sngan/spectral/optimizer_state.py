@@ -1,7 +1,7 @@
 """Optimizer state: the state of SpectralNorm inside the state dict of an optimizer.
 
-Each parameter group carries, under one key, ``{position of the weight: states of its norms}``. It
-is therefore enough to save the network and its optimizer. The names of layers and wrappers do not
+Each parameter group has one more key, with ``{position of the weight: states of its norms}``. So it
+is enough to save the network and its optimizer. The names of layers and wrappers do not
 matter. An optimizer that is loaded before SpectralNorm is made keeps the entries until then.
 """
 

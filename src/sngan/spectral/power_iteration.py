@@ -23,7 +23,7 @@ def power_iteration(w: Tensor, u: Tensor, *, iterations: int = 1) -> tuple[Tenso
     w
         The matrix W, ``(rows, columns)``.
     u
-        Where to start, ``(rows,)``: a random vector, or the result of an earlier call.
+        The first vector, ``(rows,)``: a random one, or the result of an earlier call.
     iterations
         The number of iterations. Each multiplies once by W and once by Wᵀ.
 
@@ -50,7 +50,7 @@ def power_iteration(w: Tensor, u: Tensor, *, iterations: int = 1) -> tuple[Tenso
     """
     wt_u = w.t().mv(u)
     if iterations > 0:
-        # of length one, so that no product overflows or vanishes
+        # v has length one, so that no product overflows or vanishes
         v = unit(wt_u, wt_u)
         u, wt_u = power_steps(w.mv, w.t().mv, u=u, wt_u=v, iterations=iterations)
     sigma = length(wt_u)

@@ -1,4 +1,4 @@
-"""Setup of SpectralNorm: everything is checked before a weight is changed."""
+"""Setup of SpectralNorm: it checks all arguments before it changes a weight."""
 
 from dataclasses import dataclass
 
@@ -64,7 +64,7 @@ def set_up(
     Returns
     -------
     tuple
-        The normalizer, and the calls of the layers if the norms are operator norms.
+        The normalizer, and for operator norms the calls of the layers, else None.
 
     Raises
     ------

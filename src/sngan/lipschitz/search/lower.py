@@ -118,10 +118,10 @@ def _pairs(count: int, generator: torch.Generator) -> Tensor:
 
 
 def _first_confirmed(jacobian: JacobianNorms, points: Tensor) -> LowerBound:
-    """Return the first point where a secant agrees with the derivative of autograd.
+    """Return the bound at the first point where a secant agrees with autograd's derivative.
 
     At a kink, such as 0 in a network without biases, autograd may return a number that is larger
-    than every jacobian there.
+    than every Jacobian there.
     """
     proved = (_confirmed(jacobian, point) for point in points)
     note = "no lower bound: no secant confirmed the derivative at any of the steepest points"

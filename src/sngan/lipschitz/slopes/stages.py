@@ -6,9 +6,9 @@ With the difference d of two inputs, ``v_0 = first·d``, each stage maps
           \|(w_k)_b\| \le \|(\text{leave}_k v_k)_b\| \text{ for each block } b,
 
 and the difference of the outputs is ``last·v_K``. A chain of layers and activations has this form.
-So have residual blocks (``keep = I + …``), concatenations and all other networks whose operations
-are linear or contractions (``contractions.py``). The state v holds the values that later operations
-still need.
+Residual blocks (``keep = I + …``), concatenations and all other networks whose operations are
+linear or contractions (``contractions.py``) have it, too. The state v holds the values that later
+operations still need.
 """
 
 import math
@@ -83,7 +83,7 @@ def dual(stages: Stages) -> Stages:
 
 
 def balance(stages: Stages) -> tuple[Stages, int]:
-    """Return the stages scaled to norms near 1, and the exponent of the power of 2 taken out."""
+    """Return the stages scaled to norms near 1, and the exponent of the common power of 2."""
     first, exponent = _normalized(stages.first)
     last, taken = _normalized(stages.last)
     exponent += taken

@@ -34,7 +34,10 @@ def view_key(tensor: Tensor) -> ViewKey:
 
 
 def overlapping_places(key: ViewKey, written: ViewKey) -> Tensor | None:
-    """Return for each element of a tensor its place in another one of the same memory, or -1."""
+    """Return, for each element of a tensor, its place in another tensor of the same memory, or -1.
+
+    The result is None if the two tensors share no element.
+    """
     (_, offset, shape, stride, dtype), (_, start, sizes, strides, other) = key, written
     if dtype != other:
         raise UntraceableError("a tensor is changed under another type")

@@ -1,4 +1,4 @@
-"""Frames of Python functions: a profiler observes calls without a change of the functions."""
+"""Frames of Python functions: a profiler observes the calls, and the functions do not change."""
 
 import inspect
 import sys

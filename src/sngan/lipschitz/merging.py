@@ -66,7 +66,17 @@ def merge_affine_chains(graph: Graph, propagation: Propagation) -> dict[Node, Li
 
 
 def dense_matrix(graph: Graph, chain: Chain, source: Node) -> Tensor | None:
-    """Return the matrix ``(outputs, inputs)`` of a chain on one sample; None if it is too large."""
+    """Return the matrix ``(outputs, inputs)`` of a chain on one sample; None if it is too large.
+
+    Parameters
+    ----------
+    graph
+        The recorded network.
+    chain
+        A chain of affine operations.
+    source
+        The node that the first operation of the chain reads.
+    """
     start: Tensor = graph.values[source].detach().clone().requires_grad_()
     sizes = (graph.values[chain[-1]].numel(), start.numel())
     if min(sizes) > _MOST_PASSES or math.prod(sizes) > _MOST_ENTRIES:

@@ -35,7 +35,17 @@ class SelfAttention(nn.Module):
 
 
 def require_attention_side(attention: int, sides: tuple[int, ...], *, model: str) -> None:
-    """Raise ``ValueError`` unless ``attention`` is 0 or a side of maps in both networks."""
+    """Raise ``ValueError`` unless ``attention`` is 0 or a side of maps in both networks.
+
+    Parameters
+    ----------
+    attention
+        The value of the setting.
+    sides
+        The sides of maps that the blocks of both networks make.
+    model
+        The name of the model, for the message.
+    """
     at = f", or {' or '.join(map(str, sides))}" if sides else ""
     expected = f"0{at} for {model} and these samples"
     require(attention in (0, *sides), "model.attention", expected=expected, got=attention)

@@ -87,8 +87,12 @@ def cnn(
 
     Each stage of the critic halves the side, and each stage of the generator doubles it. The
     smallest maps are at least 4×4: images of 32² have the three stages of the paper and maps of
-    4×4, images of 48² have maps of 6×6. Channels double from 64 at full resolution, up to 1024. The
-    parameters are those of :func:`sngan.models.build`.
+    4×4, images of 48² have maps of 6×6. Channels double from 64 at full resolution, up to 1024.
+
+    Parameters
+    ----------
+    sample_shape, latent_dim, width, num_classes, attention
+        See :func:`sngan.models.build`.
 
     Raises
     ------

@@ -112,8 +112,12 @@ def resnet(
     """Build both networks for square images.
 
     At 32², 48², 64² and 128² they are the networks of the paper. Smaller images get the network of
-    32² with fewer stages, and other sizes get the network of the next smaller size. The parameters
-    are those of :func:`sngan.models.build`.
+    32² with fewer stages, and other sizes get the network of the next smaller size.
+
+    Parameters
+    ----------
+    sample_shape, latent_dim, width, num_classes, attention
+        See :func:`sngan.models.build`.
 
     Raises
     ------

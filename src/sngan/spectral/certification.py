@@ -26,6 +26,15 @@ def certify_groups(
     """Rescale each weight so that its norm is proved to be at most c.
 
     The result is ``{layer name: proved bound}``.
+
+    Parameters
+    ----------
+    module
+        The network.
+    groups
+        The groups of its normalized weights.
+    calls
+        The calls of each layer, with the input sizes.
     """
     bounds: dict[str, float] = {}
     for group, index, norm in _indexed_norms(groups):

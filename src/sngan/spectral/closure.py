@@ -12,6 +12,15 @@ def evaluate_closure(
     """Evaluate the closure in a step's arguments, and replace it by one that returns its loss.
 
     If the optimizer calls the new closure twice, ``restore`` is called and an error is raised.
+
+    Parameters
+    ----------
+    args
+        The optimizer, and perhaps the closure.
+    kwargs
+        The closure, if it was passed by name.
+    restore
+        A function that normalizes the weights again.
     """
     # args[0] is the optimizer: torch calls its hooks with the arguments of the unbound method
     closure = args[1] if len(args) > 1 else kwargs.get("closure")

@@ -31,6 +31,15 @@ def coefficient_of_each(
     The keys of a mapping are names of layers or of single kernels. ``"*"`` stands for all other
     kernels; without it, their coefficient is 1.
 
+    Parameters
+    ----------
+    given
+        One coefficient for all kernels, or a mapping of names to coefficients.
+    kernels
+        The kernels.
+    bound
+        ``"exact"`` or ``"at_most"``.
+
     Raises
     ------
     ValueError
@@ -74,7 +83,17 @@ def _require_coefficient(value: object) -> None:
 def require_learnable(
     kernels: Sequence[Kernel], coefficients: Sequence[Coefficient], optimizers: Iterable[Optimizer]
 ) -> None:
-    """Raise ``ValueError`` if a weight with a learnable coefficient is sharded or moved by Muon."""
+    """Raise ``ValueError`` if a weight with a learnable coefficient is sharded or moved by Muon.
+
+    Parameters
+    ----------
+    kernels
+        The kernels that are normalized.
+    coefficients
+        The coefficient of each kernel.
+    optimizers
+        The optimizers that step the weights.
+    """
     learned = [k for k, c in zip(kernels, coefficients, strict=True) if c == LEARNABLE]
     is_sharded = any(dtensor.is_sharded(kernel.weight) for kernel in learned)
     expected = "numbers for sharded weights"
@@ -125,11 +144,18 @@ class Coefficients:
         norms: Sequence[TrackedNorm],
         gradients: Mapping[int, Tensor],
         *,
-        stepping: Container[int],
+        stepped_ids: Container[int],
     ) -> None:
         """Set the gradients of learnable coefficients, from those of the normalized weights.
 
-        ``stepping`` are the ids of all parameters of the optimizer.
+        Parameters
+        ----------
+        norms
+            The norm of each weight.
+        gradients
+            The gradient of each normalized weight that has one, by the index of the weight.
+        stepped_ids
+            The ids of all parameters of the optimizer.
         """
 
     def state(self, index: int) -> dict[str, Tensor]:  # noqa: ARG002
@@ -239,10 +265,10 @@ class LearnableCoefficients(Coefficients):
         norms: Sequence[TrackedNorm],
         gradients: Mapping[int, Tensor],
         *,
-        stepping: Container[int],
+        stepped_ids: Container[int],
     ) -> None:
         for index, gamma in enumerate(self.gammas):
-            if id(gamma) in stepping:
+            if id(gamma) in stepped_ids:
                 gradient = gradients.get(index)
                 radial = None if gradient is None else norms[index].radial(gradient)
                 gamma.grad = None if radial is None else radial / gamma

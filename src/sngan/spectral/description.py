@@ -14,7 +14,17 @@ _HEAD = ("layer", "kind", "c", "σ")
 
 
 def describe(module: nn.Module | None, normalizer: Normalizer, kind: str) -> str:
-    """A table of the layers, then the parameters of two or more dimensions that are not covered."""
+    """A table of the layers, then the parameters of two or more dimensions that are not covered.
+
+    Parameters
+    ----------
+    module
+        The network; None if it no longer exists.
+    normalizer
+        Its normalized weights.
+    kind
+        ``"matrix"`` or ``"operator"``.
+    """
     rows: dict[str, tuple[str, ...]] = {}
     kernels: list[Kernel] = []
     for group in normalizer.groups:

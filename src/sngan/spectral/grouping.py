@@ -91,6 +91,15 @@ def make_groups(
     """Make one group of weights for each device, dtype and way of sharding, and normalize them.
 
     Weights with learnable coefficients have groups of their own.
+
+    Parameters
+    ----------
+    norms
+        The norm of each weight.
+    coefficients
+        The coefficient of each weight.
+    bound
+        ``"exact"`` or ``"at_most"``.
     """
     kinds: dict[tuple[object, ...], list[tuple[TrackedNorm, Coefficient]]] = {}
     for norm, coefficient in zip(norms, coefficients, strict=True):

@@ -107,10 +107,10 @@ class Normalizer:
     @torch.no_grad()
     def to_raw(self, optimizer: Optimizer) -> None:
         """Make the weights that this optimizer steps raw, with the gradients of raw weights."""
-        stepping = parameter_ids(optimizer)
+        stepped_ids = parameter_ids(optimizer)
         for group in self.groups:
             with full_precision(group.device):
-                group.to_raw(stepping, step_is_skipped(optimizer))
+                group.to_raw(stepped_ids, step_is_skipped(optimizer))
 
     @torch.no_grad()
     def to_normalized(self, skipped: Tensor | None = None) -> None:
@@ -125,25 +125,25 @@ class Normalizer:
         for group in self.groups:
             group.start_from_torch(known)
 
-    def require_own_weights(self, stepping: set[int] | None = None) -> None:
+    def require_own_weights(self, stepped_ids: set[int] | None = None) -> None:
         """Raise ``RuntimeError`` if a layer or a weight was replaced by another one.
 
-        ``stepping`` are the ids of an optimizer's weights. If they are given, only layers with one
-        of these weights count.
+        ``stepped_ids`` are the ids of an optimizer's weights. If they are given, only layers with
+        one of these weights count.
         """
-        self._layers.require_in_place(stepping)
+        self._layers.require_in_place(stepped_ids)
         for kernel in self.kernels:
             if not dtensor.is_sharded(kernel.weight):
-                self._require_own_weight(kernel, stepping)
+                self._require_own_weight(kernel, stepped_ids)
 
-    def _require_own_weight(self, kernel: Kernel, stepping: set[int] | None) -> None:
+    def _require_own_weight(self, kernel: Kernel, stepped_ids: set[int] | None) -> None:
         for name, parameter in zip(kernel.layers, kernel.parameters, strict=True):
             layer = self._layers[name]
             attribute = parameter.rpartition(".")[2]
             if layer is None or layer._parameters.get(attribute) is kernel.weight:
                 continue
             ids = {id(kernel.weight), *map(id, layer.parameters())}
-            if stepping is None or not stepping.isdisjoint(ids):
+            if stepped_ids is None or not stepped_ids.isdisjoint(ids):
                 raise RuntimeError(
                     f"module: expected the weight of {name!r} that SpectralNorm was made with, got "
                     "another Parameter (load_state_dict(assign=True), a new nn.Parameter, a "

@@ -16,7 +16,17 @@ NormStates = list[dict[str, Any]]
 
 
 def store(optimizer: Optimizer, state_dict: dict[str, Any], states: dict[int, NormStates]) -> None:
-    """Add the states of norms, by the id of their weight, to an optimizer's state dict."""
+    """Add the states of norms, by the id of their weight, to an optimizer's state dict.
+
+    Parameters
+    ----------
+    optimizer
+        The optimizer.
+    state_dict
+        Its state dict, which gets one more entry in each parameter group.
+    states
+        The states of the norms of each weight, by the id of the weight.
+    """
     for group, packed in zip(optimizer.param_groups, state_dict["param_groups"], strict=True):
         weights: list[Tensor] = group["params"]
         own = {str(at): states[id(w)] for at, w in enumerate(weights) if id(w) in states}

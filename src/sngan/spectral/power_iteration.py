@@ -62,8 +62,18 @@ def power_steps(
 ) -> tuple[Tensor, Tensor]:
     """Return ``u`` and ``wt_u = Wᵀu`` after some power iterations of any linear map W.
 
-    ``forward`` is ``v ↦ Wv`` and ``adjoint`` is ``u ↦ Wᵀu``; the vectors may have any shape. The
-    first iteration starts at ``wt_u`` of any length, which may belong to a slightly older W.
+    Parameters
+    ----------
+    forward
+        ``v ↦ Wv``, for vectors of any shape.
+    adjoint
+        ``u ↦ Wᵀu``.
+    u
+        The result of the last call, which is kept if the map is zero.
+    wt_u
+        The first v, of any length. It may belong to a slightly older W.
+    iterations
+        The number of iterations.
     """
     for iteration in range(iterations):
         v = wt_u if iteration == 0 else unit(wt_u, wt_u)

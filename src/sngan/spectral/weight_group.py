@@ -113,10 +113,10 @@ class WeightGroup:
         self.scale[index] = self.coefficients.divisors(self.scale)[index] * divisor
         self._write_tracker.note([index], size=self._size(index))
 
-    def to_raw(self, stepping: set[int], skipped: Tensor | None) -> None:
+    def to_raw(self, stepped_ids: set[int], skipped: Tensor | None) -> None:
         """Change ``.grad`` from ∂L/∂W̄ to ∂L/∂W, and the weights from W̄ to W, in place.
 
-        Only weights that have a gradient and whose ids are in ``stepping`` change.
+        Only weights that have a gradient and whose ids are in ``stepped_ids`` change.
         """
         self._follow_module()
         self._start_replaced()
@@ -124,9 +124,9 @@ class WeightGroup:
         gradients = {
             index: gradient
             for index, norm in enumerate(self.norms)
-            if id(norm.kernel.weight) in stepping and (gradient := norm.gradient()) is not None
+            if id(norm.kernel.weight) in stepped_ids and (gradient := norm.gradient()) is not None
         }
-        self.coefficients.compute_gradients_(self.norms, gradients, stepping=stepping)
+        self.coefficients.compute_gradients_(self.norms, gradients, stepped_ids=stepped_ids)
         self._wt_u = self._project(gradients)
         if gradients:
             divisors = self.coefficients.divisors(self.scale)

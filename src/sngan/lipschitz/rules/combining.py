@@ -41,7 +41,17 @@ class Combination:
 
 
 def overwrite(old: Tensor, new: Tensor, places: Tensor) -> Tensor:
-    """Return ``new.flatten()[places]``, or the element of ``old`` where ``places`` is negative."""
+    """Return ``new.flatten()[places]``, or the element of ``old`` where ``places`` is negative.
+
+    Parameters
+    ----------
+    old
+        The tensor that was written into.
+    new
+        The tensor that was written.
+    places
+        For each element of ``old``, the index in ``new`` of the element that replaced it, or -1.
+    """
     return torch.where(places >= 0, new.flatten()[places.clamp_min(0)], old)
 
 

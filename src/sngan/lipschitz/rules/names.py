@@ -95,7 +95,17 @@ def _functions(names: Iterable[str]) -> frozenset[Any]:
 def with_positional_tensors(
     name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments with all leading tensors in their places instead of by keyword."""
+    """Return the arguments with all leading tensors in their places instead of by keyword.
+
+    Parameters
+    ----------
+    name
+        The common name of the function.
+    args
+        The positional arguments of a call.
+    kwargs
+        Its keyword arguments.
+    """
     places, rest = list(args), dict(kwargs)
     # the call overwrites all of ``out``, so the old values of it do not count
     rest.pop("out", None)

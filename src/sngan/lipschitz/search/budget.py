@@ -40,7 +40,14 @@ class SearchBudget:
 def budget_for(module: PreparedModule, *, samples: int | None, rounds: int | None) -> SearchBudget:
     """Return the full budget, or a share of it for a large network.
 
-    If ``samples`` or ``rounds`` is given, it is used as it is.
+    Parameters
+    ----------
+    module
+        The network.
+    samples
+        Points of noise; None means as many as are affordable.
+    rounds
+        Rounds of improvement; None means as many as are affordable.
     """
     share = 1.0
     if samples is None or rounds is None:

@@ -101,7 +101,17 @@ class JacobianNorms:
         return float(sample_norms(jvp(y, x, v))), v[0].detach()
 
     def secant(self, point: Tensor, direction: Tensor, half: float) -> float:
-        """Return ``‖f(x + hv) − f(x − hv)‖/2h`` for a unit vector v: a lower bound for every f."""
+        """Return ``‖f(x + hv) − f(x − hv)‖/2h`` for a unit vector v: a lower bound for every f.
+
+        Parameters
+        ----------
+        point
+            The point x.
+        direction
+            The unit vector v.
+        half
+            The number h: half of the distance between both ends.
+        """
         ends = [point[None] + half * direction, point[None] - half * direction]
         with torch.no_grad():
             difference = self.module(ends[0].clone()) - self.module(ends[1].clone())

@@ -48,6 +48,19 @@ def lower_bound(
     most for their distance. Then it moves the best points along the gradient of the Jacobian norm,
     and perturbs them. A piecewise linear network has a constant gradient around almost every point,
     so only the perturbations make progress there.
+
+    Parameters
+    ----------
+    module
+        The network.
+    data
+        Points that the search starts from, in addition to noise.
+    budget
+        The size of the search.
+    seed
+        The seed of the noise.
+    report
+        A function that gets the number of rounds that are done.
     """
     # a generator on the CPU gives the same points for a seed on every device
     generator = torch.Generator().manual_seed(seed)

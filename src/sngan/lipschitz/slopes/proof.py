@@ -56,6 +56,15 @@ def pull_back(form: Tensor, stage: Stage, multipliers: Tensor) -> PulledBack | N
 
     It is None if ``Λ − enterᵀ V enter`` is not definite. The result is differentiable in the
     multipliers and in the form.
+
+    Parameters
+    ----------
+    form
+        V_{k+1}.
+    stage
+        Stage k.
+    multipliers
+        The multipliers λ, one for each block of the stage.
     """
     scale = multipliers[stage.enter_blocks].rsqrt()
     entered = (stage.enter * scale).t() @ form
@@ -125,6 +134,15 @@ def is_definite(matrix: Tensor, sizes: Tensor, *, terms: int = 0) -> bool:
     large. A Cholesky factorization that succeeds proves that its matrix is definite up to
     ``n·2⁻⁵³`` of the trace (Rump 2006, doi:10.1007/s10543-006-0056-1). The margin is larger than
     the sum of both.
+
+    Parameters
+    ----------
+    matrix
+        The computed matrix.
+    sizes
+        ``sizes_i`` for each row i.
+    terms
+        The number of products in an element.
     """
     if not bool((sizes > 0).all()) or not bool(matrix.isfinite().all()):
         return False

@@ -58,7 +58,19 @@ class Stages:
 
 
 def stage_of(contraction: Contraction, *, kept: Tensor, read: Tensor, added: Tensor) -> Stage:
-    """Return the stage ``v⁺ = kept·v + added·y``, where y is the output for ``z = read·v``."""
+    """Return the stage ``v⁺ = kept·v + added·y``, where y is the output for ``z = read·v``.
+
+    Parameters
+    ----------
+    contraction
+        The nonlinear operation with output y.
+    kept
+        The linear map from the state to the part of the next state without y.
+    read
+        The linear map from the state to the input z of the operation.
+    added
+        The linear map from y to the next state.
+    """
     return Stage(
         keep=kept + added @ (contraction.center @ read),
         enter=added @ contraction.enter,

@@ -37,7 +37,17 @@ class Bindings:
         self._constants: set[int] = set()
 
     def bind(self, value: Any, node: Node, *, parts: tuple[Any, ...] = ()) -> None:
-        """Bind each tensor in the value of a node to the node and to its path in the value."""
+        """Bind each tensor in the value of a node to the node and to its path in the value.
+
+        Parameters
+        ----------
+        value
+            The value, or a part of it.
+        node
+            The node.
+        parts
+            The path to this part in the node's value.
+        """
         if isinstance(value, Tensor):
             key = view_key(value)
             self._entries[key] = _Entry(node, parts, len(self._writes.get(key[0], [])))

@@ -212,7 +212,19 @@ def _sizes(values: Sequence[int]) -> Sizes:
 
 
 def require_input_shape(layer: nn.Module, input_shape: Sizes, *, channels: int, dim: int) -> None:
-    """Raise ``ValueError`` unless a shape is ``(channels, *size)`` with ``dim`` positive sizes."""
+    """Raise ``ValueError`` unless a shape is ``(channels, *size)`` with ``dim`` positive sizes.
+
+    Parameters
+    ----------
+    layer
+        The layer, for the message.
+    input_shape
+        The shape.
+    channels
+        The channels that it must have.
+    dim
+        The number of spatial dimensions.
+    """
     fits = len(input_shape) == dim + 1 and input_shape[0] == channels and min(input_shape) > 0
     sizes = ", ".join(("depth", "height", "width")[3 - dim :])
     require(

@@ -124,7 +124,12 @@ def certified_norm(
     """Return the smallest proved upper bound of a layer's norm that is affordable, and its method.
 
     It is ``"exact"`` times 1 + 1e-9 if :func:`operator_norm` can compute that, else
-    ``"upper_bound"``. The parameters and errors are those of :func:`operator_norm`.
+    ``"upper_bound"``.
+
+    Parameters
+    ----------
+    layer, input_shape, output_size
+        See :func:`operator_norm`.
 
     Raises
     ------

@@ -38,6 +38,15 @@ class TrackedNorm(ABC):
 
         The result is the same for W and for each positive multiple of W. With a ``share``, only
         this fraction of the difference is subtracted.
+
+        Parameters
+        ----------
+        gradient
+            The gradient g of the weight W, which changes in place.
+        u
+            The tensor that the last step ended with.
+        share
+            The part of the difference that is subtracted, from 0 to 1; None means 1.
         """
 
     @abstractmethod
@@ -46,7 +55,17 @@ class TrackedNorm(ABC):
 
     @abstractmethod
     def advance(self, u: Tensor, wt_u: Tensor, *, iterations: int) -> tuple[Tensor, Tensor]:
-        """Return ``u`` and ``wt_u`` of the present weight, found from those of an older one."""
+        """Return ``u`` and ``wt_u`` of the present weight, found from those of an older one.
+
+        Parameters
+        ----------
+        u
+            The ``u`` of the older weight.
+        wt_u
+            Its ``wt_u``.
+        iterations
+            The number of power iterations.
+        """
 
     def weight(self) -> Tensor:
         """The weight, detached; only the rows of this rank if it is sharded."""
@@ -110,7 +129,19 @@ class PowerIterationNorm(TrackedNorm):
         return wt_u
 
     def subtract_(self, gradient: Tensor, u: Tensor, *, wt_u: Tensor, radial: Tensor) -> None:
-        """``g −= ⟨g, W⟩/σ · ∂σ/∂W`` in place, for ``radial`` = ⟨g, W⟩."""
+        """``g −= ⟨g, W⟩/σ · ∂σ/∂W`` in place, for ``radial`` = ⟨g, W⟩.
+
+        Parameters
+        ----------
+        gradient
+            The gradient g, which changes in place.
+        u
+            The left singular vector.
+        wt_u
+            ``Wᵀu`` of the full weight.
+        radial
+            ⟨g, W⟩ of the full weight.
+        """
         # σ = factor·‖wt_u‖, and ∂σ/∂W is factor times ∂⟨u, Wv⟩/∂W, so the factor cancels
         ratio = divided(radial, length(wt_u).square_(), 0.0)
         self.add_derivative_(gradient, u * ratio, wt_u, alpha=-1.0)

@@ -15,7 +15,7 @@ from sngan.lipschitz.records import LayerBound
 from sngan.lipschitz.registry import HOW_TO_REGISTER
 from sngan.lipschitz.rules.modules import unparametrized_class
 from sngan.lipschitz.slopes.bound import bound_by_slopes
-from sngan.lipschitz.tracing.aliases import UntraceableError
+from sngan.lipschitz.tracing.errors import UntraceableError
 from sngan.lipschitz.tracing.graph import Graph, Node, reproduces, trace
 from sngan.lipschitz.tracing.prepare import PreparedModule
 from sngan.utils.text import class_and_line

@@ -20,16 +20,6 @@ from sngan.spectral.weight_group import WeightGroup
 from sngan.utils.checks import require
 
 
-def called_layers(module: nn.Module, kernels: list[Kernel]) -> list[str]:
-    """The names of the layers with these kernels that the network calls.
-
-    This excludes ``out_proj`` of attention, whose weight attention reads without a call.
-    """
-    names = [name for kernel in kernels for name in kernel.layers]
-    parents = {name: module.get_submodule(name.rpartition(".")[0]) for name in names if name}
-    return [n for n in names if not isinstance(parents.get(n), nn.MultiheadAttention)]
-
-
 def make_norms(
     module: nn.Module,
     kernels: list[Kernel],

@@ -9,13 +9,10 @@ import torch
 from torch import Tensor
 
 from sngan.lipschitz.tracing.dependencies import storage_id
+from sngan.lipschitz.tracing.errors import UntraceableError
 
 # the memory, offset, sizes, strides and type of a tensor: tensors with one key are equal
 ViewKey = tuple[int, int, tuple[int, ...], tuple[int, ...], torch.dtype]
-
-
-class UntraceableError(Exception):
-    """The module does something that a recording cannot represent."""
 
 
 def is_same_view(tensor: Tensor, index: Any, value: Any) -> bool:

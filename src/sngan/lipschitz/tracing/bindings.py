@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor, fx
 
 from sngan.lipschitz.rules.combining import overwrite
-from sngan.lipschitz.tracing.aliases import UntraceableError, ViewKey, overlapping_places, view_key
+from sngan.lipschitz.tracing.aliases import ViewKey, overlapping_places, view_key
+from sngan.lipschitz.tracing.errors import UntraceableError
 
 Node = fx.Node
 

@@ -27,9 +27,10 @@ from sngan.lipschitz.rules.combining import nodes_in
 from sngan.lipschitz.rules.functions import torch_name
 from sngan.lipschitz.rules.names import is_like_factory, is_metadata_call, with_positional_tensors
 from sngan.lipschitz.structures import map_structure, tensors_in
-from sngan.lipschitz.tracing.aliases import UntraceableError, is_same_view, view_key
+from sngan.lipschitz.tracing.aliases import is_same_view, view_key
 from sngan.lipschitz.tracing.bindings import Bindings
 from sngan.lipschitz.tracing.dependencies import DependencyTracker, live_tensors, storage_id
+from sngan.lipschitz.tracing.errors import UntraceableError
 from sngan.lipschitz.tracing.frames import call_arguments, observe_calls
 
 Node = fx.Node

@@ -30,10 +30,10 @@ class SpectralNorm:
               \big/ s, \qquad g = \partial L/\partial\bar W,\; s = \sigma/c,
 
     and the weight becomes :math:`W = s\bar W`. After the step, ``iterations`` power iterations
-    (:math:`u \leftarrow Wv/\|Wv\|`, :math:`v \leftarrow W^\top u/\|W^\top u\|`, :math:`\sigma =
-    \|W^\top u\|`, from the last u) give the new σ, and the weight is normalized again. Only ``s``
-    and ``u`` are stored. At the start, σ is computed until it converges. No hook waits for the
-    device.
+    (:math:`u \leftarrow Wv/\|Wv\|`, :math:`v \leftarrow W^\top u/\|W^\top u\|`,
+    :math:`\sigma = \|W^\top u\|`, from the last u) give the new σ, and the weight is normalized
+    again. Only ``s`` and ``u`` are stored. At the start, σ is computed until it converges. No hook
+    waits for the device.
 
     - Weight decay acts on the raw weight. Gradient clipping before the step acts on the gradient of
       the normalized weight. The step changes ``.grad`` in place, so call ``zero_grad()`` before the
@@ -237,8 +237,8 @@ class SpectralNorm:
         """Rescale each weight so that its norm is proved to be at most c.
 
         Training estimates σ from below; this method, at the end of training, replaces the estimate
-        by a proof. The raw weights stay the same, so training can go on. The result is ``{layer
-        name: proved upper bound of its operator norm}``.
+        by a proof. The raw weights stay the same, so training can go on. The result is
+        ``{layer name: proved upper bound of its operator norm}``.
 
         Raises
         ------

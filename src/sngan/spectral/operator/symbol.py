@@ -180,8 +180,7 @@ def supremum(symbol: Symbol, *, tolerance: float = 1e-4) -> Supremum:
     attains M has degree at most ``Σ_j d_j |δ_j|``. So the norm at the centre of the cell that holds
     θ*, with half-widths h, is at least ``M cos(Σ_j d_j h_j)``. Cells below
     ``lower · cos(Σ d_j h_j)`` are dropped, the others are halved. The cosine of the sum makes it
-    safe to drop a cell; the
-    product of the cosines does not.
+    safe to drop a cell; the product of the cosines does not.
     """
     symbol = symbol.without_common_step()
     degrees = symbol.degrees

@@ -263,7 +263,9 @@ def test_relativistic_losses_see_differences_only() -> None:
 
 def test_relativistic_bad_scores() -> None:
     pair, good = losses.relativistic, torch.ones(3)
-    with pytest.raises(ValueError, match=r"^real_scores: expected those of a relativistic loss"):
+    with pytest.raises(
+        ValueError, match=r"^real_scores: expected scores, which a relativistic loss needs"
+    ):
         pair.generator(good)
     with pytest.raises(ValueError, match=r"^fake_scores: expected the shape of real_scores, \(3,"):
         pair.critic(good, torch.ones(4))

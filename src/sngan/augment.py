@@ -4,7 +4,7 @@ The critic sees only augmented images, in its own step and in the generator's st
 pass through the augmentation to the generator (Zhao et al. 2020, arXiv:2006.10738). Every function
 maps images ``(N, C, H, W)`` in [−1, 1] to images of the same shape. It draws numbers for each image
 from torch's global generator. If several processes share a batch (``torch.distributed``), each
-draws those of the whole batch and uses its own rows.
+draws the numbers of the whole batch and uses those of its own rows.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ def color(images: Tensor) -> Tensor:
 
 
 def translation(images: Tensor, *, ratio: float = 0.125) -> Tensor:
-    """Shift by whole pixels, up to ``ratio`` of the height and of the width; fill up with 0."""
+    """Shift by whole pixels, at most ``ratio`` of the height and width; fill the gap with 0."""
     _require_images(images)
     for dim in (2, 3):
         images = _shifted(images, dim, most=int(images.shape[dim] * ratio + 0.5))
@@ -41,7 +41,7 @@ def translation(images: Tensor, *, ratio: float = 0.125) -> Tensor:
 
 
 def cutout(images: Tensor, *, ratio: float = 0.5) -> Tensor:
-    """Set a rectangle of ``ratio`` of the height and width, around a random pixel, to 0."""
+    """Set a rectangle around a random pixel to 0; its sides are ``ratio`` of those of the image."""
     _require_images(images)
     rows, columns = (_band(images, dim, ratio=ratio) for dim in (2, 3))
     return images.masked_fill(rows & columns, 0.0)
@@ -55,7 +55,7 @@ AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def names_in(policy: str) -> tuple[str, ...]:
-    """The names in a policy such as ``"color,translation"``; none for ``""``.
+    """Return the names in a policy such as ``"color,translation"``; ``""`` has no names.
 
     Raises
     ------
@@ -69,12 +69,12 @@ def names_in(policy: str) -> tuple[str, ...]:
 
 
 def augment(images: Tensor, names: Sequence[str]) -> Tensor:
-    """Apply the named augmentations in order; with none, return ``images`` itself.
+    """Apply the named augmentations in order; without names, return ``images``.
 
     Raises
     ------
     ValueError
-        If the images are no floating-point ``(N, C, H, W)``.
+        If the images are not a floating-point tensor ``(N, C, H, W)``.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def _integers(images: Tensor, low: int, high: int) -> Tensor:
 
 def _shifted(images: Tensor, dim: int, *, most: int) -> Tensor:
     shift = _integers(images, -most, most + 1)
-    places = _places(images, dim) - shift
+    places = _positions(images, dim) - shift
     length = images.shape[dim]
     inside = (places >= 0) & (places < length)
     moved = images.gather(dim, places.clamp(0, length - 1).expand_as(images))
@@ -108,16 +108,16 @@ def _shifted(images: Tensor, dim: int, *, most: int) -> Tensor:
 
 
 def _band(images: Tensor, dim: int, *, ratio: float) -> Tensor:
-    """A mask of the rows (or columns) that a square around a random pixel covers."""
+    """Return a mask of the rows (or columns) that a rectangle around a random pixel covers."""
     length = images.shape[dim]
     size = int(length * ratio + 0.5)
-    # as in the paper's code, up to half of the square may lie outside the image
+    # as in the paper's code, up to half of the rectangle may lie outside the image
     centre = _integers(images, 0, length + 1 - size % 2)
-    offset = _places(images, dim) - (centre - size // 2)
+    offset = _positions(images, dim) - (centre - size // 2)
     return (offset >= 0) & (offset < size)
 
 
-def _places(images: Tensor, dim: int) -> Tensor:
+def _positions(images: Tensor, dim: int) -> Tensor:
     shape = [-1 if axis == dim else 1 for axis in range(4)]
     return torch.arange(images.shape[dim], device=images.device).view(shape)
 

@@ -1,7 +1,7 @@
-"""Losses on critic scores: each a pair, for the critic and for the generator, both to minimize.
+"""Losses on critic scores: each is a pair, one to minimize for the critic, one for the generator.
 
 ``D(x)`` are the scores of real samples, ``D(G(z))`` those of generated ones. A score is the raw
-output of the critic. If a loss reads scores as probabilities ``sigmoid(D)``, they are logits.
+output of the critic. A loss that needs probabilities computes them as ``sigmoid(D)``.
 
 Examples
 --------
@@ -31,7 +31,7 @@ from sngan.utils.checks import require, require_same_shape
 
 
 class GeneratorLoss(Protocol):
-    """``loss(fake_scores, real_scores)``, a scalar; only a relativistic loss uses the latter."""
+    """``loss(fake_scores, real_scores)``, a scalar; only relativistic losses use the second."""
 
     def __call__(self, fake_scores: Tensor, real_scores: Tensor | None = None) -> Tensor:
         """Return the generator's loss."""
@@ -71,7 +71,7 @@ def _separable(
     fake: Callable[[Tensor], Tensor],
     generator: Callable[[Tensor], Tensor],
 ) -> LossPair:
-    """``L_D = E real(D(x)) + E fake(D(G(z)))`` and ``L_G = E generator(D(G(z)))``."""
+    """Return the pair ``L_D = E real(D(x)) + E fake(D(G(z)))``, ``L_G = E generator(D(G(z)))``."""
 
     def critic_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
         return _mean(real, real_scores, "real_scores") + _mean(fake, fake_scores, "fake_scores")
@@ -83,7 +83,10 @@ def _separable(
 
 
 def _paired(function: Callable[[Tensor], Tensor]) -> LossPair:
-    """``L_D = E f(D(x) − D(G(z)))`` and ``L_G = E f(D(G(z)) − D(x))``, pair by pair."""
+    """Return the pair ``L_D = E f(D(x) − D(G(z)))``, ``L_G = E f(D(G(z)) − D(x))``.
+
+    The i-th real score is compared with the i-th fake score.
+    """
 
     def critic_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
         real = _at_least_float32(real_scores, "real_scores")
@@ -93,7 +96,9 @@ def _paired(function: Callable[[Tensor], Tensor]) -> LossPair:
 
     def generator_loss(fake_scores: Tensor, real_scores: Tensor | None = None) -> Tensor:
         if real_scores is None:
-            raise ValueError("real_scores: expected those of a relativistic loss, got None")
+            raise ValueError(
+                "real_scores: expected scores, which a relativistic loss needs, got None"
+            )
         return critic_loss(fake_scores, real_scores)
 
     return LossPair(critic_loss, generator_loss, relativistic=True)
@@ -114,7 +119,7 @@ def _at_least_float32(scores: Tensor, name: str) -> Tensor:
     return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
 
-# log sigmoid(s) stays finite when sigmoid(s) rounds to 0; and 1 − sigmoid(s) is sigmoid(−s)
+# F.logsigmoid(s) stays finite where sigmoid(s) rounds to 0, and 1 − sigmoid(s) is sigmoid(−s)
 minimax = _separable(
     real=lambda s: -F.logsigmoid(s),
     fake=lambda s: -F.logsigmoid(-s),
@@ -133,8 +138,8 @@ non_saturating = _separable(
 )
 """The loss used in practice by Goodfellow et al. 2014, arXiv:1406.2661, section 3.
 
-``L_D`` is that of :data:`minimax`, and ``L_G = −E log sigmoid(D(G(z)))``. It has the same fixed
-point, and its gradient is largest where the critic is sure that a sample is fake.
+``L_D`` is that of :data:`minimax`, and ``L_G = −E log sigmoid(D(G(z)))``. The fixed point is the
+same, and the generator's gradient is largest where the critic is sure that a sample is fake.
 """
 
 least_squares = _separable(

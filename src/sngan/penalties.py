@@ -1,8 +1,8 @@
 """Penalties on a critic's gradients and weights, and weight clipping.
 
 They limit the critic's slope without a change of its layers. Random numbers come from torch's
-global generator. If several processes share a batch (``torch.distributed``), each draws those of
-the whole batch and uses its own rows.
+global generator. If several processes share a batch (``torch.distributed``), each draws the numbers
+of the whole batch and uses those of its own rows.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def wgan_gp(critic: Critic, real: Tensor, fake: Tensor, *, target: float = 1.0) 
     real, fake
         Batches ``(N, ...)`` of equal shape. No gradient flows into them.
     target
-        The slope without a penalty, in score per unit of sample.
+        The gradient norm that costs nothing, in units of score per unit of sample.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def wgan_gp(critic: Critic, real: Tensor, fake: Tensor, *, target: float = 1.0) 
     Raises
     ------
     ValueError
-        If a batch is no floating-point ``(N, ...)``, the shapes differ, or ``target`` is negative.
+        If a batch is not floating-point ``(N, ...)``, the shapes differ, or ``target`` is negative.
 
     Examples
     --------
@@ -52,14 +52,14 @@ def wgan_gp(critic: Critic, real: Tensor, fake: Tensor, *, target: float = 1.0) 
     tensor(1.)
     """
     require_number(target, "target", minimum=0.0)
-    return (_slopes(critic, _between(real, fake)) - target).square().mean()
+    return (_gradient_norms(critic, _interpolated(real, fake)) - target).square().mean()
 
 
 def wgan_lp(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
     """One-sided gradient penalty ``E max(0, ‖∇D(x̂)‖₂ − 1)²`` of WGAN-LP, without its weight λ.
 
-    ``x̂`` is that of :func:`wgan_gp`. There is no penalty where the slope is below 1, because the
-    optimal critic may be that flat. Source: Petzka, Fischer, Lukovnikov 2018, arXiv:1709.08894.
+    ``x̂`` is drawn as in :func:`wgan_gp`. There is no penalty where the slope is below 1, because
+    the optimal critic may be that flat. Source: Petzka, Fischer, Lukovnikov 2018, arXiv:1709.08894.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def wgan_lp(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        If a batch is no floating-point ``(N, ...)``, or the shapes differ.
+        If a batch is not a floating-point tensor ``(N, ...)``, or the shapes differ.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def wgan_lp(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
     >>> wgan_lp(lambda x: x[:, 0] / 2, real, fake).item()
     0.0
     """
-    return (_slopes(critic, _between(real, fake)) - 1).relu().square().mean()
+    return (_gradient_norms(critic, _interpolated(real, fake)) - 1).relu().square().mean()
 
 
 def dragan(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG001
@@ -93,12 +93,13 @@ def dragan(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG00
     critic
         Maps ``(N, ...)`` to scores ``(N,)`` or ``(N, 1)``, each sample by itself (no batch norm).
     real, fake
-        Batches ``(N, ...)``. No gradient flows into them. ``fake`` is not used.
+        Batches ``(N, ...)``. No gradient flows into them. ``fake`` is not used; it is
+        here because all penalties take the same arguments.
 
     Raises
     ------
     ValueError
-        If a batch is no floating-point ``(N, ...)``.
+        If a batch is not a floating-point tensor ``(N, ...)``.
 
     Examples
     --------
@@ -110,12 +111,12 @@ def dragan(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG00
     noise = collectives.draw_local_rows(
         torch.randn, real.shape, dtype=real.dtype, device=real.device
     )
-    noise = noise * (_spread(real) / 2)
-    return (_slopes(critic, real + noise) - 1).square().mean()
+    noise = noise * (_standard_deviation(real) / 2)
+    return (_gradient_norms(critic, real + noise) - 1).square().mean()
 
 
 def r1(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG001
-    """``½ E ‖∇D(x)‖₂²`` on real samples, without its weight γ.
+    """R1 penalty ``½ E ‖∇D(x)‖₂²`` on real samples, without its weight γ.
 
     Source: Mescheder, Geiger, Nowozin 2018, arXiv:1801.04406, equation 9.
 
@@ -124,12 +125,13 @@ def r1(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG001
     critic
         Maps ``(N, ...)`` to scores ``(N,)`` or ``(N, 1)``, each sample by itself (no batch norm).
     real, fake
-        Batches ``(N, ...)``. No gradient flows into them. ``fake`` is not used.
+        Batches ``(N, ...)``. No gradient flows into them. ``fake`` is not used; it is
+        here because all penalties take the same arguments.
 
     Raises
     ------
     ValueError
-        If a batch is no floating-point ``(N, ...)``.
+        If a batch is not a floating-point tensor ``(N, ...)``.
 
     Examples
     --------
@@ -137,14 +139,14 @@ def r1(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG001
     >>> r1(lambda x: 3 * x[:, 0], real, real)  # 3²/2
     tensor(4.5000)
     """
-    return _half_square(critic, real, "real")
+    return _half_mean_square(critic, real, "real")
 
 
 def r1_r2(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
-    """``½ E ‖∇D(x)‖₂² + ½ E ‖∇D(G(z))‖₂²``, without its weight γ.
+    """R1 and R2 penalties ``½ E ‖∇D(x)‖₂² + ½ E ‖∇D(G(z))‖₂²``, without their weight γ.
 
-    Source: Mescheder, Geiger, Nowozin 2018, arXiv:1801.04406, equations 9 and 10; both together in
-    Huang et al. 2024, arXiv:2501.05441.
+    Source: Mescheder, Geiger, Nowozin 2018, arXiv:1801.04406, equations 9 and 10; Huang et al.
+    2024, arXiv:2501.05441, use both together.
 
     Parameters
     ----------
@@ -156,7 +158,7 @@ def r1_r2(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        If a batch is no floating-point ``(N, ...)``.
+        If a batch is not a floating-point tensor ``(N, ...)``.
 
     Examples
     --------
@@ -164,7 +166,7 @@ def r1_r2(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
     >>> r1_r2(lambda x: 3 * x[:, 0], real, fake)  # twice 3²/2
     tensor(9.)
     """
-    return _half_square(critic, real, "real") + _half_square(critic, fake, "fake")
+    return _half_mean_square(critic, real, "real") + _half_mean_square(critic, fake, "fake")
 
 
 PENALTIES: dict[str, Callable[[Critic, Tensor, Tensor], Tensor]] = {
@@ -177,7 +179,7 @@ PENALTIES: dict[str, Callable[[Critic, Tensor, Tensor], Tensor]] = {
 
 
 def orthonormal(module: nn.Module) -> Tensor:
-    """Sum over all linear layers of ``‖WᵀW − I‖_F²`` or ``‖WWᵀ − I‖_F²``, the smaller product.
+    """Sum ``‖WᵀW − I‖_F²`` or ``‖WWᵀ − I‖_F²`` over all linear layers, with the smaller product.
 
     ``W`` is the kernel reshaped to ``(out_channels, in_channels·kh·kw)``. The two terms differ by
     the constant ``|rows − columns|``, so their gradients are equal; only the smaller product can
@@ -198,10 +200,10 @@ def orthonormal(module: nn.Module) -> Tensor:
     """
     kernels = find_kernels(module, computed=True)
     matrices = [kernel.matrix(kernel.rows_of(kernel.weight)) for kernel in kernels]
-    return torch.stack([_to_orthonormal(matrix) for matrix in matrices]).sum()
+    return torch.stack([_deviation_from_orthonormal(matrix) for matrix in matrices]).sum()
 
 
-def _to_orthonormal(matrix: Tensor) -> Tensor:
+def _deviation_from_orthonormal(matrix: Tensor) -> Tensor:
     rows, columns = matrix.shape
     gram = matrix @ matrix.t() if rows < columns else matrix.t() @ matrix
     return (gram - torch.eye(len(gram), dtype=gram.dtype, device=gram.device)).square().sum()
@@ -245,8 +247,8 @@ _NORMALIZATIONS = (
 )
 
 
-def _between(real: Tensor, fake: Tensor) -> Tensor:
-    """One point, drawn uniformly, on the line between each pair of samples."""
+def _interpolated(real: Tensor, fake: Tensor) -> Tensor:
+    """Return one point on the line between each pair of samples, drawn uniformly."""
     _require_batch(real, "real")
     _require_batch(fake, "fake")
     require_same_shape(real, fake, ("real", "fake"))
@@ -255,7 +257,7 @@ def _between(real: Tensor, fake: Tensor) -> Tensor:
     return share * real + (1 - share) * fake
 
 
-def _spread(batch: Tensor) -> Tensor:
+def _standard_deviation(batch: Tensor) -> Tensor:
     """The standard deviation of all values of the batch, over the batches of all ranks."""
     if collectives.world_size() == 1:
         return batch.std(correction=0)
@@ -271,12 +273,12 @@ def _gradients(critic: Critic, samples: Tensor) -> Tensor:
     return gradient.flatten(1)
 
 
-def _slopes(critic: Critic, samples: Tensor) -> Tensor:
-    # at 0, the derivative of vector_norm is 0, and that of the root of a sum of squares is NaN
+def _gradient_norms(critic: Critic, samples: Tensor) -> Tensor:
+    # vector_norm has the derivative 0 at 0, where the root of a sum of squares would give NaN
     return torch.linalg.vector_norm(_gradients(critic, samples), dim=1)
 
 
-def _half_square(critic: Critic, samples: Tensor, name: str) -> Tensor:
+def _half_mean_square(critic: Critic, samples: Tensor, name: str) -> Tensor:
     _require_batch(samples, name)
     return _gradients(critic, samples).square().sum(1).mean() / 2
 

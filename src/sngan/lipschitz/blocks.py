@@ -16,9 +16,9 @@ ORTHOGONAL_MAPS = ("householder", "cayley", "matrix_exp")
 class GroupSort(nn.Module):
     """Sorts dimension 1 in groups of ``group_size`` neighbours, ascending.
 
-    ``(N, C, *) → (N, C, *)``, with C a multiple of ``group_size``. It is a permutation on each
-    region, so it keeps the norm of gradients: 1-Lipschitz. Source: Anil et al. 2019,
-    arXiv:1811.05381.
+    ``(N, C, *) → (N, C, *)``, where C is a multiple of ``group_size``. On each region of inputs
+    with one order it is a permutation, so it keeps the norm of gradients and is 1-Lipschitz.
+    Source: Anil et al. 2019, arXiv:1811.05381.
 
     Raises
     ------
@@ -53,9 +53,9 @@ class GroupSort(nn.Module):
 
 
 class MaxMin(GroupSort):
-    """Puts the smaller and the larger of each pair of channels in order: GroupSort(2).
+    """Sorts each pair of neighbouring channels: GroupSort(2).
 
-    Equivalent to an absolute value between two rotations by 45°. Source: Anil et al. 2019,
+    It is equivalent to an absolute value between two rotations by 45°. Source: Anil et al. 2019,
     arXiv:1811.05381 (OPLU of Chernodub, Nowicki 2016, arXiv:1604.02313).
 
     Examples

@@ -1,4 +1,4 @@
-"""Lipschitz bounds of a network: proved from above, attained from below."""
+"""Lipschitz bounds of a network: a proved upper bound, and a lower bound attained at a point."""
 
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
@@ -44,9 +44,9 @@ def lipschitz_bounds(
     accumulated from the input to the output, with sums for residual branches and roots of sums of
     squares for concatenations. The bound is infinite, with a reason, where no constant is known,
     where a trace cannot represent the module, or where the module computes something else than its
-    trace. Casts to other real types count as identities, because exact arithmetic has no types. One
-    thing is invisible: a forward that reads values through ``torch.utils.dlpack`` and branches on
-    them.
+    trace. Casts to other real types count as identities, because exact arithmetic has no types. The
+    trace misses one case: a forward that reads values through ``torch.utils.dlpack`` and branches
+    on them.
 
     The lower bound is the norm of the Jacobian at a point that a search found. A secant through
     that point confirms it.
@@ -71,8 +71,8 @@ def lipschitz_bounds(
     lower
         Whether to search for a lower bound. Without a search it is 0, with a note.
     samples, rounds
-        Size of the search: points of noise, and rounds of improvement. The default is 256 and 20,
-        and less for networks whose passes take more than about 10 million operations.
+        Size of the search: points of noise, and rounds of improvement. The defaults are 256 and 20;
+        they are smaller for networks whose passes take more than about 10 million operations.
     seed
         Seed of the search.
     progress
@@ -115,9 +115,9 @@ def lipschitz_bounds(
         ExitStack() as devices,
     ):
         copied = prepare(module, input_shape)
-        devices.enter_context(_default_device_of(copied))
+        devices.enter_context(_same_default_device(copied))
         _require_data(data, tuple(copied.example.shape[1:]))
-        train_mode = _in_train_mode(module)
+        train_mode = _paths_in_train_mode(module)
         above = upper_bound(copied, slopes=slopes, train_mode=train_mode, report=bar)
         below = LowerBound(0.0, copied.example[0], "no lower bound: none was asked for")
         if lower:
@@ -138,7 +138,7 @@ def lipschitz_bounds(
     )
 
 
-def _default_device_of(module: PreparedModule) -> AbstractContextManager[Any]:
+def _same_default_device(module: PreparedModule) -> AbstractContextManager[Any]:
     """Return a context that creates tensors on the CPU if the module is on the CPU."""
     is_elsewhere = module.example.is_cpu and torch.get_default_device().type != "cpu"
     return torch.device("cpu") if is_elsewhere else nullcontext()
@@ -153,7 +153,7 @@ def _require_order(lower: float, upper: float) -> None:
         )
 
 
-def _in_train_mode(module: nn.Module) -> frozenset[str]:
+def _paths_in_train_mode(module: nn.Module) -> frozenset[str]:
     modules = unwrap(module).named_modules(remove_duplicate=False)
     return frozenset(name for name, part in modules if part.training)
 

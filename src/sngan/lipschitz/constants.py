@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class LipschitzConstant:
-    """A bound of the Lipschitz constant of one operation, and its traits that give better bounds.
+    """A bound of the Lipschitz constant of one operation, and its properties that tighten bounds.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class LipschitzConstant:
 
 
 STRUCTURE = LipschitzConstant(1.0, "structure", affine=True)
-# an operation whose constant is part of a later operation, with which it is merged
+# an operation that is merged with a later one, whose constant includes it
 ABSORBED = LipschitzConstant(1.0, "absorbed", affine=True)
 
 

@@ -44,10 +44,8 @@ def merge_affine_chains(graph: Graph, propagation: Propagation) -> dict[Node, Li
     found = dict(propagation.local)
     for chain in affine_chains(graph, propagation):
         products = list(accumulate((found[node].sigma for node in chain), multiply_up))
-        product, backwards = (
-            products[-1],
-            accumulate((found[n].sigma for n in chain[::-1]), multiply_up),
-        )
+        product = products[-1]
+        backwards = accumulate((found[node].sigma for node in chain[::-1]), multiply_up)
         proper = [node for node in chain if found[node].method != "structure"]
         # no partial product, from either end, may underflow
         is_safe = min(*products, *backwards) > LEAST_CONSTANT
@@ -68,7 +66,17 @@ def merge_affine_chains(graph: Graph, propagation: Propagation) -> dict[Node, Li
 
 
 def dense_matrix(graph: Graph, chain: Chain, source: Node) -> Tensor | None:
-    """Return the matrix ``(outputs, inputs)`` of a chain on one sample; None if it is too large."""
+    """Return the matrix ``(outputs, inputs)`` of a chain on one sample; None if it is too large.
+
+    Parameters
+    ----------
+    graph
+        The recorded network.
+    chain
+        A chain of affine operations.
+    source
+        The node that the first operation of the chain reads.
+    """
     start: Tensor = graph.values[source].detach().clone().requires_grad_()
     sizes = (graph.values[chain[-1]].numel(), start.numel())
     if min(sizes) > _MOST_PASSES or math.prod(sizes) > _MOST_ENTRIES:
@@ -82,14 +90,14 @@ def dense_matrix(graph: Graph, chain: Chain, source: Node) -> Tensor | None:
 def jacobian(output: Tensor, start: Tensor) -> Tensor:
     """Return the matrix of a linear map, computed by rows or by columns, whichever are fewer."""
     if output.numel() <= start.numel():
-        return _rows(output, start)
+        return _gradient_rows(output, start)
     # Jᵀu is linear in u, so its gradients with respect to u are the columns of J
     u = torch.zeros_like(output, requires_grad=True)
     (jt_u,) = torch.autograd.grad(output, start, u, create_graph=True)
-    return _rows(jt_u, u).t()
+    return _gradient_rows(jt_u, u).t()
 
 
-def _rows(output: Tensor, start: Tensor) -> Tensor:
+def _gradient_rows(output: Tensor, start: Tensor) -> Tensor:
     flat = output.flatten()
     rows = [
         torch.autograd.grad(flat, start, unit, retain_graph=True, is_grads_batched=True)[0]

@@ -13,7 +13,7 @@ def no_progress(_phase: str, _done: int, _total: int) -> None:
 
 @contextmanager
 def progress_bar(*, is_shown: bool) -> Generator[ProgressReport]:
-    """Yield a function that draws the progress of each phase on standard error, if a terminal."""
+    """Yield a function that draws the progress of each phase, if standard error is a terminal."""
     if not is_shown:
         yield no_progress
         return

@@ -71,7 +71,7 @@ def propagate(
     known
         Constants of operations that need no rule.
     report
-        Gets the number of operations that are done.
+        A function that gets the number of operations that are done.
     """
     known = known or {}
     reached: dict[Node, CumulativeConstant] = {}

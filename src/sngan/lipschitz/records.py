@@ -64,7 +64,7 @@ class LipschitzBounds:
     method
         The proof of ``upper``: ``product``, ``eclipse`` or ``sdp``.
     product
-        The bound by the layers' constants alone.
+        The bound that the layers' constants alone give.
     layers
         The operations in the order in which they run.
     witness
@@ -72,8 +72,8 @@ class LipschitzBounds:
     reasons
         One sentence for each operation or trait of the module that makes ``upper`` infinite.
     notes
-        Why ``lower`` is 0 although the module may not be constant, and which part of the network a
-        bound by slopes covers, or why it does not count.
+        Sentences that say why ``lower`` is 0 although the module may not be constant, and which
+        part of the network a bound by slopes covers, or why that bound is not used.
 
     Examples
     --------

@@ -76,7 +76,17 @@ def register(target: Any, rule: UserRule | None = None) -> Any:
 
 
 def registered_constant(target: Any, rule: UserRule, input_shape: Shape) -> LipschitzConstant:
-    """Return the result of a user's rule, after a check that it can be a Lipschitz constant."""
+    """Return the result of a user's rule, after a check that it can be a Lipschitz constant.
+
+    Parameters
+    ----------
+    target
+        The module, or the function.
+    rule
+        The rule that the user registered for it.
+    input_shape
+        The shape of its input without the batch dimension.
+    """
     value = rule(target, input_shape)
     require(
         isinstance(value, int | float) and value >= 0.0,

@@ -15,7 +15,7 @@ from sngan.lipschitz.records import LayerBound
 from sngan.lipschitz.registry import HOW_TO_REGISTER
 from sngan.lipschitz.rules.modules import unparametrized_class
 from sngan.lipschitz.slopes.bound import bound_by_slopes
-from sngan.lipschitz.tracing.aliases import UntraceableError
+from sngan.lipschitz.tracing.errors import UntraceableError
 from sngan.lipschitz.tracing.graph import Graph, Node, reproduces, trace
 from sngan.lipschitz.tracing.prepare import PreparedModule
 from sngan.utils.text import class_and_line
@@ -58,22 +58,22 @@ def upper_bound(
     train_mode
         The paths of the submodules that were in train mode in the module that the user gave.
     report
-        Gets the number of operations that are done.
+        A function that gets the number of operations that are done.
     """
     for name, tensor in module.module.named_parameters():
         if not bool(tensor.isfinite().all()):
-            return _refused(f"{name}: it holds numbers that are not finite")
+            return _no_bound(f"{name}: it holds numbers that are not finite")
     try:
         graph = trace(module)
     except UntraceableError as error:
-        return _refused(_untraced(module, str(error)))
+        return _no_bound(_reason_of_failed_trace(module, str(error)))
     except Exception as error:
         # the module's own code may raise any error under the tracer
-        return _refused(_untraced(module, class_and_line(error)))
+        return _no_bound(_reason_of_failed_trace(module, class_and_line(error)))
     plain = propagate(graph, train_mode=train_mode, report=report)
     propagation = propagate(graph, train_mode=train_mode, known=merge_affine_chains(graph, plain))
     if math.isfinite(propagation.output.constant) and not reproduces(graph, module):
-        return _refused(_untraced(module, _OTHER_VALUES))
+        return _no_bound(_reason_of_failed_trace(module, _OTHER_VALUES))
     product = propagation.output.constant
     layers, reasons = _layers(graph, propagation), _reasons(graph, propagation)
     if slopes == "product" or not 0.0 < product < math.inf:
@@ -84,17 +84,18 @@ def upper_bound(
     return UpperBound(min(tighter.value, product), method, product, layers, reasons, notes)
 
 
-def _untraced(module: PreparedModule, reason: str) -> str:
+def _reason_of_failed_trace(module: PreparedModule, reason: str) -> str:
     return f"{type(module.module).__name__}: it cannot be traced: {reason}; {HOW_TO_REGISTER}"
 
 
-def _refused(reason: str) -> UpperBound:
+def _no_bound(reason: str) -> UpperBound:
     return UpperBound(math.inf, "product", math.inf, (), (reason,))
 
 
 def _layers(graph: Graph, propagation: Propagation) -> tuple[LayerBound, ...]:
     hidden = ("structure", "absorbed")
-    shown = {node: f for node, f in propagation.local.items() if f.method not in hidden}
+    local = propagation.local.items()
+    shown = {node: constant for node, constant in local if constant.method not in hidden}
     shares = _shares(shown, propagation)
     merged = _merged_names(graph, propagation)
     return tuple(
@@ -125,7 +126,10 @@ def _shares(shown: Mapping[Node, LipschitzConstant], propagation: Propagation) -
     if infinite:
         return {node: 1 / len(infinite) if node in infinite else 0.0 for node in shown}
     weights = propagation.output.elasticities
-    parts = {node: weights.get(node, 0.0) * _logarithm(f.sigma) for node, f in shown.items()}
+    parts = {
+        node: weights.get(node, 0.0) * _logarithm(constant.sigma)
+        for node, constant in shown.items()
+    }
     total = sum(abs(part) for part in parts.values())
     # for a bound of 1, the shares would be rounding errors
     return {node: part / total if total > 1e-4 else 0.0 for node, part in parts.items()}
@@ -151,8 +155,8 @@ def _name(graph: Graph, node: Node) -> str:
     if node.op != "call_module":
         return node.name
     path = graph.path(node) or _kind(graph, node).lower()
-    earlier = [n for n in graph.nodes if n.op == "call_module" and n.target == node.target]
-    call = earlier.index(node) + 1
+    calls = [n for n in graph.nodes if n.op == "call_module" and n.target == node.target]
+    call = calls.index(node) + 1
     return path if call == 1 else f"{path} (call {call})"
 
 

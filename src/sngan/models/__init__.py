@@ -52,12 +52,12 @@ def build(
     width
         A factor for all channel counts; each is rounded, and at least 8.
     num_classes
-        The number of classes, if both networks take labels as second argument, else 0. Generators
-        of images use labels in conditional batch norm, and critics by projection (Miyato, Koyama
-        2018, arXiv:1802.05637).
+        The number of classes. With 0 the networks take no labels; else both take labels as second
+        argument. Generators of images use them in conditional batch norm, and critics by projection
+        (Miyato, Koyama 2018, arXiv:1802.05637).
     attention
-        The side of the maps after which both networks have self-attention, or 0 for none; only for
-        ``resnet``.
+        The side of the maps after which both networks have self-attention; 0 means none. Only
+        ``resnet`` has self-attention.
     critic_norm
         One of ``CRITIC_NORMS``: a normalization in the critic.
 

@@ -9,8 +9,9 @@ from sngan.utils.checks import require
 class SelfAttention(nn.Module):
     """``y = x + γ·v(Σ_j β_ij h(x_j))`` with ``β_i = softmax_j⟨f(x_j), g(x_i)⟩``, over places j.
 
-    f, g, h, v are 1×1 convolutions over an eighth of the channels. γ starts at 0, so that the block
-    starts as the identity. Source: Zhang et al. 2019, arXiv:1805.08318, equations 1 to 3.
+    f, g, h, v are 1×1 convolutions; f, g, h have an eighth of the channels as output. γ starts at
+    0, so that the block starts as the identity. Source: Zhang et al. 2019, arXiv:1805.08318,
+    equations 1 to 3.
     """
 
     def __init__(self, channels: int) -> None:
@@ -21,7 +22,7 @@ class SelfAttention(nn.Module):
         for layer in (self.key, self.query, self.value, self.output):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)  # pyright: ignore[reportArgumentType]
-        # FSDP shards parameters along a dimension, so this one is no scalar
+        # FSDP shards parameters along a dimension, so this one must have a dimension
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -34,7 +35,17 @@ class SelfAttention(nn.Module):
 
 
 def require_attention_side(attention: int, sides: tuple[int, ...], *, model: str) -> None:
-    """Raise ``ValueError`` unless ``attention`` is 0 or a side of maps in both networks."""
+    """Raise ``ValueError`` unless ``attention`` is 0 or a side of maps in both networks.
+
+    Parameters
+    ----------
+    attention
+        The value of the setting.
+    sides
+        The sides of maps that the blocks of both networks make.
+    model
+        The name of the model, for the message.
+    """
     at = f", or {' or '.join(map(str, sides))}" if sides else ""
     expected = f"0{at} for {model} and these samples"
     require(attention in (0, *sides), "model.attention", expected=expected, got=attention)

@@ -20,9 +20,10 @@ from sngan.models.common import (
 
 
 class CNNGenerator(Generator):
-    """A dense layer to ``channels[0]`` maps, an up-stage for each of ``channels[1:]``, 3×3, tanh.
+    """A dense layer to ``channels[0]`` maps, an up-stage for each of ``channels[1:]``, an output.
 
-    An up-stage is a 4×4 transposed convolution of stride 2, batch norm and ReLU.
+    An up-stage is a 4×4 transposed convolution of stride 2, batch norm and ReLU. The output is a
+    3×3 convolution and tanh.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class CNNGenerator(Generator):
         super().__init__(latent_dim, num_classes)
         self.base = (channels[0], base_side, base_side)
         self.dense = nn.Linear(latent_dim, channels[0] * base_side**2)
-        self.stages = nn.ModuleList(_Up(*pair, num_classes) for pair in pairwise(channels))
+        self.stages = nn.ModuleList(_UpStage(*pair, num_classes) for pair in pairwise(channels))
         self.output = nn.Conv2d(channels[-1], image_channels, 3, padding=1)
         _initialize(self)
 
@@ -51,7 +52,7 @@ class CNNGenerator(Generator):
 
 
 class CNNCritic(Critic):
-    """A down-stage for each of ``channels[:-1]``, 3×3 to ``channels[-1]`` maps, a dense layer.
+    """A down-stage for each of ``channels[:-1]``, a 3×3 convolution, and a dense layer.
 
     A down-stage is a 3×3 convolution and a 4×4 convolution of stride 2. A leaky ReLU of slope 0.1
     follows each convolution.
@@ -63,7 +64,7 @@ class CNNCritic(Critic):
         features = channels[-1] * base_side**2
         super().__init__(features=features, num_classes=num_classes)
         ends = [image_channels, *channels[:-1]]
-        self.stages = nn.Sequential(*(_Down(*pair) for pair in pairwise(ends)))
+        self.stages = nn.Sequential(*(_DownStage(*pair) for pair in pairwise(ends)))
         self.last = nn.Conv2d(ends[-1], channels[-1], 3, padding=1)
         self.dense = nn.Linear(features, 1)
         _initialize(self)
@@ -84,9 +85,14 @@ def cnn(
 ) -> tuple[CNNGenerator, CNNCritic]:
     """Build both networks for square images.
 
-    Each stage halves the side, as long as the maps stay at least 4×4. At 32² these are the three
-    stages of the paper, down to maps of 4×4; at 48², down to 6×6. Channels double from 64 at full
-    resolution, up to 1024. The parameters are those of :func:`sngan.models.build`.
+    Each stage of the critic halves the side, and each stage of the generator doubles it. The
+    smallest maps are at least 4×4: images of 32² have the three stages of the paper and maps of
+    4×4, images of 48² have maps of 6×6. Channels double from 64 at full resolution, up to 1024.
+
+    Parameters
+    ----------
+    sample_shape, latent_dim, width, num_classes, attention
+        See :func:`sngan.models.build`.
 
     Raises
     ------
@@ -114,10 +120,10 @@ def cnn(
     return generator, critic
 
 
-class _Up(nn.Module):
+class _UpStage(nn.Module):
     def __init__(self, inputs: int, outputs: int, num_classes: int) -> None:
         super().__init__()
-        # batch norm would remove a bias, and adds its own
+        # no bias, because batch norm would remove it and adds its own
         self.conv = nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)
         self.norm = batch_norm(outputs, num_classes)
 
@@ -125,7 +131,7 @@ class _Up(nn.Module):
         return F.relu(normalized(self.norm, self.conv(maps), labels))
 
 
-class _Down(nn.Module):
+class _DownStage(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
@@ -137,7 +143,7 @@ class _Down(nn.Module):
 
 
 def _initialize(network: nn.Module) -> None:
-    """Draw weights from N(0, 0.02²) and set biases to 0: Radford et al. 2015, arXiv:1511.06434."""
+    """Draw weights from N(0, 0.02²) and set biases to 0 (Radford et al. 2015, arXiv:1511.06434)."""
     for layer in network.modules():
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.Embedding):
             nn.init.normal_(layer.weight, std=0.02)

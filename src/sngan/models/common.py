@@ -43,7 +43,17 @@ class Critic(nn.Module):
             self.register_buffer("first", torch.zeros(1, dtype=torch.int64), persistent=False)
 
     def projected(self, scores: Tensor, features: Tensor, labels: Tensor | None) -> Tensor:
-        """Return scores ``(N,)``: ψ ``(N, 1)``, plus ``⟨e_y, φ⟩`` if there are classes."""
+        """Return ``scores`` ``(N, 1)`` as ``(N,)``, plus ``⟨e_y, φ⟩`` if there are classes.
+
+        Parameters
+        ----------
+        scores
+            ψ of the features, ``(N, 1)``.
+        features
+            φ, ``(N, features)``.
+        labels
+            int64 classes ``(N,)``; None stands for class 0.
+        """
         if self.embedding is None:
             return scores.squeeze(1)
         if labels is None:
@@ -80,7 +90,7 @@ def normalized(norm: nn.Module, maps: Tensor, labels: Tensor | None) -> Tensor:
 
 
 def scaled(channels: int, width: float) -> int:
-    """Return ``channels · width``, rounded, at least 8."""
+    """Return ``channels · width``, rounded to an integer of at least 8."""
     return max(8, round(channels * width))
 
 

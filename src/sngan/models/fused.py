@@ -64,7 +64,7 @@ def pooled_kernel(kernel: Tensor) -> Tensor:
 
 
 def upsampled_kernel(kernel: Tensor) -> Tensor:
-    """Return the transposed convolution ``(I, O, 4, 4)`` of upsampling and ``kernel``."""
+    """Return the transposed kernel ``(I, O, 4, 4)`` that equals upsampling and then ``kernel``."""
     return _spread(kernel.flip(2, 3)).transpose(0, 1)
 
 

@@ -62,7 +62,11 @@ def mlp(
     """Build both networks for points ``(dim,)``: three hidden layers of ``256·width``.
 
     This is the architecture of Gulrajani et al. 2017, arXiv:1704.00028, for points in the plane.
-    The parameters are those of :func:`sngan.models.build`.
+
+    Parameters
+    ----------
+    sample_shape, latent_dim, width, num_classes, attention
+        See :func:`sngan.models.build`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Normalizations of a critic other than the spectral one, which Miyato et al. compare with."""
+"""Normalizations that Miyato et al. compare with spectral normalization: batch, layer, weight."""
 
 from collections.abc import Callable
 
@@ -24,15 +24,15 @@ def add_norm(critic: nn.Module, kind: str) -> None:
         for layer in _linear_layers(critic).values():
             weight_norm(layer)
     elif kind != "none":
-        for name, layer in _hidden(critic).items():
-            norm = _AFTER[kind](_channels(layer), layer)
+        for name, layer in _hidden_layers(critic).items():
+            norm = _NORM_LAYERS[kind](_output_channels(layer), layer)
             # the norm comes before the pooling of a fused layer
             conv, *pooling = layer.unfused() if isinstance(layer, PooledConv2d) else (layer,)
             critic.set_submodule(name, nn.Sequential(conv, norm, *pooling))
 
 
 CRITIC_NORMS = ("none", "batch", "layer", "weight")
-_AFTER: dict[str, Callable[[int, nn.Module], nn.Module]] = {
+_NORM_LAYERS: dict[str, Callable[[int, nn.Module], nn.Module]] = {
     "batch": lambda channels, layer: (
         nn.BatchNorm2d(channels) if isinstance(layer, nn.Conv2d) else nn.BatchNorm1d(channels)
     ),
@@ -45,11 +45,11 @@ def _linear_layers(critic: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
     return {n: layer for n, layer in critic.named_modules() if isinstance(layer, _CRITIC_LAYERS)}
 
 
-def _hidden(critic: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
+def _hidden_layers(critic: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
     layers = _linear_layers(critic)
     wide = {n: layer for n, layer in layers.items() if getattr(layer, "kernel_size", 0) != (1, 1)}
     return {name: wide[name] for name in list(wide)[1:-1]}
 
 
-def _channels(layer: nn.Conv2d | nn.Linear) -> int:
+def _output_channels(layer: nn.Conv2d | nn.Linear) -> int:
     return layer.out_channels if isinstance(layer, nn.Conv2d) else layer.out_features

@@ -38,10 +38,10 @@ class CriticStage(NamedTuple):
 
 
 class ResNetGenerator(Generator):
-    """A dense layer to ``channels[0]`` maps, an up-block for each of ``channels[1:]``, and an end.
+    """A dense layer to ``channels[0]`` maps, an up-block for each of ``channels[1:]``, an output.
 
-    An up-block is BN-ReLU-upsample-3×3-BN-ReLU-3×3 plus a skip of upsample-1×1. The end is
-    BN-ReLU-3×3-tanh. Batch norm is conditional with ``num_classes``. Self-attention follows the
+    An up-block is BN-ReLU-upsample-3×3-BN-ReLU-3×3 plus a skip of upsample-1×1. The output is
+    BN-ReLU-3×3-tanh. Batch norm is conditional if there are classes. Self-attention follows the
     block that makes maps of side ``attention``.
     """
 
@@ -112,14 +112,18 @@ def resnet(
     """Build both networks for square images.
 
     At 32², 48², 64² and 128² they are the networks of the paper. Smaller images get the network of
-    32² with fewer stages, and other sizes get that of the next smaller size. The parameters are
-    those of :func:`sngan.models.build`.
+    32² with fewer stages, and other sizes get the network of the next smaller size.
+
+    Parameters
+    ----------
+    sample_shape, latent_dim, width, num_classes, attention
+        See :func:`sngan.models.build`.
 
     Raises
     ------
     ValueError
         If the samples are not square images of 1 or 3 channels with an even side of at least 8, or
-        if not both networks have maps of side ``attention``.
+        if one of the networks has no maps of side ``attention``.
     """
     image_channels, side = image_size(sample_shape, model="resnet")
     require_attention_side(attention, _attention_sides(side), model="resnet")
@@ -134,13 +138,13 @@ def resnet(
     )
     critic = ResNetCritic(
         image_channels=image_channels,
-        stages=_critic_plan(side, width=width, attention=attention),
+        stages=_scaled_critic_stages(side, width=width, attention=attention),
         num_classes=num_classes,
     )
     return generator, critic
 
 
-def _critic_plan(side: int, *, width: float, attention: int) -> list[CriticStage]:
+def _scaled_critic_stages(side: int, *, width: float, attention: int) -> list[CriticStage]:
     plan: list[CriticStage] = []
     for channels, down, _ in _critic_stages(side):
         side >>= down
@@ -188,7 +192,7 @@ class _UpBlock(nn.Module):
         inner = F.relu(normalized(self.norm1, maps, labels))
         inner = self.conv1(inner)
         inner = self.conv2(F.relu(normalized(self.norm2, inner, labels)))
-        # a 1×1 convolution and upsampling commute, and this order takes a quarter of the work
+        # a 1×1 convolution and upsampling commute; before it, the maps have a quarter of the pixels
         return self.attention(inner + _upsample(self.skip(maps)))
 
 
@@ -207,7 +211,7 @@ class _CriticBlock(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         inner = self.conv1(maps if self.first else F.relu(maps))
         inner = self.conv2(F.relu(inner))
-        # pooling and a 1×1 convolution commute; the first block of the paper has this order
+        # pooling and a 1×1 convolution commute; the paper pools first in its first block
         skipped = self.skip(F.avg_pool2d(maps, 2) if self.down else maps)
         return self.attention(inner + skipped)
 

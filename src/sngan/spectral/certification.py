@@ -15,9 +15,9 @@ from sngan.spectral.tracked_norms.base import TrackedNorm
 from sngan.spectral.weight_group import WeightGroup
 
 # a weight whose bound is this near to c is not rescaled
-_ACCEPTED = 1e-5
+_TOLERANCE = 1e-5
 # the relative error of eigenvalues in float64, rounded up
-_EIGENVALUES = 1e-13
+_EIGENVALUE_ERROR = 1e-13
 
 
 def certify_groups(
@@ -26,27 +26,36 @@ def certify_groups(
     """Rescale each weight so that its norm is proved to be at most c.
 
     The result is ``{layer name: proved bound}``.
+
+    Parameters
+    ----------
+    module
+        The network.
+    groups
+        The groups of its normalized weights.
+    calls
+        The calls of each layer, with the input sizes.
     """
     bounds: dict[str, float] = {}
-    for group, index, norm in _weights(groups):
-        bound = _certified(module, norm.kernel, calls)
+    for group, index, norm in _indexed_norms(groups):
+        bound = _certified_bound(module, norm.kernel, calls)
         coefficient = abs(float(group.coefficients.values[index]))
-        lowest = 0.0 if group.coefficients.is_at_most else 1 - _ACCEPTED
+        lowest = 0.0 if group.coefficients.is_at_most else 1 - _TOLERANCE
         if bound > 0 and not lowest <= bound / coefficient <= 1:
             weight = norm.kernel.rows_of(dtensor.full_tensor(norm.kernel.weight))
-            group.rescale(index, (bound + _rounding(weight)) / coefficient)
-            bound = _certified(module, norm.kernel, calls)
+            group.rescale(index, (bound + _rounding_bound(weight)) / coefficient)
+            bound = _certified_bound(module, norm.kernel, calls)
         bounds.update((name, bound) for name in norm.kernel.names)
     return bounds
 
 
-def _weights(groups: list[WeightGroup]) -> Iterator[tuple[WeightGroup, int, TrackedNorm]]:
+def _indexed_norms(groups: list[WeightGroup]) -> Iterator[tuple[WeightGroup, int, TrackedNorm]]:
     for group in groups:
         for index, norm in enumerate(group.norms):
             yield group, index, norm
 
 
-def _certified(module: nn.Module, kernel: Kernel, calls: LayerCalls) -> float:
+def _certified_bound(module: nn.Module, kernel: Kernel, calls: LayerCalls) -> float:
     """The largest bound over all input sizes that a layer is called with."""
     name = kernel.layers[0]
     layer = module.get_submodule(name)
@@ -66,12 +75,12 @@ def _as_linear(matrix: Tensor) -> nn.Linear:
     return linear
 
 
-def _rounding(weight: Tensor) -> float:
+def _rounding_bound(weight: Tensor) -> float:
     """An upper bound of the change of a layer's norm when the entries of its weight are rounded.
 
-    It is at most ½ε·‖W‖_F for a matrix, and √taps times that for a convolution; the result is twice
-    that. It is also at least the error of the eigenvalues in the next certificate.
+    The change is at most ½ε·‖W‖_F for a matrix, and √taps times that for a convolution. The result
+    is twice that, and at least the error of the eigenvalues in the next certificate.
     """
     taps = weight[0, 0].numel()
     spread = float(torch.linalg.vector_norm(weight)) * taps**0.5
-    return max(torch.finfo(weight.dtype).eps, _EIGENVALUES) * spread
+    return max(torch.finfo(weight.dtype).eps, _EIGENVALUE_ERROR) * spread

@@ -12,6 +12,15 @@ def evaluate_closure(
     """Evaluate the closure in a step's arguments, and replace it by one that returns its loss.
 
     If the optimizer calls the new closure twice, ``restore`` is called and an error is raised.
+
+    Parameters
+    ----------
+    args
+        The optimizer, and perhaps the closure.
+    kwargs
+        The closure, if it was passed by name.
+    restore
+        A function that normalizes the weights again.
     """
     # args[0] is the optimizer: torch calls its hooks with the arguments of the unbound method
     closure = args[1] if len(args) > 1 else kwargs.get("closure")
@@ -19,10 +28,10 @@ def evaluate_closure(
         return args, kwargs
     with torch.enable_grad():
         loss = closure()
-    return args[:1], {**kwargs, "closure": _once(loss, restore)}
+    return args[:1], {**kwargs, "closure": _replayed_once(loss, restore)}
 
 
-def _once(loss: Any, restore: Callable[[], None]) -> Callable[[], Any]:
+def _replayed_once(loss: Any, restore: Callable[[], None]) -> Callable[[], Any]:
     calls = 0
 
     def replay() -> Any:

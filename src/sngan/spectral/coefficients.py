@@ -1,4 +1,4 @@
-"""Coefficients: the norms c that weights are kept at, fixed, as a maximum, or learnable."""
+"""Coefficients: the norms c of the normalized weights, which are fixed, maximal or learnable."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, get_args
@@ -20,7 +20,7 @@ CoefficientSpec = Coefficient | Mapping[str, Coefficient]
 LEARNABLE: Final = "learnable"
 OTHER_LAYERS = "*"
 # a learnable norm stays this far from 0, because at 0 the direction of its weight would be lost
-_SMALLEST = 1e-20
+_SMALLEST_GAMMA = 1e-20
 
 
 def coefficient_of_each(
@@ -31,11 +31,21 @@ def coefficient_of_each(
     The keys of a mapping are names of layers or of single kernels. ``"*"`` stands for all other
     kernels; without it, their coefficient is 1.
 
+    Parameters
+    ----------
+    given
+        One coefficient for all kernels, or a mapping of names to coefficients.
+    kernels
+        The kernels.
+    bound
+        ``"exact"`` or ``"at_most"``.
+
     Raises
     ------
     ValueError
-        If a key is no layer's name, a tied weight has two values, a value is neither a positive
-        number nor ``"learnable"``, the bound is unknown, or it does not allow learnable values.
+        If a key is not the name of a layer, a tied weight has two values, a value is neither a
+        positive number nor ``"learnable"``, the bound is unknown, or it does not allow learnable
+        values.
     """
     require_one_of(bound, "bound", choices=get_args(Bound))
     mapping: Mapping[str, Coefficient]
@@ -44,14 +54,14 @@ def coefficient_of_each(
     for name, value in mapping.items():
         require_one_of(name, "coefficient", choices=[*names, OTHER_LAYERS])
         _require_coefficient(value)
-    coefficients: list[Coefficient] = [_of_kernel(mapping, kernel) for kernel in kernels]
-    is_fit = bound == "exact" or LEARNABLE not in coefficients
+    coefficients: list[Coefficient] = [_coefficient_of(mapping, kernel) for kernel in kernels]
+    fits = bound == "exact" or LEARNABLE not in coefficients
     expected = "'exact' for learnable coefficients"
-    require(is_fit, "bound", expected=expected, got=repr(bound))
+    require(fits, "bound", expected=expected, got=repr(bound))
     return coefficients
 
 
-def _of_kernel(mapping: Mapping[str, Coefficient], kernel: Kernel) -> Coefficient:
+def _coefficient_of(mapping: Mapping[str, Coefficient], kernel: Kernel) -> Coefficient:
     for names in (kernel.names, kernel.layers):
         found: list[Coefficient] = [mapping[name] for name in names if name in mapping]
         tied = " and ".join(map(repr, names))
@@ -73,18 +83,28 @@ def _require_coefficient(value: object) -> None:
 def require_learnable(
     kernels: Sequence[Kernel], coefficients: Sequence[Coefficient], optimizers: Iterable[Optimizer]
 ) -> None:
-    """Raise ``ValueError`` if a learnable coefficient is of a sharded weight, or moved by Muon."""
+    """Raise ``ValueError`` if a weight with a learnable coefficient is sharded or moved by Muon.
+
+    Parameters
+    ----------
+    kernels
+        The kernels that are normalized.
+    coefficients
+        The coefficient of each kernel.
+    optimizers
+        The optimizers that step the weights.
+    """
     learned = [k for k, c in zip(kernels, coefficients, strict=True) if c == LEARNABLE]
     is_sharded = any(dtensor.is_sharded(kernel.weight) for kernel in learned)
     expected = "numbers for sharded weights"
     require(not is_sharded, "coefficient", expected=expected, got=repr(LEARNABLE))
     weights = {id(kernel.weight) for kernel in learned}
-    # only torch 2.9 and newer have it
+    # only torch 2.9 and newer have Muon
     muon: Any = getattr(torch.optim, "Muon", ())
     is_muon = any(
         isinstance(one, muon) and not weights.isdisjoint(parameter_ids(one)) for one in optimizers
     )
-    expected = "numbers for weights that Muon moves, which takes matrices only"
+    expected = "numbers for weights that Muon moves, because Muon takes matrices only"
     require(not is_muon, "coefficient", expected=expected, got=repr(LEARNABLE))
 
 
@@ -117,29 +137,36 @@ class Coefficients:
         return scale
 
     def shares(self, scale: Tensor) -> tuple[Tensor, ...] | None:
-        """Return 1 for each weight whose divisor depends on it, else 0; ``None`` if all do."""
+        """Return 1 for weights whose divisor depends on their scale, else 0; ``None`` if all do."""
 
     def compute_gradients_(
         self,
         norms: Sequence[TrackedNorm],
         gradients: Mapping[int, Tensor],
         *,
-        stepping: Container[int],
+        stepped_ids: Container[int],
     ) -> None:
         """Set the gradients of learnable coefficients, from those of the normalized weights.
 
-        ``stepping`` are the ids of all parameters of the optimizer.
+        Parameters
+        ----------
+        norms
+            The norm of each weight.
+        gradients
+            The gradient of each normalized weight that has one, by the index of the weight.
+        stepped_ids
+            The ids of all parameters of the optimizer.
         """
 
     def state(self, index: int) -> dict[str, Tensor]:  # noqa: ARG002
-        """The state of a weight's coefficient that must be saved."""
+        """The part of a weight's coefficient that must be saved: γ, if it is learnable."""
         return {}
 
     def load(self, index: int, state: Mapping[str, Tensor]) -> None:
         """Restore :meth:`state`."""
 
     def to(self, like: Tensor) -> None:
-        """Move learnable coefficients to a device and dtype."""
+        """Move learnable coefficients to the device and dtype of this tensor."""
 
     def add_to_optimizer(self, norms: Sequence[TrackedNorm], optimizer: Optimizer) -> None:
         """Add the learnable coefficients of an optimizer's weights to it, with default options."""
@@ -228,8 +255,8 @@ class LearnableCoefficients(Coefficients):
     def divide_by_coefficients_(self, sigmas: Sequence[Tensor], indices: Iterable[int]) -> None:
         for sigma, index in zip(sigmas, indices, strict=True):
             gamma = self.values[index]
-            smallest = torch.where(gamma < 0, -_SMALLEST, _SMALLEST)
-            gamma.copy_(torch.where(gamma.abs() < _SMALLEST, smallest, gamma))
+            smallest = torch.where(gamma < 0, -_SMALLEST_GAMMA, _SMALLEST_GAMMA)
+            gamma.copy_(torch.where(gamma.abs() < _SMALLEST_GAMMA, smallest, gamma))
             sigma.div_(gamma)
 
     @override
@@ -238,10 +265,10 @@ class LearnableCoefficients(Coefficients):
         norms: Sequence[TrackedNorm],
         gradients: Mapping[int, Tensor],
         *,
-        stepping: Container[int],
+        stepped_ids: Container[int],
     ) -> None:
         for index, gamma in enumerate(self.gammas):
-            if id(gamma) in stepping:
+            if id(gamma) in stepped_ids:
                 gradient = gradients.get(index)
                 radial = None if gradient is None else norms[index].radial(gradient)
                 gamma.grad = None if radial is None else radial / gamma
@@ -256,7 +283,7 @@ class LearnableCoefficients(Coefficients):
 
 
 def make_coefficients(given: Sequence[Coefficient], *, bound: Bound, like: Tensor) -> Coefficients:
-    """The coefficients of weights ``like`` this one; either all of them are learnable or none."""
+    """Return coefficients on the device and in the dtype of ``like``; all are learnable or none."""
     if LEARNABLE in given:
         return LearnableCoefficients([nn.Parameter(like.new_ones(())) for _ in given])
     numbers = [float(coefficient) for coefficient in given]

@@ -14,7 +14,17 @@ _HEAD = ("layer", "kind", "c", "σ")
 
 
 def describe(module: nn.Module | None, normalizer: Normalizer, kind: str) -> str:
-    """A table of the layers, then the parameters of two or more dimensions that are not covered."""
+    """A table of the layers, then the parameters of two or more dimensions that are not covered.
+
+    Parameters
+    ----------
+    module
+        The network; None if it no longer exists.
+    normalizer
+        Its normalized weights.
+    kind
+        ``"matrix"`` or ``"operator"``.
+    """
     rows: dict[str, tuple[str, ...]] = {}
     kernels: list[Kernel] = []
     for group in normalizer.groups:
@@ -26,7 +36,7 @@ def describe(module: nn.Module | None, normalizer: Normalizer, kind: str) -> str
                 c, value = f"{float(coefficient):.4g}", f"{float(sigma):.4g}"
                 rows[name] = (name or "(itself)", owner, c, value)
     table = indent(text_table([_HEAD, *rows.values()]), "  ")
-    rest = [] if module is None else _with_shapes(module, kernels)
+    rest = [] if module is None else _not_covered_with_shapes(module, kernels)
     return "\n".join(
         [f"SpectralNorm(kind={kind!r})", table, f"  not covered: {', '.join(rest) or 'nothing'}"]
     )
@@ -34,7 +44,7 @@ def describe(module: nn.Module | None, normalizer: Normalizer, kind: str) -> str
 
 def warn_of_not_covered(module: nn.Module, kernels: Iterable[Kernel]) -> None:
     """Warn once, with a list of the parameters of two or more dimensions that are not covered."""
-    rest = _with_shapes(module, kernels)
+    rest = _not_covered_with_shapes(module, kernels)
     if rest:
         warnings.warn(
             f"SpectralNorm does not cover {', '.join(rest)}: no known layer has them as a matrix; "
@@ -44,7 +54,7 @@ def warn_of_not_covered(module: nn.Module, kernels: Iterable[Kernel]) -> None:
         )
 
 
-def _with_shapes(module: nn.Module, kernels: Iterable[Kernel]) -> list[str]:
+def _not_covered_with_shapes(module: nn.Module, kernels: Iterable[Kernel]) -> list[str]:
     return [
         f"{name} {tuple(module.get_parameter(name).shape)}" for name in not_covered(module, kernels)
     ]

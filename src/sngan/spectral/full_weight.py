@@ -1,4 +1,4 @@
-"""Full weight: gathers the sharded weight of a layer for a while."""
+"""Full weight of a layer: a sharded weight is gathered inside a ``with`` block."""
 
 # torch has no public way to replace a parameter and put it back
 # pyright: reportPrivateUsage=false
@@ -14,7 +14,7 @@ from sngan.spectral.kernels import Kernel
 
 @contextmanager
 def full_weight(layer: nn.Module, kernel: Kernel) -> Generator[nn.Module]:
-    """The layer, with its full weight inside the ``with`` block; a sharded weight is gathered."""
+    """Yield the layer with its full weight; it gathers a sharded weight for the ``with`` block."""
     parameters = layer._parameters
     if dtensor.is_sharded(kernel.weight):
         weight = nn.Parameter(dtensor.full_tensor(kernel.weight))

@@ -20,16 +20,6 @@ from sngan.spectral.weight_group import WeightGroup
 from sngan.utils.checks import require
 
 
-def called_layers(module: nn.Module, kernels: list[Kernel]) -> list[str]:
-    """The names of the layers with these kernels that the network calls.
-
-    This excludes ``out_proj`` of attention, whose weight attention reads without a call.
-    """
-    names = [name for kernel in kernels for name in kernel.layers]
-    parents = {name: module.get_submodule(name.rpartition(".")[0]) for name in names if name}
-    return [n for n in names if not isinstance(parents.get(n), nn.MultiheadAttention)]
-
-
 def make_norms(
     module: nn.Module,
     kernels: list[Kernel],
@@ -88,9 +78,18 @@ def _geometry(module: nn.Module, kernel: Kernel, calls: LayerCalls) -> Geometry 
 def make_groups(
     norms: list[TrackedNorm], coefficients: list[Coefficient], *, bound: Bound
 ) -> list[WeightGroup]:
-    """Normalize the weights, in one group for each device, dtype and way of sharding.
+    """Make one group of weights for each device, dtype and way of sharding, and normalize them.
 
     Weights with learnable coefficients have groups of their own.
+
+    Parameters
+    ----------
+    norms
+        The norm of each weight.
+    coefficients
+        The coefficient of each weight.
+    bound
+        ``"exact"`` or ``"at_most"``.
     """
     kinds: dict[tuple[object, ...], list[tuple[TrackedNorm, Coefficient]]] = {}
     for norm, coefficient in zip(norms, coefficients, strict=True):

@@ -69,7 +69,7 @@ class Kernel:
             return tensor.unsqueeze(0)
         if self.row_dim == 0 and self.weight.is_contiguous():
             return tensor.flatten(1)
-        return tensor.permute(self._order()).flatten(1)
+        return tensor.permute(self._memory_order()).flatten(1)
 
     def add_outer_(self, tensor: Tensor, u: Tensor, v: Tensor, *, alpha: float) -> None:
         """``tensor += alpha · u vᵀ`` in place, with ``v`` in the column order of :meth:`matrix`."""
@@ -77,7 +77,7 @@ class Kernel:
         if matrix.data_ptr() == tensor.data_ptr():
             matrix.addr_(u, v, alpha=alpha)
             return
-        order = self._order()
+        order = self._memory_order()
         outer = torch.outer(u, v).view([tensor.shape[dim] for dim in order])
         tensor.permute(order).add_(outer, alpha=alpha)
 
@@ -89,7 +89,7 @@ class Kernel:
         """The singular values of :meth:`full_matrix`, largest first."""
         return torch.linalg.svdvals(self.full_matrix())
 
-    def _order(self) -> list[int]:
+    def _memory_order(self) -> list[int]:
         others = [dim for dim in range(self.weight.dim()) if dim != self.row_dim]
         return [self.row_dim, *sorted(others, key=lambda dim: -self.weight.stride(dim))]
 

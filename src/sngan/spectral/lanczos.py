@@ -1,7 +1,7 @@
 """Lanczos iteration: the leading singular vector of a linear map, converged.
 
-Power iteration would need many more products for it. Golub, Van Loan: Matrix Computations, 4th
-edition, section 10.3 (Lanczos on ``W Wᵀ``), with restarts.
+Power iteration would need many more products for the same accuracy. Source: Golub, Van Loan: Matrix
+Computations, 4th edition, section 10.3 (Lanczos on ``W Wᵀ``); the restarts are added.
 """
 
 import torch

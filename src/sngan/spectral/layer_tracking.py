@@ -10,7 +10,7 @@ from torch import nn
 
 
 class LayerTracker:
-    """The layers that had these names in a network at first. It keeps none of them alive."""
+    """The layers that had these names in a network at first, by weak references."""
 
     def __init__(self, module: nn.Module, names: Iterable[str]) -> None:
         self._module = weakref.ref(module)
@@ -21,12 +21,12 @@ class LayerTracker:
         """The layer that had this name at first; ``None`` if it no longer exists."""
         return self._layers[name]()
 
-    def require_in_place(self, stepping: set[int] | None = None) -> None:
-        """Raise ``RuntimeError`` if another layer with a matrix is in the place of a layer.
+    def require_in_place(self, stepped_ids: set[int] | None = None) -> None:
+        """Raise ``RuntimeError`` if another layer with a matrix has taken the place of a layer.
 
-        ``stepping`` are the ids of an optimizer's weights: with them, it raises only if the old or
-        the new layer has one of these weights. A layer may move inside the network, and it may be
-        put into a wrapper.
+        ``stepped_ids`` are the ids of an optimizer's weights. If they are given, a new layer counts
+        only if it or the old layer has one of these weights. A layer may move inside the network,
+        and it may be put into a wrapper.
         """
         module = self._module()
         if module is None:
@@ -38,11 +38,11 @@ class LayerTracker:
             own = [] if layer is None else list(layer.parameters())
             ids = set(map(id, [*own, *found.parameters()]))
             has_matrix = any(parameter.dim() > 1 for parameter in found.parameters())
-            if has_matrix and (stepping is None or not stepping.isdisjoint(ids)):
+            if has_matrix and (stepped_ids is None or not stepped_ids.isdisjoint(ids)):
                 raise RuntimeError(
                     f"module: expected the layer {name!r} that SpectralNorm was made with, got "
-                    f"another {type(found).__name__} in its place; call remove(), and make the "
-                    "optimizer and SpectralNorm again, after that"
+                    f"another {type(found).__name__} in its place; call remove(), then make the "
+                    "optimizer and SpectralNorm again"
                 )
 
     def _find(self, module: nn.Module, name: str) -> nn.Module | None:

@@ -17,8 +17,8 @@ def spectral_norms(module: nn.Module, *, iterations: int = 20) -> dict[str, Tens
     all ranks must call this.
 
     Power iteration (:math:`u \leftarrow Wv/\|Wv\|`, :math:`v \leftarrow W^\top u/\|W^\top u\|`,
-    :math:`\sigma = \|W^\top u\|`) approaches σ from below. It starts from a fixed vector: it draws
-    no random numbers. It does not wait for the device.
+    :math:`\sigma = \|W^\top u\|`) approaches σ from below. It starts from a fixed vector, so it
+    draws no random numbers. It does not wait for the device.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def spectral_norms(module: nn.Module, *, iterations: int = 20) -> dict[str, Tens
     norms: dict[str, Tensor] = {}
     for kernel in find_kernels(module, computed=True):
         matrix = kernel.full_matrix()
-        # with an irrational phase, the fixed start is in no symmetric kernel's null space
+        # no symmetry of a kernel makes it map this start to 0, because its phases have no pattern
         u = torch.arange(kernel.rows, device=matrix.device, dtype=matrix.dtype).mul_(1.618).cos_()
         sigma, _, _ = power_iteration(matrix, u, iterations=iterations)
         norms.update((name, sigma.to(matrix.dtype)) for name in kernel.names)

@@ -26,9 +26,9 @@ _T = TypeVar("_T")
 
 
 class FollowedDefaults(dict[str, Any]):
-    """The defaults of a followed optimizer, with its id. A copied optimizer has another id.
+    """The defaults of a followed optimizer, with its id, by which a copied optimizer is noticed.
 
-    The id is an attribute: as an entry of the dict it would be part of each new parameter group.
+    The id is an attribute, because entries of the dict are copied into each new parameter group.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
@@ -37,9 +37,9 @@ class FollowedDefaults(dict[str, Any]):
 
 
 class Normalizer:
-    """Groups of normalized weights; each optimizer's step changes the coordinates of its own.
+    """Groups of normalized weights; an optimizer's step changes the coordinates of those it holds.
 
-    A layer or a followed optimizer keeps it alive. It keeps no layer alive.
+    A layer or a followed optimizer keeps this object alive. This object keeps no layer alive.
     """
 
     def __init__(self, module: nn.Module, groups: list[WeightGroup], *, iterations: int) -> None:
@@ -67,7 +67,7 @@ class Normalizer:
         return "" if layer is None else type(layer).__name__
 
     def by_name(self, values: Callable[[WeightGroup], Sequence[_T]]) -> dict[str, _T]:
-        """``{layer name: value}`` of the values that a group has for its weights."""
+        """``{layer name: value}``; ``values`` returns one value for each weight of a group."""
         return {
             name: value
             for group in self.groups
@@ -107,10 +107,10 @@ class Normalizer:
     @torch.no_grad()
     def to_raw(self, optimizer: Optimizer) -> None:
         """Make the weights that this optimizer steps raw, with the gradients of raw weights."""
-        stepping = parameter_ids(optimizer)
+        stepped_ids = parameter_ids(optimizer)
         for group in self.groups:
             with full_precision(group.device):
-                group.to_raw(stepping, step_is_skipped(optimizer))
+                group.to_raw(stepped_ids, step_is_skipped(optimizer))
 
     @torch.no_grad()
     def to_normalized(self, skipped: Tensor | None = None) -> None:
@@ -125,29 +125,29 @@ class Normalizer:
         for group in self.groups:
             group.start_from_torch(known)
 
-    def require_own_weights(self, stepping: set[int] | None = None) -> None:
-        """Raise ``RuntimeError`` if another layer, or another weight, is in the place of one.
+    def require_own_weights(self, stepped_ids: set[int] | None = None) -> None:
+        """Raise ``RuntimeError`` if a layer or a weight was replaced by another one.
 
-        ``stepping`` are the ids of the weights of an optimizer; then only layers count that have
-        one of these weights.
+        ``stepped_ids`` are the ids of an optimizer's weights. If they are given, only layers with
+        one of these weights count.
         """
-        self._layers.require_in_place(stepping)
+        self._layers.require_in_place(stepped_ids)
         for kernel in self.kernels:
             if not dtensor.is_sharded(kernel.weight):
-                self._require_own_weight(kernel, stepping)
+                self._require_own_weight(kernel, stepped_ids)
 
-    def _require_own_weight(self, kernel: Kernel, stepping: set[int] | None) -> None:
+    def _require_own_weight(self, kernel: Kernel, stepped_ids: set[int] | None) -> None:
         for name, parameter in zip(kernel.layers, kernel.parameters, strict=True):
             layer = self._layers[name]
             attribute = parameter.rpartition(".")[2]
             if layer is None or layer._parameters.get(attribute) is kernel.weight:
                 continue
             ids = {id(kernel.weight), *map(id, layer.parameters())}
-            if stepping is None or not stepping.isdisjoint(ids):
+            if stepped_ids is None or not stepped_ids.isdisjoint(ids):
                 raise RuntimeError(
                     f"module: expected the weight of {name!r} that SpectralNorm was made with, got "
                     "another Parameter (load_state_dict(assign=True), a new nn.Parameter, a "
-                    "parametrization?); make the optimizer and SpectralNorm again, after that"
+                    "parametrization?); make the optimizer and SpectralNorm again"
                 )
 
     def state(self) -> dict[str, WeightState]:
@@ -160,7 +160,7 @@ class Normalizer:
         Raises
         ------
         ValueError
-            If the state is of other layers or shapes.
+            If the state belongs to other layers or shapes.
         """
         names = [name for group in self.groups for name in group.names]
         require(set(saved) == set(names), "state", expected=f"layers {names}", got=list(saved))
@@ -172,6 +172,7 @@ class Normalizer:
 
     @torch.no_grad()
     def _save(self, optimizer: Optimizer, state_dict: dict[str, Any]) -> None:
+        """Add the states of the weights that an optimizer holds to its state dict."""
         held = parameter_ids(optimizer)
         states: dict[int, optimizer_state.NormStates] = {}
         for group in self.groups:
@@ -184,6 +185,7 @@ class Normalizer:
 
     @torch.no_grad()
     def _load(self, optimizer: Optimizer) -> None:
+        """Restore the states that were loaded into an optimizer."""
         states = optimizer_state.take(optimizer, self.ids)
         for group in self.groups:
             loaded: dict[int, dict[str, Any]] = {}

@@ -51,11 +51,11 @@ def _before_step(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, 
     if optimizer in _running:
         _running[optimizer].depth += 1
         return None
-    if unwrapped(optimizer) is not optimizer or _moves_nothing(optimizer, kwargs):
+    if unwrapped(optimizer) is not optimizer or _only_creates_state(optimizer, kwargs):
         return None
     normalizers = normalizers_of(optimizer)
     if not normalizers:
-        _require_original(optimizer)
+        _require_not_copied(optimizer)
         return None
     for normalizer in normalizers:
         follow(normalizer, optimizer)
@@ -102,14 +102,14 @@ def _recovering(
     return recovering
 
 
-def _moves_nothing(optimizer: Optimizer, kwargs: dict[str, Any]) -> bool:
+def _only_creates_state(optimizer: Optimizer, kwargs: dict[str, Any]) -> bool:
     """Whether torch.distributed.checkpoint calls this step only to create the optimizer's state."""
     if kwargs != {"closure": None} or optimizer.state:
         return False
     return all(group.get("lr", 1.0) == 0 for group in optimizer.param_groups)
 
 
-def _require_original(optimizer: Optimizer) -> None:
+def _require_not_copied(optimizer: Optimizer) -> None:
     defaults = getattr(optimizer, "defaults", None)
     if isinstance(defaults, FollowedDefaults) and defaults.owner != id(optimizer):
         raise RuntimeError(

@@ -1,7 +1,7 @@
 """Optimizer state: the state of SpectralNorm inside the state dict of an optimizer.
 
-Each parameter group carries, under one key, ``{position of the weight: states of its norms}``. It
-is therefore enough to save the network and its optimizer. The names of layers and wrappers do not
+Each parameter group has one more key, with ``{position of the weight: states of its norms}``. So it
+is enough to save the network and its optimizer. The names of layers and wrappers do not
 matter. An optimizer that is loaded before SpectralNorm is made keeps the entries until then.
 """
 
@@ -16,7 +16,17 @@ NormStates = list[dict[str, Any]]
 
 
 def store(optimizer: Optimizer, state_dict: dict[str, Any], states: dict[int, NormStates]) -> None:
-    """Add the states of norms, by the id of their weight, to an optimizer's state dict."""
+    """Add the states of norms, by the id of their weight, to an optimizer's state dict.
+
+    Parameters
+    ----------
+    optimizer
+        The optimizer.
+    state_dict
+        Its state dict, which gets one more entry in each parameter group.
+    states
+        The states of the norms of each weight, by the id of the weight.
+    """
     for group, packed in zip(optimizer.param_groups, state_dict["param_groups"], strict=True):
         weights: list[Tensor] = group["params"]
         own = {str(at): states[id(w)] for at, w in enumerate(weights) if id(w) in states}

@@ -1,4 +1,4 @@
-"""Optimizers that SpectralNorm can follow: it looks inside wrappers, and refuses some kinds."""
+"""Optimizers that SpectralNorm follows: those inside wrappers too, except some kinds."""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,8 @@ from sngan.utils.checks import require
 
 Optimizers = Optimizer | Sequence[Optimizer]
 
-# the attributes in which wrappers keep their optimizer: Accelerate, Fabric, Lookahead; SAM
-_INSIDE = ("optimizer", "base_optimizer")
+# the attributes of wrappers that hold an optimizer: of Accelerate, Fabric, Lookahead, and of SAM
+_WRAPPED = ("optimizer", "base_optimizer")
 
 
 def base_optimizers(optimizer: Optimizers) -> list[Optimizer]:
@@ -19,8 +19,8 @@ def base_optimizers(optimizer: Optimizers) -> list[Optimizer]:
     Raises
     ------
     ValueError
-        If one is no torch optimizer, evaluates the loss several times a step, or exchanges weights
-        outside of its step.
+        If one is not a torch optimizer, evaluates the loss several times a step, or exchanges
+        weights outside of its step.
     """
     several = optimizer if isinstance(optimizer, Sequence) else [optimizer]
     bases = [unwrapped(one) for one in several]
@@ -43,7 +43,7 @@ def step_is_skipped(optimizer: Optimizer) -> Tensor | None:
 
 def unwrapped(optimizer: Optimizer) -> Optimizer:
     """The optimizer inside a wrapper, whose step moves the weights, or the optimizer itself."""
-    for name in _INSIDE:
+    for name in _WRAPPED:
         inside = getattr(optimizer, name, None)
         if isinstance(inside, Optimizer) and inside is not optimizer:
             return unwrapped(inside)

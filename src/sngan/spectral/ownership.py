@@ -12,7 +12,9 @@ from sngan.spectral.optimizers import parameter_ids
 from sngan.utils.checks import require
 
 # each layer keeps its normalizers alive
-_of_layer: weakref.WeakKeyDictionary[nn.Module, list[Normalizer]] = weakref.WeakKeyDictionary()
+_normalizers_of_layer: weakref.WeakKeyDictionary[nn.Module, list[Normalizer]] = (
+    weakref.WeakKeyDictionary()
+)
 _normalizers: weakref.WeakSet[Normalizer] = weakref.WeakSet()
 
 
@@ -22,7 +24,7 @@ def claim(normalizer: Normalizer, layers: Iterable[nn.Module]) -> None:
         if not other.ids.isdisjoint(normalizer.ids):
             release(other)
     for layer in layers:
-        _of_layer.setdefault(layer, []).append(normalizer)
+        _normalizers_of_layer.setdefault(layer, []).append(normalizer)
     _normalizers.add(normalizer)
 
 
@@ -32,11 +34,11 @@ def release(normalizer: Normalizer) -> None:
     for optimizer in normalizer.leave():
         if not any(other.follows(optimizer) for other in _normalizers):
             optimizer.defaults = dict(optimizer.defaults)
-    for layer, held in list(_of_layer.items()):
+    for layer, held in list(_normalizers_of_layer.items()):
         if normalizer in held:
             held.remove(normalizer)
         if not held:
-            del _of_layer[layer]
+            del _normalizers_of_layer[layer]
 
 
 def normalizers_of(optimizer: Optimizer) -> list[Normalizer]:
@@ -45,7 +47,7 @@ def normalizers_of(optimizer: Optimizer) -> list[Normalizer]:
     Raises
     ------
     RuntimeError
-        If a layer has another weight than the normalized one.
+        If a layer or a normalized weight was replaced by another one.
     """
     if not _normalizers:
         return []

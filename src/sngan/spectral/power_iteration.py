@@ -23,7 +23,7 @@ def power_iteration(w: Tensor, u: Tensor, *, iterations: int = 1) -> tuple[Tenso
     w
         The matrix W, ``(rows, columns)``.
     u
-        Where to start, ``(rows,)``: a random vector, or the result of an earlier call.
+        The first vector, ``(rows,)``: a random one, or the result of an earlier call.
     iterations
         The number of iterations. Each multiplies once by W and once by Wᵀ.
 
@@ -50,7 +50,7 @@ def power_iteration(w: Tensor, u: Tensor, *, iterations: int = 1) -> tuple[Tenso
     """
     wt_u = w.t().mv(u)
     if iterations > 0:
-        # of length one, so that no product overflows or vanishes
+        # v has length one, so that no product overflows or vanishes
         v = unit(wt_u, wt_u)
         u, wt_u = power_steps(w.mv, w.t().mv, u=u, wt_u=v, iterations=iterations)
     sigma = length(wt_u)
@@ -62,8 +62,18 @@ def power_steps(
 ) -> tuple[Tensor, Tensor]:
     """Return ``u`` and ``wt_u = Wᵀu`` after some power iterations of any linear map W.
 
-    ``forward`` is ``v ↦ Wv`` and ``adjoint`` is ``u ↦ Wᵀu``; the vectors may have any shape. The
-    first iteration starts at ``wt_u`` of any length, which may belong to a slightly older W.
+    Parameters
+    ----------
+    forward
+        ``v ↦ Wv``, for vectors of any shape.
+    adjoint
+        ``u ↦ Wᵀu``.
+    u
+        The result of the last call, which is kept if the map is zero.
+    wt_u
+        The first v, of any length. It may belong to a slightly older W.
+    iterations
+        The number of iterations.
     """
     for iteration in range(iterations):
         v = wt_u if iteration == 0 else unit(wt_u, wt_u)

@@ -1,4 +1,4 @@
-"""Row sharding: which rows of a weight that FSDP shards along dimension 0 lie on which rank."""
+"""Row sharding: the rows that each rank holds of a weight that FSDP shards along dimension 0."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def as_sharded(weight: Tensor) -> "DTensor":
-    """The weight itself, which must be a sharded one."""
+    """Return the weight itself as a DTensor; it must be sharded."""
     assert dtensor.is_sharded(weight)
     return weight
 

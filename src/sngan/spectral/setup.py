@@ -1,4 +1,4 @@
-"""Setup of SpectralNorm: everything is checked before a weight is changed."""
+"""Setup of SpectralNorm: it checks all arguments before it changes a weight."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from sngan.spectral.coefficients import (
     coefficient_of_each,
     require_learnable,
 )
-from sngan.spectral.grouping import called_layers, make_groups, make_norms
+from sngan.spectral.grouping import make_groups, make_norms
 from sngan.spectral.kernels import Kernel, require_normalizable
 from sngan.spectral.normalizer import Normalizer
 from sngan.spectral.operator.input_shapes import LayerCalls, input_shapes
@@ -64,7 +64,7 @@ def set_up(
     Returns
     -------
     tuple
-        The normalizer, and the calls of the layers if the norms are operator norms.
+        The normalizer, and for operator norms the calls of the layers, else None.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def set_up(
     require_learnable(kernels, coefficients, optimizers)
     calls = None
     if options.input_shape is not None:
-        calls = input_shapes(module, options.input_shape, called_layers(module, kernels))
+        calls = input_shapes(module, options.input_shape, _called_layers(module, kernels))
     norms = make_norms(module, kernels, calls, strict=options.strict)
     groups = make_groups(norms, coefficients, bound=options.bound)
     layers = [module.get_submodule(name) for kernel in kernels for name in kernel.layers]
@@ -90,3 +90,13 @@ def set_up(
             group.coefficients.add_to_optimizer(group.norms, one)
         follow(normalizer, one)
     return normalizer, calls
+
+
+def _called_layers(module: nn.Module, kernels: list[Kernel]) -> list[str]:
+    """The names of the layers with these kernels that the network calls.
+
+    This excludes ``out_proj`` of attention, whose weight attention reads without a call.
+    """
+    names = [name for kernel in kernels for name in kernel.layers]
+    parents = {name: module.get_submodule(name.rpartition(".")[0]) for name in names if name}
+    return [n for n in names if not isinstance(parents.get(n), nn.MultiheadAttention)]

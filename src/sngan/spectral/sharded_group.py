@@ -4,9 +4,9 @@ With ``W = [W₁; …; W_P]`` and ``u = (u₁, …, u_P)``, rank r holds ``W_r``
 
     Wᵀu = Σ_r W_rᵀu_r,    (Wv)_r = W_r v,    ‖u‖² = Σ_r ‖u_r‖²,    ⟨g, W̄⟩ = Σ_r ⟨g_r, W̄_r⟩
 
-So power iteration is that of the full weight; only the vectors ``Wᵀu`` and some scalars are summed
-over the ranks. One all-reduce before the step and one for each iteration after it carry those of
-all weights together: ``columns + 1`` numbers for each weight.
+These sums over the ranks give the power iteration of the full weight. Only the vectors ``Wᵀu`` and
+some scalars are summed. One all-reduce before the step, and one for each iteration after it, sum
+them for all weights together: ``columns + 1`` numbers for each weight.
 """
 
 from collections.abc import Iterable
@@ -26,12 +26,12 @@ _Vectors = tuple[Tensor, Tensor]
 
 
 class ShardedWeightGroup(WeightGroup):
-    """Weights that are sharded in the same way, whose sums over the ranks are made in one call."""
+    """Weights that are sharded in the same way; one all-reduce makes the sums of all of them."""
 
     def __init__(self, norms: list[TrackedNorm], coefficients: Coefficients) -> None:
         weight = as_sharded(norms[0].kernel.weight)
-        # without such a dimension every norm is gathered, and this process group is not used
-        self._ranks = weight.device_mesh.get_group(row_mesh_dim(weight) or 0)
+        # if no mesh dimension shards the rows, all norms are gathered, and this group is not used
+        self._process_group = weight.device_mesh.get_group(row_mesh_dim(weight) or 0)
         super().__init__(norms, coefficients)
 
     @override
@@ -81,7 +81,7 @@ class ShardedWeightGroup(WeightGroup):
         outputs: dict[int, Tensor] = {}
         divisors = self.coefficients.divisors(self.scale)
         for index, (u, wt_u) in vectors.items():
-            # divided by the older norm too, so that ‖Wv‖ is near 1 and its square stays in range
+            # the division by the older norm keeps ‖Wv‖ near 1, and its square in range
             size = length(wt_u) * divisors[index]
             output = rows[index].forward(divided(wt_u, size, 0.0))
             outputs[index] = torch.where(size > 0, output, u)
@@ -96,7 +96,7 @@ class ShardedWeightGroup(WeightGroup):
         }
 
     @override
-    def _full_shape(self, index: int) -> torch.Size:
+    def _full_u_shape(self, index: int) -> torch.Size:
         norm, u = self.norms[index], self.u[index]
         if not isinstance(norm, PowerIterationNorm):
             return u.shape
@@ -108,9 +108,9 @@ class ShardedWeightGroup(WeightGroup):
         norm, u = self.norms[index], self.u[index]
         if not isinstance(norm, PowerIterationNorm):
             return super()._full_u(index)
-        full = u.new_zeros(self._full_shape(index))
+        full = u.new_zeros(self._full_u_shape(index))
         self._local_part(full, norm).copy_(u)
-        dist.all_reduce(full, group=self._ranks)
+        dist.all_reduce(full, group=self._process_group)
         return full
 
     @override
@@ -119,21 +119,23 @@ class ShardedWeightGroup(WeightGroup):
         return self._local_part(u, norm) if isinstance(norm, PowerIterationNorm) else u
 
     def _row_sharded(self, indices: Iterable[int]) -> dict[int, PowerIterationNorm]:
-        """The norms, among these, that are not gathered."""
+        """Those of the norms that each rank computes from its own rows, without gathering."""
         norms = {index: self.norms[index] for index in indices}
         return {i: norm for i, norm in norms.items() if isinstance(norm, PowerIterationNorm)}
 
     def _local_part(self, u: Tensor, norm: PowerIterationNorm) -> Tensor:
-        """The slice of a full ``u`` on this rank; it is split as the weight is."""
+        """Return this rank's slice of a full ``u``, which is split like the weight."""
         rows = len(norm.kernel.weight)
-        start = dist.get_rank(self._ranks) * rows_per_rank(rows, dist.get_world_size(self._ranks))
+        start = dist.get_rank(self._process_group) * rows_per_rank(
+            rows, dist.get_world_size(self._process_group)
+        )
         return u.narrow(norm.u_axis, min(start, rows), len(norm.weight()))
 
     def _summed(self, tensors: list[Tensor]) -> list[Tensor]:
-        """Each tensor summed over the ranks, all in one all-reduce."""
+        """Return each tensor summed over the ranks, in one all-reduce for all of them."""
         if not tensors:
             return []
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-        dist.all_reduce(flat, group=self._ranks)
+        dist.all_reduce(flat, group=self._process_group)
         pieces = flat.split([tensor.numel() for tensor in tensors])
         return [piece.view(tensor.shape) for piece, tensor in zip(pieces, tensors, strict=True)]

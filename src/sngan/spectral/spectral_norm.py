@@ -19,12 +19,12 @@ from sngan.utils.checks import require
 
 
 class SpectralNorm:
-    r"""Keep the spectral norms of a network's weights at ``coefficient``, once per update.
+    r"""Keep the spectral norm of each weight of a network at ``coefficient``.
 
     The parameters of ``module`` hold the normalized weights :math:`\bar W = c\,W/\sigma(W)` at all
     times, so every forward and backward pass, ``torch.compile``, DDP, ``deepcopy`` and
     ``state_dict`` see an ordinary network. Two hooks around each ``optimizer.step()`` change the
-    coordinates. Before the step, ``.grad`` becomes the gradient of the raw weight,
+    coordinates, once per update. Before the step, ``.grad`` becomes the gradient of the raw weight,
 
     .. math:: \partial L/\partial W = \bigl(g - \tfrac{\langle g, \bar W\rangle}{c}\, u v^\top\bigr)
               \big/ s, \qquad g = \partial L/\partial\bar W,\; s = \sigma/c,
@@ -32,25 +32,28 @@ class SpectralNorm:
     and the weight becomes :math:`W = s\bar W`. After the step, ``iterations`` power iterations
     (:math:`u \leftarrow Wv/\|Wv\|`, :math:`v \leftarrow W^\top u/\|W^\top u\|`,
     :math:`\sigma = \|W^\top u\|`, from the last u) give the new σ, and the weight is normalized
-    again. Only ``s`` and ``u`` are kept. At the start σ is converged. No hook waits for the device.
+    again. Only ``s`` and ``u`` are stored. At the start, σ is computed until it converges. No hook
+    waits for the device.
 
-    - Weight decay acts on the raw weight. Gradients clipped before the step are those of the
-      normalized weight, and are mapped in place: zero them before the next backward pass.
+    - Weight decay acts on the raw weight. Gradient clipping before the step acts on the gradient of
+      the normalized weight. The step changes ``.grad`` in place, so call ``zero_grad()`` before the
+      next backward pass.
     - A layer whose σ is zero stays zero.
     - ``s`` and ``u`` travel in ``optimizer.state_dict()``. Save the network and the optimizer, and
       load both in any order, before this object is made or after. A weight that is then written
-      from outside counts as a new raw weight, which the next step normalizes exactly, unless the
-      old one is written back. torch does not count writes through ``weight.data``: after such a
-      write, σ needs some steps to follow.
+      from outside counts as a new raw weight, and the next step normalizes it exactly. If the old
+      weight is written back, it counts as normalized. torch does not count writes through
+      ``weight.data``: after such a write, σ needs some steps to follow.
     - Every torch optimizer that steps the weights is followed, also one that is made later. A step
       that raises an error leaves normalized weights. After ``deepcopy`` or ``pickle`` of the
       optimizer, and after new ``Parameter`` objects in the network (``load_state_dict`` with
       ``assign=True``, pruning), the next step raises an error: make a new SpectralNorm for them.
     - The network may be sharded by FSDP: call ``fully_shard``, make the optimizer, then this
-      object. σ and the state are those of full weights, for any number of ranks. All ranks must
-      call ``state_dict``, ``load_state_dict`` (also the optimizer's), ``singular_values`` and
-      ``certify``. ``sharded_group.py`` says how much is sent.
-    - DDP may wrap the network before or after this. Its replicas start equal, for any seeds.
+      object. σ and the saved state are those of the full weights, for any number of ranks. All
+      ranks must call ``state_dict``, ``load_state_dict`` (also the optimizer's),
+      ``singular_values`` and ``certify``. ``sharded_group.py`` says how much is sent.
+    - DDP may wrap the network before or after this. The replicas start equal, also if the ranks
+      have different seeds.
 
     Parameters
     ----------
@@ -65,11 +68,12 @@ class SpectralNorm:
         ``"matrix"``: σ of the kernel as an ``(out_channels, in_channels·kh·kw)`` matrix. It is not
         the Lipschitz constant of a convolution. ``"operator"``: σ of the layer as a linear map,
         with its stride, padding, dilation, groups and input size; ``∂σ/∂W`` is then the weight
-        gradient of the convolution at input v, output gradient u. It is tracked on a torus of at
-        most 16 places a side, times a factor for what the torus may miss (4 % for a 3×3 kernel).
+        gradient of the convolution at input v and output gradient u. This σ is tracked on a torus
+        of at most 16 places a side, times a factor for the part of the norm that the torus may miss
+        (4 % for a 3×3 kernel).
     coefficient
-        The norm c > 0 that the weights are kept at; or a mapping of layer names to such numbers,
-        with ``"*"`` for all other layers (1 without it). ``"learnable"``: c is a parameter γ of
+        The norm c > 0 of the normalized weights; or a mapping of layer names to such numbers, with
+        ``"*"`` for all other layers (1 without it). ``"learnable"``: c is a parameter γ of
         each matrix. It starts at the present σ, which changes no output of the network, and the
         optimizer moves it with :math:`\partial L/\partial\gamma = \langle g, \bar W\rangle/\gamma`
         (σReparam). γ is in a new parameter group of the optimizer, not in the network: make
@@ -88,17 +92,17 @@ class SpectralNorm:
         another. Bilinear is the map of :math:`x \otimes y`: σ bounds
         :math:`\|B(x, y)\|/\|x\|\|y\|`.
     strict
-        Divide by a proved upper bound of σ (Gram iteration in float64), not by the estimate that
-        power iteration makes from below. It costs several times a critic step on a CPU, and
-        ``iterations`` is not used.
+        Whether to divide by a proved upper bound of σ (Gram iteration in float64), not by the
+        estimate that power iteration makes from below. It costs several times a critic step on a
+        CPU, and ``iterations`` is not used.
     bound
-        ``"exact"``: norms of c. ``"at_most"``: :math:`\bar W = W/\max(1, \sigma/c)`, so that a
+        ``"exact"``: all norms are c. ``"at_most"``: :math:`\bar W = W/\max(1, \sigma/c)`, so that a
         weight of a smaller norm stays as it is (SNGP, invertible networks, reinforcement learning).
 
     Raises
     ------
     ValueError
-        If nothing is to be normalized; a weight is not finite, on the meta device, uninitialized,
+        If there is nothing to normalize; a weight is not finite, on the meta device, uninitialized,
         of a sparse embedding, in no optimizer, or held by another SpectralNorm; a coefficient is
         for an unknown layer; an optimizer evaluates the loss several times a step (LBFGS); or the
         input shape is missing or does not fit.
@@ -165,7 +169,20 @@ class SpectralNorm:
 
         The layers become plain ones, their raw weights (the same ``Parameter`` objects, with their
         optimizer state) become the normalized ones, and power iteration goes on from torch's ``u``.
-        With ``coefficient=1`` its outputs are those that it had in eval mode.
+        With ``coefficient=1`` the network's outputs are those that it had in eval mode.
+
+        Parameters
+        ----------
+        module
+            The network with torch's spectral norm.
+        optimizer, coefficient, iterations
+            See :class:`SpectralNorm`.
+
+        Raises
+        ------
+        ValueError
+            If no layer carries torch's spectral norm, a weight has other parametrizations too, two
+            layers normalize one weight, or the module is sharded.
         """
         norms = find_torch_norms(module)
         kernels = [norm.kernel for norm in norms]
@@ -202,12 +219,12 @@ class SpectralNorm:
 
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore :meth:`state_dict`; load the module's own state dict as well.
+        """Restore a state of :meth:`state_dict`; load the module's own state dict as well.
 
         Raises
         ------
         ValueError
-            If the state is of other layers, other shapes or another coefficient.
+            If the state belongs to other layers, other shapes or another coefficient.
         """
         saved, own = state["coefficient"], self.coefficient
         kernels = self._normalizer.kernels
@@ -219,9 +236,9 @@ class SpectralNorm:
     def certify(self) -> dict[str, float]:
         """Rescale each weight so that its norm is proved to be at most c.
 
-        Training tracks σ from below; at the end of training this turns the estimate into a proof.
-        The raw weights stay the same, so training can go on. The result is ``{layer name: proved
-        upper bound of its operator norm}``.
+        Training estimates σ from below; this method, at the end of training, replaces the estimate
+        by a proof. The raw weights stay the same, so training can go on. The result is
+        ``{layer name: proved upper bound of its operator norm}``.
 
         Raises
         ------
@@ -240,7 +257,7 @@ class SpectralNorm:
         release(self._normalizer)
 
     def __repr__(self) -> str:
-        """A table of layers with kind, c and σ, and the parameters not covered. It waits."""
+        """A table of the layers, and the parameters not covered. It waits for the device."""
         return describe(self._module(), self._normalizer, self.kind)
 
     def __reduce__(self) -> NoReturn:

@@ -25,7 +25,7 @@ _GATES: dict[type[nn.Module], tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class MatrixParameter:
-    """A parameter that holds one matrix, or several of equal height below one another.
+    """A parameter that holds one matrix, or several matrices of equal height, stacked by rows.
 
     ``labels`` are the names of the matrices inside the layer, one for each matrix. ``row_dim`` is
     the dimension of the output channels.
@@ -37,22 +37,22 @@ class MatrixParameter:
 
 
 def matrix_parameters(layer: nn.Module) -> list[MatrixParameter]:
-    """The parameters with matrices of a layer, which is one of the ``LAYERS``.
+    """The parameters of a layer that hold matrices; the layer must be one of the ``LAYERS``.
 
     Matrices that are multiplied with one another have norms of their own: attention multiplies the
     queries, keys and values of each head, and recurrent layers multiply their gates. torch stores
     these in one parameter. One norm for all of them would let one grow while the others vanish.
     """
     if isinstance(layer, nn.MultiheadAttention):
-        return _attention(layer)
+        return _attention_parameters(layer)
     if isinstance(layer, nn.RNNBase):
-        return [_gated(layer, name) for name in _recurrent_weights(layer)]
+        return [_gated_parameter(layer, name) for name in _recurrent_weights(layer)]
     if isinstance(layer, nn.RNNCellBase):
-        return [_gated(layer, name) for name in ("weight_ih", "weight_hh")]
+        return [_gated_parameter(layer, name) for name in ("weight_ih", "weight_hh")]
     return [MatrixParameter("weight", row_dim=1 if isinstance(layer, TRANSPOSED) else 0)]
 
 
-def _attention(layer: nn.MultiheadAttention) -> list[MatrixParameter]:
+def _attention_parameters(layer: nn.MultiheadAttention) -> list[MatrixParameter]:
     """Queries, keys and values of each head; ``out_proj`` is a separate layer."""
     labels = {
         role: tuple(f"{role}.{head}" for head in range(layer.num_heads))
@@ -65,7 +65,7 @@ def _attention(layer: nn.MultiheadAttention) -> list[MatrixParameter]:
     return [MatrixParameter(f"{role[0]}_proj_weight", heads) for role, heads in labels.items()]
 
 
-def _gated(layer: nn.Module, parameter: str) -> MatrixParameter:
+def _gated_parameter(layer: nn.Module, parameter: str) -> MatrixParameter:
     gates = next((g for kind, g in _GATES.items() if isinstance(layer, kind)), ())
     if not gates or "_hr" in parameter:
         return MatrixParameter(parameter, (parameter,))

@@ -1,6 +1,6 @@
 """PyTorch's own spectral normalization: read its vectors and norms, and remove it."""
 
-# torch has no public way to a module's hooks
+# torch has no public names for a module's hooks
 # pyright: reportPrivateUsage=false
 
 from collections.abc import Iterable, Iterator
@@ -49,7 +49,7 @@ def find_torch_norms(module: nn.Module) -> list[TorchNorm]:
     )
     norms: dict[int, TorchNorm] = {}
     for name, layer in module.named_modules():
-        for norm in (*_parametrized(name, layer), *_hooked(name, layer)):
+        for norm in (*_parametrized_norms(name, layer), *_hooked_norms(name, layer)):
             twin = norms.setdefault(id(norm.kernel.weight), norm)
             both = f"{twin.kernel.parameters[0]!r} and {norm.kernel.parameters[0]!r}, which are one"
             require(twin is norm, "module", expected="one norm for each weight", got=both)
@@ -76,11 +76,11 @@ def strip_torch_norms(module: nn.Module, norms: Iterable[TorchNorm]) -> None:
             _strip_parametrization(layer, weight)
         else:
             _strip_hook(layer, weight)
-        # set as an attribute, because recurrent layers update their list of weights then
+        # setattr, because recurrent layers then update their list of weights
         setattr(layer, weight, norm.kernel.weight)
 
 
-def _parametrized(name: str, layer: nn.Module) -> Iterator[TorchNorm]:
+def _parametrized_norms(name: str, layer: nn.Module) -> Iterator[TorchNorm]:
     if not parametrize.is_parametrized(layer):
         return
     chains: Any = layer.parametrizations
@@ -103,7 +103,7 @@ def _parametrized(name: str, layer: nn.Module) -> Iterator[TorchNorm]:
             yield TorchNorm(_kernel(name, weight, raw, dim=norm.dim), norm._u, sigma)
 
 
-def _hooked(name: str, layer: nn.Module) -> Iterator[TorchNorm]:
+def _hooked_norms(name: str, layer: nn.Module) -> Iterator[TorchNorm]:
     for hook in layer._forward_pre_hooks.values():
         if isinstance(hook, _TorchHook):
             raw, u, v = (getattr(layer, f"{hook.name}_{part}") for part in ("orig", "u", "v"))
@@ -142,14 +142,14 @@ def _strip_hook(layer: nn.Module, weight: str) -> None:
         layer._load_state_dict_pre_hooks,
     ):
         for key, hook in list(hooks.items()):
-            if _torch_hook(hook) == weight:
+            if _weight_of_hook(hook) == weight:
                 del hooks[key]
     for leftover in ("", "_orig", "_u", "_v"):
         delattr(layer, weight + leftover)
 
 
-def _torch_hook(hook: Any) -> str | None:
-    """The name of the weight that one of torch's three kinds of hooks normalizes, if it is one."""
+def _weight_of_hook(hook: Any) -> str | None:
+    """The name of the weight that a hook of torch's spectral norm is for; None for other hooks."""
     # torch wraps its hook in another object, for load_state_dict and for state dicts
     inner = getattr(hook, "hook", hook)
     inner = getattr(inner, "fn", inner)

@@ -1,4 +1,4 @@
-"""Weight group: the change of coordinates of all weights of one device and dtype together."""
+"""Weight group: weights of one device and dtype, whose coordinates change together."""
 
 # torch's operations on lists of tensors have no public names
 # pyright: reportPrivateUsage=false, reportPrivateImportUsage=false
@@ -16,7 +16,7 @@ from sngan.spectral.tracked_norms.base import TrackedNorm
 from sngan.spectral.write_tracking import WriteTracker
 from sngan.utils.checks import require
 
-# a weight whose σ is this near to c at the start was normalized by an estimate; it is not changed
+# a weight whose σ/c is this near to 1 at the start was normalized by an estimate; it is unchanged
 _NORMALIZED = 1e-3
 # a weight with σ/c in this range may be a normalized one, whose state is loaded later
 _MAY_BE_LOADED = (2 / 3, 3 / 2)
@@ -60,7 +60,7 @@ class WeightGroup:
 
     def sigmas(self) -> list[Tensor]:
         """σ of each raw weight; if a weight was written from outside, σ of the new values."""
-        self._follow_the_module()
+        self._follow_module()
         scales = zip(self.scale.unbind(), self.coefficients.values, strict=True)
         sigmas = [scale * coefficient for scale, coefficient in scales]
         for index in self._replaced():
@@ -76,7 +76,7 @@ class WeightGroup:
     def require_fitting(self, states: dict[int, WeightState]) -> None:
         """Raise ``ValueError`` if a state is of a weight of another shape."""
         for index, state in states.items():
-            own, got = self._full_shape(index), state["u"].shape
+            own, got = self._full_u_shape(index), state["u"].shape
             require(
                 own == got,
                 "state",
@@ -89,7 +89,7 @@ class WeightGroup:
 
         The network may hold these weights already, or load them before the next step.
         """
-        self._follow_the_module()
+        self._follow_module()
         self.require_fitting(states)
         for index, state in states.items():
             self.scale[index] = state["scale"]
@@ -113,28 +113,29 @@ class WeightGroup:
         self.scale[index] = self.coefficients.divisors(self.scale)[index] * divisor
         self._write_tracker.note([index], size=self._size(index))
 
-    def to_raw(self, stepping: set[int], skipped: Tensor | None) -> None:
-        """∂L/∂W̄ → ∂L/∂W in ``.grad``, and W̄ → W, in place.
+    def to_raw(self, stepped_ids: set[int], skipped: Tensor | None) -> None:
+        """Change ``.grad`` from ∂L/∂W̄ to ∂L/∂W, and the weights from W̄ to W, in place.
 
-        It changes the weights that have a gradient and whose ids are in ``stepping``.
+        Only weights that have a gradient and whose ids are in ``stepped_ids`` change.
         """
-        self._follow_the_module()
+        self._follow_module()
         self._start_replaced()
         self._write_tracker.begin_step()
         gradients = {
             index: gradient
             for index, norm in enumerate(self.norms)
-            if id(norm.kernel.weight) in stepping and (gradient := norm.gradient()) is not None
+            if id(norm.kernel.weight) in stepped_ids and (gradient := norm.gradient()) is not None
         }
-        self.coefficients.compute_gradients_(self.norms, gradients, stepping=stepping)
+        self.coefficients.compute_gradients_(self.norms, gradients, stepped_ids=stepped_ids)
         self._wt_u = self._project(gradients)
         if gradients:
             divisors = self.coefficients.divisors(self.scale)
-            torch._foreach_div_(list(gradients.values()), self._of_raw(divisors))
-            torch._foreach_mul_(self._raw(), self._of_raw(_unless(skipped, divisors, 1.0)))
+            torch._foreach_div_(list(gradients.values()), self._entries_of_raw(divisors))
+            factors = self._entries_of_raw(_unless(skipped, divisors, 1.0))
+            torch._foreach_mul_(self._raw_weights(), factors)
 
     def to_normalized(self, iterations: int, skipped: Tensor | None) -> None:
-        """Find the norms of the new W, then W → W̄, in place."""
+        """Find the norms of the new W, and change the weights from W to W̄, in place."""
         if not self._wt_u:
             return
         for index, (u, wt_u) in self._advance(self._wt_u, iterations).items():
@@ -142,12 +143,12 @@ class WeightGroup:
             self.u[index].copy_(_unless(skipped, u, self.u[index]))
         self._set_scales(skipped)
         divisors = _unless(skipped, self.coefficients.divisors(self.scale), 1.0)
-        torch._foreach_div_(self._raw(), self._of_raw(divisors))
+        torch._foreach_div_(self._raw_weights(), self._entries_of_raw(divisors))
         self._write_tracker.note(self._wt_u)
         self._wt_u = {}
 
     def _start(self, index: int) -> tuple[Tensor, float]:
-        """``u`` of a raw weight (of a sharded one, this rank's part) and its exact σ."""
+        """Return ``u`` of a raw weight (this rank's part, if it is sharded) and its exact σ."""
         return self.norms[index].start()
 
     def _normalize(self, index: int, sigma: float) -> None:
@@ -164,7 +165,7 @@ class WeightGroup:
 
     def _start_replaced(self) -> None:
         """Normalize, as at the start, the weights that were replaced by writes from outside."""
-        written = self._write_tracker.outside()
+        written = self._write_tracker.written_outside()
         if not written:
             return
         replaced = self._replaced()
@@ -176,24 +177,27 @@ class WeightGroup:
         self._write_tracker.note(replaced)
 
     def _replaced(self) -> list[int]:
-        """The weights that were replaced by other ones. It waits for the device if some were."""
-        written = [index for index in self._write_tracker.outside() if index not in self._wt_u]
-        sizes = {index: (self._size(index), self._largest(index)) for index in written}
-        return [index for index in written if self._write_tracker.is_replaced(index, *sizes[index])]
+        """The weights that were replaced by others. It waits for the device if any were written."""
+        tracker = self._write_tracker
+        written = [index for index in tracker.written_outside() if index not in self._wt_u]
+        sizes = {
+            index: (self._size(index), self._size_after_iterations(index)) for index in written
+        }
+        return [index for index in written if tracker.is_replaced(index, *sizes[index])]
 
     def _size(self, index: int) -> float:
-        """``‖W̄ᵀu‖`` of the present weight over the value that normalization leaves."""
+        """``‖W̄ᵀu‖`` of the present weight, divided by its value right after normalization."""
         return self._relative_size(index, self._measure(index))
 
-    def _largest(self, index: int) -> float:
-        """The same for the ``u`` that some power iterations lead to."""
+    def _size_after_iterations(self, index: int) -> float:
+        """The same as :meth:`_size` after some power iterations of ``u``."""
         moved = self._advance({index: self._measure(index)}, _ITERATIONS)
         return self._relative_size(index, moved[index][1])
 
     def _relative_size(self, index: int, wt_u: Tensor) -> float:
         scale, divisor = self.scale[index], self.coefficients.divisors(self.scale)[index]
-        left = scale * self.coefficients.values[index] / divisor
-        return (length(wt_u) * self.norms[index].factor / left).item()
+        normalized = scale * self.coefficients.values[index] / divisor
+        return (length(wt_u) * self.norms[index].factor / normalized).item()
 
     def _measure(self, index: int) -> Tensor:
         return self.norms[index].measure(self.u[index])
@@ -211,13 +215,13 @@ class WeightGroup:
     def _advance(
         self, wt_u: dict[int, Tensor], iterations: int
     ) -> dict[int, tuple[Tensor, Tensor]]:
-        """``u`` and ``wt_u`` of the present weights, found from those of the older ones."""
+        """Return ``u`` and ``wt_u`` of the present weights, found from those of the older ones."""
         return {
             index: self.norms[index].advance(self.u[index], vector, iterations=iterations)
             for index, vector in wt_u.items()
         }
 
-    def _full_shape(self, index: int) -> torch.Size:
+    def _full_u_shape(self, index: int) -> torch.Size:
         return self.u[index].shape
 
     def _full_u(self, index: int) -> Tensor:
@@ -234,20 +238,20 @@ class WeightGroup:
         scales = list(self.scale.unbind())
         for index, norm in zip(self._wt_u, norms, strict=True):
             scales[index] = norm
-        fresh = torch.stack(scales).to(self.scale)
-        fresh.masked_fill_(fresh == 0, 1.0)
-        self.scale.copy_(_unless(skipped, fresh, self.scale))
+        renewed = torch.stack(scales).to(self.scale)
+        renewed.masked_fill_(renewed == 0, 1.0)
+        self.scale.copy_(_unless(skipped, renewed, self.scale))
 
-    def _raw(self) -> list[Tensor]:
+    def _raw_weights(self) -> list[Tensor]:
         """The weights that are raw now."""
         return [self.norms[index].weight() for index in self._wt_u]
 
-    def _of_raw(self, values: Tensor) -> list[Tensor]:
-        """The entries, one for each weight, that belong to the raw ones."""
+    def _entries_of_raw(self, values: Tensor) -> list[Tensor]:
+        """The entries that belong to raw weights, of a tensor with one entry for each weight."""
         entries = values.unbind()
         return [entries[index] for index in self._wt_u]
 
-    def _follow_the_module(self) -> None:
+    def _follow_module(self) -> None:
         """Move the state to the device and dtype that the module's weights have now."""
         weights = [norm.kernel.weight for norm in self.norms]
         kinds = {(weight.device, weight.dtype) for weight in weights}
@@ -266,4 +270,5 @@ class WeightGroup:
 
 
 def _unless(skipped: Tensor | None, new: Tensor, old: Tensor | float) -> Tensor:
+    """Return ``new``, or ``old`` if the step was skipped, without a wait for the device."""
     return new if skipped is None else torch.where(skipped, old, new)

@@ -16,7 +16,7 @@ from sngan.distributed import dtensor
 from sngan.spectral.tracked_norms.base import TrackedNorm
 
 # if the size of a weight along u changed by less than this, u still belongs to it
-_SAME = 1e-3
+_SAME_SIZE = 1e-3
 # u may lag behind a fast weight; if the norm is larger by this factor, u belongs to another weight
 _LAG = 1.5
 
@@ -29,6 +29,7 @@ class WriteTracker:
         self._versions = [_version_of(norm) for norm in norms]
         self._sizes = [1.0] * len(norms)
         self._originals: dict[int, Tensor] = {}
+        # weights that are loaded after their states
         self._awaited: set[int] = set()
         self._is_new = True
 
@@ -39,7 +40,7 @@ class WriteTracker:
             if size is not None:
                 self._sizes[index] = size
 
-    def outside(self) -> list[int]:
+    def written_outside(self) -> list[int]:
         """The weights that were written or moved since they were noted."""
         pairs = zip(self._versions, self._norms, strict=True)
         return [i for i, (version, norm) in enumerate(pairs) if version != _version_of(norm)]
@@ -62,7 +63,7 @@ class WriteTracker:
             return False
         if self._is_new and self._may_be_broadcast(index):
             return True
-        is_same = abs(size / self._sizes[index] - 1) <= _SAME and largest <= _LAG * size
+        is_same = abs(size / self._sizes[index] - 1) <= _SAME_SIZE and largest <= _LAG * size
         return not is_same
 
     def keep(self, index: int, original: Tensor) -> None:
@@ -73,7 +74,7 @@ class WriteTracker:
         """Note that the states of weights were loaded, before or after the weights themselves."""
         loaded = set(indices)
         # weights without a write were in the network already, or are loaded later
-        awaited = loaded.difference(self.outside())
+        awaited = loaded.difference(self.written_outside())
         for index in awaited & self._originals.keys():
             self._norms[index].weight().copy_(self._originals[index])
         self._originals = {i: kept for i, kept in self._originals.items() if i not in loaded}

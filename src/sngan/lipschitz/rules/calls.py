@@ -14,7 +14,7 @@ from sngan.lipschitz.rounding import multiply_up, sqrt_up
 class FunctionCall:
     """A recorded call with the values that it had; only ``args[0]`` depends on the input.
 
-    ``is_second`` says that the function got this tensor in second place, after ``args[1]``.
+    ``is_second`` says that the function got ``args[0]`` as its second argument, after ``args[1]``.
     """
 
     name: str
@@ -35,7 +35,7 @@ class FunctionCall:
         return tuple(self.args[0].shape)
 
     def option(self, place: int, name: str, default: Any) -> Any:
-        """Return the argument at ``place`` after the tensor, or of this name, or the default."""
+        """Return the argument at ``place`` after the tensor, or of this name, or a default."""
         return self.options[place] if place < len(self.options) else self.kwargs.get(name, default)
 
 
@@ -43,7 +43,7 @@ CallRule = Callable[[FunctionCall], LipschitzConstant]
 
 
 def scale_constant(constant: LipschitzConstant, gain: float) -> LipschitzConstant:
-    """Return the constant of an operation that a linear one of norm ``gain`` follows."""
+    """Return the constant of an operation followed by a linear operation of norm ``gain``."""
     if gain == 1.0:
         return constant
     return LipschitzConstant(
@@ -52,7 +52,7 @@ def scale_constant(constant: LipschitzConstant, gain: float) -> LipschitzConstan
 
 
 def broadcast_gain(tensor: Any, result: Tensor) -> float:
-    """Return the norm of broadcasting: the root of how often each element is repeated."""
+    """Return the norm of broadcasting: the root of the number of copies of each element."""
     if not isinstance(tensor, Tensor) or result.numel() <= tensor.numel():
         return 1.0
     return sqrt_up(result.numel() / tensor.numel())

@@ -23,7 +23,7 @@ _PLAIN_INDEX = (int, slice, type(None), type(Ellipsis))
 
 @dataclass(frozen=True)
 class Branch:
-    """A tensor that enters a combination, and the Lipschitz constant of the way in."""
+    """A tensor that enters a combination, and the constant of the step that brings it in."""
 
     source: Node
     gain: float
@@ -31,14 +31,27 @@ class Branch:
 
 @dataclass(frozen=True)
 class Combination:
-    """Branches that are combined: their constants add up in a sum, else the squares of these."""
+    """Branches that are combined.
+
+    In a sum their constants add up. In other combinations the squares of their constants add up.
+    """
 
     branches: list[Branch]
     is_sum: bool = False
 
 
 def overwrite(old: Tensor, new: Tensor, places: Tensor) -> Tensor:
-    """Return ``new.flatten()[places]``, or the element of ``old`` where ``places`` is negative."""
+    """Return ``new.flatten()[places]``, or the element of ``old`` where ``places`` is negative.
+
+    Parameters
+    ----------
+    old
+        The tensor that was written into.
+    new
+        The tensor that was written.
+    places
+        For each element of ``old``, the index in ``new`` of the element that replaced it, or -1.
+    """
     return torch.where(places >= 0, new.flatten()[places.clamp_min(0)], old)
 
 
@@ -110,7 +123,7 @@ def _branches_of_sum(
 
 
 def _chosen_tensors(name: str, args: tuple[Any, ...], values: Values) -> tuple[Any, ...] | None:
-    """Return the tensors that a choice takes from, or None if the choice depends on the input."""
+    """Return the tensors that a choice selects from, or None if the choice depends on the input."""
     if name == "where" and len(args) == 3:
         choice, branches = args[0], args[1:]
     elif name == "where of a tensor" and len(args) == 3:

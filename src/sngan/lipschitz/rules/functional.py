@@ -16,7 +16,7 @@ from sngan.lipschitz.rules.normalization import not_lipschitz
 
 
 def _options(call: FunctionCall, first: int, defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments from place ``first`` after the tensor on, by their names."""
+    """Return the arguments by their names, from the place ``first`` after the tensor."""
     return {
         name: call.option(place, name, default)
         for place, (name, default) in enumerate(defaults.items(), start=first)
@@ -110,7 +110,7 @@ def _pad(call: FunctionCall) -> LipschitzConstant:
 
 def _dropout(call: FunctionCall) -> LipschitzConstant:
     if call.option(1, "training", True) and call.option(0, "p", 0.5) > 0:
-        return unbounded("it drops at random, in train mode")
+        return unbounded("it drops elements at random in train mode")
     return STRUCTURE
 
 

@@ -29,7 +29,7 @@ def function_constant(call: FunctionCall) -> LipschitzConstant:
     if not _is_real(call.result):
         return unbounded(f"{call.name or 'it'} gives values that are not real numbers")
     if call.is_second:
-        return _from_left(call)
+        return _with_tensor_second(call)
     if call.name in activations.FUNCTIONS:
         constant = activations.FUNCTIONS[call.name](call.option)
         # constant arguments may broadcast the tensor
@@ -40,7 +40,7 @@ def function_constant(call: FunctionCall) -> LipschitzConstant:
 
 
 def _is_real(result: Any) -> bool:
-    """Whether a part of the result is real; indices beside it are judged where they are used."""
+    """Whether a part of the result is real; an index beside it is refused where it is used."""
     return any(tensor.is_floating_point() for tensor in tensors_in(result))
 
 
@@ -48,15 +48,15 @@ def _affine(sigma: float) -> LipschitzConstant:
     return LipschitzConstant(sigma, "closed_form", affine=True)
 
 
-def _moved(call: FunctionCall) -> LipschitzConstant:
-    """Return the constant of moving elements: the root of how often an element is repeated.
+def _moved_elements(call: FunctionCall) -> LipschitzConstant:
+    """Return the constant of moving elements: the root of the most copies that an element gets.
 
     The call runs again on the numbers 1, 2, … in place of the elements, so that every element of
     the result can be traced back; other numbers are constants that the call inserts.
     """
     tensor: Any = call.args[0]
     if not isinstance(tensor, Tensor):
-        # one of several values that an operation returned as a tuple
+        # getitem takes one of several values that an operation returned as a tuple
         return STRUCTURE
     if call.name == "view" and any(isinstance(part, torch.dtype) for part in call.options):
         return unbounded("it reads the bits of its input as other numbers")
@@ -73,7 +73,7 @@ def _moved(call: FunctionCall) -> LipschitzConstant:
 def _strided(call: FunctionCall) -> LipschitzConstant:
     tensor = call.args[0]
     is_whole = tensor.is_contiguous() and tensor.untyped_storage().nbytes() == tensor.nbytes
-    return _moved(call) if is_whole else unbounded("it reads memory beside its tensor")
+    return _moved_elements(call) if is_whole else unbounded("it reads memory beside its tensor")
 
 
 def _attribute(call: FunctionCall) -> LipschitzConstant:
@@ -95,7 +95,7 @@ def _mean(call: FunctionCall) -> LipschitzConstant:
     return _affine(1.0 if count == 1 else (1 + 1e-15) / math.sqrt(count))
 
 
-def _largest(_call: FunctionCall) -> LipschitzConstant:
+def _extremum_or_sort(_call: FunctionCall) -> LipschitzConstant:
     # |max a − max b| ≤ max |a − b| ≤ ‖a − b‖, and sorting brings no two vectors further apart
     return LipschitzConstant(1.0, "closed_form")
 
@@ -132,8 +132,8 @@ def _matmul(call: FunctionCall) -> LipschitzConstant:
     return _constant_of_matrices(matrices, tensor, call.result)
 
 
-def _from_left(call: FunctionCall) -> LipschitzConstant:
-    """Return the constant of ``c * x`` or ``W @ x``: the tensor is in second place."""
+def _with_tensor_second(call: FunctionCall) -> LipschitzConstant:
+    """Return the constant of ``c * x`` or ``W @ x``, where the tensor is the second argument."""
     if call.name == "mul":
         return _scaling(call)
     if call.name not in ("matmul", "bmm"):
@@ -148,7 +148,7 @@ def _from_left(call: FunctionCall) -> LipschitzConstant:
 
 
 def _constant_of_matrices(matrices: Tensor, tensor: Tensor, result: Tensor) -> LipschitzConstant:
-    """Return the constant of a stack of matrices, for which the tensor may be repeated."""
+    """Return the constant of a stack of matrices; it may multiply several copies of the tensor."""
     if matrices.numel() == 0 or not bool(matrices.isfinite().all()):
         return unbounded("its matrices are empty or not finite")
     norms = torch.linalg.matrix_norm(matrices.double(), 2)
@@ -162,7 +162,7 @@ def _constant_of_matrix(weight: Tensor) -> LipschitzConstant:
     return linear_constant(layer, (weight.shape[1],))
 
 
-# every element of their results is an element of the tensor or a constant
+# functions whose result has only elements of the tensor and constants
 _MOVING = (
     *("flatten", "reshape", "view", "unflatten", "squeeze", "unsqueeze", "view_as", "reshape_as"),
     *("permute", "transpose", "t", "movedim", "moveaxis", "adjoint", "ravel", "contiguous"),
@@ -178,8 +178,8 @@ _MOVING = (
 )
 _RULES: dict[str, CallRule] = {
     **functional.RULES,
-    **dict.fromkeys(_MOVING, _moved),
-    **dict.fromkeys(("amax", "amin", "max", "min", "sort", "topk", "msort"), _largest),
+    **dict.fromkeys(_MOVING, _moved_elements),
+    **dict.fromkeys(("amax", "amin", "max", "min", "sort", "topk", "msort"), _extremum_or_sort),
     **dict.fromkeys(("mul", "div"), _scaling),
     **dict.fromkeys(("matmul", "bmm"), _matmul),
     **dict.fromkeys(("zero", "fill"), _zero),

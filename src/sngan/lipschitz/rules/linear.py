@@ -1,4 +1,4 @@
-"""Linear layers, also fused ones, by their certified operator norms."""
+"""Linear layers, plain and fused: their constants are certified operator norms."""
 
 import math
 
@@ -11,8 +11,8 @@ from sngan.spectral import certified_norm
 
 Shape = tuple[int, ...]
 
-# the elements of a fused kernel are sums of at most four numbers, which takes three roundings; the
-# rest is room for the rounding of the sum of all sizes
+# the elements of a fused kernel are sums of at most four numbers, so they take three roundings; one
+# more covers the rounding of the sum of all sizes
 _ROUNDING = 4 * 2.0**-53
 
 
@@ -22,7 +22,7 @@ def linear_constant(layer: nn.Module, input_shape: Shape) -> LipschitzConstant:
     if isinstance(weight, Tensor) and weight.numel() == 0:
         return LipschitzConstant(0.0, "closed_form", affine=True)
     if isinstance(layer, nn.Linear):
-        # it acts on the last dimension: the norm of a block diagonal of copies is that of one
+        # it acts on the last dimension, and a block diagonal of copies has the norm of one copy
         input_shape = (layer.in_features,)
     try:
         norm, method = certified_norm(layer, input_shape)[:2]
@@ -32,11 +32,11 @@ def linear_constant(layer: nn.Module, input_shape: Shape) -> LipschitzConstant:
 
 
 def pooled_convolution(layer: PooledConv2d, input_shape: Shape) -> LipschitzConstant:
-    """Bound a convolution with average pooling: as one layer, and by the product of both norms."""
+    """Bound a convolution and average pooling, as one layer or by the product of both norms."""
     channels = layer.in_channels, layer.out_channels
     fused = nn.utils.skip_init(nn.Conv2d, *channels, 4, stride=2, padding=1, bias=False)
     weight = layer.weight.detach()
-    return _smallest(
+    return _smaller_bound(
         _with_kernel(fused, pooled_kernel(weight), pooled_kernel(weight.abs()), input_shape),
         linear_constant(layer, input_shape),
         linear_constant(nn.AvgPool2d(2), (layer.out_channels, *input_shape[1:])),
@@ -44,7 +44,7 @@ def pooled_convolution(layer: PooledConv2d, input_shape: Shape) -> LipschitzCons
 
 
 def upsampled_convolution(layer: UpsampledConv2d, input_shape: Shape) -> LipschitzConstant:
-    """Bound upsampling with a convolution: as one layer, and by the product of both norms."""
+    """Bound upsampling and a convolution, as one layer or by the product of both norms."""
     fused = nn.utils.skip_init(
         nn.ConvTranspose2d,
         layer.in_channels,
@@ -56,7 +56,7 @@ def upsampled_convolution(layer: UpsampledConv2d, input_shape: Shape) -> Lipschi
     )
     weight = layer.weight.detach()
     doubled = (layer.in_channels, *(2 * size for size in input_shape[1:]))
-    return _smallest(
+    return _smaller_bound(
         _with_kernel(fused, upsampled_kernel(weight), upsampled_kernel(weight.abs()), input_shape),
         linear_constant(nn.Upsample(scale_factor=2), input_shape),
         linear_constant(layer, doubled),
@@ -78,10 +78,10 @@ def _with_kernel(
     return LipschitzConstant(sigma, found.method, affine=True, reason=found.reason)
 
 
-def _smallest(
+def _smaller_bound(
     fused: LipschitzConstant, first: LipschitzConstant, second: LipschitzConstant
 ) -> LipschitzConstant:
-    """Return the constant of a fused layer, or the product of its parts' where that is smaller."""
+    """Return the constant of a fused layer, or the product of its parts' constants if smaller."""
     product = multiply_up(first.sigma, second.sigma)
     if fused.sigma <= product:
         return fused

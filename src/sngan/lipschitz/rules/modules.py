@@ -79,14 +79,14 @@ def module_constant(
     if isinstance(rule, _UserRule):
         return registered_constant(layer, rule.rule, shape[batch_dims:])
     if has_options and isinstance(layer, _TRANSPOSED):
-        layer = _of_output(layer, shape, result)
+        layer = _with_output_size_of_call(layer, shape, result)
     elif has_options and not isinstance(layer, ATTENTION_LAYERS):
-        return unbounded("no known constant with further arguments")
+        return unbounded("no known constant with more arguments than the input")
     return rule(layer, unbatched_shape(layer, shape))
 
 
 def unbatched_shape(layer: nn.Module, shape: Shape) -> Shape:
-    """Return the shape of one sample as torch reads it: an input without a batch is one sample."""
+    """Return the shape of one sample; torch reads an input without a batch as one sample."""
     kinds = (kind.__name__ for kind in type(layer).__mro__ if kind in _RULES)
     found = re.search(r"(\d)d$", next(kinds, ""))
     is_batch = isinstance(layer, _BatchNorm)
@@ -95,7 +95,7 @@ def unbatched_shape(layer: nn.Module, shape: Shape) -> Shape:
     return shape[1:]
 
 
-def _of_output(layer: Any, shape: Shape, result: Shape) -> Any:
+def _with_output_size_of_call(layer: Any, shape: Shape, result: Shape) -> Any:
     """Return a copy of a transposed convolution whose default output size is that of the call."""
     sizes = unbatched_shape(layer, shape)[1:]
     plain = [
@@ -104,11 +104,11 @@ def _of_output(layer: Any, shape: Shape, result: Shape) -> Any:
             sizes, layer.stride, layer.padding, layer.dilation, layer.kernel_size, strict=True
         )
     ]
-    asked = copy.copy(layer)
-    asked.output_padding = tuple(
+    copied = copy.copy(layer)
+    copied.output_padding = tuple(
         size - own for size, own in zip(result[-len(sizes) :], plain, strict=True)
     )
-    return asked
+    return copied
 
 
 def is_leaf(layer: nn.Module) -> bool:
@@ -134,7 +134,7 @@ class _UserRule:
 
 
 def _rule_of(layer: nn.Module) -> ModuleRule | _UserRule | None:
-    """Return the rule of the nearest base class, or None if the layer has another forward."""
+    """Return the rule of the nearest base class with one; None if the layer has another forward."""
     for kind in type(layer).__mro__:
         own = registered_rule(kind)
         if own is None and kind not in _RULES:
@@ -146,6 +146,7 @@ def _rule_of(layer: nn.Module) -> ModuleRule | _UserRule | None:
 
 
 def _computes_as(layer: nn.Module, kind: type) -> bool:
+    """Whether a layer has the same methods as its base class, so that the rule of it applies."""
     names = ("forward", "_conv_forward", "__call__", "_check_input_dim")
     return vars(layer).keys().isdisjoint(names) and all(
         inspect.getattr_static(type(layer), name, None) is inspect.getattr_static(kind, name, None)

@@ -1,4 +1,4 @@
-"""Names of torch's functions: one for all spellings, and the order of their tensor arguments."""
+"""Names of torch's functions: one name for all spellings, and the order of tensor arguments."""
 
 import operator
 from collections.abc import Iterable
@@ -45,7 +45,7 @@ _ALIASES = {
     "swapdims": "transpose",
 }
 # the names of the leading tensor arguments, for functions that have more than ``input``
-_TENSORS = {
+_TENSOR_ARGUMENTS = {
     **dict.fromkeys(
         ("add", "sub", "rsub", "mul", "div", "maximum", "minimum", "max", "min"),
         ("input", "other"),
@@ -92,14 +92,24 @@ def _functions(names: Iterable[str]) -> frozenset[Any]:
     return frozenset(function for function in found if callable(function))
 
 
-def positional(
+def with_positional_tensors(
     name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments with all leading tensors in their places instead of by keyword."""
+    """Return the arguments with all leading tensors in their places instead of by keyword.
+
+    Parameters
+    ----------
+    name
+        The common name of the function.
+    args
+        The positional arguments of a call.
+    kwargs
+        Its keyword arguments.
+    """
     places, rest = list(args), dict(kwargs)
-    # the call overwrites all of this tensor, so its old values do not count
+    # the call overwrites all of ``out``, so the old values of it do not count
     rest.pop("out", None)
-    for tensor in _TENSORS.get(name, ("input",))[len(places) :]:
+    for tensor in _TENSOR_ARGUMENTS.get(name, ("input",))[len(places) :]:
         if tensor not in rest:
             break
         places.append(rest.pop(tensor))

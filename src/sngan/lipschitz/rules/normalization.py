@@ -32,14 +32,14 @@ def not_lipschitz(weight: Tensor | None, eps: float) -> LipschitzConstant:
     """Return an infinite constant for layer, group or instance norm, with the reason.
 
     Without ε, the slope is unbounded where the variance vanishes. With ε, the constant is often
-    in the hundreds, which says something about ε and not about the network. So the finite constant
-    counts only where a user registers :func:`epsilon_constant`.
+    in the hundreds; it depends on ε more than on the network. So the finite constant counts only if
+    a user registers :func:`epsilon_constant`.
     """
     if eps <= 0.0:
         return unbounded("not Lipschitz: its slope is unbounded where the variance vanishes")
     return unbounded(
-        "only locally Lipschitz except for its eps: its slope grows as the variance vanishes, up "
-        f"to max|γ|/√eps = {_epsilon_bound(weight, eps):.4g}; to use that constant, call "
+        "Lipschitz only because of its eps: its slope grows as the variance vanishes, up to "
+        f"max|γ|/√eps = {_epsilon_bound(weight, eps):.4g}; to use that constant, call "
         "sngan.lipschitz.register(its class, sngan.lipschitz.epsilon_constant)"
     )
 
@@ -47,8 +47,8 @@ def not_lipschitz(weight: Tensor | None, eps: float) -> LipschitzConstant:
 def epsilon_constant(layer: nn.Module, _input_shape: Shape) -> float:
     """Return ``max|γ|/√ε``, the Lipschitz constant of a LayerNorm, GroupNorm or InstanceNorm.
 
-    This is a rule for :func:`register`. The layers center their input by a projection, to u, and
-    compute ``γ·u/√(‖u‖²/n + ε)``. The Jacobian in u is ``(I − uuᵀ/(n s²))/s`` with
+    This is a rule for :func:`register`. The layers center their input by a projection. From the
+    centered u they compute ``γ·u/√(‖u‖²/n + ε)``. The Jacobian in u is ``(I − uuᵀ/(n s²))/s`` with
     ``s = √(‖u‖²/n + ε)``. Its eigenvalues are 1/s and ``ε/s³ ≤ 1/s``, so its norm is at most
     ``1/√ε``, which constant inputs attain.
 

@@ -1,7 +1,7 @@
 """Max pooling: a change of an output is at most the largest change in its window.
 
-So ``‖Δy‖² ≤ Σ_i n_i Δx_i²``, where n_i is the number of windows that contain input i. The constant
-is the root of the largest n_i, which is 1 without overlap.
+Therefore ``‖Δy‖² ≤ Σ_i n_i Δx_i²``, where n_i is the number of windows that contain input i. The
+constant is the root of the largest n_i, which is 1 without overlap.
 """
 
 import math
@@ -22,7 +22,7 @@ def max_pool(layer: Any, input_shape: tuple[int, ...]) -> LipschitzConstant:
     options = [_each(getattr(layer, key), dims) for key in ("kernel_size", "stride", "padding")]
     options.append(_each(layer.dilation, dims))
     counts = [
-        _most(_windows(size, *geometry, ceil=layer.ceil_mode))
+        _most_windows(_windows(size, *geometry, ceil=layer.ceil_mode))
         for size, *geometry in zip(sizes, *options, strict=True)
     ]
     return LipschitzConstant(sqrt_up(float(math.prod(counts))), "windows")
@@ -41,7 +41,9 @@ def adaptive_max_pool(layer: Any, input_shape: tuple[int, ...]) -> LipschitzCons
     for size, given in zip(sizes, _each(layer.output_size, dims), strict=True):
         outputs = size if given is None else given
         counts.append(
-            _most(range(i * size // outputs, -(-(i + 1) * size // outputs)) for i in range(outputs))
+            _most_windows(
+                range(i * size // outputs, -(-(i + 1) * size // outputs)) for i in range(outputs)
+            )
         )
     return LipschitzConstant(sqrt_up(float(math.prod(counts))), "windows")
 
@@ -58,7 +60,7 @@ def _windows(
         yield [tap for tap in taps if 0 <= tap < size]
 
 
-def _most(windows: Iterable[Iterable[int]]) -> int:
+def _most_windows(windows: Iterable[Iterable[int]]) -> int:
     entries = Counter(index for window in windows for index in window)
     return max(entries.values(), default=1)
 

@@ -1,4 +1,4 @@
-"""Budget of the search for a steep point, by the operations that one pass of the network takes."""
+"""Budget of the search for a steep point: it is smaller for networks with costly passes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from sngan.lipschitz.tracing.kernel_mode import KernelMode
 from sngan.lipschitz.tracing.prepare import PreparedModule, preserve_rng_state
 
 _SAMPLES, _ROUNDS, _KEPT, _ITERATIONS = 256, 20, 8, 6
-# up to so many floating-point operations a pass, the full search takes half a minute on one core
+# with this many floating-point operations a pass, the full search takes half a minute on one core
 _AFFORDABLE = 1.5e7
 _SMALL_SHARE = 0.1
 
@@ -40,7 +40,14 @@ class SearchBudget:
 def budget_for(module: PreparedModule, *, samples: int | None, rounds: int | None) -> SearchBudget:
     """Return the full budget, or a share of it for a large network.
 
-    ``samples`` and ``rounds`` count as given unless they are None.
+    Parameters
+    ----------
+    module
+        The network.
+    samples
+        Points of noise; None means as many as are affordable.
+    rounds
+        Rounds of improvement; None means as many as are affordable.
     """
     share = 1.0
     if samples is None or rounds is None:

@@ -20,7 +20,7 @@ from sngan.lipschitz.tracing.prepare import PreparedModule
 _FINAL_ITERATIONS = 300
 _CONVERGED = 1e-12
 _ASCENT_RATE = 0.1
-# outputs up to which the Jacobian is computed row by row
+# up to this many outputs, the Jacobian is computed row by row
 _DENSE_SIDE = 64
 
 
@@ -40,7 +40,7 @@ class JacobianNorms:
     def __init__(self, module: PreparedModule, generator: torch.Generator, iterations: int) -> None:
         self.module = module
         self.iterations = iterations
-        # becomes False once the norm turns out to be constant on pieces
+        # becomes False when the gradient of the norm is 0 at all points of a batch
         self.can_ascend = True
         self.shape = tuple(module.example.shape[1:])
         self.device = module.example.device
@@ -53,11 +53,11 @@ class JacobianNorms:
         return noise.to(self.device)
 
     def norms(self, points: Tensor) -> Tensor:
-        """Return ``‖Jv‖`` for unit vectors v after some power iterations: at most the norm of J."""
+        """Return ``‖Jv‖ ≤ ‖J‖`` at each point, for a unit vector v from some power iterations."""
         return torch.cat([self._norms(part) for part in points.split(64)]).detach()
 
     def ascend(self, points: Tensor, width: float) -> Tensor:
-        """Move the points along the gradient of their norm, by a share ``width`` of their size.
+        """Move the points along the gradient of the Jacobian norm, in proportion to ``width``.
 
         Points without such a gradient are left out.
         """
@@ -97,11 +97,21 @@ class JacobianNorms:
                 return math.nan, torch.zeros_like(point)
             _, sigmas, right = torch.linalg.svd(rows, full_matrices=False)
             return float(sigmas[0]), right[0].view(self.shape)
-        v = self._power(x, y, _FINAL_ITERATIONS)
+        v = self._right_singular_vectors(x, y, _FINAL_ITERATIONS)
         return float(sample_norms(jvp(y, x, v))), v[0].detach()
 
     def secant(self, point: Tensor, direction: Tensor, half: float) -> float:
-        """Return ``‖f(x + hv) − f(x − hv)‖/2h`` for a unit vector v: a lower bound for every f."""
+        """Return ``‖f(x + hv) − f(x − hv)‖/2h`` for a unit vector v: a lower bound for every f.
+
+        Parameters
+        ----------
+        point
+            The point x.
+        direction
+            The unit vector v.
+        half
+            The number h: half of the distance between both ends.
+        """
         ends = [point[None] + half * direction, point[None] - half * direction]
         with torch.no_grad():
             difference = self.module(ends[0].clone()) - self.module(ends[1].clone())
@@ -137,10 +147,10 @@ class JacobianNorms:
             return torch.zeros(len(points), dtype=x.dtype, device=x.device)
         if y.shape[1] == 1:
             return sample_norms(vjp(y, x, torch.ones_like(y), create_graph=differentiable))
-        v = self._power(x, y, self.iterations)
+        v = self._right_singular_vectors(x, y, self.iterations)
         return sample_norms(jvp(y, x, v, create_graph=differentiable))
 
-    def _power(self, x: Tensor, y: Tensor, iterations: int) -> Tensor:
+    def _right_singular_vectors(self, x: Tensor, y: Tensor, iterations: int) -> Tensor:
         """Return unit vectors close to the first right singular vectors of the Jacobians."""
         v = unit_vectors(self.noise(len(x), *self.shape))
         size = 0.0

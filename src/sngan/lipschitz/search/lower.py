@@ -48,6 +48,19 @@ def lower_bound(
     most for their distance. Then it moves the best points along the gradient of the Jacobian norm,
     and perturbs them. A piecewise linear network has a constant gradient around almost every point,
     so only the perturbations make progress there.
+
+    Parameters
+    ----------
+    module
+        The network.
+    data
+        Points that the search starts from, in addition to noise.
+    budget
+        The size of the search.
+    seed
+        The seed of the noise.
+    report
+        A function that gets the number of rounds that are done.
     """
     # a generator on the CPU gives the same points for a seed on every device
     generator = torch.Generator().manual_seed(seed)
@@ -118,10 +131,10 @@ def _pairs(count: int, generator: torch.Generator) -> Tensor:
 
 
 def _first_confirmed(jacobian: JacobianNorms, points: Tensor) -> LowerBound:
-    """Return the first point where a secant agrees with the derivative of autograd.
+    """Return the bound at the first point where a secant agrees with autograd's derivative.
 
     At a kink, such as 0 in a network without biases, autograd may return a number that is larger
-    than every jacobian there.
+    than every Jacobian there.
     """
     proved = (_confirmed(jacobian, point) for point in points)
     note = "no lower bound: no secant confirmed the derivative at any of the steepest points"

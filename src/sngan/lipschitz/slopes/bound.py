@@ -1,4 +1,4 @@
-"""Slope bound: multipliers are chosen, and the proof that they give is checked."""
+"""Slope bound: it chooses multipliers, and checks the proof that they give."""
 
 import math
 from collections.abc import Sequence
@@ -40,21 +40,21 @@ def bound_by_slopes(
         The product bound.
     """
     if any(0.0 < constant < LEAST_CONSTANT for constant in propagation.cumulative.values()):
-        return _declined(slopes, f"a part of the network has a constant below {LEAST_CONSTANT}")
+        return _no_bound(slopes, f"a part of the network has a constant below {LEAST_CONSTANT}")
     try:
         end = extract_stages(graph, propagation)
     except NotCoveredError as reason:
-        return _declined(slopes, str(reason))
+        return _no_bound(slopes, str(reason))
     found = bound_of_stages(end.stages, optimized=slopes == "sdp")
     if found is None:
-        return _declined(slopes, "no multipliers pass the check of their proof")
+        return _no_bound(slopes, "no multipliers pass the check of their proof")
     value = multiply_up(found, end.before)
     if value >= product:
-        return _declined(slopes, f"its bound {value:.6g} is not smaller")
+        return _no_bound(slopes, f"its bound {value:.6g} is not smaller")
     return SlopeBound(value, f"slopes={slopes!r} covers a part: {end.note}" if end.note else "")
 
 
-def _declined(slopes: str, reason: str) -> SlopeBound:
+def _no_bound(slopes: str, reason: str) -> SlopeBound:
     return SlopeBound(
         math.inf, f"slopes={slopes!r} was asked for, but the product counts: {reason}"
     )  # fmt: skip
@@ -63,10 +63,11 @@ def _declined(slopes: str, reason: str) -> SlopeBound:
 def bound_of_stages(stages: Stages, *, optimized: bool) -> float | None:
     """Return a proved constant of the network, or None if the check of every proof fails.
 
-    ``optimized`` searches for the best multipliers; otherwise the best closed form counts.
+    If ``optimized`` is true, it searches for the best multipliers; else it takes the best closed
+    form.
     """
-    even, exponent = balance(stages)
-    network = replace(even, first=compress_inputs(even.first))
+    balanced, exponent = balance(stages)
+    network = replace(balanced, first=compress_inputs(balanced.first))
     starts = [multipliers for _, multipliers in closed_forms(network)]
     constant = _first_proved(network, starts)
     if optimized and starts and network.middle:

@@ -4,13 +4,13 @@ For two inputs of an operation, let Δz be their difference and Δy that of the 
 below returns matrices with
 
 .. math:: Δy = \text{center}\,Δz + \text{enter}\,w, \qquad
-          \|w_b\| \le \|(\text{leave}\,Δz)_b\| \text{ for each block } b,
+          \|w_b\| \le \|(\text{leave}\,Δz)_b\| \text{ for each block } b.
 
-a quadratic constraint ``λ_b(‖(leave Δz)_b‖² − ‖w_b‖²) ≥ 0`` for every ``λ_b ≥ 0``. The slope
-constraint of LipSDP (Fazlyab et al. 2019, arXiv:1906.04893) is the case of blocks of one element.
-The constraints of Pauli et al. 2024, arXiv:2401.14033, for GroupSort and MaxMin are the case of one
-block for each group: these operations keep the sums and the norms of groups. Here the sums enter
-through the matrix ``center`` and need no multiplier.
+This is a quadratic constraint ``λ_b(‖(leave Δz)_b‖² − ‖w_b‖²) ≥ 0`` for every ``λ_b ≥ 0``. The
+slope constraint of LipSDP (Fazlyab et al. 2019, arXiv:1906.04893) is the case of blocks of one
+element. The constraints of Pauli et al. 2024, arXiv:2401.14033, for GroupSort and MaxMin are the
+case of one block for each group: these operations keep the sums and the norms of groups. Here the
+sums enter through the matrix ``center`` and need no multiplier.
 """
 
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# a compromise: an isometry needs a small margin, and a ReLU needs 1
+# this is between the margin of an isometry, which is small, and that of a ReLU, which is 1
 _SORTING_MARGIN = 0.3
-# with a margin of 0 there would be no room for rounding
+# a margin of 0 would leave no room for rounding
 _LEAST_MARGIN = 1e-3
 # error of the arithmetic with two slopes, relative to the larger one
 _ROUNDING = 1e-15
@@ -51,8 +51,8 @@ class Contraction:
 def elementwise(low: float, high: float, count: int) -> Contraction:
     """Return the contraction of a function of each element with slopes in ``[low, high]``.
 
-    ``Δy_i = s·Δz_i`` with s in the range, so ``w_i = Δy_i − mΔz_i`` with the middle
-    ``m = (low + high)/2`` has ``|w_i| ≤ (high − low)/2 · |Δz_i|``.
+    ``Δy_i = s·Δz_i`` with s in the range. Let m be the middle ``(low + high)/2``. Then
+    ``w_i = Δy_i − mΔz_i`` satisfies ``|w_i| ≤ (high − low)/2 · |Δz_i|``.
     """
     eye, own = _eye(count), torch.arange(count)
     radius = (high - low) / 2 + _ROUNDING * max(abs(low), abs(high))
@@ -70,7 +70,7 @@ def sorting(groups: Tensor, count: int) -> Contraction:
     coordinates of ``Δy − mean Δy`` in an orthonormal basis of the vectors of sum 0.
     """
     number, size = groups.shape
-    basis = _of_sum_zero(size)
+    basis = _basis_of_sum_zero(size)
     leave = torch.zeros(number, size - 1, count, dtype=torch.float64)
     leave.scatter_(2, groups[:, None].expand(-1, size - 1, -1), basis.expand(number, -1, -1))
     leave = leave.flatten(0, 1)
@@ -91,7 +91,7 @@ def largest(groups: Tensor, count: int) -> Contraction:
     mean = torch.zeros(number, count, dtype=torch.float64)
     mean.scatter_add_(1, groups, torch.full(groups.shape, 1 / size, dtype=torch.float64))
     leave = torch.zeros(number, size - 1, count, dtype=torch.float64)
-    basis = (1 - 1 / size) ** 0.5 * (1 + _ROUNDING) * _of_sum_zero(size)
+    basis = (1 - 1 / size) ** 0.5 * (1 + _ROUNDING) * _basis_of_sum_zero(size)
     leave.scatter_add_(2, groups[:, None].expand(-1, size - 1, -1), basis.repeat(number, 1, 1))
     own = torch.arange(number)
     blocks = own.repeat_interleave(size - 1)
@@ -105,7 +105,7 @@ def ball(sigma: float, outputs: int, inputs: int) -> Contraction:
     return Contraction(center, _eye(outputs), sigma * _eye(inputs), out, into, _LEAST_MARGIN)
 
 
-def _of_sum_zero(size: int) -> Tensor:
+def _basis_of_sum_zero(size: int) -> Tensor:
     """Return orthonormal rows that sum to 0; row j is ``(1, …, 1, −j, 0, …)/√(j(j + 1))``."""
     steps = torch.arange(1, size, dtype=torch.float64)
     rows = torch.ones(size - 1, size, dtype=torch.float64).tril(0)

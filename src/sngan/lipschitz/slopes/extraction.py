@@ -31,12 +31,12 @@ _CHOICES = ("maximum", "minimum", "max", "min")
 
 
 class NotCoveredError(Exception):
-    """A network, or its part before some operation, does not have this form, for this reason."""
+    """A network, or a part of it, does not have the form of ``Stages``; the message says why."""
 
 
 @dataclass(frozen=True)
 class ExtractedStages:
-    """The last stages of a network, the constant before them, and the reason to stop there."""
+    """The last stages of a network, the constant before them, and why there are no earlier ones."""
 
     stages: Stages
     before: float
@@ -49,7 +49,7 @@ def extract_stages(graph: Graph, propagation: Propagation) -> ExtractedStages:
     Raises
     ------
     NotCoveredError
-        If even the last nonlinear operation does not have it.
+        If the network has no nonlinear operation, or not even the last one has this form.
     """
     return _Extractor(graph, propagation).run()
 
@@ -61,30 +61,32 @@ class _Extractor:
         needed = {self.output, *_ancestors(self.output)}
         self.order = [node for node in propagation.cumulative if node in needed]
         self.place = {node: index for index, node in enumerate(self.order)}
-        self.curved = [node for node in self.order[1:] if not self._is_linear(node)]
+        self.nonlinear = [node for node in self.order[1:] if not self._is_linear(node)]
 
     def run(self) -> ExtractedStages:
-        if not self.curved:
+        if not self.nonlinear:
             raise NotCoveredError("the network is affine and has no slopes")
-        places = [0, *(self.place[node] for node in self.curved), len(self.order)]
-        cuts = [self._cut(start, stop) for start, stop in pairwise(places)]
-        last = self._linear(self._small(cuts[-1]), [self.output])
+        places = [0, *(self.place[node] for node in self.nonlinear), len(self.order)]
+        cuts = [self._smallest_cut(start, stop) for start, stop in pairwise(places)]
+        last = self._linear_matrix(self._require_small(cuts[-1]), [self.output])
         middle: list[Stage] = []
         try:
-            for node, before, after in reversed([*zip(self.curved, cuts, cuts[1:], strict=False)]):
+            for node, before, after in reversed(
+                [*zip(self.nonlinear, cuts, cuts[1:], strict=False)]
+            ):
                 middle.append(self._stage(node, before, after))
-            first = self._linear([self.order[0]], self._small(cuts[0]))
+            first = self._linear_matrix([self.order[0]], self._require_small(cuts[0]))
         except NotCoveredError as reason:
             if not middle:
                 raise
-            return self._from(cuts[len(cuts) - 1 - len(middle)], middle, last, str(reason))
+            return self._stages_after(cuts[len(cuts) - 1 - len(middle)], middle, last, str(reason))
         return ExtractedStages(Stages(first, middle[::-1], last), 1.0, "")
 
-    def _from(
+    def _stages_after(
         self, cut: list[Node] | None, middle: list[Stage], last: Tensor, reason: str
     ) -> ExtractedStages:
         """Return the stages after a cut; the product of the constants bounds the state there."""
-        live = self._small(cut)
+        live = self._require_small(cut)
         names = " and ".join(node.name for node in live)
         before = hypot_up(self.propagation.cumulative[node] for node in live)
         first = torch.eye(self._size(live), dtype=torch.float64)
@@ -99,7 +101,7 @@ class _Extractor:
             return constant.slopes[0] == constant.slopes[1]
         return constant.affine
 
-    def _cut(self, start: int, stop: int) -> list[Node] | None:
+    def _smallest_cut(self, start: int, stop: int) -> list[Node] | None:
         """Return the smallest set of tensors, between two places, that later operations need."""
         best: list[Node] | None = None
         for place in range(start, stop):
@@ -117,7 +119,7 @@ class _Extractor:
     def _size(self, nodes: Sequence[Node]) -> int:
         return sum(self.graph.values[node].numel() for node in nodes)
 
-    def _small(self, cut: list[Node] | None) -> list[Node]:
+    def _require_small(self, cut: list[Node] | None) -> list[Node]:
         if cut is None:
             raise NotCoveredError("the network could only be cut at tuples of tensors")
         if self._size(cut) > MOST_VALUES:
@@ -126,7 +128,7 @@ class _Extractor:
         return cut
 
     def _stage(self, node: Node, before: list[Node] | None, after: list[Node] | None) -> Stage:
-        start, end = self._small(before), self._small(after)
+        start, end = self._require_small(before), self._require_small(after)
         sources = [n for n in node.all_input_nodes if n in self.place]
         if not all(isinstance(self.graph.values[n], Tensor) for n in [*sources, node]):
             raise NotCoveredError(f"{node.name} returns or takes a tuple of tensors")
@@ -134,7 +136,7 @@ class _Extractor:
             if size > MOST_VALUES:
                 raise NotCoveredError(f"{node.name} has {size} values, more than {MOST_VALUES}")
         contraction, reads = self._contraction(node, sources)
-        matrix = self._linear([*start, node], [*reads, *end])
+        matrix = self._linear_matrix([*start, node], [*reads, *end])
         state, read = self._size(start), self._size(reads)
         return stage_of(
             contraction,
@@ -159,7 +161,7 @@ class _Extractor:
         return contractions.ball(constant.sigma, value.numel(), count), list(sources)
 
     def _maximum(self, node: Node, sources: Sequence[Node]) -> Contraction:
-        """Return the contraction of a maximum or minimum of two tensors, one maybe constant."""
+        """Return the contraction of a maximum or minimum of two tensors; one may be a constant."""
         groups: list[Tensor] = []
         count = 0
         for source in sources:
@@ -173,10 +175,11 @@ class _Extractor:
             raise NotCoveredError(f"{node.name} repeats elements")
         return contractions.elementwise(0.0, 1.0, count)
 
-    def _linear(self, given: Sequence[Node], wanted: Sequence[Node]) -> Tensor:
+    def _linear_matrix(self, given: Sequence[Node], wanted: Sequence[Node]) -> Tensor:
         """Return the matrix of the wanted tensors as a function of the given ones.
 
-        The check finds maps that are not linear, and matrices that cancellation made inexact.
+        A check at one point refuses maps that are not linear, and matrices that cancellation made
+        inexact.
         """
         sizes = self._size(given), self._size(wanted)
         if math.prod(sizes) > _MOST_ENTRIES:
@@ -202,7 +205,7 @@ class _Extractor:
         return matrix
 
     def _evaluated(self, given: Sequence[Node], wanted: Sequence[Node], flat: Tensor) -> Tensor:
-        """Return the wanted tensors as one vector, where the vector ``flat`` has the given ones."""
+        """Return the wanted tensors as one vector; the vector ``flat`` holds the given ones."""
         parts = flat.split([self.graph.values[node].numel() for node in given])
         values: dict[Node, Tensor] = {
             node: part.reshape(self.graph.values[node].shape).clone()

@@ -4,22 +4,22 @@ All multipliers ``≥ 0`` give a proof. There are three kinds in closed form.
 
 - **Majorants.** Pull V back from the outputs. If a diagonal D, constant on each block, satisfies
   ``D ≽ enterᵀ V enter``, then ``Λ = (1 + t)D`` is valid for every t > 0. For an activation with
-  slopes ``[a, b]`` and ``t = (a + b)/(b − a)``, ``D = s·I`` with the largest eigenvalue s is
-  ECLipsE-Fast (Xu, Sivaranjani 2024, arXiv:2404.04375), never worse than the product of the norms.
-  D by Gershgorin's row sums belongs to the family of Syed, Hu 2025, arXiv:2503.14297. Here the row
-  sums are scaled down as far as D stays a majorant, and t is also taken from a list, with the
-  smallest ``λ_max`` of the next V.
-- **Duals.** The same for the transposed network. If λ* proves the constant γ for it, then
-  ``λ = γ²/λ*`` proves γ for the network: with ``Θ = diag(1, λ)``, ``Θ' = diag(γ², λ)`` and the
-  matrix T of ``(d, w) → (y, leave·v)`` the inequality is ``‖Θ^½ T Θ'^{−½}‖ ≤ 1``, and a matrix and
-  its transpose have the same norm. ECLipsE-Fast itself is a dual: it goes from the inputs to the
-  outputs.
+  slopes ``[a, b]`` and ``t = (a + b)/(b − a)``, ``D = s·I`` with the largest eigenvalue s gives
+  ECLipsE-Fast (Xu, Sivaranjani 2024, arXiv:2404.04375), which is never worse than the product of
+  the norms. D by Gershgorin's row sums belongs to the family of Syed, Hu 2025, arXiv:2503.14297.
+  Here the row sums are scaled down as far as D stays a majorant. The code also tries a list of t,
+  and takes the one with the smallest ``λ_max`` of the next V.
+- **Duals.** These are the majorants of the transposed network. If λ* proves the constant γ for it,
+  then ``λ = γ²/λ*`` proves γ for the network. The reason: with ``Θ = diag(1, λ)``,
+  ``Θ' = diag(γ², λ)`` and the matrix T of ``(d, w) → (y, leave·v)``, the inequality is
+  ``‖Θ^½ T Θ'^{−½}‖ ≤ 1``, and a matrix and its transpose have the same norm. ECLipsE-Fast itself is
+  a dual, because it goes from the inputs to the outputs.
 - **Sizes.** Replace all matrices by the norms of their elements (over blocks), and take the top
-  singular vectors of this network of non-negative numbers: with forward values u of ``‖leave·v‖``
-  and backward values g of the gradient at w, ``λ = g/u`` proves its norm. The reason: the matrix of
-  the inequality is bounded below by a matrix without positive elements off the diagonal that maps
-  the positive vector ``(d, u)`` to ``(0, 0)``, and such an M-matrix is semidefinite. So the exact
-  constant of a network with weights ≥ 0 needs no search.
+  singular vectors of this network of non-negative numbers. Let u be the forward values of
+  ``‖leave·v‖``, and g the backward values of the gradient at w. Then ``λ = g/u`` proves the norm of
+  this network, because the matrix of the inequality is bounded below by a matrix without positive
+  elements off the diagonal. That matrix maps the positive vector ``(d, u)`` to ``(0, 0)``, and such
+  an M-matrix is semidefinite. So the exact constant of a network with weights ≥ 0 needs no search.
 """
 
 import math
@@ -36,14 +36,14 @@ Rule = Literal["largest", "rows"]
 
 _MARGINS = (0.001, 0.01, 0.03, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5)
 _LEAST = 1e-9
-# size of a stage up to which a list of margins is tried
+# up to this size of a stage, a list of margins is tried
 _MOST_TRIED = 256
 _SIZE_STEPS = 100
 _STEPS = 600
 _FEWEST_STEPS = 20
-# multiplications in a search, some seconds on one core
+# the number of multiplications in a search, which take some seconds on one core
 _WORK = 4e11
-# relative gain at half time below which a search ends
+# a search ends at half of its steps if its relative gain is below this
 _GAIN = 1e-6
 _RATE = 0.1
 _SLOWER = 0.5
@@ -55,7 +55,7 @@ _SOFTNESS = 0.03
 def closed_forms(stages: Stages) -> list[tuple[float, list[Tensor]]]:
     """Return γ² and the multipliers of all closed forms that prove a bound, the smallest first."""
     found: list[tuple[float, list[Tensor]]] = []
-    sized = _by_sizes(stages)
+    sized = _by_element_norms(stages)
     pulled = pull_back_through(stages, sized)
     if pulled is not None:
         found.append((float(eigenvalues(pulled.form)[-1]), sized))
@@ -83,14 +83,14 @@ def search_multipliers(stages: Stages, start: Sequence[Tensor]) -> list[Tensor]:
     best, best_value = list(start), math.inf
     rate, start_value = _RATE, 0.0
     steps = _affordable_steps(stages)
-    logs, optimizer = _restarted(best, rate)
+    logs, optimizer = _restart(best, rate)
     for step in range(steps):
         left = 1 - step / steps
         with torch.enable_grad():
             pulled = pull_back_through(stages, [log.exp() for log in logs])
         if pulled is None:
             rate *= _SLOWER
-            logs, optimizer = _restarted(best, rate)
+            logs, optimizer = _restart(best, rate)
             continue
         with torch.enable_grad():
             values = eigenvalues(pulled.form)
@@ -123,7 +123,7 @@ def _affordable_steps(stages: Stages) -> int:
     return min(_STEPS, max(_FEWEST_STEPS, round(_WORK / work)))
 
 
-def _restarted(
+def _restart(
     multipliers: Sequence[Tensor], rate: float
 ) -> tuple[list[Tensor], torch.optim.Optimizer]:
     logs = [multiplier.log().requires_grad_() for multiplier in multipliers]
@@ -133,7 +133,10 @@ def _restarted(
 def _by_majorants(
     stages: Stages, rule: Rule, margins: Sequence[float]
 ) -> tuple[float, list[Tensor]] | None:
-    """γ² and multipliers from the outputs to the inputs; no margins: the one that suits slopes."""
+    """Return γ² and the multipliers, found from the outputs to the inputs; None without a proof.
+
+    Without ``margins``, each stage uses its own margin, which suits its slopes.
+    """
     form: Tensor = stages.last.t() @ stages.last
     found: list[Tensor] = []
     for stage in reversed(stages.middle):
@@ -153,7 +156,7 @@ def _by_majorants(
 
 
 def _majorant(form: Tensor, stage: Stage, rule: Rule) -> Tensor:
-    """The least multiple of a diagonal D with ``D ≽ enterᵀ V enter``, as one number a block."""
+    """Return the least multiple of a diagonal with ``D ≽ enterᵀ V enter``, one number a block."""
     inner = stage.enter.t() @ form @ stage.enter
     floor = _LEAST * max(float(form.diagonal().max()), 1e-300)
     if rule == "largest":
@@ -167,10 +170,10 @@ def _majorant(form: Tensor, stage: Stage, rule: Rule) -> Tensor:
     return sizes * max(largest, _LEAST * _LEAST) + floor
 
 
-def _by_sizes(stages: Stages) -> list[Tensor]:
-    """``λ = g/u`` of the network of the sizes."""
+def _by_element_norms(stages: Stages) -> list[Tensor]:
+    """Return ``λ = g/u`` of the network in which norms replace the matrices' elements."""
     first, last = stages.first.abs(), stages.last.abs()
-    sized = [_sized(stage) for stage in stages.middle]
+    sized = [_element_norms(stage) for stage in stages.middle]
     vector = torch.ones(first.shape[1], dtype=first.dtype)
     forward: list[Tensor] = []
     backward: list[Tensor] = []
@@ -189,27 +192,27 @@ def _by_sizes(stages: Stages) -> list[Tensor]:
     return [_quotient(g, u) for g, u in zip(reversed(backward), forward, strict=True)]
 
 
-def _sized(stage: Stage) -> tuple[Tensor, Tensor, Tensor]:
-    """The sizes of the elements of keep, enter and leave, over blocks."""
-    enter = _over_blocks(stage.enter.t() ** 2, stage.enter_blocks, stage.blocks).sqrt().t()
-    leave = _over_blocks(stage.leave**2, stage.leave_blocks, stage.blocks).sqrt()
+def _element_norms(stage: Stage) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the norms of the elements of keep, enter and leave over the blocks."""
+    enter = _sums_over_blocks(stage.enter.t() ** 2, stage.enter_blocks, stage.blocks).sqrt().t()
+    leave = _sums_over_blocks(stage.leave**2, stage.leave_blocks, stage.blocks).sqrt()
     return stage.keep.abs(), enter, leave
 
 
-def _over_blocks(rows: Tensor, blocks: Tensor, count: int) -> Tensor:
+def _sums_over_blocks(rows: Tensor, blocks: Tensor, count: int) -> Tensor:
     start = torch.zeros(count, rows.shape[1], dtype=rows.dtype)
     return start.index_add(0, blocks, rows)
 
 
 def _quotient(gradient: Tensor, value: Tensor) -> Tensor:
-    """``g/u`` with both kept off zero."""
+    """Return ``g/u``, with both kept away from 0."""
     parts = (part.clamp_min(_LEAST * float(part.max()) + 1e-300) for part in (gradient, value))
     above, below = parts
     return above / below
 
 
 def _estimated_norm(form: Tensor) -> float:
-    """About ``λ_max``, to choose by: the 8-norm of the eigenvalues, by two squarings."""
+    """Estimate ``λ_max``, to choose a margin: the 8-norm of the eigenvalues, by two squarings."""
     size = float(torch.linalg.matrix_norm(form))
     if size == 0.0 or not math.isfinite(size):
         return size

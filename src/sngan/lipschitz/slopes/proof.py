@@ -1,8 +1,8 @@
 r"""Proof of a bound: a quadratic form is pulled back from a network's outputs to its inputs.
 
-``V_K = lastᵀ·last`` measures the outputs' difference in terms of the last state. If
-``vᵀV_{k+1}v`` bounds it for the state after a stage (``stages.py``), then for all multipliers
-``λ ≥ 0``, one for each block, and with Λ = diag(λ) over the elements of each block
+The form ``V_K = lastᵀ·last`` gives the squared difference of the outputs as ``vᵀV_K v`` of the last
+state v. Let ``vᵀV_{k+1}v`` be a bound of it for the state after a stage (``stages.py``). Take
+multipliers ``λ ≥ 0``, one for each block, and Λ = diag(λ) over the elements of each block. Then
 
 .. math:: v_{k+1}^\top V_{k+1} v_{k+1} \le v_{k+1}^\top V_{k+1} v_{k+1}
           + \sum_b λ_b\big(\|(\text{leave}\,v_k)_b\|^2 - \|w_b\|^2\big) \le v_k^\top V_k v_k,
@@ -14,9 +14,9 @@ if the block matrix
           -\text{enter}^\top V_{k+1}\,\text{keep} & Λ - \text{enter}^\top V_{k+1}\,\text{enter}
           \end{pmatrix} \succeq 0.
 
-The least such V_k is a Schur complement. Then ``firstᵀ V_0 first ≼ γ²`` proves the constant γ. For
-a chain, these are the blocks of the inequality of LipSDP-Neuron (Fazlyab et al. 2019,
-arXiv:1906.04893), as in ECLipsE (Xu, Sivaranjani 2024, arXiv:2404.04375), which goes from the
+The least such V_k follows from a Schur complement. Then ``firstᵀ V_0 first ≼ γ²`` proves the
+constant γ. For a chain, these are the blocks of the inequality of LipSDP-Neuron (Fazlyab et al.
+2019, arXiv:1906.04893), as in ECLipsE (Xu, Sivaranjani 2024, arXiv:2404.04375), which goes from the
 inputs to the outputs. For residual networks, they are those of Araujo et al. 2023,
 arXiv:2303.03169.
 """
@@ -43,8 +43,8 @@ _LEAST_SIZE = 1e-12
 class PulledBack:
     """A quadratic form, and the room that the multipliers left.
 
-    ``room`` is the mean of ``log det(I − Λ^{−½} enterᵀ V enter Λ^{−½})`` over the elements of w,
-    summed over the stages: −∞ on the edge, where the least V_k ceases to exist.
+    ``room`` is ``log det(I − Λ^{−½} enterᵀ V enter Λ^{−½})`` divided by the number of elements of
+    w, summed over the stages. It is −∞ on the edge of the multipliers for which V_k exists.
     """
 
     form: Tensor
@@ -56,6 +56,15 @@ def pull_back(form: Tensor, stage: Stage, multipliers: Tensor) -> PulledBack | N
 
     It is None if ``Λ − enterᵀ V enter`` is not definite. The result is differentiable in the
     multipliers and in the form.
+
+    Parameters
+    ----------
+    form
+        V_{k+1}.
+    stage
+        Stage k.
+    multipliers
+        The multipliers λ, one for each block of the stage.
     """
     scale = multipliers[stage.enter_blocks].rsqrt()
     entered = (stage.enter * scale).t() @ form
@@ -71,7 +80,7 @@ def pull_back(form: Tensor, stage: Stage, multipliers: Tensor) -> PulledBack | N
 
 
 def pull_back_through(stages: Stages, multipliers: Sequence[Tensor]) -> PulledBack | None:
-    """Return ``firstᵀ V_0 first``, whose ``λ_max`` is γ² before the check; None without a proof."""
+    """Return ``firstᵀ V_0 first``, whose ``λ_max`` is the unchecked γ²; None without a proof."""
     form = stages.last.t() @ stages.last
     room = torch.zeros((), dtype=form.dtype)
     for stage, multiplier in zip(reversed(stages.middle), reversed(multipliers), strict=True):
@@ -83,7 +92,7 @@ def pull_back_through(stages: Stages, multipliers: Sequence[Tensor]) -> PulledBa
 
 
 def proved_bound(stages: Stages, multipliers: Sequence[Tensor]) -> float | None:
-    """Return the smallest γ whose block matrices are definite for certain, or None if none are."""
+    """Return the smallest γ whose block matrices are certainly definite; None if there is none."""
     for slack in _SLACKS:
         squared = _proved(stages, multipliers, slack)
         if squared is not None:
@@ -120,10 +129,20 @@ def is_definite(matrix: Tensor, sizes: Tensor, *, terms: int = 0) -> bool:
 
     Element (i, j) must be a sum of at most ``terms`` products (or as many as there are rows). Their
     sizes must add up to at most ``√(sizes_i sizes_j)``, and their factors must be exact to
-    ``EXACTNESS``. Then its error is a small multiple of ``terms·2⁻⁵³ + EXACTNESS`` of that number,
-    and the error of the n×n matrix, scaled to sizes of 1, is at most n times as large. A Cholesky
-    factorization that ends proves that its matrix is definite up to ``n·2⁻⁵³`` of the trace (Rump
-    2006, doi:10.1007/s10543-006-0056-1). The margin is larger than the sum of both.
+    ``EXACTNESS``. Then the error of the element is a small multiple of ``terms·2⁻⁵³ + EXACTNESS``
+    of that number, and the error of the n×n matrix, scaled to sizes of 1, is at most n times as
+    large. A Cholesky factorization that succeeds proves that its matrix is definite up to
+    ``n·2⁻⁵³`` of the trace (Rump 2006, doi:10.1007/s10543-006-0056-1). The margin is larger than
+    the sum of both.
+
+    Parameters
+    ----------
+    matrix
+        The computed matrix.
+    sizes
+        ``sizes_i`` for each row i.
+    terms
+        The number of products in an element.
     """
     if not bool((sizes > 0).all()) or not bool(matrix.isfinite().all()):
         return False

@@ -6,9 +6,9 @@ With the difference d of two inputs, ``v_0 = first·d``, each stage maps
           \|(w_k)_b\| \le \|(\text{leave}_k v_k)_b\| \text{ for each block } b,
 
 and the difference of the outputs is ``last·v_K``. A chain of layers and activations has this form.
-So have residual blocks (``keep = I + …``), concatenations and all other networks whose operations
-are linear or contractions (``contractions.py``). The state v holds the values that later operations
-still need.
+Residual blocks (``keep = I + …``), concatenations and all other networks whose operations are
+linear or contractions (``contractions.py``) have it, too. The state v holds the values that later
+operations still need.
 """
 
 import math
@@ -58,7 +58,19 @@ class Stages:
 
 
 def stage_of(contraction: Contraction, *, kept: Tensor, read: Tensor, added: Tensor) -> Stage:
-    """Return the stage ``v⁺ = kept·v + added·y``, where y is the output for ``z = read·v``."""
+    """Return the stage ``v⁺ = kept·v + added·y``, where y is the output for ``z = read·v``.
+
+    Parameters
+    ----------
+    contraction
+        The nonlinear operation with output y.
+    kept
+        The linear map from the state to the part of the next state without y.
+    read
+        The linear map from the state to the input z of the operation.
+    added
+        The linear map from y to the next state.
+    """
     return Stage(
         keep=kept + added @ (contraction.center @ read),
         enter=added @ contraction.enter,
@@ -83,7 +95,7 @@ def dual(stages: Stages) -> Stages:
 
 
 def balance(stages: Stages) -> tuple[Stages, int]:
-    """Return the stages scaled to norms near 1, and the exponent of the power of 2 taken out."""
+    """Return the stages scaled to norms near 1, and the exponent of the common power of 2."""
     first, exponent = _normalized(stages.first)
     last, taken = _normalized(stages.last)
     exponent += taken

@@ -9,13 +9,10 @@ import torch
 from torch import Tensor
 
 from sngan.lipschitz.tracing.dependencies import storage_id
+from sngan.lipschitz.tracing.errors import UntraceableError
 
 # the memory, offset, sizes, strides and type of a tensor: tensors with one key are equal
 ViewKey = tuple[int, int, tuple[int, ...], tuple[int, ...], torch.dtype]
-
-
-class UntraceableError(Exception):
-    """The module does something that a recording cannot represent."""
 
 
 def is_same_view(tensor: Tensor, index: Any, value: Any) -> bool:
@@ -34,7 +31,10 @@ def view_key(tensor: Tensor) -> ViewKey:
 
 
 def overlapping_places(key: ViewKey, written: ViewKey) -> Tensor | None:
-    """Return for each element of a tensor its place in another one of the same memory, or -1."""
+    """Return, for each element of a tensor, its place in another tensor of the same memory, or -1.
+
+    The result is None if the two tensors share no element.
+    """
     (_, offset, shape, stride, dtype), (_, start, sizes, strides, other) = key, written
     if dtype != other:
         raise UntraceableError("a tensor is changed under another type")

@@ -8,14 +8,15 @@ from typing import Any
 from torch import Tensor, fx
 
 from sngan.lipschitz.rules.combining import overwrite
-from sngan.lipschitz.tracing.aliases import UntraceableError, ViewKey, overlapping_places, view_key
+from sngan.lipschitz.tracing.aliases import ViewKey, overlapping_places, view_key
+from sngan.lipschitz.tracing.errors import UntraceableError
 
 Node = fx.Node
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """The node of a tensor: a part of its value, and the number of writes until then."""
+    """The node that holds a tensor, the path in its value, and the number of writes so far."""
 
     node: Node | Tensor
     parts: tuple[Any, ...] = ()
@@ -37,7 +38,17 @@ class Bindings:
         self._constants: set[int] = set()
 
     def bind(self, value: Any, node: Node, *, parts: tuple[Any, ...] = ()) -> None:
-        """Bind the tensors in the value of a node to their parts of it."""
+        """Bind each tensor in the value of a node to the node and to its path in the value.
+
+        Parameters
+        ----------
+        value
+            The value, or a part of it.
+        node
+            The node.
+        parts
+            The path to this part in the node's value.
+        """
         if isinstance(value, Tensor):
             key = view_key(value)
             self._entries[key] = _Entry(node, parts, len(self._writes.get(key[0], [])))
@@ -65,7 +76,7 @@ class Bindings:
         entry = self._entries.get(key)
         if entry is None and key[0] not in self._constants:
             return None
-        # where nothing was written, the memory still holds its constants
+        # the memory still holds its constants where nothing was written
         entry = entry or _Entry(tensor.detach().clone())
         writes, node = self._writes.get(key[0], []), self._node(entry)
         for written, update in writes[entry.writes :]:

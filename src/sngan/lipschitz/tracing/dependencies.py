@@ -17,9 +17,9 @@ from sngan.lipschitz.tracing.kernel_mode import KernelMode
 class DependencyTracker(KernelMode):
     """Tracks for every tensor whether its memory was computed from the input, and by which kernel.
 
-    A function that the tracer does not see still runs kernels, and this mode sees them. It knows
-    nothing of memory that another thread filled: of tensors that are neither ``older`` nor made by
-    a kernel that it saw.
+    A function that the tracer does not see still runs kernels, and this mode sees them. It does not
+    see kernels of other threads. So a tensor is unknown if it is not one of the ``older`` ones and
+    no kernel that this mode saw has made it.
     """
 
     def __init__(self, source: Tensor, older: Iterable[Tensor]) -> None:
@@ -27,7 +27,7 @@ class DependencyTracker(KernelMode):
         # the order in which each storage appeared; the reference keeps its address from reuse
         self._known: dict[int, tuple[int, Any]] = {}
         for tensor in [*older, source]:
-            self._learn(tensor)
+            self._remember(tensor)
         self._origins = {storage_id(source): "the input"}
         self._read: set[int] = set()
         self._written: set[int] = set()
@@ -46,7 +46,7 @@ class DependencyTracker(KernelMode):
             read = {storage_id(tensor) for tensor in tensors_in((args, kwargs))}
             read &= self._origins.keys()
             made = tensors_in(result)
-            if read and any(map(self.depends_on_input, _deciding_shape(func, args))):
+            if read and any(map(self.depends_on_input, _arguments_that_decide_shape(func, args))):
                 self.leaks.append(f"in {func} values decide the shape of a tensor, or an error")
             if read and not self.is_recording and (not made or not written.isdisjoint(read)):
                 self.leaks.append(f"{func} runs where no torch function was called")
@@ -54,7 +54,7 @@ class DependencyTracker(KernelMode):
                 for storage in [*written, *map(storage_id, made)]:
                     self._origins.setdefault(storage, str(func))
             for tensor in made:
-                self._learn(tensor)
+                self._remember(tensor)
         self._read |= read
         self._written |= written
         return result
@@ -72,7 +72,7 @@ class DependencyTracker(KernelMode):
         return storage_id(tensor) in self._known
 
     def mark_independent(self, tensor: Tensor) -> None:
-        """Mark a tensor as independent of the input: only a shape was needed to make it."""
+        """Mark a tensor as independent of the input, because only a shape was needed to make it."""
         self._origins.pop(storage_id(tensor), None)
 
     def mark_dependent(self, tensor: Tensor, origin: str) -> None:
@@ -95,7 +95,7 @@ class DependencyTracker(KernelMode):
         )
         return read, written
 
-    def _learn(self, tensor: Tensor) -> None:
+    def _remember(self, tensor: Tensor) -> None:
         try:
             storage = tensor.untyped_storage()
         except (RuntimeError, NotImplementedError):
@@ -115,7 +115,7 @@ def storage_id(tensor: Tensor) -> int:
         return tensor.untyped_storage()._cdata
 
 
-def _deciding_shape(func: Any, args: tuple[Any, ...]) -> list[Tensor]:
+def _arguments_that_decide_shape(func: Any, args: tuple[Any, ...]) -> list[Tensor]:
     """Return the arguments whose values decide the shape of a result, or whether a kernel fails."""
     if torch.Tag.dynamic_output_shape not in func.tags:
         return []

@@ -1,4 +1,4 @@
-"""Float64 passes: casts to other real types do nothing, and constants are converted."""
+"""Float64 mode: casts to other real types do nothing, and constants become float64."""
 
 # torch has no public name for the switch of its function modes
 # pyright: reportPrivateUsage=false
@@ -42,10 +42,10 @@ class Float64Mode(TorchFunctionMode):
         # Tensor.view with a type reads bits, and a new tensor holds values of its own type
         elif func is not Tensor.view and tensors_in(given):
             given = map_structure(given, lambda part: torch.float64 if _is_narrow(part) else part)
-        args, kwargs = map_structure(given, self._wide)
-        return map_structure(func(*args, **kwargs), self._wide)
+        args, kwargs = map_structure(given, self._widen)
+        return map_structure(func(*args, **kwargs), self._widen)
 
-    def _wide(self, part: Any) -> Any:
+    def _widen(self, part: Any) -> Any:
         """Return the part, or its float64 copy: one tensor has one copy during a pass."""
         if not isinstance(part, Tensor):
             return part

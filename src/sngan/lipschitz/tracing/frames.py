@@ -1,4 +1,4 @@
-"""Frames of Python functions: a profiler observes calls without a change of the functions."""
+"""Frames of Python functions: a profiler observes the calls, and the functions do not change."""
 
 import inspect
 import sys
@@ -19,8 +19,17 @@ def observe_calls(
 ) -> Generator[None]:
     """Call ``on_call`` for each call of the functions, and ``on_return`` when it returns.
 
-    ``on_return`` gets the result of ``on_call`` and the result of the function; it is skipped where
-    ``on_call`` returned None. A profiler that was running is stopped in between.
+    ``on_return`` is skipped if ``on_call`` returned None. A profiler that was running stops until
+    the end of the ``with`` block.
+
+    Parameters
+    ----------
+    functions
+        Python functions.
+    on_call
+        Gets the function and its frame, at the start of a call.
+    on_return
+        Gets the result of ``on_call`` and the result of the function.
     """
     if not functions:
         yield

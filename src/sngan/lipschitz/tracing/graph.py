@@ -17,7 +17,7 @@ Node = fx.Node
 
 # sizes of the inputs on which the recording is compared with the module
 _SCALES = (1e-3, 0.3, 1.0, 3.0, 30.0, 1e3)
-# both run the same kernels, but possibly in another memory layout
+# the recording and the module run the same kernels, but perhaps in another memory layout
 _ROUNDING = 1e-9
 
 
@@ -47,8 +47,8 @@ class Graph:
         return str(node.target)
 
     def value_of(self, arguments: Any) -> Any:
-        """Return arguments with the values of the nodes in them."""
-        return _filled(arguments, self.values)
+        """Return the arguments with each node replaced by its value."""
+        return _with_values(arguments, self.values)
 
     def run(self, nodes: Sequence[Node], given: Mapping[Node, Any]) -> dict[Node, Any]:
         """Run nodes in this order, with the values ``given`` for some of their inputs."""
@@ -82,10 +82,10 @@ def trace(module: PreparedModule) -> Graph:
 def reproduces(graph: Graph, module: PreparedModule) -> bool:
     """Whether the recording gives the same outputs as the module, on inputs of several sizes."""
     with preserve_rng_state(module.example):
-        return all(_agree(graph, module, scale * module.noise(1)) for scale in _SCALES)
+        return all(_outputs_agree(graph, module, scale * module.noise(1)) for scale in _SCALES)
 
 
-def _agree(graph: Graph, module: PreparedModule, example: Tensor) -> bool:
+def _outputs_agree(graph: Graph, module: PreparedModule, example: Tensor) -> bool:
     expected = module(example.clone())
     found: Any = _values(graph.recording, graph.leaves, example)[graph.nodes[-1]]
     room = _ROUNDING * float(expected.abs().nan_to_num().max())
@@ -109,7 +109,7 @@ def _value(
     recording: Recording, leaves: Mapping[str, nn.Module], node: Node, values: Mapping[Node, Any]
 ) -> Any:
     """Run one operation; an operation in place gets copies."""
-    args, kwargs = _filled((node.args, node.kwargs), values)
+    args, kwargs = _with_values((node.args, node.kwargs), values)
     if node.op == "output":
         return args[0]
     if node in recording.writing:
@@ -125,5 +125,5 @@ def _copied(part: Any) -> Any:
     return part.clone() if isinstance(part, Tensor) else part
 
 
-def _filled(arguments: Any, values: Mapping[Node, Any]) -> Any:
+def _with_values(arguments: Any, values: Mapping[Node, Any]) -> Any:
     return map_structure(arguments, lambda part: values[part] if isinstance(part, Node) else part)

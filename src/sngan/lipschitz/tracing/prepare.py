@@ -54,8 +54,8 @@ def prepare(module: nn.Module, input_shape: tuple[int, ...]) -> PreparedModule:
     _check_module(module)
     sizes = _checked_sizes(input_shape)
     copied = _copied(module).double().eval().requires_grad_(False)
-    zeros = torch.zeros(1, *sizes, dtype=torch.float64, device=_device(copied))
-    found, output = _tried(copied, zeros)
+    zeros = torch.zeros(1, *sizes, dtype=torch.float64, device=_device_of(copied))
+    found, output = _try_batch_then_sample(copied, zeros)
     is_one = isinstance(output, Tensor) and output.is_floating_point() and output.numel() > 0
     got = type(output).__name__
     if isinstance(output, Tensor):
@@ -70,8 +70,8 @@ def preserve_rng_state(tensor: Tensor) -> AbstractContextManager[None]:
     return torch.random.fork_rng(devices)
 
 
-def _tried(module: nn.Module, zeros: Tensor) -> tuple[PreparedModule, Any]:
-    """Return the module as a function of a batch or of one sample, and its output."""
+def _try_batch_then_sample(module: nn.Module, zeros: Tensor) -> tuple[PreparedModule, Any]:
+    """Return the module as a function of a batch, or else of one sample, and its output."""
     first: Exception | None = None
     for batch_dims in (1, 0):
         found = PreparedModule(module, zeros, batch_dims=batch_dims)
@@ -82,7 +82,9 @@ def _tried(module: nn.Module, zeros: Tensor) -> tuple[PreparedModule, Any]:
             # the module's own code may raise any error
             first = first or error
     message = f"{tuple(zeros.shape[1:])}: {type(first).__name__}: {first}"
-    raise ValueError(f"input_shape: expected one that module takes, got {message}") from first
+    raise ValueError(
+        f"input_shape: expected a shape that the module takes, got {message}"
+    ) from first
 
 
 def unwrap(module: nn.Module) -> nn.Module:
@@ -129,7 +131,7 @@ def _copied(module: nn.Module) -> nn.Module:
     memo: dict[int, Any] = {}
     for part in module.modules():
         for value in vars(part).values():
-            _share_uncopied(value, memo)
+            _note_uncopied(value, memo)
     try:
         return copy.deepcopy(module, memo)
     except Exception as error:
@@ -137,17 +139,17 @@ def _copied(module: nn.Module) -> nn.Module:
         raise ValueError(f"module: expected one that can be copied, got {got}") from error
 
 
-def _share_uncopied(value: Any, memo: dict[int, Any]) -> None:
+def _note_uncopied(value: Any, memo: dict[int, Any]) -> None:
     """Tell deepcopy to detach tensors with a history, and to share objects that it cannot copy."""
     if isinstance(value, Tensor):
         if value.grad_fn is not None:
             memo[id(value)] = value.detach().clone()
     elif isinstance(value, Mapping):
         for part in list(value.values()):
-            _share_uncopied(part, memo)
+            _note_uncopied(part, memo)
     elif isinstance(value, list | tuple | set):
         for part in list(value):
-            _share_uncopied(part, memo)
+            _note_uncopied(part, memo)
     elif not isinstance(value, nn.Module) and not _can_be_copied(value):
         memo[id(value)] = value
 
@@ -161,6 +163,6 @@ def _can_be_copied(value: Any) -> bool:
     return True
 
 
-def _device(module: nn.Module) -> torch.device:
+def _device_of(module: nn.Module) -> torch.device:
     tensor = next(iter([*module.parameters(), *module.buffers()]), None)
     return torch.device("cpu") if tensor is None else tensor.device

@@ -2,7 +2,7 @@
 
 The values are real tensors, so a forward may branch on types and shapes, unpack sizes and keep
 tensors in any place. Operations in place are recorded as functions: the tensor that they changed
-stands for their result, and tensors that share its memory get new nodes when they are read. The
+stands for their result. Tensors that share its memory get new nodes when they are read. The
 tracer refuses, with a reason, code that takes values out of tensors, and code that reads memory
 that no recorded operation has written.
 """
@@ -25,11 +25,12 @@ from torch.overrides import TorchFunctionMode
 from sngan.lipschitz.registry import registered_functions
 from sngan.lipschitz.rules.combining import nodes_in
 from sngan.lipschitz.rules.functions import torch_name
-from sngan.lipschitz.rules.names import is_like_factory, is_metadata_call, positional
+from sngan.lipschitz.rules.names import is_like_factory, is_metadata_call, with_positional_tensors
 from sngan.lipschitz.structures import map_structure, tensors_in
-from sngan.lipschitz.tracing.aliases import UntraceableError, is_same_view, view_key
+from sngan.lipschitz.tracing.aliases import is_same_view, view_key
 from sngan.lipschitz.tracing.bindings import Bindings
 from sngan.lipschitz.tracing.dependencies import DependencyTracker, live_tensors, storage_id
+from sngan.lipschitz.tracing.errors import UntraceableError
 from sngan.lipschitz.tracing.frames import call_arguments, observe_calls
 
 Node = fx.Node
@@ -87,7 +88,7 @@ def record(
     """
     tracer = _run(run, example, leaves=leaves, older=older)
     if tracer.found_unknown:
-        # it may be a constant outside of the module: with all tensors that exist, those are older
+        # it may be a constant outside of the module, so all tensors that exist count as older now
         tracer = _run(run, example, leaves=leaves, older=live_tensors())
     return tracer.recording()
 
@@ -111,7 +112,7 @@ def _run(
 
 
 class _Tracer(TorchFunctionMode):
-    """Sees every call of a torch function, and records those with arguments that depend on x."""
+    """Sees every call of a torch function, and records it if an argument depends on the input."""
 
     def __init__(
         self, example: Tensor, leaves: Mapping[str, nn.Module], older: Sequence[Tensor]
@@ -243,9 +244,9 @@ class _Tracer(TorchFunctionMode):
                 self._refuse(f"{call.name} takes values out of a tensor")
                 return
             label = (call.target or "module") if call.op == "call_module" else None
-            nodes = positional(torch_name(call.target), *call.nodes)
+            nodes = with_positional_tensors(torch_name(call.target), *call.nodes)
             for tensor in tensors_in(result):
-                # Python code inside the call may have taken values out of tensors
+                # Python code inside the call may take values out of tensors, which no kernel shows
                 self.tracker.mark_dependent(tensor, call.name)
             node = self._graph.create_node(call.op, call.target, *nodes, name=label)
             self._bindings.bind(result, node)
@@ -270,9 +271,7 @@ class _Tracer(TorchFunctionMode):
             # other arguments may be views of the same memory
             changed = dict(list(changed.items())[:1])
         if len(changed) != len(written):
-            self._refuse(
-                f"{call.name} changes more than one view of a tensor, or none it was given"
-            )
+            self._refuse(f"{call.name} changes several views of a tensor, or one it was not given")
         self._check_weights(written)
         return list(changed.values())
 

@@ -43,15 +43,15 @@ class Geometry:
 
         - Zero padding: the padded input lies in a torus of ``⌈(n + padding)/s⌉`` strides, and the
           convolution is a block of the circular one.
-        - Circular padding: it is that torus itself if the stride divides n. If not, the outputs are
-          some of those at stride 1. Each row may occur ``⌈outputs/N⌉`` times.
+        - Circular padding: the input is a torus itself if the stride divides n. If not, the outputs
+          are some of those at stride 1. Each output may occur ``⌈outputs/N⌉`` times.
         - Reflect and replicate padding repeat entries of the input. ``factor`` is the norm of this
           padding as a map: the root of the largest number of repetitions.
 
-        Along a kernel of length 1 the symbol is constant, so one place is enough. If there are
-        several sizes, zero padding needs only the largest one, in which the others lie. Circular
-        norms do not grow with the size, but the frequencies of all sizes are among those of their
-        least common multiple.
+        In a dimension in which the kernel has length 1, the symbol is constant, so one place is
+        enough. If there are several sizes, zero padding needs only the largest one, which contains
+        the others. With circular padding a larger size may have a smaller norm, so the torus has
+        the least common multiple of the sizes: its frequencies include those of all sizes.
         """
         torus = self._circular_torus() if self.mode == "circular" else self._padded_torus()
         sides = (1 if k == 1 else n for n, k in zip(torus.sides, self.kernel, strict=True))
@@ -87,14 +87,14 @@ class Geometry:
         )
 
     def small_torus(self) -> "Torus":
-        """A torus of at most 16 places a side, which is cheap, with a factor for what it may miss.
+        """A cheap torus of at most 16 places a side, with a factor for the norm that it may miss.
 
         In one dimension, the supremum over all frequencies is at most ``1/cos(π(k − 1)/2N)`` times
         the maximum over a grid of N frequencies. Proof: between two unit vectors the symbol is a
         trigonometric polynomial of degree d = (k − 1)/2, bounded by the supremum M. At a distance δ
-        from a point where it is M, it is at least ``M cos(dδ)`` (Duffin, Schaeffer 1938). A
-        dilation does not change the supremum over all frequencies. A kernel that is too long for 16
-        places gets a side of twice its length.
+        from a point where its value is M, its value is at least ``M cos(dδ)`` (Duffin, Schaeffer
+        1938). A dilation does not change the supremum over all frequencies. A kernel that is too
+        long for 16 places gets a side of twice its length.
         """
         torus = self.torus()
         sides, strides, dilations, factor = [], [], [], torus.factor
@@ -122,6 +122,7 @@ class Torus:
     """``‖T‖ ≤ factor · max ‖K(θ)‖`` over the frequencies of the torus, at this stride.
 
     ``sides`` are the numbers of outputs in each dimension; the input has ``side · stride`` places.
+    ``is_exact`` says that both sides of the inequality are equal.
     """
 
     sides: Sizes
@@ -193,7 +194,7 @@ def _padding(layer: Convolution) -> tuple[tuple[int, int], ...]:
         return tuple((p, p) for p in _sizes(layer.padding))
     if layer.padding == "valid":
         return tuple((0, 0) for _ in layer.kernel_size)
-    # "same": if the total is odd, torch adds one more on the right
+    # with padding "same", torch adds one place more on the right if the total is odd
     extents = [d * (k - 1) for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
     return tuple((total // 2, total - total // 2) for total in extents)
 
@@ -211,7 +212,19 @@ def _sizes(values: Sequence[int]) -> Sizes:
 
 
 def require_input_shape(layer: nn.Module, input_shape: Sizes, *, channels: int, dim: int) -> None:
-    """Raise unless ``input_shape`` is ``(channels, *size)`` with ``dim`` positive sizes."""
+    """Raise ``ValueError`` unless a shape is ``(channels, *size)`` with ``dim`` positive sizes.
+
+    Parameters
+    ----------
+    layer
+        The layer, for the message.
+    input_shape
+        The shape.
+    channels
+        The channels that it must have.
+    dim
+        The number of spatial dimensions.
+    """
     fits = len(input_shape) == dim + 1 and input_shape[0] == channels and min(input_shape) > 0
     sizes = ", ".join(("depth", "height", "width")[3 - dim :])
     require(

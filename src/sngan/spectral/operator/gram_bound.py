@@ -38,6 +38,15 @@ def convolution_gram_bounds(
 
     The largest of them is an upper bound of the convolution's norm. With an ``index``, only the
     bounds at these frequencies are computed.
+
+    Parameters
+    ----------
+    weight
+        The weight of a convolution, or of a transposed one.
+    geometry
+        The convolution without its weight.
+    index
+        The positions of frequencies on the grid of the torus; None means all of them.
     """
     torus = geometry.small_torus()
     frequencies = grid(torus.sides).to(weight.device)

@@ -16,8 +16,8 @@ from sngan.utils.text import first_line
 class LayerCall(NamedTuple):
     """The shape of one input of a layer, and the output size of a transposed convolution.
 
-    If the layer is no convolution, its norm does not depend on the size: the shape is that of one
-    vector.
+    The norm of a layer that is not a convolution does not depend on the size. Its shape is that of
+    one vector.
     """
 
     input_shape: Sizes
@@ -31,9 +31,9 @@ LayerCalls = dict[str, tuple[LayerCall, ...]]
 def input_shapes(
     module: nn.Module, input_shape: tuple[int, ...], names: Iterable[str]
 ) -> LayerCalls:
-    """Return ``{layer name: its different calls}`` when the network processes one input of zeros.
+    """Return ``{layer name: its different calls}`` in a pass of one input of zeros.
 
-    The pass is in eval mode; the training modes are restored. It records every call: of any size,
+    The pass is in eval mode; the training modes are restored afterwards. Calls of any size count,
     with a positional or a keyword argument, with or without a batch dimension.
 
     Parameters
@@ -62,7 +62,7 @@ def input_shapes(
 
     layers = dict(module.named_modules(remove_duplicate=False))
     handles = [layers[name].register_forward_hook(record(name), with_kwargs=True) for name in calls]
-    # on this path, transformers do not call their layers
+    # on torch's fast path, transformers do not call their layers
     is_fast = torch.backends.mha.get_fastpath_enabled()
     training = [layer for layer in module.modules() if layer.training]
     weight = next(module.parameters())

@@ -38,7 +38,8 @@ _ESTIMATE_ITERATIONS, _ESTIMATE_TOLERANCE = 500, 1e-7
 class Certificate(NamedTuple):
     """A proved upper bound of a layer's norm, the method that found it, and its slack.
 
-    ``slack`` is how far, relatively, the bound may lie above the supremum over all frequencies.
+    ``slack`` is the largest relative distance by which the bound may exceed the supremum over all
+    frequencies.
     """
 
     norm: float
@@ -70,10 +71,11 @@ def operator_norm(
     method
         - ``"exact"``: a dense SVD for small maps; the Fourier grid for circular padding whose
           stride divides the size; closed forms for the layers without weights.
-        - ``"upper_bound"``: proved. The maximum over the frequencies of a torus that holds the
-          input. If these are too many, a branch and bound of the supremum over all frequencies, to
-          within 1e-4 if the limit on its size allows it. Times 1 + 1e-9 against rounding.
-        - ``"gram"``: proved and differentiable. Gram iteration,
+        - ``"upper_bound"``: a proved bound. It is the maximum over the frequencies of a torus that
+          holds the input. If there are too many frequencies, it is the supremum over all
+          frequencies by branch and bound, to within 1e-4 if the limit on the search allows it. A
+          factor of 1 + 1e-9 covers rounding.
+        - ``"gram"``: a proved and differentiable bound by Gram iteration,
           :math:`\|K\|_2 \le \|(K K^*)^{2^t}\|_F^{1/2^{t+1}}`, on a grid of at most 16 frequencies
           a dimension.
         - ``"estimate"``: power iteration through the layer and its adjoint. It approaches the norm
@@ -107,8 +109,8 @@ def operator_norm(
     ----------
     Sedghi, Gupta, Long 2019, arXiv:1805.10408 (circular convolutions by Fourier transform);
     Pfister, Bresler 2019, DOI 10.1109/TSP.2018.2886164 (from a grid to the supremum); Delattre et
-    al. 2023, arXiv:2305.16173 (Gram iteration). New here: strides by polyphase kernels, the factors
-    of the other padding modes, the branch and bound.
+    al. 2023, arXiv:2305.16173 (Gram iteration). Strides by polyphase kernels, the factors of the
+    other padding modes, and the branch and bound are new in this library.
     """
     require_one_of(method, "method", choices=_METHODS)
     scaled = _ScaledLayer.of(layer, input_shape, output_size)
@@ -122,7 +124,12 @@ def certified_norm(
     """Return the smallest proved upper bound of a layer's norm that is affordable, and its method.
 
     It is ``"exact"`` times 1 + 1e-9 if :func:`operator_norm` can compute that, else
-    ``"upper_bound"``. The parameters and errors are those of :func:`operator_norm`.
+    ``"upper_bound"``.
+
+    Parameters
+    ----------
+    layer, input_shape, output_size
+        See :func:`operator_norm`.
 
     Raises
     ------
@@ -178,7 +185,7 @@ class _ScaledLayer:
         return geometry_of(self.layer, self.input_shape, output_size=self.output_size)
 
     def unscaled(self, norm: Tensor, *, round_up: bool) -> Tensor:
-        """The norm of the original layer; ``round_up`` keeps a subnormal upper bound one."""
+        """The norm of the original layer; ``round_up`` rounds a subnormal result upwards."""
         found = shifted(norm, self.exponent)
         return found + _SMALLEST * (norm > 0).to(norm) if round_up else found
 

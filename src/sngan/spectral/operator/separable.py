@@ -18,9 +18,9 @@ def largest_singular_value(matrix: Tensor) -> Tensor:
 def separable_norm(layer: nn.Module, input_shape: Sizes) -> Tensor:
     """The norm of ``T = A_1 ⊗ … ⊗ A_d``: the product of the norms of the ``A_j``.
 
-    Let t be the largest entry of ``T(1 ⊗ … ⊗ 1)``, at the place m. Read along dimension j through
-    m, ``T(1 ⊗ e_i ⊗ 1)`` is ``A_j e_i`` times a number. The product of these numbers over all j is
-    ``t^{d−1}``.
+    Let t be the largest entry of ``T(1 ⊗ … ⊗ 1)``, at the place m. The entries of
+    ``T(1 ⊗ e_i ⊗ 1)`` on the line through m along dimension j are ``A_j e_i`` times a number. The
+    product of these numbers over all j is ``t^{d−1}``.
     """
     linear = linear_map(layer, (1, *input_shape[1:]))
     ones = torch.ones_like(linear.zeros())

@@ -16,9 +16,9 @@ from sngan.spectral.operator.geometry import Geometry, Sizes, Torus
 ROUNDING = 1 + 1e-9
 # the eigenvalues of at most this many bytes of matrices are computed in one call
 _BLOCK_BYTES = 2**28
-# up to this many taps, Gram matrices are cheaper as a polynomial than as products of matrices
+# up to this many taps, a polynomial gives the Gram matrices faster than products of matrices
 _FEW_TAPS = 50
-# a search evaluates at most this many 64×64 matrices; for larger ones, fewer by the cube
+# a search evaluates at most this many 64×64 matrices; the number falls with the cube of the side
 _CELLS = 2**14
 
 
@@ -72,7 +72,7 @@ class Symbol:
         return extent.double() / 2
 
     def without_common_step(self) -> "Symbol":
-        """Divide the offsets by their common step: over all θ the norms are the same."""
+        """Divide the offsets by their common step; the supremum over all θ stays the same."""
         offsets = self.offsets - self.offsets.amin(0)
         steps = [max(1, math.gcd(*column)) for column in offsets.t().tolist()]
         return Symbol(self.taps, offsets // torch.tensor(steps, device="cpu"))
@@ -87,19 +87,21 @@ class Symbol:
     def norms(self, frequencies: Tensor) -> Tensor:
         """``max over groups of ‖K(θ)‖₂`` at frequencies ``(F, dim)``, on the CPU."""
         block = max(1, _BLOCK_BYTES // (16 * self.taps[0].numel()))
-        grams = self._expanded if len(self.taps) <= _FEW_TAPS else self._multiplied
+        grams = (
+            self._grams_by_polynomial if len(self.taps) <= _FEW_TAPS else self._grams_by_products
+        )
         norms = [
             torch.linalg.eigvalsh(grams(some))[..., -1].clamp_min(0.0).sqrt().amax(1)
             for some in frequencies.split(block)
         ]
         return torch.cat(norms).cpu()
 
-    def _multiplied(self, frequencies: Tensor) -> Tensor:
+    def _grams_by_products(self, frequencies: Tensor) -> Tensor:
         matrices = self.matrices(frequencies)
         return matrices @ matrices.mH if self._is_wide else matrices.mH @ matrices
 
-    def _expanded(self, frequencies: Tensor) -> Tensor:
-        taps, offsets = self._gram
+    def _grams_by_polynomial(self, frequencies: Tensor) -> Tensor:
+        taps, offsets = self._gram_polynomial
         angles = (frequencies @ offsets.to(frequencies).t()).to(taps.device)
         flat = taps.flatten(1)
         half = torch.complex(angles.cos() @ flat, -angles.sin() @ flat)
@@ -111,10 +113,11 @@ class Symbol:
         return self.taps.shape[2] <= self.taps.shape[3]
 
     @cached_property
-    def _gram(self) -> tuple[Tensor, Tensor]:
+    def _gram_polynomial(self) -> tuple[Tensor, Tensor]:
         """The taps and offsets of ``K K*`` (or ``K* K``), which is a trigonometric polynomial too.
 
-        Of each pair of opposite offsets only one is kept, and of the tap at 0 one half.
+        It has one of each pair of opposite offsets, and half of the tap at 0, because the sum with
+        the conjugate transpose adds the rest.
         """
         taps = self.taps if self._is_wide else self.taps.mT
         sign = 1 if self._is_wide else -1
@@ -143,9 +146,9 @@ def torus_symbol(weight: Tensor, geometry: Geometry, torus: Torus) -> Symbol:
 
 
 def grid(sides: Sizes) -> Tensor:
-    """The frequencies ``2πj/N`` of a torus, ``(F, dim)``: only one of each pair θ, −θ.
+    """The frequencies ``2πj/N`` of a torus, ``(F, dim)``, with only one of each pair θ, −θ.
 
-    One is enough: the kernel is real, so ``K(−θ)`` is the conjugate of ``K(θ)``.
+    One is enough, because the kernel is real, so ``K(−θ)`` is the conjugate of ``K(θ)``.
     """
     places = torch.cartesian_prod(*(torch.arange(n, device="cpu") for n in sides)).view(
         -1, len(sides)
@@ -159,9 +162,9 @@ def grid(sides: Sizes) -> Tensor:
 
 
 def grid_slack(degrees: Tensor, sides: Sizes) -> float:
-    """``Π_j 1/cos(π d_j/N_j)``, a bound of the supremum over all θ, per maximum over the grid.
+    """``Π_j 1/cos(π d_j/N_j)``: the supremum is at most this number times the maximum on the grid.
 
-    It follows from the inequality of ``Geometry.small_torus``, applied to one dimension after the
+    This follows from the inequality of ``Geometry.small_torus``, applied to one dimension after the
     other. It is infinite if the grid is too coarse (``N ≤ 2d``).
     """
     angles = [math.pi * d / n for d, n in zip(degrees.tolist(), sides, strict=True)]
@@ -173,10 +176,11 @@ def grid_slack(degrees: Tensor, sides: Sizes) -> float:
 def supremum(symbol: Symbol, *, tolerance: float = 1e-4) -> Supremum:
     """Bracket ``sup_θ ‖K(θ)‖₂`` by branch and bound, until ``upper/lower − 1 ≤ tolerance``.
 
-    Along a straight line from a maximizer θ* the bilinear form that attains it has degree at most
-    ``Σ_j d_j |δ_j|``, so the cell of half-widths h that holds θ* has a centre of norm at least
-    ``M cos(Σ_j d_j h_j)``. Cells below ``lower · cos(Σ d_j h_j)`` are dropped, the others halved.
-    The cosine of the sum makes dropping a cell safe; the product of the cosines does not.
+    Let M be the supremum, attained at θ*. Along a straight line from θ* the bilinear form that
+    attains M has degree at most ``Σ_j d_j |δ_j|``. So the norm at the centre of the cell that holds
+    θ*, with half-widths h, is at least ``M cos(Σ_j d_j h_j)``. Cells below
+    ``lower · cos(Σ d_j h_j)`` are dropped, the others are halved. The cosine of the sum makes it
+    safe to drop a cell; the product of the cosines does not.
     """
     symbol = symbol.without_common_step()
     degrees = symbol.degrees

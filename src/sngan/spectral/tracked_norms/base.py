@@ -20,8 +20,8 @@ class TrackedNorm(ABC):
     """A norm σ of one kernel. It keeps no state: the caller passes ``u`` from step to step.
 
     ``u`` is the tensor that the next step starts from: for power iteration, the left singular
-    vector. ``wt_u`` is a tensor with ``σ = factor · ‖wt_u‖``: for power iteration, ``Wᵀu``. So the
-    caller can take the norms of many weights in one call.
+    vector. ``wt_u`` is a tensor with ``σ = factor · ‖wt_u‖``: for power iteration, ``Wᵀu``. This
+    form lets the caller compute the norms of many weights in one call.
     """
 
     def __init__(self, kernel: Kernel, *, factor: float = 1.0) -> None:
@@ -30,7 +30,7 @@ class TrackedNorm(ABC):
 
     @abstractmethod
     def start(self) -> tuple[Tensor, float]:
-        """Return ``u`` and σ of the full weight, both converged. It draws no random numbers."""
+        """Return ``u`` and σ of the full weight, both converged, without random numbers."""
 
     @abstractmethod
     def project_(self, gradient: Tensor, u: Tensor, share: Tensor | None = None) -> Tensor:
@@ -38,6 +38,15 @@ class TrackedNorm(ABC):
 
         The result is the same for W and for each positive multiple of W. With a ``share``, only
         this fraction of the difference is subtracted.
+
+        Parameters
+        ----------
+        gradient
+            The gradient g of the weight W, which changes in place.
+        u
+            The tensor that the last step ended with.
+        share
+            The part of the difference that is subtracted, from 0 to 1; None means 1.
         """
 
     @abstractmethod
@@ -46,10 +55,20 @@ class TrackedNorm(ABC):
 
     @abstractmethod
     def advance(self, u: Tensor, wt_u: Tensor, *, iterations: int) -> tuple[Tensor, Tensor]:
-        """Return ``u`` and ``wt_u`` of the present weight, found from those of an older one."""
+        """Return ``u`` and ``wt_u`` of the present weight, found from those of an older one.
+
+        Parameters
+        ----------
+        u
+            The ``u`` of the older weight.
+        wt_u
+            Its ``wt_u``.
+        iterations
+            The number of power iterations.
+        """
 
     def weight(self) -> Tensor:
-        """The weight, detached; of a sharded one, the rows of this rank."""
+        """The weight, detached; only the rows of this rank if it is sharded."""
         return self.kernel.rows_of(dtensor.local_tensor(self.kernel.weight))
 
     def gradient(self) -> Tensor | None:
@@ -57,18 +76,19 @@ class TrackedNorm(ABC):
         gradient = self.kernel.weight.grad
         return None if gradient is None else self.kernel.rows_of(dtensor.local_tensor(gradient))
 
-    def on(self, weight: Tensor) -> Self:
-        """Return the same norm for another tensor."""
+    def with_weight(self, weight: Tensor) -> Self:
+        """Return the same norm of another weight, a tensor of the kernel's own shape."""
         norm = copy.copy(self)
         norm.kernel = replace(self.kernel, weight=weight, row_range=None)
         return norm
 
     def radial(self, gradient: Tensor, share: Tensor | None = None) -> Tensor:
-        """``⟨g, W⟩``, times the ``share`` if there is one; of a sharded weight, over its rows here.
+        """``⟨g, W⟩``, times the ``share`` if there is one.
 
-        This is the component of the gradient along the weight.
+        If the weight is sharded, the sum is over the rows of this rank. ``⟨g, W⟩`` is the component
+        of the gradient along the weight.
         """
-        # in the kernel's own column order both are views, whatever their memory format
+        # in the kernel's own column order both are views, for every memory format
         flat = self.kernel.matrix(gradient).reshape(-1)
         radial = flat.dot(self.kernel.matrix(self.weight()).reshape(-1))
         return radial if share is None else radial * share
@@ -88,12 +108,12 @@ class PowerIterationNorm(TrackedNorm):
         weight = self.kernel.rows_of(dtensor.full_tensor(self.kernel.weight))
         if not weight.numel():
             return weight.new_zeros(self.u_shape()), 0.0
-        # scaled by a power of two, which rounds nothing, so that no square overflows or vanishes
+        # a power of two rounds nothing; the scaled weight has no square that overflows or vanishes
         largest = weight.abs().max().item()
         if not math.isfinite(largest):
             return weight.new_zeros(self.u_shape()), largest
         exponent = math.frexp(largest)[1]
-        scaled = self.on(weight.to(accumulator(weight)) * 2.0**-exponent)
+        scaled = self.with_weight(weight.to(accumulator(weight)) * 2.0**-exponent)
         # the seed is fixed, so that all ranks start with the same vector
         seeded = torch.Generator().manual_seed(0)
         noise = torch.randn(scaled.u_shape(), generator=seeded, device="cpu")
@@ -109,8 +129,20 @@ class PowerIterationNorm(TrackedNorm):
         return wt_u
 
     def subtract_(self, gradient: Tensor, u: Tensor, *, wt_u: Tensor, radial: Tensor) -> None:
-        """``g −= ⟨g, W⟩/σ · ∂σ/∂W`` in place, for ``radial`` = ⟨g, W⟩."""
-        # σ = factor·‖wt_u‖, and ∂σ/∂W is factor times the derivative of ⟨u, Wv⟩: it cancels
+        """``g −= ⟨g, W⟩/σ · ∂σ/∂W`` in place, for ``radial`` = ⟨g, W⟩.
+
+        Parameters
+        ----------
+        gradient
+            The gradient g, which changes in place.
+        u
+            The left singular vector.
+        wt_u
+            ``Wᵀu`` of the full weight.
+        radial
+            ⟨g, W⟩ of the full weight.
+        """
+        # σ = factor·‖wt_u‖, and ∂σ/∂W is factor times ∂⟨u, Wv⟩/∂W, so the factor cancels
         ratio = divided(radial, length(wt_u).square_(), 0.0)
         self.add_derivative_(gradient, u * ratio, wt_u, alpha=-1.0)
 
@@ -124,7 +156,7 @@ class PowerIterationNorm(TrackedNorm):
 
     @abstractmethod
     def can_be_split(self, rows: int) -> bool:
-        """Whether this works on slices of dimension 0 whose shortest has this number of rows."""
+        """Whether slices along dimension 0 are enough; the shortest slice has ``rows`` rows."""
 
     @abstractmethod
     def u_shape(self) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from sngan.spectral.tracked_norms.base import PowerIterationNorm
 
 
 class ConvolutionNorm(PowerIterationNorm):
-    """The norm of the convolution on a small torus, times a factor for what the torus may miss.
+    """The norm of the convolution on a small torus, times a factor for the norm that it may miss.
 
     ``∂σ/∂W`` is the weight gradient of the convolution at input v and output gradient u. A
     transposed convolution has the norm of its adjoint, the convolution with the same kernel.

@@ -12,9 +12,9 @@ from sngan.utils.checks import require
 def adapted_to_sharding(norm: TrackedNorm) -> TrackedNorm:
     """Return the norm itself if each rank can work on its own rows, else a :class:`GatheredNorm`.
 
-    Own rows are not enough for a bound by Gram iteration; for a transposed convolution as a matrix,
-    whose rows are not in dimension 0; for a convolution of several groups, or one of which some
-    rank has no channel; and for a weight that is not sharded along dimension 0 only.
+    A rank needs more than its own rows for a bound by Gram iteration; for a transposed convolution
+    as a matrix, whose rows are not in dimension 0; for a convolution with several groups, or
+    without a channel on some rank; and for a weight that is not sharded along dimension 0 alone.
     """
     if not dtensor.is_sharded(norm.kernel.weight):
         return norm
@@ -32,7 +32,7 @@ def adapted_to_sharding(norm: TrackedNorm) -> TrackedNorm:
 
 
 class GatheredNorm(TrackedNorm):
-    """Tracks a norm of a sharded weight on every rank, and gathers weight and gradient for it."""
+    """Tracks a norm of a sharded weight on every rank; it gathers the weight and the gradient."""
 
     def __init__(self, norm: TrackedNorm) -> None:
         super().__init__(norm.kernel, factor=norm.factor)
@@ -78,4 +78,4 @@ class GatheredNorm(TrackedNorm):
         return local[first:last]
 
     def _of_full_weight(self) -> TrackedNorm:
-        return self._norm.on(self.kernel.rows_of(dtensor.full_tensor(self.kernel.weight)))
+        return self._norm.with_weight(self.kernel.rows_of(dtensor.full_tensor(self.kernel.weight)))

@@ -16,9 +16,9 @@ class GramNorm(TrackedNorm):
     """A proved upper bound of σ, by Gram iteration in each step (Delattre et al. 2023).
 
     It takes the place of σ in the change of coordinates: both are positively homogeneous functions
-    of the weight, and this one brings its own derivative. ``u`` is the index of the frequency with
-    the largest bound, because the derivative depends on this frequency alone. ``wt_u`` is the
-    bound.
+    of the weight, and autograd gives the derivative of the bound. ``u`` is the index of the
+    frequency with the largest bound, because the derivative depends on this frequency alone.
+    ``wt_u`` is the bound.
     """
 
     def __init__(self, kernel: Kernel, geometry: Geometry | None) -> None:
@@ -28,7 +28,7 @@ class GramNorm(TrackedNorm):
     @override
     def start(self) -> tuple[Tensor, float]:
         weight = self.kernel.rows_of(dtensor.full_tensor(self.kernel.weight))
-        index, bound = self.on(weight).advance(weight, weight, iterations=1)
+        index, bound = self.with_weight(weight).advance(weight, weight, iterations=1)
         return index, bound.item()
 
     @override
@@ -49,7 +49,8 @@ class GramNorm(TrackedNorm):
     def advance(self, u: Tensor, wt_u: Tensor, *, iterations: int) -> tuple[Tensor, Tensor]:
         weight = self.weight()
         largest, index = self._bounds(weight, None).max(0, keepdim=True)
-        # rounded up in the weight's own precision, so that the bound stays one
+        # room for rounding to the weight's own precision, so that the result is still an upper
+        # bound
         room = 1 + 2 * torch.finfo(weight.dtype).eps
         return index, (largest * room).to(weight.dtype)
 

@@ -1,0 +1,5 @@
+"""Error for a network that cannot be traced."""
+
+
+class UntraceableError(Exception):
+    """The module does something that a recording cannot represent."""

@@ -3,6 +3,14 @@
 They limit the critic's slope without a change of its layers. Random numbers come from torch's
 global generator. If several processes share a batch (``torch.distributed``), each draws the numbers
 of the whole batch and uses those of its own rows.
+
+Examples
+--------
+>>> import torch
+>>> from sngan import penalties
+>>> real, fake = torch.zeros(4, 2), torch.ones(4, 2)
+>>> penalties.wgan_gp(lambda x: 3 * x[:, 0], real, fake)  # (3 − 1)²
+tensor(4.)
 """
 
 from collections.abc import Callable

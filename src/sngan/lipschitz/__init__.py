@@ -1,4 +1,15 @@
-"""Lipschitz constants of networks: upper and lower bounds, and layers with the constant 1."""
+"""Lipschitz constants of networks: upper and lower bounds, and layers with the constant 1.
+
+Examples
+--------
+>>> import torch
+>>> from torch import nn
+>>> import sngan
+>>> critic = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+>>> bounds = sngan.lipschitz_bounds(critic, (4,))
+>>> bounds.lower <= bounds.upper <= bounds.product
+True
+"""
 
 from sngan.lipschitz import blocks as blocks
 from sngan.lipschitz.bounds import InconsistentBoundsError as InconsistentBoundsError

@@ -2,6 +2,13 @@
 
 Distances are written ``W_p`` and have the units of the points. Costs, potentials and ``gap`` belong
 to ``W_p^p = min_P Σ P(i, j) |x_i − y_j|^p`` and have those units to the power p.
+
+Examples
+--------
+>>> from sngan import transport
+>>> found = transport.wasserstein([[0.0], [1.0]], [[2.0], [3.0]])
+>>> found.distance, found.gap < 1e-12
+(2.0, True)
 """
 
 from sngan.transport.certificates import WassersteinResult as WassersteinResult

@@ -161,7 +161,7 @@ def test_the_cache_shows_its_size_and_is_cleared(filled, capsys):
 
 
 def test_the_cache_forgets_what_was_used_longest_ago(filled):
-    cache.used(filled / "metrics" / "features-0.safetensors")
+    cache.mark_used(filled / "metrics" / "features-0.safetensors")
     cache.trim(limit=250)
     assert sorted(path.name for path in (filled / "metrics").iterdir()) == [
         "features-0.safetensors", "features-3.safetensors",

@@ -139,9 +139,9 @@ def test_an_unknown_strategy():
 
 
 def test_fsdp_is_launched_on_one_process_too():
-    assert TWO.is_shared
+    assert TWO.has_process_group
     assert TWO.is_sharded
-    assert PerformanceConfig(strategy="fsdp").is_shared
+    assert PerformanceConfig(strategy="fsdp").has_process_group
     assert not PerformanceConfig(strategy="ddp").is_sharded
 
 

@@ -12,7 +12,7 @@ from helpers.sharded import CNN, DIGITS, NETWORKS, RESNET, TWO, build, config_of
 from helpers.training import assert_identical, final_state, metrics, tiny
 from sngan import Config
 from sngan.config import EvaluationConfig, PerformanceConfig
-from sngan.distributed.sharded_files import read_shards
+from sngan.distributed.sharded_files import read_sharded
 from sngan.engine import train as training
 from sngan.engine import train_step
 from sngan.runs import checkpoint
@@ -159,7 +159,7 @@ def test_nothing_is_deleted_while_a_file_cannot_be_read(copied):
 
 
 def test_tensors_of_an_index_need_no_code(copied):
-    tensors = read_shards(shards_of(copied / "last.pt"))
+    tensors = read_sharded(shards_of(copied / "last.pt"))
     state = checkpoint.read(copied / "last.pt")
     assert torch.equal(tensors["critic/dense.weight"], state["critic"]["dense.weight"])
     assert {"average/module.dense.weight", "critic_optimizer/state/0/exp_avg"} <= set(tensors)

@@ -11,7 +11,7 @@ import torch
 from helpers import checkpoints
 from helpers.tally import Tally
 from helpers.tiny_run import same
-from sngan.distributed.sharded_files import read_shards, write_shards
+from sngan.distributed.sharded_files import read_sharded, write_sharded
 from sngan.runs import checkpoint
 from sngan.utils.tensor_files import DamagedFileError, read_tensors, write_tensors
 
@@ -96,8 +96,8 @@ def test_of_shards(tmp_path, count, tally):
         for name, tensor in checkpoints.state_of(2)["critic"].items()
     }
     folder = tmp_path / "shards"
-    index = write_shards(tensors, folder)
-    read = partial(read_shards, folder, index=index)
+    index = write_sharded(tensors, folder)
+    read = partial(read_sharded, folder, index=index)
     whole = {name: tensor.as_subclass(torch.Tensor) for name, tensor in tensors.items()}
     assert same(read(), whole)
     counted = tally("flips in shards")

@@ -10,7 +10,7 @@ from torch.distributed.checkpoint import filesystem, metadata
 
 from helpers import checkpoints, gadgets
 from helpers.tiny_run import same
-from sngan.distributed.sharded_files import read_shards
+from sngan.distributed.sharded_files import read_sharded
 from sngan.runs import checkpoint
 from sngan.utils.tensor_files import DamagedFileError
 
@@ -109,7 +109,7 @@ def test_hostile_indices_in_json(tmp_path, name):
     (folder / "part-00000.bin").write_bytes(bytes(8))
     (folder / "index.json").write_text(json.dumps(HOSTILE[name]))
     with pytest.raises(DamagedFileError):
-        read_shards(folder)
+        read_sharded(folder)
 
 
 def test_links_are_not_followed(tmp_path):
@@ -119,7 +119,7 @@ def test_links_are_not_followed(tmp_path):
     (folder / "part-00000.bin").symlink_to(tmp_path / "secret")
     (folder / "index.json").write_text(json.dumps(index()))
     with pytest.raises(DamagedFileError, match="symbolic link"):
-        read_shards(folder)
+        read_sharded(folder)
 
 
 @pytest.mark.parametrize("name", ["..", ".", "../step-000002-000002.shards", "/tmp", 3, None])

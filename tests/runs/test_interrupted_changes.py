@@ -7,7 +7,7 @@ import pytest
 import sngan
 from helpers.folders import contents, kept, tiny, write_all
 from sngan.runs import manifest
-from sngan.runs.layout import PATTERN
+from sngan.runs.layout import RUN_FILE
 from sngan.runs.manifest import Manifest
 
 NOTES = {"notes.txt": b"mine", "samples/mine.png": b"mine"}
@@ -43,7 +43,7 @@ def die_at(monkeypatch, number):
 
 
 def files(folder):
-    return Manifest(folder, kind="sngan run 1", pattern=PATTERN)
+    return Manifest(folder, kind="sngan run 1", pattern=RUN_FILE)
 
 
 def steps_of(made, folder, monkeypatch, act):
@@ -88,8 +88,8 @@ def test_a_kill_while_they_are_put_back(made, tmp_path, monkeypatch):
 def test_a_kill_while_they_are_deleted(made, tmp_path, monkeypatch):
     aside = shutil.copytree(made, tmp_path / "aside")
     files(aside).set_aside()
-    for copy in steps_of(aside, tmp_path, monkeypatch, Manifest.give_up):
-        files(copy).give_up()
+    for copy in steps_of(aside, tmp_path, monkeypatch, Manifest.delete_set_aside):
+        files(copy).delete_set_aside()
         assert contents(copy, without=[".sngan"]) == NOTES
         assert not (copy / ".sngan" / "replaced").exists()
 

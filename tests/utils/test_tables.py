@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sngan.utils.tables import NOTHING, figure, text_table, with_spread
+from sngan.utils.tables import NOTHING, format_number, format_spread, text_table
 
 CELLS = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=9)
 ROWS = st.integers(1, 4).flatmap(
@@ -37,8 +37,9 @@ def test_columns_are_aligned_and_hold_the_cells(rows, right, rule):
     [(None, None, NOTHING), (1.0, None, "1"), (1.23456, 0.0123, "1.235 ± 0.012")],
 )
 def test_a_mean_with_its_spread(mean, spread, expected):
-    assert with_spread(mean, spread) == expected
+    assert format_spread(mean, spread) == expected
 
 
 def test_a_figure_that_is_not_known():
-    assert (figure(None), figure(None, unknown="?"), figure(0.12345)) == (NOTHING, "?", "0.123")
+    shown = (format_number(None), format_number(None, unknown="?"), format_number(0.12345))
+    assert shown == (NOTHING, "?", "0.123")

@@ -4,7 +4,7 @@ from typing import get_args, get_type_hints
 
 from sngan.cli.output import JSON_HELP, print_result
 from sngan.cli.parser import CommandParser
-from sngan.cli.paths import opened
+from sngan.cli.paths import folder_to_read
 from sngan.config import EvaluationConfig
 from sngan.tasks.evaluate import evaluate
 
@@ -44,7 +44,7 @@ def run(argv: list[str]) -> None:
     add_arguments(parser)
     values = parser.parse(argv)
     found = evaluate(
-        opened(values["run"]),
+        folder_to_read(values["run"]),
         source=values["data"],
         samples=values["samples"],
         extractor=values["extractor"],

@@ -5,7 +5,7 @@ import time
 import torch
 
 from sngan.cli.parser import CommandParser
-from sngan.cli.paths import expanded, opened
+from sngan.cli.paths import expanded, folder_to_read
 from sngan.runs.export import export
 from sngan.runs.run import load
 
@@ -33,7 +33,7 @@ def run(argv: list[str]) -> None:
     add_arguments(parser)
     values = parser.parse(argv)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    loaded = load(opened(values["run"]), device=device)
+    loaded = load(folder_to_read(values["run"]), device=device)
     label = values["label"]
     started = time.perf_counter()
     export(

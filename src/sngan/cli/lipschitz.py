@@ -2,7 +2,7 @@
 
 from sngan.cli.output import JSON_HELP, print_result
 from sngan.cli.parser import CommandParser
-from sngan.cli.paths import opened
+from sngan.cli.paths import folder_to_read
 from sngan.tasks.lipschitz import lipschitz_with_pictures
 
 DESCRIPTION = (
@@ -24,7 +24,7 @@ def run(argv: list[str]) -> None:
     add_arguments(parser)
     values = parser.parse(argv)
     bounds, pictures = lipschitz_with_pictures(
-        opened(values["run"]), lower=not values["upper_only"], progress=True
+        folder_to_read(values["run"]), lower=not values["upper_only"], progress=True
     )
     lines = [bounds.table(), *(f"pictures: {picture.parent}" for picture in pictures[:1])]
     print_result(bounds.to_dict(), "\n".join(lines), json_to=values["json"])

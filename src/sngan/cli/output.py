@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sngan.cli.paths import expanded
-from sngan.utils.files import naming, write_bytes
+from sngan.utils.files import named_in_errors, write_bytes
 from sngan.utils.plain import to_json
 from sngan.utils.text import on_one_line, printable
 
@@ -27,7 +27,7 @@ def print_result(data: dict[str, Any], text: str, *, json_to: str | None) -> Non
 
 def _write(path: Path, data: bytes) -> None:
     """Write a file in one piece, or into a path that is no file, such as a pipe."""
-    with naming(path):
+    with named_in_errors(path):
         if path.exists() and not path.is_file():
             path.write_bytes(data)
         else:

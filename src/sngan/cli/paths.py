@@ -14,7 +14,7 @@ def expanded(text: str) -> Path:
     return Path(expand_home(text))
 
 
-def opened(text: str) -> Path:
+def folder_to_read(text: str) -> Path:
     """Return a folder that the command only reads; warn if a training writes there."""
     folder = expanded(text)
     holder = holder_of(folder)

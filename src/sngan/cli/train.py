@@ -66,7 +66,7 @@ def _settings_of_run(argv: list[str]) -> list[str]:
     for flag, value in zip(argv, [*argv[1:], ""], strict=True):
         name, equals, given = flag.partition("=")
         if name == "--out":
-            path = ManagedRunFolder(expanded(given if equals else value)).settings()
+            path = ManagedRunFolder(expanded(given if equals else value)).settings_path()
             try:
                 return flags.settings_in(path) if path.is_file() else []
             except ValueError as error:

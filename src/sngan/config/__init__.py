@@ -1,7 +1,6 @@
 """The settings of a run: dataclasses, and their YAML."""
 
 from sngan.config.io import MAY_CHANGE_ON_RESUME as MAY_CHANGE_ON_RESUME
-from sngan.config.io import as_begun as as_begun
 from sngan.config.io import changes as changes
 from sngan.config.io import differences as differences
 from sngan.config.io import from_dict as from_dict
@@ -9,6 +8,7 @@ from sngan.config.io import load as load
 from sngan.config.io import read as read
 from sngan.config.io import save as save
 from sngan.config.io import to_dict as to_dict
+from sngan.config.io import with_reading_of as with_reading_of
 from sngan.config.schema import Config as Config
 from sngan.config.schema import DataConfig as DataConfig
 from sngan.config.schema import EvaluationConfig as EvaluationConfig

@@ -26,7 +26,7 @@ MAY_CHANGE_ON_RESUME = frozenset(
     {
         "steps",
         "out",
-        # a resumed run keeps its own value: see as_begun
+        # a resumed run keeps its own value: see with_reading_of
         "data.reading",
         "performance.compile",
         "performance.cuda_graphs",
@@ -145,7 +145,7 @@ def _with_texts(kind: Any, values: dict[str, Any], texts: dict[str, Any]) -> dic
     return kept
 
 
-def as_begun(config: Config, path: Path) -> Config:
+def with_reading_of(config: Config, path: Path) -> Config:
     """Return the settings with the version of file reading that the run of ``path`` began with."""
     reading = load(path).data.reading
     if reading != config.data.reading:

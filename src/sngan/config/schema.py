@@ -188,7 +188,7 @@ class PerformanceConfig:
         return self.devices * self.nodes
 
     @property
-    def is_shared(self) -> bool:
+    def has_process_group(self) -> bool:
         """Whether a run has processes of its own, even if it is only one."""
         return self.processes > 1 or self.strategy != "auto"
 

@@ -18,7 +18,7 @@ from sngan.data.images.value_range import ValueRange
 from sngan.data.memory import require_images_fit, total_memory
 from sngan.data.types import Decoded, Skipped
 from sngan.utils.cache import folder as default_folder
-from sngan.utils.cache import trim, used
+from sngan.utils.cache import mark_used, trim
 from sngan.utils.checks import require
 from sngan.utils.files import write_bytes
 
@@ -64,8 +64,8 @@ class ImageCache:
             images = np.load(self.images, mmap_mode="c", allow_pickle=False)
             skipped = [Skipped(**item) for item in metadata["skipped"]]
             if len(images) == len(metadata["labels"]):
-                used(self.images)
-                used(self.metadata)
+                mark_used(self.images)
+                mark_used(self.metadata)
                 ranges = {
                     mode: ValueRange(*one) for mode, one in metadata.get("levels", {}).items()
                 }

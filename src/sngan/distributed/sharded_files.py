@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from sngan.distributed import collectives, torch_checkpoint
+from sngan.distributed.parts import join_parts
 from sngan.utils.files import atomic_write, flush_folder, write_bytes
 from sngan.utils.tensor_files import DTYPES, DamagedFileError, tensor_bytes
 
@@ -45,7 +46,7 @@ class _Part:
     sha256: str
 
 
-def write_shards(tensors: "Mapping[str, DTensor]", folder: Path) -> str:
+def write_sharded(tensors: "Mapping[str, DTensor]", folder: Path) -> str:
     """Write each rank's parts and flush them, then write the index; return the index's SHA-256.
 
     This is collective.
@@ -68,13 +69,13 @@ def write_shards(tensors: "Mapping[str, DTensor]", folder: Path) -> str:
         raise
 
 
-def read_shards(folder: Path, *, index: str | None = None) -> dict[str, Tensor]:
+def read_sharded(folder: Path, *, index: str | None = None) -> dict[str, Tensor]:
     """Read whole tensors to the CPU of this process, for any number of ranks that wrote them.
 
     Parameters
     ----------
     folder
-        A folder of :func:`write_shards`, or of earlier versions' ``torch.distributed.checkpoint``.
+        A folder of :func:`write_sharded`, or of earlier versions' ``torch.distributed.checkpoint``.
     index
         The SHA-256 of the index; left out: the index is not checked.
 
@@ -83,7 +84,7 @@ def read_shards(folder: Path, *, index: str | None = None) -> dict[str, Tensor]:
     OSError
         If a file is missing.
     DamagedFileError
-        If a file is damaged, or :func:`write_shards` did not write it.
+        If a file is damaged, or :func:`write_sharded` did not write it.
     """
     if index is None and (folder / torch_checkpoint.INDEX).exists():
         return torch_checkpoint.read_tensors(folder)
@@ -100,7 +101,7 @@ def read_shards(folder: Path, *, index: str | None = None) -> dict[str, Tensor]:
     for part, tensor in _read_parts(forms, parts, folder):
         read[part.tensor].append((part.start, tensor))
     return {
-        name: torch_checkpoint.joined(read[name], shape, dtype, name=f"{folder}: {name}")
+        name: join_parts(read[name], shape, dtype, name=f"{folder}: {name}")
         for name, (shape, dtype) in forms.items()
     }
 

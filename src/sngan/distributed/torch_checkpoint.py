@@ -5,7 +5,6 @@ or called. A file holds one archive after another, one for each part, with its o
 """
 
 import io
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from sngan.distributed.parts import join_parts
 from sngan.utils.plain_pickle import Name, NotPlainError, Object, read_pickle
 from sngan.utils.tensor_files import DTYPES, DamagedFileError, read_archive
 
@@ -87,49 +87,7 @@ def _assembled(
         if piece.tensor not in shapes or part.dtype != shapes[piece.tensor][1]:
             raise DamagedFileError(f"{folder / INDEX}: {piece.tensor} is no tensor of the index")
         parts[piece.tensor].append((piece.start, part))
-    return {name: joined(parts[name], *shapes[name], name=name) for name in shapes}
-
-
-def joined(
-    parts: list[tuple[tuple[int, ...], Tensor]],
-    shape: tuple[int, ...],
-    dtype: torch.dtype,
-    *,
-    name: str,
-) -> Tensor:
-    """Join the parts of a tensor, each with the place where it begins.
-
-    Parameters
-    ----------
-    parts
-        The start and the tensor of each part.
-    shape, dtype
-        The shape and type of the whole tensor.
-    name
-        The name of the tensor in errors.
-
-    Raises
-    ------
-    DamagedFileError
-        If the parts do not cover the tensor exactly once.
-    """
-    # this check comes before memory of that size is allocated
-    is_of_shape = all(part.dim() == len(start) == len(shape) for start, part in parts)
-    if not is_of_shape or sum(part.numel() for _, part in parts) != math.prod(shape):
-        raise DamagedFileError(f"{name}: its parts are not as large as the tensor")
-    ends = [
-        max(start[dim] + part.shape[dim] for start, part in parts) if parts else size
-        for dim, size in enumerate(shape)
-    ]
-    if ends != list(shape):
-        raise DamagedFileError(f"{name}: its parts end elsewhere than the tensor")
-    whole, seen = torch.empty(shape, dtype=dtype), torch.zeros(shape, dtype=torch.bool)
-    for start, part in parts:
-        place = tuple(slice(at, at + size) for at, size in zip(start, part.shape, strict=True))
-        if whole[place].shape != part.shape or min(start, default=0) < 0 or seen[place].any():
-            raise DamagedFileError(f"{name}: its parts do not fit each other")
-        whole[place], seen[place] = part, True
-    return whole
+    return {name: join_parts(parts[name], *shapes[name], name=name) for name in shapes}
 
 
 def _read_piece(folder: Path, piece: _Piece) -> Tensor:

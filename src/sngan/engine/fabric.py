@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sngan.config import PerformanceConfig
 from sngan.distributed import collectives, rendezvous
 from sngan.utils.checks import require
-from sngan.utils.signals import hangup, interrupts_to
+from sngan.utils.signals import handle_interrupts, hangup
 from sngan.utils.streams import PrintableFormatter
 from sngan.utils.text import last_line, on_one_line
 
@@ -47,7 +47,7 @@ def make_fabric(settings: PerformanceConfig) -> "Fabric":
     # this import takes seconds that `sngan --help` should not pay
     from lightning_fabric import Fabric
 
-    started = _started(settings)
+    started = _num_started(settings)
     require(
         settings.nodes == 1 or started is not None,
         "performance.nodes",
@@ -74,7 +74,7 @@ def make_fabric(settings: PerformanceConfig) -> "Fabric":
 
 
 def _strategy(settings: PerformanceConfig) -> Any:
-    if not settings.is_shared:
+    if not settings.has_process_group:
         return "auto"
     # this import loads torch's distributed training, which one process does not need
     from sngan.distributed import strategies
@@ -109,9 +109,9 @@ def run_on_ranks(settings: PerformanceConfig, work: Callable[..., Any], *argumen
         If ``work`` raises the same error on all ranks.
     """
     fabric = make_fabric(settings)
-    if not settings.is_shared:
+    if not settings.has_process_group:
         return work(fabric, *arguments)
-    started = _started(settings)
+    started = _num_started(settings)
     rendezvous.join_group(fabric.strategy.process_group_backend)  # pyright: ignore[reportAttributeAccessIssue]
     # this import is slow too
     from torch.multiprocessing.spawn import ProcessException
@@ -161,7 +161,7 @@ def _on_rank(fabric: "Fabric", work: Callable[..., Any], arguments: tuple[Any, .
     return outcome
 
 
-def _started(settings: PerformanceConfig) -> int | None:
+def _num_started(settings: PerformanceConfig) -> int | None:
     """The number of processes that torchrun or SLURM started; ``None`` if neither did."""
     from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
     from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
@@ -169,7 +169,7 @@ def _started(settings: PerformanceConfig) -> int | None:
     if TorchElasticEnvironment.detect():
         return int(os.environ["WORLD_SIZE"])
     # a batch script has SLURM's variables too, but trains in its own process on one device
-    is_task = settings.is_shared and SLURMEnvironment.detect()
+    is_task = settings.has_process_group and SLURMEnvironment.detect()
     return int(os.environ["SLURM_NTASKS"]) if is_task else None
 
 
@@ -198,5 +198,5 @@ def _signals_passed_on() -> Generator[Callable[[], bool]]:
         for child in set(multiprocessing.active_children()) - others:
             child.terminate()
 
-    with interrupts_to(pass_on):
+    with handle_interrupts(pass_on):
         yield came.is_set

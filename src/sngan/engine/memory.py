@@ -8,7 +8,7 @@ from torch import nn
 
 from sngan.config import Config
 from sngan.data import memory
-from sngan.runs.networks import outlines
+from sngan.runs.networks import networks_on_meta
 from sngan.utils.checks import require, require_given
 
 _GIBIBYTE = 2**30
@@ -36,7 +36,7 @@ def require_memory(config: Config, device: torch.device | None = None) -> None:
     ValueError
         If they do not fit, or no such networks can be built.
     """
-    networks = dict(zip(("generator", "critic"), outlines(config), strict=True))
+    networks = dict(zip(("generator", "critic"), networks_on_meta(config), strict=True))
     parts = config.performance.processes if config.performance.is_sharded else 1
     weights = sum(
         _BYTES_OF_WEIGHTS[name] * sum(p.numel() for p in network.parameters())

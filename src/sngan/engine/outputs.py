@@ -132,7 +132,7 @@ class Outputs:
         # points are drawn in front of real ones
         reference = None if dataset.is_images else dataset.samples[:_SCATTER_POINTS]
         sample_grid.save_samples(samples, path, reference=reference)
-        self.recorder.picture(path, self.state.step)
+        self.recorder.add_picture(path, self.state.step)
 
     def evaluate(self) -> None:
         """Record the metrics of samples, and keep this checkpoint if it is the best so far."""
@@ -180,7 +180,7 @@ class Outputs:
                 settings=resuming.settings_to_save(config),
             )
         if self.recorder is not None:
-            self.folder.files.give_up()
+            self.folder.files.delete_set_aside()
 
     def save_generator(self) -> None:
         """Write the averaged generator."""

@@ -11,9 +11,9 @@ from sngan import data
 from sngan.config import MAY_CHANGE_ON_RESUME, Config
 from sngan.engine.state import PARTS, TrainState
 from sngan.runs import checkpoint
-from sngan.runs.checkpoint import Found
+from sngan.runs.checkpoint import FoundCheckpoint
 from sngan.runs.layout import RunFolder
-from sngan.runs.networks import outlines
+from sngan.runs.networks import networks_on_meta
 from sngan.utils.checks import require, require_count
 from sngan.utils.fitting import MisfitError, require_fit
 from sngan.utils.plain import flatten
@@ -27,7 +27,7 @@ def settings_to_save(config: Config) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in MAY_CHANGE_ON_RESUME}
 
 
-def find(folder: RunFolder, config: Config, dataset: data.Dataset) -> Found:
+def find(folder: RunFolder, config: Config, dataset: data.Dataset) -> FoundCheckpoint:
     """Find the newest checkpoint that can be read; the log names the newer damaged ones.
 
     Parameters
@@ -45,7 +45,7 @@ def find(folder: RunFolder, config: Config, dataset: data.Dataset) -> Found:
         If there is no checkpoint, or it has other settings, other data, or more steps than
         ``config.steps``.
     """
-    found, misfit = _find(folder.checkpoints, outlines(config))
+    found, misfit = _find(folder.checkpoints, networks_on_meta(config))
     _warn_of(found)
     saved = found.state
     before = found.settings or flatten(configs.to_dict(configs.load(folder.config)))
@@ -71,7 +71,7 @@ def find(folder: RunFolder, config: Config, dataset: data.Dataset) -> Found:
     return found
 
 
-def load(state: TrainState, found: Found) -> Path:
+def load(state: TrainState, found: FoundCheckpoint) -> Path:
     """Load a checkpoint into the state, or the next older one that fits; return its path."""
     try:
         state.load_state_dict(found.state)
@@ -82,7 +82,7 @@ def load(state: TrainState, found: Found) -> Path:
     return found.path
 
 
-def _find(folder: Path, networks: tuple[nn.Module, nn.Module]) -> tuple[Found, list[str]]:
+def _find(folder: Path, networks: tuple[nn.Module, nn.Module]) -> tuple[FoundCheckpoint, list[str]]:
     """Find the newest checkpoint of these networks, or else of others and how these differ."""
 
     def check(saved: dict[str, Any]) -> None:
@@ -96,7 +96,7 @@ def _find(folder: Path, networks: tuple[nn.Module, nn.Module]) -> tuple[Found, l
         return checkpoint.find_newest(folder, check=_require_parts), [str(error)]
 
 
-def _warn_of(found: Found) -> None:
+def _warn_of(found: FoundCheckpoint) -> None:
     for problem in found.problems:
         _log.warning("passed over a checkpoint: %s", problem)
 

@@ -13,7 +13,7 @@ from sngan.engine import resuming
 from sngan.engine.evaluation import PeriodicEvaluation
 from sngan.engine.memory import require_memory
 from sngan.engine.resolve import resolve_config
-from sngan.runs.checkpoint import Found
+from sngan.runs.checkpoint import FoundCheckpoint
 from sngan.runs.managed import ManagedRunFolder
 from sngan.utils.progress import counting
 
@@ -36,7 +36,7 @@ class Plan:
 
     config: Config
     dataset: data.Dataset
-    checkpoint: Found | None
+    checkpoint: FoundCheckpoint | None
     evaluation: PeriodicEvaluation | None
 
 
@@ -70,7 +70,7 @@ def prepare(
     """
     folder.check(resume=resume, overwrite=overwrite)
     if resume:
-        config = configs.as_begun(config, folder.settings())
+        config = configs.with_reading_of(config, folder.settings_path())
     with counting("decoding") as progress:
         dataset = open_dataset(config.data, progress)
     config = resolve_config(config, dataset)

@@ -45,5 +45,5 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
     try:
         run = run_on_ranks(config.performance, train_on_rank, config, resume, overwrite)
     except RankFailedError as error:
-        raise TrainingError(f"{error}; {RunFolder(Path(config.out)).places}") from error
+        raise TrainingError(f"{error}; {RunFolder(Path(config.out)).where_to_look}") from error
     return run or load(config.out)

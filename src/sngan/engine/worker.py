@@ -75,7 +75,7 @@ def train_on_rank(fabric: "Fabric", config: Config, resume: bool, overwrite: boo
         _log.info("step %d of %d, on %s", state.step, plan.config.steps, state.runtime.device)
         run_loop(plan, state, folder)
         _log.info("done: step %d", state.step)
-    if config.performance.is_shared:
+    if config.performance.has_process_group:
         return None
     generator = state.average.module.eval().requires_grad_(False)
     return Run(folder.path, plan.config, generator)
@@ -141,10 +141,10 @@ def _errors_as_one_line(folder: ManagedRunFolder) -> Generator[None]:
         line = class_and_line(error)
         if collectives.world_size() > 1:
             # torchrun may kill this process before the error reaches the screen
-            _log.error("rank %d: %s; %s", collectives.rank(), line, folder.places)
+            _log.error("rank %d: %s; %s", collectives.rank(), line, folder.where_to_look)
             # the other ranks may not have failed, so this error must end them
             raise RankFailedError(f"rank {collectives.rank()}: {line}") from error
-        raise TrainingError(f"{line}; {folder.places}") from error
+        raise TrainingError(f"{line}; {folder.where_to_look}") from error
 
 
 def _build_state(plan: Plan, fabric: "Fabric") -> TrainState:
@@ -156,5 +156,5 @@ def _build_state(plan: Plan, fabric: "Fabric") -> TrainState:
     if plan.checkpoint is not None:
         loaded = resuming.load(state, plan.checkpoint)
         if collectives.is_rank_zero():
-            checkpoint.settle(loaded)
+            checkpoint.make_last(loaded)
     return state

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from sngan.utils.cache import folder as cache_folder
-from sngan.utils.cache import trim, used
+from sngan.utils.cache import mark_used, trim
 from sngan.utils.tensor_files import DamagedFileError, read_tensors, write_tensors
 from sngan.utils.text import first_line
 
@@ -38,7 +38,7 @@ def cached(name: str, compute: Callable[[], Tensors]) -> Tensors:
     try:
         if path.exists():
             tensors = read_tensors(path)
-            used(path)
+            mark_used(path)
             return tensors
     except (OSError, DamagedFileError) as error:
         _log.warning("the cache %s is damaged (%s): computing it again", path, first_line(error))

@@ -8,7 +8,7 @@ from sngan.report.rendering import embedded, write_page
 from sngan.report.results import CellSummary, ComparisonResult, Gradient, Interval
 from sngan.utils.checks import require
 from sngan.utils.plain import read_json
-from sngan.utils.tables import NOTHING, figure
+from sngan.utils.tables import NOTHING, format_number
 from sngan.utils.text import class_and_line
 
 COMPARISON, PAGE = "compare.json", "compare.html"
@@ -80,7 +80,7 @@ def _row(cell: CellSummary, names: Sequence[str]) -> Sequence[str]:
         *(str(cell.metric(name)) for name in names),
         _interval(cell.lipschitz),
         _gradient(cell.gradient),
-        figure(cell.seconds_per_step.mean),
+        format_number(cell.seconds_per_step.mean),
         f"{cell.failed} of {cell.runs}",
     )
 
@@ -88,14 +88,14 @@ def _row(cell: CellSummary, names: Sequence[str]) -> Sequence[str]:
 def _interval(bounds: Interval) -> str:
     if bounds.lower is None:
         return NOTHING
-    return f"{figure(bounds.lower)} to {figure(bounds.upper, unknown='∞')}"
+    return f"{format_number(bounds.lower)} to {format_number(bounds.upper, unknown='∞')}"
 
 
 def _gradient(gradient: Gradient) -> str:
     """The median norm, and the word for each limit that over a tenth of the records exceed."""
     shares = {"vanishing": gradient.vanishing, "exploding": gradient.exploding}
     words = [word for word, share in shares.items() if (share or 0.0) > 0.1]
-    return " ".join([figure(gradient.median), *words])
+    return " ".join([format_number(gradient.median), *words])
 
 
 def _pictures(found: ComparisonResult, folder: Path) -> list[dict[str, str]]:

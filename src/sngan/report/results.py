@@ -9,7 +9,7 @@ from statistics import mean, median, stdev
 from typing import Any, TypeVar
 
 from sngan.utils.plain import finite
-from sngan.utils.tables import with_spread
+from sngan.utils.tables import format_spread
 
 Curve = Sequence[tuple[float, float]]
 """``(step, value)`` of one run."""
@@ -57,8 +57,8 @@ class CriticBounds:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "CriticBounds":
         """Read the object ``lipschitz`` of a row."""
-        layers = [read(LayerNorm, layer) for layer in values["layers"]]
-        return read(cls, {**values, "layers": layers})
+        layers = [from_fields(LayerNorm, layer) for layer in values["layers"]]
+        return from_fields(cls, {**values, "layers": layers})
 
 
 @dataclass(frozen=True)
@@ -109,11 +109,11 @@ class RunResult:
         """Read a row of :meth:`to_dict`; a row of a page may lack what the page does not show."""
         row: dict[str, Any] = {"setting": "", "seed": 0, **values}
         gradient = row.get("gradient")
-        row["gradient"] = read(Gradient, gradient) if gradient else None
+        row["gradient"] = from_fields(Gradient, gradient) if gradient else None
         if "lipschitz" in row:
             lipschitz = CriticBounds.from_dict(row["lipschitz"])
-            row["evaluated"] = read(Evaluation, {**row, "lipschitz": lipschitz})
-        return read(cls, row)
+            row["evaluated"] = from_fields(Evaluation, {**row, "lipschitz": lipschitz})
+        return from_fields(cls, row)
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Spread:
         )
 
     def __str__(self) -> str:
-        return with_spread(self.mean, self.spread)
+        return format_spread(self.mean, self.spread)
 
 
 @dataclass(frozen=True)
@@ -179,15 +179,17 @@ class CellSummary:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "CellSummary":
         """Read a cell of ``compare.json``."""
-        return read(
+        return from_fields(
             cls,
             {
                 **values,
-                "metrics": {name: read(Spread, one) for name, one in values["metrics"].items()},
-                "lipschitz": read(Interval, values["lipschitz"]),
-                "layers": [read(LayerSpectrum, layer) for layer in values["layers"]],
-                "gradient": read(Gradient, values["gradient"]),
-                "seconds_per_step": read(Spread, values["seconds_per_step"]),
+                "metrics": {
+                    name: from_fields(Spread, one) for name, one in values["metrics"].items()
+                },
+                "lipschitz": from_fields(Interval, values["lipschitz"]),
+                "layers": [from_fields(LayerSpectrum, layer) for layer in values["layers"]],
+                "gradient": from_fields(Gradient, values["gradient"]),
+                "seconds_per_step": from_fields(Spread, values["seconds_per_step"]),
             },
         )
 
@@ -234,17 +236,17 @@ class ComparisonResult:
         """
         summary = [CellSummary.from_dict(cell) for cell in values["summary"]]
         runs = [RunResult.from_dict(run) for run in values["runs"]]
-        return read(cls, {**values, "summary": summary, "runs": runs})
+        return from_fields(cls, {**values, "summary": summary, "runs": runs})
 
 
-def middle(values: Iterable[float | None]) -> float | None:
+def median_if_all(values: Iterable[float | None]) -> float | None:
     """The median; None (unknown or infinite) as soon as one of the values is None."""
     found = list(values)
     known = [value for value in found if value is not None]
     return median(known) if known and len(known) == len(found) else None
 
 
-def read(kind: type[T], values: Mapping[str, Any]) -> T:
+def from_fields(kind: type[T], values: Mapping[str, Any]) -> T:
     """Build a dataclass from the values of its fields; keys of other names are ignored.
 
     A field without a default that is missing is a ``TypeError``.

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from sngan.distributed import collectives, dtensor
-from sngan.distributed.sharded_files import read_shards, write_shards
-from sngan.runs.layout import SHARDS, RunFolder, checkpoint_name
+from sngan.distributed.sharded_files import read_sharded, write_sharded
+from sngan.runs.layout import SHARDED_FOLDER, RunFolder, checkpoint_name
 from sngan.utils.checks import require
 from sngan.utils.files import atomic_write, link_or_copy
 from sngan.utils.fitting import MisfitError
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
 
 _FORMAT = "sngan checkpoint 1"
-_SHARDS, _SETTINGS = "shards", "settings"
+_SHARDED, _SETTINGS = "shards", "settings"
 
 _Path = tuple[str | int, ...]
 
 
-class Found(NamedTuple):
+class FoundCheckpoint(NamedTuple):
     """A checkpoint that can be used: its state, the settings that made it, and its path.
 
     ``problems`` has one line for each newer checkpoint that cannot be used. ``settings`` is empty
@@ -58,11 +58,11 @@ def write(state: dict[str, Any], path: Path, *, settings: dict[str, Any] | None 
     settings
         Plain values that :func:`find_newest` returns again.
     """
-    state = _with_shards_written(state, path.parent)
+    state = _move_out_sharded(state, path.parent)
     if collectives.is_rank_zero():
         with atomic_write(path) as temporary:
             write_archive(_labelled(state, settings), temporary)
-        _remove_unused_shards(path.parent)
+        _remove_unused_folders(path.parent)
 
 
 def rotate(
@@ -90,7 +90,7 @@ def rotate(
     """
     folder.mkdir(parents=True, exist_ok=True)
     last, step = folder / RunFolder.LAST, state["step"]
-    state = _with_shards_written(state, folder)
+    state = _move_out_sharded(state, folder)
     if not collectives.is_rank_zero():
         return last
     with atomic_write(last) as temporary:
@@ -99,7 +99,7 @@ def rotate(
             _copy(temporary, folder / checkpoint_name(step))
         if last.exists():
             link_or_copy(last, folder / RunFolder.PREVIOUS)
-    _remove_unused_shards(folder)
+    _remove_unused_folders(folder)
     return last
 
 
@@ -120,8 +120,8 @@ def _read(path: Path, *, device: torch.device | str) -> dict[str, Any]:
     require(path.is_file(), "checkpoint", expected="a file", got=f"nothing at {path}")
     try:
         state = read_archive(path, device=device)
-        if isinstance(state, dict) and _SHARDS in state:
-            _restore_shards(state, path.parent, device=device)
+        if isinstance(state, dict) and _SHARDED in state:
+            _restore_sharded(state, path.parent, device=device)
     except Exception as error:
         # readers may raise anything for a damaged file; the caller then tries an older file
         raise ValueError(
@@ -154,7 +154,7 @@ def find_newest(
     *,
     device: torch.device | str = "cpu",
     check: Callable[[dict[str, Any]], Any] | None = None,
-) -> Found:
+) -> FoundCheckpoint:
     """Find the newest whole checkpoint: the last one, the one before, then those kept for good.
 
     Parameters
@@ -192,14 +192,16 @@ def find_newest(
                 f"checkpoint: expected one of this run, got {path} ({first_line(error)})"
             )
             continue
-        return Found(state, settings if isinstance(settings, dict) else {}, path, problems)
+        return FoundCheckpoint(
+            state, settings if isinstance(settings, dict) else {}, path, problems
+        )
     if misfit is not None:
         raise misfit
     found = "; ".join(problems) or f"none in {folder}"
     raise ValueError(f"resume: expected a readable checkpoint, got {found}")
 
 
-def settle(used: Path) -> None:
+def make_last(used: Path) -> None:
     """Make the checkpoint that a run goes on from the last one, and remove unused shards.
 
     Otherwise a damaged ``last.pt`` would replace a readable ``previous.pt`` at the next save.
@@ -208,7 +210,7 @@ def settle(used: Path) -> None:
     if used.name != RunFolder.LAST:
         _copy(used, folder / RunFolder.LAST)
     (folder / RunFolder.NEXT).unlink(missing_ok=True)
-    _remove_unused_shards(folder)
+    _remove_unused_folders(folder)
 
 
 def _labelled(state: dict[str, Any], settings: dict[str, Any] | None) -> dict[str, Any]:
@@ -230,16 +232,16 @@ def _copy(source: Path, path: Path) -> None:
         shutil.copyfile(source, temporary)
 
 
-def _with_shards_written(state: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _move_out_sharded(state: dict[str, Any], folder: Path) -> dict[str, Any]:
     sharded = dict(_sharded(state))
     if not sharded:
         return state
     name = collectives.broadcast_object(
-        f"step-{state['step']:06d}-{secrets.token_hex(3)}.{_SHARDS}"
+        f"step-{state['step']:06d}-{secrets.token_hex(3)}.{_SHARDED}"
     )
-    index = write_shards({_key(at): tensor for at, tensor in sharded.items()}, folder / name)
+    index = write_sharded({_key(at): tensor for at, tensor in sharded.items()}, folder / name)
     named = {"folder": name, "index": index, "tensors": list(sharded)}
-    return {**_without(state, sharded), _SHARDS: named}
+    return {**_without(state, sharded), _SHARDED: named}
 
 
 def _sharded(state: dict[Any, Any], at: _Path = ()) -> "Iterator[tuple[_Path, DTensor]]":
@@ -263,12 +265,12 @@ def _without(state: dict[Any, Any], sharded: "dict[_Path, DTensor]", at: _Path =
     }
 
 
-def _restore_shards(state: dict[str, Any], folder: Path, *, device: torch.device | str) -> None:
-    taken_out = state.pop(_SHARDS)
+def _restore_sharded(state: dict[str, Any], folder: Path, *, device: torch.device | str) -> None:
+    taken_out = state.pop(_SHARDED)
     name = taken_out["folder"]
-    if not SHARDS.fullmatch(name) or (folder / name).is_symlink():
+    if not SHARDED_FOLDER.fullmatch(name) or (folder / name).is_symlink():
         raise ValueError(f"{name!r} is no folder of shards")
-    tensors = read_shards(folder / name, index=taken_out.get("index"))
+    tensors = read_sharded(folder / name, index=taken_out.get("index"))
     for at in taken_out["tensors"]:
         owner = state
         for key in at[:-1]:
@@ -276,12 +278,12 @@ def _restore_shards(state: dict[str, Any], folder: Path, *, device: torch.device
         owner[at[-1]] = tensors[_key(at)].to(device)
 
 
-def _remove_unused_shards(folder: Path) -> None:
+def _remove_unused_folders(folder: Path) -> None:
     """Delete shards that no checkpoint names, because it was replaced or never finished."""
     unused = {
         path
-        for path in folder.glob(f"step-*.{_SHARDS}")
-        if SHARDS.fullmatch(path.name) and not path.is_symlink()
+        for path in folder.glob(f"step-*.{_SHARDED}")
+        if SHARDED_FOLDER.fullmatch(path.name) and not path.is_symlink()
     }
     if not unused:
         return
@@ -289,8 +291,8 @@ def _remove_unused_shards(folder: Path) -> None:
         try:
             # with a memory map only the names are read from the disk
             state = read_archive(path, mmap=True)
-            if isinstance(state, dict) and _SHARDS in state:
-                unused.discard(folder / state[_SHARDS]["folder"])
+            if isinstance(state, dict) and _SHARDED in state:
+                unused.discard(folder / state[_SHARDED]["folder"])
         except Exception:
             # a damaged file may name any folder of shards, so keep them all
             return

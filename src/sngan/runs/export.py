@@ -17,12 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sngan.runs import sample_grid as pictures
+from sngan.runs import sample_grid
 from sngan.runs.lock import locked
 from sngan.runs.manifest import HIDDEN, Manifest
 from sngan.runs.run import Run
 from sngan.utils.checks import require, require_count
-from sngan.utils.files import atomic_write, expand_home, naming
+from sngan.utils.files import atomic_write, expand_home, named_in_errors
 from sngan.utils.progress import counting
 
 _KIND = "sngan samples 1"
@@ -84,7 +84,7 @@ def export(
     with counting("drawing") as progress:
         batches = _counted(run.batches(n, seed=seed, labels=drawn), total=n, progress=progress)
         if out.suffix == ".png":
-            pictures.save_samples(torch.cat(list(batches)), out)
+            sample_grid.save_samples(torch.cat(list(batches)), out)
         elif out.suffix == ".npz":
             _save_npz(batches, out, n=n, labels=drawn)
         else:
@@ -125,7 +125,7 @@ def _folder_for(names: Sequence[str], folder: Path) -> Generator[None]:
         except BaseException:
             files.restore()
             raise
-        files.give_up()
+        files.delete_set_aside()
 
 
 def _counted(
@@ -142,7 +142,7 @@ def _array(samples: Tensor) -> NDArray[Any]:
     """Return images as uint8 (n, height, width, channels), and points unchanged."""
     if samples.dim() == 2:
         return samples.numpy()
-    return pictures.to_uint8(samples).permute(0, 2, 3, 1).contiguous().numpy()
+    return sample_grid.to_uint8(samples).permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def _save_npz(batches: Iterable[Tensor], out: Path, *, n: int, labels: Tensor | None) -> None:
@@ -161,7 +161,7 @@ def _save_npz(batches: Iterable[Tensor], out: Path, *, n: int, labels: Tensor | 
 
 
 def _save_points(batches: Iterable[Tensor], folder: Path) -> None:
-    with naming(folder / "points.csv") as path, path.open("w") as file:
+    with named_in_errors(folder / "points.csv") as path, path.open("w") as file:
         for batch in batches:
             np.savetxt(file, batch.numpy(), delimiter=",", fmt="%.7g")
 
@@ -182,7 +182,7 @@ def _save_pngs(images: NDArray[Any], folder: Path, first: int) -> None:
 
     for number, image in enumerate(images, start=first):
         picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
-        with naming(folder / f"{number:05d}.png") as path:
+        with named_in_errors(folder / f"{number:05d}.png") as path:
             picture.save(path)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 PAGE_MARK = " · sngan</title>".encode()
 """Bytes near the start of every HTML page that sngan writes, in all versions."""
 
-SHARDS = re.compile(r"step-\d{6,}-[0-9a-f]{6}\.shards")
+SHARDED_FOLDER = re.compile(r"step-\d{6,}-[0-9a-f]{6}\.shards")
 """The names of folders with the sharded tensors of a checkpoint."""
 
 
@@ -84,7 +84,7 @@ class RunFolder:
         return self.checkpoints / self.BEST
 
     @property
-    def places(self) -> str:
+    def where_to_look(self) -> str:
         """The paths that an error message gives to whoever looks for the cause."""
         return f"log: {self.log}; last checkpoint: {self.last_checkpoint}"
 
@@ -106,7 +106,7 @@ def _alternatives(*names: str) -> str:
     return "|".join(map(re.escape, names))
 
 
-PATTERN = re.compile(
+RUN_FILE = re.compile(
     _alternatives(
         RunFolder.CONFIG,
         RunFolder.GENERATOR,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from sngan.runs.manifest import HIDDEN
-from sngan.utils.files import missing_folders, naming, remove_if_empty
+from sngan.utils.files import missing_folders, named_in_errors, remove_if_empty
 from sngan.utils.text import printable
 
 _LOCK = "lock"
@@ -145,7 +145,7 @@ def _takes(handle: int, path: Path) -> bool:
     is_settled = flocked and other is not None and other.boot == own.boot
     if other is not None and not is_settled and _is_alive(other, path):
         return False
-    with naming(path):
+    with named_in_errors(path):
         os.ftruncate(handle, 0)
         os.pwrite(handle, json.dumps(own._asdict()).encode(), 0)
         os.fsync(handle)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sngan import config as configs
 from sngan.config import Config
-from sngan.runs.layout import PAGE_MARK, PATTERN, SHARDS, RunFolder
+from sngan.runs.layout import PAGE_MARK, RUN_FILE, SHARDED_FOLDER, RunFolder
 from sngan.runs.manifest import HIDDEN, Manifest
 from sngan.runs.records import iter_records
 from sngan.utils.checks import require
@@ -40,7 +40,7 @@ class ManagedRunFolder(RunFolder):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self.files = Manifest(path, kind=_KIND, pattern=PATTERN)
+        self.files = Manifest(path, kind=_KIND, pattern=RUN_FILE)
 
     def is_run(self) -> bool:
         """Whether sngan made this folder: its list says so, or its files do.
@@ -49,7 +49,7 @@ class ManagedRunFolder(RunFolder):
         """
         return self.files.exists() or bool(self._config and any(self._signs_of_a_run()))
 
-    def is_begun(self) -> bool:
+    def has_only_begun(self) -> bool:
         """Whether a run ended here before it made anything that could be lost."""
         # a run writes its first generator before its first checkpoint
         weights = self.generator.exists() and _has_records(self.path)
@@ -75,10 +75,10 @@ class ManagedRunFolder(RunFolder):
         )
         if resume:
             is_run = self.config.is_file() and self.is_run()
-            is_run = is_run or self.files.is_replacing()
+            is_run = is_run or self.files.has_set_aside()
             require(is_run, "resume", expected="a run folder at --out", got=f"{folder}, none")
             return
-        if self.files.is_vacant() or self.is_begun():
+        if self.files.is_vacant() or self.has_only_begun():
             return
         is_run = self.is_run()
         require(
@@ -88,16 +88,16 @@ class ManagedRunFolder(RunFolder):
             got=f"{folder}, {'a run' if is_run else 'which holds other files'}",
         )
 
-    def settings(self) -> Path:
+    def settings_path(self) -> Path:
         """Return the ``config.yaml`` of the run that a command would resume."""
-        aside = self.files.aside(self.CONFIG)
+        aside = self.files.path_set_aside(self.CONFIG)
         return self.config if aside is None or self.has_checkpoint() else aside
 
     def recover(self) -> None:
         """Finish the changes that a killed command left half done. The caller holds the lock."""
-        if self.files.is_replacing() and not self.has_checkpoint():
+        if self.files.has_set_aside() and not self.has_checkpoint():
             self.files.restore()
-        self.files.give_up()
+        self.files.delete_set_aside()
         # a command may have been killed while it wrote the list
         self.files.remove_temporaries(HIDDEN)
         if self.files.exists():
@@ -107,7 +107,7 @@ class ManagedRunFolder(RunFolder):
         """Make the folder that of a new or resumed run. Files of a replaced run are set aside."""
         folders = [self.files.inside(folder) for folder in (self.SAMPLES, self.CHECKPOINTS)]
         # nothing could be lost here
-        is_new = self.files.is_vacant() or self.is_begun()
+        is_new = self.files.is_vacant() or self.has_only_begun()
         if not self.files.exists():
             self.adopt()
         if is_new and not resume:
@@ -126,7 +126,7 @@ class ManagedRunFolder(RunFolder):
 
     def abandon(self) -> None:
         """Put the replaced run back after an error, unless the new one has a checkpoint already."""
-        if self.files.is_replacing() and not self.has_checkpoint():
+        if self.files.has_set_aside() and not self.has_checkpoint():
             said = self.log.read_bytes() if self.log.is_file() else b""
             self.files.restore()
             if said:
@@ -156,7 +156,7 @@ class ManagedRunFolder(RunFolder):
     def _is_of_a_run(self, name: str) -> bool:
         """Whether sngan surely wrote a file of a run without a list, by its name and content."""
         path = self.path / name
-        if not PATTERN.fullmatch(name) or path.is_symlink() or not path.is_file():
+        if not RUN_FILE.fullmatch(name) or path.is_symlink() or not path.is_file():
             return False
         if name in _ROTATED:
             # these count even if their content is damaged
@@ -164,7 +164,7 @@ class ManagedRunFolder(RunFolder):
         if name.startswith(f"{self.CHECKPOINTS}/") and name.count("/") == 1:
             return _is_checkpoint(path)
         if name.startswith(f"{self.CHECKPOINTS}/"):
-            return SHARDS.fullmatch(path.parent.name) is not None
+            return SHARDED_FOLDER.fullmatch(path.parent.name) is not None
         tests = {
             self.CONFIG: lambda: self._config is not None,
             self.METRICS: lambda: path.stat().st_size == 0 or _has_records(self.path),

@@ -8,7 +8,13 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
-from sngan.utils.files import is_temporary, link_or_copy, naming, remove_if_empty, write_bytes
+from sngan.utils.files import (
+    is_temporary,
+    link_or_copy,
+    named_in_errors,
+    remove_if_empty,
+    write_bytes,
+)
 from sngan.utils.text import printable
 
 HIDDEN = ".sngan"
@@ -125,18 +131,18 @@ class Manifest:
                 self.restore()
             raise
 
-    def is_replacing(self) -> bool:
+    def has_set_aside(self) -> bool:
         """Whether files are set aside, and neither put back nor deleted yet."""
         return _identity(self._aside / _FILES, self.kind) is not None
 
-    def aside(self, name: str) -> Path | None:
+    def path_set_aside(self, name: str) -> Path | None:
         """Return the path of a file that was set aside; ``None`` if it was not."""
         path = self._aside / "files" / name
-        return path if self.is_replacing() and path.is_file() else None
+        return path if self.has_set_aside() and path.is_file() else None
 
     def restore(self) -> None:
         """Delete the files that replaced those set aside, and put the old ones back."""
-        if not self.is_replacing():
+        if not self.has_set_aside():
             self._remove_aside(())
             return
         if _identity(self._path, self.kind) != _identity(self._aside / _FILES, self.kind):
@@ -151,7 +157,7 @@ class Manifest:
                 aside.replace(path)
         self._remove_aside(())
 
-    def give_up(self) -> None:
+    def delete_set_aside(self) -> None:
         """Delete the files that were set aside, one by one."""
         self._remove_aside(self._read(self._aside / _FILES))
 
@@ -224,7 +230,7 @@ class Manifest:
         # each line begins with its newline, so a line that was cut off cannot damage the next one
         handle = os.open(self._path, os.O_WRONLY | os.O_APPEND)
         try:
-            with naming(self._path):
+            with named_in_errors(self._path):
                 os.write(handle, lines)
                 os.fsync(handle)
         finally:

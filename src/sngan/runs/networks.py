@@ -41,7 +41,7 @@ def build_networks(config: Config) -> tuple[models.Generator, models.Critic]:
     return networks
 
 
-def outlines(config: Config) -> tuple[models.Generator, models.Critic]:
+def networks_on_meta(config: Config) -> tuple[models.Generator, models.Critic]:
     """Build both networks on the meta device: names and shapes, without memory for weights.
 
     Raises

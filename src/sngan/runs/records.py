@@ -10,7 +10,7 @@ from typing import Any
 
 from sngan.runs.events import Events
 from sngan.runs.layout import RunFolder
-from sngan.utils.files import atomic_write, naming
+from sngan.utils.files import atomic_write, named_in_errors
 from sngan.utils.plain import to_json
 
 _LONGEST_LINE = 2**20
@@ -35,18 +35,18 @@ class Recorder:
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Write one record: numbers, and mappings of numbers such as σ per layer."""
-        with naming(self._path):
+        with named_in_errors(self._path):
             self._metrics.write(f"{to_json(record)}\n")
             self._metrics.flush()
         self._events.add(record)
 
-    def picture(self, path: Path, step: int) -> None:
+    def add_picture(self, path: Path, step: int) -> None:
         """Show a saved PNG in TensorBoard."""
         self._events.add_picture(path, step)
 
     def flush(self) -> None:
         """Flush the records to the disk, so that no checkpoint is newer than its records."""
-        with naming(self._path):
+        with named_in_errors(self._path):
             os.fsync(self._metrics.fileno())
 
     def __enter__(self) -> "Recorder":

@@ -157,8 +157,8 @@ def load(folder: str | Path, *, device: str = "cpu") -> Run:
         If the folder is no run, or its files do not fit each other.
     """
     folder = Path(folder)
-    config, (outline, _) = read_settings(folder)
-    weights = read_generator(outline, folder)
+    config, (on_meta, _) = read_settings(folder)
+    weights = read_generator(on_meta, folder)
     generator, _ = build_networks(config)
     generator.load_state_dict(weights)
     return Run(folder, config, generator.eval().requires_grad_(False).to(device))
@@ -173,8 +173,8 @@ def load_critic(folder: str | Path) -> nn.Module:
         If the folder is no run, or has no readable checkpoint.
     """
     folder = Path(folder)
-    config, (_, outline) = read_settings(folder)
-    weights = read_critic(outline, folder)
+    config, (_, on_meta) = read_settings(folder)
+    weights = read_critic(on_meta, folder)
     _, critic = build_networks(config)
     critic.load_state_dict(weights)
     return critic.eval().requires_grad_(False)

@@ -11,7 +11,7 @@ from sngan import models
 from sngan.config import Config
 from sngan.runs import checkpoint
 from sngan.runs.layout import RunFolder
-from sngan.runs.networks import outlines
+from sngan.runs.networks import networks_on_meta
 from sngan.utils.checks import require
 from sngan.utils.fitting import MisfitError, require_fit
 from sngan.utils.tensor_files import DamagedFileError, read_tensors, write_tensors
@@ -37,13 +37,13 @@ def read_settings(folder: Path) -> tuple[Config, tuple[models.Generator, models.
     require(path.is_file(), "run", expected=f"a run folder with {path.name}", got=folder)
     try:
         config = configs.load(path)
-        return config, outlines(config)
+        return config, networks_on_meta(config)
     except ValueError as error:
         expected = f"a run folder with a {path.name} of sngan's"
         raise ValueError(f"run: expected {expected}, got {path} ({first_line(error)})") from error
 
 
-def read_generator(outline: nn.Module, folder: Path) -> dict[str, Tensor]:
+def read_generator(on_meta: nn.Module, folder: Path) -> dict[str, Tensor]:
     """Read ``generator.safetensors``; if it is damaged, read the same weights from a checkpoint.
 
     Raises
@@ -57,7 +57,7 @@ def read_generator(outline: nn.Module, folder: Path) -> dict[str, Tensor]:
             path.is_file(), "run", expected=f"a {path.name} (train first)", got=f"none in {folder}"
         )
         weights = read_tensors(path)
-        require_fit(outline, weights)
+        require_fit(on_meta, weights)
         return weights
     except MisfitError as error:
         damage = _misfit(folder, f"{path}: {error}")
@@ -67,7 +67,7 @@ def read_generator(outline: nn.Module, folder: Path) -> dict[str, Tensor]:
         damage = str(error)
 
     def check(saved: dict[str, Any]) -> None:
-        require_fit(outline, _averaged(saved))
+        require_fit(on_meta, _averaged(saved))
 
     try:
         saved, problems = checkpoint.read_newest(RunFolder(folder).checkpoints, check=check)
@@ -78,7 +78,7 @@ def read_generator(outline: nn.Module, folder: Path) -> dict[str, Tensor]:
     return _averaged(saved)
 
 
-def read_critic(outline: nn.Module, folder: Path) -> dict[str, Tensor]:
+def read_critic(on_meta: nn.Module, folder: Path) -> dict[str, Tensor]:
     """Read the weights of the critic from the newest readable checkpoint.
 
     Raises
@@ -88,7 +88,7 @@ def read_critic(outline: nn.Module, folder: Path) -> dict[str, Tensor]:
     """
 
     def check(saved: dict[str, Any]) -> None:
-        require_fit(outline, saved["critic"])
+        require_fit(on_meta, saved["critic"])
 
     try:
         saved, problems = checkpoint.read_newest(RunFolder(folder).checkpoints, check=check)
@@ -98,7 +98,7 @@ def read_critic(outline: nn.Module, folder: Path) -> dict[str, Tensor]:
     return saved["critic"]
 
 
-def require_own_settings(folder: Path) -> None:
+def require_settings_of_weights(folder: Path) -> None:
     """Raise unless the settings of a run fit its weights, if these can be read.
 
     Raises
@@ -106,10 +106,10 @@ def require_own_settings(folder: Path) -> None:
     ValueError
         If ``config.yaml`` is not sngan's, or describes another network than the weights.
     """
-    _, (outline, _) = read_settings(folder)
+    _, (on_meta, _) = read_settings(folder)
     path = RunFolder(folder).generator
     try:
-        require_fit(outline, read_tensors(path))
+        require_fit(on_meta, read_tensors(path))
     except MisfitError as error:
         raise ValueError(_misfit(folder, f"{path}: {error}")) from error
     except (DamagedFileError, OSError):

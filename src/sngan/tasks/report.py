@@ -6,7 +6,7 @@ from pathlib import Path
 from sngan.distributed import collectives
 from sngan.report import COMPARISON, write_comparison, write_report
 from sngan.runs.managed import ManagedRunFolder
-from sngan.runs.weights import require_own_settings
+from sngan.runs.weights import require_settings_of_weights
 from sngan.utils.checks import require
 from sngan.utils.text import first_line
 
@@ -30,9 +30,9 @@ def report(folder: str | Path) -> Path:
         run.config.is_file(), "run", expected=f"a run folder with {run.config.name}", got=folder
     )
     # a run that has just begun has only the list of its files, or its settings
-    is_run = run.is_run() or run.is_begun()
+    is_run = run.is_run() or run.has_only_begun()
     require(is_run, "run", expected="a folder that sngan made", got=f"{folder}, another program's")
-    require_own_settings(folder)
+    require_settings_of_weights(folder)
     return write_report(folder)
 
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from sngan.config import Config
-from sngan.engine import train as engine
+from sngan.engine.train import Interrupted, TrainingError
+from sngan.engine.train import train as train_networks
 from sngan.runs.run import Run
 from sngan.tasks.report import try_report
 
@@ -39,8 +40,8 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
     torch.Size([3, 2])
     """
     try:
-        run = engine.train(config, resume=resume, overwrite=overwrite)
-    except (engine.TrainingError, engine.Interrupted):
+        run = train_networks(config, resume=resume, overwrite=overwrite)
+    except (TrainingError, Interrupted):
         try_report(Path(config.out))
         raise
     try_report(run.folder)

@@ -43,7 +43,7 @@ def folder() -> Path:
     try:
         return Path.home() / ".cache" / "sngan"
     except RuntimeError:
-        return _temporary()
+        return _temporary_folder()
 
 
 def usage() -> Usage:
@@ -54,11 +54,11 @@ def usage() -> Usage:
 
 def clear() -> Usage:
     """Remove every file that sngan put into the cache; return how many files and bytes."""
-    removed = [(path, status.st_size) for path, status in _files(folder()) if _removed(path)]
+    removed = [(path, status.st_size) for path, status in _files(folder()) if _remove(path)]
     return Usage(folder(), len(removed), sum(size for _, size in removed))
 
 
-def used(path: Path) -> None:
+def mark_used(path: Path) -> None:
     """Mark a file as used just now, so that it is removed later than others."""
     with suppress(OSError):
         os.utime(path)
@@ -76,7 +76,7 @@ def trim(*, limit: int = LIMIT, keep: Path | None = None) -> None:
             return
         if keep is not None and path.stem == keep.stem:
             continue
-        total -= status.st_size if _removed(path) else 0
+        total -= status.st_size if _remove(path) else 0
 
 
 def _files(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
@@ -87,7 +87,7 @@ def _files(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
                 yield path, status
 
 
-def _removed(path: Path) -> bool:
+def _remove(path: Path) -> bool:
     try:
         path.unlink()
     except OSError:
@@ -96,7 +96,7 @@ def _removed(path: Path) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _temporary() -> Path:
+def _temporary_folder() -> Path:
     """Make a folder for this process alone: another user could own one with a fixed name."""
     made = tempfile.TemporaryDirectory(prefix="sngan-cache-")
     _log.warning("this user has no home folder: this process keeps its cache in %s", made.name)

@@ -48,7 +48,7 @@ def atomic_write(path: Path) -> Generator[Path]:
 
 
 @contextmanager
-def naming(path: Path) -> Generator[Path]:
+def named_in_errors(path: Path) -> Generator[Path]:
     """Add this file name to an error of the system that has none."""
     try:
         yield path

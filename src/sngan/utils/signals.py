@@ -20,7 +20,7 @@ def stop_on_interrupt() -> Generator[Callable[[], bool]]:
         yield stop.is_set
         return
 
-    former = {number: signal.getsignal(number) for number in _numbers()}
+    former = {number: signal.getsignal(number) for number in _stop_signals()}
 
     def restore() -> None:
         for number, handler in former.items():
@@ -42,16 +42,16 @@ def stop_on_interrupt() -> Generator[Callable[[], bool]]:
 
 def interrupt_at_once() -> AbstractContextManager[None]:
     """Let these signals raise KeyboardInterrupt, so that unfinished work is cleaned up."""
-    return interrupts_to(signal.default_int_handler)
+    return handle_interrupts(signal.default_int_handler)
 
 
 @contextmanager
-def interrupts_to(handler: Callable[[int, FrameType | None], Any]) -> Generator[None]:
+def handle_interrupts(handler: Callable[[int, FrameType | None], Any]) -> Generator[None]:
     """Call a handler for these signals; outside the main thread this has no effect."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    former = {number: signal.signal(number, handler) for number in _numbers()}
+    former = {number: signal.signal(number, handler) for number in _stop_signals()}
     try:
         yield
     finally:
@@ -64,7 +64,7 @@ def hangup() -> signal.Signals | None:
     return getattr(signal, "SIGHUP", None)
 
 
-def _numbers() -> list[signal.Signals]:
+def _stop_signals() -> list[signal.Signals]:
     """Return the signals that ask a program to stop, without SIGHUP if ``nohup`` ignores it."""
     numbers = [signal.SIGINT, signal.SIGTERM]
     number = hangup()

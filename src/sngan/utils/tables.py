@@ -33,12 +33,12 @@ def text_table(
     return "\n".join(_line(row, widths, right) for row in [*rows[:1], *dashes, *rows[1:]])
 
 
-def figure(value: float | None, *, unknown: str = NOTHING) -> str:
+def format_number(value: float | None, *, unknown: str = NOTHING) -> str:
     """Return a number with three digits, or ``unknown`` for None."""
     return unknown if value is None else f"{value:.3g}"
 
 
-def with_spread(mean: float | None, spread: float | None) -> str:
+def format_spread(mean: float | None, spread: float | None) -> str:
     """Return ``mean ± spread``: without a spread the mean alone, without a mean a dash."""
     if mean is None:
         return NOTHING

@@ -15,7 +15,7 @@ from sngan.runs.lock import locked
 from sngan.tasks.compare.animation import animate
 from sngan.tasks.compare.evaluation import EXPLODING, VANISHING, open_data
 from sngan.tasks.compare.layout import ANIMATIONS, PLAN, ComparisonFolder
-from sngan.tasks.compare.plan import Plan
+from sngan.tasks.compare.plan import ComparisonPlan
 from sngan.tasks.compare.runner import is_finished, run_trials
 from sngan.tasks.compare.summary import Comparison, main_metrics, summarize
 from sngan.tasks.compare.trials import RECIPE_SETTINGS, SETTINGS, Trial, plan_trials
@@ -71,7 +71,7 @@ def compare(
         If Ctrl-C or SIGTERM stopped it; the message says how many runs were done.
     """
     folder = ComparisonFolder(Path(out))
-    dataset, asked = open_data(base.data), Plan.of(base, overrides or {})
+    dataset, asked = open_data(base.data), ComparisonPlan.of(base, overrides or {})
     is_flat = dataset.sample_shape == (2,)
     trials = plan_trials(
         _with_evaluations(base, keep=is_flat),
@@ -89,14 +89,14 @@ def compare(
         if not goes_on:
             asked.write(folder.path / PLAN)
         try:
-            results = run_trials(trials, on_done=_Counter(len(trials), folder))
+            results = run_trials(trials, on_done=_ProgressPrinter(len(trials), folder))
             animations = _animate(trials, results, folder, real=dataset.samples) if is_flat else {}
             comparison = Comparison(
-                folder.path, _brought_together(base, trials, results, animations)
+                folder.path, _collect_results(base, trials, results, animations)
             )
             write_json(folder.path / COMPARISON, comparison.to_dict(), indent=1)
             write_comparison(folder.path)
-            folder.files.give_up()
+            folder.files.delete_set_aside()
         except KeyboardInterrupt as stop:
             finished = sum(is_finished(trial) for trial in trials)
             raise Interrupted(
@@ -108,7 +108,7 @@ def compare(
     return comparison
 
 
-class _Counter:
+class _ProgressPrinter:
     """Prints which run has ended, and how many have."""
 
     def __init__(self, total: int, folder: ComparisonFolder) -> None:
@@ -118,7 +118,7 @@ class _Counter:
         self._ended += 1
         if not result.error:
             # the new comparison has a result, so the files of the one before are not needed
-            self._folder.files.give_up()
+            self._folder.files.delete_set_aside()
         said = "failed" if result.error else "done"
         print(f"[{self._ended}/{self._total}] {trial}: {said}", flush=True)
 
@@ -132,7 +132,7 @@ def _with_evaluations(base: Config, *, keep: bool) -> Config:
     return replace(base, keep_every=part, save_every=part) if keep else base
 
 
-def _check(folder: ComparisonFolder, asked: Plan, *, overwrite: bool) -> bool:
+def _check(folder: ComparisonFolder, asked: ComparisonPlan, *, overwrite: bool) -> bool:
     """Refuse a folder that this command may not write to; return whether it goes on there."""
     require(
         folder.is_comparison() or folder.files.is_vacant(),
@@ -141,9 +141,9 @@ def _check(folder: ComparisonFolder, asked: Plan, *, overwrite: bool) -> bool:
         got=f"{folder.path}, which holds something else",
     )
     path = folder.path / PLAN
-    if overwrite or folder.files.is_replacing() or not path.is_file():
+    if overwrite or folder.files.has_set_aside() or not path.is_file():
         return False
-    changed = Plan.read(path).differences(asked)
+    changed = ComparisonPlan.read(path).differences(asked)
     require(
         not changed,
         "out",
@@ -174,7 +174,7 @@ def _animate(
     return made
 
 
-def _brought_together(
+def _collect_results(
     base: Config,
     trials: Sequence[Trial],
     results: Sequence[RunResult],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sngan import config as configs
 from sngan.report import COMPARISON
-from sngan.runs.layout import PATTERN
+from sngan.runs.layout import RUN_FILE
 from sngan.runs.managed import ManagedRunFolder
 from sngan.runs.manifest import HIDDEN, Manifest
 from sngan.tasks.compare.trials import RUNS, Trial
@@ -19,7 +19,7 @@ _LISTED = rf"{re.escape(HIDDEN)}/files\.jsonl"
 _NAMES = re.compile(
     "|".join(map(re.escape, (PLAN, COMPARISON, PAGE)))
     + rf"|{ANIMATIONS}/[\w-][\w.-]*\.(gif|png)"
-    + rf"|{RUNS}/[\w-][\w.-]*/({_LISTED}|{PATTERN.pattern})"
+    + rf"|{RUNS}/[\w-][\w.-]*/({_LISTED}|{RUN_FILE.pattern})"
 )
 
 
@@ -51,10 +51,10 @@ class ComparisonFolder:
 
     def recover(self) -> None:
         """Finish the changes of a command that was killed. The caller holds the folder's lock."""
-        if self.files.is_replacing() and not self._has_result():
+        if self.files.has_set_aside() and not self._has_result():
             self._list_files_of_runs()
             self.files.restore()
-        self.files.give_up()
+        self.files.delete_set_aside()
         if self.files.exists():
             self.files.remove_temporaries(".", HIDDEN, ANIMATIONS)
 
@@ -77,7 +77,7 @@ class ComparisonFolder:
             names += self._animations()
         for path in (self.path / RUNS).glob("*"):
             run = ManagedRunFolder(path)
-            if names and not path.is_symlink() and (run.is_run() or run.is_begun()):
+            if names and not path.is_symlink() and (run.is_run() or run.has_only_begun()):
                 if not run.files.exists():
                     run.adopt()
                 names.append(f"{RUNS}/{path.name}/{HIDDEN}/files.jsonl")

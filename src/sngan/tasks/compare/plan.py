@@ -15,19 +15,19 @@ _OF_A_RUN = ("method", "seed", "out")
 
 
 @dataclass(frozen=True)
-class Plan:
+class ComparisonPlan:
     """The settings as the command gave them: ``base`` of all runs, ``overrides`` of all methods."""
 
     base: Mapping[str, Any]
     overrides: Mapping[str, Any]
 
     @classmethod
-    def of(cls, base: Config, overrides: Mapping[str, Any]) -> "Plan":
+    def of(cls, base: Config, overrides: Mapping[str, Any]) -> "ComparisonPlan":
         """Make the plan of a command."""
         return cls(configs.to_dict(base), finite(overrides))
 
     @classmethod
-    def read(cls, path: Path) -> "Plan":
+    def read(cls, path: Path) -> "ComparisonPlan":
         """Read ``plan.json``.
 
         Raises
@@ -47,7 +47,7 @@ class Plan:
         """Write ``plan.json``."""
         write_json(path, {"base": self.base, "overrides": self.overrides}, indent=1)
 
-    def differences(self, new: "Plan") -> list[str]:
+    def differences(self, new: "ComparisonPlan") -> list[str]:
         """Return ``"key: old → new"`` for each shared setting in which another plan differs."""
         left, right = self._shared(), new._shared()
         return [

@@ -16,9 +16,9 @@ from sngan.report.results import (
     LayerSpectrum,
     RunResult,
     Spread,
-    middle,
+    median_if_all,
 )
-from sngan.utils.tables import NOTHING, figure, text_table
+from sngan.utils.tables import NOTHING, format_number, text_table
 
 # the first of these that the runs have leads the table; modes or classes stand beside it
 _MAIN = ("frechet", "w1", "sliced_w1")
@@ -85,7 +85,7 @@ def _summary(method: str, setting: str, seeds: Sequence[RunResult]) -> CellSumma
         failed=len(seeds) - len(finished),
         metrics={name: Spread.of(seed.metrics.get(name) for seed in finished) for name in names},
         lipschitz=Interval(
-            middle(one.lower for one in bounds), middle(one.upper for one in bounds)
+            median_if_all(one.lower for one in bounds), median_if_all(one.upper for one in bounds)
         ),
         layers=_spectra(first) if first else [],
         gradient=_gradient([seed.gradient for seed in seeds]),
@@ -97,9 +97,9 @@ def _summary(method: str, setting: str, seeds: Sequence[RunResult]) -> CellSumma
 
 def _gradient(seeds: Sequence[Gradient | None]) -> Gradient:
     return Gradient(
-        median=middle(seed and seed.median for seed in seeds),
-        vanishing=middle(seed and seed.vanishing for seed in seeds),
-        exploding=middle(seed and seed.exploding for seed in seeds),
+        median=median_if_all(seed and seed.median for seed in seeds),
+        vanishing=median_if_all(seed and seed.vanishing for seed in seeds),
+        exploding=median_if_all(seed and seed.exploding for seed in seeds),
     )
 
 
@@ -117,7 +117,7 @@ def _spectra(result: RunResult) -> list[LayerSpectrum]:
 
 def _cells(cell: CellSummary, names: Sequence[str]) -> list[str]:
     lower, upper = (
-        figure(bound, unknown="?") for bound in (cell.lipschitz.lower, cell.lipschitz.upper)
+        format_number(bound, unknown="?") for bound in (cell.lipschitz.lower, cell.lipschitz.upper)
     )
     return [
         cell.method,
@@ -125,6 +125,6 @@ def _cells(cell: CellSummary, names: Sequence[str]) -> list[str]:
         str(cell.runs),
         *(str(cell.metric(name)) for name in names),
         NOTHING if cell.runs == cell.failed else f"{lower} … {upper}",
-        figure(cell.seconds_per_step.mean),
+        format_number(cell.seconds_per_step.mean),
         str(cell.failed or NOTHING),
     ]

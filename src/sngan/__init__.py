@@ -1,4 +1,4 @@
-"""sngan: GANs whose critic has a controlled Lipschitz constant. The table of contents.
+"""sngan: GANs whose critic has a controlled Lipschitz constant. This file lists the public names.
 
 Names are imported on first use, so that ``import sngan`` and ``sngan --help`` do not pay for
 PyTorch.
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# {public name: the module that defines it, or that it is}
+# for each public name: the module that defines it, or the module of that name
 _HOMES = {
     "METHODS": "sngan.methods",
     "Config": "sngan.config",

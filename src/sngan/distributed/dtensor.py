@@ -18,7 +18,7 @@ def is_sharded(tensor: Tensor) -> "TypeIs[DTensor]":
     # a quick answer for plain tensors: each step asks several times for each weight
     if type(tensor) in (Tensor, nn.Parameter):
         return False
-    # importing the class takes half a second; before somebody does, no tensor is a DTensor
+    # importing the class takes half a second; until other code imports it, no tensor is a DTensor
     module = sys.modules.get("torch.distributed.tensor")
     return module is not None and isinstance(tensor, module.DTensor)
 
@@ -29,12 +29,12 @@ def local_tensor(tensor: Tensor) -> Tensor:
 
 
 def full_tensor(tensor: Tensor) -> Tensor:
-    """Return the whole tensor with the parts of all ranks, detached; a plain one as it is."""
+    """Return the whole tensor with the parts of all ranks, detached."""
     return tensor.full_tensor().detach() if is_sharded(tensor) else tensor.detach()
 
 
 def distribute_like(tensor: Tensor, like: "DTensor") -> "DTensor":
-    """Shard a tensor, which all ranks hold whole, in the way of ``like``. Nothing is sent."""
+    """Shard a tensor as ``like`` is. All ranks hold the whole tensor, so nothing is sent."""
     from torch.distributed.tensor import DTensor, Replicate
 
     mesh = like.device_mesh

@@ -65,7 +65,7 @@ def keep_gathered(network: nn.Module) -> None:
 
 @torch.no_grad()
 def unsharded(network: nn.Module) -> nn.Module:
-    """Return the network, or a plain copy with whole weights of a sharded one. Collective."""
+    """Return a plain network, or a plain copy of a sharded one. All ranks call this."""
     if not is_sharded(network):
         return network
     gathered = {name: dtensor.full_tensor(value) for name, value in network.state_dict().items()}
@@ -86,7 +86,7 @@ def gradient_norm(network: nn.Module) -> Tensor:
 
 
 def load_state(owner: Any, saved: dict[str, Any]) -> None:
-    """Call ``owner.load_state_dict(saved)``; whole tensors are sharded in the way of the owner's.
+    """Call ``owner.load_state_dict(saved)``; whole tensors are sharded like the owner's.
 
     The owner is a module, an optimizer, or another object that has no sharded tensors.
     """
@@ -123,7 +123,7 @@ def _split_like(saved: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, A
 
 
 def _like(parameter: Tensor, value: Any) -> Any:
-    """Return a moment in the sharding and memory format of its parameter; other values as given."""
+    """Return a moment sharded and laid out in memory like its parameter; other values as given."""
     if not isinstance(value, Tensor) or value.shape != parameter.shape:
         return value
     if dtensor.is_sharded(parameter):

@@ -27,7 +27,7 @@ def is_launched() -> bool:
 
 
 def is_restarted() -> bool:
-    """Whether torchrun restarted this process, because one of its node had failed."""
+    """Whether torchrun restarted this process, because a process of its node had failed."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
@@ -63,7 +63,7 @@ def join_local_group(backend: str, *, rank: int, count: int, meeting: str) -> No
 
 
 def _stay_on_this_machine() -> None:
-    """Let gloo and NCCL listen only on the loopback address, unless a variable names another."""
+    """Let gloo and NCCL listen on the loopback address, unless the environment names another."""
     names = [name for _, name in socket.if_nameindex() if name in ("lo", "lo0")]
     for variable in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
         if names:
@@ -71,7 +71,7 @@ def _stay_on_this_machine() -> None:
 
 
 def open_session(store: dist.Store, count: int) -> str:
-    """Invent the prefix of a new group, as rank 0, and wait until every other rank has taken it.
+    """Choose the prefix of a new group on rank 0, and wait until every other rank has taken it.
 
     Each rank leaves a greeting in the store and gets the prefix as the answer. A greeting may come
     from a dead process of an earlier start: it is answered too, and nobody reads that answer.
@@ -89,7 +89,7 @@ def open_session(store: dist.Store, count: int) -> str:
 
 
 def enter_session(store: dist.Store, rank: int) -> str:
-    """Greet rank 0, and return the prefix of the new group that it answers with."""
+    """Greet rank 0, and return the prefix of the new group from the answer."""
     greeting = uuid4().hex
     store.set(f"greeting/{rank}", greeting)
     session = store.get(f"name for {greeting}").decode()

@@ -49,7 +49,7 @@ class _Part:
 def write_sharded(tensors: "Mapping[str, DTensor]", folder: Path) -> str:
     """Write each rank's parts and flush them, then write the index; return the index's SHA-256.
 
-    This is collective.
+    All ranks call this function.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def write_sharded(tensors: "Mapping[str, DTensor]", folder: Path) -> str:
 
 
 def read_sharded(folder: Path, *, index: str | None = None) -> dict[str, Tensor]:
-    """Read whole tensors to the CPU of this process, for any number of ranks that wrote them.
+    """Read whole tensors to the CPU of this process; any number of ranks may have written them.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def _start(tensor: "DTensor") -> tuple[int, ...] | None:
         rows = -(-sizes[dim] // tensor.device_mesh.size(axis))
         first = min(place * rows, sizes[dim])
         start[dim], sizes[dim] = start[dim] + first, min(rows, sizes[dim] - first)
-    assert tuple(sizes) == tensor.to_local().shape, "placements that are no even shards"
+    assert tuple(sizes) == tensor.to_local().shape, "the parts are not those of torch.chunk"
     return tuple(start)
 
 
@@ -171,7 +171,7 @@ def _parsed(data: bytes) -> tuple[_Forms, list[_Part]]:
 def _part(values: dict[str, Any], forms: _Forms) -> _Part:
     name, file, shape = values["tensor"], values["file"], _sizes(values["shape"])
     start, (offset,) = _sizes(values["start"]), _sizes([values["offset"]])
-    # only the name of a file: a path could lead out of the folder
+    # a name, and not a path, which could lead out of the folder
     if not _FILE.fullmatch(file) or len(start) != len(shape):
         raise ValueError(file)
     length = math.prod(shape) * forms[name][1].itemsize

@@ -45,7 +45,7 @@ def fsdp_strategy(processes: int) -> ModelParallelStrategy:
 
 
 class _ReplicasStrategy(DDPStrategy):
-    """Fabric's strategy; processes that it spawns form their group on this machine only."""
+    """Fabric's DDP; the processes that it spawns form their group on this machine only."""
 
     meeting: str | None = None
 
@@ -56,7 +56,7 @@ class _ReplicasStrategy(DDPStrategy):
 
 
 class _FullyShardStrategy(ModelParallelStrategy):
-    """Fabric's strategy; processes that it spawns form their group on this machine only."""
+    """Fabric's FSDP2; the processes that it spawns form their group on this machine only."""
 
     meeting: str | None = None
 
@@ -74,7 +74,7 @@ class _FullyShardStrategy(ModelParallelStrategy):
 
 
 def _meet(strategy: Any, meeting: str | None) -> None:
-    """Form the process group, which Fabric then uses. Launched processes have formed it already."""
+    """Form the process group of spawned processes; launched ones have formed it already."""
     if meeting is not None:
         rendezvous.join_local_group(
             strategy.process_group_backend,
@@ -95,7 +95,7 @@ def _backend() -> str:
 
 
 def _without_buffers() -> dict[str, Any]:
-    """Send no buffers, which are bit-equal on all replicas. The argument has two names in torch."""
+    """Return DDP's option to send no buffers, which are equal on all replicas; torch renamed it."""
     known = inspect.signature(DistributedDataParallel).parameters
     name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
     return {name: False}

@@ -1,4 +1,4 @@
-"""Synchronized batch norm: statistics over the batch of all ranks, also on CPUs, unlike torch's."""
+"""Synchronized batch norm: statistics over all ranks. Unlike torch's, it works on CPUs too."""
 
 import torch
 from torch import Tensor, nn

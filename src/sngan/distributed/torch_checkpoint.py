@@ -1,4 +1,4 @@
-"""Reader for folders of ``torch.distributed.checkpoint``, where earlier versions kept shards.
+"""Reader for folders of ``torch.distributed.checkpoint``, as earlier versions wrote them.
 
 Their index ``.metadata`` is a pickle. It is read as plain data: nothing that it names is imported
 or called. A file holds one archive after another, one for each part, with its own checksums.
@@ -51,7 +51,7 @@ class _Piece(NamedTuple):
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:
-    """Read whole tensors, for any number of processes that wrote them.
+    """Read whole tensors; any number of processes may have written them.
 
     Raises
     ------

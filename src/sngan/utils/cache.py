@@ -18,8 +18,8 @@ LIMIT = 32 * 2**30
 """The bytes that the cache may hold; the files that were used longest ago are removed first."""
 
 _log = logging.getLogger("sngan")
-# decoded images, features and indices, named by the hash of their content; weights, named by
-# their file; and files that a killed process was writing
+# the names of the files that sngan puts there: decoded images, features and indices, named by the
+# hash of their content; weights, named by their file; and files that a killed process was writing
 _NAMES = re.compile(
     r"[0-9a-f]{32}(\.[a-z]+)*\.(npy|json)|metrics/[\w-]+\.safetensors|weights/[\w.-]+"
     r"|(metrics/|weights/)?\.[0-9a-f]+(\.[\w.-]+)?|metrics/\.[\w-]+\.[0-9a-f]{8}"
@@ -35,7 +35,7 @@ class Usage(NamedTuple):
 
 
 def folder() -> Path:
-    """Return ``$XDG_CACHE_HOME/sngan`` or ``~/.cache/sngan``; without a home a temporary folder."""
+    """Return ``$XDG_CACHE_HOME/sngan`` or ``~/.cache/sngan``; a temporary one without a home."""
     given = os.environ.get("XDG_CACHE_HOME")
     # the XDG specification says that relative paths are ignored
     if given and Path(given).is_absolute():

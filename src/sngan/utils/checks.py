@@ -24,7 +24,7 @@ def require(condition: bool, name: str, *, expected: str, got: object) -> None:
 
 
 def require_given(value: T | None, name: str, *, expected: str) -> T:
-    """Return ``value``, which a type checker then knows is not None; raise if it is None."""
+    """Raise if ``value`` is None, else return it; a type checker then knows that it is not None."""
     if value is None:
         raise ValueError(f"{name}: expected {expected}, got nothing")
     return value

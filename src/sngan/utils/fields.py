@@ -7,7 +7,7 @@ from sngan.utils.checks import require_one_of
 
 
 def option(default: Any, text: str) -> Any:
-    """Return a dataclass field with a flag, whose help is ``text``."""
+    """Return a dataclass field that gets a flag; ``text`` is the help of the flag."""
     return field(default=default, metadata={"help": text})
 
 

@@ -17,7 +17,7 @@ _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno
 
 @contextmanager
 def atomic_write(path: Path) -> Generator[Path]:
-    """Yield a new empty file beside ``path``, which becomes ``path`` if no error is raised.
+    """Yield the path of a new empty file, and rename it to ``path`` if no error is raised.
 
     The file and its folder are flushed to the disk, so that after a crash ``path`` is either the
     old file or the whole new one. The new file has the mode that the umask gives. A symbolic link
@@ -49,7 +49,7 @@ def atomic_write(path: Path) -> Generator[Path]:
 
 @contextmanager
 def named_in_errors(path: Path) -> Generator[Path]:
-    """Add this file name to an error of the system that has none."""
+    """Add the name of this file to an ``OSError`` that names no file."""
     try:
         yield path
     except OSError as error:
@@ -78,7 +78,7 @@ def link_or_copy(source: Path, path: Path) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Flush the entries of a folder to the disk, where the system can do that."""
+    """Flush the entries of a folder to the disk, if the system can do that."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
@@ -108,12 +108,12 @@ def remove_if_empty(folder: Path) -> None:
 
 
 def missing_folders(folder: Path) -> list[Path]:
-    """Return those of a folder and its parents that do not exist, the deepest first."""
+    """Return the missing folders among a folder and its parents, the deepest first."""
     return [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
 
 
 def expand_home(path: str) -> str:
-    """Replace a leading ``~`` by the home folder, also behind ``shards:``."""
+    """Replace a leading ``~`` by the home folder, also after ``shards:``."""
     prefix, colon, rest = path.rpartition("shards:")
     return f"{prefix}{colon}{os.path.expanduser(rest)}"  # noqa: PTH111
 

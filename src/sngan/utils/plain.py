@@ -1,4 +1,4 @@
-"""YAML and JSON of plain values: read under limits, written so that every reader reads the same.
+"""YAML and JSON of plain values: read under limits, and written so that all readers agree.
 
 The files come from strangers: size, depth and repetition are checked before anything is parsed.
 """
@@ -43,7 +43,7 @@ def parse_yaml(text: str) -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """YAML 1.1 knows no number that has an exponent and no point, and lets keys repeat."""
+        """A loader that reads ``1e-4`` as a number and refuses repeated keys, unlike YAML 1.1."""
 
         def compose_mapping_node(self, anchor: Any) -> Any:
             node = super().compose_mapping_node(anchor)
@@ -69,14 +69,14 @@ def parse_texts(text: str) -> Any:
 
 
 def to_yaml(values: Any) -> str:
-    """Write plain values as YAML that every reader of YAML, 1.1 or 1.2, reads the same.
+    """Return plain values as YAML that every reader of YAML 1.1 or 1.2 reads in the same way.
 
     Texts such as ``695e0514``, ``1e3`` or ``null`` are quoted.
     """
     import yaml
 
     class Dumper(yaml.SafeDumper):
-        """Puts quotes around text that some readers take for a number or a truth value."""
+        """A dumper that quotes text which some readers take for a number or a truth value."""
 
     def represent(dumper: Any, text: str) -> Any:
         style = "'" if _could_be_another_kind(text) else None
@@ -109,7 +109,7 @@ def parse_json(text: str) -> Any:
 
 
 def to_json(values: object, *, indent: int | None = None) -> str:
-    """Write plain values as JSON; numbers that are not finite become null."""
+    """Return plain values as JSON; numbers that are not finite become null."""
     return json.dumps(finite(values), indent=indent, allow_nan=False)
 
 
@@ -119,7 +119,7 @@ def write_json(path: Path, values: object, *, indent: int | None = None) -> None
 
 
 def finite(values: object) -> Any:
-    """Put None for each number that is not finite, at any depth: JSON has no infinity and no nan.
+    """Replace each number that is not finite by None, at any depth: JSON has no infinity or nan.
 
     >>> finite({"upper": float("inf"), "sigmas": (1.0, float("nan"))})
     {'upper': None, 'sigmas': [1.0, None]}

@@ -1,8 +1,8 @@
-"""Pickles read without a call: the names, arguments and states in them as plain data.
+"""Pickles read as plain data: nothing that a pickle names is imported or called.
 
 ``pickle.loads`` calls every name in the file, and an unpickler that allows some names still calls
-them with arguments and states from the file. Here nothing is imported, called or built: an
-:class:`Object` stands for each call and has its name.
+them with arguments and states from the file. The reader here builds an :class:`Object` for
+each call instead, with the name, the arguments and the state.
 """
 
 import pickletools

@@ -47,7 +47,7 @@ def thin_grid(axes: "Axes") -> None:
 
 
 def rendered(figure: "Figure") -> "Image":
-    """Return a figure as a picture of pixels."""
+    """Return a figure drawn as a PIL image."""
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -84,7 +84,7 @@ def save_figure(
 def save_image(image: "Image", path: Path, **options: Any) -> None:
     """Write a picture in the format of the path's suffix, in one piece.
 
-    It is encoded in memory first, so that an error of the encoder leaves no half a file.
+    It is encoded in memory first, so an error of the encoder leaves no partial file.
     """
     buffer = io.BytesIO()
     image.save(buffer, format=path.suffix[1:].upper(), **options)

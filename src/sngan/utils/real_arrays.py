@@ -49,7 +49,7 @@ def real_tensor(values: Reals, name: str, *, expected: str, integers: bool = Fal
     Raises
     ------
     ValueError
-        If :func:`real_array` would raise.
+        If the values are of a kind that :func:`real_array` refuses too.
     """
     if isinstance(values, Tensor):
         require_dense(values, name, expected=expected, integers=integers)
@@ -59,7 +59,7 @@ def real_tensor(values: Reals, name: str, *, expected: str, integers: bool = Fal
 
 
 def require_dense(values: Tensor, name: str, *, expected: str, integers: bool = False) -> None:
-    """Raise unless a tensor holds floating-point numbers (or ``integers``), one at each place."""
+    """Raise unless a tensor is dense, has no mask, and holds floats (or, if allowed, integers)."""
     if isinstance(values, MaskedTensor):
         _refuse(name, f"{expected}, without a mask", "a MaskedTensor")
     if values.layout != torch.strided or values.is_nested:

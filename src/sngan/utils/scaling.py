@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def exponent_of(*values: Tensor) -> int:
-    """Return the ``e`` for which ``2^(e − 1) ≤ max |values| < 2^e``; 0 where all are 0 or none."""
+    """Return the ``e`` for which ``2^(e − 1) ≤ max |values| < 2^e``; 0 if all are 0."""
     largest = (float(part.detach().abs().max()) for part in values if part.numel() > 0)
     return math.frexp(max(largest, default=0.0))[1]
 

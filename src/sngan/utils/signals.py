@@ -41,13 +41,13 @@ def stop_on_interrupt() -> Generator[Callable[[], bool]]:
 
 
 def interrupt_at_once() -> AbstractContextManager[None]:
-    """Let these signals raise KeyboardInterrupt, so that unfinished work is cleaned up."""
+    """Let SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt, so that unfinished work is undone."""
     return handle_interrupts(signal.default_int_handler)
 
 
 @contextmanager
 def handle_interrupts(handler: Callable[[int, FrameType | None], Any]) -> Generator[None]:
-    """Call a handler for these signals; outside the main thread this has no effect."""
+    """Call a handler for SIGINT, SIGTERM and SIGHUP; do nothing outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -74,7 +74,7 @@ class TolerantStream(io.TextIOBase):
 
 
 class PrintableFormatter(logging.Formatter):
-    """Formats each message on one line, whatever names it has; marks the lines of a traceback."""
+    """Formats a message on one line, even if a name in it has line ends; marks traceback lines."""
 
     @override
     def formatMessage(self, record: logging.LogRecord) -> str:
@@ -88,8 +88,8 @@ class PrintableFormatter(logging.Formatter):
 
 
 def tolerant(stream: TextIO) -> TextIO:
-    """Return the same stream as a :class:`TolerantStream`."""
-    # the type TextIO covers streams of other classes too, which pyright does not know
+    """Return the stream inside a :class:`TolerantStream`, unless it is one already."""
+    # pyright does not accept this class as a TextIO, although it has the same methods
     return stream if isinstance(stream, TolerantStream) else cast(TextIO, TolerantStream(stream))
 
 
@@ -110,7 +110,7 @@ def tolerant_output() -> Generator[TolerantStream]:
 
 
 def _discard(stream: TolerantStream) -> None:
-    """Send the output that Python flushes at exit nowhere, because it would fail again."""
+    """Connect a failed stream to the null device: Python's flush at exit would fail again."""
     with suppress(OSError, ValueError):
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, stream.fileno())

@@ -39,7 +39,7 @@ def format_number(value: float | None, *, unknown: str = NOTHING) -> str:
 
 
 def format_spread(mean: float | None, spread: float | None) -> str:
-    """Return ``mean ± spread``: without a spread the mean alone, without a mean a dash."""
+    """Return ``mean ± spread``, the mean alone if there is no spread, a dash without a mean."""
     if mean is None:
         return NOTHING
     return f"{mean:.4g}" if spread is None else f"{mean:.4g} ± {spread:.2g}"

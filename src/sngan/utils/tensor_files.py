@@ -1,7 +1,7 @@
 """Tensor files with a checksum: archives of ``torch.save``, and safetensors.
 
-An archive is a zip file. Its last bytes, a comment by the rules of zip, are the SHA-256 of all
-bytes before them; each tensor is a member with a CRC-32 of its own. A safetensors file has the
+An archive is a zip file. It ends with a zip comment, which holds the SHA-256 of all bytes before
+the digits; each tensor is a member with a CRC-32 of its own. A safetensors file has the
 SHA-256 of its tensors, with their names, types and shapes, in its metadata. Files without a
 checksum, which earlier versions wrote, are read as well; in an archive the CRC-32 of the members
 is then compared.
@@ -53,7 +53,7 @@ def write_archive(state: Any, path: Path) -> None:
 def read_archive(
     source: Path | IO[bytes], *, device: torch.device | str = "cpu", mmap: bool = False
 ) -> Any:
-    """Read an archive of :func:`write_archive` after its checksum was found right.
+    """Read an archive of :func:`write_archive`, and compare its checksum first.
 
     Only tensors and plain values are unpickled. With ``mmap`` the checksum is not computed and
     tensors are read when they are used, which is quick when few values of a large file are needed.
@@ -91,7 +91,7 @@ def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a file of :func:`write_tensors` after its checksum was found right.
+    """Read a file of :func:`write_tensors`, and compare its checksum.
 
     Raises
     ------

@@ -16,7 +16,7 @@ _NOT_PLAIN = "its content is not plain data, and sngan loads nothing else"
 
 
 def printable(text: str) -> str:
-    r"""Return ``text`` with every character that a terminal obeys or hides written as an escape.
+    r"""Return ``text`` with an escape for each character that a terminal obeys or hides.
 
     Control characters, escape sequences, line ends, bidirectional marks and bytes that are not
     UTF-8 become ``\x1b``, ``\n``, ``\u202e``, ``\xff``; a name of a file or a class can neither
@@ -28,7 +28,7 @@ def printable(text: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, printable; the name of its class without a text.
+    """Return the first line of an error's text, printable; without a text, the name of its class.
 
     Advice of a library to load a file without protection is replaced, and so is Python's name of
     an object in memory.

@@ -46,7 +46,7 @@ def test_a_class_without_samples_is_refused(trained, tmp_path, capsys):
         if status:
             assert status == 2
             expected = "--label: expected a class that had samples in training, got"
-            assert error == f"sngan: error: {expected} {index}, of which the data had none\n"
+            assert error == f"sngan: error: {expected} {index}, a class without samples\n"
             with pytest.raises(ValueError, match="labels: expected a class that had samples"):
                 run.generate(2, labels=torch.tensor([index, present[0]]))
 

@@ -26,7 +26,7 @@ MAY_CHANGE_ON_RESUME = frozenset(
     {
         "steps",
         "out",
-        # a resumed run keeps its own value: see with_reading_of
+        # a resumed run keeps its own value: see ``with_reading_of``
         "data.reading",
         "performance.compile",
         "performance.cuda_graphs",
@@ -36,8 +36,8 @@ MAY_CHANGE_ON_RESUME = frozenset(
     }
 )
 
-# A setting that is off is None. Files have these words instead, which all versions read; in a file
-# of settings null stands for the default, or for the value of the recipe.
+# A setting that is off is None. Files have these words instead, which all versions can read: in a
+# file, null stands for the default, or for the value of the recipe.
 _OFF: dict[str, Any] = {
     "method.spectral_norm": "none",
     "method.critic_norm": "none",
@@ -104,7 +104,7 @@ def load(path: Path) -> Config:
     try:
         values = read(path)
         if isinstance(values.get("data"), dict):
-            # the first versions of sngan wrote no number of the reading
+            # the first versions of sngan did not write which version of file reading they used
             values["data"].setdefault("reading", 1)
         return from_dict(values)
     except TypeError as error:
@@ -150,7 +150,7 @@ def with_reading_of(config: Config, path: Path) -> Config:
     reading = load(path).data.reading
     if reading != config.data.reading:
         _log.warning(
-            "the run began with reading %d of files, this version has %d: it goes on with its own, "
+            "the run began with reading %d of files, this version has %d: it keeps its own, "
             "which drops transparency, knows 8 and 16 bits, and makes each folder a class",
             reading, READING,
         )  # fmt: skip
@@ -163,7 +163,7 @@ def differences(old: Config, new: Config) -> list[str]:
 
 
 def changes(old: Mapping[str, Any], new: Config) -> list[str]:
-    """Return the :func:`differences` from settings that any version of sngan wrote.
+    """Return the same lines as :func:`differences`, for old settings of any version of sngan.
 
     ``old`` has the settings under dotted keys. Settings that only one of the two versions knows are
     not compared.

@@ -28,12 +28,12 @@ class DataConfig:
     source: str = option(
         "digits",
         "digits, stacked-digits, ring8, grid25, swissroll, a folder or zip of images (class "
-        "folders give labels), a Parquet file or folder, shards:PATTERN (tar files, as "
-        "shards:data/*.tar or shards:data/{000..099}.tar), a folder of IDX files, .npz/.npy, or "
+        "folders give labels), a Parquet file or folder, shards:PATTERN (tar files, such "
+        "as shards:data/*.tar or shards:data/{000..099}.tar), a folder of IDX files, .npz/.npy, or "
         "hf:NAME[:SPLIT]",
     )
     split: str = option(
-        "train", "of data with splits: folders, files or arrays named train, val, test"
+        "train", "the split to read, of data with folders, files or arrays named train, val, test"
     )
     labels: str = option(
         "auto",
@@ -53,10 +53,10 @@ class DataConfig:
     cache: Literal["auto", "device", "memory", "disk", "stream"] = option(
         "auto",
         "where the decoded images stay: on the training device, in memory, in a disk file; stream: "
-        "nowhere, shards and Parquet larger than memory are decoded in training; auto: stream for "
-        "shards, a disk file for 10,000 images and more, the device where they fit",
+        "nowhere, each batch of shards or Parquet is decoded in training, for data larger than "
+        "memory; auto: stream for shards, disk for 10,000 images and more, device if they fit",
     )
-    workers: int | None = option(None, "decoding threads; left out: one a core")
+    workers: int | None = option(None, "number of decoding threads; left out: one for each core")
     # a resumed run keeps the version of the rules by which it first read its files
     reading: int = filled_in(READING)
 
@@ -91,7 +91,7 @@ class ModelConfig:
     latent_dim: int = option(128, "dimension of the generator's noise")
     conditional: bool = option(False, "generate and score by class; the data needs labels")
     attention: int | None = option(
-        None, "side of the maps that attend to themselves, resnet only; left out: none"
+        None, "self-attention on feature maps with this side in pixels, resnet only; left out: none"
     )
     sample_shape: tuple[int, ...] | None = filled_in(None)
     class_names: tuple[str, ...] = filled_in(())
@@ -135,8 +135,8 @@ class EvaluationConfig:
     samples: int = option(1000, "generated samples, and at most as many real ones, to compare")
     extractor: Literal["auto", "points", "pixels", "domain", "inception"] = option(
         "auto",
-        "features of images; auto: domain (a classifier of this data) if it has labels, else "
-        "pixels; points as they are",
+        "features of images; auto: domain (a classifier trained on this data) if the data has "
+        "labels, else pixels; points are compared as they are",
     )
     weights: str | None = option(None, "file of InceptionV3 weights; left out: downloaded once")
     best: str = option(
@@ -163,8 +163,8 @@ class PerformanceConfig:
         "32-true: float32; bf16-mixed: bfloat16 autocast, float32 weights and power iteration; "
         "auto: bf16-mixed for images on a CUDA GPU that has it, else 32-true",
     )
-    devices: int = option(1, "processes a node, each with a GPU of its own or on the CPU")
-    nodes: int = option(1, "machines, which see the same files")
+    devices: int = option(1, "processes on each node; each has its own GPU, or runs on the CPU")
+    nodes: int = option(1, "number of machines; all must see the same files")
     strategy: Literal["auto", "ddp", "fsdp"] = option(
         "auto",
         "ddp: replicas that share each batch; fsdp: the weights are sharded as well (FSDP2), for "
@@ -189,7 +189,7 @@ class PerformanceConfig:
 
     @property
     def has_process_group(self) -> bool:
-        """Whether a run has processes of its own, even if it is only one."""
+        """Whether a run forms a process group, even one of a single process."""
         return self.processes > 1 or self.strategy != "auto"
 
     @property
@@ -200,7 +200,7 @@ class PerformanceConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """All settings of one run. ``data``, ``model`` and ``method`` also take their plain name.
+    """All settings of one run. ``data``, ``model`` and ``method`` may also be a name.
 
     Examples
     --------
@@ -215,14 +215,14 @@ class Config:
     evaluation: EvaluationConfig = EvaluationConfig()
     performance: PerformanceConfig = PerformanceConfig()
     steps: int = option(10_000, "generator steps")
-    seed: int = option(0, "decides everything random")
+    seed: int = option(0, "seed of all random numbers")
     batch_size: int = option(64, "real images, and as many fakes, in each step, over all devices")
     schedule: Literal["constant", "linear"] = option(
         "constant", "learning rate; linear: to zero at the last step, as in Miyato et al."
     )
     ema_decay: float = option(0.999, "decay of the generator's moving average, which is sampled")
     ema_start: int = option(
-        1000, "step at which the average starts; up to it, it is the generator itself"
+        1000, "step at which the average starts; until then it is a copy of the generator"
     )
     log_every: int = option(50, "steps between two records in metrics.jsonl")
     sample_every: int = option(500, "steps between two pictures from the same noise")

@@ -29,8 +29,8 @@ class Method:
     loss
         A key of ``sngan.losses.LOSSES``.
     spectral_norm, coefficient
-        Spectral normalization of the critic: ``"matrix"`` of each reshaped kernel, ``"operator"``
-        of each layer as a map; the norm at which the weights are kept.
+        Spectral normalization of the critic: ``"matrix"`` fixes the norm of each reshaped kernel,
+        ``"operator"`` that of each layer as a linear map; the value at which the norm is kept.
     critic_norm
         Another normalization of the critic: ``"batch"``, ``"layer"`` or ``"weight"``.
     clip
@@ -38,7 +38,8 @@ class Method:
     penalty, penalty_weight
         A key of ``sngan.penalties.PENALTIES``, and its weight λ in the critic's loss.
     orthonormal
-        The weight in the critic's loss of the distance of its kernels from orthonormal ones.
+        The weight in the critic's loss of a term: the distance of its kernels from orthonormal
+        ones.
     optimizer, lr, betas
         ``"adam"``, ``"adamw"``, ``"rmsprop"`` or ``"sgd"`` for both networks, its learning rate,
         and β₁ and β₂ of Adam.
@@ -65,8 +66,8 @@ class Method:
     loss: str = option("hinge", f"loss pair of sngan.losses: {', '.join(LOSSES)}")
     spectral_norm: Literal["matrix", "operator"] | None = option(
         None,
-        "spectral normalization of the critic; matrix: of each reshaped kernel, operator: of each "
-        "layer as a map, certified at the end",
+        "spectral normalization of the critic; matrix: norm of each reshaped kernel; operator: "
+        "norm of each layer as a linear map, certified at the end",
     )
     coefficient: float = option(1.0, "the spectral norm that the critic's weights are kept at")
     critic_norm: Literal["batch", "layer", "weight"] | None = option(
@@ -79,7 +80,8 @@ class Method:
     penalty_weight: float = option(0.0, "weight of the penalty in the critic's loss (lambda)")
     orthonormal: float | None = option(
         None,
-        "weight in the critic's loss of the distance of its kernels from orthonormal ones; 0: none",
+        "weight of a term in the critic's loss: the distance of its kernels from orthonormal ones; "
+        "0: none",
     )
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = option(
         "adam", "optimizer of both networks"
@@ -134,7 +136,7 @@ class Method:
             del options["fused"]
         if captured_on is not None:
             options["lr"] = torch.tensor(self.lr, device=captured_on)
-            # torch's SGD has no such option: it keeps nothing on the host
+            # torch's SGD needs no such option, because it keeps nothing on the host
             options |= {} if self.optimizer == "sgd" else {"capturable": True}
         if self.optimizer in ("adam", "adamw"):
             options["betas"] = self.betas

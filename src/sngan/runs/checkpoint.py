@@ -1,7 +1,7 @@
 """Checkpoints: the whole state of a run, written atomically and read without running any code.
 
-Sharded tensors are in a folder ``step-….shards`` next to the file, which has the name of the folder
-and the checksum of its index. Any number of processes can read a checkpoint, as whole tensors.
+Sharded tensors are in a folder ``step-….shards`` next to the file; the file has the name of the
+folder and the checksum of its index. Any number of processes can read the whole tensors.
 """
 
 import secrets
@@ -72,10 +72,10 @@ def rotate(
     keep_every: int | None = None,
     settings: dict[str, Any] | None = None,
 ) -> Path:
-    """Write ``last.pt``, and keep the one before as ``previous.pt``. All ranks call this.
+    """Write ``last.pt``, and keep the old one as ``previous.pt``. All ranks call this.
 
-    The rename of the new ``last.pt`` comes after everything else. Whenever the process is killed, a
-    run that goes on from ``last.pt`` makes the missing files again.
+    The new ``last.pt`` gets its name after everything else. If the process is killed before that, a
+    run that goes on from the old ``last.pt`` makes the missing files again.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def read_newest(
     device: torch.device | str = "cpu",
     check: Callable[[dict[str, Any]], Any] | None = None,
 ) -> tuple[dict[str, Any], list[str]]:
-    """Return the state of the newest readable checkpoint, and a line for each one passed over.
+    """Return the state of the newest readable checkpoint, and a line for each unreadable one.
 
     :func:`find_newest` has the parameters.
     """
@@ -202,7 +202,7 @@ def find_newest(
 
 
 def make_last(used: Path) -> None:
-    """Make the checkpoint that a run goes on from the last one, and remove unused shards.
+    """Copy the checkpoint from which a run goes on to ``last.pt``; remove unused folders.
 
     Otherwise a damaged ``last.pt`` would replace a readable ``previous.pt`` at the next save.
     """
@@ -279,7 +279,7 @@ def _restore_sharded(state: dict[str, Any], folder: Path, *, device: torch.devic
 
 
 def _remove_unused_folders(folder: Path) -> None:
-    """Delete shards that no checkpoint names, because it was replaced or never finished."""
+    """Delete folders of sharded tensors whose checkpoint was replaced or never finished."""
     unused = {
         path
         for path in folder.glob(f"step-*.{_SHARDED}")
@@ -294,7 +294,7 @@ def _remove_unused_folders(folder: Path) -> None:
             if isinstance(state, dict) and _SHARDED in state:
                 unused.discard(folder / state[_SHARDED]["folder"])
         except Exception:
-            # a damaged file may name any folder of shards, so keep them all
+            # a damaged file may name any of the folders, so keep them all
             return
     for shards_folder in unused:
         shutil.rmtree(shards_folder)

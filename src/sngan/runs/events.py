@@ -1,4 +1,4 @@
-"""TensorBoard events of a run. An error of their file stops the events, not the training."""
+"""TensorBoard events of a run. If they cannot be written, only the events stop."""
 
 import logging
 import os

@@ -11,7 +11,7 @@ SHARDED_FOLDER = re.compile(r"step-\d{6,}-[0-9a-f]{6}\.shards")
 
 
 class RunFolder:
-    """The files of a run. Each name stands here once, and is never used without this class."""
+    """The files of a run. Each name is defined here once; all code takes it from here."""
 
     CONFIG = "config.yaml"
     METRICS = "metrics.jsonl"
@@ -60,7 +60,7 @@ class RunFolder:
 
     @property
     def measured(self) -> Path:
-        """What a comparison measured after the run."""
+        """The figures that a comparison computed after the run."""
         return self.path / self.MEASURED
 
     @property
@@ -85,7 +85,7 @@ class RunFolder:
 
     @property
     def where_to_look(self) -> str:
-        """The paths that an error message gives to whoever looks for the cause."""
+        """The paths of the log and of the last checkpoint, for error messages."""
         return f"log: {self.log}; last checkpoint: {self.last_checkpoint}"
 
     def sample_grid_name(self, step: int) -> str:
@@ -119,7 +119,7 @@ RUN_FILE = re.compile(
     + rf"|{re.escape(RunFolder.EVENTS)}\.[\w.-]+"
     + rf"|{RunFolder.SAMPLES}/step-\d{{6,}}\.png"
     + rf"|{RunFolder.LIPSCHITZ}/(layers|cone)\.png"
-    # step-000500.pt, last.pt, and the parts of sharded ones
+    # step-000500.pt, last.pt, and the files of sharded tensors
     + rf"|{RunFolder.CHECKPOINTS}/[\w-][\w.-]*(/[\w.-]+)?"
 )
-"""The names that sngan gives to the files of a run."""
+"""The pattern of the names that sngan gives to the files of a run."""

@@ -52,7 +52,7 @@ def locked(folder: Path, *, wait: bool = False, home: Path | None = None) -> Gen
     home
         The folder of the lock; left out, ``folder/.sngan``.
     wait
-        Wait until a dead machine's lock is too old instead of refusing; for restarted runs.
+        Instead of raising, wait until the lock of a dead machine is too old; for restarted runs.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def locked(folder: Path, *, wait: bool = False, home: Path | None = None) -> Gen
 
 
 def holder_of(folder: Path) -> Holder | None:
-    """Return the process that trains in a folder now; callers only read there."""
+    """Return the process that trains in a folder now; this changes nothing in the folder."""
     path = folder / HIDDEN / _LOCK
     holder = _read(path)
     return holder if holder is not None and _is_alive(holder, path) else None

@@ -104,7 +104,7 @@ class ManagedRunFolder(RunFolder):
             self.files.remove_temporaries(".", self.CHECKPOINTS, self.SAMPLES, self.LIPSCHITZ)
 
     def begin(self, *, resume: bool) -> None:
-        """Make the folder that of a new or resumed run. Files of a replaced run are set aside."""
+        """Prepare the folder for a new or resumed run. Files of a replaced run are set aside."""
         folders = [self.files.inside(folder) for folder in (self.SAMPLES, self.CHECKPOINTS)]
         # nothing could be lost here
         is_new = self.files.is_vacant() or self.has_only_begun()
@@ -121,7 +121,7 @@ class ManagedRunFolder(RunFolder):
             folder.mkdir(exist_ok=True)
 
     def adopt(self) -> None:
-        """List the files of a run that has no list yet, those that sngan surely wrote."""
+        """Begin the list of a run that has none, with the files that sngan surely wrote."""
         self.files.adopt(name for name in self._present() if self._is_of_a_run(name))
 
     def abandon(self) -> None:

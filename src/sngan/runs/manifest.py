@@ -50,7 +50,7 @@ class Manifest:
         self.folder, self.kind, self._pattern = folder, kind, pattern
         self.home = folder / HIDDEN if home is None else home
         self._path = self.home / _FILES
-        # in the folder itself: the list may lie on another file system
+        # set-aside files stay in the folder itself: the list may lie on another file system
         self._aside = self.home / _ASIDE if home is None else folder / f"{HIDDEN}-{_ASIDE}"
         self._names: set[str] | None = None
 
@@ -102,7 +102,7 @@ class Manifest:
 
     @contextmanager
     def recording(self, *folders: str) -> Generator[None]:
-        """Add the files to the list that appear in these folders inside the context."""
+        """List the files that appear in these folders while the context is open."""
         before = self._present(folders)
         try:
             yield
@@ -120,7 +120,7 @@ class Manifest:
         self._append(sorted(new))
 
     def set_aside(self) -> None:
-        """Move every listed file aside, and begin a new list; put all back after an error."""
+        """Move every listed file aside, and begin a new list; after an error, move all back."""
         self.restore()
         try:
             self._move_aside({name: self.inside(name) for name in sorted(self.names())})
@@ -256,7 +256,7 @@ class Manifest:
         self._remove_empty(root, deleted)
 
     def _remove_empty(self, root: Path, names: Iterable[str]) -> None:
-        """Remove the folders of files that are gone, where nothing else is in them."""
+        """Remove the folders of deleted files if they are empty."""
         folders = {parent for name in names for parent in PurePosixPath(name).parents}
         for folder in sorted(folders - {PurePosixPath(".")}, reverse=True):
             remove_if_empty(root / folder)

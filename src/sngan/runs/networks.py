@@ -11,7 +11,7 @@ from sngan.config import Config
 from sngan.utils.checks import require_given
 
 NOISE_BLOCK = 16
-"""torch draws normal numbers in blocks of 16; whole blocks are the same, one by one or together."""
+"""torch draws normal numbers in blocks of 16: drawing blocks one by one gives the same numbers."""
 
 
 def build_networks(config: Config) -> tuple[models.Generator, models.Critic]:

@@ -19,10 +19,10 @@ _log = logging.getLogger("sngan")
 
 
 class Recorder:
-    """Appends records to a run's folder, after dropping those that came after ``start``.
+    """Appends records to a run's folder; records of steps after ``start`` are dropped first.
 
-    A warning counts the records that are missing up to ``start``, if there is one ``every`` so many
-    steps.
+    ``every`` is the number of steps between two records; if it is given, a warning counts the
+    records that are missing up to ``start``.
     """
 
     def __init__(self, folder: Path, *, start: int = 0, every: int = 0) -> None:
@@ -82,7 +82,7 @@ def iter_records(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def _lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
-    """Yield each line of a file, with its record if it is one."""
+    """Yield each line of a file with its record, or with ``None`` if it is no record."""
     with path.open("rb") as file:
         # no record is nearly this long, so the parts of a longer line are no records
         while line := file.readline(_LONGEST_LINE):

@@ -1,4 +1,4 @@
-"""Reservation of a folder name for a run, which no other command can take."""
+"""Reservation of a folder name for a run: no other command can take the same name."""
 
 import itertools
 import os

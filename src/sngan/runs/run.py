@@ -143,7 +143,7 @@ class Run:
 
     def _require_learned(self, index: int, name: str) -> None:
         model = self.config.model
-        got = f"{printable(model.class_names[index])}, of which the data had none"
+        got = f"{printable(model.class_names[index])}, a class without samples"
         is_learned = index not in model.empty_classes
         require(is_learned, name, expected="a class that had samples in training", got=got)
 
@@ -181,7 +181,7 @@ def load_critic(folder: str | Path) -> nn.Module:
 
 
 def _rows_that_fit(rows: int, device: torch.device) -> int:
-    """Return how many rows fit in half of the free memory, by the need of the batch before."""
+    """Return how many rows fit in half of the free memory, given the need of the last batch."""
     allocated = torch.cuda.memory_allocated(device)
     needed = max(torch.cuda.max_memory_allocated(device) - allocated, 1)
     free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - allocated

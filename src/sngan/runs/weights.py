@@ -1,4 +1,4 @@
-"""Weights of a run: its generator and critic from disk, compared with the settings."""
+"""Weights of a run: its generator and critic from disk, checked against the settings."""
 
 import logging
 from pathlib import Path

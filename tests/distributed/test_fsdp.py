@@ -76,7 +76,7 @@ def test_ranks_that_were_seeded_apart_agree(fsdp_ranks):
 
 
 def test_the_log_says_that_nothing_is_compiled(fsdp_ranks):
-    line = "performance.compile: not compiled, weights are gathered in between"
+    line = "performance.compile: not compiled, because FSDP gathers the weights in between"
     # only the first rank speaks
     assert [rank["compiled log"] for rank in fsdp_ranks] == [[line], []]
 

@@ -1,4 +1,4 @@
-"""Command ``sngan cache``: show or remove the files kept between commands."""
+"""Command ``sngan cache``: show or remove the files that sngan keeps between commands."""
 
 from sngan.cli.output import JSON_HELP, print_result
 from sngan.cli.parser import CommandParser
@@ -7,7 +7,7 @@ from sngan.utils import cache
 DESCRIPTION = (
     "Show the folder in which sngan keeps decoded images, features of real samples "
     "and downloaded weights between commands. All of it can be made again; when it "
-    f"holds over {cache.LIMIT / 2**30:.0f} GiB, the files used longest ago are removed."
+    f"holds over {cache.LIMIT / 2**30:.0f} GiB, the files that were used longest ago are removed."
 )
 
 

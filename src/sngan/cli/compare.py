@@ -28,7 +28,7 @@ def add_arguments(parser: CommandParser) -> None:
         f"rows of Miyato et al. 2018, table 1, joined by commas: {', '.join(SETTINGS)}",
         default="",
     )
-    parser.switch("--overwrite", "replace a comparison that is at --out; files of yours stay")
+    parser.switch("--overwrite", "replace a comparison that is at --out; your own files stay")
     flags.add_config_flags(parser, without=("method.name",))
 
 

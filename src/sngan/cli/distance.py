@@ -16,7 +16,7 @@ def add_arguments(parser: CommandParser) -> None:
     parser.flag("source_x", str, "a SOURCE, as in `sngan train --data`")
     parser.flag("source_y", str, "a SOURCE with samples of the same shape")
     parser.flag("--n", int, "samples of each for the exact distance", default=2000)
-    parser.flag("--seed", int, "decides which samples are drawn", default=0)
+    parser.flag("--seed", int, "seed of the choice of samples", default=0)
     parser.flag("--json", str, JSON_HELP, default=None)
 
 

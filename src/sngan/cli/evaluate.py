@@ -34,7 +34,9 @@ def add_arguments(parser: CommandParser) -> None:
         default=None,
     )
     parser.flag("--weights", str, f"file of InceptionV3 weights; {own}", default=None)
-    parser.flag("--seed", int, "decides which samples are drawn", default=0)
+    parser.flag(
+        "--seed", int, "seed of the generated samples, and of the choice of real ones", default=0
+    )
     parser.flag("--json", str, JSON_HELP, default=None)
 
 

@@ -31,7 +31,9 @@ class Flag(NamedTuple):
 
 def add_config_flags(parser: CommandParser, *, without: Collection[str] = ()) -> None:
     """Add ``--config FILE`` and a flag for every setting except those in ``without``."""
-    parser.add_argument("--config", action="config", help="YAML file of settings, before others")
+    parser.add_argument(
+        "--config", action="config", help="YAML file of settings; flags after it change them"
+    )
     for flag in _flags_of(Config()):
         if flag.key in without:
             continue
@@ -77,7 +79,7 @@ def expand(argv: Sequence[str]) -> list[str]:
 
 
 def settings_in(path: Path) -> list[str]:
-    """Return the settings of a YAML file as flags; settings that are null get none."""
+    """Return the settings of a YAML file as flags; a setting that is null gets no flag."""
     values = flatten(configs.read(Path(expand_home(str(path)))))
     known = [flag.key for flag in _flags_of(Config())]
     for key in values:
@@ -123,5 +125,5 @@ def _or_off(kind: Any) -> Any:
 
 
 def _of_text(kind: Any) -> Any:
-    """Return ``str`` for text, also for text that may be left out: ``null`` may name a file."""
+    """Return ``str`` for text, even if it may be left out, because ``null`` may name a file."""
     return str if kind in (str, str | None) else None

@@ -17,14 +17,14 @@ def add_arguments(parser: CommandParser) -> None:
     parser.flag("run", str, "the run's folder")
     parser.flag("--n", int, "number of samples", default=64)
     parser.flag("--out", str, "a folder, FILE.npz or FILE.png (one grid)", required=True)
-    parser.flag("--seed", int, "the same seed gives the same samples", default=0)
+    parser.flag("--seed", int, "seed of the noise; the same seed gives the same samples", default=0)
     parser.flag(
         "--label",
         str,
         "class to draw, by name or index, for a conditional run",
         default=None,
     )
-    parser.switch("--overwrite", "replace the samples at --out; files of yours there stay")
+    parser.switch("--overwrite", "replace the samples at --out; your own files there stay")
 
 
 def run(argv: list[str]) -> None:

@@ -7,7 +7,7 @@ from sngan.tasks.lipschitz import lipschitz_with_pictures
 
 DESCRIPTION = (
     "Bound the Lipschitz constant of a run's critic: from above by a proof, from "
-    "below by a point where it is that steep. Draws RUN/lipschitz/layers.png and cone.png."
+    "below by the steepest point that a search finds. Draws RUN/lipschitz/layers.png and cone.png."
 )
 
 

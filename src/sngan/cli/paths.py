@@ -1,4 +1,4 @@
-"""Paths of the command line: the home folder, folders in use."""
+"""Paths of the command line: the home folder, and folders that a training uses."""
 
 import logging
 from pathlib import Path

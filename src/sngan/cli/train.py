@@ -29,7 +29,7 @@ def add_arguments(parser: CommandParser) -> None:
         "go on from the newest checkpoint, with the run's own settings; only steps, devices, "
         "nodes, strategy, compile and cuda_graphs may change",
     )
-    parser.switch("--overwrite", "replace a run that is at --out; files of yours there stay")
+    parser.switch("--overwrite", "replace a run that is at --out; your own files there stay")
 
 
 def run(argv: list[str]) -> None:

@@ -222,7 +222,7 @@ class Config:
     )
     ema_decay: float = option(0.999, "decay of the generator's moving average, which is sampled")
     ema_start: int = option(
-        1000, "step at which the average starts; until then it is a copy of the generator"
+        1000, "step at which the average starts; until then a copy of the generator"
     )
     log_every: int = option(50, "steps between two records in metrics.jsonl")
     sample_every: int = option(500, "steps between two pictures from the same noise")

@@ -1,7 +1,8 @@
 """Training engine: ``steps.py`` has one iteration, ``loop.py`` the loop, ``train.py`` a whole run.
 
-The way down is ``train.train``, ``fabric.run_on_ranks``, ``worker.train_on_rank``,
-``loop.run_loop``, ``steps.train_step``, ``steps.critic_step``.
+``sngan.train`` is ``sngan.tasks.train.train``. From there the calls are ``train.train``,
+``fabric.run_on_ranks``, ``worker.train_on_rank``, ``loop.run_loop``, ``steps.train_step``,
+``steps.critic_step``.
 """
 
 from sngan.engine.state import TrainState as TrainState

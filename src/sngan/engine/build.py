@@ -62,7 +62,9 @@ def build_networks(config: Config, fabric: "Fabric") -> Networks:
         if config.method.penalty is not None or config.method.orthonormal:
             fsdp.keep_gathered(critic.module)
         if wanted == "on":
-            _log.warning("performance.compile: not compiled, weights are gathered in between")
+            _log.warning(
+                "performance.compile: not compiled, because FSDP gathers the weights in between"
+            )
         wanted = "off"
     compile_forward(generator.module, critic.module, device=fabric.device, wanted=wanted)
     return Networks(generator=generator, critic=critic, average=average)
@@ -82,7 +84,7 @@ def build_optimizers(
     fabric
         The launched Fabric, which wraps them.
     is_captured
-        Whether a CUDA graph captures their steps, for which their state must be on the device.
+        Whether a CUDA graph captures their steps, so that their state must be on the device.
     """
     captured_on = fabric.device if is_captured else None
     optimizers: list[Any] = [
@@ -97,7 +99,7 @@ def build_optimizers(
 def build_spectral_norm(
     method: Method, critic: nn.Module, optimizer: Optimizer, *, shape: tuple[int, ...]
 ) -> spectral.SpectralNorm | None:
-    """Normalize the critic's weights, if the method asks for it.
+    """Build the spectral normalization of the critic; ``None`` if the method has none.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Compilation of the networks' forward passes with ``torch.compile``, where that works."""
+"""Compilation of the networks' forward passes with ``torch.compile``, where a compiler works."""
 
 import logging
 import warnings

@@ -18,7 +18,7 @@ Work = Callable[[list[Batch]], dict[str, Tensor]]
 
 
 class StepGraph:
-    """Calls ``work(batches)``; on a CUDA device it replays a graph of that from the fourth call on.
+    """Calls ``work(batches)``; on a CUDA device the fourth and later calls replay a graph of it.
 
     The first three calls are ordinary steps of the run on a second stream, which torch requires
     before it captures. The work must keep its state in tensors that it changes in place, must read
@@ -47,7 +47,7 @@ class StepGraph:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether the work will be captured, so everything that it changes must be tensors."""
+        """Whether the work will be captured. Then it may change only tensors."""
         return self._wanted
 
     def __call__(self, work: Work, batches: list[Batch]) -> dict[str, Tensor]:
@@ -92,7 +92,7 @@ class StepGraph:
             self._wanted = False
             # the generator of random numbers may still be in its capturing mode
             generator.graphsafe_set_state(random_state)
-            # where ending the capture fails too, its error only says that something failed before
+            # if the end of the capture fails too, that error only says that something failed before
             first = error.__context__ or error
             _log.warning("performance.cuda_graphs: not captured, %s", first_line(first))
         else:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 _log = logging.getLogger("sngan")
-# these lines tell how processes start and end; the error itself says what a person needs
+# these loggers report how processes start and end; users need only the error itself
 for _name in ("lightning_fabric.utilities.distributed", "lightning_fabric.utilities.rank_zero"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
@@ -113,7 +113,7 @@ def run_on_ranks(settings: PerformanceConfig, work: Callable[..., Any], *argumen
         return work(fabric, *arguments)
     started = _num_started(settings)
     rendezvous.join_group(fabric.strategy.process_group_backend)  # pyright: ignore[reportAttributeAccessIssue]
-    # this import is slow too
+    # this import loads torch's distributed training too
     from torch.multiprocessing.spawn import ProcessException
 
     with _signals_passed_on() as stopped, tempfile.TemporaryDirectory(prefix="sngan-") as private:

@@ -18,7 +18,7 @@ _log = logging.getLogger("sngan")
 
 @contextmanager
 def logging_to(path: Path) -> Generator[None]:
-    """Append the lines that sngan logs inside to a file."""
+    """Append the lines that sngan logs inside the context to a file."""
     handler = _LogFile(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(message)s"))
     _log.addHandler(handler)

@@ -77,15 +77,15 @@ class Outputs:
         self._logged_step, self._logged_at = self.state.step, now
 
     def start(self) -> None:
-        """Write what a run has before its next step."""
+        """Write the first samples and checkpoint of a new run, and the generator of any run."""
         if self.state.step == 0:
             self.save_samples()
             self.save_checkpoint()
-        # a killed run may have left none, or that of another step
+        # a killed run may have left no generator file, or that of another step
         self.save_generator()
 
     def follow(self, terms: dict[str, Tensor]) -> None:
-        """Take the losses of a step without waiting for the device."""
+        """Keep the losses of a step for the next record, without waiting for the device."""
         self._terms = terms
         self._guard.update(terms, self.state.step)
         self.progress.advance(self.state.step)
@@ -155,10 +155,10 @@ class Outputs:
         self.progress.note(f"step {state.step}: {evaluation.metric} {value:.4g}")
 
     def save(self) -> None:
-        """Write the generator, then a checkpoint; after the last step, of a certified critic.
+        """Write the generator, then a checkpoint. After the last step, certify the critic before.
 
         The checkpoint is written after everything else of this step: a run that was killed in
-        between goes on from the checkpoint before, and makes the missing files again.
+        between goes on from the older checkpoint, and makes the missing files again.
         """
         self._guard.raise_if_not_finite(self.folder)
         if self.state.step == self.plan.config.steps:

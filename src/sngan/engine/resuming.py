@@ -76,14 +76,17 @@ def load(state: TrainState, found: FoundCheckpoint) -> Path:
     try:
         state.load_state_dict(found.state)
     except Exception:
-        # the checksums are right, but the content does not fit: that can raise anything
+        # the checksums are right, but the content does not fit, which can raise any error
         found = checkpoint.find_newest(found.path.parent, check=state.load_state_dict)
         _warn_of(found)
     return found.path
 
 
 def _find(folder: Path, networks: tuple[nn.Module, nn.Module]) -> tuple[FoundCheckpoint, list[str]]:
-    """Find the newest checkpoint of these networks, or else of others and how these differ."""
+    """Find the newest checkpoint of these networks; if there is none, of other networks.
+
+    The list says how other networks differ; it is empty for these networks.
+    """
 
     def check(saved: dict[str, Any]) -> None:
         _require_parts(saved)

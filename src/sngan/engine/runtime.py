@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """How the steps run on this machine. A checkpoint saves none of it.
+    """The device, precision and CUDA graph of the steps. A checkpoint saves none of it.
 
     Attributes
     ----------

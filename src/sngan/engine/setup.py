@@ -61,7 +61,7 @@ def prepare(
     resume
         Whether the run in the folder goes on.
     overwrite
-        Whether a new run may replace that in the folder.
+        Whether a new run may replace the run in the folder.
 
     Raises
     ------

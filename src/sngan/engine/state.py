@@ -44,7 +44,7 @@ class TrainState:
     step, seconds
         The generator steps done, and the time that they took.
     runtime
-        How the steps run on this machine. It is not saved.
+        The device, precision and CUDA graph of the steps. It is not saved.
 
     Examples
     --------
@@ -135,7 +135,7 @@ class TrainState:
         Raises
         ------
         Exception
-            Of any kind, if ``saved`` does not fit. Another state can be loaded afterwards.
+            If ``saved`` does not fit: an error of any kind. Another state can be loaded afterwards.
         """
         step, seconds = saved["step"], saved["seconds"]
         require_count(step, "step", minimum=0)
@@ -162,7 +162,7 @@ PARTS = (
 
 
 def _with_own_options(part: Any, saved: dict[str, Any]) -> dict[str, Any]:
-    """Keep the options of an optimizer of this run, which fit its device, not the saved ones."""
+    """Replace the saved options of an optimizer by those of this run, which fit its device."""
     if not isinstance(part, Optimizer):
         return saved
     own = [{**group, "params": ()} for group in part.param_groups]

@@ -79,7 +79,7 @@ def critic_step(config: Config, state: TrainState, batch: data.Batch) -> dict[st
     method, policy = config.method, names_in(config.data.augment or "")
     real, labels = state.sampler.prepared(batch)
     with torch.no_grad():
-        # real and fake samples of a pair have one class: penalties mix the two of a pair
+        # the real and the fake sample of a pair have one class, because penalties mix them
         fake = generate(state, draw_noise(state, len(real)), labels)
         real, fake = augment(real, policy), augment(fake, policy)
     # in one batch, batch norm would mix the statistics of real and generated samples
@@ -206,7 +206,7 @@ def _score_together(
 def _gradient_penalty(
     state: TrainState, penalty: str, real: Tensor, fake: Tensor, labels: Tensor | None
 ) -> Tensor:
-    # a compiled forward has no second derivative: this is the plain one, with the module's hooks
+    # a compiled forward has no second derivative, so this calls the plain forward and its hooks
     forward = state.critic.module._call_impl  # pyright: ignore[reportPrivateUsage]
     with state.runtime.autocast():
         return PENALTIES[penalty](partial(forward, labels=labels), real, fake)

@@ -1,4 +1,4 @@
-"""Training of a GAN from its settings: ``train``, the entrance of the engine."""
+"""Training of a GAN from its settings: ``train``, the function that callers use."""
 
 from pathlib import Path
 
@@ -46,4 +46,5 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
         run = run_on_ranks(config.performance, train_on_rank, config, resume, overwrite)
     except RankFailedError as error:
         raise TrainingError(f"{error}; {RunFolder(Path(config.out)).where_to_look}") from error
+    # a process group returns no run, because its networks may be sharded, or in other processes
     return run or load(config.out)

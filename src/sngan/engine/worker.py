@@ -34,7 +34,7 @@ _is_training = threading.Lock()
 
 
 def train_on_rank(fabric: "Fabric", config: Config, resume: bool, overwrite: bool) -> Run | None:
-    """Train on this rank; return the run if this process was not started for it.
+    """Train on this rank. Return the run, or ``None`` if its networks belong to a process group.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def train_on_rank(fabric: "Fabric", config: Config, resume: bool, overwrite: boo
     resume
         Whether the run in the folder goes on.
     overwrite
-        Whether a new run may replace that in the folder.
+        Whether a new run may replace the run in the folder.
     """
     folder = ManagedRunFolder(Path(config.out))
     collectives.raise_together(lambda: _check(folder, resume=resume, overwrite=overwrite))
@@ -110,7 +110,7 @@ def _lock(folder: ManagedRunFolder, stack: ExitStack) -> None:
 
 @contextmanager
 def _begun_run(folder: ManagedRunFolder, config: Config, *, resume: bool) -> Generator[None]:
-    """Make the folder that of this run. After an error before its first checkpoint, undo that."""
+    """Prepare the folder for this run; undo that after an error before the first checkpoint."""
 
     def begin() -> None:
         if collectives.is_rank_zero():

@@ -11,7 +11,7 @@ from sngan.report.results import Band, Spread
 from sngan.utils.plotting import RED, colour, new_figure, thin_grid
 
 INK = "#010203"
-"""Stands for the page's text colour until the SVG is put into the page; nothing else has it."""
+"""A colour that nothing else has; the page replaces it by its own text colour."""
 _FEW = 60
 _WIDTH, _HEIGHT = 7.2, 3.0
 _COLUMNS = 3
@@ -271,7 +271,7 @@ def _shade(axes: Any, limits: tuple[float, float], values: Sequence[float]) -> N
 
 
 def _inline(svg: str, name: str) -> str:
-    """Make a chart part of a page: no file header, unique ids, the page's ink and width."""
+    """Return an SVG for a page: without a file header, with unique ids, in the page's colour."""
     body = svg[svg.index("<svg") :]
     name = re.sub(r"[^\w-]", "-", name, flags=re.ASCII)
     body = re.sub(r'\bid="', f'id="{name}-', body)

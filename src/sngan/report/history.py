@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 _POINTS = 2048
 _CHUNK = 4096
-# a stranger's file may have a new name in each line; no network has so many layers
+# a file from a stranger may have a new name in each line; no network has so many layers
 _NAMES = 4096
 # the axis of a chart cannot span more; no number of a run comes near this
 _LARGEST = 1e100
 
 Record = Mapping[str, object]
-"""A record as a file of anybody may have it: every value is checked before it is used."""
+"""A record of a file that anybody may have written: each value is checked before use."""
 
 
 class Series:

@@ -1,4 +1,4 @@
-"""Pages from templates, written in one piece; pictures embedded in them."""
+"""Pages from templates, written in one piece, with embedded pictures."""
 
 import base64
 import os

@@ -100,13 +100,13 @@ class RunResult:
         return self.evaluated.evaluation if self.evaluated else {}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the row as plain values; those of the evaluation stand beside the others."""
+        """Return the row as plain values; the fields of the evaluation are in the row itself."""
         row = finite(asdict(self))
         return row | (row.pop("evaluated") or {})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "RunResult":
-        """Read a row of :meth:`to_dict`; a row of a page may lack what the page does not show."""
+        """Read a row of :meth:`to_dict`; fields that the page does not show may be missing."""
         row: dict[str, Any] = {"setting": "", "seed": 0, **values}
         gradient = row.get("gradient")
         row["gradient"] = from_fields(Gradient, gradient) if gradient else None
@@ -249,7 +249,7 @@ def median_if_all(values: Iterable[float | None]) -> float | None:
 def from_fields(kind: type[T], values: Mapping[str, Any]) -> T:
     """Build a dataclass from the values of its fields; keys of other names are ignored.
 
-    A field without a default that is missing is a ``TypeError``.
+    If a field is missing and has no default, this raises ``TypeError``.
     """
     names = {one.name for one in fields(kind)}  # pyright: ignore[reportArgumentType]
     return kind(**{key: value for key, value in values.items() if key in names})

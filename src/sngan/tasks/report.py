@@ -19,8 +19,8 @@ def report(folder: str | Path) -> Path:
     Raises
     ------
     ValueError
-        If the folder is neither of them, also where it has another program's ``config.yaml``, or
-        if the settings of a run were changed and do not fit its weights.
+        If the folder is neither of them, or ``config.yaml`` is another program's, or the settings
+        of a run do not fit its weights, because somebody changed them.
     """
     folder = Path(folder)
     if (folder / COMPARISON).is_file():

@@ -109,7 +109,7 @@ def compare(
 
 
 class _ProgressPrinter:
-    """Prints which run has ended, and how many have."""
+    """Prints the run that has ended, and how many runs have ended."""
 
     def __init__(self, total: int, folder: ComparisonFolder) -> None:
         self._total, self._ended, self._folder = total, 0, folder
@@ -124,7 +124,7 @@ class _ProgressPrinter:
 
 
 def _with_evaluations(base: Config, *, keep: bool) -> Config:
-    """Evaluate on the way; ``keep`` the checkpoints from which points in the plane are drawn."""
+    """Return the settings with evaluations; ``keep`` also keeps checkpoints for the animation."""
     part = max(1, base.steps // _FRAMES)
     if not base.evaluation.every:
         base = replace(base, evaluation=replace(base.evaluation, every=part))
@@ -133,7 +133,7 @@ def _with_evaluations(base: Config, *, keep: bool) -> Config:
 
 
 def _check(folder: ComparisonFolder, asked: ComparisonPlan, *, overwrite: bool) -> bool:
-    """Refuse a folder that this command may not write to; return whether it goes on there."""
+    """Refuse a folder that this command may not write to; return whether its comparison goes on."""
     require(
         folder.is_comparison() or folder.files.is_vacant(),
         "out",

@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from sngan.metrics import Evaluator
 
 VANISHING, EXPLODING = 1e-4, 1e2
-"""Limits of the gradient norm outside which the generator stands still, or is thrown about."""
+"""Limits of the gradient norm: below, the generator stands still; above, it is thrown about."""
 
 _CURVES = ("generator_gradient_norm", "critic_gradient_norm", "w_estimate", "w1", "w1_bound")
 _POINTS = 200
 _SAMPLES, _ROUNDS = 64, 5
-_NOISE = 20180216
+_NOISE_SEED = 20180216
 
 
 def evaluate_trial(trial: Trial) -> RunResult:
-    """Evaluate a finished run, and keep the result in its folder so that this is done once."""
+    """Evaluate a finished run once: the result is kept in its folder, and read the next time."""
     folder = ManagedRunFolder(trial.folder)
     path = folder.measured
     if not path.exists():
@@ -55,7 +55,7 @@ def evaluate_trial(trial: Trial) -> RunResult:
 
 
 def failed_result(trial: Trial, error: Exception) -> RunResult:
-    """The result of a run that failed: why, and what it had recorded until then."""
+    """The result of a run that failed: its error, and its records until then."""
     return _from_records(trial, error=on_one_line(error))
 
 
@@ -127,8 +127,8 @@ def _gradient(norms: Sequence[float]) -> Gradient | None:
 
 def _evaluation(trial: Trial) -> Evaluation:
     settings, run = trial.config.evaluation, load(trial.folder)
-    # the noise is the same for every run, and the training has drawn no picture from it
-    samples = run.generate(settings.samples, seed=_NOISE)
+    # the noise is the same for all runs, and differs from that of the sample grids
+    samples = run.generate(settings.samples, seed=_NOISE_SEED)
     result = evaluator(trial.config.data, settings)(samples)
     return Evaluation(
         model=run.config.model.name,

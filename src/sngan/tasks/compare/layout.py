@@ -24,7 +24,7 @@ _NAMES = re.compile(
 
 
 class ComparisonFolder:
-    """The folder of a comparison that exists or is about to; older ones have no list of files."""
+    """The folder of a new or an old comparison; earlier versions kept no list of files."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -35,7 +35,7 @@ class ComparisonFolder:
         return self.files.exists() or self._has_plan()
 
     def begin(self, trials: Sequence[Trial], *, replace: bool) -> None:
-        """Claim the folder for this comparison; ``replace`` sets an earlier one's files aside."""
+        """Claim the folder for this comparison; ``replace`` sets the files of the old one aside."""
         if not self.files.exists():
             self._adopt()
         if replace:

@@ -16,7 +16,7 @@ _OF_A_RUN = ("method", "seed", "out")
 
 @dataclass(frozen=True)
 class ComparisonPlan:
-    """The settings as the command gave them: ``base`` of all runs, ``overrides`` of all methods."""
+    """The settings of the command: ``base`` for all runs, ``overrides`` for all methods."""
 
     base: Mapping[str, Any]
     overrides: Mapping[str, Any]

@@ -104,7 +104,7 @@ def _gradient(seeds: Sequence[Gradient | None]) -> Gradient:
 
 
 def _spectra(result: RunResult) -> list[LayerSpectrum]:
-    """The layers that have weights which are not zero."""
+    """The spectra of the layers whose weights are not all zero."""
     layers = result.evaluated.lipschitz.layers if result.evaluated else []
     return [
         LayerSpectrum(

@@ -14,7 +14,17 @@ _POSITIONAL = ("run", "source_x", "source_y")
 
 
 def print_result(data: dict[str, Any], text: str, *, json_to: str | None) -> None:
-    """Print the text and write the JSON; only one of them goes to standard output."""
+    """Print the text and write the JSON; only one of them goes to standard output.
+
+    Parameters
+    ----------
+    data
+        The values of the JSON object.
+    text
+        The text for people.
+    json_to
+        The file of ``--json``; ``-`` is standard output, and None writes no JSON.
+    """
     line = to_json(data, indent=2)
     if json_to == "-":
         print(line)

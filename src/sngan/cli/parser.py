@@ -20,7 +20,19 @@ class CommandParser(ArgumentParser):
         self._texts: dict[str, str] = {}
 
     def flag(self, name: str, kind: Any, text: str, **options: Any) -> None:
-        """Add a flag or, for a name without dashes, a positional argument."""
+        """Add a flag or, for a name without dashes, a positional argument.
+
+        Parameters
+        ----------
+        name
+            The name, such as ``--n``.
+        kind
+            The type of the value.
+        text
+            The help.
+        options
+            Further arguments of ``add_argument``, such as ``default``.
+        """
         self._kinds[name.lstrip("-")], self._texts[name.lstrip("-")] = kind, text
         self.add_argument(name, type=kind, help=text, **options)
 

@@ -124,7 +124,17 @@ def build_spectral_norm(
 
 
 def build_sampler(config: Config, dataset: data.Dataset, *, device: torch.device) -> data.Sampler:
-    """Build the sampler of real batches; labels are left out for an unconditional model."""
+    """Build the sampler of real batches; labels are left out for an unconditional model.
+
+    Parameters
+    ----------
+    config
+        The resolved settings.
+    dataset
+        The data.
+    device
+        The device that receives the batches.
+    """
     return data.Sampler(
         dataset if config.model.conditional else replace(dataset, labels=None),
         config.batch_size,

@@ -153,13 +153,33 @@ def draw_noise(state: TrainState, n: int) -> Tensor:
 
 
 def generate(state: TrainState, noise: Tensor, labels: Tensor | None) -> Tensor:
-    """Generate samples from noise in the precision of the run; the result is at least float32."""
+    """Generate samples from noise in the precision of the run; the result is at least float32.
+
+    Parameters
+    ----------
+    state
+        The state with the generator.
+    noise
+        The noise ``(n, latent_dim)``.
+    labels
+        The classes ``(n,)``; ``None`` for an unconditional model.
+    """
     with state.runtime.autocast():
         return _at_least_float32(state.generator(noise, labels))
 
 
 def score(state: TrainState, samples: Tensor, labels: Tensor | None) -> Tensor:
-    """Score samples by the critic in the precision of the run; the result is at least float32."""
+    """Score samples by the critic in the precision of the run; the result is at least float32.
+
+    Parameters
+    ----------
+    state
+        The state with the critic.
+    samples
+        Images ``(n, channels, height, width)`` or points ``(n, dim)``.
+    labels
+        The classes ``(n,)``; ``None`` for an unconditional model.
+    """
     with state.runtime.autocast():
         return _at_least_float32(state.critic(samples, labels))
 

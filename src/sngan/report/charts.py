@@ -1,20 +1,15 @@
-"""Charts of reports as inline SVG, which takes its text colour from the page around it."""
+"""Charts of reports: curves, bands, means with error bars, intervals and spectra as inline SVG."""
 
-import io
 import math
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sngan.report.history import Series
 from sngan.report.results import Band, Spread
-from sngan.utils.plotting import RED, colour, new_figure, thin_grid
+from sngan.report.svg import INK, draw_panels
+from sngan.utils.plotting import RED, colour
 
-INK = "#010203"
-"""A colour that nothing else has; the page replaces it by its own text colour."""
 _FEW = 60
-_WIDTH, _HEIGHT = 7.2, 3.0
-_COLUMNS = 3
 
 
 class Chart(NamedTuple):
@@ -31,6 +26,17 @@ def curves(
     """Draw a curve for each label; a noisy one is faint, with its moving average on top.
 
     In a long run each point is a mean of several values, whose range is shaded.
+
+    Parameters
+    ----------
+    name
+        The prefix of the SVG's ids.
+    series
+        ``{label: curve}``.
+    ylabel, log
+        The name of the vertical axis, and whether it is logarithmic.
+    smooth
+        Whether a long curve gets a moving average.
     """
 
     def draw(axes: Any, _: str) -> None:
@@ -39,7 +45,7 @@ def curves(
             _draw(axes, label, one, colour=colour(index), smooth=smooth)
         _logarithmic(axes, (v for one in series.values() for _, v in one.points()), log=log)
 
-    return _figure(name, [""], draw)
+    return draw_panels(name, [""], draw)
 
 
 def bands(
@@ -88,7 +94,7 @@ def bands(
             top = 2 * max(point[1] for point in panels[title][against])
             axes.set_ylim(max(-top, min(0.0, *values)) * 1.05, min(top, max(values) * 1.05))
 
-    return _figure(name, list(panels), draw)
+    return draw_panels(name, list(panels), draw)
 
 
 def marks(
@@ -135,13 +141,23 @@ def marks(
         if from_zero:
             axes.set_ylim(bottom=0.0)
 
-    return _figure(name, list(panels), draw)
+    return draw_panels(name, list(panels), draw)
 
 
 def intervals(
     name: str, panels: Mapping[str, Mapping[str, tuple[float, float]]], *, labels: Sequence[str]
 ) -> str:
-    """Draw ``{panel: {label: (lower, upper)}}`` as bars between the bounds on a log axis."""
+    """Draw ``{panel: {label: (lower, upper)}}`` as bars between the bounds on a log axis.
+
+    Parameters
+    ----------
+    name
+        The prefix of the SVG's ids.
+    panels
+        ``{panel title: {label: (lower, upper)}}``.
+    labels
+        All labels, in the order of their colours.
+    """
 
     def draw(axes: Any, title: str) -> None:
         axes.set(xlabel="Lipschitz constant of the critic")
@@ -155,13 +171,23 @@ def intervals(
         axes.axvline(1.0, color=INK, linewidth=0.8, linestyle=":")
         _logarithmic(axes, [v for pair in found.values() for v in pair], log=True, axis="x")
 
-    return _figure(name, list(panels), draw)
+    return draw_panels(name, list(panels), draw)
 
 
 def spectra(
     name: str, layers: Mapping[str, Mapping[str, Sequence[float]]], *, labels: Sequence[str]
 ) -> str:
-    """Draw ``{layer: {label: singular values / the largest}}``, a panel for each layer."""
+    """Draw ``{layer: {label: singular values / the largest}}``, a panel for each layer.
+
+    Parameters
+    ----------
+    name
+        The prefix of the SVG's ids.
+    layers
+        ``{layer: {label: singular values / the largest}}``.
+    labels
+        All labels, in the order of their colours.
+    """
 
     def draw(axes: Any, title: str) -> None:
         axes.set(xlabel="index", ylabel="σᵢ / σ₁", ylim=(-0.03, 1.05))
@@ -173,42 +199,7 @@ def spectra(
                 marker="o" if len(values) < _FEW / 3 else None, markersize=2.5,
             )  # fmt: skip
 
-    return _figure(name, list(layers), draw)
-
-
-def _figure(name: str, titles: Sequence[str], draw: Callable[[Any, str], None]) -> str:
-    """Draw the panels in a grid, with one legend above them."""
-    import matplotlib
-
-    settings: dict[Any, Any] = {"svg.hashsalt": name, "svg.fonttype": "none", "text.color": INK}
-    # a name with dollar signs must not be read as a formula
-    settings |= {"text.parse_math": False}
-    settings |= {f"{tick}tick.color": INK for tick in "xy"}
-    settings |= {"axes.labelcolor": INK, "axes.edgecolor": INK, "font.size": 10}
-    columns = min(_COLUMNS, len(titles))
-    if len(titles) > 1:
-        settings |= {"font.size": 8, "axes.titlesize": 9}
-    rows = math.ceil(len(titles) / columns)
-    with matplotlib.rc_context(settings):
-        height = _HEIGHT if rows == 1 else 2.3 * rows + 0.3
-        figure = new_figure(_WIDTH, height)
-        figure.patch.set_alpha(0)
-        handles: dict[str, Any] = {}
-        for index, title in enumerate(titles):
-            axes: Any = figure.add_subplot(rows, columns, index + 1, facecolor="none", title=title)
-            axes.spines[["top", "right"]].set_visible(False)
-            thin_grid(axes)
-            draw(axes, title)
-            shown, names = axes.get_legend_handles_labels()
-            handles = dict(zip(names, shown, strict=True)) | handles
-        if handles:
-            figure.legend(
-                handles.values(), handles, frameon=False, ncols=min(4, len(handles)), fontsize=8,
-                loc="outside upper left",
-            )  # fmt: skip
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return _inline(buffer.getvalue(), name)
+    return draw_panels(name, list(layers), draw)
 
 
 def _draw(axes: Any, label: str, series: Series, *, colour: str, smooth: bool) -> None:
@@ -268,13 +259,3 @@ def _shade(axes: Any, limits: tuple[float, float], values: Sequence[float]) -> N
             at = math.sqrt(start * end)
             axes.annotate(word, (0.99, at), xycoords=("axes fraction", "data"), ha="right",
                           va="center", fontsize=7, alpha=0.7)  # fmt: skip
-
-
-def _inline(svg: str, name: str) -> str:
-    """Return an SVG for a page: without a file header, with unique ids, in the page's colour."""
-    body = svg[svg.index("<svg") :]
-    name = re.sub(r"[^\w-]", "-", name, flags=re.ASCII)
-    body = re.sub(r'\bid="', f'id="{name}-', body)
-    body = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{name}-", body)
-    body = body.replace(INK, "currentColor")
-    return re.sub(r'<svg ([^>]*?)width="[^"]*" height="[^"]*" ?', r"<svg \1", body, count=1)

@@ -16,6 +16,15 @@ _MAGIC = {"png": b"\x89PNG\r\n\x1a\n", "gif": b"GIF8"}
 def write_page(path: Path, template: str, **values: Any) -> Path:
     """Fill in ``template`` and write it to ``path`` in one piece; every value is escaped.
 
+    Parameters
+    ----------
+    path
+        The file of the page.
+    template
+        The name of the template in this package.
+    values
+        The variables of the template.
+
     Raises
     ------
     ValueError

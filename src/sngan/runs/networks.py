@@ -66,7 +66,17 @@ def noise_blocks(latent_dim: int, *, seed: int) -> Iterator[Tensor]:
 
 
 def noise_from_seed(n: int, latent_dim: int, *, seed: int) -> Tensor:
-    """Return standard normal noise ``(n, latent_dim)``, drawn on the CPU so that devices agree."""
+    """Return standard normal noise ``(n, latent_dim)``, drawn on the CPU so that devices agree.
+
+    Parameters
+    ----------
+    n
+        The number of rows.
+    latent_dim
+        The dimension of the noise.
+    seed
+        The seed; the first rows do not depend on ``n``.
+    """
     blocks = islice(noise_blocks(latent_dim, seed=seed), -(-n // NOISE_BLOCK))
     return torch.cat(list(blocks))[:n]
 

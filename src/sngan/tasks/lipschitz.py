@@ -42,7 +42,13 @@ def lipschitz(folder: str | Path, *, lower: bool = True, progress: bool = False)
 def lipschitz_with_pictures(
     folder: str | Path, *, lower: bool = True, progress: bool = False
 ) -> tuple[LipschitzBounds, list[Path]]:
-    """Return the bounds of :func:`lipschitz` together with the pictures that it has written."""
+    """Return the bounds of :func:`lipschitz` together with the pictures that it has written.
+
+    Parameters
+    ----------
+    folder, lower, progress
+        As for :func:`lipschitz`.
+    """
     run, critic = load(folder), load_critic(folder)
     shape = require_given(run.config.model.sample_shape, "run", expected="the shape of its samples")
     data = run.generate(_SAMPLES) if lower else None

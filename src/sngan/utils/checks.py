@@ -17,6 +17,17 @@ T = TypeVar("T")
 def require(condition: bool, name: str, *, expected: str, got: object) -> None:
     """Raise ``ValueError("name: expected …, got …")`` unless ``condition`` holds.
 
+    Parameters
+    ----------
+    condition
+        Whether the value is accepted.
+    name
+        The name of the argument or setting.
+    expected, got
+        The words for the expected and for the given value.
+
+    Examples
+    --------
     >>> require(0 < 2, "width", expected="a positive number", got=2)
     """
     if not condition:
@@ -24,14 +35,32 @@ def require(condition: bool, name: str, *, expected: str, got: object) -> None:
 
 
 def require_given(value: T | None, name: str, *, expected: str) -> T:
-    """Raise if ``value`` is None, else return it; a type checker then knows that it is not None."""
+    """Raise if ``value`` is None, else return it; a type checker then knows that it is not None.
+
+    Parameters
+    ----------
+    value
+        The value, which may be None.
+    name, expected
+        As for :func:`require`.
+    """
     if value is None:
         raise ValueError(f"{name}: expected {expected}, got nothing")
     return value
 
 
 def require_one_of(value: object, name: str, *, choices: Iterable[str]) -> None:
-    """Raise unless ``value`` is one of ``choices``; the error lists the near names first."""
+    """Raise unless ``value`` is one of ``choices``; the error also suggests near names.
+
+    Parameters
+    ----------
+    value
+        The value.
+    name
+        The name of the argument or setting.
+    choices
+        The accepted values.
+    """
     names = sorted(choices)
     if value in names:
         return
@@ -41,7 +70,17 @@ def require_one_of(value: object, name: str, *, choices: Iterable[str]) -> None:
 
 
 def require_count(value: int, name: str, *, minimum: int = 1) -> None:
-    """Raise unless ``value`` is an integer of at least ``minimum``, and below 2⁶³."""
+    """Raise unless ``value`` is an integer of at least ``minimum``, and below 2⁶³.
+
+    Parameters
+    ----------
+    value
+        The value.
+    name
+        The name of the argument or setting.
+    minimum
+        The smallest accepted integer.
+    """
     is_count = isinstance(value, int) and not isinstance(value, bool) and value >= minimum
     # no tensor can hold a larger number, and Python may refuse to print it
     require(not is_count or value < _LARGEST, name, expected="an integer below 2**63", got="more")
@@ -49,7 +88,17 @@ def require_count(value: int, name: str, *, minimum: int = 1) -> None:
 
 
 def require_index(value: int, name: str, *, count: int) -> None:
-    """Raise unless ``value`` is an integer from 0 to ``count − 1``."""
+    """Raise unless ``value`` is an integer from 0 to ``count − 1``.
+
+    Parameters
+    ----------
+    value
+        The value.
+    name
+        The name of the argument or setting.
+    count
+        The number of accepted integers.
+    """
     is_index = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < count
     require(is_index, name, expected=f"an integer from 0 to {count - 1}", got=repr(value))
 
@@ -62,7 +111,19 @@ def require_number(
     minimum: float = -math.inf,
     maximum: float = math.inf,
 ) -> None:
-    """Raise unless ``value`` is finite, ``> above``, ``>= minimum`` and ``<= maximum``."""
+    """Raise unless ``value`` is finite, ``> above``, ``>= minimum`` and ``<= maximum``.
+
+    Parameters
+    ----------
+    value
+        The value.
+    name
+        The name of the argument or setting.
+    above
+        A lower limit that is not accepted itself.
+    minimum, maximum
+        The smallest and the largest accepted number.
+    """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     inside = is_number and math.isfinite(value) and above < value and minimum <= value <= maximum
     limits = [(above, "above"), (minimum, "of at least"), (maximum, "of at most")]
@@ -72,7 +133,15 @@ def require_number(
 
 
 def require_same_shape(left: "Tensor", right: "Tensor", names: tuple[str, str]) -> None:
-    """Raise unless two tensors have equal shapes."""
+    """Raise unless two tensors have equal shapes.
+
+    Parameters
+    ----------
+    left, right
+        The tensors.
+    names
+        Their names; the error is about the second one.
+    """
     require(
         left.shape == right.shape,
         names[1],

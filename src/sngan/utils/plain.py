@@ -114,7 +114,17 @@ def to_json(values: object, *, indent: int | None = None) -> str:
 
 
 def write_json(path: Path, values: object, *, indent: int | None = None) -> None:
-    """Write the JSON of :func:`to_json` to a file, in one piece."""
+    """Write the JSON of :func:`to_json` to a file, in one piece.
+
+    Parameters
+    ----------
+    path
+        The file.
+    values
+        The plain values.
+    indent
+        The spaces of each level; left out: all on one line.
+    """
     write_bytes(path, to_json(values, indent=indent).encode())
 
 

@@ -29,6 +29,13 @@ def new_figure(width: float, height: float, *, dpi: float | None = None) -> "Fig
     """Return an empty figure of this size in inches.
 
     It does not go through pyplot, which holds global state and could look for a display.
+
+    Parameters
+    ----------
+    width, height
+        The size in inches.
+    dpi
+        Pixels per inch; left out: the default of matplotlib.
     """
     from matplotlib.figure import Figure
 
@@ -36,7 +43,17 @@ def new_figure(width: float, height: float, *, dpi: float | None = None) -> "Fig
 
 
 def square_axes(figure: "Figure", *, limit: float, **options: Any) -> "Axes":
-    """Add axes of the square from ``−limit`` to ``limit``, with one scale for both directions."""
+    """Add axes of the square from ``−limit`` to ``limit``, with one scale for both directions.
+
+    Parameters
+    ----------
+    figure
+        The figure.
+    limit
+        The end of both axes.
+    options
+        Further arguments of ``Figure.add_subplot``.
+    """
     limits = (-limit, limit)
     return figure.add_subplot(aspect="equal", xlim=limits, ylim=limits, **options)
 
@@ -85,6 +102,15 @@ def save_image(image: "Image", path: Path, **options: Any) -> None:
     """Write a picture in the format of the path's suffix, in one piece.
 
     It is encoded in memory first, so an error of the encoder leaves no partial file.
+
+    Parameters
+    ----------
+    image
+        The picture.
+    path
+        The file.
+    options
+        Further arguments of ``PIL.Image.save``.
     """
     buffer = io.BytesIO()
     image.save(buffer, format=path.suffix[1:].upper(), **options)

@@ -22,6 +22,13 @@ def real_array(values: Reals, name: str, *, expected: str) -> Array:
     Integers are accepted in lists only, where people write 1 for 1.0: an array of integers more
     often holds labels, or pixels that nobody has scaled.
 
+    Parameters
+    ----------
+    values
+        The numbers.
+    name, expected
+        The name of the argument, and the words for the expected value, for errors.
+
     Raises
     ------
     ValueError
@@ -59,7 +66,17 @@ def real_tensor(values: Reals, name: str, *, expected: str, integers: bool = Fal
 
 
 def require_dense(values: Tensor, name: str, *, expected: str, integers: bool = False) -> None:
-    """Raise unless a tensor is dense, has no mask, and holds floats (or, if allowed, integers)."""
+    """Raise unless a tensor is dense, has no mask, and holds floats (or, if allowed, integers).
+
+    Parameters
+    ----------
+    values
+        The tensor.
+    name, expected
+        The name of the argument, and the words for the expected value, for errors.
+    integers
+        Accept integers too.
+    """
     if isinstance(values, MaskedTensor):
         _refuse(name, f"{expected}, without a mask", "a MaskedTensor")
     if values.layout != torch.strided or values.is_nested:

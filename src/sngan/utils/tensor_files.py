@@ -58,6 +58,15 @@ def read_archive(
     Only tensors and plain values are unpickled. With ``mmap`` the checksum is not computed and
     tensors are read when they are used, which is quick when few values of a large file are needed.
 
+    Parameters
+    ----------
+    source
+        The path of the file, or the opened file.
+    device
+        The device that receives the tensors.
+    mmap
+        Map the file into memory, which works for a path only.
+
     Raises
     ------
     DamagedFileError

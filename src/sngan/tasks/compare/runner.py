@@ -98,7 +98,7 @@ def _side_by_side(
 
 
 def _take_device(free: Any) -> None:
-    # the variable has to be set before this process first uses CUDA; its output is discarded, because
-    # its progress bar would break the bars of the other processes
+    # the variable has to be set before this process first uses CUDA; output is discarded, because a
+    # progress bar would break the bars of the other processes
     os.environ["CUDA_VISIBLE_DEVICES"] = free.get()
     sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115

@@ -2,7 +2,6 @@
 
 from sngan.config.io import MAY_CHANGE_ON_RESUME as MAY_CHANGE_ON_RESUME
 from sngan.config.io import changes as changes
-from sngan.config.io import differences as differences
 from sngan.config.io import from_dict as from_dict
 from sngan.config.io import load as load
 from sngan.config.io import read as read

@@ -157,16 +157,11 @@ def with_reading_of(config: Config, path: Path) -> Config:
     return dataclasses.replace(config, data=dataclasses.replace(config.data, reading=reading))
 
 
-def differences(old: Config, new: Config) -> list[str]:
-    """Return ``"key: old → new"`` for each changed setting that forbids a resume."""
-    return changes(flatten(to_dict(old)), new)
-
-
 def changes(old: Mapping[str, Any], new: Config) -> list[str]:
-    """Return the same lines as :func:`differences`, for old settings of any version of sngan.
+    """Return ``"key: old → new"`` for each changed setting that forbids a resume.
 
-    ``old`` has the settings under dotted keys. Settings that only one of the two versions knows are
-    not compared.
+    ``old`` has the settings of a run under dotted keys; any version of sngan may have written them.
+    Settings that only one of the two versions knows are not compared.
     """
     settings = flatten(to_dict(new))
     return [

@@ -155,7 +155,7 @@ class Outputs:
         self.progress.note(f"step {state.step}: {evaluation.metric} {value:.4g}")
 
     def save(self) -> None:
-        """Write the generator, then a checkpoint. After the last step, certify the critic before.
+        """Write the generator, then a checkpoint. After the last step, first certify the critic.
 
         The checkpoint is written after everything else of this step: a run that was killed in
         between goes on from the older checkpoint, and makes the missing files again.

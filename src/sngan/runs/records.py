@@ -59,11 +59,6 @@ class Recorder:
         self._events.close()
 
 
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Return all records of a run as a list; :func:`iter_records` yields them one by one."""
-    return list(iter_records(folder))
-
-
 def iter_records(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield the records of a run's ``metrics.jsonl`` one by one, in the order of the file.
 

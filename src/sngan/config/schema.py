@@ -215,7 +215,7 @@ class Config:
     evaluation: EvaluationConfig = EvaluationConfig()
     performance: PerformanceConfig = PerformanceConfig()
     steps: int = option(10_000, "generator steps")
-    seed: int = option(0, "seed of all random numbers")
+    seed: int = option(0, "seed of all random numbers of the run")
     batch_size: int = option(64, "real images, and as many fakes, in each step, over all devices")
     schedule: Literal["constant", "linear"] = option(
         "constant", "learning rate; linear: to zero at the last step, as in Miyato et al."

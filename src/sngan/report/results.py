@@ -249,7 +249,10 @@ def median_if_all(values: Iterable[float | None]) -> float | None:
 def from_fields(kind: type[T], values: Mapping[str, Any]) -> T:
     """Build a dataclass from the values of its fields; keys of other names are ignored.
 
-    If a field is missing and has no default, this raises ``TypeError``.
+    Raises
+    ------
+    TypeError
+        If a field without a default is missing.
     """
     names = {one.name for one in fields(kind)}  # pyright: ignore[reportArgumentType]
     return kind(**{key: value for key, value in values.items() if key in names})

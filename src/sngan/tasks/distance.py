@@ -72,7 +72,7 @@ def distance(source_x: str, source_y: str, *, n: int = 2000, seed: int = 0) -> D
     n
         The number of samples that are drawn of each for the exact distance.
     seed
-        Decides which samples are drawn.
+        The seed of the choice of samples.
 
     Raises
     ------

@@ -32,7 +32,7 @@ def evaluate(
         The number of samples, the features, the file of InceptionV3 weights; without them the
         run's own settings hold (its group ``evaluation``).
     seed
-        Decides which samples are drawn.
+        The seed of the generated samples, and of the choice of real ones.
 
     Raises
     ------

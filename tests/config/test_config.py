@@ -67,6 +67,11 @@ def test_recipe_fields_can_be_overridden_and_none_keeps_the_recipe():
         ({"model": "resnit"}, "model: expected .*did you mean resnet"),
         ({"steps": 0}, "steps: expected an integer of at least 1, got 0"),
         ({"steps": 2.5}, "steps: expected an integer"),
+        # 0 turns these off
+        ({"keep_every": -1}, "keep_every: expected an integer of at least 0, got -1"),
+        ({"keep_every": False}, "keep_every: expected an integer of at least 0, got False"),
+        ({"model": {"attention": -1}}, "model.attention: expected an integer of at least 0, got"),
+        ({"evaluation": {"every": 0.5}}, "evaluation.every: expected an integer of at least 0"),
         ({"batch_size": -4}, "batch_size: expected"),
         ({"ema_decay": 1.5}, "ema_decay: expected a finite number of at least 0 and of at most 1"),
         ({"method": {"lr": float("nan")}}, "method.lr: expected a finite number above 0, got nan"),

@@ -45,6 +45,14 @@ def test_every_spelling_of_off_is_none(method, name):
     assert named(method, **{name: None}) == METHODS[method]
 
 
+@pytest.mark.parametrize("value", [False, [], (), {}, True, -1, float("nan"), "off"])
+@pytest.mark.parametrize("name", ["clip", "orthonormal"])
+def test_only_numbers_weigh_a_part(name, value):
+    expected = rf"method\.{name}: expected a finite number of at least 0, got "
+    with pytest.raises(ValueError, match=expected):
+        Method(**{name: value})
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_off_by_flags_is_written_as_before(method, capsys):
     flags = [part for name, (_, off) in PARTS.items() for part in (f"--{name}", str(off))]

@@ -47,7 +47,7 @@ class DataConfig:
     augment: str | None = option(
         None,
         "differentiable augmentation of real and generated images, for small data sets: any of "
-        "color, translation, cutout, joined by commas; left out: none",
+        "color, translation, cutout, joined by commas; none: without",
     )
     dequantize: bool = option(True, "add uniform noise of one grey level, as in Miyato et al.")
     cache: Literal["auto", "device", "memory", "disk", "stream"] = option(
@@ -91,7 +91,7 @@ class ModelConfig:
     latent_dim: int = option(128, "dimension of the generator's noise")
     conditional: bool = option(False, "generate and score by class; the data needs labels")
     attention: int | None = option(
-        None, "self-attention on feature maps with this side in pixels, resnet only; left out: none"
+        None, "self-attention on feature maps with this side in pixels, resnet only; 0: none"
     )
     sample_shape: tuple[int, ...] | None = filled_in(None)
     class_names: tuple[str, ...] = filled_in(())
@@ -106,7 +106,7 @@ class ModelConfig:
             object.__setattr__(self, "sample_shape", tuple(self.sample_shape))
         none_for_off(self, "attention")
         if self.attention is not None:
-            require_count(self.attention, "model.attention")
+            require_count(self.attention, "model.attention", minimum=0)
         # YAML has lists for tuples, and numbers for names that look like numbers
         object.__setattr__(self, "class_names", tuple(map(str, self.class_names)))
         object.__setattr__(self, "empty_classes", tuple(self.empty_classes))
@@ -131,7 +131,7 @@ class ModelConfig:
 class EvaluationConfig:
     """How samples are measured by ``sngan evaluate``, and during training."""
 
-    every: int | None = option(None, "steps between two evaluations in training; left out: none")
+    every: int | None = option(None, "steps between two evaluations in training; 0: none")
     samples: int = option(1000, "generated samples, and at most as many real ones, to compare")
     extractor: Literal["auto", "points", "pixels", "domain", "inception"] = option(
         "auto",
@@ -148,7 +148,7 @@ class EvaluationConfig:
             object.__setattr__(self, "weights", _path(self.weights, "evaluation.weights"))
         none_for_off(self, "every")
         if self.every is not None:
-            require_count(self.every, "evaluation.every")
+            require_count(self.every, "evaluation.every", minimum=0)
         require_count(self.samples, "evaluation.samples", minimum=2)
         require_choices(self, prefix="evaluation.")
 
@@ -228,7 +228,7 @@ class Config:
     sample_every: int = option(500, "steps between two pictures from the same noise")
     save_every: int = option(500, "steps between two checkpoints")
     keep_every: int | None = option(
-        None, "steps between two checkpoints that are never deleted; left out: none"
+        None, "steps between two checkpoints that are never deleted; 0: none"
     )
 
     def __post_init__(self) -> None:
@@ -242,7 +242,7 @@ class Config:
             require_count(getattr(self, key), key, minimum=0)
         none_for_off(self, "keep_every")
         if self.keep_every is not None:
-            require_count(self.keep_every, "keep_every")
+            require_count(self.keep_every, "keep_every", minimum=0)
         processes = self.performance.processes
         require(
             self.batch_size % processes == 0,

@@ -97,9 +97,11 @@ class Method:
         require_number(self.coefficient, "method.coefficient", above=0.0)
         if self.penalty is not None:
             require_one_of(self.penalty, "method.penalty", choices=["none", *PENALTIES])
-        require_number(self.clip or 0.0, "method.clip", minimum=0.0)
         require_number(self.penalty_weight, "method.penalty_weight", minimum=0.0)
-        require_number(self.orthonormal or 0.0, "method.orthonormal", minimum=0.0)
+        for key in ("clip", "orthonormal"):
+            value = getattr(self, key)
+            if value is not None:
+                require_number(value, f"method.{key}", minimum=0.0)
         self._require_compatible()
         require_number(self.lr, "method.lr", above=0.0)
         require(len(self.betas) == 2, "method.betas", expected="two numbers", got=self.betas)

@@ -60,7 +60,8 @@ def test_a_closed_terminal_saves_and_nohup_goes_on(tmp_path, ignored):
         preexec_fn=(lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) if ignored else None,
     )
     assert process.stdout.readline().startswith(b"step 1/")
-    for _ in range(2):
+    # The signal comes again and again, also after the last step, until the process ends.
+    while process.poll() is None:
         process.send_signal(signal.SIGHUP)
         time.sleep(0.02)
     _, errors = process.communicate(timeout=120)

@@ -13,9 +13,11 @@ def stop_on_interrupt() -> Generator[Callable[[], bool]]:
     """Yield a function that tells whether a signal has asked the program to stop.
 
     The first signal only sets a flag and restores the former handlers, so that a second signal
-    stops at once. Outside the main thread no signal is handled.
+    stops at once. A closed terminal may send SIGHUP several times: after the first one, SIGHUP is
+    ignored, also after this context, while a report is written. Outside the main thread no signal
+    is handled.
     """
-    stop = threading.Event()
+    stop, is_hung_up = threading.Event(), threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop.is_set
         return
@@ -28,8 +30,9 @@ def stop_on_interrupt() -> Generator[Callable[[], bool]]:
 
     def ask_to_stop(number: int, _frame: FrameType | None) -> None:
         stop.set()
-        # a closed terminal may send its signal twice, although nobody asked to stop at once
-        if number != hangup():
+        if number == hangup():
+            is_hung_up.set()
+        else:
             restore()
 
     for number in former:
@@ -38,6 +41,8 @@ def stop_on_interrupt() -> Generator[Callable[[], bool]]:
         yield stop.is_set
     finally:
         restore()
+        if is_hung_up.is_set():
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def interrupt_at_once() -> AbstractContextManager[None]:

@@ -94,17 +94,6 @@ def test_runs_of_one_seed_start_from_the_same_weights(other):
     assert not torch.equal(next(another.generator.parameters()), next(sn.generator.parameters()))
 
 
-def test_another_comparison_is_not_overwritten(finished):
-    out = finished.folder
-    before = (out / "compare.json").read_bytes()
-    with pytest.raises(ValueError, match=r"out: expected a comparison with the same settings.*"
-                       r"steps: 12 → 13; batch_size: 16 → 8"):  # fmt: skip
-        compare(replace(TINY, steps=13, batch_size=8), methods=["sn"], out=out)
-    with pytest.raises(ValueError, match=r"method.clip: None → 0.1"):
-        compared(out, overrides={"clip": 0.1})
-    assert (out / "compare.json").read_bytes() == before
-
-
 def test_other_files_are_never_deleted(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(ValueError, match=r"out: expected a new or empty folder, or a comparison"):

@@ -10,12 +10,12 @@ import yaml
 from PIL import Image
 
 import sngan
-from helpers.comparisons import TINY
+from helpers.comparisons import TINY, compared
 from helpers.pages import Page, svgs
 from sngan.report import write_comparison
 from sngan.report.results import CriticBounds, Evaluation, RunResult
 from sngan.runs.run import load_critic
-from sngan.tasks.compare import summary
+from sngan.tasks.compare import compare, summary
 from sngan.tasks.compare.animation import animate
 
 
@@ -192,3 +192,14 @@ def test_a_config_of_a_run_is_complete(finished):
     assert settings["seed"] == 1
     assert settings["keep_every"] == 1
     assert settings["evaluation"]["every"] == 1
+
+
+def test_another_comparison_is_not_overwritten(finished):
+    out = finished.folder
+    before = (out / "compare.json").read_bytes()
+    with pytest.raises(ValueError, match=r"out: expected a comparison with the same settings.*"
+                       r"steps: 12 → 13; batch_size: 16 → 8"):  # fmt: skip
+        compare(replace(TINY, steps=13, batch_size=8), methods=["sn"], out=out)
+    with pytest.raises(ValueError, match=r"method.clip: None → 0.1"):
+        compared(out, overrides={"clip": 0.1})
+    assert (out / "compare.json").read_bytes() == before

@@ -150,8 +150,8 @@ def with_reading_of(config: Config, path: Path) -> Config:
     reading = load(path).data.reading
     if reading != config.data.reading:
         _log.warning(
-            "the run began with reading %d of files, this version has %d: it keeps its own, "
-            "which drops transparency, knows 8 and 16 bits, and makes each folder a class",
+            "the run began with version %d of file reading, sngan now has %d: the run keeps its "
+            "own, which drops transparency, knows 8 and 16 bits, and makes each folder a class",
             reading, READING,
         )  # fmt: skip
     return dataclasses.replace(config, data=dataclasses.replace(config.data, reading=reading))

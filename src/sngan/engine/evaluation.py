@@ -101,7 +101,7 @@ def measure_transport(
     latent_dim = state.generator.module.latent_dim
     noise = noise_from_seed(len(real), latent_dim, seed=seed).to(device)
     fake = generator(noise, balanced_labels(len(real), classes, device=device))
-    # every logged step pays for this bound: the product of norms is cheap, the search is left out
+    # each logged step computes this bound, so it must be cheap: a product of norms and no search
     bounds = lipschitz_bounds(critic, dataset.sample_shape, slopes="product", samples=1, rounds=0)
     record = {"w1": wasserstein(real, fake).distance, "lipschitz": bounds.upper}
     if 0 < bounds.upper < float("inf"):

@@ -76,7 +76,7 @@ class ManagedRunFolder(RunFolder):
         if resume:
             is_run = self.config.is_file() and self.is_run()
             is_run = is_run or self.files.has_set_aside()
-            require(is_run, "resume", expected="a run folder at --out", got=f"{folder}, none")
+            require(is_run, "resume", expected="a run folder at --out", got=f"{folder}, no run")
             return
         if self.files.is_vacant() or self.has_only_begun():
             return

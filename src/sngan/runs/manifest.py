@@ -191,7 +191,7 @@ class Manifest:
 
     def _is_something(self, path: Path) -> bool:
         if path == self.home:
-            # a lock, or the start of a list, is nothing; another program's list is something
+            # this folder counts only if the list in it is another program's
             return self._path.exists() and not self.exists()
         if path.name in _IGNORED:
             return False

@@ -95,8 +95,8 @@ class ComparisonCharts:
         return Chart(
             "How steep the critic can be",
             "The Lipschitz constant of the final critic lies between the two ends: the left one "
-            "is a slope that was found, the right one is proved never to be exceeded. Dotted: 1, "
-            "the slope that Kantorovich–Rubinstein duality needs. Median over seeds; a critic "
+            "is a slope that was found, the right one is a proved upper bound. The dotted line is "
+            "1, the slope that Kantorovich–Rubinstein duality needs. Median over seeds; a critic "
             "without a proved bound is left out.",
             intervals("lipschitz", panels, labels=self._methods) if panels else "",
         )

@@ -92,7 +92,7 @@ def _interval(bounds: Interval) -> str:
 
 
 def _gradient(gradient: Gradient) -> str:
-    """The median norm, and the word for each limit that over a tenth of the records exceed."""
+    """The median norm; "vanishing" or "exploding" follows if over a tenth of the records are so."""
     shares = {"vanishing": gradient.vanishing, "exploding": gradient.exploding}
     words = [word for word, share in shares.items() if (share or 0.0) > 0.1]
     return " ".join([format_number(gradient.median), *words])

@@ -20,7 +20,7 @@ _log = logging.getLogger("sngan")
 
 
 class PeriodicEvaluation:
-    """Metrics of generated samples every so many steps, and the best value so far of one of them.
+    """Measures generated samples during training, and remembers the best value of one metric.
 
     Raises
     ------
@@ -48,7 +48,7 @@ class PeriodicEvaluation:
         return self._evaluator(samples).values
 
     def is_best(self, values: Mapping[str, float]) -> bool:
-        """Return whether the metric is better than all values so far, and remember it then."""
+        """Return whether the metric is better than all values so far; if it is, remember it."""
         if self.metric not in values:
             return False
         value = self._sign * values[self.metric]

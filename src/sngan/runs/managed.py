@@ -154,7 +154,7 @@ class ManagedRunFolder(RunFolder):
                 yield path.relative_to(self.path).as_posix()
 
     def _is_of_a_run(self, name: str) -> bool:
-        """Whether sngan surely wrote a file of a run without a list, by its name and content."""
+        """Whether the name and content of a file prove that sngan wrote it, if there is no list."""
         path = self.path / name
         if not RUN_FILE.fullmatch(name) or path.is_symlink() or not path.is_file():
             return False

@@ -129,8 +129,8 @@ class ComparisonCharts:
         return Chart(
             "Gradient that reaches the generator",
             f"Its norm on a log scale: the strength of the learning signal. Below {low:g} "
-            f"(shaded) it has vanished and the generator stands still; above {high:g} it explodes "
-            "and throws the generator about. A good critic keeps it level; a curve that ends "
+            f"(shaded) it has vanished and the generator hardly learns; above {high:g} it explodes "
+            "and training becomes unstable. A good critic keeps it level; a curve that ends "
             "early is a run that failed.",
             self._bands(
                 "gradients",

@@ -46,8 +46,8 @@ def animate(
 ) -> list[Frame]:
     """Draw a run on points in the plane as a GIF, and some of its frames side by side as a PNG.
 
-    Colours and level lines show the critic's scores, arrows its gradient, along which it moves
-    samples. A conditional run is drawn for class 0 only.
+    Colours and level lines show the critic's scores. Arrows show its gradient, the direction in
+    which training moves samples. A conditional run is drawn for class 0 only.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ _GO_ON = ("train", "compare")
 _USAGE = """\
 usage: sngan COMMAND ...
 
-Train GANs whose critic has a controlled Lipschitz constant, and see what that control buys.
+Train GANs whose critic has a controlled Lipschitz constant, and see how much it helps.
 
 commands:
 {commands}

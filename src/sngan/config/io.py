@@ -36,8 +36,8 @@ MAY_CHANGE_ON_RESUME = frozenset(
     }
 )
 
-# A setting that is off is None. Files have these words instead, which all versions can read: in a
-# file, null stands for the default, or for the value of the recipe.
+# A setting that is off is None. In a file null stands for the default, or for the value of the
+# recipe, so files have these words for "off". All versions can read them.
 _OFF: dict[str, Any] = {
     "method.spectral_norm": "none",
     "method.critic_norm": "none",

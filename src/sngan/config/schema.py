@@ -33,7 +33,7 @@ class DataConfig:
         "hf:NAME[:SPLIT]",
     )
     split: str = option(
-        "train", "the split to read, of data with folders, files or arrays named train, val, test"
+        "train", "split to read, if the data has folders, files or arrays named train, val, test"
     )
     labels: str = option(
         "auto",

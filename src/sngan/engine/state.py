@@ -174,7 +174,7 @@ def _rng_state() -> dict[str, Any]:
     version, internal, gauss = random.getstate()
     return {
         "torch": torch.get_rng_state(),
-        # one device is enough, because the devices of all ranks have equal states
+        # the state of one device is enough, because all ranks have equal states
         "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],
         "python": [version, list(internal), gauss],
     }

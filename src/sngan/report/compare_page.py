@@ -46,7 +46,7 @@ def _write(folder: Path, found: ComparisonResult) -> Path:
         animations=_animations(found, folder),
         failures=[run for run in found.runs if run.error],
         settings=_settings(found),
-        nothing="Nothing of it was recorded in these runs.",
+        nothing="These runs recorded none of these values.",
         folder=str(folder),
     )
 

@@ -185,7 +185,7 @@ class Manifest:
             path = path / part
             if path.is_symlink():
                 raise ValueError(
-                    f"out: expected files and folders of the run's own, got the link {path}"
+                    f"out: expected the run's own files and folders, got the link {path}"
                 )
         return path
 

@@ -138,7 +138,7 @@ def test_an_old_run_goes_on_bit_for_bit_and_says_so(tmp_path, caplog):
     new = replace(parts, steps=4, data=replace(parts.data, reading=READING))
     with caplog.at_level(logging.WARNING, logger="sngan"):
         training.train(new, resume=True)
-    assert "the run began with reading 1 of files" in caplog.text
+    assert "the run began with version 1 of file reading" in caplog.text
     assert_identical(final_state(tmp_path / "whole"), final_state(tmp_path / "parts"))
     assert configs.load(tmp_path / "parts" / "config.yaml").data.reading == 1
 
@@ -152,5 +152,5 @@ def test_a_new_run_has_this_version_s_reading(tmp_path):
 
 
 def test_an_unknown_reading_is_refused():
-    with pytest.raises(ValueError, match=r"^data.reading: expected at most 2, the readings that"):
+    with pytest.raises(ValueError, match=r"^data.reading: expected at most 2, the versions of"):
         DataConfig(reading=3)

@@ -126,7 +126,7 @@ def test_a_run_without_records_says_so(run):
         path.unlink()
     text = write_report(run).read_text()
     assert Page(text).titles == SECTIONS
-    assert text.count("No records of it in this run.") == 4
+    assert text.count("This run recorded none of these values.") == 4
     assert "No pictures were saved." in text
 
 

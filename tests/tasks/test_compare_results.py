@@ -148,7 +148,7 @@ def test_the_page_is_made_from_the_json_alone(finished, tmp_path):
     assert "How much the optimizer's settings matter" in page.titles
     assert "Singular values of the critic's layers (setting F)" in page.titles
     # only the pictures of samples are missing: every chart has data
-    assert text.count("Nothing of it was recorded") == 1
+    assert text.count("These runs recorded none of these values") == 1
     assert len(svgs(text)) == 9
     assert "1e-05 vanishing" in text
     assert "script" not in page.tags

@@ -125,5 +125,5 @@ def _or_off(kind: Any) -> Any:
 
 
 def _of_text(kind: Any) -> Any:
-    """Return ``str`` for text, even if it may be left out, because ``null`` may name a file."""
+    """Return ``str`` for text, also if it may be None, so that ``null`` is read as a name."""
     return str if kind in (str, str | None) else None

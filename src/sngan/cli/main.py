@@ -29,7 +29,7 @@ _GO_ON = ("train", "compare")
 _USAGE = """\
 usage: sngan COMMAND ...
 
-Train GANs whose critic has a controlled Lipschitz constant, and see what that control buys.
+Train GANs whose critic has a controlled Lipschitz constant, and see how much it helps.
 
 commands:
 {commands}
@@ -54,8 +54,8 @@ class Command(Protocol):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status."""
-    # This has to be set before torch starts its threads. Waiting threads that spin for long keep a
-    # core from other programs (an eighth of the speed); this wait costs 3 % if there are none.
+    # This must be set before torch starts its threads. Threads that wait in a long loop take cores
+    # from other programs, which costs an eighth of the speed. A short loop costs 3 % on a free CPU.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] in ("-h", "--help"):

@@ -50,7 +50,7 @@ def run(argv: list[str]) -> None:
     try:
         run = train(config, resume=resume, overwrite=overwrite)
     except ValueError:
-        # A refused request leaves nothing of its own: neither a reserved folder nor those above it.
+        # A refused request made some empty folders: the reserved one and those above it.
         for folder in dict.fromkeys([*reserved, *missing]):
             remove_if_empty(folder)
         raise

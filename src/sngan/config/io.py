@@ -36,8 +36,8 @@ MAY_CHANGE_ON_RESUME = frozenset(
     }
 )
 
-# A setting that is off is None. Files have these words instead, which all versions can read: in a
-# file, null stands for the default, or for the value of the recipe.
+# A setting that is off is None. In a file null stands for the default, or for the value of the
+# recipe, so files have these words for "off". All versions can read them.
 _OFF: dict[str, Any] = {
     "method.spectral_norm": "none",
     "method.critic_norm": "none",
@@ -150,8 +150,8 @@ def with_reading_of(config: Config, path: Path) -> Config:
     reading = load(path).data.reading
     if reading != config.data.reading:
         _log.warning(
-            "the run began with reading %d of files, this version has %d: it keeps its own, "
-            "which drops transparency, knows 8 and 16 bits, and makes each folder a class",
+            "the run began with version %d of file reading, sngan now has %d: the run keeps its "
+            "own, which drops transparency, knows 8 and 16 bits, and makes each folder a class",
             reading, READING,
         )  # fmt: skip
     return dataclasses.replace(config, data=dataclasses.replace(config.data, reading=reading))

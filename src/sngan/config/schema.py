@@ -33,7 +33,7 @@ class DataConfig:
         "hf:NAME[:SPLIT]",
     )
     split: str = option(
-        "train", "the split to read, of data with folders, files or arrays named train, val, test"
+        "train", "split to read, if the data has folders, files or arrays named train, val, test"
     )
     labels: str = option(
         "auto",
@@ -78,7 +78,7 @@ class DataConfig:
             is_name = isinstance(value, str) and bool(value)
             require(is_name, f"data.{key}", expected="text", got=repr(value))
         require_count(self.reading, "data.reading")
-        known = f"at most {READING}, the readings that this version knows"
+        known = f"at most {READING}, the versions of file reading that this sngan knows"
         require(self.reading <= READING, "data.reading", expected=known, got=self.reading)
 
 

@@ -74,7 +74,7 @@ def all_reduce_any(flag: bool) -> bool:
 
 
 def broadcast_object(value: _Result) -> _Result:
-    """Return the object that rank 0 has, on all ranks."""
+    """Return rank 0's object on all ranks."""
     if world_size() == 1:
         return value
     values = [value]

@@ -40,7 +40,7 @@ def join_parts(
         for dim, size in enumerate(shape)
     ]
     if ends != list(shape):
-        raise DamagedFileError(f"{name}: its parts end elsewhere than the tensor")
+        raise DamagedFileError(f"{name}: its parts do not end where the tensor ends")
     whole, seen = torch.empty(shape, dtype=dtype), torch.zeros(shape, dtype=torch.bool)
     for start, part in parts:
         place = tuple(slice(at, at + size) for at, size in zip(start, part.shape, strict=True))

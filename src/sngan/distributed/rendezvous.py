@@ -4,9 +4,9 @@ On one machine they meet at a file that only this user can read, and communicate
 address, so nobody on the network can join them.
 
 The agent of torchrun keeps one store over all restarts. It still holds the addresses of dead
-processes: torch connects to those and fails, or waits for half an hour (2.13;
-pytorch/pytorch#135712). Here each start of the group has a new prefix in the store, which only the
-living processes know.
+processes: torch 2.13 connects to those and fails, or waits for half an hour
+(pytorch/pytorch#135712). Here each start of the group has a new prefix in the store, and only the
+living processes know the prefix.
 """
 # torch.distributed does not export its stores by __all__
 # pyright: reportPrivateImportUsage=none

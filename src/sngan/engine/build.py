@@ -34,7 +34,7 @@ class Networks:
 
 
 def seed_random_numbers(seed: int) -> None:
-    """Seed the generators of torch and Python, from which all random numbers of a run come."""
+    """Seed torch and Python: all random numbers of a run come from these two."""
     torch.manual_seed(seed)
     random.seed(seed)
     # all batches have one shape, so the search for the fastest kernels pays off
@@ -80,11 +80,11 @@ def build_optimizers(
     method
         The method with the kind of optimizer and its options.
     networks
-        The networks whose weights they update.
+        The networks whose weights the optimizers update.
     fabric
-        The launched Fabric, which wraps them.
+        The launched Fabric, which wraps the optimizers.
     is_captured
-        Whether a CUDA graph captures their steps, so that their state must be on the device.
+        Whether a CUDA graph captures their steps. Then their state must be on the device.
     """
     captured_on = fabric.device if is_captured else None
     optimizers: list[Any] = [
@@ -108,9 +108,9 @@ def build_spectral_norm(
     critic
         The plain critic.
     optimizer
-        Its optimizer, around whose steps the weights are normalized.
+        The critic's optimizer. Hooks around its steps normalize the weights.
     shape
-        The shape of a sample, which operator norms depend on.
+        The shape of a sample. Operator norms depend on it.
     """
     if method.spectral_norm is None:
         return None
@@ -146,7 +146,7 @@ def build_sampler(config: Config, dataset: data.Dataset, *, device: torch.device
 
 
 def _ema_of_parts(decay: float) -> Callable[..., None]:
-    """Return the update of a moving average, in which each rank updates its own part."""
+    """Return a function that updates a moving average; each rank updates its own part."""
     update = get_ema_multi_avg_fn(decay)
 
     def update_parts(average: Iterable[Tensor], current: Iterable[Tensor], count: Tensor) -> None:

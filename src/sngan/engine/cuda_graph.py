@@ -20,11 +20,11 @@ Work = Callable[[list[Batch]], dict[str, Tensor]]
 class StepGraph:
     """Calls ``work(batches)``; on a CUDA device the fourth and later calls replay a graph of it.
 
-    The first three calls are ordinary steps of the run on a second stream, which torch requires
-    before it captures. The work must keep its state in tensors that it changes in place, must read
-    nothing back to the host, and gets batches of the same shapes in each call. The next call
-    overwrites its results. Where nothing can be captured, a line is logged and the work is called
-    directly.
+    The first three calls are ordinary steps of the run on a second stream, because torch requires
+    such steps before it captures. The work must keep its state in tensors that it changes in
+    place, must read nothing back to the host, and must get batches of the same shapes in each
+    call. The next call overwrites its results. Where nothing can be captured, a line is logged and
+    the work is called directly.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ _log = logging.getLogger("sngan")
 
 
 class PeriodicEvaluation:
-    """Metrics of generated samples every so many steps, and the best value so far of one of them.
+    """Measures generated samples during training, and remembers the best value of one metric.
 
     Raises
     ------
@@ -48,7 +48,7 @@ class PeriodicEvaluation:
         return self._evaluator(samples).values
 
     def is_best(self, values: Mapping[str, float]) -> bool:
-        """Return whether the metric is better than all values so far, and remember it then."""
+        """Return whether the metric is better than all values so far; if it is, remember it."""
         if self.metric not in values:
             return False
         value = self._sign * values[self.metric]
@@ -101,7 +101,7 @@ def measure_transport(
     latent_dim = state.generator.module.latent_dim
     noise = noise_from_seed(len(real), latent_dim, seed=seed).to(device)
     fake = generator(noise, balanced_labels(len(real), classes, device=device))
-    # every logged step pays for this bound: the product of norms is cheap, the search is left out
+    # each logged step computes this bound, so it must be cheap: a product of norms and no search
     bounds = lipschitz_bounds(critic, dataset.sample_shape, slopes="product", samples=1, rounds=0)
     record = {"w1": wasserstein(real, fake).distance, "lipschitz": bounds.upper}
     if 0 < bounds.upper < float("inf"):

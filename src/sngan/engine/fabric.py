@@ -138,7 +138,7 @@ def _on_rank(fabric: "Fabric", work: Callable[..., Any], arguments: tuple[Any, .
     if spawned:
         # in a session of its own a process gets no Ctrl-C; the parent passes it on once
         os.setsid()
-        # warnings reach the screen as in one process; the parent reports errors
+        # only warnings go to the screen from here, because the parent reports the errors
         screen = logging.StreamHandler()
         screen.addFilter(lambda record: record.levelno == logging.WARNING)
         screen.setFormatter(PrintableFormatter("sngan: %(message)s"))
@@ -175,7 +175,7 @@ def _num_started(settings: PerformanceConfig) -> int | None:
 
 @contextlib.contextmanager
 def _silence() -> Generator[None]:
-    """Print and log nothing inside: only rank 0 does."""
+    """Print and log nothing inside, because only rank 0 prints and logs."""
     _log.disabled = True
     try:
         with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):  # noqa: PTH123
@@ -192,7 +192,7 @@ def _signals_passed_on() -> Generator[Callable[[], bool]]:
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
         if number == hangup() and came.is_set():
-            # a closed terminal sends two, and a second one would end the processes at once
+            # a closed terminal sends two signals, and the second would end the processes at once
             return
         came.set()
         for child in set(multiprocessing.active_children()) - others:

@@ -51,7 +51,7 @@ def require_memory(config: Config, device: torch.device | None = None) -> None:
         got=f"{_size(weights)} of model.width {model.width:g}, model.latent_dim {model.latent_dim}",
     )
     rows = config.batch_size // config.performance.processes
-    # the real samples of all critic steps; for one step, the noise and the outputs of both halves
+    # real samples for all critic steps; for one step, noise, and outputs for real and fake samples
     real = config.method.n_critic * math.prod(model.sample_shape or ())
     outputs = rows * (real + 2 * _outputs(config, networks["critic"]) + 4 * model.latent_dim)
     require(

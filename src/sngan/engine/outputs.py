@@ -200,7 +200,7 @@ class Outputs:
         return measure_transport(self.state, dataset, classes=classes, seed=config.seed)
 
     def _listing_checkpoints(self) -> AbstractContextManager[None]:
-        """Add the checkpoint files that are written inside to the run's list; rank 0 does this."""
+        """Add checkpoint files that are written inside the context to the run's list, on rank 0."""
         if self.recorder is None:
             return nullcontext()
         return self.folder.files.recording(self.folder.CHECKPOINTS)

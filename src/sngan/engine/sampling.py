@@ -27,7 +27,7 @@ def sample_average(average: AveragedModel, n: int, *, classes: Sequence[int], se
     n
         The number of samples.
     classes
-        The classes of a conditional generator, which the samples have in turn; empty for others.
+        The classes that a conditional generator draws in turn; empty for other generators.
     seed
         The seed of the noise.
     """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class TrainState:
-    """Everything that changes while a run trains. A checkpoint saves all of it but the runtime.
+    """Everything that changes while a run trains. A checkpoint saves it without the runtime.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class TrainState:
     def build(
         cls, config: Config, dataset: data.Dataset, fabric: "Fabric | None" = None
     ) -> "TrainState":
-        """Build networks and optimizers on the device, all random numbers from the seed.
+        """Build networks and optimizers on the device; the seed decides all random numbers.
 
         Parameters
         ----------
@@ -174,7 +174,7 @@ def _rng_state() -> dict[str, Any]:
     version, internal, gauss = random.getstate()
     return {
         "torch": torch.get_rng_state(),
-        # only of this process's device: all ranks have the same
+        # the state of one device is enough, because all ranks have equal states
         "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],
         "python": [version, list(internal), gauss],
     }

@@ -29,8 +29,8 @@ class Method:
     loss
         A key of ``sngan.losses.LOSSES``.
     spectral_norm, coefficient
-        Spectral normalization of the critic: ``"matrix"`` fixes the norm of each reshaped kernel,
-        ``"operator"`` that of each layer as a linear map; the value at which the norm is kept.
+        Spectral normalization of the critic, and the value at which it keeps the norm.
+        ``"matrix"`` normalizes each reshaped kernel, ``"operator"`` each layer as a linear map.
     critic_norm
         Another normalization of the critic: ``"batch"``, ``"layer"`` or ``"weight"``.
     clip
@@ -38,8 +38,8 @@ class Method:
     penalty, penalty_weight
         A key of ``sngan.penalties.PENALTIES``, and its weight λ in the critic's loss.
     orthonormal
-        The weight in the critic's loss of a term: the distance of its kernels from orthonormal
-        ones.
+        The weight of a term in the critic's loss. The term is the distance of the critic's kernels
+        from orthonormal ones.
     optimizer, lr, betas
         ``"adam"``, ``"adamw"``, ``"rmsprop"`` or ``"sgd"`` for both networks, its learning rate,
         and β₁ and β₂ of Adam.

@@ -73,7 +73,7 @@ def bands(
     limits
         The zones outside these two values are shaded: there a gradient vanishes or explodes.
     against
-        The label whose largest value, doubled, ends the vertical axis in both directions.
+        A label. The vertical axis ends at plus and minus twice its largest value.
     """
 
     def draw(axes: Any, title: str) -> None:

@@ -95,8 +95,8 @@ class ComparisonCharts:
         return Chart(
             "How steep the critic can be",
             "The Lipschitz constant of the final critic lies between the two ends: the left one "
-            "is a slope that was found, the right one is proved never to be exceeded. Dotted: 1, "
-            "the slope that Kantorovich–Rubinstein duality needs. Median over seeds; a critic "
+            "is a slope that was found, the right one is a proved upper bound. The dotted line is "
+            "1, the slope that Kantorovich–Rubinstein duality needs. Median over seeds; a critic "
             "without a proved bound is left out.",
             intervals("lipschitz", panels, labels=self._methods) if panels else "",
         )
@@ -129,8 +129,8 @@ class ComparisonCharts:
         return Chart(
             "Gradient that reaches the generator",
             f"Its norm on a log scale: the strength of the learning signal. Below {low:g} "
-            f"(shaded) it has vanished and the generator stands still; above {high:g} it explodes "
-            "and throws the generator about. A good critic keeps it level; a curve that ends "
+            f"(shaded) it has vanished and the generator hardly learns; above {high:g} it explodes "
+            "and training becomes unstable. A good critic keeps it level; a curve that ends "
             "early is a run that failed.",
             self._bands(
                 "gradients",

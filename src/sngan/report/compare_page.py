@@ -46,7 +46,7 @@ def _write(folder: Path, found: ComparisonResult) -> Path:
         animations=_animations(found, folder),
         failures=[run for run in found.runs if run.error],
         settings=_settings(found),
-        nothing="Nothing of it was recorded in these runs.",
+        nothing="These runs recorded none of these values.",
         folder=str(folder),
     )
 
@@ -92,7 +92,7 @@ def _interval(bounds: Interval) -> str:
 
 
 def _gradient(gradient: Gradient) -> str:
-    """The median norm, and the word for each limit that over a tenth of the records exceed."""
+    """The median norm; "vanishing" or "exploding" follows if over a tenth of the records are so."""
     shares = {"vanishing": gradient.vanishing, "exploding": gradient.exploding}
     words = [word for word, share in shares.items() if (share or 0.0) > 0.1]
     return " ".join([format_number(gradient.median), *words])

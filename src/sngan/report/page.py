@@ -44,7 +44,7 @@ def write_report(folder: Path) -> Path:
         frames=_frames(folder),
         crisp=_is_of_images(settings),
         charts=_charts(history),
-        nothing="No records of it in this run.",
+        nothing="This run recorded none of these values.",
         evaluation=_evaluation(history.groups["evaluation"]),
         skipped=_lines(RunFolder(folder).skipped),
         settings=[(key, str(value)) for key, value in flatten(settings).items()],

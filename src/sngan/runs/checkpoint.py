@@ -128,10 +128,10 @@ def _read(path: Path, *, device: torch.device | str) -> dict[str, Any]:
             f"checkpoint: expected a whole sngan checkpoint, got {path} ({first_line(error)})"
         ) from error
     known = isinstance(state, dict) and state.get("format") == _FORMAT
-    require(known, "checkpoint", expected=f"a file of format {_FORMAT!r}", got=f"{path}, another")
+    require(known, "checkpoint", expected=f"the format {_FORMAT!r}", got=f"{path} of another")
     step = state.get("step")
     is_step = type(step) is int and step >= 0
-    require(is_step, "checkpoint", expected="a number of steps", got=f"{path}, without")
+    require(is_step, "checkpoint", expected="a number of steps", got=f"{path}, without one")
     return state
 
 

@@ -41,9 +41,9 @@ def locked(folder: Path, *, wait: bool = False, home: Path | None = None) -> Gen
     """Hold the lock ``folder/.sngan/lock``; the folder is made if it is missing.
 
     The lock is the system's ``flock``, which ends with its process. Some file systems have none, or
-    do not share it between machines. There a lock counts as held while its process lives; on
-    another machine it counts as held while its file is renewed, which happens every 10 s and may be
-    late by 60 s. Folders that were made only for the lock are removed again.
+    do not share it between machines. Therefore the owner also renews the lock file every 10 s. A
+    process of this machine holds the lock while it lives, a process of another machine until its
+    lock file is 60 s old. Folders that were made only for the lock are removed again.
 
     Parameters
     ----------

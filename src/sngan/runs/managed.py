@@ -76,7 +76,7 @@ class ManagedRunFolder(RunFolder):
         if resume:
             is_run = self.config.is_file() and self.is_run()
             is_run = is_run or self.files.has_set_aside()
-            require(is_run, "resume", expected="a run folder at --out", got=f"{folder}, none")
+            require(is_run, "resume", expected="a run folder at --out", got=f"{folder}, no run")
             return
         if self.files.is_vacant() or self.has_only_begun():
             return
@@ -154,7 +154,7 @@ class ManagedRunFolder(RunFolder):
                 yield path.relative_to(self.path).as_posix()
 
     def _is_of_a_run(self, name: str) -> bool:
-        """Whether sngan surely wrote a file of a run without a list, by its name and content."""
+        """Whether the name and content of a file prove that sngan wrote it, if there is no list."""
         path = self.path / name
         if not RUN_FILE.fullmatch(name) or path.is_symlink() or not path.is_file():
             return False

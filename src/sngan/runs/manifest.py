@@ -185,13 +185,13 @@ class Manifest:
             path = path / part
             if path.is_symlink():
                 raise ValueError(
-                    f"out: expected files and folders of the run's own, got the link {path}"
+                    f"out: expected the run's own files and folders, got the link {path}"
                 )
         return path
 
     def _is_something(self, path: Path) -> bool:
         if path == self.home:
-            # a lock, or the start of a list, is nothing; another program's list is something
+            # this folder counts only if the list in it is another program's
             return self._path.exists() and not self.exists()
         if path.name in _IGNORED:
             return False

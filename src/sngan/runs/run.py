@@ -57,7 +57,7 @@ class Run:
             The seed of the noise.
         labels
             Class indices for a conditional run: an integer tensor ``(n,)``, or one integer for all
-            samples; left out: all classes in turn that had samples in the data.
+            samples; left out: all classes that had samples in the data, in turn.
 
         Returns
         -------

@@ -29,8 +29,8 @@ def evaluate(
     source
         Other data, in any form of ``sngan train --data``.
     samples, extractor, weights
-        The number of samples, the features, the file of InceptionV3 weights; without them the
-        run's own settings hold (its group ``evaluation``).
+        The number of samples, the features, and the file of InceptionV3 weights; left out: those
+        of the run's own settings, in the group ``evaluation``.
     seed
         The seed of the generated samples, and of the choice of real ones.
 

@@ -56,7 +56,7 @@ def lipschitz_with_pictures(
     try:
         return bounds, _draw(bounds, critic, ManagedRunFolder(Path(folder)), lower=lower)
     except (OSError, ValueError) as error:
-        # the bounds are a result without the pictures too
+        # the bounds are useful without the pictures, so this only warns
         _log.warning("no pictures: %s", first_line(error))
         return bounds, []
 

@@ -35,7 +35,7 @@ class Usage(NamedTuple):
 
 
 def folder() -> Path:
-    """Return ``$XDG_CACHE_HOME/sngan``, ``~/.cache/sngan``, or a temporary folder without home."""
+    """Return ``$XDG_CACHE_HOME/sngan`` or ``~/.cache/sngan``; without home a temporary folder."""
     given = os.environ.get("XDG_CACHE_HOME")
     # the XDG specification says that relative paths are ignored
     if given and Path(given).is_absolute():

@@ -192,7 +192,7 @@ class _Count:
         self.sizes.append(1)
         self._names.append(event.anchor)
         if event.anchor is not None:
-            # until the mapping ends, an alias of it would repeat it inside itself
+            # an alias inside its own mapping would repeat without end, so this counts as too many
             self._anchors[event.anchor] = _NODES + 1
 
     def MappingEndEvent(self, _: Any) -> None:  # noqa: N802

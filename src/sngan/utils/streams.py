@@ -110,7 +110,7 @@ def tolerant_output() -> Generator[TolerantStream]:
 
 
 def _discard(stream: TolerantStream) -> None:
-    """Connect a failed stream to the null device: Python's flush at exit would fail again."""
+    """Connect a failed stream to the null device, so that Python's flush at exit cannot fail."""
     with suppress(OSError, ValueError):
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, stream.fileno())

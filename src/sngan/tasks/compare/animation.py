@@ -46,8 +46,8 @@ def animate(
 ) -> list[Frame]:
     """Draw a run on points in the plane as a GIF, and some of its frames side by side as a PNG.
 
-    Colours and level lines show the critic's scores, arrows its gradient, along which it moves
-    samples. A conditional run is drawn for class 0 only.
+    Colours and level lines show the critic's scores. Arrows show its gradient, the direction in
+    which training moves samples. A conditional run is drawn for class 0 only.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def read_frames(folder: Path) -> list[Frame]:
             _log.warning("no frame: %s", error)
     last, _ = checkpoint.read_newest(RunFolder(folder).checkpoints)
     saved[last["step"]] = last
-    # without labels a critic takes all samples for those of class 0
+    # below, the critic gets no labels, so it scores all points as class 0
     labels = run.labels(_POINTS, 0) if run.config.model.num_classes else None
     return [
         _frame(saved[step], run.generator, critic, noise=noise, labels=labels)
@@ -118,7 +118,7 @@ def _frame(
     noise: Tensor,
     labels: Tensor | None,
 ) -> Frame:
-    # the arrows push the generator itself and not its moving average
+    # the gradients act on the generator itself, so its moving average is not drawn
     generator.load_state_dict(state["generator"])
     critic.load_state_dict(state["critic"])
     surface, positions = _grid(_SURFACE), _grid(_ARROWS).requires_grad_()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sngan.metrics import Evaluator
 
 VANISHING, EXPLODING = 1e-4, 1e2
-"""Limits of the gradient norm: below, the generator stands still; above, it is thrown about."""
+"""Limits of the gradient norm: below the first it has vanished, above the second it explodes."""
 
 _CURVES = ("generator_gradient_norm", "critic_gradient_norm", "w_estimate", "w1", "w1_bound")
 _POINTS = 200
@@ -42,7 +42,7 @@ def evaluate_trial(trial: Trial) -> RunResult:
         if folder.files.exists():
             folder.files.claim(folder.MEASURED)
         write_json(path, result.to_dict())
-    # the file is read even when it was just written: a comparison that is continued has the very
+    # read the file even if it was written just now, so that a continued comparison has exactly the
     # same numbers
     return replace(
         RunResult.from_dict(read_json(path)),

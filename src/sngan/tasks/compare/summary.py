@@ -20,7 +20,7 @@ from sngan.report.results import (
 )
 from sngan.utils.tables import NOTHING, format_number, text_table
 
-# the first of these that the runs have leads the table; modes or classes stand beside it
+# the first of these metrics that the runs have ranks the methods
 _MAIN = ("frechet", "w1", "sliced_w1")
 _MAIN_OF_POINTS = ("w1", "sliced_w1", "frechet")
 _COVERAGE = ("modes", "classes")

@@ -9,7 +9,7 @@ All multipliers ``≥ 0`` give a proof. There are three kinds in closed form.
   the norms. D by Gershgorin's row sums belongs to the family of Syed, Hu 2025, arXiv:2503.14297.
   Here the row sums are scaled down as far as D stays a majorant. The code also tries a list of t,
   and takes the one with the smallest ``λ_max`` of the next V.
-- **Duals.** These are the majorants of the transposed network. If λ* proves the constant γ for it,
+- **Duals.** These are the majorants of the transposed network. If λ* proves γ for that network,
   then ``λ = γ²/λ*`` proves γ for the network. The reason: with ``Θ = diag(1, λ)``,
   ``Θ' = diag(γ², λ)`` and the matrix T of ``(d, w) → (y, leave·v)``, the inequality is
   ``‖Θ^½ T Θ'^{−½}‖ ≤ 1``, and a matrix and its transpose have the same norm. ECLipsE-Fast itself is

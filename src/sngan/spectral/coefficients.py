@@ -283,7 +283,7 @@ class LearnableCoefficients(Coefficients):
 
 
 def make_coefficients(given: Sequence[Coefficient], *, bound: Bound, like: Tensor) -> Coefficients:
-    """Return coefficients on the device and in the dtype of ``like``; all are learnable or none."""
+    """Return coefficients on the device and in the dtype of ``like``; all or none are learnable."""
     if LEARNABLE in given:
         return LearnableCoefficients([nn.Parameter(like.new_ones(())) for _ in given])
     numbers = [float(coefficient) for coefficient in given]

@@ -49,7 +49,7 @@ class WriteTracker:
     def is_replaced(self, index: int, size: float, largest: float) -> bool:
         """Whether a written weight is another weight now, so that its ``u`` and σ are unknown.
 
-        It is not another one if the old weight was written back, or a state was loaded for it.
+        It is the same weight if its old values were written back, or if a state was loaded for it.
 
         Parameters
         ----------

@@ -12,7 +12,7 @@ from sngan.spectral import certified_norm
 Shape = tuple[int, ...]
 
 # the elements of a fused kernel are sums of at most four numbers, so they take three roundings; one
-# more covers the rounding of the sum of all sizes
+# more covers the rounding of ``sizes.sum()``
 _ROUNDING = 4 * 2.0**-53
 
 

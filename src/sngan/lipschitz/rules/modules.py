@@ -134,7 +134,7 @@ class _UserRule:
 
 
 def _rule_of(layer: nn.Module) -> ModuleRule | _UserRule | None:
-    """Return the rule of the nearest base class that has one; None if the forward is another."""
+    """Return the nearest base class's rule; None if the layer changes the forward of that class."""
     for kind in type(layer).__mro__:
         own = registered_rule(kind)
         if own is None and kind not in _RULES:

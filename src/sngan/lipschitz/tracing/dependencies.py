@@ -24,7 +24,7 @@ class DependencyTracker(KernelMode):
 
     def __init__(self, source: Tensor, older: Iterable[Tensor]) -> None:
         super().__init__()
-        # the place of each storage in time, and a reference, so that no other gets its address
+        # the order of appearance of each storage; the reference keeps its address unique
         self._known: dict[int, tuple[int, Any]] = {}
         for tensor in [*older, source]:
             self._remember(tensor)

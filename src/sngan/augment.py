@@ -41,7 +41,7 @@ def translation(images: Tensor, *, ratio: float = 0.125) -> Tensor:
 
 
 def cutout(images: Tensor, *, ratio: float = 0.5) -> Tensor:
-    """Set a rectangle around a random pixel to 0; its sides are ``ratio`` of those of the image."""
+    """Set a rectangle around a random pixel to 0; its sides are ``ratio`` times the image's."""
     _require_images(images)
     rows, columns = (_band(images, dim, ratio=ratio) for dim in (2, 3))
     return images.masked_fill(rows & columns, 0.0)

@@ -187,11 +187,11 @@ PENALTIES: dict[str, Callable[[Critic, Tensor, Tensor], Tensor]] = {
 
 
 def orthonormal(module: nn.Module) -> Tensor:
-    """Sum ``‖WᵀW − I‖_F²`` or ``‖WWᵀ − I‖_F²`` over all linear layers, with the smaller product.
+    """Sum ``‖G − I‖_F²`` over all linear layers, for the smaller one of ``G = WᵀW`` and ``WWᵀ``.
 
-    ``W`` is the kernel reshaped to ``(out_channels, in_channels·kh·kw)``. The two terms differ by
-    the constant ``|rows − columns|``, so their gradients are equal; only the smaller product can
-    be an identity matrix. The gradient moves all singular values towards 1. Source: Brock et al.
+    ``W`` is the kernel reshaped to ``(out_channels, in_channels·kh·kw)``. Both values differ by
+    the constant ``|rows − columns|``, so their gradients are equal. Only the smaller G can be
+    the identity matrix. The gradient moves all singular values towards 1. Source: Brock et al.
     2016, arXiv:1609.07093; Miyato et al. 2018, arXiv:1802.05957, section 3.
 
     Raises

@@ -16,8 +16,8 @@ ORTHOGONAL_MAPS = ("householder", "cayley", "matrix_exp")
 class GroupSort(nn.Module):
     """Sorts dimension 1 in groups of ``group_size`` neighbours, ascending.
 
-    ``(N, C, *) → (N, C, *)``, where C is a multiple of ``group_size``. On each region of inputs
-    with one order it is a permutation, so it keeps the norm of gradients and is 1-Lipschitz.
+    ``(N, C, *) → (N, C, *)``, where C is a multiple of ``group_size``. For all inputs
+    with the same order it is one permutation. So it keeps the norm of gradients and is 1-Lipschitz.
     Source: Anil et al. 2019, arXiv:1811.05381.
 
     Raises

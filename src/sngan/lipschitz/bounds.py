@@ -63,11 +63,11 @@ def lipschitz_bounds(
         ``samples`` of them are used.
     slopes
         The proof of the upper bound. ``"product"`` accumulates the layers' constants. The other two
-        also use the ranges of slopes of activations, and the sums and norms that GroupSort and
-        MaxMin keep, in chains, residual blocks and convolutions of up to 1,024 values:
-        ``"eclipse"`` by bounds in closed form, ``"sdp"`` by a search for the best bound of this
-        kind, which takes seconds up to a minute. In larger networks they cover only the last part,
-        or nothing; then ``notes`` says so.
+        also use two facts: the slopes of an activation lie in a range, and GroupSort and MaxMin
+        keep sums and norms. ``"eclipse"`` computes bounds in closed form. ``"sdp"`` searches for
+        the best bound of this kind, which takes from seconds to a minute. Both cover chains,
+        residual blocks and convolutions of up to 1,024 values. In larger networks they cover only
+        the last part, or nothing; then ``notes`` says so.
     lower
         Whether to search for a lower bound. Without a search it is 0, with a note.
     samples, rounds
@@ -81,9 +81,9 @@ def lipschitz_bounds(
     Raises
     ------
     ValueError
-        If ``module`` is not Python code with real weights that have values, if it does not take
-        inputs of ``input_shape``, if its output is not one real tensor with elements, if ``data``
-        has another shape or is not finite, or if ``slopes`` is unknown.
+        If ``module`` is not Python code, if its weights are not real or have no values yet, if it
+        does not take inputs of ``input_shape``, if its output is not one real tensor with elements,
+        if ``data`` has another shape or is not finite, or if ``slopes`` is unknown.
     InconsistentBoundsError
         If the search finds a slope above the upper bound, so one of the two is wrong.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class LipschitzConstant:
-    """A bound of the Lipschitz constant of one operation, and its properties that tighten bounds.
+    """A bound of the Lipschitz constant of one operation, and properties of it that tighten bounds.
 
     Attributes
     ----------

@@ -47,11 +47,11 @@ def merge_affine_chains(graph: Graph, propagation: Propagation) -> dict[Node, Li
         product = products[-1]
         backwards = accumulate((found[node].sigma for node in chain[::-1]), multiply_up)
         proper = [node for node in chain if found[node].method != "structure"]
-        # no partial product, from either end, may underflow
+        # no product of the first constants, and none of the last ones, may underflow
         is_safe = min(*products, *backwards) > LEAST_CONSTANT
         small = len(proper) > 1 and is_safe and product < math.inf
         matrix = dense_matrix(graph, chain, propagation.sources[chain[0]]) if small else None
-        # elements of the matrix may overflow although the product of the norms does not
+        # the product of the norms is finite, but elements of the matrix may overflow
         if matrix is None or not bool(matrix.isfinite().all()):
             continue
         spectrum = tuple(torch.linalg.svdvals(matrix).tolist())

@@ -28,8 +28,9 @@ def plot_layers(bounds: LipschitzBounds, path: str | Path | IO[bytes]) -> None:
     """Draw the constants of a network's layers, and the spectra of its weights, to an image file.
 
     The left half has a bar for each operation whose constant is not 1, on a logarithmic scale; bars
-    of infinite constants are hatched. The right half has the singular values of each weight, as a
-    matrix of output channels × the rest, and of each merged chain, relative to the largest.
+    of infinite constants are hatched. The right half has the singular values of each weight and
+    of each merged chain, divided by the largest one. A weight counts as a matrix of output channels
+    × the rest.
     ``path`` is the image file, or an open binary file for a PNG.
 
     Examples

@@ -37,7 +37,7 @@ class Propagation:
     Attributes
     ----------
     local
-        The constant of each operation for its own input, for operations that have one input.
+        The constant of each operation that has one input, relative to this input.
     sources
         The input of each of these operations.
     cumulative

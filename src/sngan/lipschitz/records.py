@@ -72,7 +72,7 @@ class LipschitzBounds:
     reasons
         One sentence for each operation or trait of the module that makes ``upper`` infinite.
     notes
-        Sentences that say why ``lower`` is 0 although the module may not be constant, and which
+        Sentences about the limits of the bounds. They say why there is no lower bound, which
         part of the network a bound by slopes covers, or why that bound is not used.
 
     Examples

@@ -4,14 +4,14 @@ import math
 import sys
 from collections.abc import Iterable
 
-# the rounding of a subnormal result is less than 1e-20 of this
+# a subnormal result has a rounding error of less than 1e-20 times this constant
 LEAST_CONSTANT = 1e-290
 
 
 def next_up(value: float) -> float:
     """Return a float above the exact result of one correctly rounded operation.
 
-    ``value`` is the rounded result. It may be 0 because the exact one is below the smallest float.
+    ``value`` is the rounded result. It may be 0 if the exact result is below the smallest float.
     """
     return math.nextafter(value, math.inf)
 

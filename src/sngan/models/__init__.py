@@ -56,8 +56,8 @@ def build(
         argument. Generators of images use them in conditional batch norm, and critics by projection
         (Miyato, Koyama 2018, arXiv:1802.05637).
     attention
-        The side of the maps after which both networks have self-attention; 0 means none. Only
-        ``resnet`` has self-attention.
+        Both networks have self-attention after the block that makes maps of this side; 0 means
+        no self-attention. Only ``resnet`` has it.
     critic_norm
         One of ``CRITIC_NORMS``: a normalization in the critic.
 

@@ -9,7 +9,7 @@ import torch
 def evaluate_closure(
     args: tuple[Any, ...], kwargs: dict[str, Any], *, restore: Callable[[], None]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Evaluate the closure in a step's arguments, and replace it by one that returns its loss.
+    """Evaluate the closure among a step's arguments, and replace it by one that returns its loss.
 
     If the optimizer calls the new closure twice, ``restore`` is called and an error is raised.
 

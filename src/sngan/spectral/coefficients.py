@@ -130,7 +130,7 @@ class Coefficients:
         return [1 / float(value) for value in self.values]
 
     def divide_by_coefficients_(self, sigmas: Sequence[Tensor], indices: Iterable[int]) -> None:
-        """Divide norms, which were multiplied by :meth:`factors`, by learnable c, in place."""
+        """Divide norms by learnable c, in place; the caller has applied :meth:`factors`."""
 
     def divisors(self, scale: Tensor) -> Tensor:
         """Return s of ``W̄ = W/s`` for ``scale`` = σ/c."""
@@ -283,7 +283,7 @@ class LearnableCoefficients(Coefficients):
 
 
 def make_coefficients(given: Sequence[Coefficient], *, bound: Bound, like: Tensor) -> Coefficients:
-    """Return coefficients on the device and in the dtype of ``like``; all are learnable or none."""
+    """Return coefficients on the device and in the dtype of ``like``; all or none are learnable."""
     if LEARNABLE in given:
         return LearnableCoefficients([nn.Parameter(like.new_ones(())) for _ in given])
     numbers = [float(coefficient) for coefficient in given]

@@ -51,7 +51,7 @@ def spectral_norms(module: nn.Module, *, iterations: int = 20) -> dict[str, Tens
     norms: dict[str, Tensor] = {}
     for kernel in find_kernels(module, computed=True):
         matrix = kernel.full_matrix()
-        # no symmetry of a kernel makes it map this start to 0, because its phases have no pattern
+        # these numbers have no pattern, so that a kernel with some symmetry does not map them to 0
         u = torch.arange(kernel.rows, device=matrix.device, dtype=matrix.dtype).mul_(1.618).cos_()
         sigma, _, _ = power_iteration(matrix, u, iterations=iterations)
         norms.update((name, sigma.to(matrix.dtype)) for name in kernel.names)

@@ -26,7 +26,7 @@ _T = TypeVar("_T")
 
 
 class FollowedDefaults(dict[str, Any]):
-    """The defaults of a followed optimizer, with its id, by which a copied optimizer is noticed.
+    """The defaults of a followed optimizer, with its id; a copied optimizer has another id.
 
     The id is an attribute, because entries of the dict are copied into each new parameter group.
     """

@@ -1,4 +1,4 @@
-"""Optimizers that SpectralNorm follows: those inside wrappers too, except some kinds."""
+"""Optimizers that SpectralNorm follows, also inside wrappers, and the kinds that it refuses."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from sngan.utils.checks import require
 
 Optimizers = Optimizer | Sequence[Optimizer]
 
-# the attributes of wrappers that hold an optimizer: of Accelerate, Fabric, Lookahead, and of SAM
+# the names under which wrappers hold an optimizer: Accelerate, Fabric and Lookahead; SAM
 _WRAPPED = ("optimizer", "base_optimizer")
 
 

@@ -60,9 +60,9 @@ class SpectralNorm:
     module
         The network.
     optimizer
-        The optimizer that holds all of its trainable selected weights, or several that do so
-        together. If it is a wrapper (Accelerate, Fabric, Lookahead, sharpness-aware minimization),
-        the optimizer inside is followed, so that the wrapper acts on normalized weights. LBFGS and
+        The optimizer that holds all selected trainable weights, or several that hold them together.
+        If it is a wrapper (Accelerate, Fabric, Lookahead, sharpness-aware minimization), the
+        optimizer inside is followed, so that the wrapper acts on normalized weights. LBFGS and
         schedule-free optimizers are refused.
     kind
         ``"matrix"``: σ of the kernel as an ``(out_channels, in_channels·kh·kw)`` matrix. It is not
@@ -92,7 +92,7 @@ class SpectralNorm:
         another. Bilinear is the map of :math:`x \otimes y`: σ bounds
         :math:`\|B(x, y)\|/\|x\|\|y\|`.
     strict
-        Whether to divide by a proved upper bound of σ (Gram iteration in float64), not by the
+        Whether to divide by a proved upper bound of σ (Gram iteration in float64) instead of the
         estimate that power iteration makes from below. It costs several times a critic step on a
         CPU, and ``iterations`` is not used.
     bound

@@ -149,7 +149,7 @@ def _strip_hook(layer: nn.Module, weight: str) -> None:
 
 
 def _weight_of_hook(hook: Any) -> str | None:
-    """The name of the weight that a hook of torch's spectral norm is for; None for other hooks."""
+    """The name of the weight that a hook of torch's spectral norm computes; None for others."""
     # torch wraps its hook in another object, for load_state_dict and for state dicts
     inner = getattr(hook, "hook", hook)
     inner = getattr(inner, "fn", inner)

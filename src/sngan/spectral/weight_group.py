@@ -16,7 +16,7 @@ from sngan.spectral.tracked_norms.base import TrackedNorm
 from sngan.spectral.write_tracking import WriteTracker
 from sngan.utils.checks import require
 
-# a weight whose σ/c is this near to 1 at the start was normalized by an estimate; it is unchanged
+# if σ/c is this near to 1 at the start, an estimate normalized the weight, and it stays as it is
 _NORMALIZED = 1e-3
 # a weight with σ/c in this range may be a normalized one, whose state is loaded later
 _MAY_BE_LOADED = (2 / 3, 3 / 2)

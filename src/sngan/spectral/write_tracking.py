@@ -1,7 +1,7 @@
 """Write tracking: notices writes to normalized weights from outside, without a wait for the device.
 
-Such a write is a checkpoint that is loaded, an average that is swapped in and out, or weights that
-DDP broadcasts. torch counts the writes in place to a tensor, except those through ``weight.data``.
+Such writes load a checkpoint, swap an average of the weights in or out, or broadcast the weights of
+one rank (DDP). torch counts the writes in place to a tensor, except those through ``weight.data``.
 """
 
 # torch's counter of writes has no public name
@@ -17,7 +17,8 @@ from sngan.spectral.tracked_norms.base import TrackedNorm
 
 # if the size of a weight along u changed by less than this, u still belongs to it
 _SAME_SIZE = 1e-3
-# u may lag behind a fast weight; if the norm is larger by this factor, u belongs to another weight
+# u may lag behind a weight that changes fast; if power iterations find a norm that is larger by
+# more than this factor, u belongs to another weight
 _LAG = 1.5
 
 
@@ -48,7 +49,7 @@ class WriteTracker:
     def is_replaced(self, index: int, size: float, largest: float) -> bool:
         """Whether a written weight is another weight now, so that its ``u`` and σ are unknown.
 
-        It is not another one if the old weight was written back, or a state was loaded for it.
+        It is the same weight if its old values were written back, or if a state was loaded for it.
 
         Parameters
         ----------
@@ -89,7 +90,7 @@ class WriteTracker:
         self._is_new = False
 
     def _may_be_broadcast(self, index: int) -> bool:
-        """Whether DDP may have replaced the ranks' different first weights by those of one rank.
+        """Whether DDP may have overwritten the first weights of all ranks with those of one rank.
 
         All ranks must then decide in the same way, although the weight of that one rank did not
         change.

@@ -40,7 +40,7 @@ def function_constant(call: FunctionCall) -> LipschitzConstant:
 
 
 def _is_real(result: Any) -> bool:
-    """Whether a part of the result is real; an index beside it is refused where it is used."""
+    """Whether a part of the result is real; a later call that takes only an index is refused."""
     return any(tensor.is_floating_point() for tensor in tensors_in(result))
 
 
@@ -49,10 +49,10 @@ def _affine(sigma: float) -> LipschitzConstant:
 
 
 def _moved_elements(call: FunctionCall) -> LipschitzConstant:
-    """Return the constant of moving elements: the root of the most copies that an element gets.
+    """Return the constant of moving elements: √(copies of the most copied element).
 
-    The call runs again on the numbers 1, 2, … in place of the elements, so that every element of
-    the result can be traced back; other numbers are constants that the call inserts.
+    The call runs again on the numbers 1, 2, … in place of the elements. So each number in the
+    result says which element was copied there; other numbers are constants that the call inserts.
     """
     tensor: Any = call.args[0]
     if not isinstance(tensor, Tensor):

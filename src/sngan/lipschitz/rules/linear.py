@@ -12,7 +12,7 @@ from sngan.spectral import certified_norm
 Shape = tuple[int, ...]
 
 # the elements of a fused kernel are sums of at most four numbers, so they take three roundings; one
-# more covers the rounding of the sum of all sizes
+# more covers the rounding of ``sizes.sum()``
 _ROUNDING = 4 * 2.0**-53
 
 
@@ -66,10 +66,11 @@ def upsampled_convolution(layer: UpsampledConv2d, input_shape: Shape) -> Lipschi
 def _with_kernel(
     layer: nn.Module, kernel: Tensor, sizes: Tensor, input_shape: Shape
 ) -> LipschitzConstant:
-    """Bound a convolution with this kernel; ``sizes`` has the sums of sizes behind its elements.
+    """Bound a convolution with this kernel, which was computed with rounding.
 
-    Rounding changes an element by at most ``_ROUNDING`` of its size, or by the smallest float. The
-    norm of a convolution is at most the sum of the sizes of its kernel's elements.
+    Each element is a sum of numbers, and ``sizes`` has the sum of their absolute values. Rounding
+    changes the element by at most ``_ROUNDING`` times this sum, or by the smallest float. The norm
+    of a convolution is at most the sum of the absolute values of its kernel's elements.
     """
     layer.weight = nn.Parameter(kernel)
     found = linear_constant(layer, input_shape)

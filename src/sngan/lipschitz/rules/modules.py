@@ -134,7 +134,7 @@ class _UserRule:
 
 
 def _rule_of(layer: nn.Module) -> ModuleRule | _UserRule | None:
-    """Return the rule of the nearest base class with one; None if the layer has another forward."""
+    """Return the nearest base class's rule; None if the layer changes the forward of that class."""
     for kind in type(layer).__mro__:
         own = registered_rule(kind)
         if own is None and kind not in _RULES:
@@ -146,7 +146,7 @@ def _rule_of(layer: nn.Module) -> ModuleRule | _UserRule | None:
 
 
 def _computes_as(layer: nn.Module, kind: type) -> bool:
-    """Whether a layer has the same methods as its base class, so that the rule of it applies."""
+    """Whether a layer has the same methods as its base class, so that its rule applies."""
     names = ("forward", "_conv_forward", "__call__", "_check_input_dim")
     return vars(layer).keys().isdisjoint(names) and all(
         inspect.getattr_static(type(layer), name, None) is inspect.getattr_static(kind, name, None)

@@ -107,7 +107,7 @@ def with_positional_tensors(
         Its keyword arguments.
     """
     places, rest = list(args), dict(kwargs)
-    # the call overwrites all of ``out``, so the old values of it do not count
+    # the call overwrites all of ``out``, so its old values do not matter
     rest.pop("out", None)
     for tensor in _TENSOR_ARGUMENTS.get(name, ("input",))[len(places) :]:
         if tensor not in rest:

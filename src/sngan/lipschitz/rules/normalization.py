@@ -50,7 +50,7 @@ def epsilon_constant(layer: nn.Module, _input_shape: Shape) -> float:
     This is a rule for :func:`register`. The layers center their input by a projection. From the
     centered u they compute ``γ·u/√(‖u‖²/n + ε)``. The Jacobian in u is ``(I − uuᵀ/(n s²))/s`` with
     ``s = √(‖u‖²/n + ε)``. Its eigenvalues are 1/s and ``ε/s³ ≤ 1/s``, so its norm is at most
-    ``1/√ε``, which constant inputs attain.
+    ``1/√ε``. Constant inputs attain this norm.
 
     Raises
     ------

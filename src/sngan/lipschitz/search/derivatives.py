@@ -30,7 +30,7 @@ def gradient(value: Tensor, x: Tensor) -> Tensor:
 
 
 def sample_norms(tensor: Tensor) -> Tensor:
-    """Return the Euclidean norm of each sample; a power of two is taken out against overflow."""
+    """Return the Euclidean norm of each sample; no square overflows."""
     flat = tensor.flatten(1)
     largest = torch.linalg.vector_norm(flat.detach(), math.inf, dim=1, keepdim=True)
     exponent = torch.frexp(largest).exponent.where(largest.isfinite(), 0).clamp(-1000, 1000)

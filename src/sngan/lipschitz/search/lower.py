@@ -44,9 +44,9 @@ def lower_bound(
 ) -> LowerBound:
     """Search for the point where the prepared ``module`` is steepest.
 
-    The search starts from the data, from noise, and from points between pairs whose values differ
-    most for their distance. Then it moves the best points along the gradient of the Jacobian norm,
-    and perturbs them. A piecewise linear network has a constant gradient around almost every point,
+    The search starts from the data, from noise, and from points between the pairs with the steepest
+    secants. Then it moves the best points along the gradient of the Jacobian norm, and perturbs
+    them. A piecewise linear network has a constant gradient around almost every point,
     so only the perturbations make progress there.
 
     Parameters
@@ -107,9 +107,9 @@ def _candidates(jacobian: JacobianNorms, data: Tensor | None, budget: SearchBudg
 
 
 def _between_steep_pairs(jacobian: JacobianNorms, points: Tensor, count: int) -> Tensor:
-    """Return points on the segments whose ends differ most in value for their distance.
+    """Return points on the segments between the pairs with the steepest secants.
 
-    The derivative is at least that steep somewhere on such a segment.
+    Somewhere on each of these segments, the derivative is at least as steep as the secant.
     """
     with torch.no_grad():
         values = torch.cat([jacobian.run(part) for part in points.split(64)])

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# this is between the margin of an isometry, which is small, and that of a ReLU, which is 1
+# sorting is between an isometry, whose margin is small, and a ReLU, whose margin is 1
 _SORTING_MARGIN = 0.3
 # a margin of 0 would leave no room for rounding
 _LEAST_MARGIN = 1e-3

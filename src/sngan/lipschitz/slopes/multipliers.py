@@ -9,17 +9,18 @@ All multipliers ``≥ 0`` give a proof. There are three kinds in closed form.
   the norms. D by Gershgorin's row sums belongs to the family of Syed, Hu 2025, arXiv:2503.14297.
   Here the row sums are scaled down as far as D stays a majorant. The code also tries a list of t,
   and takes the one with the smallest ``λ_max`` of the next V.
-- **Duals.** These are the majorants of the transposed network. If λ* proves the constant γ for it,
-  then ``λ = γ²/λ*`` proves γ for the network. The reason: with ``Θ = diag(1, λ)``,
+- **Duals.** These are the majorants of the transposed network. If λ* proves γ for that network,
+  then ``λ = γ²/λ*`` proves γ for the original one. The reason: with ``Θ = diag(1, λ)``,
   ``Θ' = diag(γ², λ)`` and the matrix T of ``(d, w) → (y, leave·v)``, the inequality is
   ``‖Θ^½ T Θ'^{−½}‖ ≤ 1``, and a matrix and its transpose have the same norm. ECLipsE-Fast itself is
   a dual, because it goes from the inputs to the outputs.
-- **Sizes.** Replace all matrices by the norms of their elements (over blocks), and take the top
-  singular vectors of this network of non-negative numbers. Let u be the forward values of
-  ``‖leave·v‖``, and g the backward values of the gradient at w. Then ``λ = g/u`` proves the norm of
-  this network, because the matrix of the inequality is bounded below by a matrix without positive
-  elements off the diagonal. That matrix maps the positive vector ``(d, u)`` to ``(0, 0)``, and such
-  an M-matrix is semidefinite. So the exact constant of a network with weights ≥ 0 needs no search.
+- **Sizes.** Replace the elements of first, keep and last by their absolute values. In enter and
+  leave, replace the elements of each block by their norm. The result is a network of non-negative
+  numbers. Take its top singular vectors. Let u be the forward values of ``‖leave·v‖``, and g the
+  backward values of the gradient at w. Then ``λ = g/u`` proves the norm of this network, because
+  the matrix of the inequality is bounded below by a matrix without positive elements off the
+  diagonal. That matrix maps the positive vector ``(d, u)`` to ``(0, 0)``, and such an M-matrix is
+  semidefinite. So the exact constant of a network with weights ≥ 0 needs no search.
 """
 
 import math
@@ -193,7 +194,7 @@ def _by_element_norms(stages: Stages) -> list[Tensor]:
 
 
 def _element_norms(stage: Stage) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the norms of the elements of keep, enter and leave over the blocks."""
+    """Return the absolute values of keep, and the norms of enter and leave over each block."""
     enter = _sums_over_blocks(stage.enter.t() ** 2, stage.enter_blocks, stage.blocks).sqrt().t()
     leave = _sums_over_blocks(stage.leave**2, stage.leave_blocks, stage.blocks).sqrt()
     return stage.keep.abs(), enter, leave

@@ -44,7 +44,7 @@ class PulledBack:
     """A quadratic form, and the room that the multipliers left.
 
     ``room`` is ``log det(I − Λ^{−½} enterᵀ V enter Λ^{−½})`` divided by the number of elements of
-    w, summed over the stages. It is −∞ on the edge of the multipliers for which V_k exists.
+    w, summed over the stages. It is −∞ on the edge of the set of multipliers for which V_k exists.
     """
 
     form: Tensor
@@ -101,11 +101,11 @@ def proved_bound(stages: Stages, multipliers: Sequence[Tensor]) -> float | None:
 
 
 def compress_inputs(first: Tensor) -> Tensor:
-    """Return a K with ``K Kᵀ ≽ first·firstᵀ``, close to equality, and not more columns than rows.
+    """Return a K with ``K Kᵀ ≽ first·firstᵀ`` that has at most as many columns as rows.
 
-    ``firstᵀ V first`` and ``V^½ first firstᵀ V^½`` have the same largest eigenvalue, and that of
-    ``Kᵀ V K`` is not smaller. So K may replace ``first`` where there are more inputs than values of
-    the first state.
+    Both sides are almost equal. ``firstᵀ V first`` and ``V^½ first firstᵀ V^½`` have the same
+    largest eigenvalue. The largest eigenvalue of ``Kᵀ V K`` is not smaller. So K may replace
+    ``first`` where there are more inputs than values of the first state.
     """
     if first.shape[0] >= first.shape[1]:
         return first
@@ -125,15 +125,15 @@ def eigenvalues(form: Tensor) -> Tensor:
 
 
 def is_definite(matrix: Tensor, sizes: Tensor, *, terms: int = 0) -> bool:
-    """Whether the exact matrix, before all rounding, is positive definite for certain.
+    """Whether the exact matrix, without any rounding, is proved to be positive definite.
 
-    Element (i, j) must be a sum of at most ``terms`` products (or as many as there are rows). Their
-    sizes must add up to at most ``√(sizes_i sizes_j)``, and their factors must be exact to
-    ``EXACTNESS``. Then the error of the element is a small multiple of ``terms·2⁻⁵³ + EXACTNESS``
-    of that number, and the error of the n×n matrix, scaled to sizes of 1, is at most n times as
-    large. A Cholesky factorization that succeeds proves that its matrix is definite up to
-    ``n·2⁻⁵³`` of the trace (Rump 2006, doi:10.1007/s10543-006-0056-1). The margin is larger than
-    the sum of both.
+    Element (i, j) must be a sum of at most ``terms`` products (or as many as there are rows). The
+    absolute values of these products must add up to at most ``√(sizes_i sizes_j)``, and their
+    factors must be exact to ``EXACTNESS``. Then the error of the element is this number times a
+    small multiple of ``terms·2⁻⁵³ + EXACTNESS``. The error of the n×n matrix, scaled to sizes of 1,
+    is at most n times as large. A Cholesky factorization that succeeds proves that its matrix is
+    definite up to ``n·2⁻⁵³`` of the trace (Rump 2006, doi:10.1007/s10543-006-0056-1). The margin is
+    larger than the sum of both.
 
     Parameters
     ----------

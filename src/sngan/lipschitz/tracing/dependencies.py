@@ -24,7 +24,7 @@ class DependencyTracker(KernelMode):
 
     def __init__(self, source: Tensor, older: Iterable[Tensor]) -> None:
         super().__init__()
-        # the order in which each storage appeared; the reference keeps its address from reuse
+        # the order of appearance of each storage; the reference keeps its address unique
         self._known: dict[int, tuple[int, Any]] = {}
         for tensor in [*older, source]:
             self._remember(tensor)
@@ -85,7 +85,7 @@ class DependencyTracker(KernelMode):
         return len(self._known)
 
     def accesses_since(self, moment: int) -> tuple[set[int], set[int]]:
-        """Return the memory that kernels read, if it depends on the input, and that they wrote.
+        """Return two sets: input-dependent memory that kernels read, and memory that they wrote.
 
         Memory that is younger than ``moment`` is left out.
         """

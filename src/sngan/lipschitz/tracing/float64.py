@@ -53,7 +53,7 @@ class Float64Mode(TorchFunctionMode):
             if part.dtype not in _NARROW:
                 return part
             if id(part) not in self._widened:
-                # the reference to the tensor keeps its id from reuse
+                # the reference keeps the tensor alive, so that no other tensor gets its id
                 self._widened[id(part)] = (part, part.double())
             return self._widened[id(part)][1]
 

@@ -47,8 +47,8 @@ def prepare(module: nn.Module, input_shape: tuple[int, ...]) -> PreparedModule:
     Raises
     ------
     ValueError
-        If it is not a module of Python code with real weights that have values, if it does not
-        take the shape, or if its output is not one real tensor with elements.
+        If the module is not Python code, if its weights are not real or have no values yet, if it
+        does not take the shape, or if its output is not one real tensor with elements.
     """
     module = unwrap(module)
     _check_module(module)

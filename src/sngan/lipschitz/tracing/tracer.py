@@ -88,7 +88,7 @@ def record(
     """
     tracer = _run(run, example, leaves=leaves, older=older)
     if tracer.found_unknown:
-        # it may be a constant outside of the module, so all tensors that exist count as older now
+        # the unknown tensor may be a constant outside of the module, so all tensors count as older
         tracer = _run(run, example, leaves=leaves, older=live_tensors())
     return tracer.recording()
 
@@ -246,7 +246,7 @@ class _Tracer(TorchFunctionMode):
             label = (call.target or "module") if call.op == "call_module" else None
             nodes = with_positional_tensors(torch_name(call.target), *call.nodes)
             for tensor in tensors_in(result):
-                # Python code inside the call may take values out of tensors, which no kernel shows
+                # Python code in the call may take values out of tensors, and no kernel shows this
                 self.tracker.mark_dependent(tensor, call.name)
             node = self._graph.create_node(call.op, call.target, *nodes, name=label)
             self._bindings.bind(result, node)

@@ -12,9 +12,12 @@ from sngan.utils.checks import require
 def adapted_to_sharding(norm: TrackedNorm) -> TrackedNorm:
     """Return the norm itself if each rank can work on its own rows, else a :class:`GatheredNorm`.
 
-    A rank needs more than its own rows for a bound by Gram iteration; for a transposed convolution
-    as a matrix, whose rows are not in dimension 0; for a convolution with several groups, or
-    without a channel on some rank; and for a weight that is not sharded along dimension 0 alone.
+    A rank needs more than its own rows in these cases:
+
+    - a bound by Gram iteration;
+    - a transposed convolution as a matrix, because its rows are not in dimension 0;
+    - a convolution with several groups, or without a channel on some rank;
+    - a weight that is not sharded along dimension 0 alone.
     """
     if not dtensor.is_sharded(norm.kernel.weight):
         return norm

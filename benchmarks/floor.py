@@ -1,9 +1,9 @@
-"""The least cost of a training iteration on this device, its cost, and the operations in it.
+"""The least cost of a training iteration on this device, its measured cost, and its operations.
 
 The floor of an iteration is its multiplications over the rate at which the device multiplies large
 matrices in the engine's precision. A second floor is the bytes that its operations read and write
-if none are fused, over the bandwidth of a copy. FLOPs are counted by torch's counter, two a
-multiply-add, of one iteration as the engine does it, power iteration included.
+if none are fused, over the bandwidth of a copy. Torch's counter counts the FLOPs of one iteration
+as the engine does it, with power iteration; a multiply-add counts as two.
 
     python -m benchmarks.floor [--size NAME] [--device DEVICE] [--profile] [--json FILE]
 """

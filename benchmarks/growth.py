@@ -20,9 +20,9 @@ LEAST_SECONDS, LEAST_MEBIBYTES = 0.01, 4.0
 
 @dataclass(frozen=True)
 class Series:
-    """A computation of growing size: ``compute(size)`` prepares it, returns the timed function.
+    """A computation of growing size: ``compute(size)`` prepares it for timing.
 
-    The timed function returns facts to show beside the cost.
+    It returns the function to time, which returns facts to show beside the cost.
     """
 
     name: str

@@ -1,11 +1,11 @@
 """Tightness and cost of the Lipschitz bounds of small dense networks.
 
-For each network: the product of the layers' norms, the same with affine chains merged, the bound by
-slopes in closed form (eclipse) and optimized (sdp), all as a ratio to the largest gradient that a
-search finds. Networks of two inputs are also searched on a dense grid. Times are of the upper bound
-alone; the search has its own column.
+The table shows for each network the product of the layers' norms, the same product with affine
+chains merged, and the bound by slopes in closed form (eclipse) and optimized (sdp). All are ratios
+to the largest gradient that a search finds. Networks of two inputs are also searched on a dense
+grid. Times are of the upper bound alone; the search has its own column.
 
-With --growth, cost and tightness against the width and the depth of the network.
+--growth measures cost and tightness for growing width and for growing depth of the network.
 
     python -m benchmarks.lipschitz [--seeds N] [--growth] [--json FILE]
 """

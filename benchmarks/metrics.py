@@ -1,15 +1,15 @@
 """Seconds and peak memory of every metric of the evaluation, beside its direct form.
 
-Two Gaussian samples of n features each, one shifted. Each measurement runs in a process of its
-own, so that its peak memory is its own: the growth over the process with the features in place.
-The direct forms hold all n² distances or kernels at once, and the square root of a matrix; they
-are left out where that takes more than ``--limit`` GiB. Threads are as torch has them.
+The data are two Gaussian samples of n feature vectors each, one of them shifted. Each measurement
+runs in a process of its own, so that its peak memory is its own: the growth after the features are
+made. The direct forms hold all n² distances or kernels at once, and the square root of a matrix;
+they are left out where that takes more than ``--limit`` GiB. Torch chooses the number of threads.
 
     python -m benchmarks.metrics [--sizes N ...] [--dimensions D ...] [--large N] [--growth]
                                  [--json FILE]
 
-``--large 50000`` adds the metrics of manifolds at that size. With --growth, cost against the number
-of samples and the dimension of the features, on one thread.
+``--large 50000`` adds the metrics of manifolds at that size. --growth measures the cost for a
+growing number of samples and for a growing dimension of the features, on one thread.
 """
 
 from collections.abc import Callable

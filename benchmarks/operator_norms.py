@@ -1,12 +1,13 @@
 """Operator norms of convolutions: value over truth and time, for each method and each rival.
 
 The truth comes from Lanczos' method (SciPy's svds) on the layer and its adjoint in float64. A ratio
-below 1 is no bound. The table marks rivals that claim a bound and fall below 1; an estimate may.
+below 1 is no bound. The table marks rivals that claim a bound and fall below 1; an estimate may
+fall below 1.
 
-With --random, tightness of the two proofs on random small layers by padding mode, against a dense
-SVD: quantiles of value over truth, and the number of proofs that fell below the truth.
+--random measures how tight the two proofs are on random small layers, by padding mode, against a
+dense SVD: quantiles of value over truth, and the number of proofs that fell below the truth.
 
-With --growth, cost and tightness against the channels and the side of the maps.
+--growth measures cost and tightness for growing channels and for a growing side of the maps.
 
     python -m benchmarks.operator_norms [--layers NAME ...] [--random N] [--growth] [--json FILE]
 """

@@ -3,10 +3,10 @@
 1. The bytes of an iteration, counted between two processes, beside the formula's.
 2. Seconds of an all-reduce between two processes against its size: latency α, bandwidth β.
 3. Seconds of an iteration for some networks, batches and numbers of processes, one thread each;
-   with more processes than cores they share them (marked).
+   if there are more processes than cores, processes share a core (marked).
 4. A model of them: compute(b) = fixed + b · per image from one process, and for P of them
-   compute(b/P) + messages · α + 2·(P − 1)/P · payload / β, where α and β are those of 2 or are
-   fitted to the iterations, which also holds the waiting for each other.
+   compute(b/P) + messages · α + 2·(P − 1)/P · payload / β, where α and β come from item 2,
+   or are fitted to the iterations and then include the time that processes wait for each other.
 5. The predictions of the model for GPUs, from assumed figures (see prediction.py). No GPU is
    measured.
 

@@ -1,11 +1,11 @@
 """Tightness of the bounds by slopes on MaxMin, residual, convolutional and published networks.
 
-For each network: the product of the constants, the bound in closed form (eclipse), the best one
-(sdp), the largest slope that a search finds, and CPU seconds of the three upper bounds. The random
-networks of Xu, Sivaranjani 2024 (arXiv:2404.04375) are shown as ratios to the product of the norms,
-with the published figures and with the exact constant, which can be computed because their weights
-are ≥ 0. With --data, the trained networks in the .mat files of a folder: those of LipSDP and
-ECLipsE, from their repositories.
+The table shows for each network the product of the constants, the bound in closed form (eclipse),
+the best one (sdp), the largest slope that a search finds, and CPU seconds of the upper bounds. The
+random networks of Xu, Sivaranjani 2024 (arXiv:2404.04375) are shown as ratios to the product of the
+norms, with the published figures and with the exact constant, which can be computed because their
+weights are ≥ 0. --data adds the trained networks in the .mat files of a folder; the repositories of
+LipSDP and ECLipsE have such files.
 
     python -m benchmarks.slopes [--data FOLDER] [--seeds N] [--json FILE]
 """

@@ -1,8 +1,8 @@
 """An epoch of streamed data: memory along it, images per second, the time to resume.
 
-Writes small synthetic JPEGs as tar shards and as Parquet, their numbers as labels, and draws one
-epoch of batches of 64 from each, in a process of its own. Every image must come once, and a sampler
-that resumes in the middle must draw the same batch.
+It writes small synthetic JPEGs as tar shards and as Parquet, with their numbers as labels. From
+each it draws one epoch of batches of 64, in a process of its own. Every image must come once, and a
+sampler that resumes in the middle must draw the same batch.
 
     python -m benchmarks.streaming [--images N] [--side PIXELS] [--json FILE]
 """

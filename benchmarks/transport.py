@@ -1,8 +1,8 @@
 """Wasserstein distances and bounds: values, errors and times of exact and approximate methods.
 
-Two Gaussian samples of n points each, one of them shifted. The truth is SciPy's assignment, an
-independent exact solver. For large samples POT's default number of iterations ends before the
-optimum, with only a warning. With --growth, cost against the number of points.
+The data are two Gaussian samples of n points each; one is shifted. The truth is SciPy's assignment,
+an independent exact solver. For large samples POT's default number of iterations ends before the
+optimum, with only a warning. --growth measures the cost for a growing number of points.
 
     python -m benchmarks.transport [--sizes N ...] [--dimension D] [--large N] [--growth]
                                    [--json FILE]

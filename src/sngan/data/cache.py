@@ -37,7 +37,7 @@ def cache_key(*parts: object) -> str:
 
 
 def has_room(folder: Path, size: int) -> bool:
-    """Whether a file of ``size`` bytes can be written there and leave as many bytes free."""
+    """Whether a file of ``size`` bytes can be written there with as many bytes left free."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > 2 * size

@@ -90,8 +90,8 @@ def open_source(
         ``disk`` keeps the decoded images in a file under ``cache_dir`` that the next start maps;
         ``memory`` and ``device`` keep none. ``auto`` keeps one from 10,000 images on, or if they
         need over a quarter of the memory. ``stream`` reads and decodes during training; it is for
-        Parquet and shards, and ``auto`` means it for shards. ``samples`` are then 10,000 images at
-        equal distances.
+        Parquet and shards, and for shards ``auto`` is ``stream``. ``samples`` of a stream are
+        10,000 images at equal distances.
     workers
         The number of decoding threads; ``None`` is one a core.
     cache_dir

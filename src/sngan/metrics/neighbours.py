@@ -68,7 +68,7 @@ def nearest_neighbours(
 
 
 def copying_ratio(generated: Reals, real: Reals) -> float:
-    """Compare how far generated samples, and real samples, are from the nearest real sample.
+    """Compare the distances of generated and of real samples to the nearest other real sample.
 
     The ratio is ``median_i min_j |x_i − y_j| / median_j min_{k≠j} |y_j − y_k|`` of generated ``x``
     and real ``y``. It is near 1 for new samples of the same distribution and 0 for copies. It is

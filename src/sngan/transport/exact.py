@@ -107,9 +107,9 @@ def wasserstein(
     for _ in range(_ATTEMPTS):
         again, finished = _of_costs(clouds, clouds.costs(longest=longest), max_iterations)
         found = again if found is None else min(found, again, key=_width)
-        # rounding at far points hides the distances of near ones, so cut costs off at c_0: a plan
-        # that is optimal for min(c, c_0) and moves nothing over c_0 is optimal for c, and
-        # potentials that are feasible for min(c, c_0) are feasible for c
+        # rounding at far points hides the distances of near ones, so limit the costs to c_0; a plan
+        # that is optimal for min(c, c_0) and moves nothing at a cost over c_0 is optimal for c too,
+        # and potentials that are feasible for min(c, c_0) are feasible for c
         shorter = _longest_move(clouds, found) * 2 ** (1 / clouds.p)
         if found.optimal or not finished or shorter >= longest:
             break

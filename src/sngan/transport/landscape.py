@@ -11,7 +11,7 @@ from sngan.utils.real_arrays import Array, Reals
 
 @dataclass(frozen=True, eq=False)
 class Landscape:
-    """Distances of a distribution to its shift by each of ``shifts``, and their derivatives.
+    """Distances between a distribution and its copies shifted by ``shifts``; their derivatives.
 
     All are arrays ``(k,)``. Divergences are in nats, and ``wasserstein``, which is ``W_1``, is in
     units of the shift. A ``gradient`` is the derivative in the shift: 0 at no shift, where the

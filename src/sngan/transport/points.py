@@ -156,9 +156,8 @@ def as_float64(values: Reals, name: str) -> Array:
 def distances(x: Array, y: Array) -> Array:
     """Return Euclidean distances (n, m) from differences, so that close points lose no digits.
 
-    Points are scaled by a power of two, so that no square overflows. If points
-    are so close that their squares may underflow at that scale, their distance is computed again at
-    a scale of its own.
+    Points are scaled by a power of two, so that no square overflows. If two points are so close
+    that a square may underflow at that scale, their distance is computed again at its own scale.
     """
     exponent = exponent_of(x, y)
     with np.errstate(over="ignore"):  # callers check the distances if they need finite ones

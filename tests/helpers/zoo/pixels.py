@@ -86,11 +86,7 @@ def floats_of_which_one_image_has_nan(root):
     return put_all(root, {"a.tif": good, "b.tif": array_image(bad.astype(np.float32), "TIFF")})
 
 
-@case(
-    Read(
-        70, skipped=1, warning=r"its values are 0 to 65535, outside the others' 0 \(black\) to 4095"
-    )
-)
+@case(Read(70, skipped=1, warning=r"its values are 0 to 65535, outside 0 \(black\) to 4095"))
 def one_brighter_image_that_the_sample_missed(root):
     dark = array_image((RAMP * 4095).astype(np.uint16))
     files = {f"{i:03}.png": dark for i in range(71)}

@@ -81,7 +81,9 @@ def to_bytes(values: NDArray[Any], value_range: ValueRange) -> NDArray[np.uint8]
     if not np.isfinite([low, high]).all():
         raise ValueError("some of its values are nan or inf")
     if not (value_range.is_cut or value_range.contains(low, high)):
-        raise ValueError(f"its values are {low:g} to {high:g}, outside the others' {value_range}")
+        raise ValueError(
+            f"its values are {low:g} to {high:g}, outside {value_range} of the other images"
+        )
     black, span = value_range.black, value_range.white - value_range.black
     if values.dtype.kind == "f":
         wide = np.promote_types(values.dtype, np.float32)

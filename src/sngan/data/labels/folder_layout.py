@@ -212,7 +212,7 @@ def _are_numbered_in_steps(tops: dict[str, list[RemainingPath]]) -> bool:
 
 
 def _are_filled_in_order(tops: dict[str, list[RemainingPath]]) -> bool:
-    """Folders ``00000``, ``00001`` of equal size: file number n, from 0 or 1, is in n/size."""
+    """Folders ``00000``, ``00001`` of equal size; number n/size holds file n, from 0 or 1 on."""
     if not _are_padded_numbers(tops):
         return False
     size = max(map(len, tops.values()))

@@ -1,4 +1,4 @@
-"""Missing labels: a minority of samples without a label is left out; a majority ends their use."""
+"""Missing labels: if a minority has no label, it is left out; otherwise no label is used."""
 
 import logging
 from collections.abc import Iterator

@@ -83,7 +83,7 @@ def median_ratios(mine: Sequence[Seconds], theirs: Sequence[Seconds]) -> Seconds
 
 
 def synchronized(job: Callable[[], object], device: str) -> Callable[[], object]:
-    """The job, which on a GPU then waits until the GPU's work is done."""
+    """Return the job; on a GPU the returned job also waits until the GPU has finished."""
 
     def run() -> None:
         job()

@@ -62,7 +62,7 @@ def landscape(shifts: Reals, *, width: float = 0.0) -> Landscape:
 
     Examples
     --------
-    >>> from sngan.transport import landscape
+    >>> from sngan.transport.landscape import landscape
     >>> found = landscape([-2.0, 0.5], width=1.0)
     >>> found.wasserstein.tolist(), found.total_variation.tolist()
     ([2.0, 0.5], [1.0, 0.5])

@@ -16,7 +16,7 @@ from sngan.config import DataConfig, ModelConfig
 from sngan.engine import TrainState
 from sngan.runs import checkpoint
 
-TINY = ModelConfig(name="auto", width=0.125, latent_dim=8)
+TINY = ModelConfig(name="auto", width=0.25, latent_dim=8)
 
 
 BY_CLASS = replace(TINY, conditional=True)

@@ -104,6 +104,7 @@ def test_another_seed_is_another_run(tmp_path):
 
 
 @pytest.mark.bitwise
+@pytest.mark.slow
 def test_resume_after_kill_9_is_bit_for_bit(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     victim = start(killed, "--steps", "120")

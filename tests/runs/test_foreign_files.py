@@ -177,7 +177,8 @@ def test_any_files_beside_a_run_stay(made, tmp_path_factory, files):
     out = shutil.copytree(made, folder / "out")
     foreign = {name: data for name, data in files.items() if not (out / name).exists()}
     write_all(out, foreign)
-    for flags in (["--overwrite", "--steps", "2"], ["--resume", "--steps", "4"]):
+    short = ["--overwrite", "--steps", "2"]
+    for flags in (short, ["--resume", "--steps", "4"], short):
         status = main(["train", "--out", str(out), *SMALL, *flags])
         assert status in (0, 2)
         assert kept(out, foreign)

@@ -12,6 +12,7 @@ from sngan.cli.parser import CommandParser
 from sngan.config import Config
 from sngan.methods import METHODS
 from sngan.utils.checks import require_one_of
+from sngan.utils.families import FamilyDefault
 from sngan.utils.files import expand_home
 from sngan.utils.plain import flatten
 
@@ -112,6 +113,10 @@ def _flags_of(group: Any, *, prefix: str = "") -> Iterator[Flag]:
         elif prefix == "method." and field.name != "name":
             # None stands for the value of the recipe
             yield Flag(key, _of_text(kind) or _or_off(kind) | None, None, text)
+        elif isinstance(field.default, FamilyDefault):
+            # a flag that is not given stays out of the parsed settings
+            default = f"default: {field.default.images}; points: {field.default.points}"
+            yield Flag(key, kind, SUPPRESS, f"{text} ({default})")
         else:
             yield Flag(key, _of_text(kind) or kind, field.default, text)
 

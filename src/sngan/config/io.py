@@ -16,6 +16,7 @@ from sngan.config.schema import (
 from sngan.data.types import READING
 from sngan.methods import named
 from sngan.utils.checks import require, require_one_of
+from sngan.utils.families import left_out_as_in
 from sngan.utils.fields import is_off
 from sngan.utils.files import write_bytes
 from sngan.utils.plain import flatten, parse_texts, parse_yaml, read_text, to_yaml
@@ -26,7 +27,7 @@ MAY_CHANGE_ON_RESUME = frozenset(
     {
         "steps",
         "out",
-        # a resumed run keeps its own value: see ``with_reading_of``
+        # a resumed run keeps its own value: see ``with_own_settings``
         "data.reading",
         "performance.compile",
         "performance.cuda_graphs",
@@ -59,8 +60,11 @@ _TYPES: dict[str, Any] = {
 
 
 def to_dict(config: Config) -> dict[str, Any]:
-    """Return the settings as nested plain values, with lists for tuples, as in the YAML file."""
-    values = cast(dict[str, Any], _plain(dataclasses.asdict(config)))
+    """Return the settings as nested plain values, with lists for tuples, as in the YAML file.
+
+    Defaults that depend on a model family that is not known yet have their values for images.
+    """
+    values = cast(dict[str, Any], _plain(dataclasses.asdict(config.for_images)))
     for key, word in _OFF.items():
         group, _, name = key.rpartition(".")
         owner = values[group] if group else values
@@ -145,9 +149,14 @@ def _with_texts(kind: Any, values: dict[str, Any], texts: dict[str, Any]) -> dic
     return kept
 
 
-def with_reading_of(config: Config, path: Path) -> Config:
-    """Return the settings with the version of file reading that the run of ``path`` began with."""
-    reading = load(path).data.reading
+def with_own_settings(config: Config, path: Path) -> Config:
+    """Return the settings with those that the run of ``path`` keeps when it is resumed.
+
+    These are the version of file reading that it began with, and its values of the settings that
+    were left out here and whose default depends on the model family.
+    """
+    own = load(path)
+    config, reading = left_out_as_in(config, own), own.data.reading
     if reading != config.data.reading:
         _log.warning(
             "the run began with version %d of file reading, sngan now has %d: the run keeps its "

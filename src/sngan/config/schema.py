@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ from sngan.data.types import READING
 from sngan.methods import Method, named
 from sngan.models import MODELS
 from sngan.utils.checks import require, require_count, require_index, require_number, require_one_of
+from sngan.utils.families import by_family, of_family
 from sngan.utils.fields import filled_in, none_for_off, option, require_choices
 from sngan.utils.files import expand_home
 
@@ -87,8 +89,8 @@ class ModelConfig:
     """The two networks."""
 
     name: str = option("auto", "mlp (points), cnn or resnet (images); auto: mlp or cnn")
-    width: float = option(1.0, "factor on all channel counts")
-    latent_dim: int = option(128, "dimension of the generator's noise")
+    width: float = option(by_family(1.0, points=0.5), "factor on all channel counts")
+    latent_dim: int = option(by_family(128, points=2), "dimension of the generator's noise")
     conditional: bool = option(False, "generate and score by class; the data needs labels")
     attention: int | None = option(
         None, "self-attention on feature maps with this side in pixels, resnet only; 0: none"
@@ -216,9 +218,12 @@ class Config:
     performance: PerformanceConfig = PerformanceConfig()
     steps: int = option(10_000, "generator steps")
     seed: int = option(0, "seed of all random numbers of the run")
-    batch_size: int = option(64, "real images, and as many fakes, in each step, over all devices")
+    batch_size: int = option(
+        by_family(64, points=256), "real samples, and as many fakes, in each step, over all devices"
+    )
     schedule: Literal["constant", "linear"] = option(
-        "constant", "learning rate; linear: to zero at the last step, as in Miyato et al."
+        by_family("constant", points="linear"),
+        "learning rate; linear: to zero at the last step, as in Miyato et al.",
     )
     ema_decay: float = option(0.999, "decay of the generator's moving average, which is sampled")
     ema_start: int = option(
@@ -256,6 +261,16 @@ class Config:
         if not self.out:
             stem = re.sub(r"[^\w.-]+", "-", Path(self.data.source).stem).strip("-") or "data"
             object.__setattr__(self, "out", f"runs/{stem}-{self.method.name}")
+
+    @cached_property
+    def for_images(self) -> "Config":
+        """These settings, with the defaults for images where the model family decides."""
+        return of_family(self, "images")
+
+    @cached_property
+    def for_points(self) -> "Config":
+        """These settings, with the defaults for points where the model family decides."""
+        return of_family(self, "points")
 
 
 def _data_named(source: str) -> DataConfig:

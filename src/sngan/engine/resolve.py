@@ -5,6 +5,7 @@ from dataclasses import replace
 from sngan import data, models
 from sngan.config import Config
 from sngan.utils.checks import require
+from sngan.utils.families import of_family
 
 
 def resolve_config(config: Config, dataset: data.Dataset) -> Config:
@@ -15,6 +16,7 @@ def resolve_config(config: Config, dataset: data.Dataset) -> Config:
     ValueError
         If a conditional model gets data without labels, or points are to be augmented.
     """
+    config = of_family(config, "images" if dataset.is_images else "points")
     shape = dataset.sample_shape
     name = config.model.name
     names = class_names(dataset) if config.model.conditional else ()

@@ -41,6 +41,8 @@ class TrainState:
         The real batches: epoch, and position in it.
     num_samples, fingerprint
         The size and the fingerprint of the data when the run began or was resumed.
+    is_images
+        Whether the samples are images, and not points. It is not saved.
     step, seconds
         The generator steps done, and the time that they took.
     runtime
@@ -64,6 +66,7 @@ class TrainState:
     num_samples: int
     fingerprint: Fingerprint
     runtime: Runtime
+    is_images: bool = True
     step: int = 0
     seconds: float = 0.0
 
@@ -87,8 +90,7 @@ class TrainState:
         ValueError
             If the model does not fit the data, or the machine lacks the devices.
         """
-        if config.model.sample_shape is None:
-            config = resolve_config(config, dataset)
+        config = resolve_config(config, dataset)
         fabric = fabric or make_fabric(config.performance)
         build.seed_random_numbers(config.seed)
         networks = build.build_networks(config, fabric)
@@ -109,6 +111,7 @@ class TrainState:
             num_samples=dataset.total,
             fingerprint=dataset.fingerprint(),
             runtime=runtime,
+            is_images=dataset.is_images,
         )
 
     def sigmas(self) -> dict[str, Tensor]:

@@ -43,6 +43,7 @@ def train_step(config: Config, state: TrainState) -> dict[str, Tensor]:
     >>> state.step, terms["critic_loss"].shape
     (1, torch.Size([]))
     """
+    config = _resolved(config, state)
     set_learning_rate(state, _scheduled_learning_rate(config, state.step))
     method = config.method
     # the generator loss of a relativistic pair also reads a batch of real samples
@@ -76,6 +77,7 @@ def critic_step(config: Config, state: TrainState, batch: data.Batch) -> dict[st
     batch
         The real samples as the data set stores them.
     """
+    config = _resolved(config, state)
     method, policy = config.method, names_in(config.data.augment or "")
     real, labels = state.sampler.prepared(batch)
     with torch.no_grad():
@@ -121,6 +123,7 @@ def generator_step(config: Config, state: TrainState, batch: data.Batch) -> dict
     batch
         Real samples as the data set stores them. Only relativistic losses read their values.
     """
+    config = _resolved(config, state)
     losses, policy = LOSSES[config.method.loss], names_in(config.data.augment or "")
     real_scores, n = None, len(batch.samples)
     with _frozen(state.critic):
@@ -201,6 +204,11 @@ def update_average(state: TrainState, *, start: int) -> None:
         # torch's AveragedModel copies the model when its counter is 0
         state.average.n_averaged.zero_()
     state.average.update_parameters(state.generator.module)
+
+
+def _resolved(config: Config, state: TrainState) -> Config:
+    """Return the settings with the defaults of the state's model family."""
+    return config.for_images if state.is_images else config.for_points
 
 
 def _scheduled_learning_rate(config: Config, step: int) -> float:

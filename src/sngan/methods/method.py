@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from sngan.losses import LOSSES
 from sngan.penalties import PENALTIES
 from sngan.utils.checks import require, require_count, require_number, require_one_of
+from sngan.utils.families import FamilyDefault
 from sngan.utils.fields import filled_in, none_for_off, option, require_choices
 
 _PARTS = ("spectral_norm", "critic_norm", "clip", "penalty", "orthonormal")
@@ -108,8 +109,9 @@ class Method:
         for beta in self.betas:
             require_number(beta, "method.betas", minimum=0.0, maximum=1.0 - 1e-12)
         require_count(self.n_critic, "method.n_critic")
-        # torch refuses integers among the betas, and a YAML file gives lists
-        object.__setattr__(self, "betas", tuple(float(beta) for beta in self.betas))
+        if not isinstance(self.betas, FamilyDefault):
+            # torch refuses integers among the betas, and a YAML file gives lists
+            object.__setattr__(self, "betas", tuple(float(beta) for beta in self.betas))
 
     def _require_compatible(self) -> None:
         require(

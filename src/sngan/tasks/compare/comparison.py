@@ -71,7 +71,9 @@ def compare(
         If Ctrl-C or SIGTERM stopped it; the message says how many runs were done.
     """
     folder = ComparisonFolder(Path(out))
-    dataset, asked = open_data(base.data), ComparisonPlan.of(base, overrides or {})
+    dataset = open_data(base.data)
+    base = base.for_images if dataset.is_images else base.for_points
+    asked = ComparisonPlan.of(base, overrides or {})
     is_flat = dataset.sample_shape == (2,)
     trials = plan_trials(
         _with_evaluations(base, keep=is_flat),

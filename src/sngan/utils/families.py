@@ -1,0 +1,101 @@
+"""Defaults by model family: settings whose default for points differs from that for images."""
+
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
+from operator import attrgetter
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class FamilyDefault:
+    """A default that equals the value for images until the model family is known.
+
+    It is a number, text or tuple like any other. It also remembers that nobody gave the setting,
+    so :func:`of_family` may replace it.
+    """
+
+    images: Any
+    points: Any
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self.images, self.points)
+
+
+def by_family(images: T, *, points: T) -> T:
+    """Return a default with one value for images and another one for points.
+
+    Wherever it is not resolved, it is the value for images.
+
+    Parameters
+    ----------
+    images
+        The value for images: a float, an integer, text or a tuple.
+    points
+        The value for points, of the same type.
+
+    Examples
+    --------
+    >>> lr = by_family(2e-4, points=2e-3)
+    >>> lr == 2e-4, lr * 2, lr.points
+    (True, 0.0004, 0.002)
+    """
+    value: Any = _KINDS[type(images)](images)
+    value.images, value.points = images, points
+    return value
+
+
+def of_family(settings: T, family: str) -> T:
+    """Replace each :func:`by_family` in a dataclass of settings by its plain value of a family.
+
+    Parameters
+    ----------
+    settings
+        A frozen dataclass, perhaps with others inside.
+    family
+        ``"images"`` or ``"points"``.
+
+    Examples
+    --------
+    >>> from sngan import Config
+    >>> of_family(Config(batch_size=32), "points").batch_size
+    32
+    """
+    return _replaced(settings, lambda _, default: getattr(default, family))
+
+
+def left_out_as_in(settings: T, other: T) -> T:
+    """Replace each :func:`by_family` in a dataclass of settings by the value that another one has.
+
+    Parameters
+    ----------
+    settings
+        A frozen dataclass, perhaps with others inside.
+    other
+        One of the same class, such as the settings of the run that is resumed.
+    """
+    return _replaced(settings, lambda key, _: attrgetter(key)(other))
+
+
+def _replaced(settings: T, value_of: Callable[[str, FamilyDefault], Any], *, prefix: str = "") -> T:
+    """Replace the defaults by family in a dataclass; ``value_of`` gets the dotted key of each."""
+    changed: dict[str, Any] = {}
+    for one in fields(settings):  # pyright: ignore[reportArgumentType]
+        key, value = f"{prefix}{one.name}", getattr(settings, one.name)
+        if isinstance(value, FamilyDefault):
+            changed[one.name] = value_of(key, value)
+        elif is_dataclass(value):
+            resolved = _replaced(value, value_of, prefix=f"{key}.")
+            if resolved is not value:
+                changed[one.name] = resolved
+    return replace(settings, **changed) if changed else settings  # pyright: ignore
+
+
+def _restored(images: Any, points: Any) -> Any:
+    return by_family(images, points=points)
+
+
+_KINDS: dict[type, type] = {
+    kind: type(f"Family{kind.__name__.title()}", (FamilyDefault, kind), {})
+    for kind in (float, int, str, tuple)
+}

@@ -152,18 +152,22 @@ def _with_texts(kind: Any, values: dict[str, Any], texts: dict[str, Any]) -> dic
 def with_own_settings(config: Config, path: Path) -> Config:
     """Return the settings with those that the run of ``path`` keeps when it is resumed.
 
-    These are the version of file reading that it began with, and its values of the settings that
-    were left out here and whose default depends on the model family.
+    These are the version of file reading and the coordinates of points that it began with, and its
+    values of the settings that were left out here and whose default depends on the model family.
     """
     own = load(path)
     config, reading = left_out_as_in(config, own), own.data.reading
+    # with a shape, ``standardize`` of a run of an earlier version stays off
+    shape, standardize = own.model.sample_shape, own.model.standardize
+    model = dataclasses.replace(config.model, sample_shape=shape, standardize=standardize)
     if reading != config.data.reading:
         _log.warning(
             "the run began with version %d of file reading, sngan now has %d: the run keeps its "
             "own, which drops transparency, knows 8 and 16 bits, and makes each folder a class",
             reading, READING,
         )  # fmt: skip
-    return dataclasses.replace(config, data=dataclasses.replace(config.data, reading=reading))
+    read = dataclasses.replace(config.data, reading=reading)
+    return dataclasses.replace(config, model=model, data=read)
 
 
 def changes(old: Mapping[str, Any], new: Config) -> list[str]:

@@ -96,6 +96,8 @@ class ModelConfig:
         None, "self-attention on feature maps with this side in pixels, resnet only; 0: none"
     )
     sample_shape: tuple[int, ...] | None = filled_in(None)
+    # points are converted to mean 0 and standard deviation 1; runs of earlier versions did not
+    standardize: bool = filled_in(False)
     class_names: tuple[str, ...] = filled_in(())
     # classes without a sample in the data
     empty_classes: tuple[int, ...] = filled_in(())

@@ -41,11 +41,23 @@ def seed_random_numbers(seed: int) -> None:
     torch.backends.cudnn.benchmark = True
 
 
-def build_networks(config: Config, fabric: "Fabric") -> Networks:
-    """Build generator, critic and average on the device: replicated, sharded or compiled."""
+def build_networks(config: Config, dataset: data.Dataset, fabric: "Fabric") -> Networks:
+    """Build generator, critic and average on the device: replicated, sharded or compiled.
+
+    Parameters
+    ----------
+    config
+        The resolved settings.
+    dataset
+        The data, whose points decide the coordinates of the networks.
+    fabric
+        The launched Fabric.
+    """
     is_sharded = config.performance.is_sharded
     plain = run_networks.build_networks(config)
     for network in plain:
+        if network.coordinates is not None:
+            network.coordinates.fit(dataset.samples)
         if fabric.world_size > 1:
             models.synchronize_batch_norms(network)
         if not is_sharded:

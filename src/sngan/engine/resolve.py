@@ -24,6 +24,9 @@ def resolve_config(config: Config, dataset: data.Dataset) -> Config:
         config.model,
         name=models.default_model(shape) if name == "auto" else name,
         sample_shape=shape,
+        # settings that have a shape were resolved before, perhaps by an earlier version
+        standardize=config.model.standardize
+        or (not dataset.is_images and config.model.sample_shape is None),
         class_names=names,
         empty_classes=_empty_classes(dataset, len(names)) if names else (),
     )

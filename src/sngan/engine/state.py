@@ -93,7 +93,7 @@ class TrainState:
         config = resolve_config(config, dataset)
         fabric = fabric or make_fabric(config.performance)
         build.seed_random_numbers(config.seed)
-        networks = build.build_networks(config, fabric)
+        networks = build.build_networks(config, dataset, fabric)
         runtime = Runtime.build(config.performance, fabric, is_images=dataset.is_images)
         generator_optimizer, critic_optimizer = build.build_optimizers(
             config.method, networks, fabric, is_captured=runtime.graph.is_wanted

@@ -236,8 +236,14 @@ def _gradient_penalty(
 ) -> Tensor:
     # a compiled forward has no second derivative, so this calls the plain forward and its hooks
     forward = state.critic.module._call_impl  # pyright: ignore[reportPrivateUsage]
+    scores = partial(forward, labels=labels)
+    coordinates = state.critic.module.coordinates
     with state.runtime.autocast():
-        return PENALTIES[penalty](partial(forward, labels=labels), real, fake)
+        if coordinates is None:
+            return PENALTIES[penalty](scores, real, fake)
+        # slopes are those in standard coordinates, so that a penalty does not depend on units
+        both = coordinates.standard(real), coordinates.standard(fake)
+        return PENALTIES[penalty](lambda points: scores(coordinates.original(points)), *both)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from sngan.models.cnn import CNNGenerator as CNNGenerator
 from sngan.models.cnn import cnn
 from sngan.models.common import Critic as Critic
 from sngan.models.common import Generator as Generator
+from sngan.models.coordinates import Coordinates as Coordinates
 from sngan.models.mlp import MLPCritic as MLPCritic
 from sngan.models.mlp import MLPGenerator as MLPGenerator
 from sngan.models.mlp import mlp
@@ -36,6 +37,7 @@ def build(
     num_classes: int = 0,
     attention: int = 0,
     critic_norm: str = "none",
+    standardize: bool = False,
 ) -> tuple[Generator, Critic]:
     """Build a generator ``(N, latent_dim) → (N, *sample_shape)`` and a critic of its samples.
 
@@ -60,6 +62,9 @@ def build(
         no self-attention. Only ``resnet`` has it.
     critic_norm
         One of ``CRITIC_NORMS``: a normalization in the critic.
+    standardize
+        Networks of points compute in coordinates of mean 0 and standard deviation 1, which
+        :meth:`Coordinates.fit` takes from the data. Networks of images do not.
 
     Raises
     ------
@@ -88,6 +93,7 @@ def build(
         width=width,
         num_classes=num_classes,
         attention=attention,
+        **({"standardize": True} if standardize else {}),
     )
     add_norm(critic, critic_norm)
     return generator, critic

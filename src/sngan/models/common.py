@@ -4,14 +4,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sngan.models.coordinates import Coordinates
 from sngan.utils.checks import require
 
 
 class Generator(nn.Module):
     """A map from noise ``(N, latent_dim)`` to images ``(N, C, H, W)`` in [-1, 1] or to points.
 
-    With ``num_classes`` it also takes int64 ``labels`` ``(N,)``.
+    With ``num_classes`` it also takes int64 ``labels`` ``(N,)``. A generator of points may have
+    ``coordinates``, those of its data.
     """
+
+    coordinates: Coordinates | None = None
 
     def __init__(self, latent_dim: int, num_classes: int = 0) -> None:
         super().__init__()
@@ -35,6 +39,7 @@ class Critic(nn.Module):
     """
 
     embedding: nn.Embedding | None
+    coordinates: Coordinates | None = None
 
     def __init__(self, *, features: int, num_classes: int) -> None:
         super().__init__()

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sngan.models.attention import require_attention_side
 from sngan.models.common import Critic, Generator, scaled
+from sngan.models.coordinates import Coordinates
 from sngan.utils.checks import require
 
 
@@ -18,9 +20,16 @@ class MLPGenerator(Generator):
     """
 
     def __init__(
-        self, *, latent_dim: int, hidden: Sequence[int], dim: int, num_classes: int = 0
+        self,
+        *,
+        latent_dim: int,
+        hidden: Sequence[int],
+        dim: int,
+        num_classes: int = 0,
+        standardize: bool = False,
     ) -> None:
         super().__init__(latent_dim, num_classes)
+        self.coordinates = Coordinates(dim) if standardize else None
         self.layers = _layers([latent_dim + num_classes, *hidden, dim], nn.ReLU)
 
     def forward(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -30,14 +39,18 @@ class MLPGenerator(Generator):
             # F.one_hot would wait for the device to check the labels
             classes = torch.arange(self.num_classes, device=labels.device)
             noise = torch.cat([noise, (labels[:, None] == classes).to(noise)], dim=1)
-        return self.layers(noise)
+        points = self.layers(noise)
+        return points if self.coordinates is None else self.coordinates.original(points)
 
 
 class MLPCritic(Critic):
     """A map from points ``(N, dim)`` to scores, with leaky ReLU of slope 0.1 between the layers."""
 
-    def __init__(self, *, dim: int, hidden: Sequence[int], num_classes: int = 0) -> None:
+    def __init__(
+        self, *, dim: int, hidden: Sequence[int], num_classes: int = 0, standardize: bool = False
+    ) -> None:
         super().__init__(features=hidden[-1], num_classes=num_classes)
+        self.coordinates = Coordinates(dim) if standardize else None
         self.layers = _layers([dim, *hidden, 1], lambda: nn.LeakyReLU(0.1))
         if self.embedding is not None:
             nn.init.kaiming_uniform_(self.embedding.weight, nonlinearity="relu")
@@ -45,7 +58,7 @@ class MLPCritic(Critic):
     def forward(self, points: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return scores ``(N,)``."""
         *hidden, last = self.layers
-        features = points
+        features = points if self.coordinates is None else self.coordinates.standard(points)
         for layer in hidden:
             features = layer(features)
         return self.projected(last(features), features, labels)
@@ -58,6 +71,7 @@ def mlp(
     width: float,
     num_classes: int = 0,
     attention: int = 0,
+    standardize: bool = False,
 ) -> tuple[MLPGenerator, MLPCritic]:
     """Build both networks for points ``(dim,)``: three hidden layers of ``256·width``.
 
@@ -65,7 +79,7 @@ def mlp(
 
     Parameters
     ----------
-    sample_shape, latent_dim, width, num_classes, attention
+    sample_shape, latent_dim, width, num_classes, attention, standardize
         See :func:`sngan.models.build`.
 
     Raises
@@ -82,8 +96,13 @@ def mlp(
     )
     (dim,) = sample_shape
     hidden = 3 * [scaled(256, width)]
-    generator = MLPGenerator(latent_dim=latent_dim, hidden=hidden, dim=dim, num_classes=num_classes)
-    return generator, MLPCritic(dim=dim, hidden=hidden, num_classes=num_classes)
+    shared: Any = {
+        "dim": dim,
+        "hidden": hidden,
+        "num_classes": num_classes,
+        "standardize": standardize,
+    }
+    return MLPGenerator(latent_dim=latent_dim, **shared), MLPCritic(**shared)
 
 
 def _layers(sizes: Sequence[int], activation: Callable[[], nn.Module]) -> nn.Sequential:

@@ -35,6 +35,7 @@ def build_networks(config: Config) -> tuple[models.Generator, models.Critic]:
         num_classes=model.num_classes,
         attention=model.attention or 0,
         critic_norm=config.method.critic_norm or "none",
+        standardize=model.standardize,
     )
     for network in networks:
         network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

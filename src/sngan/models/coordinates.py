@@ -1,0 +1,39 @@
+"""Coordinates of points: the data's own, and standard ones with mean 0 and standard deviation 1."""
+
+import torch
+from torch import Tensor, nn
+
+_ROUNDING = 2.0**-23
+
+
+class Coordinates(nn.Module):
+    """Converts points ``(N, dim)`` between the data's coordinates and standard ones.
+
+    The networks compute in standard coordinates, so that one recipe fits data of every unit. Their
+    inputs and outputs are in the data's coordinates. Both buffers are part of the weights.
+    """
+
+    center: Tensor
+    scale: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("center", torch.zeros(dim))
+        self.register_buffer("scale", torch.ones(dim))
+
+    def fit(self, points: Tensor) -> None:
+        """Take mean and standard deviation of points; a constant coordinate is only shifted."""
+        values = points.to("cpu", torch.float64)
+        scale = values.std(0, correction=0)
+        varies = scale > _ROUNDING * values.abs().amax(0)
+        usual = scale[varies].max() if bool(varies.any()) else torch.ones(())
+        self.center.copy_(values.mean(0))
+        self.scale.copy_(torch.where(varies, scale, usual))
+
+    def standard(self, points: Tensor) -> Tensor:
+        """Convert points from the data's coordinates: ``(points − center)/scale``."""
+        return (points - self.center) / self.scale
+
+    def original(self, points: Tensor) -> Tensor:
+        """Convert standard points to the data's coordinates: ``center + scale·points``."""
+        return torch.addcmul(self.center, self.scale, points)

@@ -32,7 +32,7 @@ EVERYWHERE = {
 CLASSIFIED = {"inception_score", "inception_score_deviation"}
 BY_SOURCE = {
     "swissroll": set(),
-    "ring8": {"modes", "modes_of", "high_quality", "reverse_kl"},
+    "ring8": {"modes", "modes_of", "high_quality", "reverse_kl", "smallest_share"},
     "digits": CLASSIFIED | {"classes", "classes_of", "class_kl"},
     "stacked-digits": CLASSIFIED | {"modes", "modes_of", "reverse_kl"},
 }

@@ -123,6 +123,38 @@ def test_a_missed_mode_and_bad_samples_are_told():
     assert found.high_quality == 0.75
     expected = 0.75 * math.log(0.75 * 8) + 0.25 * math.log(0.25 * 8)
     assert found.divergence == pytest.approx(expected, rel=1e-9)
+    assert found.smallest_share == 0
+
+
+@pytest.mark.parametrize("name", MIXTURES)
+@pytest.mark.parametrize("seed", range(4))
+def test_the_figures_of_known_counts_are_the_closed_forms(name, seed):
+    mixture = MIXTURES[name]
+    total = len(mixture.centres)
+    generator = torch.Generator().manual_seed(seed)
+    counts = torch.randint(seed % 2, 40, (total,), generator=generator)
+    near = mixture.centres.repeat_interleave(counts, 0)
+    # two samples of each mode lie just inside and just outside 3 σ
+    shift = torch.tensor([mixture.std, 0.0])
+    edge = torch.cat([mixture.centres + 2.99 * shift, mixture.centres + 3.01 * shift])
+    found = mixture_coverage(torch.cat([near, edge]), mixture)
+    share = (counts + 2).double() / (counts + 2).sum()
+    assert found.covered == total
+    assert found.high_quality == pytest.approx(1 - total / (int(counts.sum()) + 2 * total))
+    assert found.smallest_share == pytest.approx(float(share.min()), rel=1e-12)
+    entropy = -float((share * share.log()).sum())
+    assert found.divergence == pytest.approx(math.log(total) - entropy, rel=1e-9, abs=1e-12)
+
+
+def test_the_divergence_of_a_fair_sample_is_its_known_bias():
+    mixture = MIXTURES["grid25"]
+    generator = torch.Generator().manual_seed(0)
+    found = [
+        mixture_coverage(mixture.centres[torch.randint(25, (2500,), generator=generator)], mixture)
+        for _ in range(50)
+    ]
+    mean = sum(one.divergence for one in found) / len(found)
+    assert mean == pytest.approx(24 / 5000, rel=0.2)
 
 
 def test_divergence_of_histograms():

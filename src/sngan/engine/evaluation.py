@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from sngan.runs.networks import balanced_labels, noise_from_seed
 from sngan.utils.checks import require_one_of
 
 _POINTS = 256
+_MODE_SAMPLES = 2500
 _log = logging.getLogger("sngan")
 
 
@@ -107,6 +108,18 @@ def measure_transport(
     if 0 < bounds.upper < float("inf"):
         record["w1_bound"] = critic_bound(critic, real, fake, bounds.upper)
     return record
+
+
+def measure_modes(sample: Callable[[int], Tensor], dataset: data.Dataset) -> dict[str, int | float]:
+    """Return how the points of ``sample(n)`` cover a known mixture; nothing for other data."""
+    mixture = data.MIXTURES.get(dataset.name)
+    if mixture is None:
+        return {}
+    # this import takes a second that a run on other data should not pay
+    from sngan.metrics.modes import mixture_coverage
+
+    found = mixture_coverage(sample(_MODE_SAMPLES), mixture).to_dict()
+    return {name: value for name, value in found.items() if name != "modes_of"}
 
 
 def certify(norm: spectral.SpectralNorm | None) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sngan.distributed import collectives
 from sngan.engine import resuming
-from sngan.engine.evaluation import certify, measure_transport
+from sngan.engine.evaluation import certify, measure_modes, measure_transport
 from sngan.engine.nan_guard import NanGuard
 from sngan.engine.sampling import gather_average, sample_average
 from sngan.engine.setup import Plan
@@ -101,7 +101,7 @@ class Outputs:
         self._guard.raise_if_not_finite(self.folder)
         state, now = self.state, time.perf_counter()
         terms: dict[str, Any] = read_terms(self._terms, average_ranks=True)
-        terms |= self._measure_transport()
+        terms |= self._measure_transport() | measure_modes(self._sample, self.plan.dataset)
         record = LogRecord(
             step=state.step,
             seconds=now - self._started,

@@ -245,9 +245,7 @@ class Evaluator:
         """The modes of a known mixture or of stacked digits, or the classes of labelled images."""
         mixture = MIXTURES.get(self._dataset.name)
         if mixture is not None:
-            found = mixture_coverage(to_metric_device(generated), mixture)
-            quality = {"high_quality": found.high_quality}
-            return {**_mode_values(found.covered, found.total, found.divergence), **quality}
+            return mixture_coverage(to_metric_device(generated), mixture).to_dict()
         if self._classifier is None:
             return {}
         if self._classifier is not self._extractor:

@@ -22,12 +22,28 @@ class Coverage(NamedTuple):
 
 
 class MixtureCoverage(NamedTuple):
-    """A :class:`Coverage` with ``high_quality``, the share of samples within 3 σ of a centre."""
+    """The columns of published tables about mixtures, and the share of the rarest mode.
+
+    ``covered`` modes out of ``total``, the ``divergence`` (KL, in nats) from equal weights, and two
+    shares of all samples: ``high_quality``, those within 3 σ of a centre, and ``smallest_share``,
+    those of the mode with the fewest samples.
+    """
 
     covered: int
     total: int
     divergence: float
     high_quality: float
+    smallest_share: float
+
+    def to_dict(self) -> dict[str, int | float]:
+        """Return the figures by the names that records and tables use."""
+        return {
+            "modes": self.covered,
+            "modes_of": self.total,
+            "high_quality": self.high_quality,
+            "reverse_kl": self.divergence,
+            "smallest_share": self.smallest_share,
+        }
 
 
 def mixture_coverage(points: Reals, mixture: Mixture) -> MixtureCoverage:
@@ -36,6 +52,7 @@ def mixture_coverage(points: Reals, mixture: Mixture) -> MixtureCoverage:
     A sample belongs to the nearest centre, and is of high quality if it lies within 3 standard
     deviations of it. One sample of high quality covers a mode. The divergence is
     ``KL(samples' modes ‖ equal weights)`` in nats, over all samples. It is also called reverse KL.
+    For n samples with equal weights of K modes it is about ``(K − 1)/(2n)`` and not 0.
 
     Sources: Srivastava et al. 2017, arXiv:1705.07761; Lin et al. 2018, arXiv:1712.04086.
 
@@ -75,6 +92,7 @@ def mixture_coverage(points: Reals, mixture: Mixture) -> MixtureCoverage:
         total=total,
         divergence=kl_divergence(counts, torch.ones_like(counts)),
         high_quality=float(good.double().mean()),
+        smallest_share=int(counts.min()) / len(mode),
     )
 
 

@@ -16,6 +16,7 @@ HIGHER_IS_BETTER = {
     "modes": True,
     "high_quality": True,
     "reverse_kl": False,
+    "smallest_share": True,
     "classes": True,
     "class_kl": False,
 }

@@ -15,10 +15,9 @@ class Generator(nn.Module):
     ``coordinates``, those of its data.
     """
 
-    coordinates: Coordinates | None = None
-
     def __init__(self, latent_dim: int, num_classes: int = 0) -> None:
         super().__init__()
+        self.coordinates: Coordinates | None = None
         self.latent_dim = latent_dim
         self.num_classes = num_classes
 
@@ -39,10 +38,10 @@ class Critic(nn.Module):
     """
 
     embedding: nn.Embedding | None
-    coordinates: Coordinates | None = None
 
     def __init__(self, *, features: int, num_classes: int) -> None:
         super().__init__()
+        self.coordinates: Coordinates | None = None
         self.embedding = nn.Embedding(num_classes, features) if num_classes else None
         if num_classes:
             self.register_buffer("first", torch.zeros(1, dtype=torch.int64), persistent=False)

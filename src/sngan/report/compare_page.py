@@ -68,8 +68,9 @@ def _facts(found: ComparisonResult) -> list[tuple[str, str]]:
 
 
 def _table(found: ComparisonResult) -> Rows:
-    names = [name for name in (found.metric, found.coverage) if name]
-    head = ("method", "setting", *names, "Lipschitz constant", "gradient", "s per step", "failed")
+    names = found.columns
+    figures = ("Lipschitz constant", "gradient", "s per step", "at the end", "failed")
+    head = ("method", "setting", *names, *figures)
     return [head, *(_row(cell, names) for cell in found.summary)]
 
 
@@ -81,6 +82,7 @@ def _row(cell: CellSummary, names: Sequence[str]) -> Sequence[str]:
         _interval(cell.lipschitz),
         _gradient(cell.gradient),
         format_number(cell.seconds_per_step.mean),
+        cell.remark,
         f"{cell.failed} of {cell.runs}",
     )
 

@@ -8,13 +8,17 @@ from dataclasses import asdict, dataclass, field, fields
 from statistics import mean, median, stdev
 from typing import Any, TypeVar
 
+from sngan.report.learning import Learning
 from sngan.utils.plain import finite
-from sngan.utils.tables import format_spread
+from sngan.utils.tables import NOTHING, format_spread
 
 Curve = Sequence[tuple[float, float]]
 """``(step, value)`` of one run."""
 Band = Sequence[Sequence[float]]
 """``(step, median, lowest, highest)`` over seeds."""
+
+MODE_FIGURES = ("high_quality", "reverse_kl", "smallest_share")
+"""The figures that published tables about mixtures have beside the number of modes."""
 
 T = TypeVar("T")
 
@@ -78,7 +82,8 @@ class Evaluation:
 class RunResult:
     """One run of a comparison: its place in the plan, its records, its evaluation.
 
-    ``error`` says why a run failed; such a run has no evaluation.
+    ``error`` says why a run failed; such a run has no evaluation. ``learning`` is None where the
+    curves no longer fall.
     """
 
     method: str
@@ -92,6 +97,7 @@ class RunResult:
     gradient: Gradient | None = None
     curves: Mapping[str, Curve] = field(default_factory=dict[str, Curve])
     samples: str | None = None
+    learning: Learning | None = None
     evaluated: Evaluation | None = None
 
     @property
@@ -110,6 +116,7 @@ class RunResult:
         row: dict[str, Any] = {"setting": "", "seed": 0, **values}
         gradient = row.get("gradient")
         row["gradient"] = from_fields(Gradient, gradient) if gradient else None
+        row["learning"] = _learning(row)
         if "lipschitz" in row:
             lipschitz = CriticBounds.from_dict(row["lipschitz"])
             row["evaluated"] = from_fields(Evaluation, {**row, "lipschitz": lipschitz})
@@ -171,6 +178,12 @@ class CellSummary:
     seconds_per_step: Spread
     curves: Mapping[str, Band]
     samples: str | None
+    learning: Learning | None = None
+
+    @property
+    def remark(self) -> str:
+        """A remark for the row: whether the method still learns at the end."""
+        return str(self.learning or NOTHING)
 
     def metric(self, name: str | None) -> Spread:
         """The figure of this name; an empty one where no seed has it."""
@@ -190,6 +203,7 @@ class CellSummary:
                 "layers": [from_fields(LayerSpectrum, layer) for layer in values["layers"]],
                 "gradient": from_fields(Gradient, values["gradient"]),
                 "seconds_per_step": from_fields(Spread, values["seconds_per_step"]),
+                "learning": _learning(values),
             },
         )
 
@@ -221,6 +235,13 @@ class ComparisonResult:
     runs: Sequence[RunResult]
     animations: Mapping[str, Mapping[str, str]]
 
+    @property
+    def columns(self) -> list[str]:
+        """The figures that the table shows: the main one, then those of modes or classes."""
+        found = dict.fromkeys(name for cell in self.summary for name in cell.metrics)
+        names = [self.metric, self.coverage, *(name for name in MODE_FIGURES if name in found)]
+        return [name for name in names if name]
+
     def to_dict(self) -> dict[str, Any]:
         """Return the contents of ``compare.json`` as plain values."""
         return finite(asdict(self) | {"runs": [run.to_dict() for run in self.runs]})
@@ -237,6 +258,11 @@ class ComparisonResult:
         summary = [CellSummary.from_dict(cell) for cell in values["summary"]]
         runs = [RunResult.from_dict(run) for run in values["runs"]]
         return from_fields(cls, {**values, "summary": summary, "runs": runs})
+
+
+def _learning(values: Mapping[str, Any]) -> Learning | None:
+    found = values.get("learning")
+    return from_fields(Learning, found) if found else None
 
 
 def median_if_all(values: Iterable[float | None]) -> float | None:

@@ -21,6 +21,9 @@ class LogRecord:
     w1, lipschitz, w1_bound
         For points: the exact W1 distance, the proved Lipschitz constant of the critic, and the
         lower bound of W1 that both give.
+    modes, high_quality, reverse_kl, smallest_share
+        For a mixture of Gaussians: what ``sngan.metrics.mixture_coverage`` finds in samples of the
+        averaged generator.
     lr, steps_per_second
         The learning rate, and the speed since the record before.
     sigma
@@ -41,6 +44,10 @@ class LogRecord:
     w1: float | None = None
     lipschitz: float | None = None
     w1_bound: float | None = None
+    modes: int | None = None
+    high_quality: float | None = None
+    reverse_kl: float | None = None
+    smallest_share: float | None = None
     lr: float | None = None
     steps_per_second: float | None = None
     sigma: Mapping[str, float] | None = None

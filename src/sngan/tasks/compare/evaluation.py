@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sngan import data
 from sngan.config import DataConfig, EvaluationConfig
 from sngan.engine.setup import open_dataset
+from sngan.report.learning import still_learning
 from sngan.report.results import CriticBounds, Curve, Evaluation, Gradient, RunResult
 from sngan.runs.log_record import LogRecord
 from sngan.runs.managed import ManagedRunFolder
@@ -28,6 +29,8 @@ VANISHING, EXPLODING = 1e-4, 1e2
 """Limits of the gradient norm: below the first it has vanished, above the second it explodes."""
 
 _CURVES = ("generator_gradient_norm", "critic_gradient_norm", "w_estimate", "w1", "w1_bound")
+# lower is better for these; the first one with enough points shows whether a run still learns
+_LEARNING = ("w1", "evaluation.frechet", "evaluation.w1")
 _POINTS = 200
 _SAMPLES, _ROUNDS = 64, 5
 _NOISE_SEED = 20180216
@@ -95,6 +98,7 @@ def _from_records(
         gradient=_gradient([value for _, value in curves["generator_gradient_norm"]]),
         curves={name: _thinned(curve) for name, curve in curves.items() if curve},
         samples=f"{ManagedRunFolder.SAMPLES}/{pictures[-1].name}" if pictures else None,
+        learning=still_learning(curves, _LEARNING),
         evaluated=evaluated,
     )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from sngan.report.learning import typical
 from sngan.report.results import (
     Band,
     CellSummary,
@@ -39,8 +40,8 @@ class Comparison:
 
     def table(self) -> str:
         """Plain text: a line for each method and setting, then the runs that failed."""
-        names = [name for name in (self.result.metric, self.result.coverage) if name]
-        head = ["method", "setting", "runs", *names, "Lipschitz", "s/step", "failed"]
+        names = self.result.columns
+        head = ["method", "setting", "runs", *names, "Lipschitz", "s/step", "at the end", "failed"]
         rows = [head, *(_cells(cell, names) for cell in self.result.summary)]
         failures = [f"failed: {run.folder}: {run.error}" for run in self.result.runs if run.error]
         return "\n".join([text_table(rows, rule=True), *failures])
@@ -92,6 +93,7 @@ def _summary(method: str, setting: str, seeds: Sequence[RunResult]) -> CellSumma
         seconds_per_step=Spread.of(seed.seconds_per_step for seed in seeds),
         curves={name: band([seed.curves.get(name, []) for seed in seeds]) for name in curves},
         samples=f"{first.folder}/{first.samples}" if first and first.samples else None,
+        learning=typical([seed.learning for seed in finished]),
     )
 
 
@@ -126,5 +128,6 @@ def _cells(cell: CellSummary, names: Sequence[str]) -> list[str]:
         *(str(cell.metric(name)) for name in names),
         NOTHING if cell.runs == cell.failed else f"{lower} … {upper}",
         format_number(cell.seconds_per_step.mean),
+        cell.remark,
         str(cell.failed or NOTHING),
     ]

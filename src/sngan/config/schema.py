@@ -136,7 +136,9 @@ class EvaluationConfig:
     """How samples are measured by ``sngan evaluate``, and during training."""
 
     every: int | None = option(None, "steps between two evaluations in training; 0: none")
-    samples: int = option(1000, "generated samples, and at most as many real ones, to compare")
+    samples: int = option(
+        by_family(1000, points=2500), "generated samples, and at most as many real ones, to compare"
+    )
     extractor: Literal["auto", "points", "pixels", "domain", "inception"] = option(
         "auto",
         "features of images; auto: domain (a classifier trained on this data) if the data has "
@@ -218,7 +220,7 @@ class Config:
     model: ModelConfig = ModelConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     performance: PerformanceConfig = PerformanceConfig()
-    steps: int = option(10_000, "generator steps")
+    steps: int = option(by_family(10_000, points=12_000), "generator steps")
     seed: int = option(0, "seed of all random numbers of the run")
     batch_size: int = option(
         by_family(64, points=256), "real samples, and as many fakes, in each step, over all devices"
@@ -231,9 +233,11 @@ class Config:
     ema_start: int = option(
         1000, "step at which the average starts; until then a copy of the generator"
     )
-    log_every: int = option(50, "steps between two records in metrics.jsonl")
-    sample_every: int = option(500, "steps between two pictures from the same noise")
-    save_every: int = option(500, "steps between two checkpoints")
+    log_every: int = option(by_family(50, points=100), "steps between two records in metrics.jsonl")
+    sample_every: int = option(
+        by_family(500, points=2000), "steps between two pictures from the same noise"
+    )
+    save_every: int = option(by_family(500, points=2000), "steps between two checkpoints")
     keep_every: int | None = option(
         None, "steps between two checkpoints that are never deleted; 0: none"
     )

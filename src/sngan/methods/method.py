@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from sngan.losses import LOSSES
 from sngan.penalties import PENALTIES
 from sngan.utils.checks import require, require_count, require_number, require_one_of
-from sngan.utils.families import FamilyDefault
+from sngan.utils.families import FamilyDefault, by_family
 from sngan.utils.fields import filled_in, none_for_off, option, require_choices
 
 _PARTS = ("spectral_norm", "critic_norm", "clip", "penalty", "orthonormal")
@@ -87,9 +87,9 @@ class Method:
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = option(
         "adam", "optimizer of both networks"
     )
-    lr: float = option(2e-4, "learning rate of both networks")
+    lr: float = option(by_family(2e-4, points=2e-3), "learning rate of both networks")
     betas: tuple[float, float] = option((0.0, 0.9), "beta1 and beta2 of adam and adamw")
-    n_critic: int = option(5, "critic steps for each generator step")
+    n_critic: int = option(by_family(5, points=1), "critic steps for each generator step")
 
     def __post_init__(self) -> None:
         none_for_off(self, *_PARTS)

@@ -5,6 +5,7 @@ from typing import Any
 
 from sngan.methods.method import Method
 from sngan.utils.checks import require_one_of
+from sngan.utils.families import by_family
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -44,11 +45,13 @@ METHODS: dict[str, Method] = {
             name="sn",
             paper="Miyato et al. 2018, arXiv:1802.05957",
             spectral_norm="matrix",
+            coefficient=by_family(1.0, points=2.0),
         ),
         Method(
             name="sn-operator",
             paper="Miyato et al. 2018, arXiv:1802.05957, with the norm of each layer as a map",
             spectral_norm="operator",
+            coefficient=by_family(1.0, points=2.0),
         ),
         Method(
             name="bn",

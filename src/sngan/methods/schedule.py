@@ -8,9 +8,6 @@ from typing import Literal
 from sngan.utils.checks import require, require_number
 
 Shape = Literal["linear", "cosine"]
-SCHEDULES = ("constant", "linear", "cosine")
-"""The words that stand for a factor on another number: 1, 1->0 and cosine 1->0."""
-
 _TEXT = re.compile(r"(?:(?:(linear|cosine)\s+)?(\S+?)\s*->\s*)?(\S+)")
 
 
@@ -66,7 +63,7 @@ Scheduled = float | Schedule
 
 
 def factor(word: str) -> Schedule:
-    """Return the factor that a word of ``SCHEDULES`` stands for.
+    """Return the factor that ``constant``, ``linear`` (1->0) or ``cosine`` (1->0) stands for.
 
     >>> str(factor("constant")), str(factor("linear")), str(factor("cosine"))
     ('1.0->1.0', '1.0->0.0', 'cosine 1.0->0.0')

@@ -9,7 +9,7 @@ from typing import Literal
 from sngan import augment as augmentations
 from sngan.data.images.transparency import rgb
 from sngan.data.types import READING
-from sngan.methods import Method, named
+from sngan.methods import Method, Schedule, named, require_scheduled
 from sngan.models import MODELS
 from sngan.utils.checks import require, require_count, require_index, require_number, require_one_of
 from sngan.utils.families import by_family, of_family
@@ -225,11 +225,19 @@ class Config:
     batch_size: int = option(
         by_family(64, points=256), "real samples, and as many fakes, in each step, over all devices"
     )
-    schedule: Literal["constant", "linear"] = option(
+    schedule: Literal["constant", "linear", "cosine"] = option(
         by_family("constant", points="linear"),
-        "learning rate; linear: to zero at the last step, as in Miyato et al.",
+        "factor on learning rates that are numbers; linear: to zero at the last step, as in Miyato "
+        "et al.; cosine: to zero along a cosine; a rate of A->B has its own course",
     )
-    ema_decay: float = option(0.999, "decay of the generator's moving average, which is sampled")
+    ema_decay: float | Schedule = option(
+        0.999, "decay of the generator's moving average, which is sampled; A->B: over the run"
+    )
+    ema_halflife: float | Schedule | None = option(
+        None,
+        "instead of ema_decay: the number of images after which a weight counts half in the "
+        "average, for any batch size (decay = 0.5^(batch_size/halflife)); A->B: over the run",
+    )
     ema_start: int = option(
         1000, "step at which the average starts; until then a copy of the generator"
     )
@@ -262,7 +270,12 @@ class Config:
             got=self.batch_size,
         )
         require_choices(self)
-        require_number(self.ema_decay, "ema_decay", minimum=0.0, maximum=1.0)
+        decay = require_scheduled(self.ema_decay, "ema_decay", minimum=0.0, maximum=1.0)
+        object.__setattr__(self, "ema_decay", decay)
+        none_for_off(self, "ema_halflife")
+        if self.ema_halflife is not None:
+            halflife = require_scheduled(self.ema_halflife, "ema_halflife", minimum=0.0)
+            object.__setattr__(self, "ema_halflife", halflife)
         object.__setattr__(self, "out", _path(self.out, "out"))
         if not self.out:
             stem = re.sub(r"[^\w.-]+", "-", Path(self.data.source).stem).strip("-") or "data"

@@ -2,20 +2,21 @@
 
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from sngan import data, models, spectral
 from sngan.config import Config
-from sngan.distributed import dtensor, fsdp
+from sngan.distributed import fsdp
 from sngan.engine.compiling import compile_forward
-from sngan.methods import Method
+from sngan.engine.scheduling import learning_rates
 from sngan.runs import networks as run_networks
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ def build_networks(config: Config, dataset: data.Dataset, fabric: "Fabric") -> N
             models.synchronize_batch_norms(network)
         if not is_sharded:
             network.to(fabric.device)
-    update = _ema_of_parts(config.ema_decay)
-    average = AveragedModel(plain[0], multi_avg_fn=update, use_buffers=True)
+    # its update is set by ScheduledValues
+    average = AveragedModel(plain[0], use_buffers=True)
     # sharding moves one stage after the other to the device, which may not hold them all
     generator, critic = (
         fabric.setup_module(network, move_to_device=not is_sharded) for network in plain
@@ -83,14 +84,14 @@ def build_networks(config: Config, dataset: data.Dataset, fabric: "Fabric") -> N
 
 
 def build_optimizers(
-    method: Method, networks: Networks, fabric: "Fabric", *, is_captured: bool
+    config: Config, networks: Networks, fabric: "Fabric", *, is_captured: bool
 ) -> tuple[Optimizer, Optimizer]:
     """Build the optimizers of generator and critic.
 
     Parameters
     ----------
-    method
-        The method with the kind of optimizer and its options.
+    config
+        The settings: the method with the kind of optimizer and its options, and the schedule.
     networks
         The networks whose weights the optimizers update.
     fabric
@@ -101,38 +102,98 @@ def build_optimizers(
     captured_on = fabric.device if is_captured else None
     optimizers: list[Any] = [
         fabric.setup_optimizers(
-            method.make_optimizer(network.parameters(), captured_on=captured_on)
+            config.method.make_optimizer(network.parameters(), lr=lr, captured_on=captured_on)
         )
-        for network in (networks.generator, networks.critic)
+        for network, lr in zip(
+            (networks.generator, networks.critic), learning_rates(config, 0), strict=True
+        )
     ]
     return optimizers[0], optimizers[1]
 
 
-def build_spectral_norm(
-    method: Method, critic: nn.Module, optimizer: Optimizer, *, shape: tuple[int, ...]
-) -> spectral.SpectralNorm | None:
-    """Build the spectral normalization of the critic; ``None`` if the method has none.
+def build_spectral_norms(
+    config: Config, networks: Networks, optimizers: tuple[Optimizer, Optimizer]
+) -> tuple[spectral.SpectralNorm | None, spectral.SpectralNorm | None]:
+    """Build the spectral normalizations of generator and critic; ``None`` for those without one.
 
     Parameters
     ----------
-    method
-        The method with the kind of norm and the coefficient.
-    critic
-        The plain critic.
-    optimizer
-        The critic's optimizer. Hooks around its steps normalize the weights.
-    shape
-        The shape of a sample. Operator norms depend on it.
+    config
+        The resolved settings: the method with the kinds of norms and their coefficients.
+    networks
+        The networks.
+    optimizers
+        Their optimizers. Hooks around the steps normalize the weights.
     """
-    if method.spectral_norm is None:
+    method, model = config.method, config.model
+    generator, critic = networks.generator.module, networks.critic.module
+    with _labelled(generator):
+        norms = (
+            _spectral_norm(
+                generator,
+                optimizers[0],
+                kind=method.spectral_norm_generator,
+                coefficient=method.coefficient_generator,
+                shape=(model.latent_dim,),
+                # not the scales of conditional batch norm, which are no matrices
+                layers=(nn.Linear, nn.Conv2d, nn.ConvTranspose2d),
+            ),
+            _spectral_norm(
+                critic,
+                optimizers[1],
+                kind=method.spectral_norm,
+                coefficient=method.coefficient,
+                shape=model.sample_shape,
+            ),
+        )
+    if norms[0] is not None:
+        # the average began as a copy of weights that were not normalized; a count of 0 copies again
+        networks.average.update_parameters(generator)
+        networks.average.n_averaged.zero_()
+    return norms
+
+
+def _spectral_norm(
+    network: nn.Module,
+    optimizer: Optimizer,
+    *,
+    kind: str | None,
+    coefficient: float,
+    shape: tuple[int, ...] | None,
+    layers: tuple[type[nn.Module], ...] | None = None,
+) -> spectral.SpectralNorm | None:
+    if kind is None:
         return None
     return spectral.SpectralNorm(
-        critic,
+        network,
         optimizer,
-        kind=method.spectral_norm,
-        coefficient=method.coefficient,
-        input_shape=shape if method.spectral_norm == "operator" else None,
+        kind=kind,
+        coefficient=coefficient,
+        # operator norms depend on the shape
+        input_shape=shape if kind == "operator" else None,
+        layers=layers,
     )
+
+
+@contextmanager
+def _labelled(generator: nn.Module) -> Generator[None]:
+    """Give a conditional generator class 0 inside, because operator norms need one pass of it."""
+
+    def add_labels(
+        _: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        noise = inputs[0]
+        labels = torch.zeros(len(noise), dtype=torch.int64, device=noise.device)
+        return (noise,), {**named, "labels": labels}
+
+    if not generator.num_classes:
+        yield
+        return
+    handle = generator.register_forward_pre_hook(add_labels, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def build_sampler(config: Config, dataset: data.Dataset, *, device: torch.device) -> data.Sampler:
@@ -155,13 +216,3 @@ def build_sampler(config: Config, dataset: data.Dataset, *, device: torch.device
         flip=config.data.flip,
         dequantize=config.data.dequantize,
     )
-
-
-def _ema_of_parts(decay: float) -> Callable[..., None]:
-    """Return a function that updates a moving average; each rank updates its own part."""
-    update = get_ema_multi_avg_fn(decay)
-
-    def update_parts(average: Iterable[Tensor], current: Iterable[Tensor], count: Tensor) -> None:
-        update([*map(dtensor.local_tensor, average)], [*map(dtensor.local_tensor, current)], count)
-
-    return update_parts

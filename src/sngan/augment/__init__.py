@@ -1,11 +1,11 @@
 """Differentiable augmentation of real and generated images, for small data sets.
 
 The critic sees only augmented images, in its own step and in the generator's step, and gradients
-pass through the augmentation to the generator. ``policy.py`` reads the setting ``data.augment``:
+pass through the augmentation to the generator. There are two kinds:
 
-- names of :data:`AUGMENTATIONS`, which change every image (Zhao et al. 2020, arXiv:2006.10738);
-- :func:`nonleaking` with a probability p, which is a number, a schedule, or follows the critic's
-  overfitting by :func:`adjusted` (Karras et al. 2020, arXiv:2006.06676).
+- :data:`AUGMENTATIONS`, functions that change every image (Zhao et al. 2020, arXiv:2006.10738);
+- :func:`nonleaking`, which applies each transformation with a probability p; p may follow the
+  critic's overfitting by :func:`adjusted` (Karras et al. 2020, arXiv:2006.06676).
 
 Every function maps images ``(N, C, H, W)`` in [−1, 1] to images of the same shape. It draws numbers
 for each image from torch's global generator. If several processes share a batch
@@ -18,6 +18,5 @@ from sngan.augment.differentiable import AUGMENTATIONS as AUGMENTATIONS
 from sngan.augment.differentiable import augment as augment
 from sngan.augment.differentiable import color as color
 from sngan.augment.differentiable import cutout as cutout
-from sngan.augment.differentiable import names_in as names_in
 from sngan.augment.differentiable import translation as translation
 from sngan.augment.nonleaking import nonleaking as nonleaking

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from sngan.augment.checks import require_images
 from sngan.distributed import collectives
-from sngan.utils.checks import require_one_of
 
 
 def color(images: Tensor) -> Tensor:
@@ -46,20 +45,6 @@ AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "translation": translation,
     "cutout": cutout,
 }
-
-
-def names_in(policy: str) -> tuple[str, ...]:
-    """Return the names in a policy such as ``"color,translation"``; ``""`` has no names.
-
-    Raises
-    ------
-    ValueError
-        If a name is unknown; the error lists similar names.
-    """
-    names = tuple(name.strip() for name in policy.split(",")) if policy else ()
-    for name in names:
-        require_one_of(name, "data.augment", choices=AUGMENTATIONS)
-    return names
 
 
 def augment(images: Tensor, names: Sequence[str]) -> Tensor:

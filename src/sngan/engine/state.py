@@ -14,6 +14,7 @@ from sngan.config import Config
 from sngan.data.types import Fingerprint
 from sngan.distributed import fsdp
 from sngan.engine import build
+from sngan.engine.augmentation import Augmentation
 from sngan.engine.fabric import make_fabric
 from sngan.engine.resolve import resolve_config
 from sngan.engine.runtime import Runtime
@@ -39,6 +40,8 @@ class TrainState:
         The spectral normalization of the critic, if the method has one.
     sampler
         The real batches: epoch, and position in it.
+    augmentation
+        The augmentation of images, with its adaptive probability.
     num_samples, fingerprint
         The size and the fingerprint of the data when the run began or was resumed.
     step, seconds
@@ -61,6 +64,7 @@ class TrainState:
     critic_optimizer: Optimizer
     spectral_norm: spectral.SpectralNorm | None
     sampler: data.Sampler
+    augmentation: Augmentation
     num_samples: int
     fingerprint: Fingerprint
     runtime: Runtime
@@ -106,6 +110,7 @@ class TrainState:
                 config.method, networks.critic.module, critic_optimizer, shape=dataset.sample_shape
             ),
             sampler=build.build_sampler(config, dataset, device=fabric.device),
+            augmentation=Augmentation(config, device=fabric.device),
             num_samples=dataset.total,
             fingerprint=dataset.fingerprint(),
             runtime=runtime,
@@ -147,7 +152,8 @@ class TrainState:
         self.step, self.seconds = step, seconds
 
     def _parts(self) -> tuple[str, ...]:
-        return (*PARTS, *(["spectral_norm"] if self.spectral_norm else []))
+        adaptive = ["augmentation"] if self.augmentation.is_adaptive else []
+        return (*PARTS, *(["spectral_norm"] if self.spectral_norm else []), *adaptive)
 
 
 PARTS = (

@@ -45,6 +45,8 @@ class LossPair(NamedTuple):
     of vectors, ``(N, 1, h, w)`` from a critic of patches. The result is a scalar, the mean over all
     scores, in the dtype of the scores and at least float32. A ``relativistic`` pair compares real
     and fake scores one by one: they must have equal shapes, and its generator loss needs both.
+    ``threshold`` is the score of a sample that could as well be real as generated; None for losses
+    of differences of scores, which do not change if all scores grow by one number.
 
     Raises
     ------
@@ -63,6 +65,7 @@ class LossPair(NamedTuple):
     critic: Callable[[Tensor, Tensor], Tensor]
     generator: GeneratorLoss
     relativistic: bool = False
+    threshold: float | None = None
 
 
 def _separable(
@@ -70,6 +73,7 @@ def _separable(
     real: Callable[[Tensor], Tensor],
     fake: Callable[[Tensor], Tensor],
     generator: Callable[[Tensor], Tensor],
+    threshold: float | None,
 ) -> LossPair:
     """Return the pair ``L_D = E real(D(x)) + E fake(D(G(z)))``, ``L_G = E generator(D(G(z)))``."""
 
@@ -79,7 +83,7 @@ def _separable(
     def generator_loss(fake_scores: Tensor, real_scores: Tensor | None = None) -> Tensor:  # noqa: ARG001
         return _mean(generator, fake_scores, "fake_scores")
 
-    return LossPair(critic_loss, generator_loss)
+    return LossPair(critic_loss, generator_loss, threshold=threshold)
 
 
 def _paired(function: Callable[[Tensor], Tensor]) -> LossPair:
@@ -124,6 +128,7 @@ minimax = _separable(
     real=lambda s: -F.logsigmoid(s),
     fake=lambda s: -F.logsigmoid(-s),
     generator=lambda s: F.logsigmoid(-s),
+    threshold=0.0,
 )
 """The zero-sum game of Goodfellow et al. 2014, arXiv:1406.2661, equation 1.
 
@@ -135,6 +140,7 @@ non_saturating = _separable(
     real=lambda s: -F.logsigmoid(s),
     fake=lambda s: -F.logsigmoid(-s),
     generator=lambda s: -F.logsigmoid(s),
+    threshold=0.0,
 )
 """The loss used in practice by Goodfellow et al. 2014, arXiv:1406.2661, section 3.
 
@@ -146,6 +152,7 @@ least_squares = _separable(
     real=lambda s: 0.5 * (s - 1).square(),
     fake=lambda s: 0.5 * s.square(),
     generator=lambda s: 0.5 * (s - 1).square(),
+    threshold=0.5,
 )
 """Least squares of Mao et al. 2017, arXiv:1611.04076, equation 9.
 
@@ -153,14 +160,18 @@ least_squares = _separable(
 for real samples and 0 for fake ones; the generator's target is 1.
 """
 
-wasserstein = _separable(real=lambda s: -s, fake=lambda s: s, generator=lambda s: -s)
+wasserstein = _separable(
+    real=lambda s: -s, fake=lambda s: s, generator=lambda s: -s, threshold=None
+)
 """The Wasserstein loss of Arjovsky, Chintala, Bottou 2017, arXiv:1701.07875.
 
 ``L_D = E D(G(z)) − E D(x)``, ``L_G = −E D(G(z))``. If the critic is 1-Lipschitz, ``−L_D`` is a
 lower bound of the Wasserstein distance W₁; without a constraint on the critic, L_D has no minimum.
 """
 
-hinge = _separable(real=lambda s: F.relu(1 - s), fake=lambda s: F.relu(1 + s), generator=torch.neg)
+hinge = _separable(
+    real=lambda s: F.relu(1 - s), fake=lambda s: F.relu(1 + s), generator=torch.neg, threshold=0.0
+)
 """The hinge loss of Lim, Ye 2017, arXiv:1705.02894, and Tran et al. 2017, arXiv:1702.08896.
 
 ``L_D = E max(0, 1 − D(x)) + E max(0, 1 + D(G(z)))``, ``L_G = −E D(G(z))``; equations 16 and 17 of

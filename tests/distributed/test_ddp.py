@@ -19,6 +19,7 @@ from sngan.runs import checkpoint
 TWO = PerformanceConfig(device="cpu", devices=2)
 DIGITS = DataConfig(source="digits", flip=True)
 AUGMENTED = DataConfig(source="digits", augment="color,translation,cutout")
+ADA = DataConfig(source="digits", augment="ada", augment_images=400)
 CNN = ModelConfig(name="cnn", width=0.1, latent_dim=8)
 RESNET = replace(CNN, name="resnet", width=0.05)
 BY_CLASS = replace(CNN, conditional=True)
@@ -35,6 +36,9 @@ CASES = {
     "r3gan-by-class": {"method": "r3gan", "model": BY_CLASS, "data": AUGMENTED},
     "bn": {"method": "bn", "model": CNN},
     "sn-operator": {"method": "sn-operator", "model": CNN},
+    "ada": {"method": "sn", "model": CNN, "data": ADA},
+    # its scores have no threshold of their own
+    "ada-wgan-gp": {"method": "wgan-gp", "model": CNN, "data": ADA},
 }
 
 

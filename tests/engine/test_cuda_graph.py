@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from helpers.training import AUGMENTED, BY_CLASS, NoWaiting, assert_identical, build, tiny
 from sngan import METHODS
-from sngan.config import PerformanceConfig
+from sngan.config import DataConfig, PerformanceConfig
 from sngan.engine import cuda_graph as graphs
 from sngan.engine import steps as steps_module
 from sngan.engine import train as training
@@ -141,6 +141,17 @@ def test_a_captured_step_is_the_step(tmp_path, cuda, method, by_class):
     eager = [read_terms(train_step(config, twin)) for _ in range(12)]
     assert captured == eager
     assert_identical(state, twin.state_dict())
+
+
+@pytest.mark.parametrize("augment", ["ada", "p=0->0.5"])
+def test_a_captured_step_changes_the_probability_of_augmentation(tmp_path, cuda, augment):
+    augmented = DataConfig(augment=augment, augment_images=400)
+    settings = {"data": augmented, "steps": STEPS, "method": replace(METHODS["sn"], n_critic=3)}
+    captured, _ = stepped(asked(tmp_path, "auto", **settings), steps=12)
+    eager, _ = stepped(asked(tmp_path, "off", **settings), steps=12)
+    found, expected = ([one["augment_p"] for one in run] for run in (captured, eager))
+    assert found == expected
+    assert len(set(found)) > 4
 
 
 def test_captured_and_eager_runs_agree_over_50_steps(tmp_path, cuda, caplog):

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from sngan import augment as augmentations
+from sngan.config.augmentation import parse_augment
 from sngan.data.images.transparency import rgb
 from sngan.data.types import READING
 from sngan.methods import Method, Schedule, named, require_scheduled
@@ -48,8 +48,18 @@ class DataConfig:
     flip: bool = option(False, "flip each image left to right with probability 1/2")
     augment: str | None = option(
         None,
-        "differentiable augmentation of real and generated images, for small data sets: any of "
-        "color, translation, cutout, joined by commas; none: without",
+        "differentiable augmentation of real and generated images, for small data sets: ada "
+        "(transformations that do not leak, with a probability p that adapts itself), p=NUMBER or "
+        "p=A->B (the same with a fixed or scheduled p), or any of color, translation, cutout, "
+        "joined by commas; none: without",
+    )
+    augment_target: float = option(
+        0.6, "ada: mean sign of the critic's scores of real images at which p stays"
+    )
+    augment_images: int | None = option(
+        None,
+        "ada: real images in which p can go from 0 to 1; left out: a fifth of those of the run, "
+        "at most 500,000",
     )
     dequantize: bool = option(True, "add uniform noise of one grey level, as in Miyato et al.")
     cache: Literal["auto", "device", "memory", "disk", "stream"] = option(
@@ -70,7 +80,10 @@ class DataConfig:
             self.channels in (None, 1, 3), "data.channels", expected="1 or 3", got=self.channels
         )
         none_for_off(self, "augment")
-        augmentations.names_in(self.augment or "")
+        parse_augment(self.augment)
+        require_number(self.augment_target, "data.augment_target", above=0.0, maximum=1.0)
+        if self.augment_images is not None:
+            require_count(self.augment_images, "data.augment_images")
         require_choices(self, prefix="data.")
         if self.workers is not None:
             require_count(self.workers, "data.workers")

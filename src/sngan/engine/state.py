@@ -14,6 +14,7 @@ from sngan.config import Config
 from sngan.data.types import Fingerprint
 from sngan.distributed import fsdp
 from sngan.engine import build
+from sngan.engine.augmentation import Augmentation
 from sngan.engine.fabric import make_fabric
 from sngan.engine.resolve import resolve_config
 from sngan.engine.runtime import Runtime
@@ -43,6 +44,8 @@ class TrainState:
         they are not saved.
     sampler
         The real batches: epoch, and position in it.
+    augmentation
+        The augmentation of images, with its adaptive probability.
     num_samples, fingerprint
         The size and the fingerprint of the data when the run began or was resumed.
     is_images
@@ -69,6 +72,7 @@ class TrainState:
     spectral_norm_generator: spectral.SpectralNorm | None
     scheduled: ScheduledValues
     sampler: data.Sampler
+    augmentation: Augmentation
     num_samples: int
     fingerprint: Fingerprint
     runtime: Runtime
@@ -115,6 +119,7 @@ class TrainState:
             spectral_norm_generator=generator_norm,
             scheduled=ScheduledValues.build(config, optimizers, networks.average),
             sampler=build.build_sampler(config, dataset, device=fabric.device),
+            augmentation=Augmentation(config, device=fabric.device),
             num_samples=dataset.total,
             fingerprint=dataset.fingerprint(),
             runtime=runtime,
@@ -158,7 +163,9 @@ class TrainState:
 
     def _parts(self) -> tuple[str, ...]:
         norms = ("spectral_norm", "spectral_norm_generator")
-        return (*PARTS, *(name for name in norms if getattr(self, name) is not None))
+        present = [name for name in norms if getattr(self, name) is not None]
+        adaptive = ["augmentation"] if self.augmentation.is_adaptive else []
+        return (*PARTS, *present, *adaptive)
 
 
 PARTS = (

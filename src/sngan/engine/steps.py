@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from sngan import data
-from sngan.augment import augment, names_in
 from sngan.config import Config
 from sngan.distributed import collectives, dtensor, fsdp
 from sngan.engine.state import TrainState
@@ -45,6 +44,7 @@ def train_step(config: Config, state: TrainState) -> dict[str, Tensor]:
     """
     config = _resolved(config, state)
     state.scheduled.move_to(state.step)
+    state.augmentation.start_step(state.step, config.steps)
     method = config.method
     # the generator loss of a relativistic pair also reads a batch of real samples
     num_batches = method.n_critic + LOSSES[method.loss].relativistic
@@ -71,19 +71,20 @@ def critic_step(config: Config, state: TrainState, batch: data.Batch) -> dict[st
     Parameters
     ----------
     config
-        The settings: the method with its loss and penalty, the augmentation.
+        The settings: the method with its loss and penalty.
     state
-        The networks and optimizers. Only the critic and its optimizer change.
+        The networks and optimizers. Only the critic, its optimizer and the probability of
+        augmentation change.
     batch
         The real samples as the data set stores them.
     """
     config = _resolved(config, state)
-    method, policy = config.method, names_in(config.data.augment or "")
+    method = config.method
     real, labels = state.sampler.prepared(batch)
     with torch.no_grad():
         # the real and the fake sample of a pair have one class, because penalties mix them
         fake = generate(state, draw_noise(state, len(real)), labels)
-        real, fake = augment(real, policy), augment(fake, policy)
+        real, fake = state.augmentation(real), state.augmentation(fake)
     # in one batch, batch norm would mix the statistics of real and generated samples
     score_both = _score_apart if method.critic_norm == "batch" else _score_together
     real_scores, fake_scores = score_both(state, real, fake, labels)
@@ -91,6 +92,7 @@ def critic_step(config: Config, state: TrainState, batch: data.Batch) -> dict[st
     terms = {
         "critic_loss": loss.detach(),
         "w_estimate": (real_scores.mean() - fake_scores.mean()).detach(),
+        **state.augmentation.follow(real_scores, fake_scores),
     }
     if method.penalty is not None:
         penalty = _gradient_penalty(state, method.penalty, real, fake, labels)
@@ -117,26 +119,26 @@ def generator_step(config: Config, state: TrainState, batch: data.Batch) -> dict
     Parameters
     ----------
     config
-        The settings: the method with its loss, the augmentation.
+        The settings: the method with its loss.
     state
         The networks and optimizers. Only the generator and its optimizer change.
     batch
         Real samples as the data set stores them. Only relativistic losses read their values.
     """
     config = _resolved(config, state)
-    losses, policy = LOSSES[config.method.loss], names_in(config.data.augment or "")
+    losses = LOSSES[config.method.loss]
     real_scores, n = None, len(batch.samples)
     with _frozen(state.critic):
         if losses.relativistic:
             real, labels = state.sampler.prepared(batch)
             with torch.no_grad():
-                real_scores = score(state, augment(real, policy), labels)
+                real_scores = score(state, state.augmentation(real), labels)
         else:
             labels = state.sampler.draw_labels(n)
         fake = generate(state, draw_noise(state, n), labels)
         # the critic gets no gradients here, so DDP must not synchronize them
         with state.runtime.no_sync(state.critic):
-            fake_scores = score(state, augment(fake, policy), labels)
+            fake_scores = score(state, state.augmentation(fake), labels)
         loss = losses.generator(fake_scores, real_scores)
         state.generator_optimizer.zero_grad()
         state.runtime.backward(loss)

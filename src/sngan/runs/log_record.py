@@ -16,6 +16,8 @@ class LogRecord:
     critic_loss, w_estimate, penalty, orthonormal, critic_gradient_norm
         The terms of the last critic step; ``w_estimate`` is the mean score of real samples minus
         that of generated ones.
+    augment_p, augment_sign
+        The probability of augmentation, and r_t of the last critic batch, which adapts it.
     generator_loss, generator_gradient_norm
         The terms of the generator step.
     w1, lipschitz, w1_bound
@@ -38,6 +40,8 @@ class LogRecord:
     w_estimate: float | None = None
     penalty: float | None = None
     orthonormal: float | None = None
+    augment_p: float | None = None
+    augment_sign: float | None = None
     critic_gradient_norm: float | None = None
     generator_loss: float | None = None
     generator_gradient_norm: float | None = None

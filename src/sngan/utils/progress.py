@@ -108,6 +108,7 @@ def _facts(record: Mapping[str, Any]) -> str:
         "W": record.get("w_estimate"),
         "W1": record.get("w1"),
         "W1 ≥": record.get("w1_bound"),
+        "p": record.get("augment_p"),
         "|∇G|": record.get("generator_gradient_norm"),
         "σ": max(sigmas.values()) if sigmas else None,
     }

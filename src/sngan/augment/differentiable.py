@@ -1,11 +1,4 @@
-"""Differentiable augmentation of real and generated images, for small data sets.
-
-The critic sees only augmented images, in its own step and in the generator's step, and gradients
-pass through the augmentation to the generator (Zhao et al. 2020, arXiv:2006.10738). Every function
-maps images ``(N, C, H, W)`` in [−1, 1] to images of the same shape. It draws numbers for each image
-from torch's global generator. If several processes share a batch (``torch.distributed``), each
-draws the numbers of the whole batch and uses those of its own rows.
-"""
+"""Augmentations of Zhao et al. 2020, arXiv:2006.10738: each changes every image."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,8 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from sngan.augment.checks import require_images
 from sngan.distributed import collectives
-from sngan.utils.checks import require, require_one_of
 
 
 def color(images: Tensor) -> Tensor:
@@ -24,7 +17,7 @@ def color(images: Tensor) -> Tensor:
     difference of the image from its mean over all values. A grey image has no saturation. The
     result may exceed [−1, 1].
     """
-    _require_images(images)
+    require_images(images)
     images = images + _uniform(images) - 0.5
     if images.shape[1] > 1:
         images = torch.lerp(images.mean(1, keepdim=True), images, 2 * _uniform(images))
@@ -34,7 +27,7 @@ def color(images: Tensor) -> Tensor:
 
 def translation(images: Tensor, *, ratio: float = 0.125) -> Tensor:
     """Shift by whole pixels, at most ``ratio`` of the height and width; fill the gap with 0."""
-    _require_images(images)
+    require_images(images)
     for dim in (2, 3):
         images = _shifted(images, dim, most=int(images.shape[dim] * ratio + 0.5))
     return images
@@ -42,7 +35,7 @@ def translation(images: Tensor, *, ratio: float = 0.125) -> Tensor:
 
 def cutout(images: Tensor, *, ratio: float = 0.5) -> Tensor:
     """Set a rectangle around a random pixel to 0; its sides are ``ratio`` times the image's."""
-    _require_images(images)
+    require_images(images)
     rows, columns = (_band(images, dim, ratio=ratio) for dim in (2, 3))
     return images.masked_fill(rows & columns, 0.0)
 
@@ -52,20 +45,6 @@ AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "translation": translation,
     "cutout": cutout,
 }
-
-
-def names_in(policy: str) -> tuple[str, ...]:
-    """Return the names in a policy such as ``"color,translation"``; ``""`` has no names.
-
-    Raises
-    ------
-    ValueError
-        If a name is unknown; the error lists similar names.
-    """
-    names = tuple(name.strip() for name in policy.split(",")) if policy else ()
-    for name in names:
-        require_one_of(name, "data.augment", choices=AUGMENTATIONS)
-    return names
 
 
 def augment(images: Tensor, names: Sequence[str]) -> Tensor:
@@ -120,12 +99,3 @@ def _band(images: Tensor, dim: int, *, ratio: float) -> Tensor:
 def _positions(images: Tensor, dim: int) -> Tensor:
     shape = [-1 if axis == dim else 1 for axis in range(4)]
     return torch.arange(images.shape[dim], device=images.device).view(shape)
-
-
-def _require_images(images: Tensor) -> None:
-    require(
-        images.is_floating_point() and images.dim() == 4 and images.numel() > 0,
-        "images",
-        expected="floating-point images (N, C, H, W)",
-        got=f"{images.dtype} of shape {tuple(images.shape)}",
-    )

@@ -1,0 +1,48 @@
+"""Augmentation that does not leak: each transformation is applied with a probability below 1."""
+
+import torch
+from torch import Tensor
+
+from sngan.augment.checks import require_images
+from sngan.augment.colours import draw_colours, recolour
+from sngan.augment.geometry import draw_geometry, transform
+
+
+def nonleaking(images: Tensor, p: Tensor | float) -> Tensor:
+    """Apply 12 transformations to images, each with probability p; return the same shape.
+
+    They are mirror images, quarter turns, whole shifts, scaling, rotation, stretching and other
+    shifts; brightness, contrast, inversion, hue and saturation. Karras et al. 2020,
+    arXiv:2006.06676. Below p = 0.8 the distribution of the augmented images determines that of the
+    images, so a generator whose augmented images look like augmented data has learned the data. For
+    example, a mirror image has an even chance if its transformation is applied, so less than half
+    of the images are mirrored: digits are still learned as they are.
+
+    An image without any transformation is returned bit for bit. Gradients pass to the images, not
+    to p. There is no second derivative, because ``grid_sample`` has none: penalties on a critic's
+    gradient are computed at augmented images.
+
+    Parameters
+    ----------
+    images
+        Images ``(N, C, H, W)`` in [−1, 1]; the result may exceed this range.
+    p
+        The probability; a tensor is not read by the host.
+
+    Raises
+    ------
+    ValueError
+        If the images are not a floating-point tensor ``(N, C, H, W)``.
+
+    Examples
+    --------
+    >>> nonleaking(torch.zeros(2, 3, 8, 8), 0.5).shape
+    torch.Size([2, 3, 8, 8])
+    >>> images = torch.rand(2, 3, 8, 8)
+    >>> torch.equal(nonleaking(images, 0.0), images)
+    True
+    """
+    require_images(images)
+    probability = p.detach() if isinstance(p, Tensor) else torch.full((), p, device=images.device)
+    images = transform(images, draw_geometry(images, probability))
+    return recolour(images, draw_colours(images, probability))

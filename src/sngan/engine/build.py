@@ -110,7 +110,7 @@ def build_spectral_norm(
     optimizer
         The critic's optimizer. Hooks around its steps normalize the weights.
     shape
-        The shape of a sample. Operator norms depend on it.
+        The shape of the critic's input. Operator norms depend on it.
     """
     if method.spectral_norm is None:
         return None

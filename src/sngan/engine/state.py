@@ -17,6 +17,7 @@ from sngan.engine import build
 from sngan.engine.fabric import make_fabric
 from sngan.engine.resolve import resolve_config
 from sngan.engine.runtime import Runtime
+from sngan.models.packing import packed_shape
 from sngan.utils.checks import require_count, require_number
 
 if TYPE_CHECKING:
@@ -103,7 +104,10 @@ class TrainState:
             generator_optimizer=generator_optimizer,
             critic_optimizer=critic_optimizer,
             spectral_norm=build.build_spectral_norm(
-                config.method, networks.critic.module, critic_optimizer, shape=dataset.sample_shape
+                config.method,
+                networks.critic.module,
+                critic_optimizer,
+                shape=packed_shape(dataset.sample_shape, config.model.pack),
             ),
             sampler=build.build_sampler(config, dataset, device=fabric.device),
             num_samples=dataset.total,

@@ -134,6 +134,7 @@ METHODS: dict[str, Method] = {
         Method(
             name="r3gan",
             paper="Huang et al. 2024, arXiv:2501.05441",
+            image_model="convnext",
             loss="relativistic",
             penalty="r1+r2",
             penalty_weight=1.0,

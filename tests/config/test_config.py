@@ -78,7 +78,7 @@ def test_recipe_fields_can_be_overridden_and_none_keeps_the_recipe():
         ({"method": {"betas": [0.5]}}, "method.betas: expected two numbers"),
         ({"method": {"loss": "hing"}}, "method.loss: expected"),
         ({"data": {"channels": 2}}, "data.channels: expected 1 or 3, got 2"),
-        ({"schedule": "cosine"}, "schedule: expected one of constant, linear"),
+        ({"schedule": "cubic"}, "schedule: expected one of constant, cosine, linear, got"),
     ],
 )
 def test_bad_settings_are_named(values, message):

@@ -4,13 +4,16 @@ import dataclasses
 import json
 from argparse import SUPPRESS
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import reduce
+from operator import or_
 from pathlib import Path
+from types import UnionType
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from sngan import config as configs
 from sngan.cli.parser import CommandParser
 from sngan.config import Config
-from sngan.methods import METHODS
+from sngan.methods import METHODS, Schedule
 from sngan.utils.checks import require_one_of
 from sngan.utils.files import expand_home
 from sngan.utils.plain import flatten
@@ -111,9 +114,9 @@ def _flags_of(group: Any, *, prefix: str = "") -> Iterator[Flag]:
             yield from _flags_of(value, prefix=f"{key}.")
         elif prefix == "method." and field.name != "name":
             # None stands for the value of the recipe
-            yield Flag(key, _of_text(kind) or _or_off(kind) | None, None, text)
+            yield Flag(key, _of_text(kind) or _or_off(_with_texts(kind)) | None, None, text)
         else:
-            yield Flag(key, _of_text(kind) or kind, field.default, text)
+            yield Flag(key, _of_text(kind) or _with_texts(kind), field.default, text)
 
 
 def _or_off(kind: Any) -> Any:
@@ -122,6 +125,16 @@ def _or_off(kind: Any) -> Any:
         if get_origin(part) is Literal:
             return Literal[("none", *get_args(part))]  # pyright: ignore[reportInvalidTypeForm]
     return kind
+
+
+def _with_texts(kind: Any) -> Any:
+    """Return a type with ``str`` for each schedule in it: its text is parsed with the settings."""
+    if kind is Schedule:
+        return str
+    parts = tuple(map(_with_texts, get_args(kind)))
+    if get_origin(kind) is tuple:
+        return tuple[parts]
+    return reduce(or_, parts) if isinstance(kind, UnionType) else kind
 
 
 def _of_text(kind: Any) -> Any:

@@ -4,7 +4,7 @@ import difflib
 import re
 from argparse import ArgumentError
 from collections.abc import Iterable, Sequence
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from jsonargparse import ArgumentParser
 
@@ -86,7 +86,7 @@ def _in_words(kind: Any) -> str:
     plain = {int: "an integer", float: "a number", str: "text", bool: "true or false"}
     if kind in plain:
         return plain[kind]
-    if kind == tuple[float, float]:
+    if get_origin(kind) is tuple:
         return "two numbers such as [0.5,0.999]"
     options = [option for option in get_args(kind) if option is not type(None)]
     if all(isinstance(option, str) for option in options):

@@ -14,7 +14,7 @@ from sngan.config.schema import (
     PerformanceConfig,
 )
 from sngan.data.types import READING
-from sngan.methods import named
+from sngan.methods import Schedule, named
 from sngan.utils.checks import require, require_one_of
 from sngan.utils.fields import is_off
 from sngan.utils.files import write_bytes
@@ -40,15 +40,18 @@ MAY_CHANGE_ON_RESUME = frozenset(
 # recipe, so files have these words for "off". All versions can read them.
 _OFF: dict[str, Any] = {
     "method.spectral_norm": "none",
+    "method.spectral_norm_generator": "none",
     "method.critic_norm": "none",
     "method.clip": 0.0,
     "method.penalty": "none",
     "method.orthonormal": 0.0,
+    "method.lr_critic": "none",
     "data.augment": "",
     "model.attention": 0,
     "model.minibatch_std": 0,
     "evaluation.every": 0,
     "keep_every": 0,
+    "ema_halflife": "none",
 }
 
 _TYPES: dict[str, Any] = {
@@ -61,12 +64,27 @@ _TYPES: dict[str, Any] = {
 
 def to_dict(config: Config) -> dict[str, Any]:
     """Return the settings as nested plain values, with lists for tuples, as in the YAML file."""
-    values = cast(dict[str, Any], _plain(dataclasses.asdict(config)))
+    values = cast(dict[str, Any], plain(config))
     for key, word in _OFF.items():
         group, _, name = key.rpartition(".")
         owner = values[group] if group else values
         owner[name] = word if owner[name] is None else owner[name]
     return values
+
+
+def plain(value: Any) -> Any:
+    """Return settings as plain values: dictionaries, lists, and a schedule as its text."""
+    if isinstance(value, Schedule):
+        return str(value)
+    if dataclasses.is_dataclass(value):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in cast(Mapping[str, Any], value).items()}
+    return (
+        [plain(item) for item in cast(list[Any], value)]
+        if isinstance(value, list | tuple)
+        else value
+    )
 
 
 def from_dict(values: Mapping[str, Any]) -> Config:
@@ -186,12 +204,6 @@ def changes(old: Mapping[str, Any], new: Config) -> list[str]:
 def _differ(old: Any, new: Any) -> bool:
     """Whether two values of a setting mean different things: "off" had several spellings."""
     return old != new and not (is_off(old) and is_off(new))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _require_known(values: Mapping[str, Any], kind: Any, *, prefix: str) -> None:

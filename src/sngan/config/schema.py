@@ -8,7 +8,7 @@ from typing import Literal
 from sngan import augment as augmentations
 from sngan.data.images.transparency import rgb
 from sngan.data.types import READING
-from sngan.methods import Method, named
+from sngan.methods import Method, Schedule, named, require_scheduled
 from sngan.models import MODELS
 from sngan.models.packing import require_divided, require_groups
 from sngan.utils.checks import require, require_count, require_index, require_number, require_one_of
@@ -235,10 +235,19 @@ class Config:
     steps: int = option(10_000, "generator steps")
     seed: int = option(0, "seed of all random numbers of the run")
     batch_size: int = option(64, "real images, and as many fakes, in each step, over all devices")
-    schedule: Literal["constant", "linear"] = option(
-        "constant", "learning rate; linear: to zero at the last step, as in Miyato et al."
+    schedule: Literal["constant", "linear", "cosine"] = option(
+        "constant",
+        "factor on learning rates that are numbers; linear: to zero at the last step, as in Miyato "
+        "et al.; cosine: to zero along a cosine; a rate of A->B has its own course",
     )
-    ema_decay: float = option(0.999, "decay of the generator's moving average, which is sampled")
+    ema_decay: float | Schedule = option(
+        0.999, "decay of the generator's moving average, which is sampled; A->B: over the run"
+    )
+    ema_halflife: float | Schedule | None = option(
+        None,
+        "instead of ema_decay: the number of images after which a weight counts half in the "
+        "average, for any batch size (decay = 0.5^(batch_size/halflife)); A->B: over the run",
+    )
     ema_start: int = option(
         1000, "step at which the average starts; until then a copy of the generator"
     )
@@ -271,7 +280,12 @@ class Config:
         rows, model = self.batch_size // processes, self.model
         require_divided(rows, pack=model.pack, minibatch_std=model.minibatch_std)
         require_choices(self)
-        require_number(self.ema_decay, "ema_decay", minimum=0.0, maximum=1.0)
+        decay = require_scheduled(self.ema_decay, "ema_decay", minimum=0.0, maximum=1.0)
+        object.__setattr__(self, "ema_decay", decay)
+        none_for_off(self, "ema_halflife")
+        if self.ema_halflife is not None:
+            halflife = require_scheduled(self.ema_halflife, "ema_halflife", minimum=0.0)
+            object.__setattr__(self, "ema_halflife", halflife)
         object.__setattr__(self, "out", _path(self.out, "out"))
         if not self.out:
             stem = re.sub(r"[^\w.-]+", "-", Path(self.data.source).stem).strip("-") or "data"

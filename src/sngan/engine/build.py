@@ -2,19 +2,19 @@
 
 import logging
 import random
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from sngan import data, models, spectral
 from sngan.config import Config
-from sngan.distributed import dtensor, fsdp
+from sngan.distributed import fsdp
 from sngan.engine.compiling import compile_forward
+from sngan.engine.scheduling import learning_rates
 from sngan.methods import Method
 from sngan.runs import networks as run_networks
 
@@ -50,8 +50,8 @@ def build_networks(config: Config, fabric: "Fabric") -> Networks:
             models.synchronize_batch_norms(network)
         if not is_sharded:
             network.to(fabric.device)
-    update = _ema_of_parts(config.ema_decay)
-    average = AveragedModel(plain[0], multi_avg_fn=update, use_buffers=True)
+    # its update is set by ScheduledValues
+    average = AveragedModel(plain[0], use_buffers=True)
     # sharding moves one stage after the other to the device, which may not hold them all
     generator, critic = (
         fabric.setup_module(network, move_to_device=not is_sharded) for network in plain
@@ -71,14 +71,14 @@ def build_networks(config: Config, fabric: "Fabric") -> Networks:
 
 
 def build_optimizers(
-    method: Method, networks: Networks, fabric: "Fabric", *, is_captured: bool
+    config: Config, networks: Networks, fabric: "Fabric", *, is_captured: bool
 ) -> tuple[Optimizer, Optimizer]:
     """Build the optimizers of generator and critic.
 
     Parameters
     ----------
-    method
-        The method with the kind of optimizer and its options.
+    config
+        The settings: the method with the kind of optimizer and its options, and the schedule.
     networks
         The networks whose weights the optimizers update.
     fabric
@@ -89,9 +89,11 @@ def build_optimizers(
     captured_on = fabric.device if is_captured else None
     optimizers: list[Any] = [
         fabric.setup_optimizers(
-            method.make_optimizer(network.parameters(), captured_on=captured_on)
+            config.method.make_optimizer(network.parameters(), lr=lr, captured_on=captured_on)
         )
-        for network in (networks.generator, networks.critic)
+        for network, lr in zip(
+            (networks.generator, networks.critic), learning_rates(config, 0), strict=True
+        )
     ]
     return optimizers[0], optimizers[1]
 
@@ -143,13 +145,3 @@ def build_sampler(config: Config, dataset: data.Dataset, *, device: torch.device
         flip=config.data.flip,
         dequantize=config.data.dequantize,
     )
-
-
-def _ema_of_parts(decay: float) -> Callable[..., None]:
-    """Return a function that updates a moving average; each rank updates its own part."""
-    update = get_ema_multi_avg_fn(decay)
-
-    def update_parts(average: Iterable[Tensor], current: Iterable[Tensor], count: Tensor) -> None:
-        update([*map(dtensor.local_tensor, average)], [*map(dtensor.local_tensor, current)], count)
-
-    return update_parts

@@ -17,6 +17,7 @@ from sngan.engine import build
 from sngan.engine.fabric import make_fabric
 from sngan.engine.resolve import resolve_config
 from sngan.engine.runtime import Runtime
+from sngan.engine.scheduling import ScheduledValues
 from sngan.models.packing import packed_shape
 from sngan.utils.checks import require_count, require_number
 
@@ -38,6 +39,9 @@ class TrainState:
         The optimizers of the two networks.
     spectral_norm
         The spectral normalization of the critic, if the method has one.
+    scheduled
+        The values that schedules change, such as learning rates. The step alone decides them, so
+        they are not saved.
     sampler
         The real batches: epoch, and position in it.
     num_samples, fingerprint
@@ -61,6 +65,7 @@ class TrainState:
     generator_optimizer: Optimizer
     critic_optimizer: Optimizer
     spectral_norm: spectral.SpectralNorm | None
+    scheduled: ScheduledValues
     sampler: data.Sampler
     num_samples: int
     fingerprint: Fingerprint
@@ -95,7 +100,7 @@ class TrainState:
         networks = build.build_networks(config, fabric)
         runtime = Runtime.build(config.performance, fabric, is_images=dataset.is_images)
         generator_optimizer, critic_optimizer = build.build_optimizers(
-            config.method, networks, fabric, is_captured=runtime.graph.is_wanted
+            config, networks, fabric, is_captured=runtime.graph.is_wanted
         )
         return cls(
             generator=networks.generator,
@@ -108,6 +113,9 @@ class TrainState:
                 networks.critic.module,
                 critic_optimizer,
                 shape=packed_shape(dataset.sample_shape, config.model.pack),
+            ),
+            scheduled=ScheduledValues.build(
+                config, (generator_optimizer, critic_optimizer), networks.average
             ),
             sampler=build.build_sampler(config, dataset, device=fabric.device),
             num_samples=dataset.total,

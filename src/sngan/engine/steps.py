@@ -44,7 +44,7 @@ def train_step(config: Config, state: TrainState) -> dict[str, Tensor]:
     >>> state.step, terms["critic_loss"].shape
     (1, torch.Size([]))
     """
-    set_learning_rate(state, _scheduled_learning_rate(config, state.step))
+    state.scheduled.move_to(state.step)
     method = config.method
     # the generator loss of a relativistic pair also reads a batch of real samples
     num_batches = method.n_critic + LOSSES[method.loss].relativistic
@@ -94,7 +94,7 @@ def critic_step(config: Config, state: TrainState, batch: data.Batch) -> dict[st
     if method.penalty is not None:
         penalty = _gradient_penalty(state, method.penalty, real, fake, labels)
         terms["penalty"] = penalty.detach()
-        loss = loss + method.penalty_weight * penalty
+        loss = loss + state.scheduled.penalty_weight * penalty
     if method.orthonormal:
         distance = orthonormal(state.critic.module)
         terms["orthonormal"] = distance.detach()
@@ -187,28 +187,12 @@ def score(state: TrainState, samples: Tensor, labels: Tensor | None) -> Tensor:
         return _at_least_float32(state.critic(_packed(state, samples), labels))
 
 
-def set_learning_rate(state: TrainState, lr: float) -> None:
-    """Set the learning rate of both optimizers."""
-    for optimizer in (state.generator_optimizer, state.critic_optimizer):
-        for group in optimizer.param_groups:
-            if isinstance(group["lr"], Tensor):
-                # a captured graph reads the rate from this tensor
-                group["lr"].fill_(lr)
-            else:
-                group["lr"] = lr
-
-
 def update_average(state: TrainState, *, start: int) -> None:
     """Move the average towards the generator; up to step ``start`` the average is a copy of it."""
     if state.step <= start:
         # torch's AveragedModel copies the model when its counter is 0
         state.average.n_averaged.zero_()
     state.average.update_parameters(state.generator.module)
-
-
-def _scheduled_learning_rate(config: Config, step: int) -> float:
-    remaining = 1.0 - step / config.steps if config.schedule == "linear" else 1.0
-    return config.method.lr * remaining
 
 
 def _score_apart(

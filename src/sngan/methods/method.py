@@ -1,5 +1,6 @@
 """Method of training a critic: a loss, constraints on the critic, and an optimizer."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,11 +10,21 @@ from torch import nn
 from torch.optim import Optimizer
 
 from sngan.losses import LOSSES
+from sngan.methods.adam import TensorBetaAdam
+from sngan.methods.schedule import Schedule, require_scheduled, value_at
 from sngan.penalties import PENALTIES
 from sngan.utils.checks import require, require_count, require_number, require_one_of
 from sngan.utils.fields import filled_in, none_for_off, option, require_choices
 
-_PARTS = ("spectral_norm", "critic_norm", "clip", "penalty", "orthonormal")
+_PARTS = (
+    "spectral_norm",
+    "spectral_norm_generator",
+    "critic_norm",
+    "clip",
+    "penalty",
+    "orthonormal",
+    "lr_critic",
+)
 
 
 @dataclass(frozen=True)
@@ -32,18 +43,25 @@ class Method:
     spectral_norm, coefficient
         Spectral normalization of the critic, and the value at which it keeps the norm.
         ``"matrix"`` normalizes each reshaped kernel, ``"operator"`` each layer as a linear map.
+    spectral_norm_generator, coefficient_generator
+        The same for the generator (Zhang et al. 2019, arXiv:1805.08318). Its moving average is the
+        average of normalized weights, so no norm of it exceeds the coefficient either.
     critic_norm
         Another normalization of the critic: ``"batch"``, ``"layer"`` or ``"weight"``.
     clip
         The critic's weights are clipped to ``[-clip, clip]``.
     penalty, penalty_weight
-        A key of ``sngan.penalties.PENALTIES``, and its weight λ in the critic's loss.
+        A key of ``sngan.penalties.PENALTIES``, and its weight λ in the critic's loss: a number, or
+        a :class:`Schedule` such as ``"2->0.2"``.
     orthonormal
         The weight of a term in the critic's loss. The term is the distance of the critic's kernels
         from orthonormal ones.
     optimizer, lr, betas
         ``"adam"``, ``"adamw"``, ``"rmsprop"`` or ``"sgd"`` for both networks, its learning rate,
-        and β₁ and β₂ of Adam.
+        and β₁ and β₂ of Adam. The rate and β₂ may be schedules: ``(0.0, "0.9->0.99")``.
+    lr_critic
+        The learning rate of the critic, if it has its own: two time scales, Heusel et al. 2017,
+        arXiv:1706.08500.
     n_critic
         Critic steps for each generator step.
 
@@ -73,6 +91,14 @@ class Method:
         "norm of each layer as a linear map, certified at the end",
     )
     coefficient: float = option(1.0, "the spectral norm that the critic's weights are kept at")
+    spectral_norm_generator: Literal["matrix", "operator"] | None = option(
+        None,
+        "spectral normalization of the generator as well, as in SAGAN and BigGAN; its average is "
+        "that of the normalized weights",
+    )
+    coefficient_generator: float = option(
+        1.0, "the spectral norm that the generator's weights are kept at"
+    )
     critic_norm: Literal["batch", "layer", "weight"] | None = option(
         None, "another normalization of the critic: batch or layer norm, or weight normalization"
     )
@@ -80,7 +106,11 @@ class Method:
     penalty: str | None = option(
         None, f"gradient penalty of sngan.penalties: none, {', '.join(PENALTIES)}"
     )
-    penalty_weight: float = option(0.0, "weight of the penalty in the critic's loss (lambda)")
+    penalty_weight: float | Schedule = option(
+        0.0,
+        "weight of the penalty in the critic's loss (lambda); A->B goes from A to B over the run, "
+        "cosine A->B does so along a cosine",
+    )
     orthonormal: float | None = option(
         None,
         "weight of a term in the critic's loss: the distance of its kernels from orthonormal ones; "
@@ -89,30 +119,44 @@ class Method:
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = option(
         "adam", "optimizer of both networks"
     )
-    lr: float = option(2e-4, "learning rate of both networks")
-    betas: tuple[float, float] = option((0.0, 0.9), "beta1 and beta2 of adam and adamw")
+    lr: float | Schedule = option(
+        2e-4,
+        "learning rate of both networks: a number, which --schedule moves, or A->B such as "
+        "2e-4->5e-5, or cosine A->B",
+    )
+    lr_critic: float | Schedule | None = option(
+        None, "learning rate of the critic, as in two time scales (TTUR); none: that of lr"
+    )
+    betas: tuple[float, float | Schedule] = option(
+        (0.0, 0.9), "beta1 and beta2 of adam and adamw; beta2 may be A->B, such as [0,0.9->0.99]"
+    )
     n_critic: int = option(5, "critic steps for each generator step")
 
     def __post_init__(self) -> None:
         none_for_off(self, *_PARTS)
         require_choices(self, prefix="method.")
         require_one_of(self.loss, "method.loss", choices=LOSSES)
-        require_number(self.coefficient, "method.coefficient", above=0.0)
+        for key in ("coefficient", "coefficient_generator"):
+            require_number(getattr(self, key), f"method.{key}", above=0.0)
         if self.penalty is not None:
             require_one_of(self.penalty, "method.penalty", choices=["none", *PENALTIES])
-        require_number(self.penalty_weight, "method.penalty_weight", minimum=0.0)
+        self._parse("penalty_weight", minimum=0.0)
         for key in ("clip", "orthonormal"):
             value = getattr(self, key)
             if value is not None:
                 require_number(value, f"method.{key}", minimum=0.0)
         self._require_compatible()
-        require_number(self.lr, "method.lr", above=0.0)
-        require(len(self.betas) == 2, "method.betas", expected="two numbers", got=self.betas)
-        for beta in self.betas:
-            require_number(beta, "method.betas", minimum=0.0, maximum=1.0 - 1e-12)
+        self._parse("lr", above=0.0)
+        if self.lr_critic is not None:
+            self._parse("lr_critic", above=0.0)
         require_count(self.n_critic, "method.n_critic")
-        # torch refuses integers among the betas, and a YAML file gives lists
-        object.__setattr__(self, "betas", tuple(float(beta) for beta in self.betas))
+        object.__setattr__(self, "betas", _parsed_betas(self.betas))
+
+    def _parse(self, key: str, *, above: float = -math.inf, minimum: float = -math.inf) -> None:
+        """Replace the text of a schedule by the schedule."""
+        name, value = f"method.{key}", getattr(self, key)
+        parsed = require_scheduled(value, name, above=above, minimum=minimum)
+        object.__setattr__(self, key, parsed)
 
     def _require_compatible(self) -> None:
         require(
@@ -129,25 +173,53 @@ class Method:
         )
 
     def make_optimizer(
-        self, parameters: Iterable[nn.Parameter], *, captured_on: torch.device | None = None
+        self,
+        parameters: Iterable[nn.Parameter],
+        *,
+        lr: float | None = None,
+        captured_on: torch.device | None = None,
     ) -> Optimizer:
-        """Build the optimizer for the parameters of one network.
+        """Build the optimizer for the parameters of one network, as it is at the first step.
 
-        With ``captured_on`` its step can be captured in a CUDA graph on this device, so its
-        learning rate is a tensor there.
+        Parameters
+        ----------
+        parameters
+            The weights of the network.
+        lr
+            The learning rate; left out: that of the method.
+        captured_on
+            The device on which a CUDA graph captures the steps. The learning rate is then a tensor
+            there, and so are the betas if they change.
         """
-        options: dict[str, Any] = {"lr": self.lr, "fused": True}
+        first = value_at(self.lr, 0, 1) if lr is None else lr
+        betas = self.betas[0], value_at(self.betas[1], 0, 1)
+        options: dict[str, Any] = {"lr": first, "fused": True}
         if self.optimizer == "rmsprop":
             del options["fused"]
+        if self.optimizer in ("adam", "adamw"):
+            options["betas"] = betas
         if captured_on is not None:
-            options["lr"] = torch.tensor(self.lr, device=captured_on)
+            rate = options["lr"] = torch.tensor(first, device=captured_on)
+            if "betas" in options and isinstance(self.betas[1], Schedule):
+                decay = _ADAMW_DECAY if self.optimizer == "adamw" else 0.0
+                return TensorBetaAdam(parameters, lr=rate, betas=betas, weight_decay=decay)
             # torch's SGD needs no such option, because it keeps nothing on the host
             options |= {} if self.optimizer == "sgd" else {"capturable": True}
-        if self.optimizer in ("adam", "adamw"):
-            options["betas"] = self.betas
         return _OPTIMIZERS[self.optimizer](parameters, **options)
 
 
+def _parsed_betas(betas: Any) -> tuple[float, float | Schedule]:
+    is_pair = isinstance(betas, list | tuple) and len(betas) == 2
+    require(is_pair, "method.betas", expected="two numbers", got=betas)
+    most = 1.0 - 1e-12
+    require_number(betas[0], "method.betas", minimum=0.0, maximum=most)
+    second = require_scheduled(betas[1], "method.betas", minimum=0.0, maximum=most)
+    # torch refuses integers among the betas, and a YAML file gives lists
+    return float(betas[0]), second if isinstance(second, Schedule) else float(second)
+
+
+# the default of torch's AdamW
+_ADAMW_DECAY = 0.01
 _OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,

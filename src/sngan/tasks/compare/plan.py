@@ -24,7 +24,7 @@ class ComparisonPlan:
     @classmethod
     def of(cls, base: Config, overrides: Mapping[str, Any]) -> "ComparisonPlan":
         """Make the plan of a command."""
-        return cls(configs.to_dict(base), finite(overrides))
+        return cls(configs.to_dict(base), finite(configs.plain(overrides)))
 
     @classmethod
     def read(cls, path: Path) -> "ComparisonPlan":

@@ -100,7 +100,7 @@ def plan_trials(
     for setting in settings:
         require_one_of(setting, "settings", choices=SETTINGS)
     given = {key: value for key, value in (overrides or {}).items() if value is not None}
-    decided = sorted(given.keys() & {"optimizer", *Setting.__dataclass_fields__})
+    decided = sorted(given.keys() & {"optimizer", "lr_critic", *Setting.__dataclass_fields__})
     require(
         not (settings and decided),
         "settings",
@@ -131,6 +131,7 @@ def _with_setting(method: Method, setting: Setting) -> Method:
         method,
         optimizer="adam",
         lr=setting.lr,
+        lr_critic=None,
         betas=setting.betas,
         n_critic=setting.n_critic,
     )

@@ -1,0 +1,137 @@
+"""Scheduled values: learning rates, β₂, penalty weight and EMA decay, set before each step.
+
+A captured step reads values that change from tensors on the device. All values are computed on the
+host from the number of the step, so no step waits for the device, and a resumed run has the same.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from sngan.config import Config
+from sngan.distributed import dtensor
+from sngan.methods import Schedule, value_at
+from sngan.methods.schedule import factor
+
+_log = logging.getLogger("sngan")
+
+
+class EmaUpdate:
+    """The update ``average ← decay·average + (1 − decay)·current``; each rank does its own part."""
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+
+    def __call__(self, average: Iterable[Tensor], current: Iterable[Tensor], count: Any) -> None:
+        """Update the average in place."""
+        update = get_ema_multi_avg_fn(self.decay)
+        update([*map(dtensor.local_tensor, average)], [*map(dtensor.local_tensor, current)], count)
+
+
+@dataclass(kw_only=True)
+class ScheduledValues:
+    """The values of a run that change from step to step.
+
+    Parameters
+    ----------
+    config
+        The settings.
+    generator_optimizer, critic_optimizer
+        The optimizers whose learning rates and β₂ are set.
+    ema
+        The update of the generator's average.
+    penalty_weight
+        The weight of the penalty: a number, or a tensor on the device if it changes.
+    """
+
+    config: Config
+    generator_optimizer: Optimizer
+    critic_optimizer: Optimizer
+    ema: EmaUpdate
+    penalty_weight: float | Tensor
+
+    @classmethod
+    def build(
+        cls, config: Config, optimizers: tuple[Optimizer, Optimizer], average: AveragedModel
+    ) -> "ScheduledValues":
+        """Build the values as they are at the first step.
+
+        Parameters
+        ----------
+        config
+            The settings.
+        optimizers
+            The optimizers of generator and critic.
+        average
+            The generator's average. It gets the update ``ema``.
+        """
+        average.multi_avg_fn = ema = EmaUpdate(ema_decay(config, 0))
+        weight = config.method.penalty_weight
+        if isinstance(weight, Schedule):
+            device = next(average.module.parameters()).device
+            weight = torch.full((), weight.start, device=device)
+        for key in ("lr", "lr_critic"):
+            rate = getattr(config.method, key)
+            if config.schedule != "constant" and isinstance(rate, Schedule):
+                _log.info("method.%s goes %s by itself, without the factor of schedule", key, rate)
+        return cls(
+            config=config,
+            generator_optimizer=optimizers[0],
+            critic_optimizer=optimizers[1],
+            ema=ema,
+            penalty_weight=weight,
+        )
+
+    def move_to(self, step: int) -> None:
+        """Set the values of a step; the first one is 0."""
+        method, steps = self.config.method, self.config.steps
+        optimizers = (self.generator_optimizer, self.critic_optimizer)
+        for optimizer, lr in zip(optimizers, learning_rates(self.config, step), strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = _renewed(group["lr"], lr)
+                if isinstance(method.betas[1], Schedule) and "betas" in group:
+                    first, second = group["betas"]
+                    group["betas"] = first, _renewed(second, method.betas[1].at(step, steps))
+        if isinstance(method.penalty_weight, Schedule):
+            weight = method.penalty_weight.at(step, steps)
+            self.penalty_weight = _renewed(self.penalty_weight, weight)
+        self.ema.decay = ema_decay(self.config, step)
+
+
+def learning_rates(config: Config, step: int) -> tuple[float, float]:
+    """Return the learning rates of generator and critic at a step.
+
+    ``config.schedule`` is a factor on rates that are numbers. A rate that is a schedule itself has
+    its own course.
+    """
+    method = config.method
+    rates = (method.lr, method.lr if method.lr_critic is None else method.lr_critic)
+    share = factor(config.schedule).at(step, config.steps)
+    generator_lr, critic_lr = (
+        rate.at(step, config.steps) if isinstance(rate, Schedule) else rate * share
+        for rate in rates
+    )
+    return generator_lr, critic_lr
+
+
+def ema_decay(config: Config, step: int) -> float:
+    """Return the decay of the generator's average at a step.
+
+    With a half-life of h images it is ``0.5^(batch_size/h)``, as in Karras et al. 2020,
+    arXiv:1912.04958: after h more images a weight counts half. At h = 0 the average is a copy.
+    """
+    if config.ema_halflife is None:
+        return value_at(config.ema_decay, step, config.steps)
+    halflife = value_at(config.ema_halflife, step, config.steps)
+    return 0.5 ** (config.batch_size / halflife) if halflife > 0 else 0.0
+
+
+def _renewed(old: float | Tensor, value: float) -> float | Tensor:
+    """Return the new value: in the old tensor, which a captured graph reads, or as a number."""
+    return old.fill_(value) if isinstance(old, Tensor) else value

@@ -49,6 +49,7 @@ _OFF: dict[str, Any] = {
     "method.lr_critic": "none",
     "data.augment": "",
     "model.attention": 0,
+    "model.minibatch_std": 0,
     "evaluation.every": 0,
     "keep_every": 0,
     "ema_halflife": "none",
@@ -170,14 +171,18 @@ def _with_texts(kind: Any, values: dict[str, Any], texts: dict[str, Any]) -> dic
 def with_own_settings(config: Config, path: Path) -> Config:
     """Return the settings with those that the run of ``path`` keeps when it is resumed.
 
-    These are the version of file reading and the coordinates of points that it began with, and its
-    values of the settings that were left out here and whose default depends on the model family.
+    These are the version of file reading, the coordinates of points and the family of networks
+    (if it is ``auto`` here) that it began with, and its values of the settings that were left out
+    here and whose default depends on the model family.
     """
     own = load(path)
     config, reading = left_out_as_in(config, own), own.data.reading
     # with a shape, ``standardize`` of a run of an earlier version stays off
     shape, standardize = own.model.sample_shape, own.model.standardize
-    model = dataclasses.replace(config.model, sample_shape=shape, standardize=standardize)
+    name = own.model.name if config.model.name == "auto" else config.model.name
+    model = dataclasses.replace(
+        config.model, name=name, sample_shape=shape, standardize=standardize
+    )
     if reading != config.data.reading:
         _log.warning(
             "the run began with version %d of file reading, sngan now has %d: the run keeps its "

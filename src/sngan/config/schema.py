@@ -11,6 +11,7 @@ from sngan.data.images.transparency import rgb
 from sngan.data.types import READING
 from sngan.methods import Method, Schedule, named, require_scheduled
 from sngan.models import MODELS
+from sngan.models.packing import require_divided, require_groups
 from sngan.utils.checks import require, require_count, require_index, require_number, require_one_of
 from sngan.utils.families import by_family, of_family
 from sngan.utils.fields import filled_in, none_for_off, option, require_choices
@@ -101,12 +102,27 @@ class DataConfig:
 class ModelConfig:
     """The two networks."""
 
-    name: str = option("auto", "mlp (points), cnn or resnet (images); auto: mlp or cnn")
+    name: str = option(
+        "auto",
+        "mlp (points); cnn, resnet or convnext (images); auto: mlp, or for images convnext with "
+        "the method r3gan and cnn with the others",
+    )
     width: float = option(by_family(1.0, points=0.5), "factor on all channel counts")
     latent_dim: int = option(by_family(128, points=2), "dimension of the generator's noise")
     conditional: bool = option(False, "generate and score by class; the data needs labels")
     attention: int | None = option(
         None, "self-attention on feature maps with this side in pixels, resnet only; 0: none"
+    )
+    pack: int = option(
+        1,
+        "samples that the critic scores as one, joined along the channels (PacGAN, 2 to 4), "
+        "against mode collapse; a bound of W1 is then not known; 1: each sample by itself",
+    )
+    minibatch_std: int | None = option(
+        None,
+        "append the standard deviation in groups of this many samples to the maps of an image "
+        "critic, so that it notices samples without variety (StyleGAN2: 4); a penalty then acts on "
+        "the sum of a group's scores; 0: none",
     )
     sample_shape: tuple[int, ...] | None = filled_in(None)
     # points are converted to mean 0 and standard deviation 1; runs of earlier versions did not
@@ -124,6 +140,8 @@ class ModelConfig:
         none_for_off(self, "attention")
         if self.attention is not None:
             require_count(self.attention, "model.attention", minimum=0)
+        none_for_off(self, "minibatch_std")
+        require_groups(self.pack, self.minibatch_std, conditional=self.conditional)
         # YAML has lists for tuples, and numbers for names that look like numbers
         object.__setattr__(self, "class_names", tuple(map(str, self.class_names)))
         object.__setattr__(self, "empty_classes", tuple(self.empty_classes))
@@ -282,6 +300,8 @@ class Config:
             expected=f"a multiple of the {processes} devices over all nodes",
             got=self.batch_size,
         )
+        rows, model = self.batch_size // processes, self.model
+        require_divided(rows, pack=model.pack, minibatch_std=model.minibatch_std)
         require_choices(self)
         decay = require_scheduled(self.ema_decay, "ema_decay", minimum=0.0, maximum=1.0)
         object.__setattr__(self, "ema_decay", decay)

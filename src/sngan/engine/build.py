@@ -17,7 +17,9 @@ from sngan.config import Config
 from sngan.distributed import fsdp
 from sngan.engine.compiling import compile_forward
 from sngan.engine.scheduling import learning_rates
+from sngan.models.packing import packed_shape
 from sngan.runs import networks as run_networks
+from sngan.utils.checks import require_given
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -126,6 +128,7 @@ def build_spectral_norms(
         Their optimizers. Hooks around the steps normalize the weights.
     """
     method, model = config.method, config.model
+    own = require_given(model.sample_shape, "model.sample_shape", expected="a shape")
     generator, critic = networks.generator.module, networks.critic.module
     with _labelled(generator):
         norms = (
@@ -143,7 +146,7 @@ def build_spectral_norms(
                 optimizers[1],
                 kind=method.spectral_norm,
                 coefficient=method.coefficient,
-                shape=model.sample_shape,
+                shape=packed_shape(own, model.pack),
             ),
         )
     if norms[0] is not None:

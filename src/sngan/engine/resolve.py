@@ -22,7 +22,9 @@ def resolve_config(config: Config, dataset: data.Dataset) -> Config:
     names = class_names(dataset) if config.model.conditional else ()
     model = replace(
         config.model,
-        name=models.default_model(shape) if name == "auto" else name,
+        name=models.default_model(shape, images=config.method.image_model)
+        if name == "auto"
+        else name,
         sample_shape=shape,
         # settings that have a shape were resolved before, perhaps by an earlier version
         standardize=config.model.standardize

@@ -17,6 +17,7 @@ from sngan.config import Config
 from sngan.distributed import collectives, dtensor, fsdp
 from sngan.engine.state import TrainState
 from sngan.losses import LOSSES
+from sngan.models import packed
 from sngan.penalties import PENALTIES, clip_weights_, orthonormal
 
 
@@ -176,6 +177,8 @@ def generate(state: TrainState, noise: Tensor, labels: Tensor | None) -> Tensor:
 def score(state: TrainState, samples: Tensor, labels: Tensor | None) -> Tensor:
     """Score samples by the critic in the precision of the run; the result is at least float32.
 
+    A critic of packs gives one score for each pack of consecutive samples.
+
     Parameters
     ----------
     state
@@ -186,7 +189,7 @@ def score(state: TrainState, samples: Tensor, labels: Tensor | None) -> Tensor:
         The classes ``(n,)``; ``None`` for an unconditional model.
     """
     with state.runtime.autocast():
-        return _at_least_float32(state.critic(samples, labels))
+        return _at_least_float32(state.critic(_packed(state, samples), labels))
 
 
 def update_average(state: TrainState, *, start: int) -> None:
@@ -224,12 +227,18 @@ def _gradient_penalty(
     forward = state.critic.module._call_impl  # pyright: ignore[reportPrivateUsage]
     scores = partial(forward, labels=labels)
     coordinates = state.critic.module.coordinates
+    # a pack is one point of the penalty: its slope, and one interpolation
+    real, fake = _packed(state, real), _packed(state, fake)
     with state.runtime.autocast():
         if coordinates is None:
             return PENALTIES[penalty](scores, real, fake)
         # slopes are those in standard coordinates, so that a penalty does not depend on units
         both = coordinates.standard(real), coordinates.standard(fake)
         return PENALTIES[penalty](lambda points: scores(coordinates.original(points)), *both)
+
+
+def _packed(state: TrainState, samples: Tensor) -> Tensor:
+    return packed(samples, state.critic.module.pack)
 
 
 @contextmanager

@@ -36,8 +36,9 @@ class Method:
 
     Parameters
     ----------
-    name, paper
-        The name of the recipe, and its source.
+    name, paper, image_model
+        The name of the recipe, its source, and the family of networks that it takes for images if
+        ``model.name`` is ``auto``.
     loss
         A key of ``sngan.losses.LOSSES``.
     spectral_norm, coefficient
@@ -82,6 +83,8 @@ class Method:
 
     name: str = option("sn", "the recipe that decides every setting of this group that is left out")
     paper: str = filled_in("")
+    # the family of networks for images, where model.name is auto
+    image_model: str = filled_in("cnn")
     loss: str = option("hinge", f"loss pair of sngan.losses: {', '.join(LOSSES)}")
     spectral_norm: Literal["matrix", "operator"] | None = option(
         None,

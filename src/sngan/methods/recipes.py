@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from sngan.methods.method import Method
+from sngan.methods.schedule import Schedule
 from sngan.utils.checks import require_one_of
 from sngan.utils.families import by_family
 
@@ -137,10 +138,14 @@ METHODS: dict[str, Method] = {
         Method(
             name="r3gan",
             paper="Huang et al. 2024, arXiv:2501.05441",
+            # the schedules for CIFAR-10, where they end before the run does; for FFHQ the weight
+            # goes from 2 to 0.2 at 64² and from 150 to 15 at 256²
+            image_model="convnext",
             loss="relativistic",
             penalty="r1+r2",
-            penalty_weight=1.0,
-            betas=(0.0, 0.99),
+            penalty_weight=Schedule(0.05, 0.005, "cosine"),
+            lr=Schedule(2e-4, 5e-5, "cosine"),
+            betas=(0.0, Schedule(0.9, 0.99, "cosine")),
             n_critic=1,
         ),
     )

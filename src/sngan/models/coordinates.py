@@ -22,13 +22,17 @@ class Coordinates(nn.Module):
         self.register_buffer("scale", torch.ones(dim))
 
     def fit(self, points: Tensor) -> None:
-        """Take mean and standard deviation of points; a constant coordinate is only shifted."""
+        """Take mean and standard deviation of points; a constant coordinate is only shifted.
+
+        For packs of points, each place of a pack gets those of one point.
+        """
         values = points.to("cpu", torch.float64)
         scale = values.std(0, correction=0)
         varies = scale > _ROUNDING * values.abs().amax(0)
         usual = scale[varies].max() if bool(varies.any()) else torch.ones(())
-        self.center.copy_(values.mean(0))
-        self.scale.copy_(torch.where(varies, scale, usual))
+        places = len(self.center) // points.shape[1]
+        self.center.copy_(values.mean(0).repeat(places))
+        self.scale.copy_(torch.where(varies, scale, usual).repeat(places))
 
     def standard(self, points: Tensor) -> Tensor:
         """Convert points from the data's coordinates: ``(points − center)/scale``."""

@@ -71,6 +71,8 @@ def mlp(
     width: float,
     num_classes: int = 0,
     attention: int = 0,
+    pack: int = 1,
+    minibatch_std: int = 0,
     standardize: bool = False,
 ) -> tuple[MLPGenerator, MLPCritic]:
     """Build both networks for points ``(dim,)``: three hidden layers of ``256·width``.
@@ -79,30 +81,27 @@ def mlp(
 
     Parameters
     ----------
-    sample_shape, latent_dim, width, num_classes, attention, standardize
+    sample_shape, latent_dim, width, num_classes, attention, pack, minibatch_std, standardize
         See :func:`sngan.models.build`.
 
     Raises
     ------
     ValueError
-        If the samples are images, or if ``attention`` is not 0.
+        If the samples are images, or if ``attention`` or ``minibatch_std`` is not 0.
     """
     require_attention_side(attention, (), model="mlp")
     require(
         len(sample_shape) == 1,
         "model.name",
-        expected=f"cnn or resnet for images {sample_shape}",
+        expected=f"cnn, resnet or convnext for images {sample_shape}",
         got="'mlp'",
     )
+    require(minibatch_std == 0, "model.minibatch_std", expected="none for mlp", got=minibatch_std)
     (dim,) = sample_shape
     hidden = 3 * [scaled(256, width)]
-    shared: Any = {
-        "dim": dim,
-        "hidden": hidden,
-        "num_classes": num_classes,
-        "standardize": standardize,
-    }
-    return MLPGenerator(latent_dim=latent_dim, **shared), MLPCritic(**shared)
+    shared: Any = {"hidden": hidden, "num_classes": num_classes, "standardize": standardize}
+    generator = MLPGenerator(latent_dim=latent_dim, dim=dim, **shared)
+    return generator, MLPCritic(dim=dim * pack, **shared)
 
 
 def _layers(sizes: Sequence[int], activation: Callable[[], nn.Module]) -> nn.Sequential:

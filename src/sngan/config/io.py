@@ -45,6 +45,7 @@ _OFF: dict[str, Any] = {
     "method.penalty": "none",
     "method.orthonormal": 0.0,
     "data.augment": "",
+    "data.held_out": 0,
     "model.attention": 0,
     "evaluation.every": 0,
     "keep_every": 0,
@@ -106,6 +107,8 @@ def load(path: Path) -> Config:
         if isinstance(values.get("data"), dict):
             # the first versions of sngan did not write which version of file reading they used
             values["data"].setdefault("reading", 1)
+            # and trained on all images
+            values["data"].setdefault("held_out", 0)
         return from_dict(values)
     except TypeError as error:
         # a value has a type that no field takes
@@ -146,8 +149,16 @@ def _with_texts(kind: Any, values: dict[str, Any], texts: dict[str, Any]) -> dic
 
 
 def with_reading_of(config: Config, path: Path) -> Config:
-    """Return the settings with the version of file reading that the run of ``path`` began with."""
-    reading = load(path).data.reading
+    """Return the settings with the version of file reading that the run of ``path`` began with.
+
+    The default number of held-out images is replaced by the run's own number as well.
+    """
+    began = load(path).data
+    reading = began.reading
+    if config.data.held_out == DataConfig().held_out:
+        config = dataclasses.replace(
+            config, data=dataclasses.replace(config.data, held_out=began.held_out)
+        )
     if reading != config.data.reading:
         _log.warning(
             "the run began with version %d of file reading, sngan now has %d: the run keeps its "

@@ -13,7 +13,9 @@ from torch import Tensor
 from sngan.distributed import collectives
 from sngan.engine import resuming
 from sngan.engine.evaluation import certify, measure_transport
-from sngan.engine.nan_guard import NanGuard
+from sngan.engine.extremes import Extremes
+from sngan.engine.health_figures import HealthFigures
+from sngan.engine.nan_guard import NanGuard, not_finite_error
 from sngan.engine.sampling import gather_average, sample_average
 from sngan.engine.setup import Plan
 from sngan.engine.state import TrainState
@@ -71,6 +73,8 @@ class Outputs:
 
     def __post_init__(self) -> None:
         self._guard = NanGuard(self.state.runtime.device)
+        self._extremes = Extremes(self.state.runtime.device)
+        self._health = HealthFigures(self.plan.config, self.plan.dataset)
         self._terms: dict[str, Tensor] = {}
         now = time.perf_counter()
         self._started = now - self.state.seconds
@@ -88,6 +92,7 @@ class Outputs:
         """Keep the losses of a step for the next record, without waiting for the device."""
         self._terms = terms
         self._guard.update(terms, self.state.step)
+        self._extremes.update(terms)
         self.progress.advance(self.state.step)
 
     def log(self) -> None:
@@ -98,7 +103,7 @@ class Outputs:
         TrainingError
             If a loss or gradient was not finite since the last call.
         """
-        self._guard.raise_if_not_finite(self.folder)
+        self._require_finite()
         state, now = self.state, time.perf_counter()
         terms: dict[str, Any] = read_terms(self._terms, average_ranks=True)
         terms |= self._measure_transport()
@@ -109,6 +114,7 @@ class Outputs:
             lr=float(state.critic_optimizer.param_groups[0]["lr"]),
             steps_per_second=(state.step - self._logged_step) / (now - self._logged_at),
             sigma=read_terms(state.sigmas()),
+            health=self._measure_health(),
         )
         if self.recorder is not None:
             self.recorder.log(record.to_dict())
@@ -136,7 +142,7 @@ class Outputs:
 
     def evaluate(self) -> None:
         """Record the metrics of samples, and keep this checkpoint if it is the best so far."""
-        self._guard.raise_if_not_finite(self.folder)
+        self._require_finite()
         state, config, evaluation = self.state, self.plan.config, self.plan.evaluation
         values, is_best = {}, False
         if evaluation is None:
@@ -160,7 +166,7 @@ class Outputs:
         The checkpoint is written after everything else of this step: a run that was killed in
         between goes on from the older checkpoint, and makes the missing files again.
         """
-        self._guard.raise_if_not_finite(self.folder)
+        self._require_finite()
         if self.state.step == self.plan.config.steps:
             certify(self.state.spectral_norm)
         self.save_generator()
@@ -198,6 +204,34 @@ class Outputs:
         config, dataset = self.plan.config, self.plan.dataset
         classes = config.model.learned_classes
         return measure_transport(self.state, dataset, classes=classes, seed=config.seed)
+
+    def _measure_health(self) -> dict[str, float] | None:
+        step, config = self.state.step, self.plan.config
+        if not self._health.is_due(step):
+            return None
+        found = read_terms(self._extremes.terms(), average_ranks=True)
+        self._extremes.reset()
+        weights = sum(weight.numel() for weight in self.state.generator.parameters())
+        largest = found["generator_gradient_norm_largest"]
+        found["generator_gradient_per_weight"] = largest / max(weights, 1) ** 0.5
+        copies = step % config.sample_every == 0 or step == config.steps
+        return found | self._health.measure(self.state, copies=copies)
+
+    def _require_finite(self) -> None:
+        """Record a term that was not finite, and raise.
+
+        Raises
+        ------
+        TrainingError
+            If a loss or gradient was not finite since the last call.
+        """
+        found = self._guard.first()
+        if found is None:
+            return
+        step, name = found
+        if self.recorder is not None:
+            self.recorder.log(LogRecord(step, not_finite={name: float(step)}).to_dict())
+        raise not_finite_error(step, name, self.folder)
 
     def _listing_checkpoints(self) -> AbstractContextManager[None]:
         """Add checkpoint files that are written inside the context to the run's list, on rank 0."""

@@ -15,6 +15,7 @@ from sngan.engine import resuming
 from sngan.engine.evaluation import certify, measure_transport
 from sngan.engine.extremes import Extremes
 from sngan.engine.health_figures import HealthFigures
+from sngan.engine.health_watch import HealthWatch
 from sngan.engine.nan_guard import NanGuard, not_finite_error
 from sngan.engine.sampling import gather_average, sample_average
 from sngan.engine.setup import Plan
@@ -75,6 +76,8 @@ class Outputs:
         self._guard = NanGuard(self.state.runtime.device)
         self._extremes = Extremes(self.state.runtime.device)
         self._health = HealthFigures(self.plan.config, self.plan.dataset)
+        records = () if self.recorder is None else iter_records(self.folder.path)
+        self._watch = HealthWatch(self.plan.config, records, log=self.folder.log)
         self._terms: dict[str, Tensor] = {}
         now = time.perf_counter()
         self._started = now - self.state.seconds
@@ -117,7 +120,7 @@ class Outputs:
             health=self._measure_health(),
         )
         if self.recorder is not None:
-            self.recorder.log(record.to_dict())
+            self._record(record)
             self.progress.log(record.to_dict())
         self._logged_step, self._logged_at = state.step, now
 
@@ -156,7 +159,7 @@ class Outputs:
                 checkpoint.write(state.state_dict(), self.folder.best_checkpoint, settings=settings)
         if self.recorder is None or evaluation is None:
             return
-        self.recorder.log(LogRecord(state.step, evaluation=values).to_dict())
+        self._record(LogRecord(state.step, evaluation=values))
         value = values.get(evaluation.metric, float("nan"))
         self.progress.note(f"step {state.step}: {evaluation.metric} {value:.4g}")
 
@@ -205,6 +208,12 @@ class Outputs:
         classes = config.model.learned_classes
         return measure_transport(self.state, dataset, classes=classes, seed=config.seed)
 
+    def _record(self, record: LogRecord) -> None:
+        """Write a record, and log what it tells about the run's health; only on rank 0."""
+        if self.recorder is not None:
+            self.recorder.log(record.to_dict())
+            self._watch.follow(record.to_dict())
+
     def _measure_health(self) -> dict[str, float] | None:
         step, config = self.state.step, self.plan.config
         if not self._health.is_due(step):
@@ -229,8 +238,7 @@ class Outputs:
         if found is None:
             return
         step, name = found
-        if self.recorder is not None:
-            self.recorder.log(LogRecord(step, not_finite={name: float(step)}).to_dict())
+        self._record(LogRecord(step, not_finite={name: float(step)}))
         raise not_finite_error(step, name, self.folder)
 
     def _listing_checkpoints(self) -> AbstractContextManager[None]:

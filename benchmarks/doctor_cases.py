@@ -16,6 +16,7 @@ from sngan.methods import named
 
 POINTS = ("ring8", "grid25")
 IMAGES = ("digits", "cifar16")
+_WIDTH = {"digits": 0.25, "cifar16": 0.125}
 CIFAR = "test-00000-of-00001.parquet"
 # the step after which a frozen critic no longer learns, as a part of the run
 _FROZEN_AT = 0.3
@@ -50,7 +51,7 @@ class Case:
         model = (
             ModelConfig(latent_dim=2, width=0.5)
             if is_points
-            else ModelConfig(name="cnn", latent_dim=32, width=0.25 if self.data == "digits" else 0.125)
+            else ModelConfig(name="cnn", latent_dim=32, width=_WIDTH[self.data])
         )
         steps = 900 if is_points else 700
         every = {"log_every": 50, "sample_every": 10**6 if is_points else 100, "save_every": 10**6}
@@ -155,45 +156,106 @@ def _ill_everywhere() -> Iterator[Case]:
         lr = 2e-3 if data in POINTS else 5e-4
         flat = {"schedule": "constant"}
         yield Case(data, "lr-30", 0, {"lr": 30 * lr}, flat, names=UNSTABLE)
-        yield Case(data, "clip-1e-4", 0, {"name": "wgan", "clip": 1e-4, "lr": lr},
-                   names=("vanishing gradient", "critic uses little slope", "rank collapse"))
-        yield Case(data, "no-norm-huge-lr", 0, {"name": "vanilla", "lr": 0.5}, flat,
-                   names=UNSTABLE)
+        yield Case(
+            data,
+            "clip-1e-4",
+            0,
+            {"name": "wgan", "clip": 1e-4, "lr": lr},
+            names=("vanishing gradient", "critic uses little slope", "rank collapse"),
+        )
+        yield Case(data, "no-norm-huge-lr", 0, {"name": "vanilla", "lr": 0.5}, flat, names=UNSTABLE)
         yield Case(data, "small-generator", 0, operation=small_generator, names=BEHIND)
-        yield Case(data, "frozen-critic", 0, operation=frozen_critic,
-                   names=("critic left behind", "collapse", "oscillation"))
-        yield Case(data, "beta1-.99", 0, {"betas": (0.99, 0.999)}, flat,
-                   names=("oscillation", "collapse", "exploding gradient"))
+        yield Case(
+            data,
+            "frozen-critic",
+            0,
+            operation=frozen_critic,
+            names=("critic left behind", "collapse", "oscillation"),
+        )
+        yield Case(
+            data,
+            "beta1-.99",
+            0,
+            {"betas": (0.99, 0.999)},
+            flat,
+            names=("oscillation", "collapse", "exploding gradient"),
+        )
     for data in POINTS:
-        yield Case(data, "lr-30", 1, {"name": "wgan-gp", "lr": 3e-2, "n_critic": 2},
-                   {"schedule": "constant"}, names=UNSTABLE)
+        yield Case(
+            data,
+            "lr-30",
+            1,
+            {"name": "wgan-gp", "lr": 3e-2, "n_critic": 2},
+            {"schedule": "constant"},
+            names=UNSTABLE,
+        )
     for data in IMAGES:
         yield Case(data, "lr-30", 1, {"name": "r1", "lr": 30 * 5e-4}, names=UNSTABLE)
 
 
 def _ill_points() -> Iterator[Case]:
     for data in POINTS:
-        yield Case(data, "minimax-collapse", 0,
-                   {"name": "vanilla", "loss": "minimax", "lr": 2e-3, "n_critic": 5},
-                   names=("collapse", "vanishing gradient", "generator left behind"))
-        yield Case(data, "n-critic-20", 0, {"name": "vanilla", "lr": 1e-3, "n_critic": 20},
-                   {"steps": 200, "log_every": 10}, names=BEHIND)
+        yield Case(
+            data,
+            "minimax-collapse",
+            0,
+            {"name": "vanilla", "loss": "minimax", "lr": 2e-3, "n_critic": 5},
+            names=("collapse", "vanishing gradient", "generator left behind"),
+        )
+        yield Case(
+            data,
+            "n-critic-20",
+            0,
+            {"name": "vanilla", "lr": 1e-3, "n_critic": 20},
+            {"steps": 200, "log_every": 10},
+            names=BEHIND,
+        )
         yield Case(data, "tight", 0, {"coefficient": 0.5}, names=("critic uses little slope",))
-        yield Case(data, "batch-2", 0, {}, {"batch_size": 2},
-                   names=("collapse", "oscillation", "exploding gradient", "critic left behind"))
-    yield Case("ring8", "vanilla-collapse", 0, {"name": "vanilla", "lr": 5e-3, "betas": (0.9, 0.999)},
-               names=("collapse", "oscillation"))
-    yield Case("ring8", "vanilla-collapse", 1, {"name": "vanilla", "lr": 5e-3, "betas": (0.9, 0.999)},
-               names=("collapse", "oscillation"))
+        yield Case(
+            data,
+            "batch-2",
+            0,
+            {},
+            {"batch_size": 2},
+            names=("collapse", "oscillation", "exploding gradient", "critic left behind"),
+        )
+    yield Case(
+        "ring8",
+        "vanilla-collapse",
+        0,
+        {"name": "vanilla", "lr": 5e-3, "betas": (0.9, 0.999)},
+        names=("collapse", "oscillation"),
+    )
+    yield Case(
+        "ring8",
+        "vanilla-collapse",
+        1,
+        {"name": "vanilla", "lr": 5e-3, "betas": (0.9, 0.999)},
+        names=("collapse", "oscillation"),
+    )
 
 
 def _ill_images() -> Iterator[Case]:
     few = ("critic overfitting", "generator copies")
     for data in IMAGES:
         for seed in (0, 1):
-            yield Case(data, "40-images", seed, {"name": "vanilla", "lr": 1e-3}, images=40, names=few)
+            yield Case(
+                data, "40-images", seed, {"name": "vanilla", "lr": 1e-3}, images=40, names=few
+            )
         yield Case(data, "40-images-sn", 0, {"lr": 1e-3, "coefficient": 2.0}, images=40, names=few)
-        yield Case(data, "n-critic-20", 0, {"name": "vanilla", "n_critic": 20},
-                   {"steps": 80, "log_every": 10}, names=BEHIND)
-        yield Case(data, "batch-2", 0, {"name": "vanilla"}, {"batch_size": 2},
-                   names=("collapse", "oscillation", "exploding gradient", "critic left behind"))
+        yield Case(
+            data,
+            "n-critic-20",
+            0,
+            {"name": "vanilla", "n_critic": 20},
+            {"steps": 80, "log_every": 10},
+            names=BEHIND,
+        )
+        yield Case(
+            data,
+            "batch-2",
+            0,
+            {"name": "vanilla"},
+            {"batch_size": 2},
+            names=("collapse", "oscillation", "exploding gradient", "critic left behind"),
+        )

@@ -20,9 +20,7 @@ def share_above(left: Tensor, right: Tensor) -> Tensor:
     return ((difference > 0).float() + (difference == 0).float() / 2).mean()
 
 
-def nearest(
-    samples: Tensor, parts: Sequence[Tensor], *, leave_out_first: bool = False
-) -> Tensor:
+def nearest(samples: Tensor, parts: Sequence[Tensor], *, leave_out_first: bool = False) -> Tensor:
     """Return the distance from each sample to the nearest row of all parts.
 
     Parameters

@@ -82,7 +82,9 @@ class HealthFigures:
         real, held_out = (self._values(rows, device) for rows in (self._real, self._held_out))
         tensors = self._of_scores(critic, real, fake, held_out, labels)
         if self._reference is None:
-            self._reference = clouds.Reference(*(self._values(half, device) for half in self._halves))
+            self._reference = clouds.Reference(
+                *(self._values(half, device) for half in self._halves)
+            )
         tensors |= self._reference.compare(fake)
         tensors |= _of_ranks(critic)
         if copies and self._dataset.is_images:
@@ -100,7 +102,8 @@ class HealthFigures:
                 # training has imported this already
                 from sngan.transport import wasserstein
 
-                self._w1_floor = wasserstein(*map(self._dataset.values, self._halves)).distance
+                x, y = (self._dataset.values(half) for half in self._halves)
+                self._w1_floor = wasserstein(x, y).distance
         return self._w1_floor
 
     def _values(self, rows: Tensor, device: torch.device) -> Tensor:

@@ -14,9 +14,7 @@ _CERTAIN, _GUESSES, _GAINED, _FAR = 0.97, 0.55, 0.8, 1.5
 
 
 def generator_left_behind(history: History, config: Config) -> Finding | Unjudged | None:
-    """Judge whether the critic scores nearly all real samples above generated ones, for long, while
-    the samples do not get better.
-    """
+    """Judge whether the critic tells nearly all samples apart, while these do not get better."""
     return _left_behind(history, config, is_generator=True)
 
 

@@ -34,7 +34,7 @@ def collapse(history: History, config: Config) -> Finding | Unjudged | None:
         "duplicates": rolling_median(duplicates.values) / _DUPLICATES,
         "reach": _REACH / np.maximum(rolling_median(reach.values), 1e-9),
     }
-    beyond = np.max([one for one in measures.values()], axis=0)
+    beyond = np.max(list(measures.values()), axis=0)
     held = holds_since(spread, beyond > 1, least=LEAST)
     if held is None:
         return None

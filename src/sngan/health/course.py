@@ -72,8 +72,8 @@ def converged(history: History, config: Config) -> Finding | Unjudged | None:
         confidence=confidence(waited / _PATIENCE, len(series) - first, least=least),
         evidence={name: series.last, f"{name}_best": float(sign * best[-1])},
         meaning="nothing was gained since then",
-        advice="stop here, or go on with smaller steps",
-        flags=advice.flags(steps=max(int(since), 1)),
+        advice="stop there, or try smaller steps from the start",
+        flags=advice.flags(steps=max(int(since), 1), method__lr=config.method.lr / 2),
         is_illness=False,
     )
 

@@ -1,4 +1,4 @@
-"""The critic's slope and rank: a critic that uses little of what it may, and one of few directions."""
+"""Critic: one that uses little of its slope, and one whose layers have few directions."""
 
 import numpy as np
 
@@ -11,7 +11,8 @@ from sngan.health.statistics import confidence, holds_since, rolling_median
 
 LITTLE_SLOPE, RANK_COLLAPSE = "critic uses little slope", "rank collapse"
 # with a margin of 1, a loss has hardly any curvature for scores that differ by so little
-_GAP, _TELLS = 0.1, 0.75
+_GAP, _TELLS, _FAR = 0.1, 0.75, 1.2
+_SLOPE, _FLAT = 0.1, 1e-6
 _RANK_SHARE, _RANK = 0.3, 2.0
 
 
@@ -19,49 +20,42 @@ def little_slope(history: History, config: Config) -> Finding | Unjudged | None:
     """Judge whether the constraint keeps the scores of real and generated samples too close.
 
     The critic ranks samples well, so it has learned what differs, but the mean scores differ by
-    under a tenth of the margin of its loss, and the samples are not good yet.
+    under a tenth of the margin of its loss, and the samples are not good yet. The Wasserstein loss
+    has no margin; there the slope counts, against the slope of 1 that gradient penalties ask for.
+    The critic of any loss is flat if its slope is below 1e-6.
     """
-    needed = ("real_above_generated", "real_score", "generated_score")
+    needed = ("real_above_generated", "real_score", "generated_score", "slope")
     cannot = unjudged(LITTLE_SLOPE, history, *needed)
-    if cannot is not None:
+    if cannot is not None or not advice.is_constrained(config.method):
         return cannot
-    if not advice.is_constrained(config.method):
-        return None
-    ranks, real, fake = (history[name] for name in needed)
-    gap = np.abs(rolling_median(real.values - fake.values))
+    ranks, real, fake, slope = (history[name] for name in needed)
     good = quality(history)
-    differs = np.interp(ranks.steps, good.series.steps, good.smooth.values) > 1.2 * good.floor
-    if not _is_ranked(ranks.values).any() and not _is_flat(history):
-        return None
-    mask = (_is_ranked(ranks.values) | _is_flat(history)) & (gap < _GAP) & differs
+    differs = np.interp(ranks.steps, good.series.steps, good.smooth.values) > _FAR * good.floor
+    used = np.abs(rolling_median(real.values - fake.values)) / _GAP
+    if config.method.loss == "wasserstein":
+        asked = _SLOPE if config.method.penalty is not None else _FLAT
+        used = rolling_median(slope.values) / asked
+    is_flat = rolling_median(slope.values) < _FLAT
+    mask = ((rolling_median(ranks.values) > _TELLS) & (used < 1) & differs) | is_flat
     held = holds_since(ranks, mask, least=LEAST)
     if held is None:
         return None
-    evidence = {"real_above_generated": ranks.last, "score_gap": float(gap[-1])}
-    for name in ("slope", "lipschitz", "w1", "w1_bound"):
-        if name in history:
-            evidence[name] = history[name].last
+    evidence = {
+        name: history[name].last
+        for name in (*needed, "slope_largest", "lipschitz", "w1", "w1_bound")
+        if name in history
+    }
     reason, flags = _steeper(config)
     return Finding(
         name=LITTLE_SLOPE,
         since=held[0],
-        confidence=confidence(_GAP / max(float(gap[-1]), 1e-9), held[1], least=LEAST),
+        confidence=confidence(1 / max(float(used[-1]), 1e-9), held[1], least=LEAST),
         evidence=evidence,
         meaning="the critic tells real from generated samples, but its scores hardly differ: it "
-        "uses little of the slope that it may have, or may not have enough",
+        "may not be steep enough, or uses little of its slope",
         advice=reason,
         flags=flags,
     )
-
-
-def _is_ranked(values: np.ndarray) -> np.ndarray:
-    return rolling_median(values) > _TELLS
-
-
-def _is_flat(history: History) -> bool:
-    """Whether the critic is constant up to rounding."""
-    slope = history["slope"]
-    return bool(len(slope)) and float(np.median(slope.values)) < 1e-6
 
 
 def rank_collapse(history: History, config: Config) -> Finding | Unjudged | None:

@@ -96,7 +96,10 @@ def _exploding(config: Config, since: int, sure: float, evidence: dict[str, floa
     if advice.is_constrained(method):
         reason, flags = "smaller steps", advice.slower(config, 10)
     else:
-        reason, flags = "a critic of bounded slope", advice.normalized(method__lr=min(method.lr, 2e-4))
+        reason, flags = (
+            "a critic of bounded slope",
+            advice.normalized(method__lr=min(method.lr, 2e-4)),
+        )
     return Finding(
         name=EXPLODING,
         since=since,

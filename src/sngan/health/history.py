@@ -70,7 +70,7 @@ class History:
                 for inner, number in cast(Mapping[object, object], value).items():
                     self._add(str(inner), step, number)
             elif name == "sigma" and isinstance(value, Mapping):
-                sigmas = [one for one in cast(Mapping[object, object], value).values()]
+                sigmas = list(cast(Mapping[object, object], value).values())
                 numbers = [number for one in sigmas if (number := _number(one)) is not None]
                 self._add("sigma_largest", step, max(numbers, default=None))
             elif name != "step":

@@ -1,4 +1,4 @@
-"""Judging: the records that a finding needs, and the quality of samples that several findings use."""
+"""Judging: the records that a finding needs, and the quality of samples by which it judges."""
 
 from typing import NamedTuple
 

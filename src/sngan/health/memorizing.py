@@ -15,8 +15,9 @@ _ABOVE, _COPY, _FEWEST = 0.75, 0.5, 3
 
 
 def critic_overfitting(history: History, config: Config) -> Finding | Unjudged | None:
-    """Judge how often the critic scores a trained image above a held-out one (1/2 if it does not
-    tell them apart).
+    """Judge how often the critic scores a trained image above a held-out one.
+
+    The rate is 1/2 for a critic that does not tell them apart.
     """
     if "trained_above_held_out" not in history and "spread" in history:
         return Unjudged(OVERFITTING, _why_none_held_out(config))

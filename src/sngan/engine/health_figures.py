@@ -49,14 +49,15 @@ class HealthFigures:
         half = min(self._count, max(len(trained) // 2, 1))
         self._halves = trained[:half], trained[half : 2 * half]
         self._searched = trained[:_SEARCHED]
-        # a run with small batches has quick steps, so it is measured less often
-        self._every = _EVERY * max(1, _BATCH // config.batch_size)
+        # the longer a step takes, the more often it may be measured at the same share of the time
+        quickness = max(1, _BATCH // config.batch_size)
+        self._every = max(1, _EVERY * quickness // config.method.n_critic)
         self._reference: clouds.Reference | None = None
         self._nearest_of_new: float | None = None
         self._w1_floor: float | None = None
 
     def is_due(self, step: int) -> bool:
-        """Whether a logged step is measured: the first one after each 50 steps, and the last."""
+        """Whether a logged step is measured: the first one after each 50 steps, or fewer."""
         before = max(step - self._config.log_every, 0)
         return step // self._every > before // self._every or step == self._config.steps
 

@@ -68,16 +68,17 @@ class Diagnosis:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether no illness was found, and at least one condition was judged."""
-        return not self.illnesses and bool(self.absent)
+        """Whether no illness was found, and the records allowed to judge the samples."""
+        return not self.illnesses and COLLAPSE in self.absent
 
     @property
     def verdict(self) -> str:
         """Healthy, ill with the names of the findings, or unknown."""
         if self.illnesses:
             return f"ill: {', '.join(one.name for one in self.illnesses)}"
-        if not self.absent:
-            return "unknown: too few records"
+        reasons = [one.reason for one in self.unjudged if one.name == COLLAPSE]
+        if reasons:
+            return f"unknown: {reasons[0]}"
         more = "".join(f", {one.name} since step {one.since:,}" for one in self.findings)
         return f"healthy{more}"
 

@@ -1,6 +1,5 @@
 """History: the records of a run as series of numbers, of bounded length, from a file of anybody."""
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, cast
 
@@ -105,4 +104,5 @@ def _number(value: object) -> float | None:
     """Return a finite number as a float, and None for anything else."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
-    return float(value) if math.isfinite(value) and abs(value) <= _LARGEST else None
+    # no comparison with nan holds, and an integer may be too large for a float
+    return float(value) if abs(value) <= _LARGEST else None

@@ -1,5 +1,7 @@
 """Memorizing: a critic that knows its training images, and a generator that copies them."""
 
+import math
+
 import numpy as np
 
 from sngan.config import Config
@@ -10,14 +12,16 @@ from sngan.health.judging import LEAST, unjudged
 from sngan.health.statistics import confidence, holds_since, rolling_median
 
 OVERFITTING, COPIES = "critic overfitting", "generator copies"
-# 1/2 for a critic that does not tell trained from held-out images
-_ABOVE, _COPY, _FEWEST = 0.75, 0.5, 3
+_COPY, _FEWEST = 0.5, 3
+# the engine scores so many images of both kinds, if there are so many
+_SCORED, _DEVIATIONS = 128, 3.5
 
 
 def critic_overfitting(history: History, config: Config) -> Finding | Unjudged | None:
     """Judge how often the critic scores a trained image above a held-out one.
 
-    The rate is 1/2 for a critic that does not tell them apart.
+    The rate is 1/2 for a critic that does not tell them apart. It must be above 1/2 by three and a
+    half standard deviations of Mann's and Whitney's statistic for so many images.
     """
     if "trained_above_held_out" not in history and "spread" in history:
         return Unjudged(OVERFITTING, _why_none_held_out(config))
@@ -26,15 +30,16 @@ def critic_overfitting(history: History, config: Config) -> Finding | Unjudged |
         return cannot
     series = history["trained_above_held_out"]
     smooth = rolling_median(series.values)
-    held = holds_since(series, smooth > _ABOVE, least=LEAST - 2)
+    limit = _by_chance(config)
+    held = holds_since(series, smooth > 0.5 + limit, least=LEAST - 2)
     if held is None:
         return None
-    beyond = (float(smooth[-1]) - 0.5) / (_ABOVE - 0.5)
+    beyond = (float(smooth[-1]) - 0.5) / limit
     reason, flags = _more_data(config)
     return Finding(
         name=OVERFITTING,
         since=held[0],
-        confidence=confidence(2 * beyond, held[1], least=LEAST - 2),
+        confidence=confidence(beyond, held[1], least=LEAST - 2),
         evidence={
             name: history[name].last
             for name in ("trained_above_held_out", "real_score", "held_out_score")
@@ -70,6 +75,12 @@ def generator_copies(history: History, config: Config) -> Finding | Unjudged | N
         advice=reason,
         flags=flags,
     )
+
+
+def _by_chance(config: Config) -> float:
+    """Return how far from 1/2 the rate may be by the choice of the images."""
+    count = min(int(config.data.held_out or 0), _SCORED) or _SCORED
+    return _DEVIATIONS * math.sqrt((_SCORED + count + 1) / (12 * _SCORED * count))
 
 
 def _why_none_held_out(config: Config) -> str:

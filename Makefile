@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-bitwise test-slow test-faults test-nodes lint types bench bench-growth clean
+.PHONY: demo test test-bitwise test-slow test-faults test-nodes lint types bench bench-growth bench-doctor clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -62,6 +62,10 @@ bench-growth: $(READY)
 	$(BIN)/python -m benchmarks.lipschitz --growth
 	$(BIN)/python -m benchmarks.transport --growth
 	$(BIN)/python -m benchmarks.metrics --growth
+
+# healthy and ill runs, and whether `sngan doctor` tells them apart: 15 CPU minutes, resumable
+bench-doctor: $(READY)
+	$(BIN)/python -m benchmarks.doctor
 
 clean:
 	rm -rf $(VENV)

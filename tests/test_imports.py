@@ -20,6 +20,7 @@ ORDER = [
     ["spectral", "transport", "data", "models", "penalties", "lipschitz", "metrics"],
     ["methods"],
     ["config"],
+    ["health"],
     ["runs"],
     ["engine"],
     ["report"],

@@ -17,6 +17,7 @@ COMMANDS = {
     "generate": "draw samples from a run: a folder of PNGs, an .npz, or one grid PNG",
     "report": "write the report of a run or comparison again",
     "evaluate": "measure a run's samples: distances to the data, precision, recall, modes covered",
+    "doctor": "say whether a run is healthy, with figures, and which flags to try if it is not",
     "compare": "train methods side by side on the same data: one table, one report",
     "lipschitz": "prove how steep a run's critic can be, layer by layer",
     "distance": "measure the Wasserstein distance of two data sets, with its proof",

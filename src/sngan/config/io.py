@@ -48,6 +48,7 @@ _OFF: dict[str, Any] = {
     "method.orthonormal": 0.0,
     "method.lr_critic": "none",
     "data.augment": "",
+    "data.held_out": 0,
     "model.attention": 0,
     "model.minibatch_std": 0,
     "evaluation.every": 0,
@@ -129,6 +130,8 @@ def load(path: Path) -> Config:
         if isinstance(values.get("data"), dict):
             # the first versions of sngan did not write which version of file reading they used
             values["data"].setdefault("reading", 1)
+            # and trained on all images
+            values["data"].setdefault("held_out", 0)
         return from_dict(values)
     except TypeError as error:
         # a value has a type that no field takes
@@ -171,9 +174,9 @@ def _with_texts(kind: Any, values: dict[str, Any], texts: dict[str, Any]) -> dic
 def with_own_settings(config: Config, path: Path) -> Config:
     """Return the settings with those that the run of ``path`` keeps when it is resumed.
 
-    These are the version of file reading, the coordinates of points and the family of networks
-    (if it is ``auto`` here) that it began with, and its values of the settings that were left out
-    here and whose default depends on the model family.
+    These are the version of file reading, the number of held-out images, the coordinates of points
+    and the family of networks (if it is ``auto`` here) that it began with, and its values of the
+    settings that were left out here and whose default depends on the model family.
     """
     own = load(path)
     config, reading = left_out_as_in(config, own), own.data.reading
@@ -189,7 +192,9 @@ def with_own_settings(config: Config, path: Path) -> Config:
             "own, which drops transparency, knows 8 and 16 bits, and makes each folder a class",
             reading, READING,
         )  # fmt: skip
-    read = dataclasses.replace(config.data, reading=reading)
+    is_left_out = config.data.held_out == DataConfig().held_out
+    held_out = own.data.held_out if is_left_out else config.data.held_out
+    read = dataclasses.replace(config.data, reading=reading, held_out=held_out)
     return dataclasses.replace(config, model=model, data=read)
 
 

@@ -70,6 +70,11 @@ class DataConfig:
         "memory; auto: stream for shards, disk for 10,000 images and more, device if they fit",
     )
     workers: int | None = option(None, "number of decoding threads; left out: one for each core")
+    held_out: float | None = option(
+        0.05,
+        "images kept from training, by which the run's health is checked: a fraction (at least "
+        "100 images, none of fewer than 400), or a count; 0: none; points and streams keep none",
+    )
     # a resumed run keeps the version of the rules by which it first read its files
     reading: int = filled_in(READING)
 
@@ -80,11 +85,16 @@ class DataConfig:
         require(
             self.channels in (None, 1, 3), "data.channels", expected="1 or 3", got=self.channels
         )
-        none_for_off(self, "augment")
+        none_for_off(self, "augment", "held_out")
         parse_augment(self.augment)
         require_number(self.augment_target, "data.augment_target", above=0.0, maximum=1.0)
         if self.augment_images is not None:
             require_count(self.augment_images, "data.augment_images")
+        if self.held_out is not None:
+            require_number(self.held_out, "data.held_out", above=0.0)
+            is_whole = self.held_out < 1 or float(self.held_out).is_integer()
+            expected = "a fraction below 1, or a whole number of images"
+            require(is_whole, "data.held_out", expected=expected, got=self.held_out)
         require_choices(self, prefix="data.")
         if self.workers is not None:
             require_count(self.workers, "data.workers")

@@ -211,6 +211,7 @@ def build_sampler(config: Config, dataset: data.Dataset, *, device: torch.device
     device
         The device that receives the batches.
     """
+    held_out = data.held_out_rows(dataset, int(config.data.held_out or 0), seed=config.seed)
     return data.Sampler(
         dataset if config.model.conditional else replace(dataset, labels=None),
         config.batch_size,
@@ -218,4 +219,5 @@ def build_sampler(config: Config, dataset: data.Dataset, *, device: torch.device
         seed=config.seed,
         flip=config.data.flip,
         dequantize=config.data.dequantize,
+        rows=data.trained_rows(dataset, held_out) if len(held_out) else None,
     )

@@ -22,21 +22,30 @@ class NanGuard:
         earliest = self._first_bad_step.clamp(max=step)
         self._first_bad_step = torch.where(is_bad, earliest, self._first_bad_step)
 
-    def raise_if_not_finite(self, folder: RunFolder) -> None:
-        """Raise on all ranks if a term was not finite on any of them. All ranks must call this.
+    def first(self) -> tuple[int, str] | None:
+        """Return the first step at which a term was not finite on any rank, and the term's name.
 
-        Raises
-        ------
-        TrainingError
-            If a term was not finite. The message names the first one and the last checkpoint.
+        All ranks must call this.
         """
         if not self._names:
-            return
+            return None
         steps: list[float] = collectives.all_reduce_min(self._first_bad_step).tolist()
         step, name = min(zip(steps, self._names, strict=True), key=lambda item: item[0])
-        if step < torch.inf:
-            raise TrainingError(
-                f"{name} was not finite at step {step:.0f}; "
-                f"last good checkpoint: {folder.last_checkpoint}; "
-                f"log: {folder.log}; try a smaller learning rate (--method.lr)"
-            )
+        return None if step == torch.inf else (int(step), name)
+
+
+def not_finite_error(step: int, name: str, folder: RunFolder) -> TrainingError:
+    """Return the error of a term that was not finite; its message names the last checkpoint.
+
+    Parameters
+    ----------
+    step, name
+        The step and the name of the term.
+    folder
+        The run folder.
+    """
+    return TrainingError(
+        f"{name} was not finite at step {step}; "
+        f"last good checkpoint: {folder.last_checkpoint}; "
+        f"log: {folder.log}; try a smaller learning rate (--method.lr)"
+    )

@@ -13,7 +13,10 @@ from torch import Tensor
 from sngan.distributed import collectives
 from sngan.engine import resuming
 from sngan.engine.evaluation import certify, measure_modes, measure_transport
-from sngan.engine.nan_guard import NanGuard
+from sngan.engine.extremes import Extremes
+from sngan.engine.health_figures import HealthFigures
+from sngan.engine.health_watch import HealthWatch
+from sngan.engine.nan_guard import NanGuard, not_finite_error
 from sngan.engine.sampling import gather_average, sample_average
 from sngan.engine.setup import Plan
 from sngan.engine.state import TrainState
@@ -71,6 +74,10 @@ class Outputs:
 
     def __post_init__(self) -> None:
         self._guard = NanGuard(self.state.runtime.device)
+        self._extremes = Extremes(self.state.runtime.device)
+        self._health = HealthFigures(self.plan.config, self.plan.dataset)
+        records = () if self.recorder is None else iter_records(self.folder.path)
+        self._watch = HealthWatch(self.plan.config, records, log=self.folder.log)
         self._terms: dict[str, Tensor] = {}
         now = time.perf_counter()
         self._started = now - self.state.seconds
@@ -88,6 +95,7 @@ class Outputs:
         """Keep the losses of a step for the next record, without waiting for the device."""
         self._terms = terms
         self._guard.update(terms, self.state.step)
+        self._extremes.update(terms)
         self.progress.advance(self.state.step)
 
     def log(self) -> None:
@@ -98,7 +106,7 @@ class Outputs:
         TrainingError
             If a loss or gradient was not finite since the last call.
         """
-        self._guard.raise_if_not_finite(self.folder)
+        self._require_finite()
         state, now = self.state, time.perf_counter()
         terms: dict[str, Any] = read_terms(self._terms, average_ranks=True)
         terms |= self._measure_transport() | measure_modes(self._sample, self.plan.dataset)
@@ -109,9 +117,10 @@ class Outputs:
             lr=float(state.critic_optimizer.param_groups[0]["lr"]),
             steps_per_second=(state.step - self._logged_step) / (now - self._logged_at),
             sigma=read_terms(state.sigmas()),
+            health=self._measure_health(),
         )
         if self.recorder is not None:
-            self.recorder.log(record.to_dict())
+            self._record(record)
             self.progress.log(record.to_dict())
         self._logged_step, self._logged_at = state.step, now
 
@@ -136,7 +145,7 @@ class Outputs:
 
     def evaluate(self) -> None:
         """Record the metrics of samples, and keep this checkpoint if it is the best so far."""
-        self._guard.raise_if_not_finite(self.folder)
+        self._require_finite()
         state, config, evaluation = self.state, self.plan.config, self.plan.evaluation
         values, is_best = {}, False
         if evaluation is None:
@@ -150,7 +159,7 @@ class Outputs:
                 checkpoint.write(state.state_dict(), self.folder.best_checkpoint, settings=settings)
         if self.recorder is None or evaluation is None:
             return
-        self.recorder.log(LogRecord(state.step, evaluation=values).to_dict())
+        self._record(LogRecord(state.step, evaluation=values))
         value = values.get(evaluation.metric, float("nan"))
         self.progress.note(f"step {state.step}: {evaluation.metric} {value:.4g}")
 
@@ -160,7 +169,7 @@ class Outputs:
         The checkpoint is written after everything else of this step: a run that was killed in
         between goes on from the older checkpoint, and makes the missing files again.
         """
-        self._guard.raise_if_not_finite(self.folder)
+        self._require_finite()
         if self.state.step == self.plan.config.steps:
             certify(self.state.spectral_norm)
         self.save_generator()
@@ -198,6 +207,39 @@ class Outputs:
         config, dataset = self.plan.config, self.plan.dataset
         classes = config.model.learned_classes
         return measure_transport(self.state, dataset, classes=classes, seed=config.seed)
+
+    def _record(self, record: LogRecord) -> None:
+        """Write a record, and log what it tells about the run's health; only on rank 0."""
+        if self.recorder is not None:
+            self.recorder.log(record.to_dict())
+            self._watch.follow(record.to_dict())
+
+    def _measure_health(self) -> dict[str, float] | None:
+        step, config = self.state.step, self.plan.config
+        if not self._health.is_due(step):
+            return None
+        found = read_terms(self._extremes.terms(), average_ranks=True)
+        self._extremes.reset()
+        weights = sum(weight.numel() for weight in self.state.generator.parameters())
+        largest = found["generator_gradient_norm_largest"]
+        found["generator_gradient_per_weight"] = largest / max(weights, 1) ** 0.5
+        copies = step % config.sample_every == 0 or step == config.steps
+        return found | self._health.measure(self.state, copies=copies)
+
+    def _require_finite(self) -> None:
+        """Record a term that was not finite, and raise.
+
+        Raises
+        ------
+        TrainingError
+            If a loss or gradient was not finite since the last call.
+        """
+        found = self._guard.first()
+        if found is None:
+            return
+        step, name = found
+        self._record(LogRecord(step, not_finite={name: float(step)}))
+        raise not_finite_error(step, name, self.folder)
 
     def _listing_checkpoints(self) -> AbstractContextManager[None]:
         """Add checkpoint files that are written inside the context to the run's list, on rank 0."""

@@ -14,7 +14,8 @@ def resolve_config(config: Config, dataset: data.Dataset) -> Config:
     Raises
     ------
     ValueError
-        If a conditional model gets data without labels, or points are to be augmented.
+        If a conditional model gets data without labels, or points are to be augmented or
+        held out, or too many images are to be held out.
     """
     config = of_family(config, "images" if dataset.is_images else "points")
     shape = dataset.sample_shape
@@ -32,7 +33,7 @@ def resolve_config(config: Config, dataset: data.Dataset) -> Config:
         class_names=names,
         empty_classes=_empty_classes(dataset, len(names)) if names else (),
     )
-    read = config.data
+    read = replace(config.data, held_out=data.held_out_count(dataset, config.data.held_out))
     if dataset.is_images:
         read = replace(read, resolution=shape[-1], channels=shape[0])
     else:

@@ -49,6 +49,8 @@ def find(folder: RunFolder, config: Config, dataset: data.Dataset) -> FoundCheck
     _warn_of(found)
     saved = found.state
     before = found.settings or flatten(configs.to_dict(configs.load(folder.config)))
+    # runs that recorded no held-out images had none
+    before = {"data.held_out": None, **before}
     changed = [*configs.changes(before, config), *misfit]
     got = f"{'; '.join(changed)} (in {folder.config} or by flags)"
     require(not changed, "resume", expected="the run's own settings", got=got)

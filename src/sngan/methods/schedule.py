@@ -91,6 +91,26 @@ def value_at(value: Scheduled, step: int, steps: int) -> float:
     return value.at(step, steps) if isinstance(value, Schedule) else value
 
 
+def scaled(value: Scheduled, by: float) -> Scheduled:
+    """Return a number or a schedule times a factor.
+
+    >>> str(scaled(Schedule(2.0, 0.2), 0.5)), scaled(3.0, 0.5)
+    ('1.0->0.1', 1.5)
+    """
+    if isinstance(value, Schedule):
+        return Schedule(by * value.start, by * value.end, value.shape)
+    return by * value
+
+
+def largest(value: Scheduled) -> float:
+    """Return the largest value that a number or a schedule has in a run.
+
+    >>> largest(Schedule(2.0, 0.2)), largest(3.0)
+    (2.0, 3.0)
+    """
+    return max(value.start, value.end) if isinstance(value, Schedule) else value
+
+
 def parse_schedule(text: str, name: str) -> Scheduled:
     """Return the number or schedule that a text stands for.
 

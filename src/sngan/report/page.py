@@ -1,11 +1,14 @@
 """Report ``report.html``: one self-contained page for people who did not train the run."""
 
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
+from sngan import config as configs
+from sngan import health
 from sngan.report.charts import Chart, bands, curves
-from sngan.report.history import History, Series
+from sngan.report.history import History, Record, Series
 from sngan.report.rendering import embedded, write_page
 from sngan.report.results import Band
 from sngan.runs.layout import RunFolder
@@ -35,12 +38,15 @@ def write_report(folder: Path) -> Path:
     path = RunFolder(folder).config
     require(path.is_file(), "run", expected="a run folder with config.yaml", got=folder)
     settings = _settings(path)
-    history = History(iter_records(folder), keys=_KEYS, groups=("sigma", "evaluation"))
+    judged = health.History()
+    records = _also_to(judged, iter_records(folder))
+    history = History(records, keys=_KEYS, groups=("sigma", "evaluation"))
     return write_page(
         RunFolder(folder).report,
         "run.html",
         headline=_headline(settings),
         facts=_facts(settings, history),
+        health=_health(judged, path),
         frames=_frames(folder),
         crisp=_is_of_images(settings),
         charts=_charts(history),
@@ -60,6 +66,21 @@ def _settings(path: Path) -> dict[str, Any]:
         values = first_line(error)
     require(isinstance(values, dict), "run", expected=f"settings in {path}", got=values)
     return values
+
+
+def _also_to(judged: health.History, records: Iterable[Record]) -> Iterator[Record]:
+    """Yield the records, and add each one to the history by which the run is judged."""
+    for record in records:
+        judged.add(record)
+        yield record
+
+
+def _health(judged: health.History, path: Path) -> health.Diagnosis | None:
+    """Judge the health of the run; ``None`` without records, or with settings of others."""
+    try:
+        return health.diagnose(judged, configs.load(path))
+    except ValueError:
+        return None
 
 
 def _group(settings: dict[str, Any], key: str) -> dict[str, Any]:

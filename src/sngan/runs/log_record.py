@@ -30,6 +30,11 @@ class LogRecord:
         The learning rate, and the speed since the record before.
     sigma
         The spectral norm of each layer of the critic.
+    health
+        Figures of the run's health, such as the spread of its samples; the page docs/health.md
+        explains them.
+    not_finite
+        The step at which a term was not finite, under the name of the term; it ended the run.
     evaluation
         The figures of an evaluation, which is a record of its own.
     """
@@ -55,6 +60,8 @@ class LogRecord:
     lr: float | None = None
     steps_per_second: float | None = None
     sigma: Mapping[str, float] | None = None
+    health: Mapping[str, float] | None = None
+    not_finite: Mapping[str, float] | None = None
     evaluation: Mapping[str, float | None] | None = None
 
     def to_dict(self) -> dict[str, Any]:

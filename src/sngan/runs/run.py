@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from sngan.config import Config
+from sngan.health import Diagnosis, diagnose
 from sngan.runs.networks import NOISE_BLOCK, balanced_labels, build_networks, draw, noise_blocks
+from sngan.runs.records import iter_records
 from sngan.runs.weights import read_critic, read_generator, read_settings
 from sngan.utils.checks import require, require_count, require_one_of
 from sngan.utils.text import printable
@@ -162,6 +164,16 @@ class Run:
         self._require_learned(index, "label")
         return index
 
+    def diagnose(self) -> Diagnosis:
+        """Judge the health of the run from its records, as ``sngan doctor`` does.
+
+        Raises
+        ------
+        ValueError
+            If the run has no records.
+        """
+        return diagnose_folder(self.folder, self.config)
+
     def _require_learned(self, index: int, name: str) -> None:
         model = self.config.model
         got = f"{printable(model.class_names[index])}, a class without samples"
@@ -195,6 +207,17 @@ def load(folder: str | Path, *, device: str = "cpu") -> Run:
     generator, _ = build_networks(config)
     generator.load_state_dict(weights)
     return Run(folder, config, generator.eval().requires_grad_(False).to(device))
+
+
+def diagnose_folder(folder: Path, config: Config) -> Diagnosis:
+    """Judge the health of a run from the records in its folder; its weights are not needed.
+
+    Raises
+    ------
+    ValueError
+        If the run has no records.
+    """
+    return diagnose(iter_records(folder), config)
 
 
 def load_critic(folder: str | Path) -> nn.Module:

@@ -1,5 +1,6 @@
 """Spectral normalization: the norms of linear layers and the constraint that keeps them fixed."""
 
+from sngan.spectral.matrix_norms import effective_ranks as effective_ranks
 from sngan.spectral.matrix_norms import spectral_norms as spectral_norms
 from sngan.spectral.operator.norm import Certificate as Certificate
 from sngan.spectral.operator.norm import certified_norm as certified_norm

@@ -1,4 +1,4 @@
-"""Spectral norms of the kernels of any network, as matrices, estimated by power iteration."""
+"""Spectral norms and effective ranks of the kernels of any network, as matrices."""
 
 import torch
 from torch import Tensor, nn
@@ -56,3 +56,50 @@ def spectral_norms(module: nn.Module, *, iterations: int = 20) -> dict[str, Tens
         sigma, _, _ = power_iteration(matrix, u, iterations=iterations)
         norms.update((name, sigma.to(matrix.dtype)) for name in kernel.names)
     return norms
+
+
+@torch.no_grad()
+def effective_ranks(module: nn.Module, *, smallest: int = 1) -> dict[str, Tensor]:
+    r"""Return ``{layer name: rank}``, a smooth count of each kernel matrix's singular values.
+
+    The rank is :math:`(\sum_i \sigma_i^2)^2 / \sum_i \sigma_i^4`, the participation ratio of the
+    squared singular values. It is n for n equal values, 1 for a matrix of rank 1, and never more
+    than the rank. It needs no decomposition: with :math:`G = WW^\top` it is
+    :math:`(\mathrm{tr}\,G)^2 / \|G\|_F^2`. Sharded weights are gathered one after the other, so all
+    ranks must call this. It does not wait for the device.
+
+    Parameters
+    ----------
+    module
+        Any network. Weights that a parametrization computes are read as they are now.
+    smallest
+        Matrices with fewer rows or columns are left out.
+
+    Returns
+    -------
+    dict
+        A float32 scalar for each matrix, on the device of its weight; nan for a matrix of zeros.
+
+    Raises
+    ------
+    ValueError
+        If the network has no layer with a matrix.
+
+    Examples
+    --------
+    >>> layer = nn.Linear(2, 2, bias=False)
+    >>> _ = layer.weight.data.copy_(torch.tensor([[3.0, 0.0], [0.0, 3.0]]))
+    >>> effective_ranks(nn.Sequential(layer))
+    {'0': tensor(2.)}
+    """
+    ranks: dict[str, Tensor] = {}
+    for kernel in find_kernels(module, computed=True):
+        matrix = kernel.full_matrix().float()
+        if min(matrix.shape) < smallest:
+            continue
+        # weights of any size, whose fourth powers would leave the range of float32
+        matrix = matrix / matrix.abs().max()
+        gram = matrix @ matrix.T if len(matrix) <= matrix.shape[1] else matrix.T @ matrix
+        rank = gram.trace().square() / gram.square().sum()
+        ranks.update((name, rank) for name in kernel.names)
+    return ranks

@@ -45,6 +45,8 @@ class Sampler:
     dequantize
         Return images as ``x/128 − 1 + U(0, 1/128)`` in [−1, 1), as the released code of Miyato et
         al. 2018 does, instead of ``x/127.5 − 1``. Points are returned unchanged.
+    rows
+        The rows of the data set that are drawn; ``None`` draws all. A stream has no rows.
 
     Raises
     ------
@@ -69,13 +71,16 @@ class Sampler:
         seed: int = 0,
         flip: bool = False,
         dequantize: bool = True,
+        rows: Tensor | None = None,
     ) -> None:
         require_count(batch_size, "batch_size")
         self.device = torch.device(device)
         self.batch_size = batch_size
         self._flip, self._dequantize = flip, dequantize
         if dataset.stream is None:
-            self._batches = _BatchesInMemory(dataset, batch_size, device=self.device, seed=seed)
+            self._batches = _BatchesInMemory(
+                dataset, batch_size, device=self.device, seed=seed, rows=rows
+            )
         else:
             self._batches = StreamedBatches(
                 dataset.stream,
@@ -132,12 +137,22 @@ class _BatchesInMemory:
     """The rows of batches from samples in memory, on the device if they fit there."""
 
     def __init__(
-        self, dataset: Dataset, batch_size: int, *, device: torch.device, seed: int
+        self,
+        dataset: Dataset,
+        batch_size: int,
+        *,
+        device: torch.device,
+        seed: int,
+        rows: Tensor | None,
     ) -> None:
         self._device, self._batch_size, self._seed = device, batch_size, seed
         home = device if _stays_on_device(dataset, device) else torch.device("cpu")
         self._samples = dataset.samples.to(home)
+        self._rows = None if rows is None else rows.to(home)
         self._labels = None if dataset.labels is None else dataset.labels.to(device)
+        self._drawn_labels = (
+            self._labels if self._labels is None or rows is None else self._labels[rows.to(device)]
+        )
         self._epoch = self._position = 0
         self._order = self._permutation()
 
@@ -149,10 +164,10 @@ class _BatchesInMemory:
         return samples, self._labels[indices.to(self._device, non_blocking=True)]
 
     def draw_labels(self, n: int) -> Tensor | None:
-        if self._labels is None:
+        if self._drawn_labels is None:
             return None
-        choose = partial(torch.randint, len(self._labels))
-        return self._labels[collectives.draw_local_rows(choose, (n,), device=self._device)]
+        choose = partial(torch.randint, len(self._drawn_labels))
+        return self._drawn_labels[collectives.draw_local_rows(choose, (n,), device=self._device)]
 
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self._epoch, "position": self._position}
@@ -160,7 +175,7 @@ class _BatchesInMemory:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         epoch, position = state["epoch"], state["position"]
         require_count(epoch, "epoch", minimum=0)
-        require_index(position, "position", count=len(self._samples))
+        require_index(position, "position", count=len(self._order))
         self._epoch, self._position = epoch, position
         self._order = self._permutation()
 
@@ -178,8 +193,9 @@ class _BatchesInMemory:
         return torch.cat(parts)
 
     def _permutation(self) -> Tensor:
-        order = seeded_permutation(len(self._samples), self._seed, self._epoch)
-        return order.to(self._samples.device)
+        count = len(self._samples) if self._rows is None else len(self._rows)
+        order = seeded_permutation(count, self._seed, self._epoch).to(self._samples.device)
+        return order if self._rows is None else self._rows[order]
 
 
 def _stays_on_device(dataset: Dataset, device: torch.device) -> bool:

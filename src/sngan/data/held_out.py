@@ -1,0 +1,82 @@
+"""Held-out images: no training step draws them, so that the checks of a run's health can."""
+
+import torch
+from torch import Tensor
+
+from sngan.data.batches.shuffling import seeded_permutation
+from sngan.data.dataset import Dataset
+from sngan.utils.checks import require
+
+FEWEST, SMALLEST_DATA = 100, 400
+# the order of an epoch has the key (seed, epoch), and no run has so many epochs
+_KEY = 0x68656C64
+
+
+def held_out_count(dataset: Dataset, wanted: float | None) -> int:
+    """Return how many images of a data set are kept from training.
+
+    A fraction below 1 keeps that part, at least 100 images, and none of fewer than 400 images; a
+    number from 1 on is a count. Points and streamed data keep none: new points can be drawn from a
+    distribution, and the images of a stream are read in chunks, which training needs whole.
+
+    Parameters
+    ----------
+    dataset
+        The data.
+    wanted
+        The setting ``data.held_out``.
+
+    Raises
+    ------
+    ValueError
+        If a count is over half of the images, or is given for points or streamed data.
+    """
+    is_fraction = wanted is not None and wanted < 1
+    if not wanted or (is_fraction and (not dataset.is_images or dataset.stream is not None)):
+        return 0
+    total, name = len(dataset), "data.held_out"
+    require(dataset.is_images, name, expected="none for points", got=f"{wanted:g}")
+    require(dataset.stream is None, name, expected="none for streamed data", got=f"{wanted:g}")
+    if is_fraction:
+        count = 0 if total < SMALLEST_DATA else max(FEWEST, round(wanted * total))
+        return min(count, total - len(_one_of_each_class(dataset, torch.arange(total))))
+    expected = f"at most half of the {total} images"
+    require(wanted <= total / 2, name, expected=expected, got=f"{wanted:g}")
+    return int(wanted)
+
+
+def held_out_rows(dataset: Dataset, count: int, *, seed: int) -> Tensor:
+    """Return the rows int64 ``(count,)`` of the held-out images; each class keeps an image.
+
+    Parameters
+    ----------
+    dataset
+        The data.
+    count
+        The number of images that :func:`held_out_count` returned. If so many images would take
+        the last one of a class, there are fewer.
+    seed
+        The seed of the run. The choice depends on nothing else.
+    """
+    if not count:
+        return torch.empty(0, dtype=torch.int64)
+    order = seeded_permutation(len(dataset), seed, _KEY)
+    may_be_held_out = torch.ones(len(dataset), dtype=torch.bool)
+    may_be_held_out[_one_of_each_class(dataset, order)] = False
+    return order[may_be_held_out[order]][:count]
+
+
+def trained_rows(dataset: Dataset, held_out: Tensor) -> Tensor:
+    """Return all other rows of a data set, in ascending order."""
+    is_trained = torch.ones(len(dataset), dtype=torch.bool)
+    is_trained[held_out] = False
+    return is_trained.nonzero().flatten()
+
+
+def _one_of_each_class(dataset: Dataset, order: Tensor) -> Tensor:
+    """Return the rows that come first of their class in this order; one row without labels."""
+    if dataset.labels is None:
+        return order[:1]
+    classes, labels = dataset.labels.cpu()[order].unique(return_inverse=True)
+    first = torch.full((len(classes),), len(order))
+    return order[first.scatter_reduce_(0, labels, torch.arange(len(order)), "amin")]

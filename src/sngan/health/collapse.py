@@ -1,0 +1,85 @@
+"""Collapse: the generator makes few different samples."""
+
+import numpy as np
+
+from sngan.config import Config
+from sngan.health import advice
+from sngan.health.finding import Finding, Unjudged
+from sngan.health.history import History
+from sngan.health.judging import LEAST, unjudged
+from sngan.health.statistics import confidence, holds_since, rolling_median
+from sngan.methods.schedule import scaled
+
+NAME = "collapse"
+# of a healthy run after its first steps: spread 0.8 to 1.1, hardly any duplicates
+_SPREAD, _DUPLICATES, _REACH, _FALLEN = 0.5, 0.2, 0.25, 0.5
+_COVERAGES = ("modes", "classes", "recall", "coverage")
+
+
+def collapse(history: History, config: Config) -> Finding | Unjudged | None:
+    """Judge the spread of samples, duplicates among them, and the modes that they reach.
+
+    The generator has collapsed if its samples lie at less than half the distance of real ones, if
+    a fifth of them are duplicates, if they reach less than a quarter of the real samples that real
+    ones reach, or if modes, classes or recall have halved since their best evaluation.
+    """
+    fallen = _fallen(history, config)
+    if fallen is not None:
+        return fallen
+    cannot = unjudged(NAME, history, "spread", "duplicates", "reach")
+    if cannot is not None:
+        return cannot
+    spread, duplicates, reach = (history[name] for name in ("spread", "duplicates", "reach"))
+    measures = {
+        "spread": _SPREAD / np.maximum(rolling_median(spread.values), 1e-9),
+        "duplicates": rolling_median(duplicates.values) / _DUPLICATES,
+        "reach": _REACH / np.maximum(rolling_median(reach.values), 1e-9),
+    }
+    beyond = np.max(list(measures.values()), axis=0)
+    held = holds_since(spread, beyond > 1, least=LEAST)
+    if held is None:
+        return None
+    evidence = {name: history[name].last for name in measures}
+    return _finding(config, held[0], confidence(float(beyond[-1]), held[1], least=LEAST), evidence)
+
+
+def _fallen(history: History, config: Config) -> Finding | None:
+    """Judge the evaluations, if there are at least two."""
+    for name in _COVERAGES:
+        series = history[name]
+        if len(series) < 2:
+            continue
+        best = int(series.values.argmax())
+        most, last = float(series.values[best]), series.last
+        if most > 0 and last <= _FALLEN * most and len(series) - best > 1:
+            since = int(series.steps[best + 1])
+            beyond = _FALLEN * most / max(last, 1e-9)
+            sure = confidence(beyond, len(series) - best - 1, least=1)
+            return _finding(config, since, sure, {name: last, f"{name}_best": most})
+    return None
+
+
+def _finding(config: Config, since: int, sure: float, evidence: dict[str, float]) -> Finding:
+    reason, flags = _advice(config)
+    return Finding(
+        name=NAME,
+        since=since,
+        confidence=sure,
+        evidence=evidence,
+        meaning="the generator makes few different samples",
+        advice=reason,
+        flags=flags,
+    )
+
+
+def _advice(config: Config) -> tuple[str, str]:
+    method = config.method
+    if config.batch_size < 16:
+        return "a larger batch shows the critic more samples", advice.flags(batch_size=64)
+    if not advice.is_constrained(method):
+        return "a critic of bounded slope gives a gradient everywhere", advice.normalized()
+    if method.betas[0] > 0.5:
+        return "less momentum", advice.flags(method__betas=(0.0, 0.9))
+    return "smaller steps, and a critic that keeps up", advice.flags(
+        method__lr=scaled(method.lr, 1 / 4), method__n_critic=method.n_critic + 1
+    )

@@ -1,0 +1,89 @@
+"""The course of a run: it oscillates, or has gained nothing for long."""
+
+import math
+
+import numpy as np
+
+from sngan.config import Config
+from sngan.health import advice
+from sngan.health.finding import Finding, Unjudged
+from sngan.health.history import History, Series
+from sngan.health.judging import quality, unjudged
+from sngan.health.statistics import confidence, turning_points
+from sngan.methods.schedule import scaled
+from sngan.metrics.result import HIGHER_IS_BETTER
+
+OSCILLATION, CONVERGED = "oscillation", "converged"
+_RECORDS, _TURNS, _FACTOR = 10, 4, 2.0
+_EVALUATIONS, _GAIN, _PATIENCE = 6, 0.05, 0.4
+
+
+def oscillation(history: History, config: Config) -> Finding | Unjudged | None:
+    """Judge whether the quality of samples gets worse and better again, by a factor of 2 and more.
+
+    Four turns, two whole periods, make a finding, if the last of them is not long ago.
+    """
+    good = quality(history)
+    cannot = unjudged(OSCILLATION, history, good.name, least=_RECORDS)
+    if cannot is not None:
+        return cannot
+    values = np.log2(np.maximum(good.series.values, good.floor))
+    turns = turning_points(values, least=math.log2(_FACTOR))
+    steps = good.series.steps
+    if len(turns) < _TURNS:
+        return None
+    period = 2 * float(steps[turns[-1]] - steps[turns[0]]) / (len(turns) - 1)
+    if steps[-1] - steps[turns[-1]] > 1.5 * period:
+        return None
+    swing = 2 ** float(np.median(np.abs(np.diff(values[turns]))))
+    return Finding(
+        name=OSCILLATION,
+        since=int(steps[turns[0]]),
+        confidence=confidence(swing / _FACTOR, len(turns), least=_TURNS),
+        evidence={"period": period, "swing": swing, good.name: good.series.last},
+        meaning=f"the samples get worse and better again, every {period:,.0f} steps",
+        advice="less momentum" if config.method.betas[0] > 0 else "smaller steps",
+        flags=(
+            advice.flags(method__betas=(0.0, 0.9))
+            if config.method.betas[0] > 0
+            else advice.slower(config, 4)
+        ),
+    )
+
+
+def converged(history: History, config: Config) -> Finding | Unjudged | None:
+    """Judge whether the best value is long ago: of the evaluations, else of W1 or the energy."""
+    name, series, sign = _measured(history)
+    least = _EVALUATIONS if name in HIGHER_IS_BETTER and name != "w1" else 2 * _RECORDS
+    cannot = unjudged(CONVERGED, history, name, least=least)
+    if cannot is not None:
+        return cannot
+    values = sign * series.values
+    # the first step from which on nothing was better by a twentieth
+    best = np.minimum.accumulate(values)
+    close = best <= best[-1] + _GAIN * abs(best[-1])
+    first = int(np.flatnonzero(close)[0])
+    since = float(series.steps[first])
+    waited = 1 - since / max(float(series.steps[-1]), 1.0)
+    if waited < _PATIENCE:
+        return None
+    return Finding(
+        name=CONVERGED,
+        since=int(since),
+        confidence=confidence(waited / _PATIENCE, len(series) - first, least=least),
+        evidence={name: series.last, f"{name}_best": float(sign * best[-1])},
+        meaning="nothing was gained since then",
+        advice="stop there, or try smaller steps from the start",
+        flags=advice.flags(steps=max(int(since), 1), method__lr=scaled(config.method.lr, 1 / 2)),
+        is_illness=False,
+    )
+
+
+def _measured(history: History) -> tuple[str, Series, float]:
+    """Return the figure by which a run is judged, its series, and 1 if smaller is better."""
+    for name in ("frechet", "w1"):
+        if len(history[name]) >= _EVALUATIONS:
+            return name, history[name], -1.0 if HIGHER_IS_BETTER[name] else 1.0
+    good = quality(history)
+    values = np.maximum(good.series.values, good.floor)
+    return good.name, Series(good.series.steps, values), 1.0

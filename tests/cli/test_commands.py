@@ -1,6 +1,7 @@
 """The command line: flags, files, exit statuses, one-line errors."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -108,7 +109,24 @@ def test_print_config_is_yaml_of_the_settings(capsys):
     assert main(["train", "--data", "ring8", "--print_config"]) == 0
     printed = yaml.safe_load(capsys.readouterr().out)
     assert printed["data"]["source"] == "ring8"
-    assert printed["batch_size"] == 64
+    assert printed["sample_every"] is printed["batch_size"] is None
+    assert printed["seed"] == 0
+
+
+def test_help_tells_the_defaults_for_images_and_for_points(capsys):
+    assert main(["train", "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    defaults = sngan.Config()
+    for name, value in (
+        ("batch_size", defaults.batch_size),
+        ("steps", defaults.steps),
+        ("schedule", defaults.schedule),
+        ("model.latent_dim", defaults.model.latent_dim),
+    ):
+        # the usage at the start has brackets
+        shown = rf"--{name} \S+ [^\[\]]*\(default: {value}; points: {value.points}\)"
+        assert re.search(shown, said), name
+    assert "default: null" not in said
 
 
 def test_generate_writes_a_folder_the_same_for_the_same_seed(run, tmp_path):

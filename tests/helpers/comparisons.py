@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 import torch
 
+import sngan.metrics
 from sngan.config import Config, ModelConfig
 from sngan.tasks.compare import compare
 from sngan.tasks.compare.evaluation import evaluator
@@ -49,6 +50,7 @@ def quick_evaluator() -> Generator[None]:
     """Put the stand-in in the place of ``sngan.metrics``."""
     module = ModuleType("sngan.metrics")
     module.Evaluator = Evaluator
+    module.mixture_coverage = sngan.metrics.mixture_coverage
     module.HIGHER_IS_BETTER = {"modes": True, "w1": False, "reverse_kl": False}
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "sngan.metrics", module)

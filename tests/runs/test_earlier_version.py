@@ -13,6 +13,7 @@ the tolerance here leaves room for another one.
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,10 @@ import torch
 from safetensors.torch import load_file
 
 from helpers.training import metrics, timeless
-from sngan import load
+from sngan import Config, load, train
+from sngan import config as configs
 from sngan.cli import main
+from sngan.config import PerformanceConfig
 
 EARLIER = Path(__file__).parents[1] / "helpers" / "earlier_run"
 TOLERANCE = 1e-4
@@ -51,6 +54,17 @@ def test_a_resumed_run_ends_with_the_weights_of_the_earlier_version(resumed, exp
     found = load_file(resumed / "generator.safetensors")
     assert len(found) == len(expected) - 1
     for name, weights in found.items():
+        assert_close(weights, expected[f"generator.{name}"])
+
+
+def test_settings_left_out_in_python_are_those_of_the_earlier_run(tmp_path, expected):
+    run = shutil.copytree(EARLIER / "run", tmp_path / "run")
+    on_cpu = PerformanceConfig(device="cpu")
+    # these two have one default for all data; the others are left out
+    train(Config(data="ring8", out=str(run), steps=8, ema_start=2, performance=on_cpu), resume=True)
+    before, after = (configs.load(folder / "config.yaml") for folder in (EARLIER / "run", run))
+    assert after == replace(before, steps=8, out=str(run))
+    for name, weights in load_file(run / "generator.safetensors").items():
         assert_close(weights, expected[f"generator.{name}"])
 
 

@@ -86,7 +86,9 @@ def test_runs_of_one_seed_start_from_the_same_weights(other):
     for left, right in zip(sn.generator.parameters(), rival.generator.parameters(), strict=True):
         assert torch.equal(left, right)
     scales = {name: 1.0 for name, _ in rival.critic.module.named_parameters()}
-    scales |= {f"{name}.weight": s.item() for name, s in sn.spectral_norm.sigmas().items()}
+    coefficient = sn.spectral_norm.coefficient
+    sigmas = sn.spectral_norm.sigmas()
+    scales |= {f"{name}.weight": s.item() / coefficient for name, s in sigmas.items()}
     normalized = dict(sn.critic.module.named_parameters())
     for name, weight in rival.critic.module.named_parameters():
         torch.testing.assert_close(normalized[name] * scales[name], weight)

@@ -63,7 +63,7 @@ def test_the_numbers_are_those_of_the_runs(finished):
     assert sn["metrics"]["w1"]["spread"] == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
     assert wgan["metrics"]["w1"]["spread"] is None
     assert runs[0]["evaluation"]["reverse_kl"] is None
-    assert (runs[0]["n_generated"], runs[0]["n_real"]) == (1000, 100)
+    assert (runs[0]["n_generated"], runs[0]["n_real"]) == (2500, 100)
     for cell in (sn, wgan):
         assert 0 < cell["lipschitz"]["lower"] <= cell["lipschitz"]["upper"] * (1 + 1e-9)
         assert cell["layers"]

@@ -25,12 +25,16 @@ _PLAIN_NAMES = {"data": "data.source", "model": "model.name", "method": "method.
 
 
 class Flag(NamedTuple):
-    """A setting: its dotted key, type, default, and text for ``--help`` (``None``: no flag)."""
+    """A setting: its dotted key, type, default, and text for ``--help`` (``None``: no flag).
+
+    ``note`` is more text for ``--help``, which errors do not repeat.
+    """
 
     key: str
     kind: Any
     default: Any
     text: str | None
+    note: str = ""
 
 
 def add_config_flags(parser: CommandParser, *, without: Collection[str] = ()) -> None:
@@ -42,7 +46,7 @@ def add_config_flags(parser: CommandParser, *, without: Collection[str] = ()) ->
         if flag.key in without:
             continue
         text = SUPPRESS if flag.text is None else flag.text
-        parser.flag(f"--{flag.key}", flag.kind, text, default=flag.default)
+        parser.flag(f"--{flag.key}", flag.kind, text, note=flag.note, default=flag.default)
 
 
 def expand(argv: Sequence[str]) -> list[str]:
@@ -117,9 +121,9 @@ def _flags_of(group: Any, *, prefix: str = "") -> Iterator[Flag]:
             # None stands for the value of the recipe
             yield Flag(key, _of_text(kind) or _or_off(_with_texts(kind)) | None, None, text)
         elif isinstance(field.default, FamilyDefault):
-            # a flag that is not given stays out of the parsed settings
-            default = f"default: {field.default.images}; points: {field.default.points}"
-            yield Flag(key, _with_texts(kind), SUPPRESS, f"{text} ({default})")
+            # None stands for the default, which depends on the model family
+            note = f" (default: {field.default.images}; points: {field.default.points})"
+            yield Flag(key, _of_text(kind) or _with_texts(kind) | None, None, text, note)
         else:
             yield Flag(key, _of_text(kind) or _with_texts(kind), field.default, text)
 

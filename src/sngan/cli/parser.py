@@ -19,7 +19,11 @@ class CommandParser(ArgumentParser):
         self._kinds: dict[str, Any] = {}
         self._texts: dict[str, str] = {}
 
-    def flag(self, name: str, kind: Any, text: str, **options: Any) -> None:
+    def format_help(self) -> str:
+        """Return the help without "default: null", which says nothing about a flag left out."""
+        return re.sub(r",\s+default:\s+null\)", ")", super().format_help())
+
+    def flag(self, name: str, kind: Any, text: str, *, note: str = "", **options: Any) -> None:
         """Add a flag or, for a name without dashes, a positional argument.
 
         Parameters
@@ -29,12 +33,14 @@ class CommandParser(ArgumentParser):
         kind
             The type of the value.
         text
-            The help.
+            The help; an error about a missing value repeats it.
+        note
+            More help, which errors do not repeat.
         options
             Further arguments of ``add_argument``, such as ``default``.
         """
         self._kinds[name.lstrip("-")], self._texts[name.lstrip("-")] = kind, text
-        self.add_argument(name, type=kind, help=text, **options)
+        self.add_argument(name, type=kind, help=text + note, **options)
 
     def switch(self, name: str, text: str) -> None:
         """Add a flag without a value."""

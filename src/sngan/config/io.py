@@ -16,7 +16,7 @@ from sngan.config.schema import (
 from sngan.data.types import READING
 from sngan.methods import Schedule, named
 from sngan.utils.checks import require, require_one_of
-from sngan.utils.families import left_out_as_in
+from sngan.utils.families import FamilyDefault, left_out_as_in
 from sngan.utils.fields import is_off
 from sngan.utils.files import write_bytes
 from sngan.utils.plain import flatten, parse_texts, parse_yaml, read_text, to_yaml
@@ -105,10 +105,10 @@ def from_dict(values: Mapping[str, Any]) -> Config:
     for key, kind in _TYPES.items():
         if isinstance(values.get(key), Mapping):
             _require_known(values[key], kind, prefix=f"{key}.")
-            arguments[key] = kind(**values[key])
+            arguments[key] = kind(**_given(values[key], kind))
     if isinstance(values.get("method"), Mapping):
         arguments["method"] = named(**{"name": "sn", **values["method"]})
-    return Config(**arguments)
+    return Config(**_given(arguments, Config))
 
 
 def save(config: Config, path: Path) -> None:
@@ -215,6 +215,16 @@ def changes(old: Mapping[str, Any], new: Config) -> list[str]:
 def _differ(old: Any, new: Any) -> bool:
     """Whether two values of a setting mean different things: "off" had several spellings."""
     return old != new and not (is_off(old) and is_off(new))
+
+
+def _given(values: Mapping[str, Any], kind: Any) -> dict[str, Any]:
+    """Leave out null where it stands for a default that depends on the model family."""
+    defaults = {one.name: one.default for one in dataclasses.fields(kind)}
+    return {
+        key: value
+        for key, value in values.items()
+        if value is not None or not isinstance(defaults[key], FamilyDefault)
+    }
 
 
 def _require_known(values: Mapping[str, Any], kind: Any, *, prefix: str) -> None:

@@ -121,7 +121,7 @@ def measure_modes(sample: Callable[[int], Tensor], dataset: data.Dataset) -> dic
     if mixture is None:
         return {}
     # this import takes a second that a run on other data should not pay
-    from sngan.metrics.modes import mixture_coverage
+    from sngan.metrics import mixture_coverage
 
     found = mixture_coverage(sample(_MODE_SAMPLES), mixture).to_dict()
     return {name: value for name, value in found.items() if name != "modes_of"}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -22,7 +23,7 @@ class FamilyDefault:
         return _restored, (self.images, self.points)
 
 
-def by_family(images: T, *, points: T) -> T:
+def by_family(images: T, *, points: Any) -> T:
     """Return a default with one value for images and another one for points.
 
     Wherever it is not resolved, it is the value for images.
@@ -30,9 +31,9 @@ def by_family(images: T, *, points: T) -> T:
     Parameters
     ----------
     images
-        The value for images: a float, an integer, text or a tuple.
+        The value for images: a float, an integer, text, a tuple or a frozen dataclass.
     points
-        The value for points, of the same type.
+        The value for points.
 
     Examples
     --------
@@ -40,8 +41,14 @@ def by_family(images: T, *, points: T) -> T:
     >>> lr == 2e-4, lr * 2, lr.points
     (True, 0.0004, 0.002)
     """
-    value: Any = _KINDS[type(images)](images)
-    value.images, value.points = images, points
+    kind = _kind(type(images))
+    if is_dataclass(images):
+        value = kind(**{one.name: getattr(images, one.name) for one in fields(images)})
+    else:
+        value = kind(images)
+    # a frozen dataclass has no other way to set an attribute
+    object.__setattr__(value, "images", images)
+    object.__setattr__(value, "points", points)
     return value
 
 
@@ -95,7 +102,6 @@ def _restored(images: Any, points: Any) -> Any:
     return by_family(images, points=points)
 
 
-_KINDS: dict[type, type] = {
-    kind: type(f"Family{kind.__name__.title()}", (FamilyDefault, kind), {})
-    for kind in (float, int, str, tuple)
-}
+@cache
+def _kind(of: type) -> Any:
+    return type(f"Family{of.__name__.title()}", (FamilyDefault, of), {})

@@ -13,6 +13,8 @@ FAMILIES = [
     ("cnn", (3, 16, 16)),
     ("resnet", (1, 8, 8)),
     ("resnet", (3, 16, 16)),
+    ("convnext", (1, 8, 8)),
+    ("convnext", (3, 16, 16)),
 ]
 families = pytest.mark.parametrize(("name", "shape"), FAMILIES)
 

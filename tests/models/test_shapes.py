@@ -18,7 +18,7 @@ def test_every_model_is_tested() -> None:
     assert {name for name, _ in FAMILIES} == set(MODELS)
 
 
-@pytest.mark.parametrize("name", ["cnn", "resnet"])
+@pytest.mark.parametrize("name", ["cnn", "resnet", "convnext"])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("side", [*SIZES, 12, 30, 40, 56, 96])
 def test_images_of_every_size(name: str, channels: int, side: int) -> None:
@@ -26,7 +26,7 @@ def test_images_of_every_size(name: str, channels: int, side: int) -> None:
     generator, critic = build(name, shape, latent_dim=5, width=0.01)
     images = generator(torch.randn(2, 5))
     assert images.shape == (2, *shape)
-    assert images.abs().max() <= 1
+    assert name == "convnext" or images.abs().max() <= 1
     assert critic(images).shape == (2,)
     assert generator.latent_dim == 5
 
@@ -49,6 +49,8 @@ def test_points_of_every_dimension(dim: int) -> None:
         ("resnet", 128, 32_150_787, 38_419_136),
         ("cnn", 32, 3_811_907, 2_935_873),
         ("cnn", 48, 5_132_867, 2_946_113),
+        # the paper says 23.06M and 23.01M for 256², with noise of 64 dimensions
+        ("convnext", 256, 23_107_104, 23_009_568),
     ],
 )
 def test_parameter_counts(name: str, side: int, generator_count: int, critic_count: int) -> None:
@@ -139,10 +141,20 @@ def test_default_model() -> None:
 @pytest.mark.parametrize(
     ("name", "shape", "options", "message"),
     [
-        ("dcgan", (3, 32, 32), {}, "model.name: expected one of cnn, mlp, resnet, got 'dcgan'"),
+        (
+            "dcgan",
+            (3, 32, 32),
+            {},
+            "model.name: expected one of cnn, convnext, mlp, resnet, got",
+        ),
         ("cnn", (2,), {}, r"model.name: expected mlp for points \(2,\), got 'cnn'"),
         ("resnet", (2,), {}, "model.name: expected mlp for points"),
-        ("mlp", (3, 8, 8), {}, r"model.name: expected cnn or resnet for images \(3, 8, 8\), got"),
+        (
+            "mlp",
+            (3, 8, 8),
+            {},
+            r"model.name: expected cnn, .*convnext for images \(3, 8, 8\), got",
+        ),
         ("cnn", (2, 32, 32), {}, "data.channels: expected 1 or 3, got 2"),
         ("cnn", (3, 32, 48), {}, "data.resolution: expected square images .* got 32×48"),
         ("cnn", (3, 31, 31), {}, "data.resolution: .* an even side of at least 8.* got 31×31"),
@@ -167,6 +179,14 @@ def test_default_model() -> None:
         ("resnet", (3, 32, 32), {"attention": -1}, "model.attention: expected an integer"),
         ("cnn", (3, 8, 8), {"num_classes": -1}, "model.num_classes: expected an integer"),
         ("cnn", (3, 8, 8), {"critic_norm": "group"}, "method.critic_norm: expected one of"),
+        ("convnext", (2,), {}, r"model.name: expected mlp for points \(2,\), got 'convnext'"),
+        ("convnext", (3, 31, 31), {}, "data.resolution: .* an even side of at least 8.* got 31×31"),
+        ("convnext", (3, 8, 8), {"attention": 8}, "model.attention: expected 0 for convnext.* 8"),
+        ("mlp", (2,), {"minibatch_std": 4}, "model.minibatch_std: expected none for mlp, got 4"),
+        ("cnn", (3, 8, 8), {"minibatch_std": 1}, "model.minibatch_std: .* at least 2, got 1"),
+        ("cnn", (3, 8, 8), {"pack": 5}, "model.pack: expected an integer from 1 .* to 4, got 5"),
+        ("cnn", (3, 8, 8), {"pack": 0}, "model.pack: expected an integer from 1 .* got 0"),
+        ("mlp", (2,), {"pack": 2.0}, "model.pack: expected an integer from 1 .* got 2.0"),
     ],
 )
 def test_bad_requests(name: str, shape: tuple[int, ...], options: dict, message: str) -> None:

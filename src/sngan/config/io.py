@@ -48,6 +48,7 @@ _OFF: dict[str, Any] = {
     "method.lr_critic": "none",
     "data.augment": "",
     "model.attention": 0,
+    "model.minibatch_std": 0,
     "evaluation.every": 0,
     "keep_every": 0,
     "ema_halflife": "none",
@@ -173,6 +174,17 @@ def with_reading_of(config: Config, path: Path) -> Config:
             reading, READING,
         )  # fmt: skip
     return dataclasses.replace(config, data=dataclasses.replace(config.data, reading=reading))
+
+
+def with_model_of(config: Config, path: Path) -> Config:
+    """Return the settings with the family of networks of the run of ``path``, if it is ``auto``.
+
+    An earlier version of sngan may have chosen another family.
+    """
+    if config.model.name != "auto":
+        return config
+    model = dataclasses.replace(config.model, name=load(path).model.name)
+    return dataclasses.replace(config, model=model)
 
 
 def changes(old: Mapping[str, Any], new: Config) -> list[str]:

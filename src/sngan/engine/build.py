@@ -17,6 +17,7 @@ from sngan.config import Config
 from sngan.distributed import fsdp
 from sngan.engine.compiling import compile_forward
 from sngan.engine.scheduling import learning_rates
+from sngan.models.packing import packed_shape
 from sngan.runs import networks as run_networks
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def build_spectral_norms(
                 optimizers[1],
                 kind=method.spectral_norm,
                 coefficient=method.coefficient,
-                shape=model.sample_shape,
+                shape=packed_shape(model.sample_shape or (), model.pack),
             ),
         )
     if norms[0] is not None:

@@ -12,6 +12,7 @@ from sngan import data, spectral
 from sngan.config import Config
 from sngan.distributed import fsdp
 from sngan.engine.state import TrainState
+from sngan.models.packing import packed_shape
 from sngan.runs.networks import balanced_labels, noise_from_seed
 from sngan.utils.checks import require_one_of
 
@@ -74,7 +75,9 @@ def measure_transport(
     ``w1`` is W1 between 256 real points and as many points generated from fixed noise;
     ``w1_bound`` = (mean f(real) − mean f(generated))/L is at most ``w1`` for every critic f, by
     Kantorovich's and Rubinstein's duality; ``lipschitz`` is the proved Lipschitz constant L.
-    For images the result is empty.
+    For images the result is empty. A critic of packs is a function of several points, with the
+    constant ``lipschitz`` as such. Its mean scores bound a distance between packs, not W1 between
+    points, so there is no ``w1_bound``.
 
     Parameters
     ----------
@@ -102,9 +105,11 @@ def measure_transport(
     noise = noise_from_seed(len(real), latent_dim, seed=seed).to(device)
     fake = generator(noise, balanced_labels(len(real), classes, device=device))
     # each logged step computes this bound, so it must be cheap: a product of norms and no search
-    bounds = lipschitz_bounds(critic, dataset.sample_shape, slopes="product", samples=1, rounds=0)
+    pack = state.critic.module.pack
+    shape = packed_shape(dataset.sample_shape, pack)
+    bounds = lipschitz_bounds(critic, shape, slopes="product", samples=1, rounds=0)
     record = {"w1": wasserstein(real, fake).distance, "lipschitz": bounds.upper}
-    if 0 < bounds.upper < float("inf"):
+    if pack == 1 and 0 < bounds.upper < float("inf"):
         record["w1_bound"] = critic_bound(critic, real, fake, bounds.upper)
     return record
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from sngan.config import Config
 from sngan.data import memory
+from sngan.models.packing import packed_shape
 from sngan.runs.networks import networks_on_meta
 from sngan.utils.checks import require, require_given
 
@@ -71,7 +72,9 @@ def _available(device: torch.device | None) -> int:
 
 def _outputs(config: Config, critic: nn.Module) -> int:
     """Return the bytes of one sample and of the outputs that a critic's layers have for it."""
-    shape = require_given(config.model.sample_shape, "model.sample_shape", expected="a shape")
+    model = config.model
+    own = require_given(model.sample_shape, "model.sample_shape", expected="a shape")
+    shape = packed_shape(own, model.pack)
     sizes = [math.prod(shape)]
 
     def count(_: nn.Module, __: Any, output: Any) -> None:
@@ -80,11 +83,11 @@ def _outputs(config: Config, critic: nn.Module) -> int:
     layers = [part for part in critic.modules() if [*part.parameters(recurse=False)]]
     handles = [layer.register_forward_hook(count) for layer in layers]
     # batch norm refuses a single sample, so this passes two
-    labels = torch.zeros(2, dtype=torch.int64, device="meta") if config.model.num_classes else None
+    labels = torch.zeros(2, dtype=torch.int64, device="meta") if model.num_classes else None
     critic(torch.empty(2, *shape, device="meta"), labels)
     for handle in handles:
         handle.remove()
-    return _BYTES_OF_OUTPUT * (sizes[0] + sum(sizes[1:]) // 2)
+    return _BYTES_OF_OUTPUT * (sizes[0] + sum(sizes[1:]) // 2) // model.pack
 
 
 def _size(number: int) -> str:

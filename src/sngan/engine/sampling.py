@@ -8,7 +8,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from sngan import models
 from sngan.distributed import fsdp
-from sngan.runs.networks import balanced_labels, noise_from_seed
+from sngan.runs.networks import balanced_labels, draw, noise_from_seed
 
 _BATCH = 256
 
@@ -37,7 +37,7 @@ def sample_average(average: AveragedModel, n: int, *, classes: Sequence[int], se
     labels = balanced_labels(n, classes, device=device)
     parts = torch.arange(n, device=device).split(_BATCH)
     return torch.cat(
-        [generator(noise[p], None if labels is None else labels[p]).cpu() for p in parts]
+        [draw(generator, noise[p], None if labels is None else labels[p]).cpu() for p in parts]
     )
 
 

@@ -18,6 +18,7 @@ from sngan.config import Config
 from sngan.distributed import collectives, dtensor, fsdp
 from sngan.engine.state import TrainState
 from sngan.losses import LOSSES
+from sngan.models import packed
 from sngan.penalties import PENALTIES, clip_weights_, orthonormal
 
 
@@ -171,6 +172,8 @@ def generate(state: TrainState, noise: Tensor, labels: Tensor | None) -> Tensor:
 def score(state: TrainState, samples: Tensor, labels: Tensor | None) -> Tensor:
     """Score samples by the critic in the precision of the run; the result is at least float32.
 
+    A critic of packs gives one score for each pack of consecutive samples.
+
     Parameters
     ----------
     state
@@ -181,7 +184,7 @@ def score(state: TrainState, samples: Tensor, labels: Tensor | None) -> Tensor:
         The classes ``(n,)``; ``None`` for an unconditional model.
     """
     with state.runtime.autocast():
-        return _at_least_float32(state.critic(samples, labels))
+        return _at_least_float32(state.critic(_packed(state, samples), labels))
 
 
 def update_average(state: TrainState, *, start: int) -> None:
@@ -212,8 +215,14 @@ def _gradient_penalty(
 ) -> Tensor:
     # a compiled forward has no second derivative, so this calls the plain forward and its hooks
     forward = state.critic.module._call_impl  # pyright: ignore[reportPrivateUsage]
+    # a pack is one point of the penalty: its slope, and one interpolation
+    real, fake = _packed(state, real), _packed(state, fake)
     with state.runtime.autocast():
         return PENALTIES[penalty](partial(forward, labels=labels), real, fake)
+
+
+def _packed(state: TrainState, samples: Tensor) -> Tensor:
+    return packed(samples, state.critic.module.pack)
 
 
 @contextmanager

@@ -37,6 +37,10 @@ class Method:
     ----------
     name, paper
         The name of the recipe, and its source.
+    image_model, attention, init, ema_decay
+        Settings outside the method that the recipe decides where they are left out: the family of
+        networks for images, whether they have self-attention, their initialization, and the decay
+        of the generator's average.
     loss
         A key of ``sngan.losses.LOSSES``.
     spectral_norm, coefficient
@@ -81,6 +85,10 @@ class Method:
 
     name: str = option("sn", "the recipe that decides every setting of this group that is left out")
     paper: str = filled_in("")
+    image_model: str = filled_in("cnn")
+    attention: bool = filled_in(False)
+    init: Literal["default", "orthogonal"] = filled_in("default")
+    ema_decay: float = filled_in(0.999)
     loss: str = option("hinge", f"loss pair of sngan.losses: {', '.join(LOSSES)}")
     spectral_norm: Literal["matrix", "operator"] | None = option(
         None,

@@ -9,14 +9,23 @@ from sngan.models.cnn import CNNGenerator as CNNGenerator
 from sngan.models.cnn import cnn
 from sngan.models.common import Critic as Critic
 from sngan.models.common import Generator as Generator
+from sngan.models.convnext import ConvNextCritic as ConvNextCritic
+from sngan.models.convnext import ConvNextGenerator as ConvNextGenerator
+from sngan.models.convnext import ConvNextStage as ConvNextStage
+from sngan.models.convnext import convnext
+from sngan.models.initialization import orthogonalize as orthogonalize
+from sngan.models.minibatch_std import MinibatchStd as MinibatchStd
 from sngan.models.mlp import MLPCritic as MLPCritic
 from sngan.models.mlp import MLPGenerator as MLPGenerator
 from sngan.models.mlp import mlp
 from sngan.models.norms import CRITIC_NORMS as CRITIC_NORMS
 from sngan.models.norms import add_norm
+from sngan.models.packing import packed as packed
+from sngan.models.packing import require_groups
 from sngan.models.resnet import CriticStage as CriticStage
 from sngan.models.resnet import ResNetCritic as ResNetCritic
 from sngan.models.resnet import ResNetGenerator as ResNetGenerator
+from sngan.models.resnet import attention_side as attention_side
 from sngan.models.resnet import resnet
 from sngan.utils.checks import require, require_count, require_number, require_one_of
 
@@ -24,6 +33,7 @@ MODELS: dict[str, Callable[..., tuple[Generator, Critic]]] = {
     "mlp": mlp,
     "cnn": cnn,
     "resnet": resnet,
+    "convnext": convnext,
 }
 
 
@@ -35,11 +45,14 @@ def build(
     width: float = 1.0,
     num_classes: int = 0,
     attention: int = 0,
+    pack: int = 1,
+    minibatch_std: int = 0,
     critic_norm: str = "none",
+    init: str = "default",
 ) -> tuple[Generator, Critic]:
     """Build a generator ``(N, latent_dim) → (N, *sample_shape)`` and a critic of its samples.
 
-    The critic maps ``(N, *sample_shape) → (N,)``.
+    The critic maps ``(N, *sample_shape) → (N,)``, or packs of samples to a score for each pack.
 
     Parameters
     ----------
@@ -53,13 +66,23 @@ def build(
         A factor for all channel counts; each is rounded, and at least 8.
     num_classes
         The number of classes. With 0 the networks take no labels; else both take labels as second
-        argument. Generators of images use them in conditional batch norm, and critics by projection
-        (Miyato, Koyama 2018, arXiv:1802.05637).
+        argument. Generators of images use them in conditional batch norm, ``convnext`` appends a
+        vector to the noise, and critics use them by projection (Miyato, Koyama 2018,
+        arXiv:1802.05637).
     attention
         Both networks have self-attention after the block that makes maps of this side; 0 means
         no self-attention. Only ``resnet`` has it.
+    pack
+        The critic scores this many samples as one, 1 to 4. :func:`packed` joins them along
+        dimension 1, so the critic's input has ``pack`` times the channels, or coordinates.
+    minibatch_std
+        Critics of images get the standard deviation in groups of this size as a further map before
+        their last layers (:class:`MinibatchStd`); 0 means none.
     critic_norm
         One of ``CRITIC_NORMS``: a normalization in the critic.
+    init
+        ``"default"``: the initialization of the family's paper; ``"orthogonal"``: all singular
+        values of each kernel are 1 (:func:`orthogonalize`).
 
     Raises
     ------
@@ -81,6 +104,8 @@ def build(
     require_number(width, "model.width", above=0.0)
     require_count(num_classes, "model.num_classes", minimum=0)
     require_count(attention, "model.attention", minimum=0)
+    require_groups(pack, minibatch_std or None)
+    require_one_of(init, "model.init", choices=["default", "orthogonal"])
     require_one_of(critic_norm, "method.critic_norm", choices=CRITIC_NORMS)
     generator, critic = MODELS[name](
         sample_shape,
@@ -88,13 +113,26 @@ def build(
         width=width,
         num_classes=num_classes,
         attention=attention,
+        pack=pack,
+        minibatch_std=minibatch_std,
     )
+    critic.pack = pack
+    if init == "orthogonal":
+        orthogonalize(generator)
+        orthogonalize(critic)
     add_norm(critic, critic_norm)
     return generator, critic
 
 
-def default_model(sample_shape: tuple[int, ...]) -> str:
-    """Return the name of the family for samples of this shape: mlp for points, cnn for images.
+def default_model(sample_shape: tuple[int, ...], *, images: str = "cnn") -> str:
+    """Return the name of the family for samples of this shape: mlp for points.
+
+    Parameters
+    ----------
+    sample_shape
+        The shape of a sample.
+    images
+        The family for images.
 
     Raises
     ------
@@ -107,7 +145,7 @@ def default_model(sample_shape: tuple[int, ...]) -> str:
     ('mlp', 'cnn')
     """
     _require_shape(sample_shape)
-    return "mlp" if len(sample_shape) == 1 else "cnn"
+    return "mlp" if len(sample_shape) == 1 else images
 
 
 def _require_shape(sample_shape: tuple[int, ...]) -> None:

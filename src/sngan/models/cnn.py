@@ -17,6 +17,7 @@ from sngan.models.common import (
     normalized,
     scaled,
 )
+from sngan.models.minibatch_std import MinibatchStd
 
 
 class CNNGenerator(Generator):
@@ -55,17 +56,25 @@ class CNNCritic(Critic):
     """A down-stage for each of ``channels[:-1]``, a 3×3 convolution, and a dense layer.
 
     A down-stage is a 3×3 convolution and a 4×4 convolution of stride 2. A leaky ReLU of slope 0.1
-    follows each convolution.
+    follows each convolution. With ``minibatch_std``, the standard deviation in groups of that size
+    is appended as a map before the last convolution.
     """
 
     def __init__(
-        self, *, image_channels: int, channels: Sequence[int], base_side: int, num_classes: int = 0
+        self,
+        *,
+        image_channels: int,
+        channels: Sequence[int],
+        base_side: int,
+        num_classes: int = 0,
+        minibatch_std: int = 0,
     ) -> None:
         features = channels[-1] * base_side**2
         super().__init__(features=features, num_classes=num_classes)
         ends = [image_channels, *channels[:-1]]
-        self.stages = nn.Sequential(*(_DownStage(*pair) for pair in pairwise(ends)))
-        self.last = nn.Conv2d(ends[-1], channels[-1], 3, padding=1)
+        spread = [MinibatchStd(minibatch_std)] if minibatch_std else []
+        self.stages = nn.Sequential(*(_DownStage(*pair) for pair in pairwise(ends)), *spread)
+        self.last = nn.Conv2d(ends[-1] + len(spread), channels[-1], 3, padding=1)
         self.dense = nn.Linear(features, 1)
         _initialize(self)
 
@@ -82,6 +91,8 @@ def cnn(
     width: float,
     num_classes: int = 0,
     attention: int = 0,
+    pack: int = 1,
+    minibatch_std: int = 0,
 ) -> tuple[CNNGenerator, CNNCritic]:
     """Build both networks for square images.
 
@@ -91,7 +102,7 @@ def cnn(
 
     Parameters
     ----------
-    sample_shape, latent_dim, width, num_classes, attention
+    sample_shape, latent_dim, width, num_classes, attention, pack, minibatch_std
         See :func:`sngan.models.build`.
 
     Raises
@@ -112,10 +123,11 @@ def cnn(
         num_classes=num_classes,
     )
     critic = CNNCritic(
-        image_channels=image_channels,
+        image_channels=image_channels * pack,
         channels=channels,
         base_side=side >> stages,
         num_classes=num_classes,
+        minibatch_std=minibatch_std,
     )
     return generator, critic
 

@@ -10,6 +10,9 @@ from sngan.utils.checks import require
 class Generator(nn.Module):
     """A map from noise ``(N, latent_dim)`` to images ``(N, C, H, W)`` in [-1, 1] or to points.
 
+    A generator whose last layer is linear may leave [-1, 1]; its images are clamped where a run
+    draws samples.
+
     With ``num_classes`` it also takes int64 ``labels`` ``(N,)``.
     """
 
@@ -28,13 +31,16 @@ class Generator(nn.Module):
 class Critic(nn.Module):
     """A map from images ``(N, C, H, W)`` or points ``(N, dim)`` to scores ``(N,)``.
 
-    No sample changes the score of another one. With ``num_classes`` the critic also takes int64
+    No sample changes the score of another one, unless the critic has batch norm or minibatch
+    standard deviation. A critic of packs takes ``pack`` samples as one, joined along dimension 1
+    (:func:`sngan.models.packing.packed`). With ``num_classes`` the critic also takes int64
     ``labels`` ``(N,)`` and is the projection critic of Miyato, Koyama 2018, arXiv:1802.05637:
     ``D(x, y) = ψ(φ(x)) + ⟨e_y, φ(x)⟩``, with the features φ before the last layer ψ and a vector e
     for each class. Without labels it scores all samples as members of class 0.
     """
 
     embedding: nn.Embedding | None
+    pack: int = 1
 
     def __init__(self, *, features: int, num_classes: int) -> None:
         super().__init__()
@@ -56,9 +62,14 @@ class Critic(nn.Module):
         """
         if self.embedding is None:
             return scores.squeeze(1)
+        return scores.squeeze(1) + self.class_part(features, labels)
+
+    def class_part(self, features: Tensor, labels: Tensor | None) -> Tensor:
+        """Return ``⟨e_y, φ⟩`` of features φ ``(N, features)``; labels None stand for class 0."""
+        assert self.embedding is not None
         if labels is None:
-            return (scores + F.linear(features, self.embedding(self.first))).squeeze(1)
-        return scores.squeeze(1) + (self.embedding(labels) * features).sum(1)
+            return F.linear(features, self.embedding(self.first)).squeeze(1)
+        return (self.embedding(labels) * features).sum(1)
 
 
 class ConditionalBatchNorm(nn.Module):

@@ -58,6 +58,8 @@ def mlp(
     width: float,
     num_classes: int = 0,
     attention: int = 0,
+    pack: int = 1,
+    minibatch_std: int = 0,
 ) -> tuple[MLPGenerator, MLPCritic]:
     """Build both networks for points ``(dim,)``: three hidden layers of ``256·width``.
 
@@ -65,25 +67,26 @@ def mlp(
 
     Parameters
     ----------
-    sample_shape, latent_dim, width, num_classes, attention
+    sample_shape, latent_dim, width, num_classes, attention, pack, minibatch_std
         See :func:`sngan.models.build`.
 
     Raises
     ------
     ValueError
-        If the samples are images, or if ``attention`` is not 0.
+        If the samples are images, or if ``attention`` or ``minibatch_std`` is not 0.
     """
     require_attention_side(attention, (), model="mlp")
     require(
         len(sample_shape) == 1,
         "model.name",
-        expected=f"cnn or resnet for images {sample_shape}",
+        expected=f"cnn, resnet or convnext for images {sample_shape}",
         got="'mlp'",
     )
+    require(minibatch_std == 0, "model.minibatch_std", expected="none for mlp", got=minibatch_std)
     (dim,) = sample_shape
     hidden = 3 * [scaled(256, width)]
     generator = MLPGenerator(latent_dim=latent_dim, hidden=hidden, dim=dim, num_classes=num_classes)
-    return generator, MLPCritic(dim=dim, hidden=hidden, num_classes=num_classes)
+    return generator, MLPCritic(dim=dim * pack, hidden=hidden, num_classes=num_classes)
 
 
 def _layers(sizes: Sequence[int], activation: Callable[[], nn.Module]) -> nn.Sequential:

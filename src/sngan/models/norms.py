@@ -22,7 +22,7 @@ def add_norm(critic: nn.Module, kind: str) -> None:
     """
     if kind == "weight":
         for layer in _linear_layers(critic).values():
-            weight_norm(layer)
+            _add_weight_norm(layer)
     elif kind != "none":
         for name, layer in _hidden_layers(critic).items():
             norm = _NORM_LAYERS[kind](_output_channels(layer), layer)
@@ -39,6 +39,16 @@ _NORM_LAYERS: dict[str, Callable[[int, nn.Module], nn.Module]] = {
     # group norm with a single group is layer norm, for vectors and for maps of any size
     "layer": lambda channels, _: nn.GroupNorm(1, channels),
 }
+
+
+def _add_weight_norm(layer: nn.Conv2d | nn.Linear) -> None:
+    """Add weight norm. A layer that starts at 0 gets a random direction v, and lengths g of 0."""
+    is_zero = not layer.weight.is_meta and not bool(layer.weight.any())
+    if is_zero:
+        nn.init.kaiming_normal_(layer.weight)
+    weight_norm(layer)
+    if is_zero:
+        nn.init.zeros_(layer.get_parameter("parametrizations.weight.original0"))
 
 
 def _linear_layers(critic: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:

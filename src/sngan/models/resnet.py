@@ -24,6 +24,7 @@ from sngan.models.common import (
     scaled,
 )
 from sngan.models.fused import PooledConv2d, UpsampledConv2d
+from sngan.models.minibatch_std import MinibatchStd
 
 
 class CriticStage(NamedTuple):
@@ -78,19 +79,28 @@ class ResNetCritic(Critic):
     """A block for each stage, ReLU, a sum over space, and a dense layer without bias.
 
     A block is ReLU-3×3-ReLU-3×3(-pool) plus a skip of 1×1(-pool); the skip is the identity if
-    neither channels nor resolution change. The first block has no first ReLU.
+    neither channels nor resolution change. The first block has no first ReLU. With
+    ``minibatch_std``, the standard deviation in groups of that size is appended as a map before the
+    last block.
     """
 
     def __init__(
-        self, *, image_channels: int, stages: Sequence[CriticStage], num_classes: int = 0
+        self,
+        *,
+        image_channels: int,
+        stages: Sequence[CriticStage],
+        num_classes: int = 0,
+        minibatch_std: int = 0,
     ) -> None:
         super().__init__(features=stages[-1].channels, num_classes=num_classes)
         inputs = [image_channels, *(stage.channels for stage in stages)]
+        spread = [MinibatchStd(minibatch_std)] if minibatch_std else []
+        inputs[-2] += len(spread)
         blocks = [
             _CriticBlock(before, stage, first=index == 0)
             for index, (before, stage) in enumerate(zip(inputs, stages, strict=False))
         ]
-        self.stages = nn.Sequential(*blocks)
+        self.stages = nn.Sequential(*blocks[:-1], *spread, blocks[-1])
         self.dense = _glorot(nn.Linear(inputs[-1], 1, bias=False))
         if self.embedding is not None:
             nn.init.xavier_uniform_(self.embedding.weight)
@@ -108,6 +118,8 @@ def resnet(
     width: float,
     num_classes: int = 0,
     attention: int = 0,
+    pack: int = 1,
+    minibatch_std: int = 0,
 ) -> tuple[ResNetGenerator, ResNetCritic]:
     """Build both networks for square images.
 
@@ -116,7 +128,7 @@ def resnet(
 
     Parameters
     ----------
-    sample_shape, latent_dim, width, num_classes, attention
+    sample_shape, latent_dim, width, num_classes, attention, pack, minibatch_std
         See :func:`sngan.models.build`.
 
     Raises
@@ -137,9 +149,10 @@ def resnet(
         attention=attention,
     )
     critic = ResNetCritic(
-        image_channels=image_channels,
+        image_channels=image_channels * pack,
         stages=_scaled_critic_stages(side, width=width, attention=attention),
         num_classes=num_classes,
+        minibatch_std=minibatch_std,
     )
     return generator, critic
 
@@ -150,6 +163,21 @@ def _scaled_critic_stages(side: int, *, width: float, attention: int) -> list[Cr
         side >>= down
         plan.append(CriticStage(scaled(channels, width), down, down and side == attention))
     return plan
+
+
+def attention_side(sample_shape: tuple[int, ...]) -> int:
+    """Return a quarter of the image's side, where Zhang et al. 2019 put self-attention at 128².
+
+    Smaller images have such maps only at half of their side, or none; the result is then 0.
+
+    Examples
+    --------
+    >>> attention_side((3, 128, 128)), attention_side((1, 16, 16)), attention_side((1, 8, 8))
+    (32, 8, 0)
+    """
+    _, side = image_size(sample_shape, model="resnet")
+    sides = _attention_sides(side)
+    return side // 4 if side // 4 in sides else max(sides, default=0)
 
 
 def _attention_sides(side: int) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sngan import models
 from sngan.config import Config
@@ -33,8 +33,11 @@ def build_networks(config: Config) -> tuple[models.Generator, models.Critic]:
         latent_dim=model.latent_dim,
         width=model.width,
         num_classes=model.num_classes,
-        attention=model.attention or 0,
+        attention=0 if model.attention in (None, "auto") else model.attention,
+        pack=model.pack,
+        minibatch_std=model.minibatch_std or 0,
         critic_norm=config.method.critic_norm or "none",
+        init="default" if model.init == "auto" else model.init,
     )
     for network in networks:
         network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -56,6 +59,22 @@ def networks_on_meta(config: Config) -> tuple[models.Generator, models.Critic]:
     except (RuntimeError, OverflowError, TypeError) as error:
         got = f"model.width {model.width:g} and model.latent_dim {model.latent_dim}"
         raise ValueError(f"model: expected networks that fit into memory, got {got}") from error
+
+
+def draw(generator: nn.Module, noise: Tensor, labels: Tensor | None) -> Tensor:
+    """Generate samples. Images are clamped to [-1, 1], because some generators end linearly.
+
+    Parameters
+    ----------
+    generator
+        The generator.
+    noise
+        The noise ``(n, latent_dim)``.
+    labels
+        The classes ``(n,)``; ``None`` for an unconditional generator.
+    """
+    samples = generator(noise, labels)
+    return samples.clamp(-1.0, 1.0) if samples.dim() == 4 else samples
 
 
 def noise_blocks(latent_dim: int, *, seed: int) -> Iterator[Tensor]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sngan.config import Config
-from sngan.runs.networks import NOISE_BLOCK, balanced_labels, build_networks, noise_blocks
+from sngan.runs.networks import NOISE_BLOCK, balanced_labels, build_networks, draw, noise_blocks
 from sngan.runs.weights import read_critic, read_generator, read_settings
 from sngan.utils.checks import require, require_count, require_one_of
 from sngan.utils.text import printable
@@ -108,7 +108,7 @@ class Run:
                 device
             )
             given = None if classes is None else classes[part].to(device)
-            yield self.generator(drawn, given).cpu()
+            yield draw(self.generator, drawn, given).cpu()
             start = part.stop
             if batch_size is None and device.type == "cuda":
                 rows = _rows_that_fit(rows, device)

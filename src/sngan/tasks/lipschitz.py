@@ -1,11 +1,13 @@
 """Lipschitz bounds of a run's critic, with pictures."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from sngan.lipschitz import LipschitzBounds, lipschitz_bounds, plot_cone, plot_layers
+from sngan.models.packing import packed, packed_shape
 from sngan.runs.managed import ManagedRunFolder
 from sngan.runs.run import load, load_critic
 from sngan.utils.checks import require_given
@@ -20,7 +22,8 @@ def lipschitz(folder: str | Path, *, lower: bool = True, progress: bool = False)
 
     ``layers.png`` shows each layer's norm and singular values, ``cone.png`` the critic along its
     steepest direction inside the double cone of the proved slope. The training data is not needed:
-    the search for a steep point starts from samples of the run and from noise.
+    the search for a steep point starts from samples of the run and from noise. A critic of packs
+    is bounded as a function of packs.
 
     Parameters
     ----------
@@ -50,9 +53,15 @@ def lipschitz_with_pictures(
         As for :func:`lipschitz`.
     """
     run, critic = load(folder), load_critic(folder)
-    shape = require_given(run.config.model.sample_shape, "run", expected="the shape of its samples")
-    data = run.generate(_SAMPLES) if lower else None
-    bounds = lipschitz_bounds(critic, shape, data=data, lower=lower, progress=progress)
+    model = run.config.model
+    shape = require_given(model.sample_shape, "run", expected="the shape of its samples")
+    data = packed(run.generate(model.pack * _SAMPLES), model.pack) if lower else None
+    bounds = lipschitz_bounds(
+        critic, packed_shape(shape, model.pack), data=data, lower=lower, progress=progress
+    )
+    if model.pack > 1:
+        note = f"the critic is a function of {model.pack} samples at once, and so are the bounds"
+        bounds = replace(bounds, notes=(*bounds.notes, note))
     try:
         return bounds, _draw(bounds, critic, ManagedRunFolder(Path(folder)), lower=lower)
     except (OSError, ValueError) as error:

@@ -28,6 +28,7 @@ from sngan.lipschitz.rules import activations, pooling
 from sngan.lipschitz.rules.linear import linear_constant, pooled_convolution, upsampled_convolution
 from sngan.lipschitz.rules.normalization import instance_norm, not_lipschitz
 from sngan.models.fused import PooledConv2d, UpsampledConv2d
+from sngan.models.minibatch_std import MinibatchStd
 
 ModuleRule = Callable[[Any, Shape], LipschitzConstant]
 
@@ -176,6 +177,10 @@ def _attention(_layer: nn.Module, _shape: Shape) -> LipschitzConstant:
     return unbounded(ATTENTION)
 
 
+def _minibatch_std(_layer: nn.Module, _shape: Shape) -> LipschitzConstant:
+    return unbounded("it compares samples of a group, so a score belongs to no sample alone")
+
+
 def _product_gate(_layer: nn.Module, _shape: Shape) -> LipschitzConstant:
     return unbounded("it multiplies two parts of its input")
 
@@ -223,6 +228,7 @@ _RULES: dict[type, ModuleRule] = {
     nn.GroupNorm: lambda layer, _shape: not_lipschitz(layer.weight, layer.eps),
     **dict.fromkeys(ATTENTION_LAYERS, _attention),
     GroupSort: lambda layer, _shape: LipschitzConstant(1.0, "closed_form", sorts=layer.group_size),
+    MinibatchStd: _minibatch_std,
     nn.Embedding: _embedding,
     nn.GLU: _product_gate,
 }

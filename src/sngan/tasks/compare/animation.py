@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from sngan.models import Critic
 from sngan.runs import checkpoint
 from sngan.runs.layout import RunFolder
 from sngan.runs.networks import noise_from_seed
@@ -122,11 +123,16 @@ def _frame(
     generator.load_state_dict(state["generator"])
     critic.load_state_dict(state["critic"])
     surface, positions = _grid(_SURFACE), _grid(_ARROWS).requires_grad_()
-    (gradients,) = torch.autograd.grad(critic(positions).sum(), positions)
+    (gradients,) = torch.autograd.grad(_scores(critic, positions).sum(), positions)
     with torch.no_grad():
-        scores = critic(surface).reshape(_SURFACE, _SURFACE)
+        scores = _scores(critic, surface).reshape(_SURFACE, _SURFACE)
         samples = generator(noise, labels)
     return Frame(state["step"], samples, scores, positions.detach(), gradients)
+
+
+def _scores(critic: nn.Module, points: Tensor) -> Tensor:
+    """Score points; a critic of packs scores packs of equal points."""
+    return critic(points.repeat(1, critic.pack)) if isinstance(critic, Critic) else critic(points)
 
 
 def _grid(side: int) -> Tensor:

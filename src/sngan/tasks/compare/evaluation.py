@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sngan import data
 from sngan.config import DataConfig, EvaluationConfig
 from sngan.engine.setup import open_dataset
+from sngan.models.packing import packed, packed_shape
 from sngan.report.results import CriticBounds, Curve, Evaluation, Gradient, RunResult
 from sngan.runs.log_record import LogRecord
 from sngan.runs.managed import ManagedRunFolder
@@ -145,8 +146,14 @@ def _bounds(folder: Path) -> CriticBounds:
     from sngan.lipschitz import lipschitz_bounds
 
     run = load(folder)
-    shape = require_given(run.config.model.sample_shape, "run", expected="the shape of its samples")
+    model = run.config.model
+    shape = require_given(model.sample_shape, "run", expected="the shape of its samples")
+    data = packed(run.generate(model.pack * _SAMPLES), model.pack)
     bounds = lipschitz_bounds(
-        load_critic(folder), shape, data=run.generate(_SAMPLES), samples=_SAMPLES, rounds=_ROUNDS
+        load_critic(folder),
+        packed_shape(shape, model.pack),
+        data=data,
+        samples=_SAMPLES,
+        rounds=_ROUNDS,
     )
     return CriticBounds.from_dict(bounds.to_dict())

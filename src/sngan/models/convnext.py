@@ -1,0 +1,278 @@
+"""Residual networks without normalization of R3GAN, Huang et al. 2024, arXiv:2501.05441.
+
+A block is ``x + conv1×1(φ(conv3×3(φ(conv1×1(x)))))`` with φ the leaky ReLU of slope 0.2. Inside it
+has twice the channels, and its 3×3 convolution has groups of 16 channels. There are no other
+nonlinear functions and no normalization. Only the first two convolutions of a block have a bias.
+
+Initialization is that of He et al. 2015, arXiv:1502.01852, and Zhang et al. 2019 (Fixup),
+arXiv:1901.09321: the last convolution of each block is 0, so that each block starts as the
+identity, and the other two have the variance ``gain²·L^(-1/2)/fan_in``, for L blocks in the network
+and ``gain² = 2/(1 + 0.2²)``. All other layers have the variance ``1/fan_in``.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sngan.models.attention import require_attention_side
+from sngan.models.common import Critic, Generator, halvings, image_size
+from sngan.models.minibatch_std import MinibatchStd
+
+_SLOPE = 0.2
+_GROUP = 16
+_EXPANSION = 2
+_BLOCKS = 2
+_LARGEST = 768
+
+
+class ConvNextStage(NamedTuple):
+    """One stage: the channels of its maps, and its number of residual blocks."""
+
+    channels: int
+    blocks: int = _BLOCKS
+
+
+class ConvNextGenerator(Generator):
+    """A basis of maps of side ``base_side``, then the stages, and a 1×1 convolution to images.
+
+    A stage begins with bilinear upsampling, except the first. With ``num_classes`` a vector of the
+    label, of ``latent_dim`` numbers, is appended to the noise.
+    """
+
+    def __init__(
+        self,
+        *,
+        latent_dim: int,
+        base_side: int,
+        stages: Sequence[ConvNextStage],
+        image_channels: int,
+        num_classes: int = 0,
+    ) -> None:
+        super().__init__(latent_dim, num_classes)
+        self.embedding = nn.Embedding(num_classes, latent_dim) if num_classes else None
+        if self.embedding is not None:
+            nn.init.normal_(self.embedding.weight, std=num_classes**-0.5)
+        inputs = latent_dim * (2 if num_classes else 1)
+        gain = _block_gain(stages)
+        ends = [_Basis(inputs, stages[0].channels, base_side)]
+        ends += [_Upsampling(one.channels, two.channels) for one, two in pairwise(stages)]
+        self.stages = nn.ModuleList(
+            nn.Sequential(end, *_blocks(stage, gain))
+            for end, stage in zip(ends, stages, strict=True)
+        )
+        self.output = _msr(nn.Conv2d(stages[-1].channels, image_channels, 1, bias=False))
+
+    def forward(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return images ``(N, image_channels, side, side)``; values may be outside [-1, 1]."""
+        self.check_labels(labels)
+        maps = noise
+        if self.embedding is not None:
+            maps = torch.cat([noise, self.embedding(labels).to(noise.dtype)], dim=1)
+        for stage in self.stages:
+            maps = stage(maps)
+        return self.output(maps)
+
+
+class ConvNextCritic(Critic):
+    """A 1×1 convolution of images, the stages, and a basis that weighs the places of each map.
+
+    A stage ends with bilinear downsampling, except the last. The basis is a depthwise convolution
+    with a kernel as large as the maps, and a dense layer follows. With ``num_classes`` the dense
+    layer makes as many features φ as the maps have channels, and the score is ``⟨e_y, φ⟩``.
+
+    Parameters
+    ----------
+    image_channels, base_side
+        The channels of an image, and the side of the smallest maps.
+    stages
+        The stages, from the largest maps to the smallest.
+    num_classes
+        The number of classes.
+    minibatch_std
+        The group size of :class:`~sngan.models.minibatch_std.MinibatchStd` before the last stage,
+        whose map a 1×1 convolution mixes into the others; 0 means none.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_channels: int,
+        base_side: int,
+        stages: Sequence[ConvNextStage],
+        num_classes: int = 0,
+        minibatch_std: int = 0,
+    ) -> None:
+        channels = stages[-1].channels
+        super().__init__(features=channels, num_classes=num_classes)
+        gain = _block_gain(stages)
+        self.input = _msr(nn.Conv2d(image_channels, stages[0].channels, 1, bias=False))
+        parts = [
+            nn.Sequential(*_blocks(one, gain), _Downsampling(one.channels, two.channels))
+            for one, two in pairwise(stages)
+        ]
+        if minibatch_std:
+            mixing = _msr(nn.Conv2d(channels + 1, channels, 1, bias=False))
+            parts.append(nn.Sequential(MinibatchStd(minibatch_std), mixing))
+        self.stages = nn.Sequential(*parts, nn.Sequential(*_blocks(stages[-1], gain)))
+        self.basis = _msr(nn.Conv2d(channels, channels, base_side, groups=channels, bias=False))
+        self.dense = _msr(nn.Linear(channels, channels if num_classes else 1, bias=False))
+        if self.embedding is not None:
+            nn.init.normal_(self.embedding.weight, std=(channels * num_classes) ** -0.5)
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return scores ``(N,)``."""
+        features = self.dense(self.basis(self.stages(self.input(images))).flatten(1))
+        return features.squeeze(1) if self.embedding is None else self.class_part(features, labels)
+
+
+def convnext(
+    sample_shape: tuple[int, ...],
+    *,
+    latent_dim: int,
+    width: float,
+    num_classes: int = 0,
+    attention: int = 0,
+    pack: int = 1,
+    minibatch_std: int = 0,
+) -> tuple[ConvNextGenerator, ConvNextCritic]:
+    """Build both networks for square images.
+
+    Each stage doubles or halves the side, and the smallest maps are at least 4×4. At 32², 64², 128²
+    and 256² they are the networks of the paper: 768 channels in the four stages with the smallest
+    maps, then half as many in each further stage. Smaller images of side s have ``¾·s²`` channels,
+    which is 768 at 32² and 48 at 8². All counts are multiplied by ``width`` and rounded to
+    multiples of 8, because the 3×3 convolutions have groups of 16 channels.
+
+    Parameters
+    ----------
+    sample_shape, latent_dim, width, num_classes, attention, pack, minibatch_std
+        See :func:`sngan.models.build`.
+
+    Raises
+    ------
+    ValueError
+        If the samples are not square images of 1 or 3 channels with an even side of at least 8, or
+        if ``attention`` is not 0.
+    """
+    require_attention_side(attention, (), model="convnext")
+    image_channels, side = image_size(sample_shape, model="convnext")
+    stages = [ConvNextStage(_rounded(count * width)) for count in _channels(side)]
+    base_side = side >> (len(stages) - 1)
+    generator = ConvNextGenerator(
+        latent_dim=latent_dim,
+        base_side=base_side,
+        stages=stages,
+        image_channels=image_channels,
+        num_classes=num_classes,
+    )
+    critic = ConvNextCritic(
+        image_channels=image_channels * pack,
+        base_side=base_side,
+        stages=stages[::-1],
+        num_classes=num_classes,
+        minibatch_std=minibatch_std,
+    )
+    return generator, critic
+
+
+def _channels(side: int) -> list[float]:
+    """Return the channels at full width, from the smallest maps to the largest."""
+    largest = min(_LARGEST, 0.75 * side**2)
+    return [largest / 2 ** max(0, stage - 3) for stage in range(halvings(side, smallest=4) + 1)]
+
+
+def _rounded(channels: float) -> int:
+    return max(8, 8 * round(channels / 8))
+
+
+class _Block(nn.Module):
+    def __init__(self, channels: int, gain: float) -> None:
+        super().__init__()
+        inner = _EXPANSION * channels
+        groups = inner // _GROUP
+        self.conv1 = _msr(nn.Conv2d(channels, inner, 1), gain=gain)
+        self.conv2 = _msr(nn.Conv2d(inner, inner, 3, padding=1, groups=groups), gain=gain)
+        self.conv3 = nn.Conv2d(inner, channels, 1, bias=False)
+        nn.init.zeros_(self.conv3.weight)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        inner = F.leaky_relu(self.conv1(maps), _SLOPE)
+        return maps + self.conv3(F.leaky_relu(self.conv2(inner), _SLOPE))
+
+
+class _Basis(nn.Module):
+    """Maps ``(N, channels, side, side)``: a learned map for each channel, times a linear factor."""
+
+    def __init__(self, inputs: int, channels: int, side: int) -> None:
+        super().__init__()
+        self.maps = nn.Parameter(torch.randn(channels, side, side))
+        self.factors = _msr(nn.Linear(inputs, channels, bias=False))
+
+    def forward(self, noise: Tensor) -> Tensor:
+        return self.maps * self.factors(noise)[:, :, None, None]
+
+
+class _Resampling(nn.Module):
+    """Bilinear resampling by 2: the kernel of ``[1, 3, 3, 1]``, with zeros around the maps."""
+
+    kernel: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        row = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+        self.register_buffer("kernel", torch.outer(row, row)[None, None], persistent=False)
+
+    def _kernels(self, maps: Tensor) -> Tensor:
+        return self.kernel.to(maps.dtype).expand(maps.shape[1], 1, 4, 4)
+
+
+class _Upsampling(_Resampling):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = _changed_channels(inputs, outputs)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        maps = self.conv(maps)
+        kernels = 4 * self._kernels(maps)
+        return F.conv_transpose2d(maps, kernels, stride=2, padding=1, groups=maps.shape[1])
+
+
+class _Downsampling(_Resampling):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = _changed_channels(inputs, outputs)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        kernels = self._kernels(maps)
+        return self.conv(F.conv2d(maps, kernels, stride=2, padding=1, groups=maps.shape[1]))
+
+
+def _changed_channels(inputs: int, outputs: int) -> nn.Module:
+    return nn.Identity() if inputs == outputs else _msr(nn.Conv2d(inputs, outputs, 1, bias=False))
+
+
+def _blocks(stage: ConvNextStage, gain: float) -> list[_Block]:
+    return [_Block(stage.channels, gain) for _ in range(stage.blocks)]
+
+
+def _block_gain(stages: Sequence[ConvNextStage]) -> float:
+    """Return the gain of leaky ReLU, times ``L^(-1/(2m-2))`` for L blocks of m = 3 layers."""
+    blocks = sum(stage.blocks for stage in stages)
+    return math.sqrt(2 / (1 + _SLOPE**2)) * blocks**-0.25
+
+
+_Layer = TypeVar("_Layer", nn.Linear, nn.Conv2d)
+
+
+def _msr(layer: _Layer, *, gain: float = 1.0) -> _Layer:
+    """Draw a weight from ``N(0, gain²/fan_in)``, and set the bias to 0."""
+    fan_in = layer.weight[0].numel()
+    nn.init.normal_(layer.weight, std=gain / math.sqrt(fan_in))
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer

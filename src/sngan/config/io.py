@@ -28,6 +28,7 @@ MAY_CHANGE_ON_RESUME = frozenset(
         "out",
         # a resumed run keeps its own value: see ``with_reading_of``
         "data.reading",
+        "performance.accumulate",
         "performance.compile",
         "performance.cuda_graphs",
         "performance.devices",

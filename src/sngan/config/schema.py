@@ -247,7 +247,14 @@ class Config:
             expected=f"a multiple of the {processes} devices over all nodes",
             got=self.batch_size,
         )
-        rows, model = self.batch_size // processes, self.model
+        parts = self.performance.accumulate
+        require(
+            self.batch_size // processes % parts == 0,
+            "performance.accumulate",
+            expected=f"a divisor of the {self.batch_size // processes} samples of each device",
+            got=parts,
+        )
+        rows, model = self.batch_size // processes // parts, self.model
         require_divided(rows, pack=model.pack, minibatch_std=model.minibatch_std)
         require_choices(self)
         self._check_average()

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from typing import Any
 
 from sngan import models
 from sngan.config import Config
@@ -26,19 +27,19 @@ def with_recipe_settings(config: Config) -> Config:
     model = replace(
         config.model,
         attention=_attention(config),
-        init=config.method.init if config.model.init == "auto" else config.model.init,
+        init=config.method.image_init if config.model.init == "auto" else config.model.init,
     )
     is_left_out = config.ema_decay is None and config.ema_halflife is None
-    decay = config.method.ema_decay if is_left_out else config.ema_decay
+    decay = config.method.usual_ema_decay if is_left_out else config.ema_decay
     return replace(config, model=model, ema_decay=decay)
 
 
-def _attention(config: Config) -> int | None:
+def _attention(config: Config) -> Any:
     """Return the side of the maps with self-attention; if it is left out, that of the recipe."""
     model, name = config.model, config.method.name
     if model.attention != "auto":
         return model.attention
-    if not config.method.attention:
+    if not config.method.image_attention:
         return None
     shape = model.sample_shape or ()
     require(

@@ -133,8 +133,8 @@ class ModelConfig:
         if self.sample_shape is not None:
             object.__setattr__(self, "sample_shape", tuple(self.sample_shape))
         none_for_off(self, "attention")
-        if self.attention not in (None, "auto"):
-            require_count(self.attention, "model.attention", minimum=0)
+        if self.attention != "auto" and self.attention is not None:
+            require_count(self.attention, "model.attention", minimum=0)  # pyright: ignore[reportArgumentType]
         require_one_of(self.init, "model.init", choices=get_args(_Init))
         none_for_off(self, "minibatch_std")
         require_groups(self.pack, self.minibatch_std, conditional=self.conditional)

@@ -23,6 +23,8 @@ ADA = DataConfig(source="digits", augment="ada", augment_images=400)
 CNN = ModelConfig(name="cnn", width=0.1, latent_dim=8)
 RESNET = replace(CNN, name="resnet", width=0.05)
 BY_CLASS = replace(CNN, conditional=True)
+POINTS = ModelConfig(width=0.1, latent_dim=4)
+IN_PARTS = PerformanceConfig(device="cpu", accumulate=2)
 STEPS = 20
 FOUR = ("sn-cnn", "sn-resnet", "wgan-gp-cnn", "wgan-gp-resnet")
 
@@ -39,6 +41,8 @@ CASES = {
     "ada": {"method": "sn", "model": CNN, "data": ADA},
     # its scores have no threshold of their own
     "ada-wgan-gp": {"method": "wgan-gp", "model": CNN, "data": ADA},
+    "sagan": {"method": "sagan", "model": replace(RESNET, conditional=True)},
+    "accumulated": {"method": "r1", "data": "grid25", "model": POINTS, "performance": IN_PARTS},
 }
 
 

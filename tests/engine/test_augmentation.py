@@ -24,7 +24,8 @@ def config_of(augment: str, **settings) -> Config:
 
 
 def followed(augmentation: Augmentation, real: list[float], fake: list[float]) -> dict[str, float]:
-    terms = augmentation.follow(torch.tensor(real), torch.tensor(fake))
+    terms = augmentation.signs(torch.tensor(real), torch.tensor(fake))
+    terms |= augmentation.follow(terms.get("augment_sign"))
     return {name: term.item() for name, term in terms.items()}
 
 

@@ -29,6 +29,7 @@ MAY_CHANGE_ON_RESUME = frozenset(
         "out",
         # a resumed run keeps its own value: see ``with_own_settings``
         "data.reading",
+        "performance.accumulate",
         "performance.compile",
         "performance.cuda_graphs",
         "performance.devices",

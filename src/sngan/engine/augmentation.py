@@ -58,23 +58,29 @@ class Augmentation:
         if self._policy.p is not None:
             self._p.fill_(value_at(self._policy.p, step, steps))
 
-    def follow(self, real_scores: Tensor, fake_scores: Tensor) -> dict[str, Tensor]:
-        """Adapt p to the scores of a critic batch, and return the terms to record.
+    def signs(self, real_scores: Tensor, fake_scores: Tensor) -> dict[str, Tensor]:
+        """Return the mean sign of a batch's scores as a term to record, if p follows it.
 
         All ranks call this, because r_t is the mean over all ranks.
         """
-        if self._policy.p is not None:
-            return {"augment_p": self._p.clone()}
         if not self.is_adaptive:
             return {}
         sign = self._mean_sign(real_scores.detach().float(), fake_scores.detach().float())
+        return {"augment_sign": sign}
+
+    def follow(self, sign: Tensor | None) -> dict[str, Tensor]:
+        """Adapt p to the mean sign of a critic batch, and return the term to record."""
+        if self._policy.p is not None:
+            return {"augment_p": self._p.clone()}
+        if sign is None:
+            return {}
         total, batches = self._sum + sign, self._batches + 1
         moved = adjusted(self._p, total / batches, target=self._target, change=self._change)
         is_due = batches >= _BATCHES
         self._p.copy_(torch.where(is_due, moved, self._p))
         self._sum.copy_(total * ~is_due)
         self._batches.copy_(batches * ~is_due)
-        return {"augment_p": self._p.clone(), "augment_sign": sign}
+        return {"augment_p": self._p.clone()}
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return p, and the sums of r_t since p last changed."""

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from sngan import data, models
 from sngan.config import Config
+from sngan.engine.recipe_settings import with_recipe_settings
 from sngan.utils.checks import require
 from sngan.utils.families import of_family
 
@@ -14,8 +15,8 @@ def resolve_config(config: Config, dataset: data.Dataset) -> Config:
     Raises
     ------
     ValueError
-        If a conditional model gets data without labels, or points are to be augmented or
-        held out, or too many images are to be held out.
+        If a conditional model gets data without labels, points are to be augmented or held out, too
+        many images are to be held out, or the method needs another family of networks.
     """
     config = of_family(config, "images" if dataset.is_images else "points")
     shape = dataset.sample_shape
@@ -39,7 +40,7 @@ def resolve_config(config: Config, dataset: data.Dataset) -> Config:
     else:
         expected = f"none for points {shape}"
         require(not read.augment, "data.augment", expected=expected, got=repr(read.augment))
-    return replace(config, model=model, data=read)
+    return with_recipe_settings(replace(config, model=model, data=read))
 
 
 def class_names(dataset: data.Dataset) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from sngan.config import Config
 from sngan.data.types import Fingerprint
 from sngan.distributed import fsdp
 from sngan.engine import build
+from sngan.engine.accumulation import warn_of_batch_statistics
 from sngan.engine.augmentation import Augmentation
 from sngan.engine.fabric import make_fabric
 from sngan.engine.resolve import resolve_config
@@ -104,6 +105,7 @@ class TrainState:
         fabric = fabric or make_fabric(config.performance)
         build.seed_random_numbers(config.seed)
         networks = build.build_networks(config, dataset, fabric)
+        warn_of_batch_statistics(config, networks.generator, networks.critic)
         runtime = Runtime.build(config.performance, fabric, is_images=dataset.is_images)
         optimizers = build.build_optimizers(
             config, networks, fabric, is_captured=runtime.graph.is_wanted

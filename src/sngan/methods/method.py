@@ -36,9 +36,12 @@ class Method:
 
     Parameters
     ----------
-    name, paper, image_model
-        The name of the recipe, its source, and the family of networks that it takes for images if
-        ``model.name`` is ``auto``.
+    name, paper
+        The name of the recipe, and its source.
+    image_model, image_attention, image_init, usual_ema_decay
+        Settings outside the method that the recipe decides where they are left out: the family of
+        networks for images, whether they have self-attention, their initialization, and the decay
+        of the generator's average.
     loss
         A key of ``sngan.losses.LOSSES``.
     spectral_norm, coefficient
@@ -83,8 +86,10 @@ class Method:
 
     name: str = option("sn", "the recipe that decides every setting of this group that is left out")
     paper: str = filled_in("")
-    # the family of networks for images, where model.name is auto
     image_model: str = filled_in("cnn")
+    image_attention: bool = filled_in(False)
+    image_init: Literal["default", "orthogonal"] = filled_in("default")
+    usual_ema_decay: float = filled_in(0.999)
     loss: str = option("hinge", f"loss pair of sngan.losses: {', '.join(LOSSES)}")
     spectral_norm: Literal["matrix", "operator"] | None = option(
         None,

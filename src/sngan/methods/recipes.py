@@ -143,6 +143,34 @@ METHODS: dict[str, Method] = {
             n_critic=1,
         ),
         Method(
+            name="sagan",
+            paper="Zhang et al. 2019, arXiv:1805.08318, section 4",
+            image_model="resnet",
+            image_attention=True,
+            spectral_norm="matrix",
+            spectral_norm_generator="matrix",
+            lr=1e-4,
+            lr_critic=4e-4,
+            n_critic=1,
+        ),
+        Method(
+            name="biggan",
+            # the rates of 1e-4 and 4e-4 are those of the authors' PyTorch code, for which the paper
+            # has 5e-5 and 2e-4 at 128²; batches of 2048 are left to the user
+            paper="Brock et al. 2019, arXiv:1809.11096, section 3 and appendix C; rates of the "
+            "authors' code (github.com/ajbrock/BigGAN-PyTorch)",
+            image_model="resnet",
+            image_attention=True,
+            image_init="orthogonal",
+            usual_ema_decay=0.9999,
+            spectral_norm="matrix",
+            spectral_norm_generator="matrix",
+            lr=1e-4,
+            lr_critic=4e-4,
+            betas=(0.0, 0.999),
+            n_critic=2,
+        ),
+        Method(
             name="r3gan",
             paper="Huang et al. 2024, arXiv:2501.05441",
             # the schedules for CIFAR-10, where they end before the run does; for FFHQ the weight

@@ -27,7 +27,9 @@ class LogRecord:
         For a mixture of Gaussians: what ``sngan.metrics.mixture_coverage`` finds in samples of the
         averaged generator.
     lr, steps_per_second
-        The learning rate, and the speed since the record before.
+        The learning rate of the generator, and the speed since the record before.
+    lr_critic, penalty_weight, ema_decay
+        The learning rate of the critic, if it has its own, and the values of schedules.
     sigma
         The spectral norm of each layer of the critic.
     health
@@ -58,6 +60,9 @@ class LogRecord:
     reverse_kl: float | None = None
     smallest_share: float | None = None
     lr: float | None = None
+    lr_critic: float | None = None
+    penalty_weight: float | None = None
+    ema_decay: float | None = None
     steps_per_second: float | None = None
     sigma: Mapping[str, float] | None = None
     health: Mapping[str, float] | None = None

@@ -33,11 +33,12 @@ def build_networks(config: Config) -> tuple[models.Generator, models.Critic]:
         latent_dim=model.latent_dim,
         width=model.width,
         num_classes=model.num_classes,
-        attention=model.attention or 0,
+        attention=model.attention if isinstance(model.attention, int) else 0,
         pack=model.pack,
         minibatch_std=model.minibatch_std or 0,
         critic_norm=config.method.critic_norm or "none",
         standardize=model.standardize,
+        init="default" if model.init == "auto" else model.init,
     )
     for network in networks:
         network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

@@ -1,0 +1,55 @@
+"""Recipe settings: those outside the method that its recipe decides where they are left out."""
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from sngan import models
+from sngan.config import Config
+from sngan.utils.checks import require
+
+_log = logging.getLogger("sngan")
+
+
+def with_recipe_settings(config: Config) -> Config:
+    """Return settings with the self-attention, initialization and average of the method's recipe.
+
+    Parameters
+    ----------
+    config
+        Settings whose family of networks and sample shape are known.
+
+    Raises
+    ------
+    ValueError
+        If the recipe has self-attention, and the family has none.
+    """
+    model = replace(
+        config.model,
+        attention=_attention(config),
+        init=config.method.image_init if config.model.init == "auto" else config.model.init,
+    )
+    is_left_out = config.ema_decay is None and config.ema_halflife is None
+    decay = config.method.usual_ema_decay if is_left_out else config.ema_decay
+    return replace(config, model=model, ema_decay=decay)
+
+
+def _attention(config: Config) -> Any:
+    """Return the side of the maps with self-attention; if it is left out, that of the recipe."""
+    model, name = config.model, config.method.name
+    if model.attention != "auto":
+        return model.attention
+    if not config.method.image_attention:
+        return None
+    shape = model.sample_shape or ()
+    require(
+        model.name == "resnet",
+        "method",
+        expected=f"images and model resnet for {name}, which has self-attention (attention 0: "
+        "without it)",
+        got=f"model {model.name} for samples {shape}",
+    )
+    side = models.attention_side(shape)
+    if not side:
+        _log.warning("model.attention: none, the maps of %s images are too small", shape)
+    return side or None

@@ -15,7 +15,7 @@ DESCRIPTION = (
     "Show what a SOURCE is read as, before a training: how many samples, the sizes of the image "
     "files, the side and crop they are read at, values, classes, and the files that were skipped. "
     "--out draws samples of each class, and the same samples with adaptive augmentation "
-    "(--set augment=ada in `sngan train`) of probability 0.2, 0.5 and 0.8; points are drawn as a "
+    "(`sngan train --augment ada`) of probability 0.2, 0.5 and 0.8; points are drawn as a "
     "scatter. The other flags are settings of `sngan train` and change the reading in the same way."
 )
 _SETTINGS = ("resolution", "channels", "split", "labels", "background", "cache", "workers")

@@ -83,7 +83,8 @@ def _one_of_each(rows: list[tuple[str, Tensor]]) -> Tensor:
     ordered = [
         images[place] for place in range(longest) for _, images in rows if place < len(images)
     ]
-    return torch.stack(ordered[:_COLUMNS])
+    # few images are repeated, so that each is seen with several augmentations
+    return torch.stack((ordered * _COLUMNS)[:_COLUMNS])
 
 
 def _augmented(images: Tensor) -> list[tuple[str, Tensor]]:

@@ -69,6 +69,7 @@ def test_a_new_process_has_its_own_memory():
 
 ENGINE_SIZE = "resnet 32x32 width 1/4, batch 16, n_critic 5"
 SMALL = {
+    "augmentation": ["--rounds", "1"],
     "data": ["--images", "64", "--rounds", "1"],
     "engine": ["--rounds", "1", "--contenders", "common", "--sizes", ENGINE_SIZE],
     "floor": ["--rounds", "1"],

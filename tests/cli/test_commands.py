@@ -12,7 +12,9 @@ from PIL import Image
 import sngan
 from sngan.cli import main
 
-COMMANDS = ["train", "generate", "report", "evaluate", "compare", "lipschitz", "distance"]
+COMMANDS = [
+    *("train", "generate", "report", "evaluate", "compare", "lipschitz", "distance", "data"),
+]
 SMALL = ["--set", "width=0.25", "latent_dim=8", "batch_size=8", "n_critic=1", "log_every=2"]
 
 

@@ -64,6 +64,17 @@ def test_every_section_is_there_with_data(run):
     assert "step 2,000<" in text
 
 
+def test_augmentation_has_a_chart_if_its_probability_is_recorded(run):
+    lines = [
+        json.dumps({**record(step), "augment_p": step / 4000, "augment_sign": 0.6})
+        for step in range(10, 2001, 10)
+    ]
+    (run / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    text = write_report(run).read_text()
+    assert Page(text).titles == [*SECTIONS[:3], "Augmentation", *SECTIONS[3:]]
+    assert len(svgs(text)) == 5
+
+
 def test_evaluations_are_a_table_and_curves(run):
     path = run / "metrics.jsonl"
     records = [json.loads(line) for line in path.read_text().splitlines()]

@@ -37,7 +37,6 @@ def resampled(images: Tensor, places: Tensor) -> Tensor:
     height, width = images.shape[2:]
     kind = images.dtype, images.device
     large = _enlarging(height, *kind) @ images @ _enlarging(width, *kind).mT
-    # autocast would round the places to bfloat16
     read = F.grid_sample(
         large, places, mode="bilinear", padding_mode="reflection", align_corners=False
     )
@@ -73,4 +72,4 @@ def _sinc(outputs: Tensor, inputs: Tensor) -> Tensor:
 def _kept(matrix: Tensor, dtype: torch.dtype, device: torch.device) -> Tensor:
     # a tensor that is made in inference mode could not be used in training later
     with torch.inference_mode(False):
-        return matrix.clone().to(device, dtype)
+        return matrix.clone().to(dtype).to(device)

@@ -49,6 +49,13 @@ def add_config_flags(parser: CommandParser, *, without: Collection[str] = ()) ->
         parser.flag(f"--{flag.key}", flag.kind, text, note=flag.note, default=flag.default)
 
 
+def add_flags_of(parser: CommandParser, settings: Any, *, names: Collection[str]) -> None:
+    """Add a flag without its group for each of these settings of a dataclass."""
+    for flag in _flags_of(settings):
+        if flag.key in names:
+            parser.flag(f"--{flag.key}", flag.kind, flag.text or SUPPRESS, default=flag.default)
+
+
 def expand(argv: Sequence[str]) -> list[str]:
     """Replace short forms by full flags: ``--data X``, ``--n-critic 1``, ``--set key=value …``.
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "compare": "train methods side by side on the same data: one table, one report",
     "lipschitz": "prove how steep a run's critic can be, layer by layer",
     "distance": "measure the Wasserstein distance of two data sets, with its proof",
+    "data": "show what a source is read as: sizes, crop, classes; with a picture of its samples",
     "cache": "show or remove the files that sngan keeps between commands",
 }
 """The commands with their lines of help; each one is the module of its name in this package."""
@@ -37,7 +38,8 @@ commands:
 
 start here:
   sngan train                                        handwritten digits, a few minutes
-  sngan train --data photos/ --out runs/photos       your own folder or zip of images
+  sngan data photos/ --out photos.png                what your folder or zip of images is read as
+  sngan train --data photos/ --out runs/photos       train on it
   sngan generate runs/photos --n 64 --out grid.png
 
 `sngan COMMAND --help` lists the flags of a command. Exit status: 0 done, 2 the request was

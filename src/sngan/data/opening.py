@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -63,6 +64,7 @@ def open_source(
     cache_dir: Path | None = None,
     progress: Progress | None = None,
     reading: int = READING,
+    on_opened: Callable[[Encoded | ChunkedSource | Arrays | Dataset], None] | None = None,
 ) -> Dataset:
     """Open a SOURCE and decode its images, or 10,000 images of a stream, to one uint8 tensor.
 
@@ -101,6 +103,9 @@ def open_source(
     reading
         The version of the rules by which files are read: 1 gives the pixels, labels and layouts of
         the first release.
+    on_opened
+        Called with the opened source before its images are decoded, for
+        :func:`sngan.data.survey.survey`.
 
     Raises
     ------
@@ -130,6 +135,8 @@ def open_source(
     except OSError as error:
         got = f"{printable(source)} ({short_reason(error)})"
         raise ValueError(f"data: expected files that can be read, got {got}") from error
+    if on_opened is not None:
+        on_opened(opened)
     if isinstance(opened, Dataset):
         return replace(opened, labels=None, class_names=()) if labels == "none" else opened
     if isinstance(opened, Arrays):

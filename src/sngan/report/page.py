@@ -23,7 +23,7 @@ _LAYERS = 24
 _LONGEST_TEXT = 2**20
 _KEYS = (
     "critic_loss", "generator_loss", "penalty", "w_estimate", "w1", "w1_bound",
-    "generator_gradient_norm", "critic_gradient_norm",
+    "generator_gradient_norm", "critic_gradient_norm", "augment_p", "augment_sign",
 )  # fmt: skip
 
 
@@ -190,6 +190,7 @@ def _charts(history: History) -> list[Chart]:
             _curves("wasserstein", history, {"real − generated": "w_estimate"}, ylabel="score"),
         ),
         *([_transport_chart(history)] if "w1" in history.series else []),
+        *([_augmentation_chart(history)] if "augment_p" in history.series else []),
         Chart(
             "Gradient norms",
             "How strong the learning signal is. A generator curve that sinks by orders of "
@@ -220,6 +221,21 @@ def _transport_chart(history: History) -> Chart:
             history,
             {"exact W1": "w1", "the critic's bound": "w1_bound"},
             ylabel="distance",
+        ),
+    )
+
+
+def _augmentation_chart(history: History) -> Chart:
+    return Chart(
+        "Augmentation",
+        "The probability p of each transformation. If it is adaptive, it rises while the mean sign "
+        "of the critic's scores of real images is over its target, which means that the critic "
+        "learns the training images by heart.",
+        _curves(
+            "augmentation",
+            history,
+            {"p": "augment_p", "mean sign of real images' scores": "augment_sign"},
+            ylabel="",
         ),
     )
 

@@ -1,0 +1,66 @@
+"""Command ``sngan data``: what a SOURCE is read as."""
+
+from pathlib import Path
+from typing import Any
+
+from sngan.cli import flags
+from sngan.cli.output import JSON_HELP, print_result
+from sngan.cli.parser import CommandParser
+from sngan.cli.paths import expanded
+from sngan.config import DataConfig
+from sngan.tasks.data import describe
+from sngan.utils.checks import require
+
+DESCRIPTION = (
+    "Show what a SOURCE is read as, before a training: how many samples, the sizes of the image "
+    "files, the side and crop they are read at, values, classes, and the files that were skipped. "
+    "--out draws samples of each class, and the same samples with adaptive augmentation "
+    "(`sngan train --augment ada`) of probability 0.2, 0.5 and 0.8; points are drawn as a "
+    "scatter. The other flags are settings of `sngan train` and change the reading in the same way."
+)
+_SETTINGS = ("resolution", "channels", "split", "labels", "background", "cache", "workers")
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """Add the flags of ``sngan data``."""
+    parser.flag("source", str, "a SOURCE, as in `sngan train --data`")
+    parser.flag("--out", str, "FILE.png for a picture of samples", default=None)
+    flags.add_flags_of(parser, DataConfig(), names=_SETTINGS)
+    parser.flag("--json", str, JSON_HELP, default=None)
+    parser.switch("--overwrite", "replace the file at --out")
+
+
+def run(argv: list[str]) -> None:
+    """Run ``sngan data``."""
+    parser = CommandParser("data", description=DESCRIPTION)
+    add_arguments(parser)
+    values = parser.parse(argv)
+    out = None if values["out"] is None else _new_picture(values)
+    try:
+        settings = DataConfig(source=values["source"], **{key: values[key] for key in _SETTINGS})
+        found = describe(settings)
+    except ValueError as error:
+        raise ValueError(_with_own_flags(str(error))) from error
+    if out is not None:
+        # matplotlib takes a second to import
+        from sngan.tasks.data_picture import save_data_picture
+
+        out.parent.mkdir(parents=True, exist_ok=True)
+        save_data_picture(found, out)
+    picture = [] if out is None else [f"picture: {values['out']}"]
+    print_result(found.to_dict(), "\n".join([found.table(), *picture]), json_to=values["json"])
+
+
+def _new_picture(values: dict[str, Any]) -> Path:
+    out = expanded(values["out"])
+    require(out.suffix.lower() == ".png", "out", expected="FILE.png", got=values["out"])
+    is_free = not out.exists() or (values["overwrite"] and out.is_file())
+    require(is_free, "out", expected="a new file (--overwrite replaces)", got=values["out"])
+    return out
+
+
+def _with_own_flags(message: str) -> str:
+    """Replace the names of a training's settings by those of this command."""
+    name, colon, rest = message.partition(": ")
+    is_source = name in ("data", "data.source")
+    return f"{'source' if is_source else name.removeprefix('data.')}{colon}{rest}"

@@ -35,6 +35,9 @@ CASES = {
     "r3gan-by-class": {"method": "r3gan", "model": BY_CLASS, "data": AUGMENTED},
     "bn": {"method": "bn", "model": CNN},
     "sn-operator": {"method": "sn-operator", "model": CNN},
+    "r3gan-convnext": {"method": "r3gan", "model": replace(CNN, name="convnext")},
+    "packs": {"method": "wgan-gp", "model": replace(CNN, pack=2)},
+    "minibatch-std": {"method": "r1", "model": replace(CNN, pack=2, minibatch_std=2)},
 }
 
 

@@ -89,8 +89,7 @@ class ModelConfig:
 
     name: str = option(
         "auto",
-        "mlp (points); cnn, resnet or convnext (images); auto: mlp, or for images convnext with "
-        "the method r3gan and cnn with the others",
+        "mlp (points); cnn, resnet, convnext (images); auto: mlp, cnn, or convnext for r3gan",
     )
     width: float = option(1.0, "factor on all channel counts")
     latent_dim: int = option(128, "dimension of the generator's noise")
@@ -99,15 +98,10 @@ class ModelConfig:
         None, "self-attention on feature maps with this side in pixels, resnet only; 0: none"
     )
     pack: int = option(
-        1,
-        "samples that the critic scores as one, joined along the channels (PacGAN, 2 to 4), "
-        "against mode collapse; a bound of W1 is then not known; 1: each sample by itself",
+        1, "samples that the critic scores as one against mode collapse (PacGAN), 2 to 4; 1: off"
     )
     minibatch_std: int | None = option(
-        None,
-        "append the standard deviation in groups of this many samples to the maps of an image "
-        "critic, so that it notices samples without variety (StyleGAN2: 4); a penalty then acts on "
-        "the sum of a group's scores; 0: none",
+        None, "group size of the standard deviation that image critics see (StyleGAN2: 4); 0: none"
     )
     sample_shape: tuple[int, ...] | None = filled_in(None)
     class_names: tuple[str, ...] = filled_in(())

@@ -14,7 +14,7 @@ from helpers.training import TINY, build, metrics, tiny
 from sngan import Config, data
 from sngan import config as configs
 from sngan.cli import main
-from sngan.config import ModelConfig
+from sngan.config import ModelConfig, PerformanceConfig
 from sngan.data import Batch
 from sngan.engine import TrainState, critic_step, generator_step
 from sngan.engine import train as training
@@ -126,6 +126,23 @@ def gradients_of_group(critic: nn.Module, group: Tensor) -> Tensor:
     return torch.autograd.grad(critic(point).sum(), point)[0]
 
 
+def test_packs_and_groups_are_whole_in_each_part_of_a_batch(caplog) -> None:
+    model = replace(TINY, pack=2, minibatch_std=2)
+    results = []
+    for parts in (1, 2):
+        performance = PerformanceConfig(accumulate=parts)
+        config, state = built("r3gan", data="digits", model=model, performance=performance)
+        state.critic.zero_grad()
+        own = drawn(state)
+        critic_step(config, state, own.batch)
+        results.append([p.grad.clone() for p in state.critic.parameters()])
+    for whole, summed in zip(*results, strict=True):
+        torch.testing.assert_close(summed, whole, rtol=1e-3, atol=1e-5)
+    assert "minibatch_std" not in caplog.text
+    with pytest.raises(ValueError, match=r"^model.pack: .* the batch of 1 samples on each device"):
+        Config(model=PACKED, batch_size=4, performance=PerformanceConfig(accumulate=4))
+
+
 @pytest.mark.parametrize("pack", [1, 2, 4])
 def test_a_critic_of_packs_bounds_no_w1(pack: int) -> None:
     _, state = built("sn", model=replace(TINY, pack=pack))
@@ -196,6 +213,12 @@ def test_a_run_of_packs_is_used_like_any_other(tmp_path, capsys, source) -> None
 def test_r3gan_takes_its_own_networks_for_images(tmp_path) -> None:
     new = training.train(tiny(tmp_path / "new", method="r3gan", steps=5))
     assert new.config.model.name == "convnext"
+    # the half-life of the average grows to a fortieth of the 5 batches of 8 images
+    assert (new.config.ema_decay, str(new.config.ema_halflife)) == (None, "cosine 0.0->1.0")
+    longer = training.train(tiny(tmp_path / "new", method="r3gan", steps=7), resume=True)
+    assert str(longer.config.ema_halflife) == "cosine 0.0->1.0"
+    own = training.train(tiny(tmp_path / "own", method="r3gan", steps=2, ema_decay=0.5))
+    assert (own.config.ema_decay, own.config.ema_halflife) == (0.5, None)
     points = training.train(tiny(tmp_path / "points", method="r3gan", data="ring8", steps=5))
     assert points.config.model.name == "mlp"
     # the last layer is linear, so images are clamped where they are drawn

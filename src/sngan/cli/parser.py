@@ -90,5 +90,5 @@ def _in_words(kind: Any) -> str:
         return "two numbers such as [0.5,0.999]"
     options = [option for option in get_args(kind) if option is not type(None)]
     if all(isinstance(option, str) for option in options):
-        return f"one of {', '.join(options)}"
+        return options[0] if len(options) == 1 else f"one of {', '.join(options)}"
     return " or ".join(_in_words(option) for option in options)

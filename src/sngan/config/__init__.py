@@ -8,7 +8,7 @@ from sngan.config.io import plain as plain
 from sngan.config.io import read as read
 from sngan.config.io import save as save
 from sngan.config.io import to_dict as to_dict
-from sngan.config.io import with_model_of as with_model_of
+from sngan.config.io import with_choices_of as with_choices_of
 from sngan.config.io import with_reading_of as with_reading_of
 from sngan.config.schema import Config as Config
 from sngan.config.schema import DataConfig as DataConfig

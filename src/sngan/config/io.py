@@ -28,6 +28,7 @@ MAY_CHANGE_ON_RESUME = frozenset(
         "out",
         # a resumed run keeps its own value: see ``with_reading_of``
         "data.reading",
+        "performance.accumulate",
         "performance.compile",
         "performance.cuda_graphs",
         "performance.devices",
@@ -176,15 +177,20 @@ def with_reading_of(config: Config, path: Path) -> Config:
     return dataclasses.replace(config, data=dataclasses.replace(config.data, reading=reading))
 
 
-def with_model_of(config: Config, path: Path) -> Config:
-    """Return the settings with the family of networks of the run of ``path``, if it is ``auto``.
+def with_choices_of(config: Config, path: Path) -> Config:
+    """Return the settings with what the run of ``path`` chose for those that are left out.
 
-    An earlier version of sngan may have chosen another family.
+    These are the family of networks and the average of the generator. An earlier version of sngan
+    may have chosen otherwise, and the average may depend on the number of steps.
     """
-    if config.model.name != "auto":
-        return config
-    model = dataclasses.replace(config.model, name=load(path).model.name)
-    return dataclasses.replace(config, model=model)
+    saved, changed = load(path), config
+    if config.model.name == "auto":
+        model = dataclasses.replace(config.model, name=saved.model.name)
+        changed = dataclasses.replace(changed, model=model)
+    if config.ema_decay is None and config.ema_halflife is None:
+        average = {"ema_decay": saved.ema_decay, "ema_halflife": saved.ema_halflife}
+        changed = dataclasses.replace(changed, **average)
+    return changed
 
 
 def changes(old: Mapping[str, Any], new: Config) -> list[str]:

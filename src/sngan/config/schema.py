@@ -1,11 +1,13 @@
 """Settings of a run: frozen dataclasses with the same fields as the YAML and the flags."""
 
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from sngan import augment as augmentations
+from sngan.config.performance import PerformanceConfig
 from sngan.data.images.transparency import rgb
 from sngan.data.types import READING
 from sngan.methods import Method, Schedule, named, require_scheduled
@@ -83,19 +85,30 @@ class DataConfig:
         require(self.reading <= READING, "data.reading", expected=known, got=self.reading)
 
 
+_Init = Literal["auto", "default", "orthogonal"]
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """The two networks."""
 
     name: str = option(
         "auto",
-        "mlp (points); cnn, resnet, convnext (images); auto: mlp, cnn, or convnext for r3gan",
+        "mlp (points); cnn, resnet or convnext (images); auto: mlp, or for images the family of "
+        "the method: convnext with r3gan, resnet with sagan and biggan, cnn with the others",
     )
     width: float = option(1.0, "factor on all channel counts")
     latent_dim: int = option(128, "dimension of the generator's noise")
     conditional: bool = option(False, "generate and score by class; the data needs labels")
-    attention: int | None = option(
-        None, "self-attention on feature maps with this side in pixels, resnet only; 0: none"
+    attention: int | Literal["auto"] | None = option(
+        "auto",
+        "self-attention on feature maps with this side in pixels, resnet only; 0: none; auto: with "
+        "sagan and biggan at a quarter of the image's side, else none",
+    )
+    init: _Init = option(
+        "auto",
+        "initial weights; default: those of the family's paper; orthogonal: all singular values "
+        "are 1 (Saxe et al. 2014); auto: orthogonal with biggan, else default",
     )
     pack: int = option(
         1, "samples that the critic scores as one against mode collapse (PacGAN), 2 to 4; 1: off"
@@ -115,8 +128,9 @@ class ModelConfig:
         if self.sample_shape is not None:
             object.__setattr__(self, "sample_shape", tuple(self.sample_shape))
         none_for_off(self, "attention")
-        if self.attention is not None:
+        if self.attention not in (None, "auto"):
             require_count(self.attention, "model.attention", minimum=0)
+        require_one_of(self.init, "model.init", choices=get_args(_Init))
         none_for_off(self, "minibatch_std")
         require_groups(self.pack, self.minibatch_std, conditional=self.conditional)
         # YAML has lists for tuples, and numbers for names that look like numbers
@@ -166,51 +180,6 @@ class EvaluationConfig:
 
 
 @dataclass(frozen=True)
-class PerformanceConfig:
-    """The devices, and the precision of the arithmetic."""
-
-    device: Literal["auto", "cpu", "cuda", "mps"] = option("auto", "auto: a GPU if there is one")
-    precision: Literal["auto", "32-true", "bf16-mixed"] = option(
-        "auto",
-        "32-true: float32; bf16-mixed: bfloat16 autocast, float32 weights and power iteration; "
-        "auto: bf16-mixed for images on a CUDA GPU that has it, else 32-true",
-    )
-    devices: int = option(1, "processes on each node; each has its own GPU, or runs on the CPU")
-    nodes: int = option(1, "number of machines; all must see the same files")
-    strategy: Literal["auto", "ddp", "fsdp"] = option(
-        "auto",
-        "ddp: replicas that share each batch; fsdp: the weights are sharded as well (FSDP2), for "
-        "networks that one device cannot hold; auto: ddp with more than one process",
-    )
-    compile: Literal["auto", "on", "off"] = option(
-        "auto", "compile both networks' forward with torch.compile; auto: on a CUDA GPU"
-    )
-    cuda_graphs: Literal["auto", "on", "off"] = option(
-        "auto", "replay each step as one CUDA graph; auto: on a CUDA GPU, in one process"
-    )
-
-    def __post_init__(self) -> None:
-        require_choices(self, prefix="performance.")
-        require_count(self.devices, "performance.devices")
-        require_count(self.nodes, "performance.nodes")
-
-    @property
-    def processes(self) -> int:
-        """The number of processes of a run, over all nodes."""
-        return self.devices * self.nodes
-
-    @property
-    def has_process_group(self) -> bool:
-        """Whether a run forms a process group, even one of a single process."""
-        return self.processes > 1 or self.strategy != "auto"
-
-    @property
-    def is_sharded(self) -> bool:
-        """Whether each process holds only a part of the weights."""
-        return self.strategy == "fsdp"
-
-
-@dataclass(frozen=True)
 class Config:
     """All settings of one run. ``data``, ``model`` and ``method`` may also be a name.
 
@@ -234,8 +203,10 @@ class Config:
         "factor on learning rates that are numbers; linear: to zero at the last step, as in Miyato "
         "et al.; cosine: to zero along a cosine; a rate of A->B has its own course",
     )
-    ema_decay: float | Schedule = option(
-        0.999, "decay of the generator's moving average, which is sampled; A->B: over the run"
+    ema_decay: float | Schedule | None = option(
+        None,
+        "decay of the generator's moving average, which is sampled; A->B: over the run; left out: "
+        "0.999, with biggan 0.9999; r3gan has a half-life",
     )
     ema_halflife: float | Schedule | None = option(
         None,
@@ -271,19 +242,31 @@ class Config:
             expected=f"a multiple of the {processes} devices over all nodes",
             got=self.batch_size,
         )
-        rows, model = self.batch_size // processes, self.model
+        parts = self.performance.accumulate
+        require(
+            self.batch_size // processes % parts == 0,
+            "performance.accumulate",
+            expected=f"a divisor of the {self.batch_size // processes} samples of each device",
+            got=parts,
+        )
+        rows, model = self.batch_size // processes // parts, self.model
         require_divided(rows, pack=model.pack, minibatch_std=model.minibatch_std)
         require_choices(self)
-        decay = require_scheduled(self.ema_decay, "ema_decay", minimum=0.0, maximum=1.0)
-        object.__setattr__(self, "ema_decay", decay)
-        none_for_off(self, "ema_halflife")
-        if self.ema_halflife is not None:
-            halflife = require_scheduled(self.ema_halflife, "ema_halflife", minimum=0.0)
-            object.__setattr__(self, "ema_halflife", halflife)
+        self._check_average()
         object.__setattr__(self, "out", _path(self.out, "out"))
         if not self.out:
             stem = re.sub(r"[^\w.-]+", "-", Path(self.data.source).stem).strip("-") or "data"
             object.__setattr__(self, "out", f"runs/{stem}-{self.method.name}")
+
+    def _check_average(self) -> None:
+        none_for_off(self, "ema_halflife")
+        both = self.ema_decay is not None and self.ema_halflife is not None
+        expected = "none where ema_decay is given, which it replaces"
+        require(not both, "ema_halflife", expected=expected, got=self.ema_halflife)
+        for key, most in (("ema_decay", 1.0), ("ema_halflife", math.inf)):
+            if (value := getattr(self, key)) is not None:
+                parsed = require_scheduled(value, key, minimum=0.0, maximum=most)
+                object.__setattr__(self, key, parsed)
 
 
 def _data_named(source: str) -> DataConfig:

@@ -2,6 +2,8 @@
 
 import logging
 import random
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ from sngan.config import Config
 from sngan.distributed import fsdp
 from sngan.engine.compiling import compile_forward
 from sngan.engine.scheduling import learning_rates
-from sngan.methods import Method
+from sngan.models.packing import packed_shape
 from sngan.runs import networks as run_networks
 
 if TYPE_CHECKING:
@@ -98,31 +100,89 @@ def build_optimizers(
     return optimizers[0], optimizers[1]
 
 
-def build_spectral_norm(
-    method: Method, critic: nn.Module, optimizer: Optimizer, *, shape: tuple[int, ...]
-) -> spectral.SpectralNorm | None:
-    """Build the spectral normalization of the critic; ``None`` if the method has none.
+def build_spectral_norms(
+    config: Config, networks: Networks, optimizers: tuple[Optimizer, Optimizer]
+) -> tuple[spectral.SpectralNorm | None, spectral.SpectralNorm | None]:
+    """Build the spectral normalizations of generator and critic; ``None`` for those without one.
 
     Parameters
     ----------
-    method
-        The method with the kind of norm and the coefficient.
-    critic
-        The plain critic.
-    optimizer
-        The critic's optimizer. Hooks around its steps normalize the weights.
-    shape
-        The shape of the critic's input. Operator norms depend on it.
+    config
+        The resolved settings: the method with the kinds of norms and their coefficients.
+    networks
+        The networks.
+    optimizers
+        Their optimizers. Hooks around the steps normalize the weights.
     """
-    if method.spectral_norm is None:
+    method, model = config.method, config.model
+    generator, critic = networks.generator.module, networks.critic.module
+    with _labelled(generator):
+        norms = (
+            _spectral_norm(
+                generator,
+                optimizers[0],
+                kind=method.spectral_norm_generator,
+                coefficient=method.coefficient_generator,
+                shape=(model.latent_dim,),
+                # not the scales of conditional batch norm, which are no matrices
+                layers=(nn.Linear, nn.Conv2d, nn.ConvTranspose2d),
+            ),
+            _spectral_norm(
+                critic,
+                optimizers[1],
+                kind=method.spectral_norm,
+                coefficient=method.coefficient,
+                shape=packed_shape(model.sample_shape or (), model.pack),
+            ),
+        )
+    if norms[0] is not None:
+        # the average began as a copy of weights that were not normalized; a count of 0 copies again
+        networks.average.update_parameters(generator)
+        networks.average.n_averaged.zero_()
+    return norms
+
+
+def _spectral_norm(
+    network: nn.Module,
+    optimizer: Optimizer,
+    *,
+    kind: str | None,
+    coefficient: float,
+    shape: tuple[int, ...] | None,
+    layers: tuple[type[nn.Module], ...] | None = None,
+) -> spectral.SpectralNorm | None:
+    if kind is None:
         return None
     return spectral.SpectralNorm(
-        critic,
+        network,
         optimizer,
-        kind=method.spectral_norm,
-        coefficient=method.coefficient,
-        input_shape=shape if method.spectral_norm == "operator" else None,
+        kind=kind,
+        coefficient=coefficient,
+        # operator norms depend on the shape
+        input_shape=shape if kind == "operator" else None,
+        layers=layers,
     )
+
+
+@contextmanager
+def _labelled(generator: nn.Module) -> Generator[None]:
+    """Give a conditional generator class 0 inside, because operator norms need one pass of it."""
+
+    def add_labels(
+        _: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        noise = inputs[0]
+        labels = torch.zeros(len(noise), dtype=torch.int64, device=noise.device)
+        return (noise,), {**named, "labels": labels}
+
+    if not generator.num_classes:
+        yield
+        return
+    handle = generator.register_forward_pre_hook(add_labels, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def build_sampler(config: Config, dataset: data.Dataset, *, device: torch.device) -> data.Sampler:

@@ -54,7 +54,9 @@ def require_memory(config: Config, device: torch.device | None = None) -> None:
     rows = config.batch_size // config.performance.processes
     # real samples for all critic steps; for one step, noise, and outputs for real and fake samples
     real = config.method.n_critic * math.prod(model.sample_shape or ())
-    outputs = rows * (real + 2 * _outputs(config, networks["critic"]) + 4 * model.latent_dim)
+    at_once = rows // config.performance.accumulate
+    outputs = rows * real
+    outputs += at_once * (2 * _outputs(config, networks["critic"]) + 4 * model.latent_dim)
     require(
         weights // parts + outputs <= available,
         "batch_size",

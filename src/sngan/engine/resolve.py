@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from sngan import data, models
 from sngan.config import Config
+from sngan.engine.recipe_settings import with_recipe_settings
 from sngan.utils.checks import require
 
 
@@ -13,7 +14,8 @@ def resolve_config(config: Config, dataset: data.Dataset) -> Config:
     Raises
     ------
     ValueError
-        If a conditional model gets data without labels, or points are to be augmented.
+        If a conditional model gets data without labels, points are to be augmented, or the method
+        needs another family of networks.
     """
     shape = dataset.sample_shape
     name = config.model.name
@@ -33,7 +35,7 @@ def resolve_config(config: Config, dataset: data.Dataset) -> Config:
     else:
         expected = f"none for points {shape}"
         require(not read.augment, "data.augment", expected=expected, got=repr(read.augment))
-    return replace(config, model=model, data=read)
+    return with_recipe_settings(replace(config, model=model, data=read))
 
 
 def class_names(dataset: data.Dataset) -> tuple[str, ...]:

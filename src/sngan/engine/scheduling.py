@@ -127,7 +127,8 @@ def ema_decay(config: Config, step: int) -> float:
     arXiv:1912.04958: after h more images a weight counts half. At h = 0 the average is a copy.
     """
     if config.ema_halflife is None:
-        return value_at(config.ema_decay, step, config.steps)
+        decay = config.method.ema_decay if config.ema_decay is None else config.ema_decay
+        return value_at(decay, step, config.steps)
     halflife = value_at(config.ema_halflife, step, config.steps)
     return 0.5 ** (config.batch_size / halflife) if halflife > 0 else 0.0
 

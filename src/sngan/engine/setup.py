@@ -71,7 +71,7 @@ def prepare(
     folder.check(resume=resume, overwrite=overwrite)
     if resume:
         config = configs.with_reading_of(config, folder.settings_path())
-        config = configs.with_model_of(config, folder.settings_path())
+        config = configs.with_choices_of(config, folder.settings_path())
     with counting("decoding") as progress:
         dataset = open_dataset(config.data, progress)
     config = resolve_config(config, dataset)

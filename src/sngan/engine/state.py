@@ -14,11 +14,11 @@ from sngan.config import Config
 from sngan.data.types import Fingerprint
 from sngan.distributed import fsdp
 from sngan.engine import build
+from sngan.engine.accumulation import warn_of_batch_statistics
 from sngan.engine.fabric import make_fabric
 from sngan.engine.resolve import resolve_config
 from sngan.engine.runtime import Runtime
 from sngan.engine.scheduling import ScheduledValues
-from sngan.models.packing import packed_shape
 from sngan.utils.checks import require_count, require_number
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ class TrainState:
         The exponential moving average of the generator.
     generator_optimizer, critic_optimizer
         The optimizers of the two networks.
-    spectral_norm
-        The spectral normalization of the critic, if the method has one.
+    spectral_norm, spectral_norm_generator
+        The spectral normalizations of critic and generator, if the method has them.
     scheduled
         The values that schedules change, such as learning rates. The step alone decides them, so
         they are not saved.
@@ -65,6 +65,7 @@ class TrainState:
     generator_optimizer: Optimizer
     critic_optimizer: Optimizer
     spectral_norm: spectral.SpectralNorm | None
+    spectral_norm_generator: spectral.SpectralNorm | None
     scheduled: ScheduledValues
     sampler: data.Sampler
     num_samples: int
@@ -98,25 +99,21 @@ class TrainState:
         fabric = fabric or make_fabric(config.performance)
         build.seed_random_numbers(config.seed)
         networks = build.build_networks(config, fabric)
+        warn_of_batch_statistics(config, networks.generator, networks.critic)
         runtime = Runtime.build(config.performance, fabric, is_images=dataset.is_images)
-        generator_optimizer, critic_optimizer = build.build_optimizers(
+        optimizers = build.build_optimizers(
             config, networks, fabric, is_captured=runtime.graph.is_wanted
         )
+        generator_norm, critic_norm = build.build_spectral_norms(config, networks, optimizers)
         return cls(
             generator=networks.generator,
             critic=networks.critic,
             average=networks.average,
-            generator_optimizer=generator_optimizer,
-            critic_optimizer=critic_optimizer,
-            spectral_norm=build.build_spectral_norm(
-                config.method,
-                networks.critic.module,
-                critic_optimizer,
-                shape=packed_shape(dataset.sample_shape, config.model.pack),
-            ),
-            scheduled=ScheduledValues.build(
-                config, (generator_optimizer, critic_optimizer), networks.average
-            ),
+            generator_optimizer=optimizers[0],
+            critic_optimizer=optimizers[1],
+            spectral_norm=critic_norm,
+            spectral_norm_generator=generator_norm,
+            scheduled=ScheduledValues.build(config, optimizers, networks.average),
             sampler=build.build_sampler(config, dataset, device=fabric.device),
             num_samples=dataset.total,
             fingerprint=dataset.fingerprint(),
@@ -159,7 +156,8 @@ class TrainState:
         self.step, self.seconds = step, seconds
 
     def _parts(self) -> tuple[str, ...]:
-        return (*PARTS, *(["spectral_norm"] if self.spectral_norm else []))
+        norms = ("spectral_norm", "spectral_norm_generator")
+        return (*PARTS, *(name for name in norms if getattr(self, name) is not None))
 
 
 PARTS = (

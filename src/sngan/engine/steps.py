@@ -16,6 +16,7 @@ from sngan import data
 from sngan.augment import augment, names_in
 from sngan.config import Config
 from sngan.distributed import collectives, dtensor, fsdp
+from sngan.engine.accumulation import backward_in_parts
 from sngan.engine.state import TrainState
 from sngan.losses import LOSSES
 from sngan.models import packed
@@ -83,6 +84,28 @@ def critic_step(config: Config, state: TrainState, batch: data.Batch) -> dict[st
         # the real and the fake sample of a pair have one class, because penalties mix them
         fake = generate(state, draw_noise(state, len(real)), labels)
         real, fake = augment(real, policy), augment(fake, policy)
+    state.critic_optimizer.zero_grad()
+    terms = backward_in_parts(
+        state.runtime,
+        state.critic,
+        partial(_critic_loss, config, state),
+        (real, fake, labels),
+        parts=config.performance.accumulate,
+    )
+    dtensor.reshard(state.critic)
+    terms["critic_gradient_norm"] = fsdp.gradient_norm(state.critic)
+    # hooks of SpectralNorm around this step normalize the weights
+    state.critic_optimizer.step()
+    if method.clip:
+        clip_weights_(state.critic, method.clip)
+    return terms
+
+
+def _critic_loss(
+    config: Config, state: TrainState, real: Tensor, fake: Tensor, labels: Tensor | None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the critic's loss with its penalties, and the terms for the log."""
+    method = config.method
     # in one batch, batch norm would mix the statistics of real and generated samples
     score_both = _score_apart if method.critic_norm == "batch" else _score_together
     real_scores, fake_scores = score_both(state, real, fake, labels)
@@ -99,15 +122,7 @@ def critic_step(config: Config, state: TrainState, batch: data.Batch) -> dict[st
         distance = orthonormal(state.critic.module)
         terms["orthonormal"] = distance.detach()
         loss = loss + method.orthonormal * distance
-    state.critic_optimizer.zero_grad()
-    state.runtime.backward(loss)
-    dtensor.reshard(state.critic)
-    terms["critic_gradient_norm"] = fsdp.gradient_norm(state.critic)
-    # hooks of SpectralNorm around this step normalize the weights
-    state.critic_optimizer.step()
-    if method.clip:
-        clip_weights_(state.critic, method.clip)
-    return terms
+    return loss, terms
 
 
 def generator_step(config: Config, state: TrainState, batch: data.Batch) -> dict[str, Tensor]:
@@ -131,20 +146,35 @@ def generator_step(config: Config, state: TrainState, batch: data.Batch) -> dict
                 real_scores = score(state, augment(real, policy), labels)
         else:
             labels = state.sampler.draw_labels(n)
-        fake = generate(state, draw_noise(state, n), labels)
-        # the critic gets no gradients here, so DDP must not synchronize them
-        with state.runtime.no_sync(state.critic):
-            fake_scores = score(state, augment(fake, policy), labels)
-        loss = losses.generator(fake_scores, real_scores)
         state.generator_optimizer.zero_grad()
-        state.runtime.backward(loss)
+        terms = backward_in_parts(
+            state.runtime,
+            state.generator,
+            partial(_generator_loss, config, state),
+            (draw_noise(state, n), real_scores, labels),
+            parts=config.performance.accumulate,
+        )
         dtensor.reshard(state.critic)
-    terms = {
-        "generator_loss": loss.detach(),
-        "generator_gradient_norm": fsdp.gradient_norm(state.generator),
-    }
+    terms["generator_gradient_norm"] = fsdp.gradient_norm(state.generator)
     state.generator_optimizer.step()
     return terms
+
+
+def _generator_loss(
+    config: Config,
+    state: TrainState,
+    noise: Tensor,
+    real_scores: Tensor | None,
+    labels: Tensor | None,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the generator's loss on samples from this noise, and the term for the log."""
+    policy = names_in(config.data.augment or "")
+    fake = generate(state, noise, labels)
+    # the critic gets no gradients here, so DDP must not synchronize them
+    with state.runtime.no_sync(state.critic):
+        fake_scores = score(state, augment(fake, policy), labels)
+    loss = LOSSES[config.method.loss].generator(fake_scores, real_scores)
+    return loss, {"generator_loss": loss.detach()}
 
 
 def draw_noise(state: TrainState, n: int) -> Tensor:

@@ -35,9 +35,13 @@ class Method:
 
     Parameters
     ----------
-    name, paper, image_model
-        The name of the recipe, its source, and the family of networks that it takes for images if
-        ``model.name`` is ``auto``.
+    name, paper
+        The name of the recipe, and its source.
+    image_model, attention, init, ema_decay, ema_share
+        Settings outside the method that the recipe decides where they are left out: the family of
+        networks for images, whether they have self-attention, their initialization, and the decay
+        of the generator's average. With ``ema_share`` the half-life of the average grows from 0 to
+        this share of the images of the run, along a cosine.
     loss
         A key of ``sngan.losses.LOSSES``.
     spectral_norm, coefficient
@@ -82,8 +86,11 @@ class Method:
 
     name: str = option("sn", "the recipe that decides every setting of this group that is left out")
     paper: str = filled_in("")
-    # the family of networks for images, where model.name is auto
     image_model: str = filled_in("cnn")
+    attention: bool = filled_in(False)
+    init: Literal["default", "orthogonal"] = filled_in("default")
+    ema_decay: float = filled_in(0.999)
+    ema_share: float | None = filled_in(None)
     loss: str = option("hinge", f"loss pair of sngan.losses: {', '.join(LOSSES)}")
     spectral_norm: Literal["matrix", "operator"] | None = option(
         None,

@@ -133,11 +133,41 @@ METHODS: dict[str, Method] = {
             n_critic=1,
         ),
         Method(
+            name="sagan",
+            paper="Zhang et al. 2019, arXiv:1805.08318, section 4",
+            image_model="resnet",
+            attention=True,
+            spectral_norm="matrix",
+            spectral_norm_generator="matrix",
+            lr=1e-4,
+            lr_critic=4e-4,
+            n_critic=1,
+        ),
+        Method(
+            name="biggan",
+            # the rates of 1e-4 and 4e-4 are those of the authors' PyTorch code, for which the paper
+            # has 5e-5 and 2e-4 at 128²; batches of 2048 are left to the user
+            paper="Brock et al. 2019, arXiv:1809.11096, section 3 and appendix C; rates of the "
+            "authors' code (github.com/ajbrock/BigGAN-PyTorch)",
+            image_model="resnet",
+            attention=True,
+            init="orthogonal",
+            ema_decay=0.9999,
+            spectral_norm="matrix",
+            spectral_norm_generator="matrix",
+            lr=1e-4,
+            lr_critic=4e-4,
+            betas=(0.0, 0.999),
+            n_critic=2,
+        ),
+        Method(
             name="r3gan",
             paper="Huang et al. 2024, arXiv:2501.05441",
-            # the schedules for CIFAR-10, where they end before the run does; for FFHQ the weight
+            # the schedules for CIFAR-10, which here last the whole run; for FFHQ the penalty's weight
             # goes from 2 to 0.2 at 64² and from 150 to 15 at 256²
             image_model="convnext",
+            # 500,000 of the 20 million images over which the schedules go
+            ema_share=0.025,
             loss="relativistic",
             penalty="r1+r2",
             penalty_weight=Schedule(0.05, 0.005, "cosine"),

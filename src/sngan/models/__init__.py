@@ -13,6 +13,7 @@ from sngan.models.convnext import ConvNextCritic as ConvNextCritic
 from sngan.models.convnext import ConvNextGenerator as ConvNextGenerator
 from sngan.models.convnext import ConvNextStage as ConvNextStage
 from sngan.models.convnext import convnext
+from sngan.models.initialization import orthogonalize as orthogonalize
 from sngan.models.minibatch_std import MinibatchStd as MinibatchStd
 from sngan.models.mlp import MLPCritic as MLPCritic
 from sngan.models.mlp import MLPGenerator as MLPGenerator
@@ -24,6 +25,7 @@ from sngan.models.packing import require_groups
 from sngan.models.resnet import CriticStage as CriticStage
 from sngan.models.resnet import ResNetCritic as ResNetCritic
 from sngan.models.resnet import ResNetGenerator as ResNetGenerator
+from sngan.models.resnet import attention_side as attention_side
 from sngan.models.resnet import resnet
 from sngan.utils.checks import require, require_count, require_number, require_one_of
 
@@ -46,6 +48,7 @@ def build(
     pack: int = 1,
     minibatch_std: int = 0,
     critic_norm: str = "none",
+    init: str = "default",
 ) -> tuple[Generator, Critic]:
     """Build a generator ``(N, latent_dim) → (N, *sample_shape)`` and a critic of its samples.
 
@@ -77,6 +80,9 @@ def build(
         their last layers (:class:`MinibatchStd`); 0 means none.
     critic_norm
         One of ``CRITIC_NORMS``: a normalization in the critic.
+    init
+        ``"default"``: the initialization of the family's paper; ``"orthogonal"``: all singular
+        values of each kernel are 1 (:func:`orthogonalize`).
 
     Raises
     ------
@@ -99,6 +105,7 @@ def build(
     require_count(num_classes, "model.num_classes", minimum=0)
     require_count(attention, "model.attention", minimum=0)
     require_groups(pack, minibatch_std or None)
+    require_one_of(init, "model.init", choices=["default", "orthogonal"])
     require_one_of(critic_norm, "method.critic_norm", choices=CRITIC_NORMS)
     generator, critic = MODELS[name](
         sample_shape,
@@ -110,6 +117,9 @@ def build(
         minibatch_std=minibatch_std,
     )
     critic.pack = pack
+    if init == "orthogonal":
+        orthogonalize(generator)
+        orthogonalize(critic)
     add_norm(critic, critic_norm)
     return generator, critic
 

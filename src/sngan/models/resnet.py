@@ -165,6 +165,21 @@ def _scaled_critic_stages(side: int, *, width: float, attention: int) -> list[Cr
     return plan
 
 
+def attention_side(sample_shape: tuple[int, ...]) -> int:
+    """Return a quarter of the image's side, where Zhang et al. 2019 put self-attention at 128².
+
+    Smaller images have such maps only at half of their side, or none; the result is then 0.
+
+    Examples
+    --------
+    >>> attention_side((3, 128, 128)), attention_side((1, 16, 16)), attention_side((1, 8, 8))
+    (32, 8, 0)
+    """
+    _, side = image_size(sample_shape, model="resnet")
+    sides = _attention_sides(side)
+    return side // 4 if side // 4 in sides else max(sides, default=0)
+
+
 def _attention_sides(side: int) -> tuple[int, ...]:
     """Return the sides of maps that blocks of both networks make."""
     smallest = side >> sum(stage.down for stage in _critic_stages(side))

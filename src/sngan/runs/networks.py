@@ -33,10 +33,11 @@ def build_networks(config: Config) -> tuple[models.Generator, models.Critic]:
         latent_dim=model.latent_dim,
         width=model.width,
         num_classes=model.num_classes,
-        attention=model.attention or 0,
+        attention=0 if model.attention in (None, "auto") else model.attention,
         pack=model.pack,
         minibatch_std=model.minibatch_std or 0,
         critic_norm=config.method.critic_norm or "none",
+        init="default" if model.init == "auto" else model.init,
     )
     for network in networks:
         network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

@@ -139,7 +139,7 @@ def test_packs_and_groups_are_whole_in_each_part_of_a_batch(caplog) -> None:
     for whole, summed in zip(*results, strict=True):
         torch.testing.assert_close(summed, whole, rtol=1e-3, atol=1e-5)
     assert "minibatch_std" not in caplog.text
-    with pytest.raises(ValueError, match=r"^model.pack: .* the batch of 1 samples on each device"):
+    with pytest.raises(ValueError, match=r"^model.pack: .* the 1 samples that a device"):
         Config(model=PACKED, batch_size=4, performance=PerformanceConfig(accumulate=4))
 
 
@@ -158,8 +158,8 @@ def test_a_critic_of_packs_bounds_no_w1(pack: int) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["pack=3"], "model.pack: expected a number that divides the batch of 64 samples on each"),
-        (["pack=4", "batch_size=6"], "model.pack: expected a number that divides the batch of 6"),
+        (["pack=3"], "model.pack: expected a number that divides the 64 samples that a device"),
+        (["pack=4", "batch_size=6"], "model.pack: expected a number that divides the 6 samples"),
         (["pack=5"], "model.pack: expected an integer from 1"),
         (["pack=0"], "model.pack: expected an integer from 1"),
         (["pack=2", "conditional=true"], "model.pack: expected 1 for a conditional model"),
@@ -167,7 +167,7 @@ def test_a_critic_of_packs_bounds_no_w1(pack: int) -> None:
         (["minibatch_std=4", "pack=2", "batch_size=12"], "model.minibatch_std: .*the 6 samples or"),
         (["minibatch_std=1"], "model.minibatch_std: expected an integer of at least 2, got 1"),
         (["minibatch_std=4", "data=ring8"], "model.minibatch_std: expected none for mlp, got 4"),
-        (["pack=2", "batch_size=6", "devices=2"], "model.pack: .* batch of 3 samples on each"),
+        (["pack=2", "batch_size=6", "devices=2"], "model.pack: .* the 3 samples that a device"),
         (["model=convnext", "data=ring8"], "model.name: expected mlp for points"),
         (["model=convnext", "resolution=9"], "data.resolution: expected square images of an even"),
     ],

@@ -111,10 +111,14 @@ class ModelConfig:
         "are 1 (Saxe et al. 2014); auto: orthogonal with biggan, else default",
     )
     pack: int = option(
-        1, "samples that the critic scores as one against mode collapse (PacGAN), 2 to 4; 1: off"
+        1,
+        "samples that the critic scores as one, joined along the channels (PacGAN, 2 to 4): packs "
+        "of generated samples that are too much alike stand out; 1: each sample by itself",
     )
     minibatch_std: int | None = option(
-        None, "group size of the standard deviation that image critics see (StyleGAN2: 4); 0: none"
+        None,
+        "image critics get the standard deviation in groups of this many samples as a further map, "
+        "against mode collapse (StyleGAN2: 4); a penalty acts on the group's summed scores; 0: none",
     )
     sample_shape: tuple[int, ...] | None = filled_in(None)
     class_names: tuple[str, ...] = filled_in(())

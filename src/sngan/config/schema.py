@@ -117,8 +117,8 @@ class ModelConfig:
     )
     minibatch_std: int | None = option(
         None,
-        "image critics get the standard deviation in groups of this many samples as a further map, "
-        "against mode collapse (StyleGAN2: 4); a penalty acts on the group's summed scores; 0: none",
+        "image critics get the standard deviation in groups of this many samples as a further map "
+        "(StyleGAN2: 4), against mode collapse; a penalty acts on a group's summed scores; 0: none",
     )
     sample_shape: tuple[int, ...] | None = filled_in(None)
     class_names: tuple[str, ...] = filled_in(())

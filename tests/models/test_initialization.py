@@ -47,3 +47,28 @@ def test_mlp_keeps_its_scale_through_relu() -> None:
     # each layer doubles the mean square and each ReLU halves it
     points = generator(torch.randn(500, 128))
     assert points.square().mean().item() == pytest.approx(2, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("mlp", (2,)), ("cnn", (3, 16, 16)), ("resnet", (3, 16, 16))]
+)
+def test_orthogonal_kernels_have_equal_singular_values(name: str, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    networks = build(name, shape, width=0.25, num_classes=3, init="orthogonal")
+    torch.manual_seed(0)
+    plain = build(name, shape, width=0.25, num_classes=3)
+    checked = 0
+    for network, other in zip(networks, plain, strict=True):
+        for layer, before in zip(network.modules(), other.modules(), strict=True):
+            if isinstance(layer, torch.nn.Linear | torch.nn.Conv2d | torch.nn.ConvTranspose2d):
+                kernel = layer.weight.detach()
+                if isinstance(layer, torch.nn.ConvTranspose2d):
+                    kernel = kernel.transpose(0, 1)
+                values = torch.linalg.svdvals(kernel.flatten(1))
+                assert values.tolist() == pytest.approx([1.0] * len(values), abs=1e-5)
+                checked += 1
+                if layer.bias is not None:
+                    assert torch.equal(layer.bias, before.bias)
+    assert checked >= 6
+    with pytest.raises(ValueError, match=r"^model.init: expected one of default, orthogonal"):
+        build(name, shape, init="zeros")

@@ -100,7 +100,7 @@ class ModelConfig:
     width: float = option(1.0, "factor on all channel counts")
     latent_dim: int = option(128, "dimension of the generator's noise")
     conditional: bool = option(False, "generate and score by class; the data needs labels")
-    attention: int | Literal["auto"] | None = option(
+    attention: int | Literal["auto", "none"] | None = option(
         "auto",
         "self-attention on feature maps with this side in pixels, resnet only; 0: none; auto: with "
         "sagan and biggan at a quarter of the image's side, else none",

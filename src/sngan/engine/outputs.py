@@ -106,7 +106,7 @@ class Outputs:
             step=state.step,
             seconds=now - self._started,
             **terms,
-            lr=float(state.critic_optimizer.param_groups[0]["lr"]),
+            **state.scheduled.for_log(state.step - 1),
             steps_per_second=(state.step - self._logged_step) / (now - self._logged_at),
             sigma=read_terms(state.sigmas()),
         )

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from typing import Any
 
 from sngan import models
 from sngan.config import Config
@@ -27,7 +28,7 @@ def with_recipe_settings(config: Config) -> Config:
     model = replace(
         config.model,
         attention=_attention(config),
-        init=config.method.init if config.model.init == "auto" else config.model.init,
+        init=config.method.image_init if config.model.init == "auto" else config.model.init,
     )
     return _with_average(replace(config, model=model))
 
@@ -36,19 +37,19 @@ def _with_average(config: Config) -> Config:
     """Return settings with the recipe's average of the generator, if it is left out."""
     if config.ema_decay is not None or config.ema_halflife is not None:
         return config
-    share = config.method.ema_share
+    share = config.method.usual_ema_share
     if share is None:
-        return replace(config, ema_decay=config.method.ema_decay)
+        return replace(config, ema_decay=config.method.usual_ema_decay)
     images = config.steps * config.batch_size
     return replace(config, ema_halflife=Schedule(0.0, share * images, "cosine"))
 
 
-def _attention(config: Config) -> int | None:
+def _attention(config: Config) -> Any:
     """Return the side of the maps with self-attention; if it is left out, that of the recipe."""
     model, name = config.model, config.method.name
     if model.attention != "auto":
         return model.attention
-    if not config.method.attention:
+    if not config.method.image_attention:
         return None
     shape = model.sample_shape or ()
     require(

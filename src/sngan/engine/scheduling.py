@@ -103,6 +103,19 @@ class ScheduledValues:
             self.penalty_weight = _renewed(self.penalty_weight, weight)
         self.ema.decay = ema_decay(self.config, step)
 
+    def for_log(self, step: int) -> dict[str, Any]:
+        """Return the learning rates of a step, and the other values that change over the run."""
+        config, method = self.config, self.config.method
+        lr, lr_critic = learning_rates(config, step)
+        values: dict[str, Any] = {"lr": lr}
+        if method.lr_critic is not None:
+            values["lr_critic"] = lr_critic
+        if isinstance(method.penalty_weight, Schedule):
+            values["penalty_weight"] = method.penalty_weight.at(step, config.steps)
+        if any(isinstance(one, Schedule) for one in (config.ema_decay, config.ema_halflife)):
+            values["ema_decay"] = ema_decay(config, step)
+        return values
+
 
 def learning_rates(config: Config, step: int) -> tuple[float, float]:
     """Return the learning rates of generator and critic at a step.
@@ -127,7 +140,7 @@ def ema_decay(config: Config, step: int) -> float:
     arXiv:1912.04958: after h more images a weight counts half. At h = 0 the average is a copy.
     """
     if config.ema_halflife is None:
-        decay = config.method.ema_decay if config.ema_decay is None else config.ema_decay
+        decay = config.method.usual_ema_decay if config.ema_decay is None else config.ema_decay
         return value_at(decay, step, config.steps)
     halflife = value_at(config.ema_halflife, step, config.steps)
     return 0.5 ** (config.batch_size / halflife) if halflife > 0 else 0.0

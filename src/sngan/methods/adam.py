@@ -79,7 +79,7 @@ class TensorBetaAdam(torch.optim.Adam):
         torch._foreach_mul_(squares, beta2)
         torch._foreach_addcmul_(squares, torch._foreach_mul(gradients, 1 - beta2), gradients)
         # all weights of a group have the same number of steps
-        step = steps[0]
+        step = steps[0].to(lr.dtype)
         sizes = torch._foreach_sqrt(squares)
         torch._foreach_div_(sizes, (1 - beta2**step).sqrt())
         torch._foreach_add_(sizes, eps)

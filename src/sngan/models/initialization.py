@@ -23,7 +23,8 @@ def orthogonalize(network: nn.Module) -> None:
     """
     for layer in network.modules():
         if isinstance(layer, nn.ConvTranspose2d):
-            # its kernel has the input channels first
-            nn.init.orthogonal_(layer.weight.transpose(0, 1))
+            # its kernel has the input channels first, and orthogonal_ needs contiguous memory
+            kernel = layer.weight.transpose(0, 1).contiguous()
+            layer.weight.copy_(nn.init.orthogonal_(kernel).transpose(0, 1))
         elif isinstance(layer, nn.Linear | nn.Conv2d | nn.Embedding):
             nn.init.orthogonal_(layer.weight)

@@ -22,7 +22,9 @@ class LogRecord:
         For points: the exact W1 distance, the proved Lipschitz constant of the critic, and the
         lower bound of W1 that both give.
     lr, steps_per_second
-        The learning rate, and the speed since the record before.
+        The learning rate of the generator, and the speed since the record before.
+    lr_critic, penalty_weight, ema_decay
+        The learning rate of the critic, if it has its own, and the values of schedules.
     sigma
         The spectral norm of each layer of the critic.
     evaluation
@@ -42,6 +44,9 @@ class LogRecord:
     lipschitz: float | None = None
     w1_bound: float | None = None
     lr: float | None = None
+    lr_critic: float | None = None
+    penalty_weight: float | None = None
+    ema_decay: float | None = None
     steps_per_second: float | None = None
     sigma: Mapping[str, float] | None = None
     evaluation: Mapping[str, float | None] | None = None

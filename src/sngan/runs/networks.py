@@ -33,7 +33,7 @@ def build_networks(config: Config) -> tuple[models.Generator, models.Critic]:
         latent_dim=model.latent_dim,
         width=model.width,
         num_classes=model.num_classes,
-        attention=0 if model.attention in (None, "auto") else model.attention,
+        attention=model.attention if isinstance(model.attention, int) else 0,
         pack=model.pack,
         minibatch_std=model.minibatch_std or 0,
         critic_norm=config.method.critic_norm or "none",

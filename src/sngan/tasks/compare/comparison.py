@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from sngan.config import Config
+from sngan.engine.resolve import resolve_config
 from sngan.engine.train import Interrupted, TrainingError
 from sngan.report import COMPARISON, write_comparison
 from sngan.report.results import ComparisonResult, RunResult
@@ -64,7 +65,8 @@ def compare(
     Raises
     ------
     ValueError
-        If a method or setting is unknown, or the folder holds something else.
+        If a method or setting is unknown or does not fit the data, or the folder holds something
+        else.
     TrainingError
         If every run failed; table and page are written before it is raised.
     Interrupted
@@ -81,6 +83,9 @@ def compare(
         out=folder.path,
         overrides=overrides,
     )
+    for trial in trials:
+        # a method that does not fit the data is refused before the first run
+        resolve_config(trial.config, dataset)
     _check(folder, asked, overwrite=overwrite)
     with locked(folder.path):
         folder.recover()

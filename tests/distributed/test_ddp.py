@@ -43,6 +43,9 @@ CASES = {
     "ada-wgan-gp": {"method": "wgan-gp", "model": CNN, "data": ADA},
     "sagan": {"method": "sagan", "model": replace(RESNET, conditional=True)},
     "accumulated": {"method": "r1", "data": "grid25", "model": POINTS, "performance": IN_PARTS},
+    "r3gan-convnext": {"method": "r3gan", "model": replace(CNN, name="convnext")},
+    "packs": {"method": "wgan-gp", "model": replace(CNN, pack=2)},
+    "minibatch-std": {"method": "r1", "model": replace(CNN, pack=2, minibatch_std=2)},
 }
 
 

@@ -34,6 +34,7 @@ class CrashError(Exception):
 
 
 DIGITS = DataConfig(source="digits", flip=True)
+GROUPED = replace(TINY, pack=2, minibatch_std=2)
 
 
 @pytest.mark.parametrize(
@@ -48,9 +49,10 @@ DIGITS = DataConfig(source="digits", flip=True)
         {"data": DataConfig(source="grid25"), "method": "sn"},
         {"data": AUGMENTED, "method": "sn", "model": BY_CLASS},
         {"data": AUGMENTED, "method": "r3gan", "model": BY_CLASS},
+        {"data": DIGITS, "method": "r1", "model": GROUPED},
     ],
     ids=lambda settings: "-".join(
-        [settings["method"], settings["data"].source, *["by-class"][: "model" in settings]]
+        [settings["method"], settings["data"].source, *["with-model"][: "model" in settings]]
     ),
 )
 @pytest.mark.bitwise

@@ -8,7 +8,7 @@ from sngan.config.io import plain as plain
 from sngan.config.io import read as read
 from sngan.config.io import save as save
 from sngan.config.io import to_dict as to_dict
-from sngan.config.io import with_own_settings as with_own_settings
+from sngan.config.own_settings import with_own_settings as with_own_settings
 from sngan.config.schema import Config as Config
 from sngan.config.schema import DataConfig as DataConfig
 from sngan.config.schema import EvaluationConfig as EvaluationConfig

@@ -13,10 +13,9 @@ from sngan.config.schema import (
     ModelConfig,
     PerformanceConfig,
 )
-from sngan.data.types import READING
 from sngan.methods import Schedule, named
 from sngan.utils.checks import require, require_one_of
-from sngan.utils.families import FamilyDefault, left_out_as_in
+from sngan.utils.families import FamilyDefault
 from sngan.utils.fields import is_off
 from sngan.utils.files import write_bytes
 from sngan.utils.plain import flatten, parse_texts, parse_yaml, read_text, to_yaml
@@ -170,33 +169,6 @@ def _with_texts(kind: Any, values: dict[str, Any], texts: dict[str, Any]) -> dic
         ):
             kept[key] = text
     return kept
-
-
-def with_own_settings(config: Config, path: Path) -> Config:
-    """Return the settings with those that the run of ``path`` keeps when it is resumed.
-
-    These are the version of file reading, the number of held-out images, the coordinates of points
-    and the family of networks (if it is ``auto`` here) that it began with, and its values of the
-    settings that were left out here and whose default depends on the model family.
-    """
-    own = load(path)
-    config, reading = left_out_as_in(config, own), own.data.reading
-    # with a shape, ``standardize`` of a run of an earlier version stays off
-    shape, standardize = own.model.sample_shape, own.model.standardize
-    name = own.model.name if config.model.name == "auto" else config.model.name
-    model = dataclasses.replace(
-        config.model, name=name, sample_shape=shape, standardize=standardize
-    )
-    if reading != config.data.reading:
-        _log.warning(
-            "the run began with version %d of file reading, sngan now has %d: the run keeps its "
-            "own, which drops transparency, knows 8 and 16 bits, and makes each folder a class",
-            reading, READING,
-        )  # fmt: skip
-    is_left_out = config.data.held_out == DataConfig().held_out
-    held_out = own.data.held_out if is_left_out else config.data.held_out
-    read = dataclasses.replace(config.data, reading=reading, held_out=held_out)
-    return dataclasses.replace(config, model=model, data=read)
 
 
 def changes(old: Mapping[str, Any], new: Config) -> list[str]:

@@ -137,14 +137,13 @@ class ModelConfig:
     )
     pack: int = option(
         1,
-        "samples that the critic scores as one, joined along the channels (PacGAN, 2 to 4), "
-        "against mode collapse; a bound of W1 is then not known; 1: each sample by itself",
+        "samples that the critic scores as one, joined along the channels (PacGAN, 2 to 4): packs "
+        "of generated samples that are too much alike stand out; 1: each sample by itself",
     )
     minibatch_std: int | None = option(
         None,
-        "append the standard deviation in groups of this many samples to the maps of an image "
-        "critic, so that it notices samples without variety (StyleGAN2: 4); a penalty then acts on "
-        "the sum of a group's scores; 0: none",
+        "image critics get the standard deviation in groups of this many samples as a further map "
+        "(StyleGAN2: 4), against mode collapse; a penalty acts on a group's summed scores; 0: none",
     )
     sample_shape: tuple[int, ...] | None = filled_in(None)
     # points are converted to mean 0 and standard deviation 1; runs of earlier versions did not
@@ -242,7 +241,7 @@ class Config:
     ema_decay: float | Schedule | None = option(
         None,
         "decay of the generator's moving average, which is sampled; A->B: over the run; left out: "
-        "0.999, with biggan 0.9999",
+        "0.999, with biggan 0.9999; r3gan has a half-life",
     )
     ema_halflife: float | Schedule | None = option(
         None,

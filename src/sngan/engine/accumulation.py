@@ -64,7 +64,6 @@ def warn_of_batch_statistics(config: Config, *networks: nn.Module) -> None:
     has_norm = any(isinstance(m, _BatchNorm) for network in networks for m in network.modules())
     concerned = [
         *["batch norm"] * has_norm,
-        *["minibatch_std"] * (config.model.minibatch_std is not None),
         *["the penalty dragan"] * (config.method.penalty == "dragan"),
     ]
     if concerned:

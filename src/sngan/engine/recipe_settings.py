@@ -6,6 +6,7 @@ from typing import Any
 
 from sngan import models
 from sngan.config import Config
+from sngan.methods import Schedule
 from sngan.utils.checks import require
 
 _log = logging.getLogger("sngan")
@@ -29,9 +30,18 @@ def with_recipe_settings(config: Config) -> Config:
         attention=_attention(config),
         init=config.method.image_init if config.model.init == "auto" else config.model.init,
     )
-    is_left_out = config.ema_decay is None and config.ema_halflife is None
-    decay = config.method.usual_ema_decay if is_left_out else config.ema_decay
-    return replace(config, model=model, ema_decay=decay)
+    return _with_average(replace(config, model=model))
+
+
+def _with_average(config: Config) -> Config:
+    """Return settings with the recipe's average of the generator, if it is left out."""
+    if config.ema_decay is not None or config.ema_halflife is not None:
+        return config
+    share = config.method.usual_ema_share
+    if share is None:
+        return replace(config, ema_decay=config.method.usual_ema_decay)
+    images = config.steps * config.batch_size
+    return replace(config, ema_halflife=Schedule(0.0, share * images, "cosine"))
 
 
 def _attention(config: Config) -> Any:

@@ -38,10 +38,11 @@ class Method:
     ----------
     name, paper
         The name of the recipe, and its source.
-    image_model, image_attention, image_init, usual_ema_decay
+    image_model, image_attention, image_init, usual_ema_decay, usual_ema_share
         Settings outside the method that the recipe decides where they are left out: the family of
         networks for images, whether they have self-attention, their initialization, and the decay
-        of the generator's average.
+        of the generator's average. With ``usual_ema_share`` the half-life of the average grows from
+        0 to this share of the images of the run, along a cosine.
     loss
         A key of ``sngan.losses.LOSSES``.
     spectral_norm, coefficient
@@ -90,6 +91,7 @@ class Method:
     image_attention: bool = filled_in(False)
     image_init: Literal["default", "orthogonal"] = filled_in("default")
     usual_ema_decay: float = filled_in(0.999)
+    usual_ema_share: float | None = filled_in(None)
     loss: str = option("hinge", f"loss pair of sngan.losses: {', '.join(LOSSES)}")
     spectral_norm: Literal["matrix", "operator"] | None = option(
         None,

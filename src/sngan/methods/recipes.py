@@ -173,9 +173,12 @@ METHODS: dict[str, Method] = {
         Method(
             name="r3gan",
             paper="Huang et al. 2024, arXiv:2501.05441",
-            # the schedules for CIFAR-10, where they end before the run does; for FFHQ the weight
-            # goes from 2 to 0.2 at 64² and from 150 to 15 at 256²
+            # the schedules for CIFAR-10, which here last the whole run; for FFHQ the penalty
+            # goes from 2 to 0.2 at 64² and from 150 to 15 at 256²;
+            # their fifth schedule is --augment p=0->0.55
             image_model="convnext",
+            # 500,000 of the 20 million images over which the schedules go
+            usual_ema_share=0.025,
             loss="relativistic",
             penalty="r1+r2",
             penalty_weight=by_family(Schedule(0.05, 0.005, "cosine"), points=0.3),

@@ -71,7 +71,7 @@ def require_divided(rows: int, *, pack: int, minibatch_std: int | None) -> None:
     Parameters
     ----------
     rows
-        The samples of a batch on each device.
+        The samples that a device scores at once: its part of a batch, or of a part of it.
     pack, minibatch_std
         As for :func:`require_groups`.
 
@@ -80,9 +80,9 @@ def require_divided(rows: int, *, pack: int, minibatch_std: int | None) -> None:
     ValueError
         If a pack or a group would be cut.
     """
-    expected = f"a number that divides the batch of {rows} samples on each device"
+    expected = f"a number that divides the {rows} samples that a device scores at once"
     require(rows % pack == 0, "model.pack", expected=expected, got=pack)
     inputs = rows // pack
-    expected = f"a number that divides the {inputs} samples or packs of a batch on each device"
+    expected = f"a number that divides the {inputs} samples or packs that a device scores at once"
     fits = minibatch_std is None or inputs % minibatch_std == 0
     require(fits, "model.minibatch_std", expected=expected, got=minibatch_std)

@@ -1,0 +1,50 @@
+"""Own settings of a run: those that it keeps when it is resumed and they are left out."""
+
+import dataclasses
+import logging
+from pathlib import Path
+
+from sngan.config.io import load
+from sngan.config.schema import Config, DataConfig, ModelConfig
+from sngan.data.types import READING
+from sngan.utils.families import left_out_as_in
+
+_log = logging.getLogger("sngan")
+
+
+def with_own_settings(config: Config, path: Path) -> Config:
+    """Return the settings with those that the run of ``path`` keeps when it is resumed.
+
+    An earlier version of sngan may have chosen otherwise where a setting is left out, and some
+    choices depend on the number of steps.
+    """
+    own = load(path)
+    config = left_out_as_in(config, own)
+    if config.ema_decay is None and config.ema_halflife is None:
+        average = {"ema_decay": own.ema_decay, "ema_halflife": own.ema_halflife}
+        config = dataclasses.replace(config, **average)
+    return dataclasses.replace(
+        config, data=_own_data(config.data, own.data), model=_own_model(config.model, own.model)
+    )
+
+
+def _own_data(data: DataConfig, own: DataConfig) -> DataConfig:
+    if own.reading != data.reading:
+        _log.warning(
+            "the run began with version %d of file reading, sngan now has %d: the run keeps its "
+            "own, which drops transparency, knows 8 and 16 bits, and makes each folder a class",
+            own.reading, READING,
+        )  # fmt: skip
+    is_left_out = data.held_out == DataConfig().held_out
+    held_out = own.held_out if is_left_out else data.held_out
+    return dataclasses.replace(data, reading=own.reading, held_out=held_out)
+
+
+def _own_model(model: ModelConfig, own: ModelConfig) -> ModelConfig:
+    return dataclasses.replace(
+        model,
+        name=own.name if model.name == "auto" else model.name,
+        # with a shape, ``standardize`` of a run of an earlier version stays off
+        sample_shape=own.sample_shape,
+        standardize=own.standardize,
+    )

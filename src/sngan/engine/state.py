@@ -14,6 +14,7 @@ from sngan.config import Config
 from sngan.data.types import Fingerprint
 from sngan.distributed import fsdp
 from sngan.engine import build
+from sngan.engine.extremes import Extremes
 from sngan.engine.fabric import make_fabric
 from sngan.engine.resolve import resolve_config
 from sngan.engine.runtime import Runtime
@@ -45,6 +46,8 @@ class TrainState:
         The generator steps done, and the time that they took.
     runtime
         The device, precision and CUDA graph of the steps. It is not saved.
+    extremes
+        The least and the largest gradient norms since the last record of the run's health.
 
     Examples
     --------
@@ -64,6 +67,7 @@ class TrainState:
     num_samples: int
     fingerprint: Fingerprint
     runtime: Runtime
+    extremes: Extremes
     step: int = 0
     seconds: float = 0.0
 
@@ -109,6 +113,7 @@ class TrainState:
             num_samples=dataset.total,
             fingerprint=dataset.fingerprint(),
             runtime=runtime,
+            extremes=Extremes(fabric.device),
         )
 
     def sigmas(self) -> dict[str, Tensor]:
@@ -127,6 +132,7 @@ class TrainState:
             "samples": self.num_samples,
             "data": self.fingerprint,
             "rng": _rng_state(),
+            "extremes": self.extremes.state_dict(),
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -143,6 +149,9 @@ class TrainState:
         for key in self._parts():
             part = getattr(self, key)
             fsdp.load_state(part, _with_own_options(part, saved[key]))
+        # earlier versions saved no extremes
+        if "extremes" in saved:
+            self.extremes.load_state_dict(saved["extremes"])
         _set_rng_state(saved["rng"])
         self.step, self.seconds = step, seconds
 

@@ -12,6 +12,7 @@ from sngan.report import write_report
 from sngan.runs import sample_grid as pictures
 
 SECTIONS = ["Samples over time", "Losses", "Wasserstein estimate", "Gradient norms"]
+SECTIONS[1:1] = ["Health: unknown"]
 SECTIONS += ["Spectral norm of the critic's layers", "How to go on"]
 
 

@@ -25,6 +25,15 @@ class Extremes:
         self._least = torch.minimum(self._least, norms)
         self._largest = torch.maximum(self._largest, norms)
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the norms so far, for a checkpoint."""
+        return {"least": self._least, "largest": self._largest}
+
+    def load_state_dict(self, saved: dict[str, Tensor]) -> None:
+        """Restore what :meth:`state_dict` returned."""
+        self._least = torch.empty_like(self._least).copy_(saved["least"])
+        self._largest = torch.empty_like(self._largest).copy_(saved["largest"])
+
     def terms(self) -> dict[str, Tensor]:
         """Return the extremes as terms, such as ``generator_gradient_norm_largest``."""
         pairs = zip(_NORMS, self._least, self._largest, strict=True)

@@ -50,7 +50,7 @@ class HealthFigures:
         self._halves = trained[:half], trained[half : 2 * half]
         self._searched = trained[:_SEARCHED]
         # the longer a step takes, the more often it may be measured at the same share of the time
-        quickness = max(1, _BATCH // config.batch_size)
+        quickness = 2 if dataset.is_images and config.batch_size < _BATCH else 1
         self._every = max(1, _EVERY * quickness // config.method.n_critic)
         self._reference: clouds.Reference | None = None
         self._nearest_of_new: float | None = None
@@ -58,8 +58,16 @@ class HealthFigures:
 
     def is_due(self, step: int) -> bool:
         """Whether a logged step is measured: the first one after each 50 steps, or fewer."""
-        before = max(step - self._config.log_every, 0)
-        return step // self._every > before // self._every or step == self._config.steps
+        return self._passes(self._every, step, before=step - self._config.log_every)
+
+    def is_due_for_copies(self, step: int) -> bool:
+        """Whether copies are searched at a measured step: the first one after each picture."""
+        between = max(self._every, self._config.log_every)
+        return self._passes(self._config.sample_every, step, before=step - between)
+
+    @staticmethod
+    def _passes(every: int, step: int, *, before: int) -> bool:
+        return step // every > max(before, 0) // every
 
     def measure(self, state: TrainState, *, copies: bool) -> dict[str, float]:
         """Return the figures of this step. All ranks of a sharded run call this.

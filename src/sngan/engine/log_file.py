@@ -8,6 +8,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from sngan import data
+from sngan.config import Config
 from sngan.runs.managed import ManagedRunFolder
 from sngan.utils.files import write_bytes
 from sngan.utils.streams import PrintableFormatter
@@ -42,6 +43,20 @@ def record_skipped(dataset: data.Dataset, folder: ManagedRunFolder) -> None:
     if lines:
         text = "".join(f"{line}\n" for line in lines)
         write_bytes(folder.files.claim(folder.SKIPPED), text.encode())
+
+
+def log_held_out(config: Config, dataset: data.Dataset) -> None:
+    """Write to the log how many images are kept from training, or why there are none."""
+    count = int(config.data.held_out or 0)
+    if count:
+        _log.info(
+            "held out: %d of %d images, kept from training to check the run's health "
+            "(data.held_out)",
+            count,
+            len(dataset),
+        )
+    elif dataset.stream is not None:
+        _log.info("held out: none, because the images are streamed")
 
 
 class _LogFile(logging.FileHandler):

@@ -13,7 +13,6 @@ from torch import Tensor
 from sngan.distributed import collectives
 from sngan.engine import resuming
 from sngan.engine.evaluation import certify, measure_modes, measure_transport
-from sngan.engine.extremes import Extremes
 from sngan.engine.health_figures import HealthFigures
 from sngan.engine.health_watch import HealthWatch
 from sngan.engine.nan_guard import NanGuard, not_finite_error
@@ -74,7 +73,6 @@ class Outputs:
 
     def __post_init__(self) -> None:
         self._guard = NanGuard(self.state.runtime.device)
-        self._extremes = Extremes(self.state.runtime.device)
         self._health = HealthFigures(self.plan.config, self.plan.dataset)
         records = () if self.recorder is None else iter_records(self.folder.path)
         self._watch = HealthWatch(self.plan.config, records, log=self.folder.log)
@@ -95,7 +93,7 @@ class Outputs:
         """Keep the losses of a step for the next record, without waiting for the device."""
         self._terms = terms
         self._guard.update(terms, self.state.step)
-        self._extremes.update(terms)
+        self.state.extremes.update(terms)
         self.progress.advance(self.state.step)
 
     def log(self) -> None:
@@ -215,15 +213,15 @@ class Outputs:
             self._watch.follow(record.to_dict())
 
     def _measure_health(self) -> dict[str, float] | None:
-        step, config = self.state.step, self.plan.config
+        step, extremes = self.state.step, self.state.extremes
         if not self._health.is_due(step):
             return None
-        found = read_terms(self._extremes.terms(), average_ranks=True)
-        self._extremes.reset()
+        found = read_terms(extremes.terms(), average_ranks=True)
+        extremes.reset()
         weights = sum(weight.numel() for weight in self.state.generator.parameters())
         largest = found["generator_gradient_norm_largest"]
         found["generator_gradient_per_weight"] = largest / max(weights, 1) ** 0.5
-        copies = step % config.sample_every == 0 or step == config.steps
+        copies = self._health.is_due_for_copies(step)
         return found | self._health.measure(self.state, copies=copies)
 
     def _require_finite(self) -> None:

@@ -16,6 +16,7 @@ from sngan.distributed import fsdp
 from sngan.engine import build
 from sngan.engine.accumulation import warn_of_batch_statistics
 from sngan.engine.augmentation import Augmentation
+from sngan.engine.extremes import Extremes
 from sngan.engine.fabric import make_fabric
 from sngan.engine.resolve import resolve_config
 from sngan.engine.runtime import Runtime
@@ -55,6 +56,8 @@ class TrainState:
         The generator steps done, and the time that they took.
     runtime
         The device, precision and CUDA graph of the steps. It is not saved.
+    extremes
+        The least and the largest gradient norms since the last record of the run's health.
 
     Examples
     --------
@@ -77,6 +80,7 @@ class TrainState:
     num_samples: int
     fingerprint: Fingerprint
     runtime: Runtime
+    extremes: Extremes
     is_images: bool = True
     step: int = 0
     seconds: float = 0.0
@@ -126,6 +130,7 @@ class TrainState:
             fingerprint=dataset.fingerprint(),
             runtime=runtime,
             is_images=dataset.is_images,
+            extremes=Extremes(fabric.device),
         )
 
     def sigmas(self) -> dict[str, Tensor]:
@@ -144,6 +149,7 @@ class TrainState:
             "samples": self.num_samples,
             "data": self.fingerprint,
             "rng": _rng_state(),
+            "extremes": self.extremes.state_dict(),
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
@@ -160,6 +166,9 @@ class TrainState:
         for key in self._parts():
             part = getattr(self, key)
             fsdp.load_state(part, _with_own_options(part, saved[key]))
+        # earlier versions saved no extremes
+        if "extremes" in saved:
+            self.extremes.load_state_dict(saved["extremes"])
         _set_rng_state(saved["rng"])
         self.step, self.seconds = step, seconds
 

@@ -14,7 +14,7 @@ from sngan.distributed import collectives, rendezvous
 from sngan.engine import resuming
 from sngan.engine.errors import TrainingError
 from sngan.engine.fabric import RankFailedError
-from sngan.engine.log_file import logging_to, record_skipped
+from sngan.engine.log_file import log_held_out, logging_to, record_skipped
 from sngan.engine.loop import run_loop
 from sngan.engine.setup import Plan, prepare
 from sngan.engine.state import TrainState
@@ -66,6 +66,7 @@ def train_on_rank(fabric: "Fabric", config: Config, resume: bool, overwrite: boo
         if collectives.is_rank_zero():
             stack.enter_context(logging_to(folder.log))
             record_skipped(plan.dataset, folder)
+            log_held_out(plan.config, plan.dataset)
         stack.enter_context(_errors_as_one_line(folder))
         state = _build_state(plan, fabric)
         # drop the loaded state: every rank holds a full copy

@@ -1,66 +1,121 @@
 """Balance: one of the two networks learns so much faster that the other is left behind."""
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 
 from sngan.config import Config
 from sngan.health import advice
 from sngan.health.finding import Finding, Unjudged
-from sngan.health.history import History
+from sngan.health.history import History, Series
 from sngan.health.judging import LEAST, quality, unjudged
-from sngan.health.statistics import confidence, holds_since, rolling_median
+from sngan.health.statistics import Numbers, confidence, holds_since, rolling_median
 
 GENERATOR, CRITIC = "generator left behind", "critic left behind"
-_CERTAIN, _GUESSES, _GAINED, _FAR = 0.97, 0.55, 0.8, 1.5
+_CERTAIN, _AHEAD, _GUESSES = 0.97, 0.7, 0.55
+# parts of a distance: gained too little, far from the floor, worse than the best
+_GAINED, _STALLED, _FAR, _WORSE, _BLINDER = 0.8, 0.9, 1.25, 1.25, 0.1
 
 
 def generator_left_behind(history: History, config: Config) -> Finding | Unjudged | None:
-    """Judge whether the critic tells nearly all samples apart, while these do not get better."""
-    return _left_behind(history, config, is_generator=True)
+    """Judge whether the critic is far ahead, while the samples do not get better.
+
+    The critic scores 97 % of the real samples above a generated one for some records, or 70 % for
+    half of the run.
+    """
+    ranked = _ranked(GENERATOR, history)
+    if isinstance(ranked, Unjudged):
+        return ranked
+    half = max(LEAST, len(ranked.steps) // 2)
+    for certain, least, gained in ((_CERTAIN, LEAST, _GAINED), (_AHEAD, half, _STALLED)):
+        mask = (ranked.rates > certain) & (ranked.distance > _FAR * ranked.floor)
+        found = ranked.since(mask, least=least)
+        if found is None:
+            continue
+        start = max(found[0], len(mask) - least) if certain == _AHEAD else found[0]
+        if ranked.distance[-1] < gained * ranked.distance[start]:
+            continue
+        reason, flags = _weaker_critic(config)
+        return ranked.finding(
+            GENERATOR,
+            start,
+            "the critic tells the samples apart, and they do not get better",
+            advice=reason,
+            flags=flags,
+        )
+    return None
 
 
 def critic_left_behind(history: History, config: Config) -> Finding | Unjudged | None:
-    """Judge whether the critic does no better than guessing although the samples are bad."""
-    return _left_behind(history, config, is_generator=False)
+    """Judge whether the critic does no better than guessing although the samples are bad.
+
+    It is left behind as well if the samples have got worse since their best, and the critic tells
+    them apart less well than it did then.
+    """
+    ranked = _ranked(CRITIC, history)
+    if isinstance(ranked, Unjudged):
+        return ranked
+    is_far = ranked.distance > _FAR * ranked.floor
+    best = int(ranked.distance.argmin())
+    after = np.arange(len(ranked.steps)) > best
+    is_worse = after & (ranked.distance > _WORSE * ranked.distance[best])
+    is_blinder = ranked.rates < ranked.rates[best] - _BLINDER
+    found = ranked.since(is_far & (ranked.rates < _GUESSES), least=LEAST)
+    found = found or ranked.since(is_far & is_worse & is_blinder, least=LEAST)
+    if found is None or ranked.distance[-1] < _GAINED * ranked.distance[found[0]]:
+        return None
+    reason, flags = _stronger_critic(config)
+    return ranked.finding(
+        CRITIC,
+        found[0],
+        "the critic does not see what is wrong with the samples, which are far from the data",
+        advice=reason,
+        flags=flags,
+    )
 
 
-def _left_behind(
-    history: History, config: Config, *, is_generator: bool
-) -> Finding | Unjudged | None:
-    name = GENERATOR if is_generator else CRITIC
+@dataclass(frozen=True)
+class _Ranked:
+    """How often a real sample is above a generated one, and the distance of the two kinds."""
+
+    name: str
+    steps: Numbers
+    rates: Numbers
+    distance: Numbers
+    floor: float
+
+    def since(self, mask: NDArray[np.bool_], *, least: int) -> tuple[int, int] | None:
+        """Return the record since which a condition holds, and for how many records it does."""
+        found = holds_since(Series(self.steps, self.rates), mask, least=least)
+        return None if found is None else (len(mask) - found[1], found[1])
+
+    def finding(self, name: str, start: int, meaning: str, *, advice: str, flags: str) -> Finding:
+        """Return the finding that holds since the record ``start``."""
+        beyond = float(self.distance[-1] / (_FAR * self.floor))
+        return Finding(
+            name=name,
+            since=int(self.steps[start]),
+            confidence=confidence(beyond, len(self.steps) - start, least=LEAST),
+            evidence={
+                "real_above_generated": float(self.rates[-1]),
+                self.name: float(self.distance[-1]),
+                f"{self.name}_then": float(self.distance[start]),
+            },
+            meaning=meaning,
+            advice=advice,
+            flags=flags,
+        )
+
+
+def _ranked(name: str, history: History) -> _Ranked | Unjudged:
     good = quality(history)
     cannot = unjudged(name, history, "real_above_generated", good.name)
     if cannot is not None:
         return cannot
     ranks = history["real_above_generated"]
-    smooth = rolling_median(ranks.values)
     distance = np.interp(ranks.steps, good.series.steps, good.smooth.values)
-    mask = smooth > _CERTAIN if is_generator else smooth < _GUESSES
-    held = holds_since(ranks, mask & (distance > _FAR * good.floor), least=LEAST)
-    if held is None:
-        return None
-    start = int(np.flatnonzero(ranks.steps == held[0])[0])
-    gain = float(distance[-1] / distance[start])
-    if gain < _GAINED:
-        return None
-    beyond = float(distance[-1] / (_FAR * good.floor))
-    reason, flags = _weaker_critic(config) if is_generator else _stronger_critic(config)
-    return Finding(
-        name=name,
-        since=held[0],
-        confidence=confidence(beyond, held[1], least=LEAST),
-        evidence={
-            "real_above_generated": ranks.last,
-            good.name: good.series.last,
-            f"{good.name}_then": float(distance[start]),
-        },
-        meaning=(
-            "the critic tells nearly all samples apart, and they do not get better"
-            if is_generator
-            else "the critic only guesses, although the samples are far from the data"
-        ),
-        advice=reason,
-        flags=flags,
-    )
+    return _Ranked(good.name, ranks.steps, rolling_median(ranks.values), distance, good.floor)
 
 
 def _weaker_critic(config: Config) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from sngan.methods.schedule import largest, scaled
 
 LITTLE_SLOPE, RANK_COLLAPSE = "critic uses little slope", "rank collapse"
 # with a margin of 1, a loss has hardly any curvature for scores that differ by so little
-_GAP, _TELLS, _FAR = 0.1, 0.75, 1.2
+_GAP, _HARDLY, _TELLS, _FAR = 0.1, 0.2, 0.75, 1.1
 _SLOPE, _FLAT = 0.1, 1e-6
 _RANK_SHARE, _RANK = 0.3, 2.0
 
@@ -20,8 +20,8 @@ _RANK_SHARE, _RANK = 0.3, 2.0
 def little_slope(history: History, config: Config) -> Finding | Unjudged | None:
     """Judge whether the constraint keeps the scores of real and generated samples too close.
 
-    The critic ranks samples well, so it has learned what differs, but the mean scores differ by
-    under a tenth of the margin of its loss, and the samples are not good yet. The Wasserstein loss
+    The samples are not good yet, and the mean scores differ by under a fiftieth of the margin of
+    the loss; or by under a tenth, although the critic ranks the samples well. The Wasserstein loss
     has no margin; there the slope counts, against the slope of 1 that gradient penalties ask for.
     The critic of any loss is flat if its slope is below 1e-6.
     """
@@ -37,7 +37,8 @@ def little_slope(history: History, config: Config) -> Finding | Unjudged | None:
         asked = _SLOPE if config.method.penalty is not None else _FLAT
         used = rolling_median(slope.values) / asked
     is_flat = rolling_median(slope.values) < _FLAT
-    mask = ((rolling_median(ranks.values) > _TELLS) & (used < 1) & differs) | is_flat
+    tells = (rolling_median(ranks.values) > _TELLS) | (used < _HARDLY)
+    mask = (tells & (used < 1) & differs) | is_flat
     held = holds_since(ranks, mask, least=LEAST)
     if held is None:
         return None

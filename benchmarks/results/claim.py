@@ -14,11 +14,14 @@ the end of an n_critic 5 run.
 import functools
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from benchmarks.results.records import Cell, main
+from benchmarks.results import claim_table
+from benchmarks.results.records import Cell, Record, main
+from benchmarks.results.tables import caption
 from benchmarks.results.training import DomainScores, sample, train_and_measure
 from sngan import data
 from sngan.config import Config, DataConfig, ModelConfig, PerformanceConfig
@@ -35,6 +38,7 @@ ORDER = "CDAFBE"  # the first settings are the most telling, if there is no time
 UPDATES = 3600
 MARKS = (3, 2, 4 / 3, 1)  # the whole run divided by these
 SAMPLES = 5000
+COMMAND = "python -m benchmarks.results.claim"
 SOURCE = "/usr/share/datasets/fashion-mnist"
 SIDE = 16
 
@@ -47,6 +51,32 @@ def cells(seeds: Sequence[int]) -> list[Cell]:
         for setting in ORDER
         for method in METHODS
     ]
+
+
+def markdown(records: Sequence[Record]) -> str:
+    """Show the figure, the Fréchet distances, the Inception Scores and the check of convergence."""
+    frechet, score = (
+        claim_table.main_table(records, METHODS, metric, spec)
+        for metric, spec in (("frechet", ".2f"), ("inception_score", ".2f"))
+    )
+    return "\n\n".join(
+        [
+            f"![Box plots of each method over settings and seeds](results/{claim_table.PICTURE})",
+            "Fréchet distance at the end of a run; each method's best setting is bold; the median "
+            "is over all settings and seeds:",
+            frechet,
+            "Domain Inception Score (the test images have 6.13):",
+            score,
+            "Fréchet distance along the runs of each method's best setting:",
+            claim_table.convergence_table(records, METHODS),
+            caption(records, command=COMMAND, planned=len(cells(range(3)))),
+        ]
+    )
+
+
+def draw(records: Sequence[Record], folder: Path) -> None:
+    """Draw the paper's Figure 1."""
+    claim_table.draw(records, METHODS, folder)
 
 
 def _settings(method: str, setting: str, seed: int) -> dict[str, Any]:

@@ -147,8 +147,9 @@ def _verdict(folder: Path) -> str | None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         return None
-    findings = json.loads(done.stdout).get("findings", [])
-    return "; ".join(f"{one['name']}: {one['evidence']}" for one in findings) or "healthy"
+    found = json.loads(done.stdout)
+    conditions = (f"{one['name']} since step {one['since']:,}" for one in found["findings"])
+    return "; ".join([found["verdict"], *conditions])
 
 
 if __name__ == "__main__":

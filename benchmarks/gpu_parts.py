@@ -34,7 +34,7 @@ class Options:
 
     dry_run: bool = False
     data: str | None = None
-    paper_seconds: float = 90.0
+    paper_seconds: float = 75.0
 
     @property
     def device(self) -> str:
@@ -124,9 +124,9 @@ def paper_run(options: Options) -> dict[str, Any]:
     if held_out is None:
         return result
     scores = DomainScores(open_extractor(dataset, "domain"), held_out)
-    generator = state.average.module.to("cpu")
-    count = 100 if options.dry_run else 2000
-    return {**result, **scores(sample(generator, count, latent_dim=config.model.latent_dim))}
+    count = 100 if options.dry_run else 5000
+    images = sample(state.average.module, count, latent_dim=config.model.latent_dim)
+    return {**result, **scores(images)}
 
 
 def _train_for(options: Options, config: Config, state: TrainState) -> tuple[int, float]:

@@ -45,11 +45,12 @@ def train_and_measure(
 
 @torch.no_grad()
 def sample(generator: nn.Module, count: int, *, latent_dim: int, seed: int = NOISE_SEED) -> Tensor:
-    """Generate images in [−1, 1] as 8 bits would hold them, from noise that never changes."""
+    """Generate images in [−1, 1] as 8 bits would hold them, on the CPU, from fixed noise."""
     was_training = generator.training
     generator.eval()
-    noise = noise_from_seed(count, latent_dim, seed=seed)
-    images = torch.cat([generator(part) for part in noise.split(_BATCH)])
+    device = next(generator.parameters()).device
+    noise = noise_from_seed(count, latent_dim, seed=seed).to(device)
+    images = torch.cat([generator(part).cpu() for part in noise.split(_BATCH)])
     generator.train(was_training)
     return ((images.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
 

@@ -28,9 +28,9 @@ NAME = "stacked"
 COMMAND = "python -m benchmarks.results.stacked"
 SOURCE = "stacked-digits"
 SAMPLES = 5000
-STEPS = 20_000
+STEPS = 10_000
 MARKS = (0.25, 0.5, 1.0)
-COMMON = {"n_critic": 1, "lr": 5e-4, "betas": [0.0, 0.9]}
+COMMON = {"n_critic": 1, "lr": 1e-3, "betas": [0.0, 0.9]}
 VARIANTS: dict[str, dict[str, Any]] = {
     "sn": {"method": "sn", **COMMON},
     "sn-operator": {"method": "sn-operator", **COMMON},

@@ -56,16 +56,16 @@ def cells(seeds: Sequence[int]) -> list[Cell]:
 def markdown(records: Sequence[Record]) -> str:
     """Show the figure, the Fréchet distances, the Inception Scores and the check of convergence."""
     frechet, score = (
-        claim_table.main_table(records, METHODS, metric, spec)
-        for metric, spec in (("frechet", ".2f"), ("inception_score", ".2f"))
+        claim_table.main_table(records, METHODS, metric)
+        for metric in ("frechet", "inception_score")
     )
     return "\n\n".join(
         [
             f"![Box plots of each method over settings and seeds](results/{claim_table.PICTURE})",
-            "Fréchet distance at the end of a run; each method's best setting is bold; the median "
-            "is over all settings and seeds:",
+            "Fréchet distance at the end of a run, mean over seeds; each method's best setting is "
+            "bold. The median is over all settings and seeds; near the best is at most twice it:",
             frechet,
-            "Domain Inception Score (the test images have 6.13):",
+            "Domain Inception Score; the test images have 6.13, and near the best is 90 % of it:",
             score,
             "Fréchet distance along the runs of each method's best setting:",
             claim_table.convergence_table(records, METHODS),

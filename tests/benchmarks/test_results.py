@@ -117,8 +117,8 @@ def test_the_page_has_the_tables_that_exist_and_the_commands_for_the_others(tmp_
     target = tmp_path / "docs" / "results.md"
     page.write(target, records=tmp_path / "records", template=template)
     text = target.read_text()
-    assert "| sn | 2.00 | – | **0.60 ± 0.10** | – | – | – | 0.70 |" in text
-    assert "| wgan | – | – | – | – | – | – | – |" in text
+    assert "| `sn` | 2.00 | – | **0.60 ± 0.10** | – | – | – | 0.70 | 1 of 2 |" in text
+    assert "| `wgan` | – | – | – | – | – | – | – | – |" in text
     assert "By hand." in text
     assert f"`python -m {stacked.__name__}`" in text
     assert (tmp_path / "docs" / "results" / "claim.png").stat().st_size > 1000

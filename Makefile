@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-bitwise test-slow test-faults test-nodes lint types bench bench-growth bench-doctor clean
+.PHONY: demo test test-bitwise test-slow test-faults test-nodes lint types bench bench-growth \
+	bench-doctor gpu-check clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -66,6 +67,10 @@ bench-growth: $(READY)
 # healthy and ill runs, and whether `sngan doctor` tells them apart: 15 CPU minutes, resumable
 bench-doctor: $(READY)
 	$(BIN)/python -m benchmarks.doctor
+
+# a machine with an NVIDIA GPU, in under 8 minutes; `make gpu-check DATA=FOLDER` trains on CIFAR-10
+gpu-check: $(READY)
+	$(BIN)/python -m benchmarks.gpu_check --out gpu-check.json $(if $(DATA),--data $(DATA))
 
 clean:
 	rm -rf $(VENV)

@@ -274,6 +274,7 @@ def test_a_captured_step_reads_nothing_on_the_host(tmp_path, cuda):
         state.runtime.graph(lambda _: {}, batches)
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 @pytest.mark.parametrize("method", ["sn", "sn-operator", "wgan-gp", "wgan", "r3gan"])
 def test_on_a_gpu_a_captured_run_is_the_eager_run(tmp_path, method):

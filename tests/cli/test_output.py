@@ -63,7 +63,7 @@ def test_a_closed_terminal_saves_and_nohup_goes_on(tmp_path, ignored):
         "--steps",
         "8" if ignored else "99999",
     ]
-    process = Command(*command, ignored=[signal.SIGHUP] if ignored else [])
+    process = Command(*command, nohup=ignored)
     assert process.stdout.readline().startswith("step 1/")
     # The signal comes again and again, also after the last step, until the process ends.
     while process.poll() is None:

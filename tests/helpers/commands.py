@@ -9,7 +9,6 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,19 +21,15 @@ from sngan.cli import main
 class Command:
     """A started command, with the methods and names of ``subprocess.Popen``.
 
-    The signals in ``ignored`` are ignored in it, as ``nohup`` does.
+    With ``nohup`` it ignores SIGHUP, else it does not, whatever this process does.
     """
 
-    def __init__(
-        self,
-        *arguments: str,
-        ignored: Iterable[int] = (),
-    ) -> None:
+    def __init__(self, *arguments: str, nohup: bool = False) -> None:
         pipes = [multiprocessing.Pipe(duplex=False) for _ in ("stdout", "stderr")]
         self.stdout, self.stderr = (_text(reader) for reader, _ in pipes)
         writers = [writer for _, writer in pipes]
         self._process = CONTEXT.Process(
-            target=_run, args=(arguments, tuple(ignored), dict(os.environ), Path.cwd(), *writers)
+            target=_run, args=(arguments, nohup, dict(os.environ), Path.cwd(), *writers)
         )
         self._process.start()
         # a test that fails leaves its command behind, and Python would wait for it at its end
@@ -83,7 +78,7 @@ def _text(reader: Connection) -> IO[str]:
 
 def _run(
     arguments: tuple[str, ...],
-    ignored: tuple[int, ...],
+    nohup: bool,
     environment: dict[str, str],
     folder: Path,
     stdout: Connection,
@@ -96,8 +91,7 @@ def _run(
         open(number, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
         for number in (1, 2)
     )
-    for number in ignored:
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN if nohup else signal.SIG_DFL)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)

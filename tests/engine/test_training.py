@@ -45,7 +45,9 @@ DIGITS = DataConfig(source="digits", flip=True)
         {"data": DIGITS, "method": "wn"},
         {"data": DIGITS, "method": "bn"},
         {"data": DataConfig(source="grid25"), "method": "sn"},
-        {"data": AUGMENTED, "method": "sn", "model": BY_CLASS},
+        pytest.param(
+            {"data": AUGMENTED, "method": "sn", "model": BY_CLASS}, marks=pytest.mark.slow
+        ),
         {"data": AUGMENTED, "method": "r3gan", "model": BY_CLASS},
     ],
     ids=lambda settings: "-".join(

@@ -47,7 +47,7 @@ from sngan.config import ModelConfig, PerformanceConfig
 from sngan.engine import TrainState, train_step
 from sngan.models.fused import PooledConv2d, UpsampledConv2d
 from sngan.runs.networks import build_networks
-from sngan.spectral.supported_layers import LAYERS
+from sngan.utils.supported_layers import LAYERS
 
 Iteration = Callable[[], None]
 

@@ -26,7 +26,7 @@ from benchmarks.common import (
     write_json,
 )
 from sngan import SpectralNorm, losses, models, penalties
-from sngan.spectral.supported_layers import LAYERS
+from sngan.utils.supported_layers import LAYERS
 
 Step = Callable[[Tensor, Tensor], None]
 

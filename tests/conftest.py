@@ -4,6 +4,7 @@ The networks are tiny, and with one thread results do not depend on the machine.
 """
 
 import os
+from collections.abc import Generator
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -20,3 +21,19 @@ settings.load_profile("quick")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(CpuLimit())
+
+
+# tests of these packages train, and look at other things than charts
+TRAINING = ("cli", "data", "distributed", "engine", "methods", "runs")
+
+
+@pytest.fixture(autouse=True)
+def _charts(request: pytest.FixtureRequest) -> Generator[None]:
+    if request.path.parent.name not in TRAINING:
+        yield
+        return
+    # this import takes seconds that tests of other packages should not pay
+    from helpers.charts import drawn_once
+
+    with drawn_once():
+        yield

@@ -16,8 +16,8 @@ PACKAGE = Path(__file__).parents[1] / "src" / "sngan"
 ORDER = [
     ["utils"],
     ["distributed"],
-    ["augment", "losses"],
-    ["spectral", "transport", "data", "models", "penalties", "lipschitz", "metrics"],
+    ["augment", "losses", "penalties"],
+    ["spectral", "transport", "data", "models", "lipschitz", "metrics"],
     ["methods"],
     ["config"],
     ["health"],

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
 from sngan.distributed import collectives
-from sngan.spectral.kernels import find_kernels
 from sngan.utils.checks import require, require_number, require_same_shape
 from sngan.utils.double_backward import twice_differentiable
+from sngan.utils.kernels import find_kernels
 
 Critic = Callable[[Tensor], Tensor]
 

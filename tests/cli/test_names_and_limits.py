@@ -27,7 +27,7 @@ NAMES = [
 def parsed(argv):
     parser = CommandParser("train", description="")
     flags.add_config_flags(parser)
-    return parser.parse(flags.expand(argv))
+    return parser.parse(argv)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.commands import Command
 from helpers.folders import SMALL
 from sngan.cli import main
 from sngan.runs import checkpoint
@@ -18,11 +19,20 @@ from sngan.utils.progress import Progress
 from sngan.utils.streams import PrintableFormatter, TolerantStream
 
 # pictures would take most of the time of these runs
-TRAIN = [sys.executable, "-m", "sngan", "train", *SMALL, "log_every=1", "sample_every=1000"]
+TRAIN = ["train", *SMALL, "log_every=1", "sample_every=1000"]
 
 
 def test_a_run_goes_on_when_its_pipe_is_closed(tmp_path):
-    command = [*TRAIN, "--steps", "6", "--out", str(tmp_path / "run")]
+    command = [
+        sys.executable,
+        "-m",
+        "sngan",
+        *TRAIN,
+        "--steps",
+        "6",
+        "--out",
+        str(tmp_path / "run"),
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout.readline().startswith(b"step 1/6")
     process.stdout.close()
@@ -53,13 +63,8 @@ def test_a_closed_terminal_saves_and_nohup_goes_on(tmp_path, ignored):
         "--steps",
         "8" if ignored else "99999",
     ]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        preexec_fn=(lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) if ignored else None,
-    )
-    assert process.stdout.readline().startswith(b"step 1/")
+    process = Command(*command, nohup=ignored)
+    assert process.stdout.readline().startswith("step 1/")
     # The signal comes again and again, also after the last step, until the process ends.
     while process.poll() is None:
         process.send_signal(signal.SIGHUP)

@@ -17,9 +17,9 @@ from sngan.engine import train as training
 from sngan.engine import train_step
 from sngan.runs import checkpoint
 from sngan.runs.run import load, load_critic
-from sngan.spectral.kernels import find_kernels
 from sngan.spectral.operator.input_shapes import input_shapes
 from sngan.spectral.operator.norm import certified_norm
+from sngan.utils.kernels import find_kernels
 
 
 def test_a_run_goes_on_from_one_process_to_two_ranks_to_one(fsdp_folder):

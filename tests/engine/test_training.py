@@ -47,7 +47,9 @@ GROUPED = replace(TINY, pack=2, minibatch_std=2)
         {"data": DIGITS, "method": "wn"},
         {"data": DIGITS, "method": "bn"},
         {"data": DataConfig(source="grid25"), "method": "sn"},
-        {"data": AUGMENTED, "method": "sn", "model": BY_CLASS},
+        pytest.param(
+            {"data": AUGMENTED, "method": "sn", "model": BY_CLASS}, marks=pytest.mark.slow
+        ),
         {"data": AUGMENTED, "method": "r3gan", "model": BY_CLASS},
         {"data": DIGITS, "method": "r1", "model": GROUPED},
     ],

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-import helpers.pairs
-from helpers.harness import run_harness
+from helpers.forkserver import in_forked_process
+from helpers.pairs import try_pairs
 
 ALL = int(os.environ.get("SNGAN_PAIRS", "20"))
 
@@ -14,7 +14,7 @@ ALL = int(os.environ.get("SNGAN_PAIRS", "20"))
     "count", [1, pytest.param(ALL, marks=pytest.mark.faults)], ids=["few", "all"]
 )
 def test_pairs_of_commands(tmp_path, count, tally):
-    found = run_harness(helpers.pairs, tmp_path, count)
+    found = in_forked_process(try_pairs, tmp_path, count, count)
     print(found["pairs"])
     counted = tally("two commands at once")
     counted.tried, counted.lost = sum(found["pairs"].values()), found["lost"]

@@ -1,20 +1,15 @@
-"""Runs that are killed at a call that writes, and go on: a program that forks one for each kill.
+"""Runs that are killed at a call that writes, and go on: one process forks for each kill.
 
-``python kills.py FOLDER COUNT SEED`` prints ``{"kills": …, "calls": …, "lost": [...]}``. It is a
-process of its own, since one with threads cannot be forked.
+``kill_runs`` runs in a process of one thread, because a fork loses all others.
 """
 
-import json
 import os
 import random
 import shutil
 import signal
-import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from helpers import calls, tiny_run
 from sngan.engine import train as training
@@ -90,10 +85,3 @@ def _forked(work: Callable[[], None]) -> int:
             os._exit(1)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-if __name__ == "__main__":
-    spoken = os.dup(1)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    found = kill_runs(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
-    os.write(spoken, json.dumps(found).encode())

@@ -1,10 +1,8 @@
-"""Two commands in one folder at the same time: a program that forks one process for each.
+"""Two commands in one folder at the same time: one process forks for each of them.
 
-``python pairs.py FOLDER COUNT SEED`` prints ``{"pairs": {...}, "lost": [...]}``. It is a process of
-its own, since one with threads cannot be forked, and the forked ones need not load torch again.
+``try_pairs`` runs in a process of one thread, because a fork loses all others.
 """
 
-import json
 import os
 import random
 import shutil
@@ -13,8 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from helpers import tiny_run
 from helpers.folders import SMALL
@@ -116,10 +112,3 @@ def _mixed(run: Path, whole: list[Path]) -> list[str]:
     found = left + tiny_run.differences(run, whole[load(run).config.seed])
     # a report shows its own path, and times
     return [problem for problem in found if problem != "other content: report.html"]
-
-
-if __name__ == "__main__":
-    spoken = os.dup(1)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    found = try_pairs(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
-    os.write(spoken, json.dumps(found).encode())

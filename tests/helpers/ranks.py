@@ -1,6 +1,5 @@
 """Work on several ranks: in processes that fork from a prepared one, or started as users do."""
 
-import multiprocessing
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,11 +9,10 @@ from unittest import mock
 
 import pytest
 
+from helpers.forkserver import CONTEXT
 from sngan.config import PerformanceConfig
 from sngan.distributed import strategies
 from sngan.engine.fabric import run_on_ranks
-
-IMPORTED = ["lightning_fabric", "sngan.distributed.strategies", "sngan.engine"]
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds processes in /proc")
 
@@ -22,11 +20,9 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds p
 def on_ranks(settings: PerformanceConfig, work: Callable[..., Any], *arguments: Any) -> Any:
     """``run_on_ranks`` without the seconds in which each process imports torch and Fabric.
 
-    The processes fork from a server process that has imported them. It computes nothing, so it has
-    no threads that a fork would lose.
+    The processes fork from the server of ``helpers.forkserver``.
     """
-    multiprocessing.set_forkserver_preload(IMPORTED)
-    with mock.patch.object(strategies, "START_METHOD", "forkserver"):
+    with mock.patch.object(strategies, "START_METHOD", CONTEXT.get_start_method()):
         return run_on_ranks(settings, work, *arguments)
 
 

@@ -1,9 +1,7 @@
 """Tiny trainings, and the state and records they end with."""
 
 import json
-import os
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from helpers.commands import Command
 from sngan import Config, data
 from sngan.config import DataConfig, ModelConfig
 from sngan.engine import TrainState
@@ -78,18 +77,11 @@ SETTINGS = [
 ]
 
 
-def start(out: Path, *flags: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "sngan", "train", "--out", str(out), *flags]
-    return subprocess.Popen(
-        [*command, "--set", *SETTINGS],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
+def start(out: Path, *flags: str) -> Command:
+    return Command("train", "--out", str(out), *flags, "--set", *SETTINGS)
 
 
-def wait_for_step(run: Path, step: int, process: subprocess.Popen) -> None:
+def wait_for_step(run: Path, step: int, process: subprocess.Popen | Command) -> None:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.02)

@@ -135,7 +135,11 @@ def test_lower_is_below_upper_and_both_bound_differences(drawn, slopes):
         assert jacobian_norm(network, bounds.witness) == pytest.approx(bounds.lower, rel=1e-6)
 
 
-CRITICS = [("mlp", (2,), 0.1), ("cnn", (1, 8, 8), 0.1), ("resnet", (1, 8, 8), 0.1)]
+CRITICS = [
+    ("mlp", (2,), 0.1),
+    ("cnn", (1, 8, 8), 0.1),
+    pytest.param("resnet", (1, 8, 8), 0.1, marks=pytest.mark.slow),
+]
 
 
 @pytest.mark.parametrize(("name", "shape", "width"), CRITICS)

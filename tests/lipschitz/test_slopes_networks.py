@@ -118,7 +118,7 @@ def check(name, seed, kinds):
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_bounds_are_above_the_slopes_found(name):
-    for seed in range(3):
+    for seed in range(2):
         check(name, seed, ["eclipse"])
     check(name, 3, ["sdp"])
 
@@ -126,7 +126,7 @@ def test_bounds_are_above_the_slopes_found(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CLASSES)
 def test_bounds_are_above_the_slopes_found_in_hundreds_of_networks(name):
-    for seed in range(4, 40):
+    for seed in (2, *range(4, 40)):
         check(name, seed, ["eclipse", "sdp"] if seed < 10 else ["eclipse"])
 
 

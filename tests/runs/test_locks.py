@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import sngan
+from helpers.commands import Command
 from helpers.folders import contents, tiny
 from sngan.cli import main
 from sngan.runs import lock
@@ -182,13 +183,10 @@ def test_two_threads_of_one_process_do_not_train_at_once(tmp_path):
 def test_a_run_that_is_trained_is_read_with_a_word(tmp_path, capfd):
     sngan.train(tiny(tmp_path / "run"))
     with locked(tmp_path / "run"):
-        done = subprocess.run(
-            [sys.executable, "-m", "sngan", "report", str(tmp_path / "run")],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    assert f"is in use by process {os.getpid()} on {platform.node()}" in done.stderr
+        command = Command("report", str(tmp_path / "run"))
+        _, errors = command.communicate()
+    assert command.returncode == 0
+    assert f"is in use by process {os.getpid()} on {platform.node()}" in errors
 
 
 def test_default_names_do_not_collide(tmp_path, monkeypatch, capsys):

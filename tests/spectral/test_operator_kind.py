@@ -99,7 +99,16 @@ def test_for_a_linear_layer_both_kinds_are_the_same():
 
 
 @pytest.mark.parametrize("strict", [False, True])
-@pytest.mark.parametrize("case", ["circular", "stride 2", "groups", "transposed 2d", "conv1d"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        "circular",
+        "transposed 2d",
+        "conv1d",
+        pytest.param("stride 2", marks=pytest.mark.slow),
+        pytest.param("groups", marks=pytest.mark.slow),
+    ],
+)
 def test_mapped_gradient_equals_finite_differences(case, strict):
     """∂L(c·W/σ(W))/∂W, with σ from a SpectralNorm of its own at every displaced W."""
     make, shape = LAYERS[case]

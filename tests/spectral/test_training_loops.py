@@ -17,7 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from helpers.critics import dense_matrix, top_singular_value
 from helpers.optimizers import Accelerated
 from sngan import SpectralNorm, losses, penalties
-from sngan.spectral.supported_layers import LAYERS
+from sngan.utils.supported_layers import LAYERS
 
 
 def normalized_layers(network: nn.Module) -> dict[str, nn.Module]:

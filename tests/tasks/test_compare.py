@@ -149,6 +149,6 @@ def test_runs_go_side_by_side_in_processes(tmp_path):
                 out=tmp_path)  # fmt: skip
     ended = []
     rows = runner._side_by_side(runs, ["0", "1"], on_done=lambda run, row: ended.append(run.seed))
-    assert [row["error"] for row in rows] == [None, None]
+    assert [row.error for row in rows] == [None, None]
     assert sorted(ended) == [0, 1]
-    assert [row["seed"] for row in rows] == [0, 1]
+    assert [row.seed for row in rows] == [0, 1]

@@ -1,5 +1,7 @@
 """Command ``sngan cache``: show or remove the files that sngan keeps between commands."""
 
+from typing import Any
+
 from sngan.cli.output import JSON_HELP, print_result
 from sngan.cli.parser import CommandParser
 from sngan.utils import cache
@@ -17,11 +19,8 @@ def add_arguments(parser: CommandParser) -> None:
     parser.flag("--json", str, JSON_HELP, default=None)
 
 
-def run(argv: list[str]) -> None:
+def run(values: dict[str, Any]) -> None:
     """Run ``sngan cache``."""
-    parser = CommandParser("cache", description=DESCRIPTION)
-    add_arguments(parser)
-    values = parser.parse(argv)
     found = cache.clear() if values["clear"] else cache.usage()
     said = "removed" if values["clear"] else "holds"
     text = f"{found.folder}\n{said} {found.files:,} files, {found.bytes / 2**20:,.1f} MiB"

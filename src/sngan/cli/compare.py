@@ -1,5 +1,7 @@
 """Command ``sngan compare``: train methods side by side."""
 
+from typing import Any
+
 from sngan import config as configs
 from sngan.cli import flags
 from sngan.cli.parser import CommandParser
@@ -32,11 +34,8 @@ def add_arguments(parser: CommandParser) -> None:
     flags.add_config_flags(parser, without=("method.name",))
 
 
-def run(argv: list[str]) -> None:
+def run(values: dict[str, Any]) -> None:
     """Run ``sngan compare``."""
-    parser = CommandParser("compare", description=DESCRIPTION)
-    add_arguments(parser)
-    values = parser.parse(flags.expand(argv), also=flags.short_names())
     asked = {key: values.pop(key) for key in ("methods", "seeds", "settings", "overwrite")}
     values.pop("config")
     overrides = values.pop("method", {})

@@ -30,11 +30,8 @@ def add_arguments(parser: CommandParser) -> None:
     parser.switch("--overwrite", "replace the file at --out")
 
 
-def run(argv: list[str]) -> None:
+def run(values: dict[str, Any]) -> None:
     """Run ``sngan data``."""
-    parser = CommandParser("data", description=DESCRIPTION)
-    add_arguments(parser)
-    values = parser.parse(argv)
     out = None if values["out"] is None else _new_picture(values)
     try:
         settings = DataConfig(source=values["source"], **{key: values[key] for key in _SETTINGS})

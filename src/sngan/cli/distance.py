@@ -1,5 +1,7 @@
 """Command ``sngan distance``: the Wasserstein distance of two data sets."""
 
+from typing import Any
+
 from sngan.cli.output import JSON_HELP, print_result
 from sngan.cli.parser import CommandParser
 from sngan.tasks.distance import distance
@@ -20,10 +22,7 @@ def add_arguments(parser: CommandParser) -> None:
     parser.flag("--json", str, JSON_HELP, default=None)
 
 
-def run(argv: list[str]) -> None:
+def run(values: dict[str, Any]) -> None:
     """Run ``sngan distance``."""
-    parser = CommandParser("distance", description=DESCRIPTION)
-    add_arguments(parser)
-    values = parser.parse(argv)
     found = distance(values["source_x"], values["source_y"], n=values["n"], seed=values["seed"])
     print_result(found.to_dict(), found.table(), json_to=values["json"])

@@ -1,5 +1,7 @@
 """Command ``sngan doctor``: the health of a run."""
 
+from typing import Any
+
 from sngan.cli.output import JSON_HELP, print_result
 from sngan.cli.parser import CommandParser
 from sngan.cli.paths import folder_to_read
@@ -21,11 +23,8 @@ def add_arguments(parser: CommandParser) -> None:
     parser.flag("--json", str, JSON_HELP, default=None)
 
 
-def run(argv: list[str]) -> None:
+def run(values: dict[str, Any]) -> None:
     """Run ``sngan doctor``."""
-    parser = CommandParser("doctor", description=DESCRIPTION)
-    add_arguments(parser)
-    values = parser.parse(argv)
     found = doctor(folder_to_read(values["run"]))
     again = f"\n\nsngan train --config {values['run']}/config.yaml --out NEW FLAGS"
     text = found.text() + (again if found.illnesses else "")

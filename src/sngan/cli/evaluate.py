@@ -1,6 +1,6 @@
 """Command ``sngan evaluate``: metrics of a run's samples."""
 
-from typing import get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from sngan.cli.output import JSON_HELP, print_result
 from sngan.cli.parser import CommandParser
@@ -40,11 +40,8 @@ def add_arguments(parser: CommandParser) -> None:
     parser.flag("--json", str, JSON_HELP, default=None)
 
 
-def run(argv: list[str]) -> None:
+def run(values: dict[str, Any]) -> None:
     """Run ``sngan evaluate``."""
-    parser = CommandParser("evaluate", description=DESCRIPTION)
-    add_arguments(parser)
-    values = parser.parse(argv)
     found = evaluate(
         folder_to_read(values["run"]),
         source=values["data"],

@@ -39,6 +39,7 @@ class Flag(NamedTuple):
 
 def add_config_flags(parser: CommandParser, *, without: Collection[str] = ()) -> None:
     """Add ``--config FILE`` and a flag for every setting except those in ``without``."""
+    parser.expand, parser.short_names = expand, short_names()
     parser.add_argument(
         "--config", action="config", help="YAML file of settings; flags after it change them"
     )

@@ -1,6 +1,7 @@
 """Command ``sngan generate``: samples of a run as files."""
 
 import time
+from typing import Any
 
 import torch
 
@@ -27,11 +28,8 @@ def add_arguments(parser: CommandParser) -> None:
     parser.switch("--overwrite", "replace the samples at --out; your own files there stay")
 
 
-def run(argv: list[str]) -> None:
+def run(values: dict[str, Any]) -> None:
     """Run ``sngan generate``."""
-    parser = CommandParser("generate", description=DESCRIPTION)
-    add_arguments(parser)
-    values = parser.parse(argv)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     loaded = load(folder_to_read(values["run"]), device=device)
     label = values["label"]

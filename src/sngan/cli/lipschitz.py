@@ -1,5 +1,7 @@
 """Command ``sngan lipschitz``: bounds of the Lipschitz constant of a run's critic."""
 
+from typing import Any
+
 from sngan.cli.output import JSON_HELP, print_result
 from sngan.cli.parser import CommandParser
 from sngan.cli.paths import folder_to_read
@@ -18,11 +20,8 @@ def add_arguments(parser: CommandParser) -> None:
     parser.flag("--json", str, JSON_HELP, default=None)
 
 
-def run(argv: list[str]) -> None:
+def run(values: dict[str, Any]) -> None:
     """Run ``sngan lipschitz``."""
-    parser = CommandParser("lipschitz", description=DESCRIPTION)
-    add_arguments(parser)
-    values = parser.parse(argv)
     bounds, pictures = lipschitz_with_pictures(
         folder_to_read(values["run"]), lower=not values["upper_only"], progress=True
     )

@@ -5,12 +5,15 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import sngan
 from sngan.cli.output import fail, with_dashes
 from sngan.utils.streams import PrintableFormatter, tolerant_output
 from sngan.utils.text import first_line
+
+if TYPE_CHECKING:
+    from sngan.cli.parser import CommandParser
 
 COMMANDS = {
     "train": "train a generator on images or points; makes a run folder with a report",
@@ -50,8 +53,14 @@ wrong, 1 it failed on the way, 130 interrupted (training: with a checkpoint save
 class Command(Protocol):
     """The module of a command."""
 
-    def run(self, argv: list[str]) -> None:
-        """Run the command with the arguments that follow its name."""
+    DESCRIPTION: str
+
+    def add_arguments(self, parser: "CommandParser") -> None:
+        """Add the flags of the command."""
+        ...
+
+    def run(self, values: dict[str, Any]) -> None:
+        """Run the command with the values of its flags."""
         ...
 
 
@@ -87,7 +96,7 @@ def _usage() -> str:
 
 def _run(argv: list[str]) -> int:
     try:
-        _command(argv[0]).run(argv[1:])
+        _run_command(argv[0], argv[1:])
     except ValueError as error:
         return fail(with_dashes(str(error)), status=2)
     except KeyboardInterrupt as stop:
@@ -98,6 +107,16 @@ def _run(argv: list[str]) -> int:
     except Exception as error:
         return fail(str(error) or type(error).__name__, status=1)
     return 0
+
+
+def _run_command(name: str, argv: list[str]) -> None:
+    command = _command(name)
+    # `sngan --help` needs no parser, whose import takes a tenth of a second
+    from sngan.cli.parser import CommandParser
+
+    parser = CommandParser(name, description=command.DESCRIPTION)
+    command.add_arguments(parser)
+    command.run(parser.parse(argv))
 
 
 def _command(name: str) -> Command:

@@ -3,7 +3,7 @@
 import difflib
 import re
 from argparse import ArgumentError
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, get_args, get_origin
 
 from jsonargparse import ArgumentParser
@@ -18,10 +18,13 @@ class CommandParser(ArgumentParser):
         super().__init__(prog=f"sngan {name}", description=description, exit_on_error=False)
         self._kinds: dict[str, Any] = {}
         self._texts: dict[str, str] = {}
+        # settings have short forms; an unknown flag may be a wrong short name
+        self.expand: Callable[[Sequence[str]], list[str]] = list
+        self.short_names: Collection[str] = ()
 
-    def format_help(self) -> str:
+    def format_help(self, *options: Any, **named: Any) -> str:
         """Return the help without "default: null", which says nothing about a flag left out."""
-        return re.sub(r",\s+default:\s+null\)", ")", super().format_help())
+        return re.sub(r",\s+default:\s+null\)", ")", super().format_help(*options, **named))
 
     def flag(self, name: str, kind: Any, text: str, *, note: str = "", **options: Any) -> None:
         """Add a flag or, for a name without dashes, a positional argument.
@@ -46,8 +49,8 @@ class CommandParser(ArgumentParser):
         """Add a flag without a value."""
         self.add_argument(name, action="store_true", help=text)
 
-    def parse(self, argv: Sequence[str], *, also: Iterable[str] = ()) -> dict[str, Any]:
-        """Parse the flags; the names in ``also`` may be suggested for a flag that is unknown.
+    def parse(self, argv: Sequence[str]) -> dict[str, Any]:
+        """Parse the arguments that follow the command's name.
 
         Raises
         ------
@@ -55,10 +58,10 @@ class CommandParser(ArgumentParser):
             If a flag is unknown, missing or has a value of the wrong kind.
         """
         try:
-            return self.parse_args(list(argv)).as_dict()
+            return self.parse_args(self.expand(argv)).as_dict()
         except ArgumentError as error:
             text = on_one_line(error)
-            said = self._bad_value(text) or self._missing(text) or self._unknown(text, also)
+            said = self._bad_value(text) or self._missing(text) or self._unknown(text)
             raise ValueError(said or text) from error
 
     def _bad_value(self, text: str) -> str | None:
@@ -77,12 +80,12 @@ class CommandParser(ArgumentParser):
         name = missing[1].lstrip("-") if missing else ""
         return f"{name}: expected {self._texts[name]}, got none" if name in self._texts else None
 
-    def _unknown(self, text: str, also: Iterable[str]) -> str | None:
+    def _unknown(self, text: str) -> str | None:
         unknown = re.search(r"unrecognized arguments: (\S+)", text)
         if not unknown:
             return None
         got = unknown[1].partition("=")[0]
-        known = list(dict.fromkeys(f"--{name}" for name in (*self._kinds, *also)))
+        known = list(dict.fromkeys(f"--{name}" for name in (*self._kinds, *self.short_names)))
         near = difflib.get_close_matches(got, known, n=3)
         hint = f" (did you mean {' or '.join(near)}?)" if near else ""
         return f"{got}: expected a flag of {self.prog} (see --help), got an unknown one{hint}"

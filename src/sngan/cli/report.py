@@ -1,5 +1,7 @@
 """Command ``sngan report``: the HTML page of a run or comparison."""
 
+from typing import Any
+
 from sngan.cli.parser import CommandParser
 from sngan.cli.paths import folder_to_read
 from sngan.tasks.report import report
@@ -12,8 +14,6 @@ def add_arguments(parser: CommandParser) -> None:
     parser.flag("run", str, "the folder of a run or of a comparison")
 
 
-def run(argv: list[str]) -> None:
+def run(values: dict[str, Any]) -> None:
     """Run ``sngan report``."""
-    parser = CommandParser("report", description=DESCRIPTION)
-    add_arguments(parser)
-    print(f"report: {report(folder_to_read(parser.parse(argv)['run']))}")
+    print(f"report: {report(folder_to_read(values['run']))}")

@@ -1,7 +1,9 @@
 """Command ``sngan train``: train a GAN."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sngan import config as configs
 from sngan.cli import flags
@@ -24,6 +26,7 @@ DESCRIPTION = (
 def add_arguments(parser: CommandParser) -> None:
     """Add the flags of ``sngan train``."""
     flags.add_config_flags(parser)
+    parser.expand = _expand
     parser.switch(
         "--resume",
         "go on from the newest checkpoint, with the run's own settings; only steps, devices, "
@@ -32,14 +35,8 @@ def add_arguments(parser: CommandParser) -> None:
     parser.switch("--overwrite", "replace a run that is at --out; your own files there stay")
 
 
-def run(argv: list[str]) -> None:
+def run(values: dict[str, Any]) -> None:
     """Run ``sngan train``."""
-    parser = CommandParser("train", description=DESCRIPTION)
-    add_arguments(parser)
-    argv = flags.expand(argv)
-    if "--resume" in argv:
-        argv = [*_settings_of_run(argv), *argv]
-    values = parser.parse(argv, also=flags.short_names())
     resume, overwrite = values.pop("resume"), values.pop("overwrite")
     values.pop("config")
     config = configs.from_dict(values)
@@ -59,6 +56,12 @@ def run(argv: list[str]) -> None:
     print(f"samples: {run.folder / 'samples'}")
     print(f"report:  {run.folder / 'report.html'}")
     print(f"more:    sngan generate {run.folder} --n 100 --out grid.png")
+
+
+def _expand(argv: Sequence[str]) -> list[str]:
+    """Replace short forms by full flags; a resumed run's own settings come before them."""
+    expanded = flags.expand(argv)
+    return [*_settings_of_run(expanded), *expanded] if "--resume" in expanded else expanded
 
 
 def _settings_of_run(argv: list[str]) -> list[str]:

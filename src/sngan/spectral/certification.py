@@ -6,13 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from sngan.distributed import dtensor
-from sngan.spectral.full_weight import full_weight
-from sngan.spectral.kernels import Kernel
+from sngan.spectral.full_weight import full_matrix, full_weight
 from sngan.spectral.operator.input_shapes import LayerCalls
 from sngan.spectral.operator.norm import certified_norm
-from sngan.spectral.supported_layers import CONVOLUTIONS, TRANSPOSED
 from sngan.spectral.tracked_norms.base import TrackedNorm
 from sngan.spectral.weight_group import WeightGroup
+from sngan.utils.kernels import Kernel
+from sngan.utils.supported_layers import CONVOLUTIONS, TRANSPOSED
 
 # a weight whose bound is this near to c is not rescaled
 _TOLERANCE = 1e-5
@@ -65,7 +65,7 @@ def _certified_bound(module: nn.Module, kernel: Kernel, calls: LayerCalls) -> fl
                 certified_norm(full, call.input_shape, output_size=call.output_size).norm
                 for call in calls[name]
             )
-    linear = _as_linear(kernel.full_matrix())
+    linear = _as_linear(full_matrix(kernel))
     return certified_norm(linear, (linear.in_features,)).norm
 
 

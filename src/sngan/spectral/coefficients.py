@@ -9,10 +9,10 @@ from torch.optim import Optimizer
 from typing_extensions import override
 
 from sngan.distributed import dtensor
-from sngan.spectral.kernels import Kernel
 from sngan.spectral.optimizers import parameter_ids
 from sngan.spectral.tracked_norms.base import TrackedNorm
 from sngan.utils.checks import require, require_number, require_one_of
+from sngan.utils.kernels import Kernel
 
 Bound = Literal["exact", "at_most"]
 Coefficient = float | Literal["learnable"]

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from textwrap import indent
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
-from sngan.spectral.kernels import Kernel, not_covered
 from sngan.spectral.normalizer import Normalizer
+from sngan.utils.kernels import Kernel
 from sngan.utils.tables import text_table
 
 _HEAD = ("layer", "kind", "c", "σ")
@@ -55,6 +56,10 @@ def warn_of_not_covered(module: nn.Module, kernels: Iterable[Kernel]) -> None:
 
 
 def _not_covered_with_shapes(module: nn.Module, kernels: Iterable[Kernel]) -> list[str]:
+    """The names and shapes of the parameters of two or more dimensions that are in no kernel."""
+    covered = {id(kernel.weight) for kernel in kernels}
     return [
-        f"{name} {tuple(module.get_parameter(name).shape)}" for name in not_covered(module, kernels)
+        f"{name} {tuple(parameter.shape)}"
+        for name, parameter in module.named_parameters()
+        if id(parameter) not in covered and not is_lazy(parameter) and parameter.dim() > 1
     ]

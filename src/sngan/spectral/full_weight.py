@@ -1,4 +1,4 @@
-"""Full weight of a layer: a sharded weight is gathered inside a ``with`` block."""
+"""Full weights: weights that are gathered from all ranks, as matrices or in their layer."""
 
 # torch has no public way to replace a parameter and put it back
 # pyright: reportPrivateUsage=false
@@ -6,10 +6,21 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from sngan.distributed import dtensor
-from sngan.spectral.kernels import Kernel
+from sngan.utils.kernels import Kernel
+
+
+def full_matrix(kernel: Kernel) -> Tensor:
+    """The matrix of the kernel's present weight; a sharded weight is gathered for it."""
+    return kernel.matrix(kernel.rows_of(dtensor.full_tensor(kernel.weight)))
+
+
+def singular_values(kernel: Kernel) -> Tensor:
+    """The singular values of :func:`full_matrix`, largest first."""
+    return torch.linalg.svdvals(full_matrix(kernel))
 
 
 @contextmanager

@@ -6,11 +6,9 @@ from torch import nn
 from sngan.distributed import dtensor
 from sngan.spectral.coefficients import LEARNABLE, Bound, Coefficient, make_coefficients
 from sngan.spectral.full_precision import full_precision
-from sngan.spectral.kernels import Kernel
 from sngan.spectral.operator.geometry import Geometry, at_all_sizes, geometry_of
 from sngan.spectral.operator.input_shapes import LayerCalls
 from sngan.spectral.sharded_group import ShardedWeightGroup
-from sngan.spectral.supported_layers import CONVOLUTIONS, TRANSPOSED
 from sngan.spectral.tracked_norms.base import TrackedNorm
 from sngan.spectral.tracked_norms.convolution import ConvolutionNorm
 from sngan.spectral.tracked_norms.gathered import adapted_to_sharding
@@ -18,6 +16,8 @@ from sngan.spectral.tracked_norms.gram import GramNorm
 from sngan.spectral.tracked_norms.matrix import MatrixNorm
 from sngan.spectral.weight_group import WeightGroup
 from sngan.utils.checks import require
+from sngan.utils.kernels import Kernel
+from sngan.utils.supported_layers import CONVOLUTIONS, TRANSPOSED
 
 
 def make_norms(

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from sngan.spectral.kernels import find_kernels
+from sngan.spectral.full_weight import full_matrix
 from sngan.spectral.power_iteration import power_iteration
+from sngan.utils.kernels import find_kernels
 
 
 @torch.no_grad()
@@ -50,7 +51,7 @@ def spectral_norms(module: nn.Module, *, iterations: int = 20) -> dict[str, Tens
     """
     norms: dict[str, Tensor] = {}
     for kernel in find_kernels(module, computed=True):
-        matrix = kernel.full_matrix()
+        matrix = full_matrix(kernel)
         # these numbers have no pattern, so that a kernel with some symmetry does not map them to 0
         u = torch.arange(kernel.rows, device=matrix.device, dtype=matrix.dtype).mul_(1.618).cos_()
         sigma, _, _ = power_iteration(matrix, u, iterations=iterations)

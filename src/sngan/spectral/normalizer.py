@@ -15,12 +15,12 @@ from torch.utils.hooks import RemovableHandle
 from sngan.distributed import dtensor
 from sngan.spectral import optimizer_state
 from sngan.spectral.full_precision import full_precision
-from sngan.spectral.kernels import Kernel
 from sngan.spectral.layer_tracking import LayerTracker
 from sngan.spectral.optimizers import parameter_ids, require_followable, step_is_skipped
 from sngan.spectral.torch_import import TorchNorm
 from sngan.spectral.weight_group import WeightGroup, WeightState
 from sngan.utils.checks import require
+from sngan.utils.kernels import Kernel
 
 _T = TypeVar("_T")
 

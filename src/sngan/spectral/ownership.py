@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from torch import nn
 from torch.optim import Optimizer
 
-from sngan.spectral.kernels import Kernel
 from sngan.spectral.normalizer import Normalizer
 from sngan.spectral.optimizers import parameter_ids
 from sngan.utils.checks import require
+from sngan.utils.kernels import Kernel
 
 # each layer keeps its normalizers alive
 _normalizers_of_layer: weakref.WeakKeyDictionary[nn.Module, list[Normalizer]] = (

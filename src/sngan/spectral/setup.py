@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from sngan.distributed import dtensor
 from sngan.spectral.coefficients import (
     Bound,
     CoefficientSpec,
@@ -11,13 +12,14 @@ from sngan.spectral.coefficients import (
     require_learnable,
 )
 from sngan.spectral.grouping import make_groups, make_norms
-from sngan.spectral.kernels import Kernel, require_normalizable
 from sngan.spectral.normalizer import Normalizer
 from sngan.spectral.operator.input_shapes import LayerCalls, input_shapes
 from sngan.spectral.optimizer_hooks import follow
 from sngan.spectral.optimizers import Optimizers, base_optimizers
 from sngan.spectral.ownership import claim, require_free
 from sngan.utils.checks import require, require_count, require_one_of
+from sngan.utils.kernels import Kernel
+from sngan.utils.supported_layers import EMBEDDINGS
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def set_up(
     coefficients = coefficient_of_each(options.coefficient, kernels, bound=options.bound)
     optimizers = base_optimizers(optimizer)
     require_free(kernels, optimizers)
-    require_normalizable(module, kernels)
+    _require_normalizable(module, kernels)
     require_learnable(kernels, coefficients, optimizers)
     calls = None
     if options.input_shape is not None:
@@ -90,6 +92,40 @@ def set_up(
             group.coefficients.add_to_optimizer(group.norms, one)
         follow(normalizer, one)
     return normalizer, calls
+
+
+def _require_normalizable(module: nn.Module, kernels: list[Kernel]) -> None:
+    """Raise ``ValueError`` if a weight cannot be normalized. It waits for the device."""
+    for kernel in kernels:
+        name, weight = kernel.parameters[0], kernel.weight
+        is_sparse = any(
+            isinstance(layer := module.get_submodule(n), EMBEDDINGS) and layer.sparse
+            for n in kernel.layers
+        )
+        require(
+            not is_sparse,
+            "module",
+            expected="embeddings with sparse=False: the gradient of σ is dense",
+            got=f"sparse=True in {kernel.layers[0]!r}",
+        )
+        require(
+            weight.device.type != "meta",
+            "module",
+            expected="weights on a device (call to_empty and initialize them first)",
+            got=f"{name!r} on the meta device",
+        )
+        require(
+            not weight.is_inference(),
+            "module",
+            expected="weights made outside torch.inference_mode(), which can be trained",
+            got=f"{name!r} made inside it",
+        )
+        require(
+            bool(dtensor.local_tensor(weight).isfinite().all()),
+            "module",
+            expected="finite weights",
+            got=f"NaN or infinity in {name!r}",
+        )
 
 
 def _called_layers(module: nn.Module, kernels: list[Kernel]) -> list[str]:

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from sngan.spectral.certification import certify_groups
 from sngan.spectral.coefficients import Bound, CoefficientSpec, coefficient_of_each
 from sngan.spectral.description import describe, warn_of_not_covered
-from sngan.spectral.kernels import Kernel, LayerSelection, find_kernels
+from sngan.spectral.full_weight import singular_values
 from sngan.spectral.optimizers import Optimizers
 from sngan.spectral.ownership import release
 from sngan.spectral.setup import Options, require_kind, set_up
 from sngan.spectral.torch_import import find_torch_norms, strip_torch_norms
 from sngan.utils.checks import require
+from sngan.utils.kernels import Kernel, LayerSelection, find_kernels
 
 
 class SpectralNorm:
@@ -210,7 +211,7 @@ class SpectralNorm:
         """``{layer name: singular values of the normalized weight}``, largest first."""
         self._normalizer.require_own_weights()
         return self._normalizer.by_name(
-            lambda group: [norm.kernel.singular_values() for norm in group.norms]
+            lambda group: [singular_values(norm.kernel) for norm in group.norms]
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from torch.nn.utils.parametrizations import spectral_norm as _torch_parametrizat
 from torch.nn.utils.spectral_norm import SpectralNorm as _TorchHook
 
 from sngan.distributed import dtensor
-from sngan.spectral.kernels import Kernel, require_float
 from sngan.utils.checks import require
+from sngan.utils.kernels import Kernel, require_float
 
 # torch keeps the class private; its type is reached through an instance
 _example: Any = _torch_parametrization(nn.Linear(1, 1))

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from sngan.distributed import dtensor
 from sngan.spectral.operator.geometry import Sizes
-from sngan.spectral.supported_layers import CONVOLUTIONS, TRANSPOSED
 from sngan.utils.checks import require
+from sngan.utils.supported_layers import CONVOLUTIONS, TRANSPOSED
 from sngan.utils.text import first_line
 
 

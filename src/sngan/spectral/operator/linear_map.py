@@ -15,9 +15,9 @@ from sngan.spectral.operator.geometry import (
     require_input_shape,
     usual_output_size,
 )
-from sngan.spectral.supported_layers import CONVOLUTIONS, TRANSPOSED
 from sngan.utils.checks import require
 from sngan.utils.scaling import exponent_of, shifted
+from sngan.utils.supported_layers import CONVOLUTIONS, TRANSPOSED
 from sngan.utils.text import first_line
 
 SUM_POOLING = (nn.LPPool1d, nn.LPPool2d, nn.LPPool3d)

@@ -23,9 +23,9 @@ from sngan.spectral.operator.linear_map import (
 from sngan.spectral.operator.separable import largest_singular_value, separable_norm
 from sngan.spectral.operator.symbol import ROUNDING, grid, supremum, torus_symbol
 from sngan.spectral.power_iteration import length, power_steps, unit
-from sngan.spectral.supported_layers import CONVOLUTIONS, TRANSPOSED
 from sngan.utils.checks import require, require_one_of
 from sngan.utils.scaling import shifted
+from sngan.utils.supported_layers import CONVOLUTIONS, TRANSPOSED
 
 NormMethod = Literal["exact", "upper_bound", "gram", "estimate"]
 

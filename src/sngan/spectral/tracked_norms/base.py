@@ -11,9 +11,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from sngan.distributed import dtensor
-from sngan.spectral.kernels import Kernel
 from sngan.spectral.lanczos import leading_singular_vector
 from sngan.spectral.power_iteration import accumulator, divided, length, power_steps
+from sngan.utils.kernels import Kernel
 
 
 class TrackedNorm(ABC):

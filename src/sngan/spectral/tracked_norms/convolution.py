@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import grad as derivatives
 from typing_extensions import override
 
-from sngan.spectral.kernels import Kernel
 from sngan.spectral.operator.geometry import Geometry
 from sngan.spectral.tracked_norms.base import PowerIterationNorm
+from sngan.utils.kernels import Kernel
 
 
 class ConvolutionNorm(PowerIterationNorm):

@@ -5,11 +5,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from sngan.distributed import dtensor
-from sngan.spectral.kernels import Kernel
 from sngan.spectral.operator.geometry import Geometry
 from sngan.spectral.operator.gram_bound import convolution_gram_bounds, gram_bound
 from sngan.spectral.power_iteration import divided
 from sngan.spectral.tracked_norms.base import TrackedNorm
+from sngan.utils.kernels import Kernel
 
 
 class GramNorm(TrackedNorm):

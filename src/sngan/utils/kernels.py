@@ -9,15 +9,13 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 from typing_extensions import TypeIs
 
-from sngan.distributed import dtensor
-from sngan.spectral.supported_layers import (
-    EMBEDDINGS,
+from sngan.utils.checks import require, require_one_of
+from sngan.utils.supported_layers import (
     LAYER_NAMES,
     LAYERS,
     MatrixParameter,
     matrix_parameters,
 )
-from sngan.utils.checks import require, require_one_of
 
 LayerSelection = (
     Iterable[str] | type[nn.Module] | tuple[type[nn.Module], ...] | Callable[[str, nn.Module], bool]
@@ -81,14 +79,6 @@ class Kernel:
         outer = torch.outer(u, v).view([tensor.shape[dim] for dim in order])
         tensor.permute(order).add_(outer, alpha=alpha)
 
-    def full_matrix(self) -> Tensor:
-        """The matrix of the present weight; a sharded weight is gathered for it."""
-        return self.matrix(self.rows_of(dtensor.full_tensor(self.weight)))
-
-    def singular_values(self) -> Tensor:
-        """The singular values of :meth:`full_matrix`, largest first."""
-        return torch.linalg.svdvals(self.full_matrix())
-
     def _memory_order(self) -> list[int]:
         others = [dim for dim in range(self.weight.dim()) if dim != self.row_dim]
         return [self.row_dim, *sorted(others, key=lambda dim: -self.weight.stride(dim))]
@@ -145,50 +135,6 @@ def require_float(name: str, weight: Tensor) -> None:
         expected="float32 or float64 weights (use autocast for lower precision)",
         got=f"{weight.dtype} in {name!r}",
     )
-
-
-def require_normalizable(module: nn.Module, kernels: Iterable[Kernel]) -> None:
-    """Raise ``ValueError`` if a weight cannot be normalized. It waits for the device."""
-    for kernel in kernels:
-        name, weight = kernel.parameters[0], kernel.weight
-        is_sparse = any(
-            isinstance(layer := module.get_submodule(n), EMBEDDINGS) and layer.sparse
-            for n in kernel.layers
-        )
-        require(
-            not is_sparse,
-            "module",
-            expected="embeddings with sparse=False: the gradient of σ is dense",
-            got=f"sparse=True in {kernel.layers[0]!r}",
-        )
-        require(
-            weight.device.type != "meta",
-            "module",
-            expected="weights on a device (call to_empty and initialize them first)",
-            got=f"{name!r} on the meta device",
-        )
-        require(
-            not weight.is_inference(),
-            "module",
-            expected="weights made outside torch.inference_mode(), which can be trained",
-            got=f"{name!r} made inside it",
-        )
-        require(
-            bool(dtensor.local_tensor(weight).isfinite().all()),
-            "module",
-            expected="finite weights",
-            got=f"NaN or infinity in {name!r}",
-        )
-
-
-def not_covered(module: nn.Module, kernels: Iterable[Kernel]) -> list[str]:
-    """The names of the parameters of two or more dimensions that belong to no kernel."""
-    covered = {id(kernel.weight) for kernel in kernels}
-    return [
-        name
-        for name, parameter in module.named_parameters()
-        if id(parameter) not in covered and not is_lazy(parameter) and parameter.dim() > 1
-    ]
 
 
 def _kernels(

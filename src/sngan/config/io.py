@@ -30,6 +30,7 @@ MAY_CHANGE_ON_RESUME = frozenset(
         "data.reading",
         "performance.compile",
         "performance.cuda_graphs",
+        "performance.replay",
         "performance.devices",
         "performance.nodes",
         "performance.strategy",

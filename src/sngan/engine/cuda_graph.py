@@ -50,6 +50,10 @@ class StepGraph:
         """Whether the work will be captured. Then it may change only tensors."""
         return self._wanted
 
+    def forget(self) -> None:
+        """Drop the graph, because tensors of the state were replaced by others."""
+        self._calls, self._graph = 0, None
+
     def __call__(self, work: Work, batches: list[Batch]) -> dict[str, Tensor]:
         """Do the work once. It must be the same function in each call."""
         self._calls += 1

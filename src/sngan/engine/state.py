@@ -144,6 +144,8 @@ class TrainState:
             part = getattr(self, key)
             fsdp.load_state(part, _with_own_options(part, saved[key]))
         _set_rng_state(saved["rng"])
+        # optimizers replace their tensors when they load
+        self.runtime.graph.forget()
         self.step, self.seconds = step, seconds
 
     def _parts(self) -> tuple[str, ...]:

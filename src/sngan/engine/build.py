@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from sngan import data, models, spectral
 from sngan.config import Config
 from sngan.distributed import dtensor, fsdp
+from sngan.engine.averaging import GeneratorAverage
 from sngan.engine.compiling import compile_forward
 from sngan.methods import Method
 from sngan.runs import networks as run_networks
@@ -51,7 +52,7 @@ def build_networks(config: Config, fabric: "Fabric") -> Networks:
         if not is_sharded:
             network.to(fabric.device)
     update = _ema_of_parts(config.ema_decay)
-    average = AveragedModel(plain[0], multi_avg_fn=update, use_buffers=True)
+    average = GeneratorAverage(plain[0], multi_avg_fn=update)
     # sharding moves one stage after the other to the device, which may not hold them all
     generator, critic = (
         fabric.setup_module(network, move_to_device=not is_sharded) for network in plain

@@ -70,6 +70,9 @@ class Call(NamedTuple):
         """Whether the host learns a value of a tensor, so that Python may depend on it."""
         is_answer = not self.outputs and not self.written
         is_shape = torch.Tag.dynamic_output_shape in self.function.tags
+        if self.function.overloadpacket.__name__ == "index":
+            # only masks select a number of entries that depends on values
+            is_shape = any(index.dtype in (torch.bool, torch.uint8) for index in self.inputs[1:])
         return bool(self.inputs) and (is_answer or is_shape)
 
 

@@ -30,7 +30,8 @@ class StepReplay:
     step to step must be in tensors that the work changes in place, or in the batches. Options of
     fused optimizers are an exception: they are read again each time. The work is called and recorded
     again if a weight was written or moved from outside, if other optimizers' options change, or if
-    the work has other arguments. It is called directly, always, where it reads a value on the host.
+    the work has other arguments. It is called directly, always, if it reads a value on the host by
+    torch's operations, such as ``item()``; reading by ``tolist()`` or ``numpy()`` goes unnoticed.
 
     Parameters
     ----------
@@ -44,6 +45,11 @@ class StepReplay:
     def __init__(self, *, is_wanted: bool) -> None:
         self._left = _MOST_RECORDINGS if is_wanted else 0
         self.forget()
+
+    @property
+    def is_repeating(self) -> bool:
+        """Whether a recording exists, which the next call repeats if it is still valid."""
+        return self._replay is not None
 
     def forget(self) -> None:
         """Drop the recording, because tensors of the state were replaced by others."""
@@ -76,7 +82,8 @@ class StepReplay:
             _log.info("performance.replay: not repeated, %s", recorder.problem)
         else:
             self._replay = _Replay(work, own, results, recorder, optimizers)
-        return results
+        # the next repetition writes to the recorded results
+        return _copied(results)
 
 
 class _Replay:
@@ -124,8 +131,7 @@ class _Replay:
                 kept.copy_(given)
             for operation in self._operations:
                 operation()
-            copies = torch._foreach_mul(list(self._results.values()), 1.0)
-        return dict(zip(self._results, copies, strict=True))
+            return _copied(self._results)
 
     def _host_values(self) -> tuple[list[Any], list[Any]]:
         """What the recorded operations do not read again: places of weights, and options."""
@@ -164,6 +170,11 @@ def _why_not_repeated(performance: PerformanceConfig, device: torch.device) -> s
     if performance.compile == "on":
         return "compiled networks cannot be recorded"
     return "processes of a group send to each other" if collectives.is_initialized() else None
+
+
+def _copied(results: dict[str, Tensor]) -> dict[str, Tensor]:
+    copies = torch._foreach_mul(list(results.values()), 1.0)
+    return dict(zip(results, copies, strict=True))
 
 
 def _tensors(batches: list[Batch]) -> list[Tensor]:

@@ -18,8 +18,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 # results of these depend on no value of an argument
-_FILLED = frozenset({"empty_like", "full_like", "new_empty", "new_empty_strided", "new_full"})
-_FILLED |= {"new_ones", "new_zeros", "ones_like", "zeros_like"}
+_FILLED = frozenset(
+    f"{prefix}{kind}{suffix}"
+    for kind in ("empty", "full", "ones", "zeros")
+    for prefix, suffix in (("new_", ""), ("", "_like"))
+) | {"new_empty_strided"}
 # torch's out= overloads take these from the tensor that they write to
 _OF_RESULT = frozenset({"dtype", "layout", "device", "pin_memory"})
 

@@ -1,5 +1,8 @@
 """Replay of training steps on the CPU: recorded once, then repeated without Python and autograd."""
 
+# torch has no public names for its operations on lists, and for dispatch below autograd
+# pyright: reportPrivateUsage=false, reportPrivateImportUsage=false
+
 import logging
 from functools import partial
 from typing import Any
@@ -12,6 +15,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from sngan.config import PerformanceConfig
 from sngan.data import Batch
 from sngan.distributed import collectives
+from sngan.engine.cuda_graph import copied, tensors_of
 from sngan.engine.recording import Recorder, is_fused_step, repetitions
 
 _log = logging.getLogger("sngan")
@@ -28,10 +32,11 @@ class StepReplay:
 
     The repetition equals the call bit for bit. As for a CUDA graph, everything that changes from
     step to step must be in tensors that the work changes in place, or in the batches. Options of
-    fused optimizers are an exception: they are read again each time. The work is called and recorded
-    again if a weight was written or moved from outside, if other optimizers' options change, or if
-    the work has other arguments. It is called directly, always, if it reads a value on the host by
-    torch's operations, such as ``item()``; reading by ``tolist()`` or ``numpy()`` goes unnoticed.
+    fused optimizers are an exception: they are read again each time. The work is called and
+    recorded again, three times at most, if a weight was written or moved from outside, if other
+    optimizers' options change, or if the work has other arguments. If it reads a value on the host
+    by an operation of torch, such as ``item()``, each step is called; reading by ``tolist()`` or
+    ``numpy()`` goes unnoticed.
 
     Parameters
     ----------
@@ -69,9 +74,13 @@ class StepReplay:
 
     def _record(self, work: Work, batches: list[Batch]) -> dict[str, Tensor]:
         self._left -= 1
-        own = [Batch(*(None if part is None else part.clone() for part in one)) for one in batches]
+        own = [copied(batch) for batch in batches]
         optimizers: list[Optimizer] = []
-        hook = register_optimizer_step_post_hook(lambda one, *_: optimizers.append(one))
+
+        def note(optimizer: Optimizer, *_: Any) -> None:
+            optimizers.append(optimizer)
+
+        hook = register_optimizer_step_post_hook(note)
         try:
             with Recorder() as recorder:
                 results = work(own)
@@ -98,7 +107,7 @@ class _Replay:
         optimizers: list[Optimizer],
     ) -> None:
         self._work, self._results = work, results
-        self._batches = _tensors(batches)
+        self._batches = tensors_of(batches)
         self._operations = list(repetitions(recorder.calls, optimizers))
         self._weights = list(recorder.weights.values())
         fused = {
@@ -127,7 +136,7 @@ class _Replay:
         # autograd's own operations are among the recorded ones, and versions of tensors must not
         # change, because they would look like writes from outside
         with torch._C._AutoDispatchBelowAutograd(), torch._C._AutoDispatchBelowADInplaceOrView():
-            for kept, given in zip(self._batches, _tensors(batches), strict=True):
+            for kept, given in zip(self._batches, tensors_of(batches), strict=True):
                 kept.copy_(given)
             for operation in self._operations:
                 operation()
@@ -175,7 +184,3 @@ def _why_not_repeated(performance: PerformanceConfig, device: torch.device) -> s
 def _copied(results: dict[str, Tensor]) -> dict[str, Tensor]:
     copies = torch._foreach_mul(list(results.values()), 1.0)
     return dict(zip(results, copies, strict=True))
-
-
-def _tensors(batches: list[Batch]) -> list[Tensor]:
-    return [part for batch in batches for part in batch if part is not None]

@@ -244,7 +244,6 @@ def measure(
 
 def measure_points(size: str, *, rounds: int, names: list[str]) -> dict[str, dict[str, float]]:
     """The same for points; a round has several iterations, and the first ones are recorded."""
-
     jobs = {name: points.repeated(points.CONTENDERS[name](size)) for name in names}
     rows = compared(jobs, rounds=rounds, warm_up=1)
     for row in rows.values():

@@ -52,8 +52,18 @@ def assert_equal_with_and_without(folder, between=None, **more):
     return state
 
 
+QUICK = ("vanilla", "sn", "wgan-gp", "bn", "r3gan")
+
+
 @pytest.mark.bitwise
-@pytest.mark.parametrize("method", [name for name in METHODS if METHODS[name].optimizer == "adam"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+        for name in METHODS
+        if METHODS[name].optimizer == "adam"
+    ],
+)
 def test_a_repeated_step_is_the_step(tmp_path, method):
     more = {"method": replace(METHODS[method], n_critic=2)}
     assert is_repeating(assert_equal_with_and_without(tmp_path, **more))
@@ -86,6 +96,14 @@ def test_what_cannot_be_repeated_says_so_if_it_was_asked_for(tmp_path, caplog):
     compiled = config(tmp_path, "on")
     build(replace(compiled, performance=replace(compiled.performance, compile="on")))
     assert "performance.replay: not repeated, compiled networks cannot be recorded" in caplog.text
+
+
+def test_a_step_of_much_memory_is_called(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("sngan.engine.recording._MOST_BYTES", 2**20)
+    caplog.set_level(logging.INFO, "sngan")
+    large = config(tmp_path, "on", batch_size=4096)
+    assert not is_repeating(trained(large, steps=6)[1])
+    assert "performance.replay: not repeated, a step computes more than 1 MiB" in caplog.text
 
 
 def write_weight(state):
@@ -187,7 +205,7 @@ OPERATIONS = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     program=st.lists(
         st.tuples(st.sampled_from(sorted(OPERATIONS)), st.integers(0, 9), st.integers(0, 9)),

@@ -25,6 +25,9 @@ _FILLED = frozenset(
 ) | {"new_empty_strided"}
 # torch's out= overloads take these from the tensor that they write to
 _OF_RESULT = frozenset({"dtype", "layout", "device", "pin_memory"})
+# the results of a recorded step stay in memory; where they are larger than this, kernels take most
+# of the time in any case
+_MOST_BYTES = 512 * 2**20
 
 
 class Call(NamedTuple):
@@ -97,6 +100,7 @@ class Recorder(TorchDispatchMode):
         self.calls: list[Call] = []
         self.weights: dict[int, nn.Parameter] = {}
         self.problem = ""
+        self._bytes = 0
 
     def __torch_dispatch__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
@@ -104,15 +108,25 @@ class Recorder(TorchDispatchMode):
         """Do an operation and note it."""
         results = function(*args, **(kwargs or {}))
         # an alias keeps the memory, while autograd may still take the tensor itself as a gradient
-        noted = tree_map_only(Tensor, torch.ops.aten.alias, (args, kwargs or {}, results))
-        call = Call(function, *noted)
-        self.weights |= {
-            id(leaf): leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, nn.Parameter)
-        }
-        if call.reads_on_host and not self.problem:
-            self.problem = f"{function} reads a value on the host"
-        self.calls.append(call)
+        if not self.problem:
+            noted = tree_map_only(Tensor, torch.ops.aten.alias, (args, kwargs or {}, results))
+            self._note(Call(function, *noted))
+            for leaf in tree_leaves((args, kwargs)):
+                if isinstance(leaf, nn.Parameter):
+                    self.weights[id(leaf)] = leaf
         return results
+
+    def _note(self, call: Call) -> None:
+        self.calls.append(call)
+        if not call.is_view:
+            self._bytes += sum(tensor.nbytes for tensor in call.outputs)
+        if call.reads_on_host:
+            self.problem = f"{call.function} reads a value on the host"
+        elif self._bytes > _MOST_BYTES:
+            self.problem = f"a step computes more than {_MOST_BYTES // 2**20} MiB"
+        if self.problem:
+            # free the memory
+            self.calls.clear()
 
 
 def repetitions(

@@ -236,6 +236,24 @@ def test_any_program_of_operations_is_repeated(program):
     assert_identical(*outcomes)
 
 
+def test_memory_is_reused_only_where_nothing_outside_holds_it():
+    """``held`` keeps a result of the recorded step, whose memory each repetition writes."""
+    held, memory = {}, torch.zeros(64)
+
+    def work(memory, batches):
+        memory.add_(batches[0].samples)
+        values = [memory * factor for factor in range(8)]
+        held.setdefault("first", []).append(values[3])
+        return {"sum": torch.stack([(value + 1).square() for value in values]).sum()}
+
+    step, bound = StepReplay(is_wanted=True), partial(work, memory)
+    for _ in range(9):
+        step(bound, [Batch(torch.ones(64), None)])
+    assert step.is_repeating
+    assert len(held["first"]) == 4
+    assert torch.equal(held["first"][-1], torch.full((64,), 27.0))
+
+
 def test_the_average_is_that_of_torch():
     """Batch norm counts its batches in an integer buffer, which is averaged too."""
     network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2).double())

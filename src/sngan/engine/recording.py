@@ -41,12 +41,12 @@ class Call(NamedTuple):
     @property
     def inputs(self) -> list[Tensor]:
         """The tensors among the arguments."""
-        return _tensors((self.args, self.kwargs))
+        return tensors_in((self.args, self.kwargs))
 
     @property
     def outputs(self) -> list[Tensor]:
         """The tensors among the results."""
-        return _tensors(self.results)
+        return tensors_in(self.results)
 
     @property
     def written(self) -> list[Tensor]:
@@ -58,13 +58,13 @@ class Call(NamedTuple):
             for argument in self.function._schema.arguments
         }
         pairs = zip([*names, *self.kwargs], arguments, strict=True)
-        return _tensors([value for name, value in pairs if is_written[name]])
+        return tensors_in([value for name, value in pairs if is_written[name]])
 
     @property
     def is_view(self) -> bool:
         """Whether the results only look at the memory of arguments."""
-        own = {_storage(tensor) for tensor in self.inputs}
-        return bool(self.outputs) and all(_storage(tensor) in own for tensor in self.outputs)
+        own = {storage_of(tensor) for tensor in self.inputs}
+        return bool(self.outputs) and all(storage_of(tensor) in own for tensor in self.outputs)
 
     @property
     def is_random(self) -> bool:
@@ -137,7 +137,7 @@ def repetitions(
     Parameters
     ----------
     calls
-        The recorded operations.
+        The recorded operations that :func:`not_constant` keeps.
     optimizers
         The optimizers that stepped. A fused step reads their options again in each repetition.
     """
@@ -146,7 +146,7 @@ def repetitions(
         for optimizer in optimizers
         for group in optimizer.param_groups
     }
-    for call in _not_constant(calls):
+    for call in calls:
         if is_fused_step(call):
             # torch's fused steps take the options from Python, and the learning rate may change
             group = groups[call.args[0][0].data_ptr()]
@@ -162,9 +162,9 @@ def is_fused_step(call: Call) -> bool:
     return call.function.overloadpacket.__name__ in ("_fused_adam_", "_fused_adamw_", "_fused_sgd_")
 
 
-def _not_constant(calls: Sequence[Call]) -> Iterator[Call]:
+def not_constant(calls: Sequence[Call]) -> Iterator[Call]:
     """Leave out views, operations without a result, and results that are always the same."""
-    written = {_storage(tensor) for call in calls for tensor in call.written}
+    written = {storage_of(tensor) for call in calls for tensor in call.written}
     constant: set[int] = set()
     for call in calls:
         if call.written:
@@ -173,8 +173,8 @@ def _not_constant(calls: Sequence[Call]) -> Iterator[Call]:
         if not call.outputs or call.is_view:
             continue
         is_filled = call.function.overloadpacket.__name__ in _FILLED
-        depends = not is_filled and any(_storage(one) not in constant for one in call.inputs)
-        own = {_storage(tensor) for tensor in call.outputs}
+        depends = not is_filled and any(storage_of(one) not in constant for one in call.inputs)
+        own = {storage_of(tensor) for tensor in call.outputs}
         if depends or call.is_random or not own.isdisjoint(written):
             yield call
         else:
@@ -204,7 +204,7 @@ def _rewriting(call: Call) -> Callable[[], object]:
 
 
 def _copy_results(call: Call) -> None:
-    again = _tensors(call.function(*call.args, **call.kwargs))
+    again = tensors_in(call.function(*call.args, **call.kwargs))
     for kept, new in zip(call.outputs, again, strict=True):
         kept.copy_(new)
 
@@ -220,9 +220,11 @@ def _fused_step(
     step(*args, **{name: options.get(name, value) for name, value in recorded.items()})
 
 
-def _storage(tensor: Tensor) -> int:
+def storage_of(tensor: Tensor) -> int:
+    """Return the address of a tensor's memory, which its views share."""
     return tensor.untyped_storage().data_ptr()
 
 
-def _tensors(tree: Any) -> list[Tensor]:
+def tensors_in(tree: Any) -> list[Tensor]:
+    """Return the tensors in nested lists, tuples and dicts."""
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]

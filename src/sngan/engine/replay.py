@@ -16,7 +16,8 @@ from sngan.config import PerformanceConfig
 from sngan.data import Batch
 from sngan.distributed import collectives
 from sngan.engine.cuda_graph import copied, tensors_of
-from sngan.engine.recording import Recorder, is_fused_step, repetitions
+from sngan.engine.memory_reuse import with_reused_memory
+from sngan.engine.recording import Recorder, is_fused_step, not_constant, repetitions
 
 _log = logging.getLogger("sngan")
 # the first steps allocate the optimizers' state
@@ -108,7 +109,8 @@ class _Replay:
     ) -> None:
         self._work, self._results = work, results
         self._batches = tensors_of(batches)
-        self._operations = list(repetitions(recorder.calls, optimizers))
+        kept = with_reused_memory(recorder.calls, list(not_constant(recorder.calls)))
+        self._operations = list(repetitions(kept, optimizers))
         self._weights = list(recorder.weights.values())
         fused = {
             weight.data_ptr()

@@ -82,6 +82,24 @@ def median_ratios(mine: Sequence[Seconds], theirs: Sequence[Seconds]) -> Seconds
     )
 
 
+def compared(
+    jobs: Mapping[str, Callable[[], object]], *, rounds: int, warm_up: int
+) -> dict[str, dict[str, float]]:
+    """The seconds of each job, wall and CPU, and the ratios of the first job's to them."""
+    taken = interleaved(jobs, rounds=rounds, warm_up=warm_up)
+    first = next(iter(taken.values()))
+    rows: dict[str, dict[str, float]] = {}
+    for name, times in taken.items():
+        seconds, ratios = medians(times), median_ratios(first, times)
+        rows[name] = {
+            "wall_seconds": seconds.wall,
+            "cpu_seconds": seconds.cpu,
+            "wall_ratio": ratios.wall,
+            "cpu_ratio": ratios.cpu,
+        }
+    return rows
+
+
 def synchronized(job: Callable[[], object], device: str) -> Callable[[], object]:
     """Return the job; on a GPU the returned job also waits until the GPU has finished."""
 

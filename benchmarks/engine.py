@@ -15,10 +15,13 @@ the medians of the per-round ratios, of wall and of CPU time.
 - `common`: the loop as it is usually written: a DataLoader, fakes that are detached, two forwards,
   critic gradients in the generator's step, `.item()` in each step, the default memory format.
 
+The sizes of points have contenders of their own: see `benchmarks/points.py`.
+
     python -m benchmarks.engine [--rounds N] [--json FILE] [--sizes NAME ...]
                                 [--contenders NAME ...] [--device cpu|cuda]
 """
 
+import argparse
 import copy
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -32,12 +35,11 @@ from torch.nn.utils.parametrizations import spectral_norm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, TensorDataset
 
+from benchmarks import points
 from benchmarks.common import (
     Table,
     argument_parser,
-    interleaved,
-    median_ratios,
-    medians,
+    compared,
     synchronized,
     versions,
     write_json,
@@ -237,36 +239,45 @@ def measure(
     known = contenders(size, device=device)
     iterations = {name: synchronized(known[name](), device) for name in names}
     # the first iterations on a GPU compile and capture
-    taken = interleaved(iterations, rounds=rounds, warm_up=5 if device == "cuda" else 1)
-    rows: dict[str, dict[str, float]] = {}
-    for name, times in taken.items():
-        seconds, ratios = medians(times), median_ratios(taken["sngan"], times)
-        rows[name] = {
-            "wall_seconds": seconds.wall,
-            "cpu_seconds": seconds.cpu,
-            "wall_ratio": ratios.wall,
-            "cpu_ratio": ratios.cpu,
-        }
+    return compared(iterations, rounds=rounds, warm_up=5 if device == "cuda" else 1)
+
+
+def measure_points(size: str, *, rounds: int, names: list[str]) -> dict[str, dict[str, float]]:
+    """The same for points; a round has several iterations, and the first ones are recorded."""
+    jobs = {name: points.repeated(points.CONTENDERS[name](size)) for name in names}
+    rows = compared(jobs, rounds=rounds, warm_up=1)
+    for row in rows.values():
+        row["wall_seconds"] /= points.ITERATIONS
+        row["cpu_seconds"] /= points.ITERATIONS
     return rows
+
+
+def rows_of(size: str, arguments: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Measure a size with the contenders that were asked for, or the usual ones."""
+    asked = arguments.contenders
+    if size in points.SIZES:
+        names = [n for n in points.CONTENDERS if n == "sngan" or n in (asked or points.CONTENDERS)]
+        return measure_points(size, rounds=3 * arguments.rounds, names=names)
+    usual = CONTENDERS[:2] + CONTENDERS[3:] if arguments.device == "cpu" else CONTENDERS
+    names = [name for name in CONTENDERS if name == "sngan" or name in (asked or usual)]
+    rounds = arguments.rounds * (6 if SIZES[size][0] < 1 else 1)
+    return measure(size, device=arguments.device, rounds=rounds, names=names)
 
 
 def main() -> None:
     parser = argument_parser(__doc__, "engine")
+    sizes = [*SIZES, *points.SIZES]
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
-    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS)
+    parser.add_argument("--sizes", nargs="+", choices=sizes, default=sizes)
+    known = dict.fromkeys([*CONTENDERS, *points.CONTENDERS])
+    parser.add_argument("--contenders", nargs="+", choices=[*known])
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     arguments = parser.parse_args()
-    device = arguments.device
-    usual = CONTENDERS[:2] + CONTENDERS[3:] if device == "cpu" else CONTENDERS
-    asked = {"sngan", *(arguments.contenders or usual)}
-    names = [name for name in CONTENDERS if name in asked]
     print(f"{versions()}; seconds of an iteration, sngan's share")
     results = {}
     for size in arguments.sizes:
-        rounds = arguments.rounds * (6 if SIZES[size][0] < 1 else 1)
-        results[size] = measure(size, device=device, rounds=rounds, names=names)
-        print(f"{size} ({rounds} rounds)\n{TABLE.head()}")
+        results[size] = rows_of(size, arguments)
+        print(f"{size}\n{TABLE.head()}")
         for name, row in results[size].items():
             columns = ("wall_seconds", "wall_ratio", "cpu_seconds", "cpu_ratio")
             print(TABLE.line(name, *(row[column] for column in columns)), flush=True)

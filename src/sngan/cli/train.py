@@ -30,7 +30,7 @@ def add_arguments(parser: CommandParser) -> None:
     parser.switch(
         "--resume",
         "go on from the newest checkpoint, with the run's own settings; only steps, devices, "
-        "nodes, strategy, accumulate, compile and cuda_graphs may change",
+        "nodes, strategy, accumulate, compile, cuda_graphs and replay may change",
     )
     parser.switch("--overwrite", "replace a run that is at --out; your own files there stay")
 

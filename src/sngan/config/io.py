@@ -31,6 +31,7 @@ MAY_CHANGE_ON_RESUME = frozenset(
         "performance.accumulate",
         "performance.compile",
         "performance.cuda_graphs",
+        "performance.replay",
         "performance.devices",
         "performance.nodes",
         "performance.strategy",

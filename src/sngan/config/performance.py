@@ -36,6 +36,11 @@ class PerformanceConfig:
     cuda_graphs: Literal["auto", "on", "off"] = option(
         "auto", "replay each step as one CUDA graph; auto: on a CUDA GPU, in one process"
     )
+    replay: Literal["auto", "on", "off"] = option(
+        "auto",
+        "repeat the recorded operations of a step on a CPU, without Python, with equal results; "
+        "auto: for points, in one process, if compile is not on",
+    )
 
     def __post_init__(self) -> None:
         require_choices(self, prefix="performance.")

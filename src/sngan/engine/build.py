@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel
 from sngan import data, models, spectral
 from sngan.config import Config
 from sngan.distributed import fsdp
+from sngan.engine.averaging import GeneratorAverage
 from sngan.engine.compiling import compile_forward
 from sngan.engine.scheduling import learning_rates
 from sngan.models.packing import packed_shape
@@ -66,7 +67,7 @@ def build_networks(config: Config, dataset: data.Dataset, fabric: "Fabric") -> N
         if not is_sharded:
             network.to(fabric.device)
     # its update is set by ScheduledValues
-    average = AveragedModel(plain[0], use_buffers=True)
+    average = GeneratorAverage(plain[0])
     # sharding moves one stage after the other to the device, which may not hold them all
     generator, critic = (
         fabric.setup_module(network, move_to_device=not is_sharded) for network in plain

@@ -50,6 +50,10 @@ class StepGraph:
         """Whether the work will be captured. Then it may change only tensors."""
         return self._wanted
 
+    def forget(self) -> None:
+        """Drop the graph, because tensors of the state were replaced by others."""
+        self._calls, self._graph = 0, None
+
     def __call__(self, work: Work, batches: list[Batch]) -> dict[str, Tensor]:
         """Do the work once. It must be the same function in each call."""
         self._calls += 1
@@ -59,7 +63,7 @@ class StepGraph:
             self._capture(work, batches)
         if self._graph is None:
             return work(batches)
-        for kept, given in zip(_tensors(self._batches), _tensors(batches), strict=True):
+        for kept, given in zip(tensors_of(self._batches), tensors_of(batches), strict=True):
             kept.copy_(given, non_blocking=True)
         self._graph.replay()
         return self._results
@@ -75,7 +79,7 @@ class StepGraph:
         return results
 
     def _capture(self, work: Work, batches: list[Batch]) -> None:
-        self._batches = [_copied(batch) for batch in batches]
+        self._batches = [copied(batch) for batch in batches]
         generator = torch.cuda.default_generators[torch.cuda.current_device()]
         random_state = generator.clone_state()
         graph = torch.cuda.CUDAGraph()
@@ -107,10 +111,12 @@ def why_not_captured(device: torch.device) -> str | None:
     return "processes of a group send to each other" if collectives.is_initialized() else None
 
 
-def _copied(batch: Batch) -> Batch:
+def copied(batch: Batch) -> Batch:
+    """Return a copy of a batch, whose memory stays the same from step to step."""
     labels = batch.labels
     return Batch(batch.samples.clone(), None if labels is None else labels.clone())
 
 
-def _tensors(batches: list[Batch]) -> list[Tensor]:
+def tensors_of(batches: list[Batch]) -> list[Tensor]:
+    """Return samples and labels of all batches."""
     return [part for batch in batches for part in batch if part is not None]

@@ -11,6 +11,7 @@ from torch import Tensor
 from sngan.config import PerformanceConfig
 from sngan.engine.cuda_graph import StepGraph
 from sngan.engine.precision import autocast_for
+from sngan.engine.replay import StepReplay, step_replay
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -31,14 +32,15 @@ class Runtime:
     no_sync
         Makes a context in which DDP does not synchronize a network's gradients.
     graph
-        Calls the updates of a step, on a CUDA device as one captured graph.
+        Calls the updates of a step: on a CUDA device as one captured graph, for points on a CPU as
+        a repetition of recorded operations.
     """
 
     device: torch.device
     backward: Callable[[Tensor], None]
     autocast: Callable[[], AbstractContextManager[Any]]
     no_sync: Callable[[Any], AbstractContextManager[None]]
-    graph: StepGraph
+    graph: StepGraph | StepReplay
 
     @classmethod
     def build(
@@ -49,16 +51,19 @@ class Runtime:
         Parameters
         ----------
         performance
-            The settings of precision and CUDA graphs.
+            The settings of precision, CUDA graphs and replays.
         fabric
             The launched Fabric, which knows the device.
         is_images
             Whether the samples are images, for which bfloat16 is precise enough.
         """
+        graph = StepGraph(fabric.device, wanted=performance.cuda_graphs)
         return cls(
             device=fabric.device,
             backward=fabric.backward,
             autocast=autocast_for(performance.precision, fabric.device, is_images=is_images),
             no_sync=fabric.no_backward_sync,
-            graph=StepGraph(fabric.device, wanted=performance.cuda_graphs),
+            graph=graph
+            if graph.is_wanted
+            else step_replay(performance, fabric.device, is_images=is_images),
         )

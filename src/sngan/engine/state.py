@@ -170,6 +170,8 @@ class TrainState:
         if "extremes" in saved:
             self.extremes.load_state_dict(saved["extremes"])
         _set_rng_state(saved["rng"])
+        # optimizers replace their tensors when they load
+        self.runtime.graph.forget()
         self.step, self.seconds = step, seconds
 
     def _parts(self) -> tuple[str, ...]:

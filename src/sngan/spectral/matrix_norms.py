@@ -95,7 +95,7 @@ def effective_ranks(module: nn.Module, *, smallest: int = 1) -> dict[str, Tensor
     """
     ranks: dict[str, Tensor] = {}
     for kernel in find_kernels(module, computed=True):
-        matrix = kernel.full_matrix().float()
+        matrix = full_matrix(kernel).float()
         if min(matrix.shape) < smallest:
             continue
         # weights of any size, whose fourth powers would leave the range of float32

@@ -94,8 +94,7 @@ class TrainState:
         ValueError
             If the model does not fit the data, or the machine lacks the devices.
         """
-        if config.model.sample_shape is None:
-            config = resolve_config(config, dataset)
+        config = resolve_config(config, dataset)
         fabric = fabric or make_fabric(config.performance)
         build.seed_random_numbers(config.seed)
         networks = build.build_networks(config, fabric)

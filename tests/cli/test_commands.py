@@ -233,7 +233,7 @@ def test_report_is_written_again(run, capsys):
         (["train", "--config", "/nowhere.yaml"], "--config: .*nowhere.yaml"),
         (["train", "--data", "/no/such/folder"], "--data: expected .*no/such/folder"),
         (["train", "--data", "didgits"], "--data: expected .*didgits"),
-        (["train", "--model", "mlp"], "expected cnn or resnet for images .*, got 'mlp'"),
+        (["train", "--model", "mlp"], "expected cnn, resnet or convnext for images .*, got 'mlp'"),
         (["generate"], "run|out"),
         (["generate", "/no/run", "--out", "x"], "run: expected a run folder"),
         (["report", "/no/run"], "run.*: expected"),

@@ -187,7 +187,11 @@ def state_of(config: Config) -> TrainState:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("source", "classes"), [("digits", 10), ("ring8", 8)])
 def test_every_method_steps_by_class(tmp_path, method: str, source: str, classes: int) -> None:
-    state = state_of(config := settings(tmp_path, data=source, method=method))
+    config = settings(tmp_path, data=source, method=method)
+    if source == "ring8":
+        # recipes with self-attention take points only if they are asked for without it
+        config = replace(config, model=replace(config.model, attention=None))
+    state = state_of(config)
     terms = critic_step(config, state, state.sampler.take())
     terms |= generator_step(config, state, state.sampler.take())
     assert all(torch.isfinite(term) for term in terms.values())

@@ -97,6 +97,7 @@ def test_a_resumed_run_keeps_the_norms(tmp_path):
     assert_identical(state.state_dict(), other.state_dict())
 
 
+@pytest.mark.slow
 def test_a_run_is_saved_resumed_generated_and_bounded(tmp_path):
     out = tmp_path / "run"
     config = normalized(out, data="ring8", steps=4)

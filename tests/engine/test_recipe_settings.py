@@ -1,22 +1,25 @@
 """Recipes that decide more than the method: networks, self-attention, initialization, average."""
 
-from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from helpers.training import build, tiny
+from helpers.training import tiny
 from sngan import METHODS, Config, data
 from sngan.cli import main
 from sngan.config import ModelConfig
 from sngan.data.dataset import Dataset
-from sngan.engine import train_step
+from sngan.engine import TrainState, train_step
 from sngan.engine.resolve import resolve_config
 from sngan.models.attention import SelfAttention
 
 
-def images(side: int, channels: int = 3) -> Dataset:
-    return data.open_source("digits", resolution=side, channels=channels)
+def images(folder: Path, side: int, channels: int = 3) -> Dataset:
+    pixels = np.random.default_rng(0).integers(0, 256, (8, side, side, channels))
+    np.savez(folder / "images.npz", images=pixels.astype(np.uint8))
+    return data.open_source(str(folder / "images.npz"))
 
 
 @pytest.mark.parametrize(
@@ -35,8 +38,8 @@ def test_the_recipes_hold_their_papers_figures(name, expected):
 
 @pytest.mark.parametrize(("side", "attention"), [(128, 32), (64, 16), (32, 8), (16, 8), (8, None)])
 @pytest.mark.parametrize("name", ["sagan", "biggan", "sn"])
-def test_what_is_left_out_is_that_of_the_recipe(name, side, attention, caplog):
-    resolved = resolve_config(Config(method=name), images(side))
+def test_what_is_left_out_is_that_of_the_recipe(tmp_path, caplog, name, side, attention):
+    resolved = resolve_config(Config(method=name), images(tmp_path, side))
     is_big, attends = name == "biggan", name != "sn"
     assert resolved.model.name == ("resnet" if attends else "cnn")
     assert resolved.model.attention == (attention if attends else None)
@@ -45,18 +48,20 @@ def test_what_is_left_out_is_that_of_the_recipe(name, side, attention, caplog):
     said = ["model.attention: none, the maps of (3, 8, 8) images are too small"]
     lines = [record.getMessage() for record in caplog.records]
     assert lines == said * (attends and attention is None)
-    assert resolve_config(resolved, images(side)) == resolved
+    assert resolve_config(resolved, images(tmp_path, side)) == resolved
 
 
-def test_what_is_given_is_kept():
+def test_what_is_given_is_kept(tmp_path):
     model = ModelConfig(name="cnn", attention=None, init="default")
-    resolved = resolve_config(Config(method="biggan", model=model, ema_decay=0.9), images(32))
+    resolved = resolve_config(
+        Config(method="biggan", model=model, ema_decay=0.9), images(tmp_path, 32)
+    )
     assert (resolved.model.name, resolved.model.attention) == ("cnn", None)
     assert (resolved.model.init, resolved.ema_decay) == ("default", 0.9)
-    halved = resolve_config(Config(method="biggan", ema_halflife=1e4), images(32))
+    halved = resolve_config(Config(method="biggan", ema_halflife=1e4), images(tmp_path, 32))
     assert (halved.ema_decay, halved.ema_halflife) == (None, 1e4)
     sixteen = ModelConfig(attention=16, init="orthogonal")
-    resolved = resolve_config(Config(method="sagan", model=sixteen), images(32))
+    resolved = resolve_config(Config(method="sagan", model=sixteen), images(tmp_path, 32))
     assert (resolved.model.attention, resolved.model.init) == (16, "orthogonal")
 
 
@@ -87,8 +92,7 @@ def test_a_comparison_refuses_it_before_the_first_run(tmp_path, capsys):
 def test_the_networks_are_those_of_the_recipe(tmp_path, name):
     model = ModelConfig(width=0.1, latent_dim=8)
     config = tiny(tmp_path, method=name, model=model, batch_size=4)
-    config = replace(config, data=replace(config.data, resolution=16))
-    state = type(build(tiny(tmp_path, data="ring8"))).build(config, images(16, 1))
+    state = TrainState.build(config, images(tmp_path, 16))
     for network in (state.generator.module, state.critic.module):
         assert sum(isinstance(m, SelfAttention) for m in network.modules()) == 1
     terms = train_step(config, state)

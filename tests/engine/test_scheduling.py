@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from helpers.training import NoWaiting, assert_identical, build, metrics, tiny
+from helpers.training import TINY, NoWaiting, assert_identical, build, metrics, tiny
 from sngan import METHODS
 from sngan.engine import train as training
 from sngan.engine import train_step
@@ -65,11 +65,13 @@ def test_the_schedule_is_a_factor_on_rates_that_are_numbers(tmp_path, caplog):
 def test_two_time_scales_for_every_method(tmp_path, name):
     """The rate of the critic is its own, and the schedule applies to both."""
     method = replace(METHODS[name], lr=1e-3, lr_critic=4e-3, betas=(0.0, 0.9))
-    state = build(tiny(tmp_path, method=method, schedule="linear", steps=4))
+    model = replace(TINY, attention=None)
+    fields = {"data": "ring8", "model": model, "steps": 4}
+    state = build(tiny(tmp_path, method=method, schedule="linear", **fields))
     state.scheduled.move_to(2)
     assert state.generator_optimizer.param_groups[0]["lr"] == pytest.approx(5e-4)
     assert state.critic_optimizer.param_groups[0]["lr"] == pytest.approx(2e-3)
-    same = build(tiny(tmp_path, method=replace(method, lr_critic=None)))
+    same = build(tiny(tmp_path, method=replace(method, lr_critic=None), **fields))
     assert same.critic_optimizer.param_groups[0]["lr"] == 1e-3
 
 

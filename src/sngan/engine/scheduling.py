@@ -7,6 +7,7 @@ host from the number of the step, so no step waits for the device, and a resumed
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -20,6 +21,8 @@ from sngan.methods import Schedule, value_at
 from sngan.methods.schedule import factor
 
 _log = logging.getLogger("sngan")
+# most runs have one decay; making the function takes longer than a small update
+_update_with = lru_cache(maxsize=1)(get_ema_multi_avg_fn)
 
 
 class EmaUpdate:
@@ -30,7 +33,7 @@ class EmaUpdate:
 
     def __call__(self, average: Iterable[Tensor], current: Iterable[Tensor], count: Any) -> None:
         """Update the average in place."""
-        update = get_ema_multi_avg_fn(self.decay)
+        update = _update_with(self.decay)
         update([*map(dtensor.local_tensor, average)], [*map(dtensor.local_tensor, current)], count)
 
 

@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from sngan.utils.checks import require, require_number
@@ -62,6 +63,7 @@ Scheduled = float | Schedule
 """A setting that is one number, or a number that changes over the run."""
 
 
+@cache
 def factor(word: str) -> Schedule:
     """Return the factor that ``constant``, ``linear`` (1->0) or ``cosine`` (1->0) stands for.
 

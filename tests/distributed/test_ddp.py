@@ -22,6 +22,8 @@ AUGMENTED = DataConfig(source="digits", augment="color,translation,cutout")
 CNN = ModelConfig(name="cnn", width=0.1, latent_dim=8)
 RESNET = replace(CNN, name="resnet", width=0.05)
 BY_CLASS = replace(CNN, conditional=True)
+POINTS = ModelConfig(width=0.1, latent_dim=4)
+IN_PARTS = PerformanceConfig(device="cpu", accumulate=2)
 STEPS = 20
 FOUR = ("sn-cnn", "sn-resnet", "wgan-gp-cnn", "wgan-gp-resnet")
 
@@ -38,6 +40,8 @@ CASES = {
     "r3gan-convnext": {"method": "r3gan", "model": replace(CNN, name="convnext")},
     "packs": {"method": "wgan-gp", "model": replace(CNN, pack=2)},
     "minibatch-std": {"method": "r1", "model": replace(CNN, pack=2, minibatch_std=2)},
+    "sagan": {"method": "sagan", "model": replace(RESNET, conditional=True)},
+    "accumulated": {"method": "r1", "data": "grid25", "model": POINTS, "performance": IN_PARTS},
 }
 
 

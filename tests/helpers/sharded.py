@@ -33,16 +33,24 @@ RESNET = replace(CNN, name="resnet", width=0.05)
 POINTS = {"model": replace(CNN, name="mlp"), "data": DataConfig(source="ring8")}
 
 
+IN_PARTS = PerformanceConfig(device="cpu", accumulate=2)
+
+
 STEPS = 3
 
 
-CASES = {method: {"method": method} for method in METHODS} | {
+CASES = {
+    name: {"method": name, "model": RESNET if method.image_attention else CNN}
+    for name, method in METHODS.items()
+} | {
     "sn-resnet": {"method": "sn", "model": RESNET},
     "wgan-gp-resnet": {"method": "wgan-gp", "model": RESNET},
     "sn-operator-resnet": {"method": "sn-operator", "model": RESNET},
     "sn-points": {"method": "sn", **POINTS},
     "wgan-gp-points": {"method": "wgan-gp", **POINTS},
     "r3gan-by-class": {"method": "r3gan", "model": replace(CNN, conditional=True)},
+    "sagan-resnet": {"method": "sagan", "model": replace(RESNET, conditional=True)},
+    "accumulated-points": {"method": "r1", **POINTS, "performance": IN_PARTS},
 }
 
 
@@ -68,7 +76,8 @@ def config_of(case: str) -> Config:
 
 def build(config: Config, fabric=None) -> TrainState:
     if fabric is not None:
-        config = replace(config, performance=TWO)
+        parts = config.performance.accumulate
+        config = replace(config, performance=replace(TWO, accumulate=parts))
     dataset = data.open_source(config.data.source)
     return TrainState.build(config, dataset, fabric)
 

@@ -194,6 +194,14 @@ def test_settings_of_groups_are_saved_and_read_back(tmp_path) -> None:
         assert ModelConfig(minibatch_std=off).minibatch_std is None
 
 
+def test_off_has_its_words_on_the_command_line(tmp_path) -> None:
+    for word in ("none", "0"):
+        flags = ["width=0.1", "batch_size=8", "n_critic=1", f"minibatch_std={word}"]
+        out = str(tmp_path / word)
+        assert main(["train", "--out", out, "--steps", "1", "--set", *flags]) == 0
+        assert configs.load(tmp_path / word / "config.yaml").model.minibatch_std is None
+
+
 @pytest.mark.parametrize("source", ["digits", "ring8"])
 def test_a_run_of_packs_is_used_like_any_other(tmp_path, capsys, source) -> None:
     run = training.train(tiny(tmp_path / "run", data=source, model=PACKED, steps=5))

@@ -140,7 +140,7 @@ class ModelConfig:
         "samples that the critic scores as one, joined along the channels (PacGAN, 2 to 4): packs "
         "of generated samples that are too much alike stand out; 1: each sample by itself",
     )
-    minibatch_std: int | None = option(
+    minibatch_std: int | Literal["none"] | None = option(
         None,
         "image critics get the standard deviation in groups of this many samples as a further map "
         "(StyleGAN2: 4), against mode collapse; a penalty acts on a group's summed scores; 0: none",
@@ -163,7 +163,7 @@ class ModelConfig:
             require_count(self.attention, "model.attention", minimum=0)  # pyright: ignore[reportArgumentType]
         require_one_of(self.init, "model.init", choices=get_args(_Init))
         none_for_off(self, "minibatch_std")
-        require_groups(self.pack, self.minibatch_std, conditional=self.conditional)
+        require_groups(self.pack, self.group_size, conditional=self.conditional)
         # YAML has lists for tuples, and numbers for names that look like numbers
         object.__setattr__(self, "class_names", tuple(map(str, self.class_names)))
         object.__setattr__(self, "empty_classes", tuple(self.empty_classes))
@@ -171,6 +171,11 @@ class ModelConfig:
             require_index(index, "model.empty_classes", count=self.num_classes)
         some = not self.class_names or bool(self.learned_classes)
         require(some, "model.empty_classes", expected="some class with samples", got="none")
+
+    @property
+    def group_size(self) -> int | None:
+        """The group size of the minibatch standard deviation; None if it is off."""
+        return None if self.minibatch_std == "none" else self.minibatch_std
 
     @property
     def num_classes(self) -> int:
@@ -287,7 +292,7 @@ class Config:
             got=parts,
         )
         rows, model = self.batch_size // processes // parts, self.model
-        require_divided(rows, pack=model.pack, minibatch_std=model.minibatch_std)
+        require_divided(rows, pack=model.pack, minibatch_std=model.group_size)
         require_choices(self)
         self._check_average()
         object.__setattr__(self, "out", _path(self.out, "out"))

@@ -35,7 +35,7 @@ def build_networks(config: Config) -> tuple[models.Generator, models.Critic]:
         num_classes=model.num_classes,
         attention=model.attention if isinstance(model.attention, int) else 0,
         pack=model.pack,
-        minibatch_std=model.minibatch_std or 0,
+        minibatch_std=model.group_size or 0,
         critic_norm=config.method.critic_norm or "none",
         standardize=model.standardize,
         init="default" if model.init == "auto" else model.init,

@@ -5,7 +5,7 @@ have one chunk open each, and a batch takes an equal share of every reader's chu
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 from sngan.data.batches.shuffling import seeded_permutation
 from sngan.data.cache import cache_key
@@ -21,6 +21,19 @@ class ChunkSlice(NamedTuple):
     chunk: int
     start: int
     stop: int
+
+
+class ReaderPositions(TypedDict):
+    """The state of a :class:`ChunkInterleaver`: plain values, as checkpoints hold them.
+
+    ``chunks`` is a key of the chunks, and ``lanes`` holds epoch, chunk and position of each reader.
+    The names are those in the checkpoints of earlier versions.
+    """
+
+    chunks: str
+    epoch: int
+    dealt: int
+    lanes: list[list[int]]
 
 
 class ChunkInterleaver:
@@ -56,13 +69,12 @@ class ChunkInterleaver:
         """Return the slices of the next batch, in the order of its rows."""
         return [part for reader in self._readers for part in self._read(reader)]
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the positions of all readers, and a key of the chunks: plain values."""
-        # the names of the keys are those in the checkpoints of earlier versions
+    def state_dict(self) -> ReaderPositions:
+        """Return the positions of all readers."""
         readers = [list(reader) for reader in self._readers]
         return {"chunks": self._key, "epoch": self._epoch, "dealt": self._dealt, "lanes": readers}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: ReaderPositions) -> None:
         """Continue from :meth:`state_dict` of the same data, batch size and seed.
 
         Raises

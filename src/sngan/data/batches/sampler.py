@@ -1,7 +1,8 @@
 """Sampler: an endless sequence of batches, with every sample once an epoch."""
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import torch
 from torch import Tensor
@@ -113,11 +114,11 @@ class Sampler:
         """Draw labels int64 ``(n,)`` with the frequencies of the data; ``None`` without labels."""
         return self._batches.draw_labels(n)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Mapping[str, object]:
         """Return the position of the sampler: plain values."""
         return self._batches.state_dict()
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Any) -> None:
         """Continue from :meth:`state_dict` of the same data and seed."""
         self._batches.load_state_dict(state)
 
@@ -131,6 +132,13 @@ class Sampler:
         images = pixels / 128 - 1
         noise = collectives.draw_local_rows(torch.rand, images.shape, device=images.device)
         return images.add_(noise, alpha=1 / 128)
+
+
+class _Position(TypedDict):
+    """The state of :class:`_BatchesInMemory`, as checkpoints hold it."""
+
+    epoch: int
+    position: int
 
 
 class _BatchesInMemory:
@@ -169,10 +177,10 @@ class _BatchesInMemory:
         choose = partial(torch.randint, len(self._drawn_labels))
         return self._drawn_labels[collectives.draw_local_rows(choose, (n,), device=self._device)]
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> _Position:
         return {"epoch": self._epoch, "position": self._position}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: _Position) -> None:
         epoch, position = state["epoch"], state["position"]
         require_count(epoch, "epoch", minimum=0)
         require_index(position, "position", count=len(self._order))

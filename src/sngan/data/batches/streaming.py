@@ -6,14 +6,19 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sngan.data.batches.interleaving import ChunkInterleaver, ChunkSlice, slices_of_rows
+from sngan.data.batches.interleaving import (
+    ChunkInterleaver,
+    ChunkSlice,
+    ReaderPositions,
+    slices_of_rows,
+)
 from sngan.data.batches.shuffling import seeded_permutation
 from sngan.data.images.decoding import decode
 from sngan.data.types import Chunk, ImageSpec, Item, Skipped, Stream
@@ -71,7 +76,7 @@ class StreamedBatches:
         # the tasks hold no reference to this object, so the pool ends with it
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="sngan-data")
         self._ahead = workers + 1
-        self._pending: deque[tuple[Future[_Loaded], dict[str, Any]]] = deque()
+        self._pending: deque[tuple[Future[_Loaded], ReaderPositions]] = deque()
         self._open_chunks: dict[tuple[int, int], Future[_OpenChunk]] = {}
         self._skipped: dict[str, Skipped] = {}
 
@@ -92,14 +97,14 @@ class StreamedBatches:
         numbers = collectives.draw_local_rows(choose, (n,), device=self._device)
         return torch.bucketize(numbers, self._class_ends, right=True)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> ReaderPositions:
         """Return the position after the last batch that was returned: plain values.
 
         Batches that were decoded ahead do not count.
         """
         return self._state
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: ReaderPositions) -> None:
         """Continue from :meth:`state_dict`; nothing before that position is read again."""
         self._pending.clear()
         self._interleaver.load_state_dict(state)

@@ -70,18 +70,19 @@ def test_resume_after_a_crash_is_bit_for_bit(tmp_path, monkeypatch, settings):
 
     torch.manual_seed(999)
     broken = tiny(tmp_path / "broken", **settings)
-    real_step = steps.generator_step
+    real_update = steps.update_average
 
-    def crashing_step(config, state, batch):
-        if state.step == 26:
+    def crashing_update(state, *, start):
+        # both networks have changed, and their average has not
+        if state.step == 27:
             raise CrashError("power cut")
-        return real_step(config, state, batch)
+        real_update(state, start=start)
 
-    monkeypatch.setattr(steps, "generator_step", crashing_step)
+    monkeypatch.setattr(steps, "update_average", crashing_update)
     with pytest.raises(training.TrainingError, match="CrashError: power cut"):
         training.train(broken)
     assert metrics(tmp_path / "broken")[-1]["step"] == 25
-    monkeypatch.setattr(steps, "generator_step", real_step)
+    monkeypatch.setattr(steps, "update_average", real_update)
     training.train(broken, resume=True)
 
     assert_identical(final_state(tmp_path / "whole"), final_state(tmp_path / "broken"))

@@ -51,7 +51,7 @@ def train_step(config: Config, state: TrainState) -> dict[str, Tensor]:
     # the generator loss of a relativistic pair also reads a batch of real samples
     num_batches = method.n_critic + LOSSES[method.loss].relativistic
     batches = [state.sampler.take() for _ in range(num_batches)]
-    # on a CUDA device these updates are one captured graph, elsewhere a plain call
+    # on a CUDA device these updates are one captured graph, for points on a CPU recorded kernels
     terms = state.runtime.graph(partial(_update_networks, config, state), batches)
     state.step += 1
     update_average(state, start=config.ema_start)

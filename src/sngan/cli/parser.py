@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from argparse import ArgumentError
+from argparse import ArgumentError, HelpFormatter
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, get_args, get_origin
 
@@ -22,9 +22,9 @@ class CommandParser(ArgumentParser):
         self.expand: Callable[[Sequence[str]], list[str]] = list
         self.short_names: Collection[str] = ()
 
-    def format_help(self, *options: Any, **named: Any) -> str:
+    def format_help(self, formatter: HelpFormatter | None = None) -> str:
         """Return the help without "default: null", which says nothing about a flag left out."""
-        return re.sub(r",\s+default:\s+null\)", ")", super().format_help(*options, **named))
+        return re.sub(r",\s+default:\s+null\)", ")", super().format_help(formatter))
 
     def flag(self, name: str, kind: Any, text: str, *, note: str = "", **options: Any) -> None:
         """Add a flag or, for a name without dashes, a positional argument.

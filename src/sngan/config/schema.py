@@ -233,7 +233,7 @@ class Config:
     model: ModelConfig = ModelConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     performance: PerformanceConfig = PerformanceConfig()
-    steps: int = option(by_family(10_000, points=12_000), "generator steps")
+    steps: int = option(by_family(10_000, points=18_000), "generator steps")
     seed: int = option(0, "seed of all random numbers of the run")
     batch_size: int = option(
         by_family(64, points=256), "real samples, and as many fakes, in each step, over all devices"

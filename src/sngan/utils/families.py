@@ -84,10 +84,12 @@ def left_out_as_in(settings: T, other: T) -> T:
     return _replaced(settings, lambda key, _: attrgetter(key)(other))
 
 
-def _replaced(settings: T, value_of: Callable[[str, FamilyDefault], Any], *, prefix: str = "") -> T:
+def _replaced(
+    settings: Any, value_of: Callable[[str, FamilyDefault], Any], *, prefix: str = ""
+) -> Any:
     """Replace the defaults by family in a dataclass; ``value_of`` gets the dotted key of each."""
     changed: dict[str, Any] = {}
-    for one in fields(settings):  # pyright: ignore[reportArgumentType]
+    for one in fields(settings):
         key, value = f"{prefix}{one.name}", getattr(settings, one.name)
         if isinstance(value, FamilyDefault):
             changed[one.name] = value_of(key, value)
@@ -95,7 +97,7 @@ def _replaced(settings: T, value_of: Callable[[str, FamilyDefault], Any], *, pre
             resolved = _replaced(value, value_of, prefix=f"{key}.")
             if resolved is not value:
                 changed[one.name] = resolved
-    return replace(settings, **changed) if changed else settings  # pyright: ignore
+    return replace(settings, **changed) if changed else settings
 
 
 def _restored(images: Any, points: Any) -> Any:

@@ -44,7 +44,7 @@ ILL = {
         {
             "real_above_generated": 0.9,
             "real_score": lambda k: 0.4 if k < 10 else 0.11,
-            "energy": 0.2,
+            "energy": lambda k: 0.5 * 0.97**k,
         }
     ],
     "rank collapse": [{"rank_least": lambda k: 6.0 if k < 10 else 1.05}],

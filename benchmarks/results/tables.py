@@ -22,7 +22,7 @@ def caption(records: Sequence[Record], *, command: str, planned: int | None = No
         dict.fromkeys(f"torch {record.torch}, Python {record.python}" for record in records)
     )
     return (
-        f"{len(records)}{of} runs, seeds {', '.join(map(str, seeds))}; "
+        f"Runs: {len(records)}{of}; seeds: {', '.join(map(str, seeds))}; "
         f"{statistics.median(minutes):.1f} CPU minutes a run (median), {sum(minutes):.0f} in all; "
         f"{machines}; {versions}. Made by `{command}`."
     )

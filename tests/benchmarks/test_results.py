@@ -86,7 +86,7 @@ def test_tables_and_captions():
     assert table(["", "a"], [["x", "1"]]) == "|  | a |\n| --- | --: |\n| x | 1 |"
     found = [Record("k", {"seed": s}, {}, 60.0, "machine", "2.13", "3.12") for s in (1, 0)]
     said = caption(found, command="python -m x", planned=4)
-    assert said.startswith("2 of 4 runs, seeds 0, 1; 1.0 CPU minutes a run (median), 2 in all;")
+    assert said.startswith("Runs: 2 of 4; seeds: 0, 1; 1.0 CPU minutes a run (median), 2 in all;")
     assert "python -m x" in said
 
 

@@ -1,5 +1,7 @@
 """The settings of a run: dataclasses, and their YAML."""
 
+from sngan.config.data import DataConfig as DataConfig
+from sngan.config.evaluation import EvaluationConfig as EvaluationConfig
 from sngan.config.io import MAY_CHANGE_ON_RESUME as MAY_CHANGE_ON_RESUME
 from sngan.config.io import changes as changes
 from sngan.config.io import from_dict as from_dict
@@ -8,9 +10,7 @@ from sngan.config.io import plain as plain
 from sngan.config.io import read as read
 from sngan.config.io import save as save
 from sngan.config.io import to_dict as to_dict
+from sngan.config.model import ModelConfig as ModelConfig
 from sngan.config.own_settings import with_own_settings as with_own_settings
+from sngan.config.performance import PerformanceConfig as PerformanceConfig
 from sngan.config.schema import Config as Config
-from sngan.config.schema import DataConfig as DataConfig
-from sngan.config.schema import EvaluationConfig as EvaluationConfig
-from sngan.config.schema import ModelConfig as ModelConfig
-from sngan.config.schema import PerformanceConfig as PerformanceConfig

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast, get_type_hints
 
-from sngan.config.schema import (
-    Config,
-    DataConfig,
-    EvaluationConfig,
-    ModelConfig,
-    PerformanceConfig,
-)
+from sngan.config.data import DataConfig
+from sngan.config.evaluation import EvaluationConfig
+from sngan.config.model import ModelConfig
+from sngan.config.performance import PerformanceConfig
+from sngan.config.schema import Config
 from sngan.methods import Schedule, named
 from sngan.utils.checks import require, require_one_of
 from sngan.utils.families import FamilyDefault

@@ -4,8 +4,10 @@ import dataclasses
 import logging
 from pathlib import Path
 
+from sngan.config.data import DataConfig
 from sngan.config.io import load
-from sngan.config.schema import Config, DataConfig, ModelConfig
+from sngan.config.model import ModelConfig
+from sngan.config.schema import Config
 from sngan.data.types import READING
 from sngan.utils.families import left_out_as_in
 

@@ -93,7 +93,8 @@ def build(
         width=width,
         num_classes=num_classes,
         attention=attention,
-        **({"standardize": True} if standardize else {}),
+        # networks of images have no such argument
+        **({"standardize": standardize} if name == "mlp" else {}),
     )
     add_norm(critic, critic_norm)
     return generator, critic

@@ -84,7 +84,7 @@ def test_settings_reach_the_run(run, points):
     assert settings.seed == 3
     assert settings.data.source == "ring8"
     assert settings.method.name == "wgan"
-    assert settings.method.clip == 0.01
+    assert settings.method.clip == sngan.METHODS["wgan"].clip.points
     assert settings.method.n_critic == 1
     assert settings.model.name == "mlp"
     assert sngan.load(run).config.model.sample_shape == (1, 8, 8)

@@ -120,7 +120,8 @@ def build(
         attention=attention,
         pack=pack,
         minibatch_std=minibatch_std,
-        **({"standardize": True} if standardize else {}),
+        # networks of images have no such argument
+        **({"standardize": standardize} if name == "mlp" else {}),
     )
     critic.pack = pack
     if init == "orthogonal":

@@ -29,8 +29,8 @@ class MLPGenerator(Generator):
         standardize: bool = False,
     ) -> None:
         super().__init__(latent_dim, num_classes)
-        self.coordinates = Coordinates(dim) if standardize else None
         self.layers = _layers([latent_dim + num_classes, *hidden, dim], nn.ReLU)
+        self.coordinates = Coordinates(dim) if standardize else None
 
     def forward(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return points ``(N, dim)``, unbounded."""
@@ -50,8 +50,8 @@ class MLPCritic(Critic):
         self, *, dim: int, hidden: Sequence[int], num_classes: int = 0, standardize: bool = False
     ) -> None:
         super().__init__(features=hidden[-1], num_classes=num_classes)
-        self.coordinates = Coordinates(dim) if standardize else None
         self.layers = _layers([dim, *hidden, 1], lambda: nn.LeakyReLU(0.1))
+        self.coordinates = Coordinates(dim) if standardize else None
         if self.embedding is not None:
             nn.init.kaiming_uniform_(self.embedding.weight, nonlinearity="relu")
 

@@ -13,23 +13,24 @@ from sngan.health.judging import LEAST, quality, unjudged
 from sngan.health.statistics import Numbers, confidence, holds_since, rolling_median
 
 GENERATOR, CRITIC = "generator left behind", "critic left behind"
-_CERTAIN, _AHEAD, _GUESSES = 0.97, 0.7, 0.55
+_CERTAIN, _AHEAD, _GUESSES = 0.97, 0.68, 0.55
 # parts of a distance: gained too little, far from the floor, worse than the best
-_GAINED, _STALLED, _FAR, _WORSE, _BLINDER = 0.8, 0.9, 1.25, 1.25, 0.1
+_GAINED, _STALLED, _FAR, _NEAR, _WORSE, _BLINDER = 0.8, 0.9, 1.25, 1.15, 1.25, 0.1
 
 
 def generator_left_behind(history: History, config: Config) -> Finding | Unjudged | None:
     """Judge whether the critic is far ahead, while the samples do not get better.
 
-    The critic scores 97 % of the real samples above a generated one for some records, or 70 % for
+    The critic scores 97 % of the real samples above a generated one for some records, or 68 % for
     half of the run.
     """
     ranked = _ranked(GENERATOR, history)
     if isinstance(ranked, Unjudged):
         return ranked
     half = max(LEAST, len(ranked.steps) // 2)
-    for certain, least, gained in ((_CERTAIN, LEAST, _GAINED), (_AHEAD, half, _STALLED)):
-        mask = (ranked.rates > certain) & (ranked.distance > _FAR * ranked.floor)
+    rules = ((_CERTAIN, LEAST, _GAINED, _FAR), (_AHEAD, half, _STALLED, _NEAR))
+    for certain, least, gained, far in rules:
+        mask = (ranked.rates > certain) & (ranked.distance > far * ranked.floor)
         found = ranked.since(mask, least=least)
         if found is None:
             continue

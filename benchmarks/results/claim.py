@@ -11,9 +11,7 @@ the end of an n_critic 5 run.
     python -m benchmarks.results.claim [--only sn-C] [--seeds N] [--budget-minutes M]
 """
 
-import functools
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +20,9 @@ from torch import nn
 from benchmarks.results import claim_table
 from benchmarks.results.records import Cell, Record, main
 from benchmarks.results.tables import caption
-from benchmarks.results.training import DomainScores, sample, train_and_measure
+from benchmarks.results.training import DomainScores, config_of, sample, train_and_measure
 from sngan import data
-from sngan.config import Config, DataConfig, ModelConfig, PerformanceConfig
 from sngan.engine import TrainState
-from sngan.methods import named
 from sngan.metrics.extractors import open_extractor
 from sngan.tasks.compare.trials import SETTINGS
 
@@ -113,33 +109,15 @@ def run(cell: Cell) -> dict[str, Any]:
         return raw if state.step < steps else {**raw, "ema": of(state.average.module)}
 
     marks = train_and_measure(
-        _config(given), dataset, marks=[round(steps / part) for part in MARKS], measure=measured
+        config_of(given, SOURCE),
+        dataset,
+        marks=[round(steps / part) for part in MARKS],
+        measure=measured,
     )
     last = {key: marks[-1].get(key) for key in ("frechet", "inception_score")}
     return {**last, "steps": steps, "marks": marks, "classifier": scores.key}
 
 
-def _config(given: dict[str, Any]) -> Config:
-    method = replace(
-        named(given["method"]),
-        optimizer="adam",
-        lr=given["lr"],
-        betas=tuple(given["betas"]),
-        n_critic=given["n_critic"],
-    )
-    return Config(
-        data=DataConfig(source=SOURCE),
-        model=ModelConfig(name="cnn", width=given["width"], latent_dim=given["latent_dim"]),
-        method=method,
-        performance=PerformanceConfig(device="cpu"),
-        seed=given["seed"],
-        batch_size=given["batch_size"],
-        ema_decay=given["ema_decay"],
-        ema_start=0,
-    )
-
-
-@functools.cache
 def _data() -> tuple[data.Dataset, DomainScores]:
     """The training images, and the scores against the test images."""
     dataset = data.open_source(SOURCE, resolution=SIDE)

@@ -103,7 +103,7 @@ def draw(records: Sequence[Record], methods: Sequence[str], folder: Path) -> Non
         if metric == "frechet":
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter("{x:g}")
-            axes.yaxis.set_minor_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter("")
         axes.set_xticks(range(1, len(methods) + 1), methods, fontsize=9)
         axes.set_title(title, fontsize=10, loc="left")
         thin_grid(axes)

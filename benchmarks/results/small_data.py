@@ -16,13 +16,11 @@ from typing import Any
 
 import torch
 
-from benchmarks.results.records import Cell, Record, Skipped, main
+from benchmarks.results.records import Cell, Record, main
 from benchmarks.results.tables import caption, mean_and_error, table
-from benchmarks.results.training import DomainScores, sample, train_and_measure
+from benchmarks.results.training import DomainScores, config_of, sample, train_and_measure
 from sngan import data
-from sngan.config import Config, DataConfig, ModelConfig, PerformanceConfig
 from sngan.engine import TrainState
-from sngan.methods import named
 from sngan.metrics.extractors import Extracted, Extractor, extract, open_extractor
 from sngan.metrics.neighbours import nearest_neighbours
 
@@ -71,7 +69,7 @@ def _settings(count: int, policy: str | None, seed: int) -> dict[str, Any]:
 def run(cell: Cell) -> dict[str, Any]:
     """Train one run; measure distance and copying of the averaged generator at each mark."""
     given = cell.settings
-    config = _config(given)
+    config = config_of(given, SOURCE)
     held_out, extractor = _data()
     dataset = _first_of_each_class(_train_split(), given["images"], given["classes"])
     scores = DomainScores(extractor, held_out)
@@ -134,29 +132,6 @@ def _features(extractor: Extractor, images: torch.Tensor) -> torch.Tensor:
 
 def _distance(features: torch.Tensor, trained: torch.Tensor) -> float:
     return float(nearest_neighbours(features, trained).distances.mean())
-
-
-def _config(given: dict[str, Any]) -> Config:
-    try:
-        read = DataConfig(source=SOURCE, augment=given["augment"])
-    except ValueError as error:
-        raise Skipped(f"this version of sngan has no augmentation {given['augment']}") from error
-    method = replace(
-        named(given["method"]),
-        n_critic=given["n_critic"],
-        lr=given["lr"],
-        betas=tuple(given["betas"]),
-    )
-    return Config(
-        data=read,
-        model=ModelConfig(name="cnn", width=given["width"], latent_dim=given["latent_dim"]),
-        method=method,
-        performance=PerformanceConfig(device="cpu"),
-        seed=given["seed"],
-        batch_size=given["batch_size"],
-        ema_decay=given["ema_decay"],
-        ema_start=0,
-    )
 
 
 def _first_of_each_class(dataset: data.Dataset, count: int, classes: Sequence[int]) -> data.Dataset:

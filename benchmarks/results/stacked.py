@@ -8,19 +8,16 @@ A sample belongs to the number that a classifier of single digits reads in its t
 
 import functools
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 import torch
 from torch import nn
 
-from benchmarks.results.records import Cell, Record, Skipped, main
+from benchmarks.results.records import Cell, Record, main
 from benchmarks.results.tables import caption, mean_and_error, table
-from benchmarks.results.training import sample, train_and_measure
+from benchmarks.results.training import config_of, sample, train_and_measure
 from sngan import data
-from sngan.config import Config, DataConfig, ModelConfig, PerformanceConfig
 from sngan.engine import TrainState
-from sngan.methods import named
 from sngan.metrics import class_coverage
 from sngan.metrics.extractors import Extractor, extract, open_domain
 
@@ -70,7 +67,7 @@ def run(cell: Cell) -> dict[str, Any]:
     """Train one run; count the modes of the averaged generator at each mark."""
     given = cell.settings
     dataset, extractor = _data()
-    config = _config(given)
+    config = config_of(given, SOURCE)
 
     def measured(state: TrainState) -> dict[str, Any]:
         mean, now = state.average.module, state.generator.module
@@ -119,31 +116,6 @@ def markdown(records: Sequence[Record]) -> str:
             f"The classifier reads whole stacks of real images with an accuracy of {accuracy:.1%}. "
             + caption(records, command=COMMAND),
         ]
-    )
-
-
-def _config(given: dict[str, Any]) -> Config:
-    method = named(
-        given["method"],
-        n_critic=given["n_critic"],
-        lr=given["lr"],
-        betas=tuple(given["betas"]),
-    )
-    model = {"name": "cnn", "width": given["width"], "latent_dim": given["latent_dim"]}
-    if "pack" in given:
-        if "pack" not in {field.name for field in fields(ModelConfig)}:
-            raise Skipped("this version of sngan has no setting model.pack")
-        model["pack"] = given["pack"]
-    return Config(
-        data=DataConfig(source=SOURCE),
-        model=ModelConfig(**model),
-        method=method,
-        performance=PerformanceConfig(device="cpu"),
-        seed=given["seed"],
-        batch_size=given["batch_size"],
-        schedule=given["schedule"],
-        ema_decay=given["ema_decay"],
-        ema_start=0,
     )
 
 

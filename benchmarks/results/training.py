@@ -7,10 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks.results.records import Skipped
 from sngan import data
-from sngan.config import Config
+from sngan.config import Config, DataConfig, ModelConfig, PerformanceConfig
 from sngan.engine import TrainState, train_step
 from sngan.engine.resolve import resolve_config
+from sngan.methods import named
 from sngan.metrics import frechet_distance, inception_score
 from sngan.metrics.extractors import Extractor, extract
 from sngan.runs.networks import noise_from_seed
@@ -19,6 +21,37 @@ NOISE_SEED = 20180216
 _BATCH = 128
 
 Measure = Callable[[TrainState], dict[str, Any]]
+
+
+def config_of(given: dict[str, Any], source: str) -> Config:
+    """The settings of a run of the paper's CNN on the CPU, from those of a cell.
+
+    Raises
+    ------
+    Skipped
+        If this version of sngan does not know a setting of the cell.
+    """
+    sizes = {key: given[key] for key in ("width", "latent_dim", "pack") if key in given}
+    try:
+        return Config(
+            data=DataConfig(source=source, augment=given.get("augment")),
+            model=ModelConfig(name="cnn", **sizes),
+            method=named(
+                given["method"],
+                optimizer="adam",
+                lr=given["lr"],
+                betas=tuple(given["betas"]),
+                n_critic=given["n_critic"],
+            ),
+            performance=PerformanceConfig(device="cpu"),
+            seed=given["seed"],
+            batch_size=given["batch_size"],
+            schedule=given.get("schedule", "constant"),
+            ema_decay=given["ema_decay"],
+            ema_start=0,
+        )
+    except (TypeError, ValueError) as error:
+        raise Skipped(f"this version of sngan lacks a setting: {error}") from error
 
 
 def train_and_measure(

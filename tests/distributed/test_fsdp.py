@@ -23,6 +23,7 @@ from helpers.sharded import (
 from helpers.training import assert_identical
 from sngan import METHODS
 from sngan.config import PerformanceConfig
+from sngan.utils.families import of_family
 
 EVERY = [*QUICK, *(pytest.param(case, marks=pytest.mark.slow) for case in SLOW)]
 
@@ -49,7 +50,8 @@ def test_what_every_rank_has_is_bit_identical(trained_by_ranks, case):
 @pytest.mark.parametrize("case", ["sn", "sn-gp", "sn-resnet", "sn-points"])
 def test_sigma_is_that_of_the_whole_weight(fsdp_ranks, case):
     got = fsdp_ranks[0]["trained"][case]["state"]
-    coefficient = METHODS[CASES[case]["method"]].coefficient
+    family = "points" if case == "sn-points" else "images"
+    coefficient = of_family(METHODS[CASES[case]["method"]], family).coefficient
     for name in got["spectral_norm"]["layers"]:
         matrix = got["critic"][f"{name}.weight"].flatten(1)
         largest = torch.linalg.svdvals(matrix)[0].item()

@@ -20,6 +20,7 @@ from sngan.engine import TrainState, critic_step, generator_step
 from sngan.engine import train as training
 from sngan.engine.evaluation import measure_transport
 from sngan.engine.steps import draw_noise, generate, score
+from sngan.models import Critic
 
 PACKED = replace(TINY, pack=2)
 
@@ -58,12 +59,13 @@ def drawn(state: TrainState) -> Drawn:
     return Drawn(batch, *packs, before, after)
 
 
-def gradients(critic: nn.Module, packs: Tensor) -> Tensor:
-    """The gradient at each pack, one pack at a time."""
+def gradients(critic: Critic, packs: Tensor) -> Tensor:
+    """The gradient at each pack, one pack at a time, in the coordinates of the networks."""
+    scale = 1.0 if critic.coordinates is None else critic.coordinates.scale
     rows = []
     for pack in packs:
         point = pack[None].clone().requires_grad_()
-        rows.append(torch.autograd.grad(critic(point).sum(), point)[0].flatten())
+        rows.append((scale * torch.autograd.grad(critic(point).sum(), point)[0]).flatten())
     return torch.stack(rows)
 
 

@@ -72,7 +72,7 @@ def test_augmentation_has_a_chart_if_its_probability_is_recorded(run):
     ]
     (run / "metrics.jsonl").write_text("\n".join(lines) + "\n")
     text = write_report(run).read_text()
-    assert Page(text).titles == [*SECTIONS[:3], "Augmentation", *SECTIONS[3:]]
+    assert Page(text).titles == [*SECTIONS[:4], "Augmentation", *SECTIONS[4:]]
     assert len(svgs(text)) == 5
 
 

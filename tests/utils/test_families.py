@@ -71,7 +71,8 @@ def test_a_given_setting_is_never_replaced_even_if_it_equals_the_default(given):
 @pytest.mark.parametrize("name", METHODS)
 def test_a_given_value_of_a_recipe_is_never_replaced(name):
     recipe = METHODS[name]
-    for method in (named(name, lr=float(recipe.lr)), replace(recipe, lr=float(recipe.lr))):
+    lr = of_family(recipe, "images").lr
+    for method in (named(name, lr=lr), replace(recipe, lr=lr)):
         assert of_family(method, "points").lr == recipe.lr
 
 

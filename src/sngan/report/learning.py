@@ -45,7 +45,7 @@ def still_learning(
     --------
     >>> falling = [(step, 2.0 - 0.1 * step) for step in range(11)]
     >>> print(still_learning({"w1": falling}, ["w1"]))
-    still learning: w1 −33% in the last fifth
+    still learning: w1 −15% in the last fifth
     >>> print(still_learning({"w1": [(step, 1.0) for step in range(50)]}, ["w1"]))
     None
     """

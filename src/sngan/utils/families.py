@@ -106,4 +106,14 @@ def _restored(images: Any, points: Any) -> Any:
 
 @cache
 def _kind(of: type) -> Any:
-    return type(f"Family{of.__name__.title()}", (FamilyDefault, of), {})
+    own = {"__eq__": _equals, "__hash__": _hashed} if is_dataclass(of) else {}
+    return type(f"Family{of.__name__.title()}", (FamilyDefault, of), own)
+
+
+def _equals(own: FamilyDefault, other: object) -> bool:
+    """Compare as the value for images: a dataclass equals only those of its own class."""
+    return own.images == (other.images if isinstance(other, FamilyDefault) else other)
+
+
+def _hashed(own: FamilyDefault) -> int:
+    return hash(own.images)

@@ -119,8 +119,17 @@ def stepped(config, *, steps: int = STEPS) -> tuple[list[dict], dict]:
     return terms, state.state_dict()
 
 
+# the other methods are plain in the quick suite, and those with the largest networks are slow
+QUICK_BY_CLASS, LARGE = ("sn", "wgan-gp", "bn", "lsgan"), ("r3gan", "sagan", "biggan")
 CASES = [
-    pytest.param(method, by_class, id=f"{method}-{'by-class-augmented' if by_class else 'plain'}")
+    pytest.param(
+        method,
+        by_class,
+        id=f"{method}-{'by-class-augmented' if by_class else 'plain'}",
+        marks=[pytest.mark.slow]
+        if method in LARGE[1:] or (by_class and method not in QUICK_BY_CLASS)
+        else [],
+    )
     for method in METHODS
     for by_class in (False, True)
     if METHODS[method].optimizer == "adam"

@@ -92,6 +92,7 @@ def test_auto_means_points_in_float32_that_are_not_compiled(tmp_path):
     assert not is_repeating(trained(images, steps=5)[1])
 
 
+@pytest.mark.slow
 def test_what_cannot_be_repeated_says_so_if_it_was_asked_for(tmp_path, caplog):
     compiled = config(tmp_path, "on")
     build(replace(compiled, performance=replace(compiled.performance, compile="on")))

@@ -41,16 +41,19 @@ GROUPED = replace(TINY, pack=2, minibatch_std=2)
     "settings",
     [
         {"data": DIGITS, "method": "sn"},
-        {"data": DIGITS, "method": "wgan-gp"},
-        {"data": DIGITS, "method": "sn-operator"},
-        {"data": DIGITS, "method": "r3gan"},
+        *(
+            pytest.param({"data": DIGITS, "method": method}, marks=pytest.mark.slow)
+            for method in ("wgan-gp", "sn-operator", "r3gan")
+        ),
         {"data": DIGITS, "method": "wn"},
         {"data": DIGITS, "method": "bn"},
         {"data": DataConfig(source="grid25"), "method": "sn"},
         pytest.param(
             {"data": AUGMENTED, "method": "sn", "model": BY_CLASS}, marks=pytest.mark.slow
         ),
-        {"data": AUGMENTED, "method": "r3gan", "model": BY_CLASS},
+        pytest.param(
+            {"data": AUGMENTED, "method": "r3gan", "model": BY_CLASS}, marks=pytest.mark.slow
+        ),
         {"data": DIGITS, "method": "r1", "model": GROUPED},
     ],
     ids=lambda settings: "-".join(

@@ -118,15 +118,14 @@ def check(name, seed, kinds):
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_bounds_are_above_the_slopes_found(name):
-    for seed in range(2):
-        check(name, seed, ["eclipse"])
+    check(name, 0, ["eclipse"])
     check(name, 3, ["sdp"])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CLASSES)
 def test_bounds_are_above_the_slopes_found_in_hundreds_of_networks(name):
-    for seed in (2, *range(4, 40)):
+    for seed in (1, 2, *range(4, 40)):
         check(name, seed, ["eclipse", "sdp"] if seed < 10 else ["eclipse"])
 
 

@@ -102,9 +102,9 @@ def test_for_a_linear_layer_both_kinds_are_the_same():
 @pytest.mark.parametrize(
     "case",
     [
-        "circular",
         "transposed 2d",
-        "conv1d",
+        pytest.param("circular", marks=pytest.mark.slow),
+        pytest.param("conv1d", marks=pytest.mark.slow),
         pytest.param("stride 2", marks=pytest.mark.slow),
         pytest.param("groups", marks=pytest.mark.slow),
     ],

@@ -30,7 +30,7 @@ _PAPER_STEPS = 50_000
 
 @dataclass(frozen=True)
 class Options:
-    """What the parts are asked for: tiny sizes on the CPU, and the data of the paper's run."""
+    """Options of the parts: tiny sizes for the CPU, and the data of the paper's run."""
 
     dry_run: bool = False
     data: str | None = None

@@ -45,8 +45,8 @@ class LossPair(NamedTuple):
     of vectors, ``(N, 1, h, w)`` from a critic of patches. The result is a scalar, the mean over all
     scores, in the dtype of the scores and at least float32. A ``relativistic`` pair compares real
     and fake scores one by one: they must have equal shapes, and its generator loss needs both.
-    ``threshold`` is the score of a sample that could as well be real as generated; None for losses
-    of differences of scores, which do not change if all scores grow by one number.
+    ``threshold`` is the score of a sample that is as likely real as generated. It is None for a
+    loss of differences of scores, which does not change if all scores grow by one number.
 
     Raises
     ------

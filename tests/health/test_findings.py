@@ -1,4 +1,4 @@
-"""Findings: made-up records of which the condition is known, and records that must not accuse."""
+"""Findings: made-up records whose condition is known, and records that must not accuse."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Colours of augmentation: brightness, contrast, inversion, hue and saturation of each image."""
+"""Colours in augmentation: brightness, contrast, inversion, hue and saturation of each image."""
 
 import math
 from typing import NamedTuple
@@ -13,12 +13,12 @@ _GATES, _UNIFORM, _NORMAL = 5, 2, 3
 
 
 class Colours(NamedTuple):
-    """The changes of N images, one number each ``(N,)``.
+    """The changes of N images; each field has one number for each image, ``(N,)``.
 
     Attributes
     ----------
     brightness
-        Is added to all values.
+        The number that is added to all values.
     luma
         The factor of luma, which is the mean over the channels: the contrast, negative if the
         image is inverted.
@@ -68,8 +68,8 @@ def recolour(images: Tensor, colours: Colours) -> Tensor:
     """Change the colours of images ``(N, C, H, W)``; the result may exceed [−1, 1].
 
     With luma m, ``x`` becomes ``luma·(m + brightness) + chroma·R(x − m)``, where R is the rotation
-    around the axis of grey. The five changes are linear maps that commute with it, so this is their
-    product.
+    around the axis of grey. The five changes are linear maps that commute with R, so this formula
+    is their product.
     """
     brightness, luma, chroma, hue, is_changed = (one.view(-1, 1, 1, 1) for one in colours)
     mean = images.mean(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Geometry of augmentation: flips, quarter turns, shifts, scaling and rotation of each image.
+"""Geometry in augmentation: flips, quarter turns, shifts, scaling and rotation of each image.
 
 The transformations of an image are one affine map. An image that is only mirrored, turned by
 quarters and shifted by whole pixels is gathered pixel by pixel, so its values stay equal bit for
@@ -19,7 +19,7 @@ _GATES, _UNIFORM, _NORMAL = 8, 6, 4
 
 
 class Geometry(NamedTuple):
-    """The transformations of N images; each row is done in the order of the fields.
+    """The transformations of N images, which are done in the order of the fields.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ def draw_geometry(images: Tensor, p: Tensor) -> Geometry:
     drawn = collectives.draw_local_rows(rand, (n, _GATES + _UNIFORM), **options)
     gates, uniform = drawn[:, :_GATES], drawn[:, _GATES:]
     normal = collectives.draw_local_rows(randn, (n, _NORMAL), **options)
-    # one of the two rotations is applied with probability p if each is with this one
+    # if each of the two rotations has this probability, one or both are applied with probability p
     each = 1 - (1 - p).sqrt()
     flip, turn, shift, scale, stretch, move = (gates[:, i] < p for i in range(6))
     before, after = gates[:, 6] < each, gates[:, 7] < each
@@ -84,7 +84,7 @@ def draw_geometry(images: Tensor, p: Tensor) -> Geometry:
 
 
 def transform(images: Tensor, geometry: Geometry) -> Tensor:
-    """Transform images ``(N, C, H, W)``; outside of an image is its reflection at the edges."""
+    """Transform images ``(N, C, H, W)``; each image is reflected at its edges."""
     gathered = _gathered(images, geometry)
     is_resampled = geometry.is_resampled[:, None, None, None]
     return torch.where(is_resampled, resampled(images, _places(images, geometry)), gathered)

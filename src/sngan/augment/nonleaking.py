@@ -11,12 +11,12 @@ from sngan.augment.geometry import draw_geometry, transform
 def nonleaking(images: Tensor, p: Tensor | float) -> Tensor:
     """Apply 12 transformations to images, each with probability p; return the same shape.
 
-    They are mirror images, quarter turns, whole shifts, scaling, rotation, stretching and other
-    shifts; brightness, contrast, inversion, hue and saturation. Karras et al. 2020,
-    arXiv:2006.06676. Below p = 0.8 the distribution of the augmented images determines that of the
-    images, so a generator whose augmented images look like augmented data has learned the data. For
-    example, a mirror image has an even chance if its transformation is applied, so less than half
-    of the images are mirrored: digits are still learned as they are.
+    The transformations are mirror images, quarter turns, whole shifts, scaling, rotation,
+    stretching and other shifts; brightness, contrast, inversion, hue and saturation. Source: Karras
+    et al. 2020, arXiv:2006.06676. Below p = 0.8 the distribution of the augmented images determines
+    that of the images, so a generator whose augmented images look like augmented data has learned
+    the data. For example, the transformation "mirror image" mirrors half of the images that it is
+    applied to, so less than half of all images are mirrored, and digits are learned as they are.
 
     An image without any transformation is returned bit for bit. Gradients pass to the images, not
     to p. There is no second derivative, because ``grid_sample`` has none: penalties on a critic's
@@ -27,7 +27,7 @@ def nonleaking(images: Tensor, p: Tensor | float) -> Tensor:
     images
         Images ``(N, C, H, W)`` in [−1, 1]; the result may exceed this range.
     p
-        The probability; a tensor is not read by the host.
+        The probability. If it is a tensor, the host does not read it.
 
     Raises
     ------

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# the filters are windowed sincs that end at so many pixels from their centre
+# the filters are windowed sincs that end at this number of pixels from their centre
 _REACH = 2
-# half pixels outside of the image that the reducing filter reads on each side
+# the reducing filter reads this number of half pixels outside of the image on each side
 _MARGIN = 2 * _REACH - 1
 
 
@@ -29,7 +29,7 @@ def resampled(images: Tensor, places: Tensor) -> Tensor:
     Parameters
     ----------
     images
-        The images ``(N, C, H, W)``. Outside of them is their reflection at the edges.
+        The images ``(N, C, H, W)``. Each image is reflected at its edges.
     places
         A grid ``(N, H', W', 2)`` as for ``grid_sample``, with (column, row) from −1 to 1 over the
         whole image. Its points belong to the places of :func:`half_pixels` in the result.

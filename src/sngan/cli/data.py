@@ -12,8 +12,8 @@ from sngan.tasks.data import describe
 from sngan.utils.checks import require
 
 DESCRIPTION = (
-    "Show what a SOURCE is read as, before a training: how many samples, the sizes of the image "
-    "files, the side and crop they are read at, values, classes, and the files that were skipped. "
+    "Show what a SOURCE is read as, before a training: the number of samples, the sizes of the "
+    "image files, the side and crop of the images as read, values, classes, and skipped files. "
     "--out draws samples of each class, and the same samples with adaptive augmentation "
     "(`sngan train --augment ada`) of probability 0.2, 0.5 and 0.8; points are drawn as a "
     "scatter. The other flags are settings of `sngan train` and change the reading in the same way."

@@ -24,7 +24,7 @@ COMMANDS = {
     "compare": "train methods side by side on the same data: one table, one report",
     "lipschitz": "prove how steep a run's critic can be, layer by layer",
     "distance": "measure the Wasserstein distance of two data sets, with its proof",
-    "data": "show what a source is read as: sizes, crop, classes; with a picture of its samples",
+    "data": "show what a source is read as: sizes, crop, classes, and a picture of its samples",
     "cache": "show or remove the files that sngan keeps between commands",
 }
 """The commands with their lines of help; each one is the module of its name in this package."""

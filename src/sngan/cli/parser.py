@@ -23,7 +23,7 @@ class CommandParser(ArgumentParser):
         self.short_names: Collection[str] = ()
 
     def format_help(self, formatter: HelpFormatter | None = None) -> str:
-        """Return the help without "default: null", which says nothing about a flag left out."""
+        """Return the help without "default: null", which says nothing about an absent flag."""
         return re.sub(r",\s+default:\s+null\)", ")", super().format_help(formatter))
 
     def flag(self, name: str, kind: Any, text: str, *, note: str = "", **options: Any) -> None:

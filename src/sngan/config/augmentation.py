@@ -11,7 +11,7 @@ _NAME = "data.augment"
 
 
 class AugmentPolicy(NamedTuple):
-    """The augmentation of images: named functions, or the one that does not leak, or none.
+    """The augmentation of images: named functions, the augmentation that does not leak, or none.
 
     Attributes
     ----------
@@ -19,7 +19,7 @@ class AugmentPolicy(NamedTuple):
         Functions of :data:`sngan.augment.AUGMENTATIONS` that change every image, in this order.
     p
         The probability of each transformation of :func:`sngan.augment.nonleaking`, a number or a
-        schedule; ``None`` without it, and if it adapts itself.
+        schedule; ``None`` if this augmentation is off, or if p adapts itself.
     is_adaptive
         Whether p follows the critic's overfitting.
     """

@@ -129,7 +129,7 @@ def load(path: Path) -> Config:
         if isinstance(values.get("data"), dict):
             # the first versions of sngan did not write which version of file reading they used
             values["data"].setdefault("reading", 1)
-            # and trained on all images
+            # earlier versions trained on all images
             values["data"].setdefault("held_out", 0)
         return from_dict(values)
     except TypeError as error:

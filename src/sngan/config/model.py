@@ -27,17 +27,17 @@ class ModelConfig:
     attention: int | Literal["auto", "none"] | None = option(
         "auto",
         "self-attention on feature maps with this side in pixels, resnet only; 0: none; auto: with "
-        "sagan and biggan at a quarter of the image's side, else none",
+        "sagan and biggan at a quarter of the image's side, none with other methods",
     )
     init: _Init = option(
         "auto",
         "initial weights; default: those of the family's paper; orthogonal: all singular values "
-        "are 1 (Saxe et al. 2014); auto: orthogonal with biggan, else default",
+        "are 1 (Saxe et al. 2014); auto: orthogonal with biggan, default with other methods",
     )
     pack: int = option(
         1,
-        "samples that the critic scores as one, joined along the channels (PacGAN, 2 to 4): packs "
-        "of generated samples that are too much alike stand out; 1: each sample by itself",
+        "samples that the critic scores as one, joined along the channels (PacGAN, 2 to 4): so it "
+        "notices generated samples that are too similar; 1: each sample by itself",
     )
     minibatch_std: int | Literal["none"] | None = option(
         None,

@@ -1,4 +1,4 @@
-"""Own settings of a run: those that it keeps when it is resumed and they are left out."""
+"""Settings that a resumed run keeps: its own values where the user gives none."""
 
 import dataclasses
 import logging
@@ -15,10 +15,22 @@ _log = logging.getLogger("sngan")
 
 
 def with_own_settings(config: Config, path: Path) -> Config:
-    """Return the settings with those that the run of ``path`` keeps when it is resumed.
+    """Return the settings of a resumed run: values that are left out come from its own file.
 
-    An earlier version of sngan may have chosen otherwise where a setting is left out, and some
-    choices depend on the number of steps.
+    An earlier version of sngan may have had other defaults, and some defaults depend on the number
+    of steps.
+
+    Parameters
+    ----------
+    config
+        The settings that the user gave.
+    path
+        The ``config.yaml`` of the run.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, or does not hold settings.
     """
     own = load(path)
     config = left_out_as_in(config, own)
@@ -46,7 +58,7 @@ def _own_model(model: ModelConfig, own: ModelConfig) -> ModelConfig:
     return dataclasses.replace(
         model,
         name=own.name if model.name == "auto" else model.name,
-        # with a shape, ``standardize`` of a run of an earlier version stays off
+        # the shape says that the run has resolved its settings, so ``standardize`` does not change
         sample_shape=own.sample_shape,
         standardize=own.standardize,
     )

@@ -1,4 +1,4 @@
-"""Settings of the devices, the precision, and how a batch is computed."""
+"""Settings of the devices, the precision, and the way in which a batch is computed."""
 
 from dataclasses import dataclass
 from typing import Literal

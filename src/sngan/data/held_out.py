@@ -1,4 +1,4 @@
-"""Held-out images: no training step draws them, so that the checks of a run's health can."""
+"""Held-out images: no training step draws them, and the checks of a run's health use them."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from sngan.data.dataset import Dataset
 from sngan.utils.checks import require
 
 FEWEST, SMALLEST_DATA = 100, 400
-# the order of an epoch has the key (seed, epoch), and no run has so many epochs
+# the order of an epoch has the key (seed, epoch), and no run has as many epochs as this number
 _KEY = 0x68656C64
 
 
@@ -53,8 +53,8 @@ def held_out_rows(dataset: Dataset, count: int, *, seed: int) -> Tensor:
     dataset
         The data.
     count
-        The number of images that :func:`held_out_count` returned. If so many images would take
-        the last one of a class, there are fewer.
+        The number of images that :func:`held_out_count` returned. If this many images would include
+        the last one of a class, fewer are returned.
     seed
         The seed of the run. The choice depends on nothing else.
     """
@@ -74,7 +74,7 @@ def trained_rows(dataset: Dataset, held_out: Tensor) -> Tensor:
 
 
 def _one_of_each_class(dataset: Dataset, order: Tensor) -> Tensor:
-    """Return the rows that come first of their class in this order; one row without labels."""
+    """Return the first row of each class in this order; without labels, one row."""
     if dataset.labels is None:
         return order[:1]
     classes, labels = dataset.labels.cpu()[order].unique(return_inverse=True)

@@ -31,7 +31,7 @@ class Survey:
     formats
         How many have each format and mode of Pillow, such as ``PNG RGBA``; empty for arrays.
     transparent
-        How many have transparent pixels, or could have.
+        How many have transparent pixels, or a format that allows them.
     several_frames
         How many have further frames or pages, which are not read.
     """

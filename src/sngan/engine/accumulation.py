@@ -58,7 +58,7 @@ def backward_in_parts(
 
 
 def warn_of_batch_statistics(config: Config, *networks: nn.Module) -> None:
-    """Log the parts of a run that depend on a whole batch, and now depend on a part of it."""
+    """Warn if something in a run uses statistics of a batch, which are now those of a part."""
     if config.performance.accumulate == 1:
         return
     has_norm = any(isinstance(m, _BatchNorm) for network in networks for m in network.modules())

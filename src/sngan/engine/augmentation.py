@@ -1,4 +1,4 @@
-"""Augmentation while training: its probability p, which may be fixed, scheduled or adaptive."""
+"""Augmentation in training: its probability p, which may be fixed, scheduled or adaptive."""
 
 import torch
 from torch import Tensor
@@ -19,12 +19,12 @@ class Augmentation:
     """Augments images in the steps of a run, and adapts its probability p to the critic.
 
     The adaptive p follows r_t = E[sign(D(x) − threshold)] over the augmented real images x of
-    every 4 critic batches (Karras et al. 2020, arXiv:2006.06676). The threshold is the score that
-    the loss gives to a sample that could as well be real as generated: 0 in the paper. Losses for
-    which only differences of scores count have no such score; then it is the middle of the mean
-    scores of real and of generated images.
+    every 4 critic batches (Karras et al. 2020, arXiv:2006.06676). The threshold is the score of a
+    sample that is as likely real as generated under the loss; it is 0 in the paper. A loss that
+    reads only differences of scores has no such score. Then the threshold is the middle between the
+    mean scores of real and of generated images.
 
-    p and the sums of r_t are tensors that change in place, so a CUDA graph can replay a step, and a
+    p and the sums of r_t are tensors that change in place, so a CUDA graph can replay a step. A
     checkpoint saves them.
 
     Parameters
@@ -102,8 +102,8 @@ class Augmentation:
 def images_to_full(config: Config) -> int:
     """Return the number of real images in which p can go from 0 to 1.
 
-    Left to the program, it is a fifth of those that the critic sees in the run, and at most the
-    500,000 of the paper.
+    If ``data.augment_images`` is left out, the number is a fifth of the images that the critic sees
+    in the run, and at most the 500,000 of the paper.
     """
     given = config.data.augment_images
     if given is not None:

@@ -1,4 +1,4 @@
-"""Moving average of the generator, which finds its tensors once and not at each step."""
+"""Moving average of the generator. It looks up its tensors once, and not at each step."""
 
 from itertools import chain
 from typing import Any

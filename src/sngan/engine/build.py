@@ -66,7 +66,7 @@ def build_networks(config: Config, dataset: data.Dataset, fabric: "Fabric") -> N
             models.synchronize_batch_norms(network)
         if not is_sharded:
             network.to(fabric.device)
-    # its update is set by ScheduledValues
+    # ScheduledValues sets the rule by which it is updated
     average = GeneratorAverage(plain[0])
     # sharding moves one stage after the other to the device, which may not hold them all
     generator, critic = (
@@ -117,7 +117,7 @@ def build_optimizers(
 def build_spectral_norms(
     config: Config, networks: Networks, optimizers: tuple[Optimizer, Optimizer]
 ) -> tuple[spectral.SpectralNorm | None, spectral.SpectralNorm | None]:
-    """Build the spectral normalizations of generator and critic; ``None`` for those without one.
+    """Build the spectral normalizations of generator and critic; ``None`` without one.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ def nearest(samples: Tensor, parts: Sequence[Tensor], *, leave_out_first: bool =
     parts
         The rows that are searched, in parts that fit into memory.
     leave_out_first
-        The samples are the first rows of the parts themselves, which do not count.
+        Whether the samples are the first rows of the parts, so that each one leaves out itself.
     """
     x = samples.flatten(1)
     found = torch.full((len(x),), torch.inf, device=x.device)
@@ -77,9 +77,9 @@ class Reference:
         -------
         dict
             ``spread``: the mean distance of two generated samples over that of two real ones.
-            ``reach``: how many real samples are the nearest one of a generated sample, over the
-            same number for real samples. ``duplicates``: the share of generated samples with
-            another one closer than a tenth of the usual distance between neighbours.
+            ``reach``: the number of real samples that are the nearest one of some generated sample,
+            over the same number for other real samples. ``duplicates``: the share of generated
+            samples with another one closer than a tenth of the usual distance between neighbours.
             ``energy``: the energy distance :math:`2E|x-y| - E|x-x'| - E|y-y'|` of Székely and
             Rizzo 2013, over :math:`E|y-y'|` of real samples; it is near 0 for equal distributions.
         """

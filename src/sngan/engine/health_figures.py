@@ -22,14 +22,14 @@ from sngan.runs.networks import balanced_labels, noise_from_seed
 
 _IMAGES, _POINTS, _STEEPEST = 128, 256, 32
 _BATCH, _EVERY = 32, 50
-# the copies of a generator are searched among so many trained images
+# the number of trained images among which copies are searched, and of those compared at once
 _SEARCHED, _PART = 4096, 512
 _KEY = 0x6865616C
 _SMALLEST_MATRIX = 8
 
 
 class HealthFigures:
-    """Measures how a run is, from fixed real samples and fixed noise.
+    """Measures the health of a run, from fixed real samples and fixed noise.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class HealthFigures:
         half = min(self._count, max(len(trained) // 2, 1))
         self._halves = trained[:half], trained[half : 2 * half]
         self._searched = trained[:_SEARCHED]
-        # the longer a step takes, the more often it may be measured at the same share of the time
+        # a longer step may be measured more often, because the share of the time stays the same
         quickness = 2 if dataset.is_images and config.batch_size < _BATCH else 1
         self._every = max(1, _EVERY * quickness // config.method.n_critic)
         self._reference: clouds.Reference | None = None
@@ -57,11 +57,11 @@ class HealthFigures:
         self._w1_floor: float | None = None
 
     def is_due(self, step: int) -> bool:
-        """Whether a logged step is measured: the first one after each 50 steps, or fewer."""
+        """Whether a logged step is measured: the first one after each 50 steps, or after fewer."""
         return self._passes(self._every, step, before=step - self._config.log_every)
 
     def is_due_for_copies(self, step: int) -> bool:
-        """Whether copies are searched at a measured step: the first one after each picture."""
+        """Whether a measured step also searches copies: the first one after each picture does."""
         between = max(self._every, self._config.log_every)
         return self._passes(self._config.sample_every, step, before=step - between)
 
@@ -154,7 +154,7 @@ class HealthFigures:
         return found
 
     def _of_copies(self, fake: Tensor, held_out: Tensor) -> dict[str, Tensor]:
-        """Return the distance to the nearest trained image, over that of new real images."""
+        """Return the median distance to the nearest trained image, over that of new real images."""
         device, new = fake.device, held_out if len(held_out) else None
         searched = [self._values(rows, device) for rows in self._searched.split(_PART)]
         if self._nearest_of_new is None:

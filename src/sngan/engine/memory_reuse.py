@@ -1,8 +1,8 @@
 """Reuse of memory among the results of recorded operations.
 
-Memory that is written anew in each operation leaves the processor's cache before it is read again.
-A result that only later operations of the same step read gives its memory to results after its last
-use, as torch's allocator would have done in the step itself.
+If each result had memory of its own, it would leave the processor's cache before its next use. So
+a result that only later operations of the same step read gives its memory to other results after
+its last use. Torch's allocator does the same in a step.
 """
 
 # torch has no public count of the holders of a storage
@@ -20,14 +20,14 @@ from sngan.engine.recording import Call, storage_of, tensors_in
 
 
 def with_reused_memory(recorded: Sequence[Call], kept: Sequence[Call]) -> list[Call]:
-    """Return the kept calls on memory that is reused where nothing outside of them holds it.
+    """Return the kept calls on reused memory; memory that others hold stays as it is.
 
     Parameters
     ----------
     recorded
         All calls of the step.
     kept
-        Those that are repeated.
+        The calls that are repeated.
     """
     last: dict[int, int] = {}
     for index, call in enumerate(kept):
@@ -56,7 +56,7 @@ def with_reused_memory(recorded: Sequence[Call], kept: Sequence[Call]) -> list[C
 
 
 def _private(recorded: Sequence[Call], kept: Sequence[Call]) -> set[int]:
-    """The storages that kept calls create, and that only tensors of the recording hold."""
+    """Return the storages that kept calls create and that only tensors of the recording hold."""
     aliases = {id(tensor): tensor for call in recorded for tensor in tensors_in(tuple(call[1:]))}
     counts = Counter(map(storage_of, aliases.values()))
     private: set[int] = set()
@@ -65,7 +65,7 @@ def _private(recorded: Sequence[Call], kept: Sequence[Call]) -> set[int]:
             continue
         for tensor in call.outputs:
             storage = tensor.untyped_storage()
-            # one more for the variable in this line
+            # the variable ``storage`` holds it too
             if torch._C._storage_Use_Count(storage._cdata) == counts[storage_of(tensor)] + 1:
                 private.add(storage_of(tensor))
     return private

@@ -15,7 +15,7 @@ _log = logging.getLogger("sngan")
 
 
 def cpu_has_bfloat16() -> bool:
-    """Return whether the CPU has instructions for bfloat16; for other than x86, assume so."""
+    """Return whether the CPU has instructions for bfloat16; True for processors other than x86."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return True
     # torch has no public name for these in all versions that sngan supports

@@ -1,4 +1,4 @@
-"""Recipe settings: those outside the method that its recipe decides where they are left out."""
+"""Recipe settings: settings of networks and average that a recipe decides if they are left out."""
 
 import logging
 from dataclasses import replace

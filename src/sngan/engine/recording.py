@@ -25,8 +25,8 @@ _FILLED = frozenset(
 ) | {"new_empty_strided"}
 # torch's out= overloads take these from the tensor that they write to
 _OF_RESULT = frozenset({"dtype", "layout", "device", "pin_memory"})
-# the results of a recorded step stay in memory; where they are larger than this, kernels take most
-# of the time in any case
+# the results of a recorded step stay in memory; in a step with more bytes of results than this,
+# kernels take most of the time, so a recording would gain little
 _MOST_BYTES = 512 * 2**20
 
 
@@ -92,7 +92,7 @@ class Recorder(TorchDispatchMode):
     weights
         The parameters that they use.
     problem
-        Why the operations cannot be repeated; empty if they can.
+        The reason why the operations cannot be repeated; empty if they can.
     """
 
     def __init__(self) -> None:
@@ -132,7 +132,7 @@ class Recorder(TorchDispatchMode):
 def repetitions(
     calls: Sequence[Call], optimizers: Iterable[Optimizer]
 ) -> Iterator[Callable[[], object]]:
-    """Return functions that repeat the calls, each on the memory of the recorded one.
+    """Yield functions that repeat the calls, each on the memory of the recorded call.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def is_fused_step(call: Call) -> bool:
 
 
 def not_constant(calls: Sequence[Call]) -> Iterator[Call]:
-    """Leave out views, operations without a result, and results that are always the same."""
+    """Yield all calls except views, calls without a result, and those with a constant result."""
     written = {storage_of(tensor) for call in calls for tensor in call.written}
     constant: set[int] = set()
     for call in calls:

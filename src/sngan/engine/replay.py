@@ -22,7 +22,7 @@ from sngan.engine.recording import Recorder, is_fused_step, not_constant, repeti
 _log = logging.getLogger("sngan")
 # the first steps allocate the optimizers' state
 _WARM_UP_CALLS = 3
-# a step whose recordings do not stay valid is better called
+# a step is called in the usual way if its recordings do not stay valid
 _MOST_RECORDINGS = 3
 
 Work = partial[dict[str, Tensor]]
@@ -45,7 +45,7 @@ class StepReplay:
         Whether steps are repeated. Otherwise each step is called.
     """
 
-    # the optimizers need no options for it
+    # as for StepGraph: the optimizers need no options for capturing
     is_wanted = False
 
     def __init__(self, *, is_wanted: bool) -> None:
@@ -145,7 +145,7 @@ class _Replay:
             return _copied(self._results)
 
     def _host_values(self) -> tuple[list[Any], list[Any]]:
-        """What the recorded operations do not read again: places of weights, and options."""
+        """Return values that a repetition does not read again: places of weights, and options."""
         places = [(weight._version, weight.data_ptr()) for weight in self._weights]
         options = [
             [value for name, value in group.items() if name != "params"]

@@ -28,7 +28,7 @@ def resolve_config(config: Config, dataset: data.Dataset) -> Config:
         if name == "auto"
         else name,
         sample_shape=shape,
-        # settings that have a shape were resolved before, perhaps by an earlier version
+        # settings with a shape were resolved before, perhaps by an earlier version of sngan
         standardize=config.model.standardize
         or (not dataset.is_images and config.model.sample_shape is None),
         class_names=names,

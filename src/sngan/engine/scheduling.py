@@ -1,7 +1,7 @@
 """Scheduled values: learning rates, β₂, penalty weight and EMA decay, set before each step.
 
-A captured step reads values that change from tensors on the device. All values are computed on the
-host from the number of the step, so no step waits for the device, and a resumed run has the same.
+A captured step reads values that change from tensors on the device. The host computes all values
+from the number of the step, so no step waits for the device, and a resumed run has the same values.
 """
 
 import logging

@@ -51,7 +51,7 @@ def train_step(config: Config, state: TrainState) -> dict[str, Tensor]:
     # the generator loss of a relativistic pair also reads a batch of real samples
     num_batches = method.n_critic + LOSSES[method.loss].relativistic
     batches = [state.sampler.take() for _ in range(num_batches)]
-    # on a CUDA device these updates are one captured graph, for points on a CPU recorded kernels
+    # a CUDA device replays these updates as one graph; a CPU repeats their kernels for points
     terms = state.runtime.graph(partial(_update_networks, config, state), batches)
     state.step += 1
     update_average(state, start=config.ema_start)
@@ -257,12 +257,12 @@ def _gradient_penalty(
     forward = state.critic.module._call_impl  # pyright: ignore[reportPrivateUsage]
     scores = partial(forward, labels=labels)
     coordinates = state.critic.module.coordinates
-    # a pack is one point of the penalty: its slope, and one interpolation
+    # the penalty takes a pack as one point: it has one slope, and one interpolation
     real, fake = _packed(state, real), _packed(state, fake)
     with state.runtime.autocast():
         if coordinates is None:
             return PENALTIES[penalty](scores, real, fake)
-        # slopes are those in standard coordinates, so that a penalty does not depend on units
+        # slopes in standard coordinates do not depend on the units of the data
         both = coordinates.standard(real), coordinates.standard(fake)
         return PENALTIES[penalty](lambda points: scores(coordinates.original(points)), *both)
 

@@ -1,4 +1,4 @@
-"""Balance: one of the two networks learns so much faster that the other is left behind."""
+"""Balance of the two networks: one learns so much faster that the other is left behind."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,8 @@ from sngan.health.statistics import Numbers, confidence, holds_since, rolling_me
 
 GENERATOR, CRITIC = "generator left behind", "critic left behind"
 _CERTAIN, _AHEAD, _GUESSES = 0.97, 0.68, 0.55
-# parts of a distance: gained too little, far from the floor, worse than the best
+# factors of a distance: of the one before (gained too little), of the floor (far from it, or not
+# near it), of the best one (worse); and the fall of the rate of a critic that sees less
 _GAINED, _STALLED, _FAR, _NEAR, _WORSE, _BLINDER = 0.8, 0.9, 1.25, 1.15, 1.25, 0.1
 
 
@@ -78,7 +79,7 @@ def critic_left_behind(history: History, config: Config) -> Finding | Unjudged |
 
 @dataclass(frozen=True)
 class _Ranked:
-    """How often a real sample is above a generated one, and the distance of the two kinds."""
+    """Records of how often a real sample scores above a generated one, and of their distance."""
 
     name: str
     steps: Numbers
@@ -87,7 +88,7 @@ class _Ranked:
     floor: float
 
     def since(self, mask: NDArray[np.bool_], *, least: int) -> tuple[int, int] | None:
-        """Return the record since which a condition holds, and for how many records it does."""
+        """Return the record since which a condition holds, and the number of records since then."""
         found = holds_since(Series(self.steps, self.rates), mask, least=least)
         return None if found is None else (len(mask) - found[1], found[1])
 

@@ -1,4 +1,4 @@
-"""The course of a run: it oscillates, or has gained nothing for long."""
+"""Course of a run: it oscillates, or it has gained nothing for long."""
 
 import math
 
@@ -21,7 +21,7 @@ _EVALUATIONS, _GAIN, _PATIENCE = 6, 0.05, 0.4
 def oscillation(history: History, config: Config) -> Finding | Unjudged | None:
     """Judge whether the quality of samples gets worse and better again, by a factor of 2 and more.
 
-    Four turns, two whole periods, make a finding, if the last of them is not long ago.
+    There is a finding after four turns, which are two whole periods, if the last one is recent.
     """
     good = quality(history)
     cannot = unjudged(OSCILLATION, history, good.name, least=_RECORDS)
@@ -52,14 +52,14 @@ def oscillation(history: History, config: Config) -> Finding | Unjudged | None:
 
 
 def converged(history: History, config: Config) -> Finding | Unjudged | None:
-    """Judge whether the best value is long ago: of the evaluations, else of W1 or the energy."""
+    """Judge whether the evaluations, or W1 or the energy distance, have not improved for long."""
     name, series, sign = _measured(history)
     least = _EVALUATIONS if name in HIGHER_IS_BETTER and name != "w1" else 2 * _RECORDS
     cannot = unjudged(CONVERGED, history, name, least=least)
     if cannot is not None:
         return cannot
     values = sign * series.values
-    # the first step from which on nothing was better by a twentieth
+    # the first step after which nothing was better by a twentieth
     best = np.minimum.accumulate(values)
     close = best <= best[-1] + _GAIN * abs(best[-1])
     first = int(np.flatnonzero(close)[0])

@@ -1,4 +1,4 @@
-"""Critic: one that uses little of its slope, and one whose layers have few directions."""
+"""Critic that uses little of its slope, and critic whose layers pass on few directions."""
 
 import numpy as np
 
@@ -20,10 +20,10 @@ _RANK_SHARE, _RANK = 0.3, 2.0
 def little_slope(history: History, config: Config) -> Finding | Unjudged | None:
     """Judge whether the constraint keeps the scores of real and generated samples too close.
 
-    The samples are not good yet, and the mean scores differ by under a fiftieth of the margin of
-    the loss; or by under a tenth, although the critic ranks the samples well. The Wasserstein loss
-    has no margin; there the slope counts, against the slope of 1 that gradient penalties ask for.
-    The critic of any loss is flat if its slope is below 1e-6.
+    The samples are not good yet, and the mean scores differ by less than a fiftieth of the margin
+    of the loss; or they differ by less than a tenth, although the critic ranks the samples well.
+    The Wasserstein loss has no margin, so there the slope is compared with 1, the slope that
+    gradient penalties ask for. With any loss, a critic whose slope is below 1e-6 is flat.
     """
     needed = ("real_above_generated", "real_score", "generated_score", "slope")
     cannot = unjudged(LITTLE_SLOPE, history, *needed)

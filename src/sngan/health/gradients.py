@@ -1,4 +1,4 @@
-"""Vanishing and exploding gradients."""
+"""Gradients that vanish or explode."""
 
 import numpy as np
 
@@ -55,16 +55,15 @@ def vanishing_gradient(history: History, config: Config) -> Finding | Unjudged |
 
 def exploding_gradient(history: History, config: Config) -> Finding | Unjudged | None:
     """Judge whether a loss or gradient was not finite, or has grown by orders of magnitude."""
-    broken = [name for name in ("not_finite",) if len(history[name])]
-    if broken:
+    if len(history["not_finite"]):
         return _exploding(config, int(history["not_finite"].last), 1.0, {"not_finite": 1.0})
     norms = ("generator_gradient_norm", "critic_gradient_norm")
     cannot = unjudged(EXPLODING, history, *norms)
     if cannot is not None:
         return cannot
     for name in norms:
-        largest = f"{name}_largest"
-        series = history[largest] if len(history[largest]) >= LEAST else history[name]
+        extremes = history[f"{name}_largest"]
+        series = extremes if len(extremes) >= LEAST else history[name]
         usual = max(float(np.quantile(series.values, 0.25)), 1e-9)
         beyond = np.minimum(series.values / (_RISEN * usual), series.values / _LARGE)
         recent = series.steps > 0.5 * history.step

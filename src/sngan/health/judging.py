@@ -9,7 +9,7 @@ from sngan.health.history import History, Series
 from sngan.health.statistics import rolling_median
 
 LEAST = 5
-"""A finding needs so many records that measured the run's health."""
+"""The number of records with figures of health that a finding needs."""
 
 # energy distances of images below this value are noise of the few samples
 _NOISE = 0.02
@@ -31,7 +31,7 @@ class Quality(NamedTuple):
 
 
 def quality(history: History) -> Quality:
-    """Return W1 of points, and the energy distance of images; both are smaller for better ones."""
+    """Return W1 of points, or the energy distance of images; better samples have less of both."""
     if "w1" in history:
         floor = history["w1_floor"].last if "w1_floor" in history else 0.0
         return Quality("w1", history["w1"], max(_FLOOR * floor, 1e-9))

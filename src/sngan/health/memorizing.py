@@ -13,15 +13,15 @@ from sngan.health.statistics import confidence, holds_since, rolling_median
 
 OVERFITTING, COPIES = "critic overfitting", "generator copies"
 _COPY, _FEWEST = 0.5, 3
-# the engine scores so many images of both kinds, if there are so many
+# the engine scores at most this number of trained and of held-out images
 _SCORED, _DEVIATIONS = 128, 3.5
 
 
 def critic_overfitting(history: History, config: Config) -> Finding | Unjudged | None:
     """Judge how often the critic scores a trained image above a held-out one.
 
-    The rate is 1/2 for a critic that does not tell them apart. It must be above 1/2 by three and a
-    half standard deviations of Mann's and Whitney's statistic for so many images.
+    The rate is 1/2 for a critic that does not tell them apart. The finding holds if it is above 1/2
+    by 3.5 standard deviations of the statistic of Mann and Whitney for this number of images.
     """
     if "trained_above_held_out" not in history and "spread" in history:
         return Unjudged(OVERFITTING, _why_none_held_out(config))
@@ -52,7 +52,7 @@ def critic_overfitting(history: History, config: Config) -> Finding | Unjudged |
 
 
 def generator_copies(history: History, config: Config) -> Finding | Unjudged | None:
-    """Judge how near generated images are to trained ones, against how near held-out images are."""
+    """Compare the distances of generated and of held-out images to their nearest trained image."""
     if "copy_distance" not in history and config.model.name == "mlp":
         return Unjudged(COPIES, "points are not copied: the data is a distribution")
     cannot = unjudged(COPIES, history, "copy_distance", least=_FEWEST)
@@ -78,7 +78,7 @@ def generator_copies(history: History, config: Config) -> Finding | Unjudged | N
 
 
 def _by_chance(config: Config) -> float:
-    """Return how far from 1/2 the rate may be by the choice of the images."""
+    """Return how far from 1/2 the rate may be by chance, through the choice of the images."""
     count = min(int(config.data.held_out or 0), _SCORED) or _SCORED
     return _DEVIATIONS * math.sqrt((_SCORED + count + 1) / (12 * _SCORED * count))
 

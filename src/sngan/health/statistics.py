@@ -11,7 +11,7 @@ Numbers = NDArray[np.float64]
 
 
 def rolling_median(values: Numbers, width: int = 3) -> Numbers:
-    """Return the median of each value and the ``width − 1`` values before it, if there are any."""
+    """Return the median of each value and the up to ``width − 1`` values before it."""
     padded = np.concatenate([np.full(width - 1, np.nan), values])
     if not len(values):
         return values
@@ -47,9 +47,9 @@ def confidence(beyond: float, held: int, *, least: int) -> float:
     Parameters
     ----------
     beyond
-        How many times the figure is beyond its threshold, at least 1; 4 times is as sure as can be.
+        The figure divided by its threshold, at least 1; values over 4 make it no surer.
     held, least
-        For how many records the condition holds, and how many are needed.
+        The number of records for which the condition holds, and the number that it needs.
     """
     far = min(1.0, np.log2(max(beyond, 1.0)) / 2)
     long = min(1.0, held / (3 * least))

@@ -17,9 +17,10 @@ class TensorBetaAdam(torch.optim.Adam):
               v \leftarrow \beta_2 v + (1 - \beta_2) g^2,\quad
               w \leftarrow w - \eta\,\frac{m/(1 - \beta_1^t)}{\sqrt{v/(1 - \beta_2^t)} + \epsilon}
 
-    with the present β₂, as torch's Adam computes it from numbers. torch's fused Adam reads its
-    betas on the host, where a graph would freeze them. The state has the same keys, so that
-    checkpoints of both can be exchanged. ``weight_decay`` is decoupled, as in AdamW.
+    β₂ is the present one, also in the corrections ``1 − β₂^t``, as in torch's Adam. torch's fused
+    Adam reads its betas on the host, so a graph would freeze them. The state has the same keys as
+    that of torch's Adam, so each loads checkpoints of the other. ``weight_decay`` is decoupled, as
+    in AdamW.
 
     Parameters
     ----------

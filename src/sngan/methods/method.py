@@ -39,10 +39,10 @@ class Method:
     name, paper
         The name of the recipe, and its source.
     image_model, image_attention, image_init, usual_ema_decay, usual_ema_share
-        Settings outside the method that the recipe decides where they are left out: the family of
-        networks for images, whether they have self-attention, their initialization, and the decay
-        of the generator's average. With ``usual_ema_share`` the half-life of the average grows from
-        0 to this share of the images of the run, along a cosine.
+        Settings outside the method. The recipe decides them if they are left out: the family of
+        networks for images, whether these networks have self-attention, their initialization, and
+        the decay of the generator's average. With ``usual_ema_share`` the half-life of the average
+        grows along a cosine from 0 to this share of the images of the run.
     loss
         A key of ``sngan.losses.LOSSES``.
     spectral_norm, coefficient

@@ -155,8 +155,8 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             name="biggan",
-            # the rates of 1e-4 and 4e-4 are those of the authors' PyTorch code, for which the paper
-            # has 5e-5 and 2e-4 at 128²; batches of 2048 are left to the user
+            # the rates of 1e-4 and 4e-4 are those of the authors' PyTorch code; the paper has 5e-5
+            # and 2e-4 at 128²; the user decides about batches of 2048
             paper="Brock et al. 2019, arXiv:1809.11096, section 3 and appendix C; rates of the "
             "authors' code (github.com/ajbrock/BigGAN-PyTorch)",
             image_model="resnet",
@@ -173,11 +173,12 @@ METHODS: dict[str, Method] = {
         Method(
             name="r3gan",
             paper="Huang et al. 2024, arXiv:2501.05441",
-            # the schedules for CIFAR-10, which here last the whole run; for FFHQ the penalty
-            # goes from 2 to 0.2 at 64² and from 150 to 15 at 256²;
-            # their fifth schedule is --augment p=0->0.55
+            # the schedules for CIFAR-10, which here last the whole run; for FFHQ the penalty goes
+            # from 2 to 0.2 at 64² and from 150 to 15 at 256²; the paper's fifth schedule is
+            # --augment p=0->0.55
             image_model="convnext",
-            # 500,000 of the 20 million images over which the schedules go
+            # as for FFHQ, 500,000 of the 20 million images over which the schedules go; table 4 of
+            # the paper has 5 million for CIFAR-10
             usual_ema_share=0.025,
             loss="relativistic",
             penalty="r1+r2",

@@ -95,7 +95,7 @@ class ConvNextCritic(Critic):
         The number of classes.
     minibatch_std
         The group size of :class:`~sngan.models.minibatch_std.MinibatchStd` before the last stage,
-        whose map a 1×1 convolution mixes into the others; 0 means none.
+        and a 1×1 convolution that mixes its map into the others; 0 means none.
     """
 
     def __init__(

@@ -22,9 +22,9 @@ class Coordinates(nn.Module):
         self.register_buffer("scale", torch.ones(dim))
 
     def fit(self, points: Tensor) -> None:
-        """Take mean and standard deviation of points; a constant coordinate is only shifted.
+        """Take mean and standard deviation from points; a constant coordinate is only shifted.
 
-        For packs of points, each place of a pack gets those of one point.
+        In coordinates of packs, each place of a pack gets the values of one point.
         """
         values = points.to("cpu", torch.float64)
         scale = values.std(0, correction=0)

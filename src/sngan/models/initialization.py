@@ -1,4 +1,4 @@
-"""Orthogonal initialization of a network's layers."""
+"""Initialization of a network's layers by orthogonal matrices."""
 
 import torch
 from torch import nn
@@ -8,10 +8,10 @@ from torch import nn
 def orthogonalize(network: nn.Module) -> None:
     """Replace each kernel by a random one with orthonormal rows or columns, in place.
 
-    The kernel is read as an ``(out_channels, in_channels·kh·kw)`` matrix W, so ``W Wᵀ = I`` or
-    ``Wᵀ W = I``, whichever fits: all singular values are 1. Biases and the scales of normalization
-    layers stay as they are. Sources: Saxe et al. 2014, arXiv:1312.6120; Brock et al. 2019,
-    arXiv:1809.11096, section 3.
+    The kernel is read as an ``(out_channels, in_channels·kh·kw)`` matrix W. Then ``W Wᵀ = I`` if W
+    has no more rows than columns, else ``Wᵀ W = I``: all singular values are 1. Biases and
+    the scales of normalization layers stay as they are. Sources: Saxe et al. 2014,
+    arXiv:1312.6120; Brock et al. 2019, arXiv:1809.11096, section 3.
 
     Examples
     --------

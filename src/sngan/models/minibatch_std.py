@@ -1,4 +1,4 @@
-"""Minibatch standard deviation: a map that tells a critic how much samples of a group differ."""
+"""Minibatch standard deviation: a map that shows a critic how much samples of a group differ."""
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ class MinibatchStd(nn.Module):
 
     The standard deviation of each value over a group, ``√(E (x − E x)² + 1e-8)``, is averaged over
     all channels and places. The result is one number for each group, and fills the map of all its
-    samples. A generator that makes equal samples is then easy to notice. Sources: Karras et al.
+    samples. The critic can then easily notice a generator of equal samples. Sources: Karras et al.
     2018, arXiv:1710.10196, section 3; groups as in Karras et al. 2020, arXiv:1912.04958.
 
     A group is ``group_size`` consecutive samples, so that neither real and generated samples nor

@@ -10,9 +10,9 @@ _MOST_PACKED = 4
 def packed(samples: Tensor, count: int) -> Tensor:
     """Join each ``count`` consecutive samples along dimension 1: ``(N/count, count·C, ...)``.
 
-    A critic of packs sees several samples of one kind at once, all real or all generated. It can
-    tell a generator without variety from the data by samples that are too much alike, even if each
-    of them is perfect. Source: Lin et al. 2018, arXiv:1712.04086.
+    A critic of packs sees several samples of one kind at once, all real or all generated. So it
+    notices a generator whose samples are too similar, even if each of them is perfect. Source:
+    Lin et al. 2018, arXiv:1712.04086.
 
     Parameters
     ----------

@@ -30,9 +30,9 @@ def still_learning(
 ) -> Learning | None:
     """Return the learning of the first of these curves that has enough points, if it still falls.
 
-    A line is fitted to the last fifth of the steps, or to the last six points if these reach back
-    farther. The curve still falls if the line falls by more than 5 % of its value, more than the
-    standard deviation of the points around the line, and more than three standard errors.
+    A line is fitted to the last fifth of the steps, or to the last six points if these span more
+    steps. The curve still falls if the line falls by more than 5 % of its value, by more than the
+    standard deviation of the points around the line, and by more than three standard errors.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Full weights: weights that are gathered from all ranks, as matrices or in their layer."""
+"""Full weights: sharded weights that are gathered from all ranks, as matrices or in their layer."""
 
 # torch has no public way to replace a parameter and put it back
 # pyright: reportPrivateUsage=false

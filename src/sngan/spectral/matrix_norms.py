@@ -64,8 +64,8 @@ def effective_ranks(module: nn.Module, *, smallest: int = 1) -> dict[str, Tensor
     r"""Return ``{layer name: rank}``, a smooth count of each kernel matrix's singular values.
 
     The rank is :math:`(\sum_i \sigma_i^2)^2 / \sum_i \sigma_i^4`, the participation ratio of the
-    squared singular values. It is n for n equal values, 1 for a matrix of rank 1, and never more
-    than the rank. It needs no decomposition: with :math:`G = WW^\top` it is
+    squared singular values. It is n for n equal values, 1 for a matrix of rank 1, and at most the
+    rank of the matrix. It needs no decomposition: with :math:`G = WW^\top` it is
     :math:`(\mathrm{tr}\,G)^2 / \|G\|_F^2`. Sharded weights are gathered one after the other, so all
     ranks must call this. It does not wait for the device.
 
@@ -98,7 +98,7 @@ def effective_ranks(module: nn.Module, *, smallest: int = 1) -> dict[str, Tensor
         matrix = full_matrix(kernel).float()
         if min(matrix.shape) < smallest:
             continue
-        # weights of any size, whose fourth powers would leave the range of float32
+        # the fourth powers of large or small weights would leave the range of float32
         matrix = matrix / matrix.abs().max()
         gram = matrix @ matrix.T if len(matrix) <= matrix.shape[1] else matrix.T @ matrix
         rank = gram.trace().square() / gram.square().sum()

@@ -1,4 +1,4 @@
-"""Description of a SOURCE: what its images or points are read as, and a picture of some."""
+"""Description of a SOURCE: the images or points that sngan reads from it, as text and JSON."""
 
 import logging
 import sys

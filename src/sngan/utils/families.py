@@ -26,7 +26,7 @@ class FamilyDefault:
 def by_family(images: T, *, points: Any) -> T:
     """Return a default with one value for images and another one for points.
 
-    Wherever it is not resolved, it is the value for images.
+    Until :func:`of_family` resolves it, the default is the value for images.
 
     Parameters
     ----------
@@ -72,14 +72,14 @@ def of_family(settings: T, family: str) -> T:
 
 
 def left_out_as_in(settings: T, other: T) -> T:
-    """Replace each :func:`by_family` in a dataclass of settings by the value that another one has.
+    """Replace each :func:`by_family` in a dataclass of settings by the value of another dataclass.
 
     Parameters
     ----------
     settings
         A frozen dataclass, perhaps with others inside.
     other
-        One of the same class, such as the settings of the run that is resumed.
+        Settings of the same class, such as those of the run that is resumed.
     """
     return _replaced(settings, lambda key, _: attrgetter(key)(other))
 

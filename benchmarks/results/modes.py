@@ -8,27 +8,39 @@ averaged generator. The keys are DATA-METHOD-SEED.
 """
 
 import contextlib
+import functools
 import io
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, replace
-from statistics import mean, stdev
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from benchmarks.results.records import Cell, Record, main
+from benchmarks.results.tables import caption, mean_and_error, table
 from sngan import METHODS, Config, data
 from sngan import train as train_run
 from sngan.config import DataConfig
+from sngan.config.io import plain
+from sngan.data import Dataset
+from sngan.engine.resolve import resolve_config
 from sngan.methods import named
 from sngan.metrics import mixture_coverage
 
 NAME = "modes"
+COMMAND = "python -m benchmarks.results.modes"
 DATA = ("ring8", "grid25")
-FIGURES = ("modes", "high_quality", "reverse_kl", "smallest_share")
+OF_IMAGES = tuple(name for name, method in METHODS.items() if method.image_attention)
+"""The methods that refuse points, because their networks have self-attention."""
 _SAMPLES = 10_000
-_FIRST = ("sn", "vanilla", "wgan", "wgan-gp")
+_COLUMNS = {
+    "modes": (1, ".1f"),
+    "high_quality": (100, ".1f"),
+    "reverse_kl": (1, ".4f"),
+    "smallest_share": (100, ".2f"),
+}
+"""The figures of a run, with the factor and the format in which the table shows them."""
 
 PUBLISHED = {
     "ring8": {
@@ -50,35 +62,43 @@ PUBLISHED = {
 def cells(seeds: Sequence[int]) -> list[Cell]:
     """The runs: all seeds of `sn` first, then the other methods seed by seed."""
     first = [_cell(name, "sn", seed) for seed in seeds for name in DATA]
-    others = [name for name in dict.fromkeys([*_FIRST, *METHODS]) if name != "sn"]
+    order = dict.fromkeys(["vanilla", "wgan", "wgan-gp", *METHODS])
+    others = [name for name in order if name not in ("sn", *OF_IMAGES)]
     return first + [_cell(name, one, seed) for seed in seeds for one in others for name in DATA]
 
 
 def run(cell: Cell) -> dict[str, Any]:
     """Train with the defaults, and measure samples."""
     torch.set_num_threads(1)
-    name, seed = cell.settings["data"], cell.settings["seed"]
+    given = cell.settings
+    name = given["data"]
+    config = replace(_config(name, given["method"]["name"]), seed=given["seed"])
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        config = replace(_config(name, cell.settings["method"]["name"]), seed=seed)
-        samples = train_run(replace(config, out=f"{folder}/run")).generate(_SAMPLES, seed=1)
+        trained = train_run(replace(config, steps=given["steps"], out=f"{folder}/run"))
+        samples = trained.generate(_SAMPLES, seed=1)
     return mixture_coverage(samples, data.MIXTURES[name]).to_dict()
 
 
 def markdown(records: Sequence[Record]) -> str:
     """Both tables as Markdown: mean ± standard error over seeds, then the published rows."""
-    return "\n\n".join(_table(name, records) for name in DATA)
+    return "\n\n".join([*(_table(name, records) for name in DATA), _caption(records)])
 
 
 def _cell(name: str, method: str, seed: int) -> Cell:
-    config = _config(name, method).for_points
+    config = resolve_config(_config(name, method), _dataset(name))
     settings = {
         "data": name,
-        "method": {key: _listed(value) for key, value in asdict(config.method).items()},
+        "method": {
+            key: value
+            for key, value in plain(config.method).items()
+            if value is not None and key != "paper"
+        },
         "model": {"latent_dim": config.model.latent_dim, "width": config.model.width},
         "steps": config.steps,
         "batch_size": config.batch_size,
         "schedule": config.schedule,
-        "ema_decay": config.ema_decay,
+        "ema_decay": plain(config.ema_decay),
+        "ema_halflife": plain(config.ema_halflife),
         "ema_start": config.ema_start,
         "seed": seed,
     }
@@ -89,41 +109,38 @@ def _config(name: str, method: str) -> Config:
     return Config(data=DataConfig(source=name), method=named(method))
 
 
-def _listed(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+@functools.cache
+def _dataset(name: str) -> Dataset:
+    return data.open_source(name)
 
 
 def _table(name: str, records: Sequence[Record]) -> str:
     own = [one for one in records if one.settings["data"] == name]
     total = len(data.MIXTURES[name].centres)
-    lines = [
-        f"| {name} | seeds | modes of {total} | within 3σ, % | reverse KL | smallest share, % "
-        "| CPU s a run |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    head = [name, "seeds", f"modes of {total}", "within 3σ, %", "reverse KL",
+            "smallest share, %", "CPU s a run"]  # fmt: skip
+    rows = []
     for method in dict.fromkeys(["sn", *METHODS]):
         found = [one for one in own if one.settings["method"]["name"] == method]
         if found:
-            lines.append(_row(method, found))
-    published = "Lin et al. 2018"
-    for method, (modes, quality, divergence) in PUBLISHED[name].items():
-        lines.append(f"| {method}, {published} | 10 | {modes} | {quality} | {divergence} | – | – |")
-    return "\n".join(lines)
+            rows.append([f"`{method}`", *_figures(found)])
+    for method, figures in PUBLISHED[name].items():
+        rows.append([f"{method}, published", "10", *figures, "–", "–"])
+    return table(head, rows)
 
 
-def _row(method: str, found: Sequence[Record]) -> str:
-    scales = {"modes": 1, "high_quality": 100, "reverse_kl": 1, "smallest_share": 100}
-    columns = {key: [one.result[key] * scale for one in found] for key, scale in scales.items()}
-    cells = [_with_error(values) for values in columns.values()]
-    cpu = f"{mean(one.cpu_seconds for one in found):.0f}"
-    return f"| `{method}` | {' | '.join([str(len(found)), *cells, cpu])} |"
+def _figures(found: Sequence[Record]) -> list[str]:
+    figures = [
+        mean_and_error([scale * one.result[key] for one in found], spec)
+        for key, (scale, spec) in _COLUMNS.items()
+    ]
+    seconds = mean_and_error([one.cpu_seconds for one in found], ".0f")
+    return [str(len(found)), *figures, seconds]
 
 
-def _with_error(values: Sequence[float]) -> str:
-    """The mean and its standard error, which needs two values."""
-    if len(values) < 2:
-        return f"{values[0]:.3g}"
-    return f"{mean(values):.3g} ± {stdev(values) / len(values) ** 0.5:.2g}"
+def _caption(records: Sequence[Record]) -> str:
+    planned = len(cells(range(10)))
+    return caption(records, command=COMMAND, planned=planned)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,98 @@
+"""Programs of the tables of points: the search for settings and the mode table, with few steps."""
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from benchmarks.results import modes, points_search
+from benchmarks.results.records import Cell, load, main
+
+from sngan import METHODS
+from sngan.data import MIXTURES
+
+
+def few_steps(cell: Cell, steps: int = 4) -> Cell:
+    return Cell(cell.key, {**cell.settings, "steps": steps})
+
+
+def samples_of(mixture, counts, *, away: int = 0) -> torch.Tensor:
+    """Points at the centres, so many at each, and others far from all centres."""
+    centres = mixture.centres.repeat_interleave(torch.tensor(counts), dim=0)
+    return torch.cat([centres, torch.full((away, 2), 100.0)])
+
+
+def test_the_score_of_the_search_is_one_only_for_equal_and_exact_modes():
+    ring = MIXTURES["ring8"]
+    exact = points_search.overlap(samples_of(ring, [5] * 8), ring)
+    missing = points_search.overlap(samples_of(ring, [5] * 7 + [0]), ring)
+    unequal = points_search.overlap(samples_of(ring, [9, 1] + [5] * 6), ring)
+    away = points_search.overlap(samples_of(ring, [4] * 8, away=8), ring)
+    found = [exact, missing, unequal, away]
+    assert found == pytest.approx([1.0, 7 / 8, 0.9, 0.8], abs=1e-6)
+
+
+def test_the_held_out_mixture_has_modes_that_do_not_touch():
+    mixture = points_search.MIXTURES["scattered"]
+    distances = torch.pdist(mixture.centres)
+    assert (len(mixture.centres), "scattered" in MIXTURES) == (12, False)
+    assert float(distances.min()) > 20 * mixture.std
+    points = points_search.points_of("scattered", mixture)
+    assert points_search.overlap(points.samples, mixture) == pytest.approx(
+        1 - math.exp(-4.5), abs=0.02
+    )
+
+
+def test_every_method_for_points_is_searched_with_the_same_number_of_candidates():
+    assert set(points_search.CONSTANTS) == set(METHODS) - set(modes.OF_IMAGES)
+    sizes = {method: len(points_search.candidates(method)) for method in points_search.CONSTANTS}
+    assert set(sizes.values()) == {points_search.RUNGS[0][0]}
+
+
+@pytest.mark.parametrize("method", points_search.CONSTANTS)
+def test_candidates_train(method):
+    first, *_, last = points_search.candidates(method)
+    for candidate, mixture in ((first, "ring8"), (last, "scattered")):
+        result = points_search.run(candidate.cell(mixture, 2))
+        assert 0 <= result["score"] < 0.5
+
+
+def test_the_best_candidates_of_a_round_go_on():
+    scores: dict[str, float] = {}
+    kept = []
+    for rung, (count, steps) in enumerate(points_search.RUNGS):
+        found = points_search.survivors("wgan", rung, scores)
+        assert len(found) == count
+        kept.append(found)
+        for rank, candidate in enumerate(found):
+            for mixture in points_search.MIXTURES:
+                # the last ones are the best
+                scores[candidate.cell(mixture, steps).file] = rank / 100
+    for before, after in pairwise(kept):
+        assert after == before[: -len(after) - 1 : -1]
+    scores.pop(kept[0][0].cell("ring8", points_search.RUNGS[0][1]).file)
+    assert points_search.survivors("wgan", 1, scores) == []
+
+
+def test_the_mode_table_has_every_method_for_points():
+    found = modes.cells(range(10))
+    assert len(found) == 2 * 10 * (len(METHODS) - len(modes.OF_IMAGES))
+    assert len({cell.file for cell in found}) == len(found)
+    assert {cell.settings["method"]["name"] for cell in found[:20]} == {"sn"}
+    assert found[0].settings["steps"] == 18_000
+
+
+def test_a_run_of_the_mode_table_is_a_record_and_a_row(tmp_path):
+    def short_cells(seeds):
+        return [few_steps(cell) for cell in modes.cells(seeds) if cell.key.endswith("-sn-0")]
+
+    main("modes", short_cells, modes.run, seeds=1, arguments=["--records", str(tmp_path)])
+    records = load("modes", tmp_path)
+    assert [record.key for record in records] == ["grid25-sn-0", "ring8-sn-0"]
+    page = modes.markdown(records)
+    for record in records:
+        result = record.result
+        row = f"| `sn` | 1 | {result['modes']:.1f} | {100 * result['high_quality']:.1f} |"
+        assert row in page
+    assert "| PacGAN4, published | 10 | 24.8 ± .2 | 93.6 | .04 | – | – |" in page
+    assert "Runs: 2 of 320; seeds: 0;" in page

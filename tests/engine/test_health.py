@@ -20,6 +20,7 @@ from sngan.engine.errors import TrainingError
 from sngan.engine.extremes import Extremes
 from sngan.engine.health_figures import HealthFigures
 from sngan.engine.health_watch import HealthWatch
+from sngan.engine.resolve import resolve_config
 
 ONE = replace(METHODS["sn"], n_critic=1)
 
@@ -38,6 +39,41 @@ def test_the_run_records_its_health(run):
     assert figures["generator_gradient_norm_least"] <= figures["generator_gradient_norm_largest"]
     assert {"spread", "reach", "energy", "held_out_score", "copy_distance"} <= figures.keys()
     assert all(isinstance(value, float) for value in figures.values())
+
+
+@pytest.mark.parametrize("source", ["digits", "ring8"])
+@pytest.mark.parametrize("pack", [2, 3])
+def test_a_critic_of_packs_scores_whole_packs(tmp_path, monkeypatch, source, pack):
+    settings = tiny(tmp_path, data=source, model=replace(TINY, pack=pack), batch_size=12)
+    state, dataset = build(settings), data.open_source(source)
+    forward, seen = state.critic.module.forward, []
+
+    def note(samples, labels=None):
+        seen.append((samples, forward(samples, labels)))
+        return seen[-1][1]
+
+    monkeypatch.setattr(state.critic.module, "forward", note)
+    found = HealthFigures(resolve_config(settings, dataset), dataset).measure(state, copies=False)
+    (real, scores), *_ = seen
+    channels, *rest = dataset.sample_shape
+    assert real.shape == ((256 if rest == [] else 128) // pack, pack * channels, *rest)
+    assert found["real_score"] == pytest.approx(scores.mean().item())
+    # each place of a pack has a sample of the data
+    known = dataset.values(torch.arange(len(dataset))).flatten(1)
+    for one in real[0].unflatten(0, (pack, channels)):
+        assert (known == one.flatten()).all(1).any()
+    assert ("trained_above_held_out" in found) == (source == "digits")
+    assert found["slope"] > 0
+
+
+def test_data_of_less_than_a_pack_has_no_scores(tmp_path):
+    settings = tiny(tmp_path, model=replace(TINY, pack=4))
+    state = build(settings)
+    few = replace(data.open_source("digits"), labels=None)
+    few = replace(few, samples=few.samples[:3])
+    found = HealthFigures(resolve_config(settings, few), few).measure(state, copies=True)
+    assert "real_score" not in found
+    assert "reach" in found
 
 
 def test_the_held_out_images_are_said_and_recorded(run):

@@ -18,6 +18,7 @@ from sngan.data.batches.shuffling import seeded_permutation
 from sngan.distributed import fsdp
 from sngan.engine import cloud_figures as clouds
 from sngan.engine.state import TrainState
+from sngan.models import packed
 from sngan.runs.networks import balanced_labels, noise_from_seed
 
 _IMAGES, _POINTS, _STEEPEST = 128, 256, 32
@@ -118,6 +119,11 @@ class HealthFigures:
     def _values(self, rows: Tensor, device: torch.device) -> Tensor:
         return self._dataset.values(rows.to(self._dataset.samples.device)).to(device)
 
+    def _packs(self, samples: Tensor) -> Tensor:
+        """Join samples to whole packs, as the critic takes them, and drop the rest."""
+        pack = self._config.model.pack
+        return packed(samples[: len(samples) // pack * pack], pack)
+
     def _labels(self, rows: Tensor, device: torch.device) -> Tensor | None:
         labels = self._dataset.labels
         if labels is None or not self._config.model.conditional:
@@ -127,8 +133,14 @@ class HealthFigures:
     def _of_scores(
         self, critic: nn.Module, real: Tensor, fake: Tensor, held_out: Tensor, labels: Tensor | None
     ) -> dict[str, Tensor]:
-        """Return mean scores, rates of positive scores, rank statistics, and the slope."""
+        """Return mean scores, rates of positive scores, rank statistics, and the slope.
+
+        A critic of packs scores whole packs; nothing is measured where there is none.
+        """
         device = real.device
+        real, fake, held_out = map(self._packs, (real, fake, held_out))
+        if not len(real):
+            return {}
         with _unchanged(critic):
             with torch.no_grad():
                 of_real = critic.forward(real, self._labels(self._real, device)).float()

@@ -12,11 +12,11 @@ from torch.utils._pytree import tree_leaves
 from helpers.training import AUGMENTED, BY_CLASS, NoWaiting, assert_identical, build, tiny
 from sngan import METHODS
 from sngan.config import DataConfig, PerformanceConfig
-from sngan.engine import cuda_graph as graphs
 from sngan.engine import steps as steps_module
 from sngan.engine import train as training
 from sngan.engine import train_step
 from sngan.engine.outputs import read_terms
+from sngan.engine.replay import cuda_graph as graphs
 from sngan.runs import checkpoint
 
 STEPS = 50

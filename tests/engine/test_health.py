@@ -15,11 +15,11 @@ from helpers.training import TINY, assert_identical, build, final_state, metrics
 from sngan import METHODS, Config, config, data, load
 from sngan.config import DataConfig
 from sngan.engine import train as training
-from sngan.engine.cloud_figures import Reference, nearest, share_above
 from sngan.engine.errors import TrainingError
-from sngan.engine.extremes import Extremes
-from sngan.engine.health_figures import HealthFigures
-from sngan.engine.health_watch import HealthWatch
+from sngan.engine.health.clouds import Reference, nearest, share_above
+from sngan.engine.health.extremes import Extremes
+from sngan.engine.health.figures import HealthFigures
+from sngan.engine.health.watch import HealthWatch
 from sngan.engine.resolve import resolve_config
 
 ONE = replace(METHODS["sn"], n_critic=1)

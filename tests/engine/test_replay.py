@@ -17,7 +17,7 @@ from sngan.config import ModelConfig, PerformanceConfig
 from sngan.data import Batch
 from sngan.engine import train_step
 from sngan.engine.averaging import GeneratorAverage
-from sngan.engine.replay import StepReplay
+from sngan.engine.replay.step_replay import StepReplay
 
 POINTS = ModelConfig(width=0.05, latent_dim=2)
 STEPS = 9
@@ -100,7 +100,7 @@ def test_what_cannot_be_repeated_says_so_if_it_was_asked_for(tmp_path, caplog):
 
 
 def test_a_step_of_much_memory_is_called(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr("sngan.engine.recording._MOST_BYTES", 2**20)
+    monkeypatch.setattr("sngan.engine.replay.recording._MOST_BYTES", 2**20)
     caplog.set_level(logging.INFO, "sngan")
     large = config(tmp_path, "on", batch_size=4096)
     assert not is_repeating(trained(large, steps=6)[1])

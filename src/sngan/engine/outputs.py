@@ -13,8 +13,8 @@ from torch import Tensor
 from sngan.distributed import collectives
 from sngan.engine import resuming
 from sngan.engine.evaluation import certify, measure_modes, measure_transport
-from sngan.engine.health_figures import HealthFigures
-from sngan.engine.health_watch import HealthWatch
+from sngan.engine.health.figures import HealthFigures
+from sngan.engine.health.watch import HealthWatch
 from sngan.engine.nan_guard import NanGuard, not_finite_error
 from sngan.engine.sampling import gather_average, sample_average
 from sngan.engine.setup import Plan

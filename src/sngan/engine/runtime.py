@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from sngan.config import PerformanceConfig
-from sngan.engine.cuda_graph import StepGraph
 from sngan.engine.precision import autocast_for
-from sngan.engine.replay import StepReplay, step_replay
+from sngan.engine.replay.cuda_graph import StepGraph
+from sngan.engine.replay.step_replay import StepReplay, step_replay
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -16,8 +16,8 @@ from sngan.distributed import fsdp
 from sngan.engine import build
 from sngan.engine.accumulation import warn_of_batch_statistics
 from sngan.engine.augmentation import Augmentation
-from sngan.engine.extremes import Extremes
 from sngan.engine.fabric import make_fabric
+from sngan.engine.health.extremes import Extremes
 from sngan.engine.resolve import resolve_config
 from sngan.engine.runtime import Runtime
 from sngan.engine.scheduling import ScheduledValues

@@ -15,9 +15,9 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from sngan.config import PerformanceConfig
 from sngan.data import Batch
 from sngan.distributed import collectives
-from sngan.engine.cuda_graph import copied, tensors_of
-from sngan.engine.memory_reuse import with_reused_memory
-from sngan.engine.recording import Recorder, is_fused_step, not_constant, repetitions
+from sngan.engine.replay.cuda_graph import copied, tensors_of
+from sngan.engine.replay.memory_reuse import with_reused_memory
+from sngan.engine.replay.recording import Recorder, is_fused_step, not_constant, repetitions
 
 _log = logging.getLogger("sngan")
 # the first steps allocate the optimizers' state

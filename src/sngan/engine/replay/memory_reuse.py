@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from sngan.engine.recording import Call, storage_of, tensors_in
+from sngan.engine.replay.recording import Call, storage_of, tensors_in
 
 
 def with_reused_memory(recorded: Sequence[Call], kept: Sequence[Call]) -> list[Call]:

@@ -16,7 +16,7 @@ from sngan import data, spectral
 from sngan.config import Config
 from sngan.data.batches.shuffling import seeded_permutation
 from sngan.distributed import fsdp
-from sngan.engine import cloud_figures as clouds
+from sngan.engine.health import clouds
 from sngan.engine.state import TrainState
 from sngan.models import packed
 from sngan.runs.networks import balanced_labels, noise_from_seed

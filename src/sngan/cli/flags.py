@@ -51,7 +51,17 @@ def add_config_flags(parser: CommandParser, *, without: Collection[str] = ()) ->
 
 
 def add_flags_of(parser: CommandParser, settings: Any, *, names: Collection[str]) -> None:
-    """Add a flag without its group for each of these settings of a dataclass."""
+    """Add flags for some settings of a dataclass, without the name of their group.
+
+    Parameters
+    ----------
+    parser
+        The parser of the command.
+    settings
+        The dataclass with the defaults.
+    names
+        The settings that get a flag.
+    """
     for flag in _flags_of(settings):
         if flag.key in names:
             parser.flag(f"--{flag.key}", flag.kind, flag.text or SUPPRESS, default=flag.default)

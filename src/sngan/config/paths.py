@@ -5,6 +5,12 @@ from sngan.utils.files import expand_home
 
 
 def require_path(value: str, name: str) -> str:
-    """Check that a path is text, and replace ``~`` by the home folder."""
+    """Return a path with the home folder in place of ``~``.
+
+    Raises
+    ------
+    ValueError
+        If the path is no text.
+    """
     require(isinstance(value, str), name, expected="text", got=repr(value))
     return expand_home(value)

@@ -8,6 +8,7 @@ import torch
 from sngan import config as configs
 from sngan import data
 from sngan.config import Config, DataConfig
+from sngan.data.survey import Opened
 from sngan.distributed import collectives
 from sngan.engine import resuming
 from sngan.engine.evaluation import PeriodicEvaluation
@@ -84,8 +85,23 @@ def prepare(
     )
 
 
-def open_dataset(settings: DataConfig, progress: Callable[[int, int], None]) -> data.Dataset:
-    """Open the data that the settings of a run name; ``progress(done, total)`` is called often."""
+def open_dataset(
+    settings: DataConfig,
+    progress: Callable[[int, int], None],
+    *,
+    on_opened: Callable[[Opened], None] | None = None,
+) -> data.Dataset:
+    """Open the data that settings name.
+
+    Parameters
+    ----------
+    settings
+        The source, and how it is read.
+    progress
+        ``progress(done, total)`` is called often.
+    on_opened
+        Gets the source when it is found, before its samples are read.
+    """
     return data.open_source(
         settings.source,
         resolution=settings.resolution,
@@ -97,4 +113,5 @@ def open_dataset(settings: DataConfig, progress: Callable[[int, int], None]) -> 
         cache=settings.cache,
         workers=settings.workers,
         progress=progress,
+        on_opened=on_opened,
     )

@@ -11,6 +11,7 @@ from sngan import data
 from sngan.config import DataConfig
 from sngan.data.survey import Survey, survey
 from sngan.engine.resolve import class_names
+from sngan.engine.setup import open_dataset
 from sngan.utils.progress import counting
 from sngan.utils.tables import text_table
 from sngan.utils.text import printable
@@ -191,18 +192,8 @@ def describe(settings: DataConfig) -> Description:
     """
     surveys: list[Survey] = []
     with counting("decoding", file=sys.stderr) as progress, _remarks() as remarks:
-        dataset = data.open_source(
-            settings.source,
-            resolution=settings.resolution,
-            channels=settings.channels,
-            split=settings.split,
-            labels=settings.labels,
-            background=settings.background,
-            reading=settings.reading,
-            cache=settings.cache,
-            workers=settings.workers,
-            progress=progress,
-            on_opened=lambda opened: surveys.append(survey(opened)),
+        dataset = open_dataset(
+            settings, progress, on_opened=lambda opened: surveys.append(survey(opened))
         )
     return Description(settings, dataset, surveys[0], tuple(remarks))
 

@@ -45,6 +45,16 @@ def test_a_count_over_half_of_the_images_is_refused():
     expected = r"^data\.held_out: expected at most half of the 60 images, got 31$"
     with pytest.raises(ValueError, match=expected):
         held_out_count(images(60), 31)
+    with pytest.raises(ValueError, match=r"at most half of the 60 images, got 0\.9$"):
+        held_out_count(images(60), 0.9)
+
+
+@pytest.mark.parametrize("count", [399, 400, 401, 403, 1797])
+@pytest.mark.parametrize("wanted", [0.001, 0.05, 0.499, 0.5])
+def test_a_count_made_from_a_fraction_stays_the_same(count, wanted):
+    """A resumed run reads its count from ``config.yaml``."""
+    found = held_out_count(images(count), wanted)
+    assert held_out_count(images(count), found) == found
 
 
 @settings(max_examples=50, deadline=None)

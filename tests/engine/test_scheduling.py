@@ -43,7 +43,7 @@ def test_every_value_has_its_closed_form(tmp_path):
         assert critic["lr"] == pytest.approx(expected)
         for group in (generator, critic):
             assert group["betas"] == pytest.approx((0.0, 0.9 + 0.09 * share))
-        assert state.scheduled.penalty_weight.item() == pytest.approx(2 - 1.8 * share)
+        assert state.scheduled.penalty_weight(config).item() == pytest.approx(2 - 1.8 * share)
         assert state.scheduled.ema.decay == pytest.approx(0.5 + 0.4 * share)
 
 
@@ -51,8 +51,9 @@ def test_the_schedule_is_a_factor_on_rates_that_are_numbers(tmp_path, caplog):
     caplog.set_level("INFO", "sngan")
     for word, factor in (("linear", 0.75), ("cosine", (1 + math.sqrt(0.5)) / 2), ("constant", 1)):
         method = named("sn", lr=1e-3, lr_critic="1e-2->0.1")
-        state = build(tiny(tmp_path, data="ring8", method=method, schedule=word, steps=4))
-        state.scheduled.move_to(1)
+        config = tiny(tmp_path, data="ring8", method=method, schedule=word, steps=4)
+        state = build(config)
+        state.scheduled.move_to(1, config)
         assert state.generator_optimizer.param_groups[0]["lr"] == pytest.approx(1e-3 * factor)
         assert state.critic_optimizer.param_groups[0]["lr"] == pytest.approx(0.0325)
     lines = [record.getMessage() for record in caplog.records]
@@ -67,8 +68,9 @@ def test_two_time_scales_for_every_method(tmp_path, name):
     method = replace(METHODS[name], lr=1e-3, lr_critic=4e-3, betas=(0.0, 0.9))
     model = replace(TINY, attention=None)
     fields = {"data": "ring8", "model": model, "steps": 4}
-    state = build(tiny(tmp_path, method=method, schedule="linear", **fields))
-    state.scheduled.move_to(2)
+    config = tiny(tmp_path, method=method, schedule="linear", **fields)
+    state = build(config)
+    state.scheduled.move_to(2, config)
     assert state.generator_optimizer.param_groups[0]["lr"] == pytest.approx(5e-4)
     assert state.critic_optimizer.param_groups[0]["lr"] == pytest.approx(2e-3)
     same = build(tiny(tmp_path, method=replace(method, lr_critic=None), **fields))
@@ -90,6 +92,33 @@ def test_the_penalty_weight_of_a_step_is_in_its_gradient(tmp_path):
         torch.testing.assert_close(tensor, states[1][name])
 
 
+@pytest.mark.parametrize("number", [True, False])
+def test_a_step_obeys_the_settings_that_it_is_given(tmp_path, number):
+    """The state may have been built for other rates, weights and averages of the same networks."""
+    given = replace(MOVING, lr=3e-3, penalty_weight=7.0) if number else MOVING
+    config = moving(tmp_path, method=given, ema_decay=0.75 if number else "0.5->0.9")
+    other = moving(tmp_path, method=named("r1", penalty_weight=0.1), ema_decay=0.1, steps=90)
+    results = []
+    for built_for in (config, other):
+        state = build(built_for)
+        state.critic_optimizer.param_groups[0]["betas"] = (0.0, 0.9)
+        state.generator_optimizer.param_groups[0]["betas"] = (0.0, 0.9)
+        torch.manual_seed(3)
+        for _ in range(6):
+            train_step(config, state)
+        results.append((state.critic.module.state_dict(), state.average.state_dict()))
+    assert_identical(*results)
+
+
+def test_settings_that_leave_the_average_out_keep_that_of_the_run(tmp_path):
+    config = tiny(tmp_path, data="ring8", method="r3gan", steps=8, ema_start=0)
+    state = build(config)
+    state.step = 4
+    train_step(config, state)
+    # the half-life is half of a fortieth of the run's 64 samples
+    assert state.scheduled.ema.decay == pytest.approx(0.5 ** (8 / (0.5 * 64 / 40)))
+
+
 def test_a_half_life_in_images_halves_a_weight(tmp_path):
     """After h images at batch b, a weight counts 1/2, for any b."""
     for batch in (4, 8):
@@ -99,7 +128,7 @@ def test_a_half_life_in_images_halves_a_weight(tmp_path):
     config = replace(config, ema_halflife="0->64")
     state = build(config)
     assert state.scheduled.ema.decay == 0.0
-    state.scheduled.move_to(config.steps // 2)
+    state.scheduled.move_to(config.steps // 2, config)
     assert state.scheduled.ema.decay ** (32 // config.batch_size) == pytest.approx(0.5)
 
 
@@ -139,7 +168,7 @@ def test_a_step_waits_for_nothing(tmp_path):
     train_step(config, state)
     steps = [kept["step"] for kept in state.critic_optimizer.state.values()]
     with NoWaiting(steps):
-        state.scheduled.move_to(3)
+        state.scheduled.move_to(3, config)
         critic_step(config, state, state.sampler.take())
 
 

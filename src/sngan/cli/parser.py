@@ -68,10 +68,11 @@ class CommandParser(ArgumentParser):
         key = re.search(r'Parser key "([\w.]+)":', text)
         if key and key[1] == "config":
             return f"config: expected a YAML file of settings, got {text[key.end() :].strip()}"
-        value = re.search(r"(?:Got|Given) value: (.*)$", text)
+        # jsonargparse names the value for each type that it tried; the last one is as it was given
+        value = re.search(r".*(?:Got|Given) value:(.*)$", text)
         if not key or not value or key[1] not in self._kinds:
             return None
-        return f"{key[1]}: expected {_in_words(self._kinds[key[1]])}, got {value[1]!r}"
+        return f"{key[1]}: expected {_in_words(self._kinds[key[1]])}, got {value[1].strip()!r}"
 
     def _missing(self, text: str) -> str | None:
         missing = re.search(r"arguments are required: ([\w-]+)", text) or re.search(

@@ -35,13 +35,15 @@ def parse_augment(text: str | None) -> AugmentPolicy:
     Raises
     ------
     ValueError
-        If a name is unknown, ``ada`` or ``p`` is not alone, or p is not from 0 to 1.
+        If it is no text, a name is unknown, ``ada`` or ``p`` is not alone, or p is not from 0 to 1.
 
     Examples
     --------
     >>> parse_augment("color, cutout").names, parse_augment("p=0.3").p
     (('color', 'cutout'), 0.3)
     """
+    is_text = text is None or isinstance(text, str)
+    require(is_text, _NAME, expected="text or None", got=repr(text))
     names = tuple(name.strip() for name in text.split(",")) if text else ()
     for name in names:
         is_probability = name.startswith(_PROBABILITY)

@@ -72,6 +72,9 @@ class Config:
             value = getattr(self, key)
             if isinstance(value, str):
                 object.__setattr__(self, key, from_name(value))
+        for key, kind in _KINDS.items():
+            value = getattr(self, key)
+            require(isinstance(value, kind), key, expected=kind.__name__, got=repr(value))
         for key in ("steps", "batch_size", "log_every", "sample_every", "save_every"):
             require_count(getattr(self, key), key)
         for key in ("seed", "ema_start"):
@@ -132,3 +135,10 @@ def _model_named(name: str) -> ModelConfig:
 
 
 _GROUPS = {"data": _data_named, "model": _model_named, "method": named}
+_KINDS = {
+    "data": DataConfig,
+    "model": ModelConfig,
+    "method": Method,
+    "evaluation": EvaluationConfig,
+    "performance": PerformanceConfig,
+}

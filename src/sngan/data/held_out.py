@@ -29,7 +29,7 @@ def held_out_count(dataset: Dataset, wanted: float | None) -> int:
     Raises
     ------
     ValueError
-        If a count is over half of the images, or is given for points or streamed data.
+        If more than half of the images are asked for, or a count for points or streamed data.
     """
     is_fraction = wanted is not None and wanted < 1
     if not wanted or (is_fraction and (not dataset.is_images or dataset.stream is not None)):
@@ -37,11 +37,14 @@ def held_out_count(dataset: Dataset, wanted: float | None) -> int:
     total, name = len(dataset), "data.held_out"
     require(dataset.is_images, name, expected="none for points", got=f"{wanted:g}")
     require(dataset.stream is None, name, expected="none for streamed data", got=f"{wanted:g}")
-    if is_fraction:
-        count = 0 if total < SMALLEST_DATA else max(FEWEST, round(wanted * total))
-        return min(count, total - len(_one_of_each_class(dataset, torch.arange(total))))
     expected = f"at most half of the {total} images"
-    require(wanted <= total / 2, name, expected=expected, got=f"{wanted:g}")
+    most = 0.5 if is_fraction else total / 2
+    require(wanted <= most, name, expected=expected, got=f"{wanted:g}")
+    if is_fraction:
+        # a half may be rounded up, and the count is checked again when a run is resumed
+        part = min(round(wanted * total), total // 2)
+        count = 0 if total < SMALLEST_DATA else max(FEWEST, part)
+        return min(count, total - len(_one_of_each_class(dataset, torch.arange(total))))
     return int(wanted)
 
 

@@ -44,20 +44,20 @@ class ScheduledValues:
     Parameters
     ----------
     config
-        The settings.
+        The settings of the run, which decide the average where a step's settings leave it out.
     generator_optimizer, critic_optimizer
         The optimizers whose learning rates and β₂ are set.
     ema
         The update of the generator's average.
-    penalty_weight
-        The weight of the penalty: a number, or a tensor on the device if it changes.
+    scheduled_weight
+        The weight of the penalty at the present step, on the device; steps read it if it changes.
     """
 
     config: Config
     generator_optimizer: Optimizer
     critic_optimizer: Optimizer
     ema: EmaUpdate
-    penalty_weight: float | Tensor
+    scheduled_weight: Tensor
 
     @classmethod
     def build(
@@ -75,10 +75,8 @@ class ScheduledValues:
             The generator's average. It gets the update ``ema``.
         """
         average.multi_avg_fn = ema = EmaUpdate(ema_decay(config, 0))
-        weight = config.method.penalty_weight
-        if isinstance(weight, Schedule):
-            device = next(average.module.parameters()).device
-            weight = torch.full((), weight.start, device=device)
+        weight = value_at(config.method.penalty_weight, 0, config.steps)
+        device = next(average.module.parameters()).device
         for key in ("lr", "lr_critic"):
             rate = getattr(config.method, key)
             if config.schedule != "constant" and isinstance(rate, Schedule):
@@ -88,23 +86,28 @@ class ScheduledValues:
             generator_optimizer=optimizers[0],
             critic_optimizer=optimizers[1],
             ema=ema,
-            penalty_weight=weight,
+            scheduled_weight=torch.full((), weight, device=device),
         )
 
-    def move_to(self, step: int) -> None:
-        """Set the values of a step; the first one is 0."""
-        method, steps = self.config.method, self.config.steps
+    def move_to(self, step: int, config: Config) -> None:
+        """Set the values that a step has by its settings; the first step is 0."""
+        method, steps = config.method, config.steps
         optimizers = (self.generator_optimizer, self.critic_optimizer)
-        for optimizer, lr in zip(optimizers, learning_rates(self.config, step), strict=True):
+        for optimizer, lr in zip(optimizers, learning_rates(config, step), strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = _renewed(group["lr"], lr)
                 if isinstance(method.betas[1], Schedule) and "betas" in group:
                     first, second = group["betas"]
                     group["betas"] = first, _renewed(second, method.betas[1].at(step, steps))
         if isinstance(method.penalty_weight, Schedule):
-            weight = method.penalty_weight.at(step, steps)
-            self.penalty_weight = _renewed(self.penalty_weight, weight)
-        self.ema.decay = ema_decay(self.config, step)
+            self.scheduled_weight.fill_(method.penalty_weight.at(step, steps))
+        has_average = config.ema_decay is not None or config.ema_halflife is not None
+        self.ema.decay = ema_decay(config if has_average else self.config, step)
+
+    def penalty_weight(self, config: Config) -> float | Tensor:
+        """Return the weight of the penalty by a step's settings: a number, or the tensor."""
+        weight = config.method.penalty_weight
+        return self.scheduled_weight if isinstance(weight, Schedule) else weight
 
     def for_log(self, step: int) -> dict[str, Any]:
         """Return the learning rates of a step, and the other values that change over the run."""

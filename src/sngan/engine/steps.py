@@ -45,7 +45,7 @@ def train_step(config: Config, state: TrainState) -> dict[str, Tensor]:
     (1, torch.Size([]))
     """
     config = _resolved(config, state)
-    state.scheduled.move_to(state.step)
+    state.scheduled.move_to(state.step, config)
     state.augmentation.start_step(state.step, config.steps)
     method = config.method
     # the generator loss of a relativistic pair also reads a batch of real samples
@@ -122,7 +122,7 @@ def _critic_loss(
     if method.penalty is not None:
         penalty = _gradient_penalty(state, method.penalty, real, fake, labels)
         terms["penalty"] = penalty.detach()
-        loss = loss + state.scheduled.penalty_weight * penalty
+        loss = loss + state.scheduled.penalty_weight(config) * penalty
     if method.orthonormal:
         distance = orthonormal(state.critic.module)
         terms["orthonormal"] = distance.detach()

@@ -178,7 +178,8 @@ def require_scheduled(
     ends = [parsed.start, parsed.end] if isinstance(parsed, Schedule) else [parsed]
     for number in ends:
         require_number(number, name, above=above, minimum=minimum, maximum=maximum)  # pyright: ignore[reportArgumentType]
-    return parsed  # pyright: ignore[reportReturnType]
+    # torch takes no integer of more than 64 bits
+    return float(parsed) if type(parsed) is int else parsed  # pyright: ignore[reportReturnType]
 
 
 def _number(word: str) -> float | None:

@@ -13,7 +13,9 @@ from sngan.methods.schedule import scaled
 NAME = "collapse"
 # of a healthy run after its first steps: spread 0.8 to 1.1, hardly any duplicates
 _SPREAD, _DUPLICATES, _REACH, _FALLEN = 0.5, 0.2, 0.25, 0.5
-_COVERAGES = ("modes", "classes", "recall", "coverage")
+_COVERAGES = (
+    "modes", "evaluation.modes", "evaluation.classes", "evaluation.recall", "evaluation.coverage"
+)  # fmt: skip
 
 
 def collapse(history: History, config: Config) -> Finding | Unjudged | None:

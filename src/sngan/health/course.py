@@ -11,9 +11,9 @@ from sngan.health.history import History, Series
 from sngan.health.judging import quality, unjudged
 from sngan.health.statistics import confidence, turning_points
 from sngan.methods.schedule import scaled
-from sngan.metrics.result import HIGHER_IS_BETTER
 
 OSCILLATION, CONVERGED = "oscillation", "converged"
+_FIGURES = ("evaluation.frechet", "evaluation.w1")
 _RECORDS, _TURNS, _FACTOR = 10, 4, 2.0
 _EVALUATIONS, _GAIN, _PATIENCE = 6, 0.05, 0.4
 
@@ -52,15 +52,14 @@ def oscillation(history: History, config: Config) -> Finding | Unjudged | None:
 
 
 def converged(history: History, config: Config) -> Finding | Unjudged | None:
-    """Judge whether the evaluations, or W1 or the energy distance, have not improved for long."""
-    name, series, sign = _measured(history)
-    least = _EVALUATIONS if name in HIGHER_IS_BETTER and name != "w1" else 2 * _RECORDS
+    """Judge whether the best value is long ago: of the evaluations, else of W1 or the energy."""
+    name, series = _measured(history)
+    least = _EVALUATIONS if name in _FIGURES else 2 * _RECORDS
     cannot = unjudged(CONVERGED, history, name, least=least)
     if cannot is not None:
         return cannot
-    values = sign * series.values
-    # the first step after which nothing was better by a twentieth
-    best = np.minimum.accumulate(values)
+    # the first step from which on nothing was better by a twentieth
+    best = np.minimum.accumulate(series.values)
     close = best <= best[-1] + _GAIN * abs(best[-1])
     first = int(np.flatnonzero(close)[0])
     since = float(series.steps[first])
@@ -71,7 +70,7 @@ def converged(history: History, config: Config) -> Finding | Unjudged | None:
         name=CONVERGED,
         since=int(since),
         confidence=confidence(waited / _PATIENCE, len(series) - first, least=least),
-        evidence={name: series.last, f"{name}_best": float(sign * best[-1])},
+        evidence={name: series.last, f"{name}_best": float(best[-1])},
         meaning="nothing was gained since then",
         advice="stop there, or try smaller steps from the start",
         flags=advice.flags(steps=max(int(since), 1), method__lr=scaled(config.method.lr, 1 / 2)),
@@ -79,11 +78,11 @@ def converged(history: History, config: Config) -> Finding | Unjudged | None:
     )
 
 
-def _measured(history: History) -> tuple[str, Series, float]:
-    """Return the figure by which a run is judged, its series, and 1 if smaller is better."""
-    for name in ("frechet", "w1"):
+def _measured(history: History) -> tuple[str, Series]:
+    """Return the figure by which a run is judged, smaller for better ones, and its series."""
+    for name in _FIGURES:
         if len(history[name]) >= _EVALUATIONS:
-            return name, history[name], -1.0 if HIGHER_IS_BETTER[name] else 1.0
+            return name, history[name]
     good = quality(history)
     values = np.maximum(good.series.values, good.floor)
-    return good.name, Series(good.series.steps, values), 1.0
+    return good.name, Series(good.series.steps, values)

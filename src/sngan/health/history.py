@@ -11,7 +11,8 @@ _MOST = 4096
 _NAMES = 512
 # the square of a larger number is not finite
 _LARGEST = 1e100
-_GROUPS = ("health", "evaluation", "not_finite")
+# a record and an evaluation may measure one figure from other numbers of samples
+_GROUPS = {"health": "", "evaluation": "evaluation.", "not_finite": ""}
 
 
 class Series(NamedTuple):
@@ -35,7 +36,8 @@ class Series(NamedTuple):
 
 
 class History:
-    """The figures of a run by name, such as ``generator_loss``, ``spread`` or ``frechet``.
+    """The figures of a run by name, such as ``generator_loss``, ``spread`` or
+    ``evaluation.frechet``.
 
     At most 4,096 values of each figure are kept: every second value of a longer run, then every
     fourth one, and so on. A damaged file may have a record whose step is before the last one; it is
@@ -68,7 +70,7 @@ class History:
         for name, value in record.items():
             if name in _GROUPS and isinstance(value, Mapping):
                 for inner, number in cast(Mapping[object, object], value).items():
-                    self._add(str(inner), step, number)
+                    self._add(f"{_GROUPS[name]}{inner}", step, number)
             elif name == "sigma" and isinstance(value, Mapping):
                 sigmas = list(cast(Mapping[object, object], value).values())
                 numbers = [number for one in sigmas if (number := _number(one)) is not None]

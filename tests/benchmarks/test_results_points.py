@@ -17,7 +17,7 @@ def few_steps(cell: Cell, steps: int = 4) -> Cell:
 
 
 def samples_of(mixture, counts, *, away: int = 0) -> torch.Tensor:
-    """Points at the centres, so many at each, and others far from all centres."""
+    """Points at each centre, as many as ``counts`` says, and others far from all centres."""
     centres = mixture.centres.repeat_interleave(torch.tensor(counts), dim=0)
     return torch.cat([centres, torch.full((away, 2), 100.0)])
 

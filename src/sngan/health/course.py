@@ -52,13 +52,13 @@ def oscillation(history: History, config: Config) -> Finding | Unjudged | None:
 
 
 def converged(history: History, config: Config) -> Finding | Unjudged | None:
-    """Judge whether the best value is long ago: of the evaluations, else of W1 or the energy."""
+    """Judge whether the evaluations, or W1 or the energy distance, have not improved for long."""
     name, series = _measured(history)
     least = _EVALUATIONS if name in _FIGURES else 2 * _RECORDS
     cannot = unjudged(CONVERGED, history, name, least=least)
     if cannot is not None:
         return cannot
-    # the first step from which on nothing was better by a twentieth
+    # the first step after which nothing was better by a twentieth
     best = np.minimum.accumulate(series.values)
     close = best <= best[-1] + _GAIN * abs(best[-1])
     first = int(np.flatnonzero(close)[0])
@@ -79,7 +79,7 @@ def converged(history: History, config: Config) -> Finding | Unjudged | None:
 
 
 def _measured(history: History) -> tuple[str, Series]:
-    """Return the figure by which a run is judged, smaller for better ones, and its series."""
+    """Return the name and the series of the figure by which a run is judged; smaller is better."""
     for name in _FIGURES:
         if len(history[name]) >= _EVALUATIONS:
             return name, history[name]

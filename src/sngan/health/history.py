@@ -36,8 +36,7 @@ class Series(NamedTuple):
 
 
 class History:
-    """The figures of a run by name, such as ``generator_loss``, ``spread`` or
-    ``evaluation.frechet``.
+    """The figures of a run by name, such as ``spread`` or ``evaluation.frechet``.
 
     At most 4,096 values of each figure are kept: every second value of a longer run, then every
     fourth one, and so on. A damaged file may have a record whose step is before the last one; it is

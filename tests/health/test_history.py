@@ -21,10 +21,10 @@ def test_numbers_of_groups_become_series():
         ]
     )
     found = {name: history[name].values.tolist() for name in
-             ("critic_loss", "spread", "sigma_largest", "evaluation.frechet", "nothing")}  # fmt: skip
+             ("critic_loss", "spread", "sigma_largest", "evaluation.frechet", "none")}  # fmt: skip
     assert found == {
         "critic_loss": [2], "spread": [0.5], "sigma_largest": [3], "evaluation.frechet": [4],
-        "nothing": [],
+        "none": [],
     }  # fmt: skip
     assert history.step == 2
 

@@ -36,8 +36,7 @@ class Series(NamedTuple):
 
 
 class History:
-    """The figures of a run by name, such as ``generator_loss``, ``spread`` or
-    ``evaluation.frechet``.
+    """The figures of a run by name, such as ``generator_loss`` or ``evaluation.frechet``.
 
     At most some thousand values of each figure are kept: of a longer run every second one, every
     fourth one, and so on. A record before the last one, which a damaged file may have, is left out.

@@ -25,26 +25,28 @@ from sngan.engine.train import train
 from sngan.health import FINDINGS, diagnose
 
 _LEFT_OUT = ("seconds", "steps_per_second")
-# an ill run is at least this number of times farther from the data than the healthy run
+# an ill run is so many times farther from the data than the healthy run
 _WORSE = 2.0
 _LABELS = HEALTHY, ILL, UNCLEAR = "healthy", "ill", "unclear"
 _INTRODUCTION = """# The doctor's test
 
-`make bench-doctor` makes this page from short runs: healthy ones, and ones made ill in one way,
-with two seeds of each kind. A hash of the kind decides which seed is in which half. The rules were
-set on one half, and the other half is reported.
+Made by `make bench-doctor`: short runs, healthy ones and ones made ill in one way, with two seeds
+of each kind. A hash of the kind decides which seed is in which half. The rules were set on one
+half, and are reported on the other one.
 
-A run counts as ill if it was made ill, and training failed or its samples at the end are at least
-twice as far from the data as those of the healthy run of the same data and seed (W1 of points,
-Fréchet distance of images; the doctor sees neither figure). A run of 40 images counts as ill in any
-case. A run counts as healthy if nothing was done to it, and it is nearer than twice that distance.
-All other runs are unclear: an illness did no harm, or a method had not learned yet. They count in
-neither share. An ill run is named rightly if the doctor names one of the findings that belong to
-its illness; these findings were fixed before.
+A run counts as ill if it was made ill, and its samples at the end are at least twice as far from
+the data as those of the healthy run of the same data and seed (W1 of points, Fréchet distance of
+images; the doctor sees neither figure), or if training failed. A run of 40 images counts as ill
+without this. A run counts as healthy if nothing was done to it, and it is nearer than twice that
+distance. All other runs are unclear: an illness did no harm, or a method had not learned yet.
+They count in neither share. An ill run is named rightly if the doctor names one of the findings
+that belong to its illness. The list was fixed before the runs, with two exceptions: the two
+findings of balance were added to a batch of 2, for a run of the first half, and to no
+normalization with a huge learning rate, for a run of an earlier version of this test.
 
-The kinds of illness are those that the rules were made for, and an earlier version of the rules was
-written with runs of both seeds of most kinds at other settings in view. So the reported half tells
-how the rules do on other random numbers, not on illnesses that nobody thought of.
+The kinds of illness are those for which the rules were made, and an earlier version of the rules
+was written in view of runs of both seeds of most kinds, at other settings. So the reported half
+tells how the rules do with other random numbers, not with illnesses that nobody thought of.
 """
 
 

@@ -151,6 +151,7 @@ def frozen_critic(config: Config) -> Iterator[None]:
 
 
 UNSTABLE = ("exploding gradient", "collapse", "oscillation", "vanishing gradient", "rank collapse")
+BALANCE = ("generator left behind", "critic left behind")
 BEHIND = ("generator left behind", "collapse", "vanishing gradient")
 _ADAM = {"betas": (0.99, 0.999)}
 _FLAT = {"schedule": "constant"}
@@ -195,7 +196,14 @@ def _ill(data: str) -> Iterator[Case]:
     is_points = data in POINTS
     lr = 2e-3 if is_points else 5e-4
     yield Case(data, "lr-30", 0, {"lr": 30 * lr}, _FLAT, names=UNSTABLE)
-    yield Case(data, "no-norm-huge-lr", 0, {"name": "vanilla", "lr": 0.5}, _FLAT, names=UNSTABLE)
+    yield Case(
+        data,
+        "no-norm-huge-lr",
+        0,
+        {"name": "vanilla", "lr": 0.5},
+        _FLAT,
+        names=(*UNSTABLE, *BALANCE),
+    )
     yield Case(data, "small-generator", 0, operation=small_generator, names=BEHIND)
     named_clip = ("vanishing gradient", "critic uses little slope", "rank collapse")
     yield Case(data, "clip-1e-4", 0, {"name": "wgan", "clip": 1e-4}, names=named_clip)
@@ -209,7 +217,7 @@ def _ill(data: str) -> Iterator[Case]:
     )
     named_momentum = ("oscillation", "collapse", "exploding gradient")
     yield Case(data, "beta1-.99", 0, _ADAM, _FLAT, names=named_momentum)
-    named_batch = ("collapse", "oscillation", "exploding gradient", "critic left behind")
+    named_batch = (*UNSTABLE[:3], *BALANCE)
     vanilla = {} if is_points else {"name": "vanilla"}
     yield Case(data, "batch-2", 0, vanilla, {"batch_size": 2}, names=named_batch)
     many = {"name": "vanilla", "n_critic": 20}

@@ -89,6 +89,40 @@ def test_each_condition_is_found_alone_and_since_its_step(name, index):
     assert finding.is_illness == (name != "converged")
 
 
+def test_modes_of_evaluations_and_of_records_that_have_halved_are_a_collapse():
+    evaluated = [{"step": 1200 + k, "evaluation": {"modes": 8 / k}} for k in (1, 2)]
+    assert names(diagnose([*records(), *evaluated], IMAGES)) == {"collapse"}
+    assert names(diagnose([*records(), *evaluated[:1]], IMAGES)) == set()
+    at_floor = {"w1": 0.11, "w1_floor": 0.1, "real_above_generated": 0.5}
+    for fallen, expected in ((30, {"collapse"}), (39, set())):
+        found = diagnose(
+            records(40, modes=lambda k, f=fallen: 8 if k < f else 4, **at_floor), POINTS
+        )
+        assert {one.name for one in found.illnesses} == expected
+
+
+def test_an_evaluation_of_images_is_no_measure_of_the_records():
+    """W1 of features has another unit than the energy distance, by which images are judged."""
+    evaluated = [{"step": 1200 + k, "evaluation": {"w1": 50.0 * (1 + k % 2)}} for k in range(12)]
+    assert diagnose([*records(), *evaluated], IMAGES).illnesses == ()
+
+
+@pytest.mark.parametrize(
+    ("config", "flag"),
+    [
+        (replace(POINTS, method=named("wgan", clip=1e-4)), "--set method.clip=0.1"),
+        (replace(POINTS, method=named("sn", lr=0.5)), "--set method.lr=0.002"),
+        (replace(IMAGES, method=named("sn", lr=0.5)), "--set method.lr=0.0002"),
+        (replace(POINTS, batch_size=2), "--set batch_size=64"),
+        (replace(IMAGES, method=named("sn", betas=(0.99, 0.999))), "--set method.betas=[0.0,0.9]"),
+    ],
+)
+def test_a_setting_far_from_the_recipe_is_the_first_advice(config, flag):
+    for name in ("collapse", "generator left behind", "vanishing gradient", "oscillation"):
+        found = diagnose(records(40, **ILL[name][0]), config).findings
+        assert [one.flags for one in found if one.name == name] == [flag]
+
+
 def test_the_period_of_an_oscillation_is_that_of_the_sine():
     for period in (5, 8, 12):
         wave = {"energy": lambda k, p=period: 0.3 * (1.05 + math.sin(2 * math.pi * k / p))}

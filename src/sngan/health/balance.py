@@ -38,7 +38,7 @@ def generator_left_behind(history: History, config: Config) -> Finding | Unjudge
         start = max(found[0], len(mask) - least) if certain == _AHEAD else found[0]
         if ranked.distance[-1] < gained * ranked.distance[start]:
             continue
-        reason, flags = _weaker_critic(config)
+        reason, flags = advice.unusual(config) or _weaker_critic(config)
         return ranked.finding(
             GENERATOR,
             start,
@@ -67,7 +67,7 @@ def critic_left_behind(history: History, config: Config) -> Finding | Unjudged |
     found = found or ranked.since(is_far & is_worse & is_blinder, least=LEAST)
     if found is None or ranked.distance[-1] < _GAINED * ranked.distance[found[0]]:
         return None
-    reason, flags = _stronger_critic(config)
+    reason, flags = advice.unusual(config) or _stronger_critic(config)
     return ranked.finding(
         CRITIC,
         found[0],
@@ -133,7 +133,5 @@ def _weaker_critic(config: Config) -> tuple[str, str]:
 
 def _stronger_critic(config: Config) -> tuple[str, str]:
     method = config.method
-    if config.batch_size < 16:
-        return "a larger batch", advice.flags(batch_size=64)
     steps = method.n_critic + (1 if method.n_critic == 1 else method.n_critic)
     return "more critic steps", advice.flags(method__n_critic=steps)

@@ -13,8 +13,9 @@ from sngan.methods.schedule import scaled
 NAME = "collapse"
 # of a healthy run after its first steps: spread 0.8 to 1.1, hardly any duplicates
 _SPREAD, _DUPLICATES, _REACH, _FALLEN = 0.5, 0.2, 0.25, 0.5
+_LOGGED = "modes"
 _COVERAGES = (
-    "modes", "evaluation.modes", "evaluation.classes", "evaluation.recall", "evaluation.coverage"
+    _LOGGED, "evaluation.modes", "evaluation.classes", "evaluation.recall", "evaluation.coverage"
 )  # fmt: skip
 
 
@@ -46,23 +47,25 @@ def collapse(history: History, config: Config) -> Finding | Unjudged | None:
 
 
 def _fallen(history: History, config: Config) -> Finding | None:
-    """Judge the evaluations, if there are at least two."""
+    """Judge modes, classes and recall; the modes of a record are noisier than an evaluation."""
     for name in _COVERAGES:
-        series = history[name]
+        series, is_logged = history[name], name == _LOGGED
         if len(series) < 2:
             continue
-        best = int(series.values.argmax())
-        most, last = float(series.values[best]), series.last
-        if most > 0 and last <= _FALLEN * most and len(series) - best > 1:
-            since = int(series.steps[best + 1])
-            beyond = _FALLEN * most / max(last, 1e-9)
-            sure = confidence(beyond, len(series) - best - 1, least=1)
-            return _finding(config, since, sure, {name: last, f"{name}_best": most})
+        values = rolling_median(series.values) if is_logged else series.values
+        most = np.maximum.accumulate(values)
+        has_fallen = (most > 0) & (values <= _FALLEN * most)
+        least = LEAST if is_logged else 1
+        held = holds_since(series, has_fallen, least=least)
+        if held is not None:
+            last, best = float(values[-1]), float(most[-1])
+            sure = confidence(_FALLEN * best / max(last, 1e-9), held[1], least=least)
+            return _finding(config, held[0], sure, {name: last, f"{name}_best": best})
     return None
 
 
 def _finding(config: Config, since: int, sure: float, evidence: dict[str, float]) -> Finding:
-    reason, flags = _advice(config)
+    reason, flags = advice.unusual(config) or _advice(config)
     return Finding(
         name=NAME,
         since=since,
@@ -76,12 +79,8 @@ def _finding(config: Config, since: int, sure: float, evidence: dict[str, float]
 
 def _advice(config: Config) -> tuple[str, str]:
     method = config.method
-    if config.batch_size < 16:
-        return "a larger batch shows the critic more samples", advice.flags(batch_size=64)
     if not advice.is_constrained(method):
         return "a critic of bounded slope gives a gradient everywhere", advice.normalized()
-    if method.betas[0] > 0.5:
-        return "less momentum", advice.flags(method__betas=(0.0, 0.9))
     return "smaller steps, and a critic that keeps up", advice.flags(
         method__lr=scaled(method.lr, 1 / 4), method__n_critic=method.n_critic + 1
     )

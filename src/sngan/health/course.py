@@ -36,19 +36,22 @@ def oscillation(history: History, config: Config) -> Finding | Unjudged | None:
     if steps[-1] - steps[turns[-1]] > 1.5 * period:
         return None
     swing = 2 ** float(np.median(np.abs(np.diff(values[turns]))))
+    reason, flags = advice.unusual(config) or _calmer(config)
     return Finding(
         name=OSCILLATION,
         since=int(steps[turns[0]]),
         confidence=confidence(swing / _FACTOR, len(turns), least=_TURNS),
         evidence={"period": period, "swing": swing, good.name: good.series.last},
         meaning=f"the samples get worse and better again, every {period:,.0f} steps",
-        advice="less momentum" if config.method.betas[0] > 0 else "smaller steps",
-        flags=(
-            advice.flags(method__betas=(0.0, 0.9))
-            if config.method.betas[0] > 0
-            else advice.slower(config, 4)
-        ),
+        advice=reason,
+        flags=flags,
     )
+
+
+def _calmer(config: Config) -> tuple[str, str]:
+    if config.method.betas[0] > 0:
+        return "less momentum", advice.flags(method__betas=(0.0, 0.9))
+    return "smaller steps", advice.slower(config, 4)
 
 
 def converged(history: History, config: Config) -> Finding | Unjudged | None:

@@ -8,7 +8,7 @@ from sngan.health.finding import Finding, Unjudged
 from sngan.health.history import History
 from sngan.health.judging import LEAST, quality, unjudged
 from sngan.health.statistics import confidence, holds_since, rolling_median
-from sngan.methods.schedule import largest, scaled
+from sngan.methods.schedule import scaled
 
 LITTLE_SLOPE, RANK_COLLAPSE = "critic uses little slope", "rank collapse"
 # with a margin of 1, a loss has hardly any curvature for scores that differ by so little
@@ -47,14 +47,16 @@ def little_slope(history: History, config: Config) -> Finding | Unjudged | None:
         for name in (*needed, "slope_largest", "lipschitz", "w1", "w1_bound")
         if name in history
     }
-    reason, flags = _steeper(config)
+    reason, flags = advice.unusual(config) or _steeper(config)
     return Finding(
         name=LITTLE_SLOPE,
         since=held[0],
         confidence=confidence(1 / max(float(used[-1]), 1e-9), held[1], least=LEAST),
         evidence=evidence,
-        meaning="the critic tells real from generated samples, but its scores hardly differ: it "
-        "may not be steep enough, or uses little of its slope",
+        meaning="the critic is flat: all samples have nearly the same score"
+        if is_flat[-1]
+        else "the samples are not good yet, but the scores of real and generated ones hardly "
+        "differ: the critic may not be steep enough, or uses little of its slope",
         advice=reason,
         flags=flags,
     )
@@ -75,10 +77,12 @@ def rank_collapse(history: History, config: Config) -> Finding | Unjudged | None
     held = holds_since(series, smooth < limit, least=LEAST - 2)
     if held is None:
         return None
-    method = config.method
-    if method.clip is not None or not advice.is_constrained(method):
+    method, unusual = config.method, advice.unusual(config)
+    if unusual is not None:
+        reason, flags = unusual
+    elif method.clip is not None or not advice.is_constrained(method):
         reason = "spectral normalization keeps more directions"
-        flags = advice.normalized(method__clip="0", method__lr=min(largest(method.lr), 2e-4))
+        flags = advice.normalized(method__clip="0", method__lr=advice.careful_lr(config))
     else:
         reason, flags = "smaller steps", advice.slower(config, 4)
     return Finding(

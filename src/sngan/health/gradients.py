@@ -8,13 +8,11 @@ from sngan.health.finding import Finding, Unjudged
 from sngan.health.history import History
 from sngan.health.judging import LEAST, unjudged
 from sngan.health.statistics import confidence, holds_since, rolling_median
-from sngan.methods.schedule import largest
 
 VANISHING, EXPLODING = "vanishing gradient", "exploding gradient"
 # Adam and RMSprop divide by √v + 1e-8, so they do not scale up a smaller gradient
 _SMALLEST_PER_WEIGHT = 1e-8
 _SUNK, _RISEN, _LARGE = 1e-4, 1e3, 1e3
-_STEADY_CLIP = 0.01
 
 
 def vanishing_gradient(history: History, config: Config) -> Finding | Unjudged | None:
@@ -41,7 +39,7 @@ def vanishing_gradient(history: History, config: Config) -> Finding | Unjudged |
         evidence = {name: series.last}
     if held is None:
         return None
-    reason, flags = _more_signal(config)
+    reason, flags = advice.unusual(config) or _more_signal(config)
     return Finding(
         name=VANISHING,
         since=held[0],
@@ -92,13 +90,15 @@ def _losses(history: History, config: Config) -> Finding | None:
 
 
 def _exploding(config: Config, since: int, sure: float, evidence: dict[str, float]) -> Finding:
-    method = config.method
-    if advice.is_constrained(method):
+    method, unusual = config.method, advice.unusual(config)
+    if unusual is not None:
+        reason, flags = unusual
+    elif advice.is_constrained(method):
         reason, flags = "smaller steps", advice.slower(config, 10)
     else:
         reason, flags = (
             "a critic of bounded slope",
-            advice.normalized(method__lr=min(largest(method.lr), 2e-4)),
+            advice.normalized(method__lr=advice.careful_lr(config)),
         )
     return Finding(
         name=EXPLODING,
@@ -113,8 +113,6 @@ def _exploding(config: Config, since: int, sure: float, evidence: dict[str, floa
 
 def _more_signal(config: Config) -> tuple[str, str]:
     method = config.method
-    if method.clip is not None and method.clip < _STEADY_CLIP:
-        return "wider clipping", advice.flags(method__clip=_STEADY_CLIP)
     if method.clip is not None:
         return "spectral normalization in place of clipping", advice.normalized(method__clip="0")
     if method.loss == "minimax":

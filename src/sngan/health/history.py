@@ -1,4 +1,4 @@
-"""History of a run: its records as series of numbers, whose length and number are bounded."""
+"""History: the records of a run as series of numbers, of bounded length, from a file of anybody."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, cast
@@ -36,11 +36,10 @@ class Series(NamedTuple):
 
 
 class History:
-    """The figures of a run by name, such as ``spread`` or ``evaluation.frechet``.
+    """The figures of a run by name, such as ``generator_loss`` or ``evaluation.frechet``.
 
-    At most 4,096 values of each figure are kept: every second value of a longer run, then every
-    fourth one, and so on. A damaged file may have a record whose step is before the last one; it is
-    left out.
+    At most some thousand values of each figure are kept: of a longer run every second one, every
+    fourth one, and so on. A record before the last one, which a damaged file may have, is left out.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ from sngan.engine.train import train
 from sngan.health import FINDINGS, diagnose
 
 _LEFT_OUT = ("seconds", "steps_per_second")
-# an ill run is so many times farther from the data than the healthy run
+# an ill run is at least this number of times farther from the data than the healthy run
 _WORSE = 2.0
 _LABELS = HEALTHY, ILL, UNCLEAR = "healthy", "ill", "unclear"
 _INTRODUCTION = """# The doctor's test

@@ -1,6 +1,7 @@
 """Search for the learning rate and the one constant of each method on points, by halving.
 
     python -m benchmarks.results.points_search [--only METHOD ...] [--budget-minutes M]
+        [--records FOLDER]
 
 Every method gets the same budget. Its grid has four learning rates and three values of one constant
 (of β₁ and β₂ where the method has no constant of its own). All candidates train for a short time on
@@ -15,6 +16,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
+from pathlib import Path
 from statistics import mean
 from typing import Any
 
@@ -22,7 +24,7 @@ import torch
 
 from benchmarks.common import cpu_seconds
 from benchmarks.results.records import FOLDER, Cell, load, measure
-from sngan import METHODS, Config, data
+from sngan import Config, data
 from sngan.data.dataset import Dataset
 from sngan.data.sources.toy import Mixture
 from sngan.engine import TrainState, train_step
@@ -145,37 +147,39 @@ def mean_score(candidate: Candidate, steps: int, scores: dict[str, float]) -> fl
     return mean(scores[file] for file in files) if all(file in scores for file in files) else None
 
 
-def saved_scores() -> dict[str, float]:
+def saved_scores(folder: Path) -> dict[str, float]:
     """The score of each record by the name of its file."""
-    return {Cell(one.key, one.settings).file: one.result["score"] for one in load(NAME, FOLDER)}
+    return {Cell(one.key, one.settings).file: one.result["score"] for one in load(NAME, folder)}
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure the missing runs, round by round, and print the best candidates."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--only", nargs="+", default=[*CONSTANTS], choices=[*CONSTANTS])
     parser.add_argument("--budget-minutes", type=float, default=float("inf"), help="CPU time")
-    given = parser.parse_args()
+    parser.add_argument("--records", type=Path, default=FOLDER, help="folder of all records")
+    given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     begun = cpu_seconds()
     for rung, (_, steps) in enumerate(RUNGS):
         for method in given.only:
-            for candidate in survivors(method, rung, saved_scores()):
+            for candidate in survivors(method, rung, saved_scores(given.records)):
                 for cell in (candidate.cell(name, steps) for name in MIXTURES):
-                    path = FOLDER / NAME / cell.file
+                    path = given.records / NAME / cell.file
                     if path.exists():
                         continue
                     if cpu_seconds() - begun > 60 * given.budget_minutes:
-                        print(table(), "stopped; the same command goes on", sep="\n")
+                        print(table(saved_scores(given.records)))
+                        print("stopped; the same command goes on")
                         return
                     record = measure(cell, run, path)
-                    print(path.name, candidate, record.result, f"{record.cpu_seconds} CPU s")
-    print(table())
+                    said = f"{path.name} {candidate} {record.result} {record.cpu_seconds} CPU s"
+                    print(said, flush=True)
+    print(table(saved_scores(given.records)))
 
 
-def table() -> str:
+def table(scores: dict[str, float]) -> str:
     """The best candidate of each method in its last complete round."""
-    scores = saved_scores()
     rows: list[tuple[str, ...]] = [("method", "lr", "constant", "steps", "score")]
     for method, (name, _) in CONSTANTS.items():
         for rung in reversed(range(len(RUNGS))):
@@ -191,5 +195,4 @@ def table() -> str:
 
 
 if __name__ == "__main__":
-    assert METHODS.keys() >= CONSTANTS.keys()
     main()

@@ -72,6 +72,23 @@ def test_the_best_candidates_of_a_round_go_on():
     assert points_search.survivors("wgan", 1, scores) == []
 
 
+def test_the_search_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(points_search, "LEARNING_RATES", (1e-3,))
+    monkeypatch.setattr(points_search, "RUNGS", ((3, 1), (2, 2)))
+    arguments = ["--only", "wgan", "--records", str(tmp_path)]
+    points_search.main([*arguments, "--budget-minutes", "0"])
+    assert "the same command goes on" in capsys.readouterr().out
+    points_search.main(arguments)
+    records = load("points_search", tmp_path)
+    assert len(records) == 2 * (3 + 2)
+    best = points_search.survivors("wgan", 1, points_search.saved_scores(tmp_path))
+    said = capsys.readouterr().out
+    assert said.count(".json") == len(records)
+    assert any(f"clip {one.constant}" in said.splitlines()[-1] for one in best)
+    points_search.main(arguments)
+    assert ".json" not in capsys.readouterr().out
+
+
 def test_the_mode_table_has_every_method_for_points():
     found = modes.cells(range(10))
     assert len(found) == 2 * 10 * (len(METHODS) - len(modes.OF_IMAGES))

@@ -8,6 +8,17 @@ from sngan.methods.schedule import Schedule
 from sngan.utils.checks import require_one_of
 from sngan.utils.families import by_family
 
+# Where the values for points come from: short comparisons with one seed, on a mixture that no table
+# uses (scattered() of benchmarks/results/points_search.py) and on ring8.
+# - sn: lr of 2e-3, 4e-3 and 8e-3, coefficient of 2 and 3, and betas of (0, .9), (0, .99) and
+#   (.5, .9) over 800 steps of the mixture. 4e-3 learns faster, also over 2,500 steps, but ends
+#   worse: on ring8 after 18,000 steps it has 90.6 % of samples within 3 standard deviations, 2e-3
+#   has 97.3 %. (0, .99) was better on ring8 (9,000 steps), worse on the mixture (5,000).
+# - vanilla: betas of (0, .9) and (.5, .999) over 800 steps; lr was not searched.
+# - wgan, wgan-gp: one run of 800 steps showed that they learn; nothing was searched.
+# - all others were not searched. They have the rate of the method that they resemble: sn for
+#   sn-operator, orthonormal and sn-gp; wgan-gp for wgan-lp; vanilla for the rest. Weights of
+#   penalties were chosen by hand.
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (

@@ -265,3 +265,14 @@ def test_remarks_are_logged_as_in_a_training(tmp_path, caplog):
     with caplog.at_level(logging.WARNING, logger="sngan"):
         found = describe(DataConfig(source=source))
     assert [record.getMessage() for record in caplog.records] == list(found.remarks)
+
+
+def test_a_picture_below_a_file_is_refused(tmp_path, capsys) -> None:
+    (tmp_path / "file").write_text("mine")
+    out = str(tmp_path / "file" / "new" / "x.png")
+    assert main(["data", "ring8", "--out", out]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.match(
+        r"sngan: error: --out: expected a path below a folder \(.*file is a file\)", line
+    )
+    assert (tmp_path / "file").read_text() == "mine"

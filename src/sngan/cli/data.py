@@ -53,6 +53,9 @@ def _new_picture(values: dict[str, Any]) -> Path:
     require(out.suffix.lower() == ".png", "out", expected="FILE.png", got=values["out"])
     is_free = not out.exists() or (values["overwrite"] and out.is_file())
     require(is_free, "out", expected="a new file (--overwrite replaces)", got=values["out"])
+    above = next(folder for folder in out.absolute().parents if folder.exists())
+    expected = f"a path below a folder ({above} is a file)"
+    require(above.is_dir(), "out", expected=expected, got=values["out"])
     return out
 
 

@@ -5,7 +5,7 @@ data, with fewer steps and, for images, smaller networks. An ill run differs fro
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -118,7 +118,7 @@ def _write_some(settings: DataConfig, path: Path, count: int) -> None:
 
 
 @contextmanager
-def small_generator(config: Config) -> Iterator[None]:
+def small_generator(config: Config) -> Generator[None]:
     """Build a generator ten times narrower than the settings say."""
     whole = build.run_networks.build_networks
 
@@ -133,7 +133,7 @@ def small_generator(config: Config) -> Iterator[None]:
 
 
 @contextmanager
-def frozen_critic(config: Config) -> Iterator[None]:
+def frozen_critic(config: Config) -> Generator[None]:
     """Stop the critic's learning after the first part of the run.
 
     The run must call each step: the repetition of a recorded step would not see the change.

@@ -101,6 +101,12 @@ def test_modes_of_evaluations_and_of_records_that_have_halved_are_a_collapse():
         assert {one.name for one in found.illnesses} == expected
 
 
+@pytest.mark.parametrize(("loss", "expected"), [(0.05, True), (0.2, False)])
+def test_a_critic_without_loss_leaves_a_slow_generator_behind(loss, expected):
+    made = records(8, critic_loss=loss, real_above_generated=1.0, energy=lambda k: 0.8**k)
+    assert ("generator left behind" in names(diagnose(made, IMAGES))) == expected
+
+
 def test_an_evaluation_of_images_is_no_measure_of_the_records():
     """W1 of features has another unit than the energy distance, by which images are judged."""
     evaluated = [{"step": 1200 + k, "evaluation": {"w1": 50.0 * (1 + k % 2)}} for k in range(12)]

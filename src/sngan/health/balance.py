@@ -14,6 +14,8 @@ from sngan.health.statistics import Numbers, confidence, holds_since, rolling_me
 
 GENERATOR, CRITIC = "generator left behind", "critic left behind"
 _CERTAIN, _AHEAD, _GUESSES = 0.97, 0.68, 0.55
+# losses of a critic whose scores are all 0; the Wasserstein loss of one is 0
+_GUESS, _LITTLE = {"hinge": 2.0, "non_saturating": 2 * np.log(2), "minimax": 2 * np.log(2)}, 0.05
 # factors of a distance: of the one before (gained too little), of the floor (far from it, or not
 # near it), of the best one (worse); and the fall of the rate of a critic that sees less
 _GAINED, _STALLED, _FAR, _NEAR, _WORSE, _BLINDER = 0.8, 0.9, 1.25, 1.15, 1.25, 0.1
@@ -23,7 +25,8 @@ def generator_left_behind(history: History, config: Config) -> Finding | Unjudge
     """Judge whether the critic is far ahead, while the samples do not get better.
 
     The critic scores 97 % of the real samples above a generated one for some records, or 68 % for
-    half of the run.
+    half of the run. If its loss is a twentieth of that of a guess as well, there is hardly any
+    gradient left, and it does not matter whether the samples get better.
     """
     ranked = _ranked(GENERATOR, history)
     if isinstance(ranked, Unjudged):
@@ -46,7 +49,20 @@ def generator_left_behind(history: History, config: Config) -> Finding | Unjudge
             advice=reason,
             flags=flags,
         )
-    return None
+    hopeless = (ranked.rates > _CERTAIN) & (ranked.distance > _FAR * ranked.floor)
+    found = ranked.since(hopeless & _has_no_loss(ranked, history, config), least=LEAST)
+    if found is None:
+        return None
+    reason, flags = advice.unusual(config) or _weaker_critic(config)
+    meaning = "the critic tells the samples apart with hardly any loss, so it teaches little"
+    return ranked.finding(GENERATOR, found[0], meaning, advice=reason, flags=flags)
+
+
+def _has_no_loss(ranked: "_Ranked", history: History, config: Config) -> NDArray[np.bool_]:
+    losses, guess = history["critic_loss"], _GUESS.get(config.method.loss, 0.0)
+    if not len(losses):
+        return np.zeros(len(ranked.steps), dtype=np.bool_)
+    return np.interp(ranked.steps, losses.steps, rolling_median(losses.values)) < _LITTLE * guess
 
 
 def critic_left_behind(history: History, config: Config) -> Finding | Unjudged | None:

@@ -38,7 +38,7 @@ def settings_of(run: Path) -> list[str]:
 )
 def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path, monkeypatch, seed):
     # figures of health are part of it, which longer runs have
-    monkeypatch.setattr("sngan.engine.health_figures._EVERY", 4)
+    monkeypatch.setattr("sngan.engine.health.figures._EVERY", 4)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     training.train(drawn(seed, whole))
     with monkeypatch.context() as patch:

@@ -41,7 +41,7 @@ class Config:
         by_family(64, points=256), "real samples, and as many fakes, in each step, over all devices"
     )
     schedule: Literal["constant", "linear", "cosine"] = option(
-        by_family("constant", points="linear"),
+        by_family("constant", points="cosine"),
         "factor on learning rates that are numbers; linear: to zero at the last step, as in Miyato "
         "et al.; cosine: to zero along a cosine; a rate of A->B has its own course",
     )

@@ -204,7 +204,7 @@ def test_off_has_its_words_on_the_command_line(tmp_path) -> None:
         assert configs.load(tmp_path / word / "config.yaml").model.minibatch_std is None
 
 
-@pytest.mark.parametrize("source", ["digits", "ring8"])
+@pytest.mark.parametrize("source", [pytest.param("digits", marks=pytest.mark.slow), "ring8"])
 def test_a_run_of_packs_is_used_like_any_other(tmp_path, capsys, source) -> None:
     run = training.train(tiny(tmp_path / "run", data=source, model=PACKED, steps=5))
     assert run.generate(3).shape[1:] == ((1, 8, 8) if source == "digits" else (2,))

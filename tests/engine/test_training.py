@@ -143,7 +143,7 @@ def test_ctrl_c_saves_and_exits_130(tmp_path):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("source", ["digits", "ring8"])
+@pytest.mark.parametrize("source", ["digits", pytest.param("ring8", marks=pytest.mark.slow)])
 def test_every_method_trains_and_records(tmp_path, method, source):
     # recipes with self-attention need images, or to be asked for without it
     model = replace(TINY, attention=None) if source == "ring8" else TINY

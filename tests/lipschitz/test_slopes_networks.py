@@ -118,14 +118,13 @@ def check(name, seed, kinds):
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_bounds_are_above_the_slopes_found(name):
-    check(name, 0, ["eclipse"])
-    check(name, 3, ["sdp"])
+    check(name, 3, ["eclipse", "sdp"])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CLASSES)
 def test_bounds_are_above_the_slopes_found_in_hundreds_of_networks(name):
-    for seed in (1, 2, *range(4, 40)):
+    for seed in (0, 1, 2, *range(4, 40)):
         check(name, seed, ["eclipse", "sdp"] if seed < 10 else ["eclipse"])
 
 
@@ -134,7 +133,9 @@ def test_bounds_are_above_the_slopes_found_in_hundreds_of_networks(name):
     [
         ("MaxMin", 0.9, 0.75), ("residual", 0.6, 0.45), ("averaged", 0.9, 0.8),
         ("maxout", 0.95, 0.85), ("dense", 0.7, 0.6), ("convolutions", 0.7, 0.55),
-        ("colours", 0.7, 0.6), ("average pooling", 0.8, 0.7), ("max pooling", 0.95, 0.9),
+        ("average pooling", 0.8, 0.7),
+        pytest.param("colours", 0.7, 0.6, marks=pytest.mark.slow),
+        pytest.param("max pooling", 0.95, 0.9, marks=pytest.mark.slow),
     ],
 )  # fmt: skip
 def test_operations_with_contractions_get_bounds_below_the_product(name, closed, best):

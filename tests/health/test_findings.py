@@ -151,6 +151,12 @@ def test_converged_names_the_step_after_which_nothing_was_gained():
     assert found.verdict == "healthy, converged since step 1,050"
 
 
+def test_a_distance_at_its_noise_does_not_say_that_a_run_has_converged():
+    found = diagnose(records(60, energy=lambda k: 0.5 if k < 4 else 0.01), IMAGES)
+    assert found.verdict == "healthy"
+    assert any("evaluations see more" in str(one) for one in found.unjudged)
+
+
 def test_points_judge_by_w1_against_its_floor():
     at_floor = {"w1": 0.11, "w1_floor": 0.1, "real_above_generated": 0.5}
     assert diagnose(records(40, **at_floor), POINTS).illnesses == ()

@@ -61,6 +61,10 @@ def converged(history: History, config: Config) -> Finding | Unjudged | None:
     cannot = unjudged(CONVERGED, history, name, least=least)
     if cannot is not None:
         return cannot
+    if name == "energy" and series.last <= quality(history).floor:
+        # samples near the data get better in ways that this distance of small batches cannot show
+        reason = "energy is at its noise; evaluations see more: --set evaluation.every=500"
+        return Unjudged(CONVERGED, reason)
     # the first step after which nothing was better by a twentieth
     best = np.minimum.accumulate(series.values)
     close = best <= best[-1] + _GAIN * abs(best[-1])

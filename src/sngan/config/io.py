@@ -1,7 +1,6 @@
 """YAML of settings: reading, writing, and which settings may change when a run is resumed."""
 
 import dataclasses
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast, get_type_hints
@@ -19,7 +18,6 @@ from sngan.utils.files import write_bytes
 from sngan.utils.plain import flatten, parse_texts, parse_yaml, read_text, to_yaml
 from sngan.utils.text import first_line
 
-_log = logging.getLogger("sngan")
 MAY_CHANGE_ON_RESUME = frozenset(
     {
         "steps",

@@ -125,6 +125,10 @@ class Config:
         """These settings, with the defaults for points where the model family decides."""
         return of_family(self, "points")
 
+    def of_family(self, *, is_images: bool) -> "Config":
+        """Return these settings with the defaults of images or of points; equal calls share one."""
+        return self.for_images if is_images else self.for_points
+
 
 def _data_named(source: str) -> DataConfig:
     return DataConfig(source=source)

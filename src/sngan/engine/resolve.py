@@ -6,7 +6,6 @@ from sngan import data, models
 from sngan.config import Config
 from sngan.engine.recipe_settings import with_recipe_settings
 from sngan.utils.checks import require
-from sngan.utils.families import of_family
 
 
 def resolve_config(config: Config, dataset: data.Dataset) -> Config:
@@ -18,7 +17,7 @@ def resolve_config(config: Config, dataset: data.Dataset) -> Config:
         If a conditional model gets data without labels, points are to be augmented or held out, too
         many images are to be held out, or the method needs another family of networks.
     """
-    config = of_family(config, "images" if dataset.is_images else "points")
+    config = config.of_family(is_images=dataset.is_images)
     shape = dataset.sample_shape
     name = config.model.name
     names = class_names(dataset) if config.model.conditional else ()

@@ -44,7 +44,7 @@ def train_step(config: Config, state: TrainState) -> dict[str, Tensor]:
     >>> state.step, terms["critic_loss"].shape
     (1, torch.Size([]))
     """
-    config = _resolved(config, state)
+    config = config.of_family(is_images=state.is_images)
     state.scheduled.move_to(state.step, config)
     state.augmentation.start_step(state.step, config.steps)
     method = config.method
@@ -80,7 +80,7 @@ def critic_step(config: Config, state: TrainState, batch: data.Batch) -> dict[st
     batch
         The real samples as the data set stores them.
     """
-    config = _resolved(config, state)
+    config = config.of_family(is_images=state.is_images)
     method = config.method
     real, labels = state.sampler.prepared(batch)
     with torch.no_grad():
@@ -142,7 +142,7 @@ def generator_step(config: Config, state: TrainState, batch: data.Batch) -> dict
     batch
         Real samples as the data set stores them. Only relativistic losses read their values.
     """
-    config = _resolved(config, state)
+    config = config.of_family(is_images=state.is_images)
     losses = LOSSES[config.method.loss]
     real_scores, n = None, len(batch.samples)
     with _frozen(state.critic):
@@ -228,11 +228,6 @@ def update_average(state: TrainState, *, start: int) -> None:
         # torch's AveragedModel copies the model when its counter is 0
         state.average.n_averaged.zero_()
     state.average.update_parameters(state.generator.module)
-
-
-def _resolved(config: Config, state: TrainState) -> Config:
-    """Return the settings with the defaults of the state's model family."""
-    return config.for_images if state.is_images else config.for_points
 
 
 def _score_apart(

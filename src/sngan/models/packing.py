@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from sngan.utils.checks import require, require_count
+from sngan.utils.checks import is_integer, require, require_count
 
 _MOST_PACKED = 4
 
@@ -56,7 +56,7 @@ def require_groups(pack: int, minibatch_std: int | None, *, conditional: bool = 
     ValueError
         If a number is out of range, or packs are to have a class.
     """
-    is_count = isinstance(pack, int) and not isinstance(pack, bool) and 1 <= pack <= _MOST_PACKED
+    is_count = is_integer(pack) and 1 <= pack <= _MOST_PACKED
     expected = f"an integer from 1 (each sample by itself) to {_MOST_PACKED}"
     require(is_count, "model.pack", expected=expected, got=repr(pack))
     expected = "1 for a conditional model, because a pack of samples has no single class"

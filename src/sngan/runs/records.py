@@ -10,6 +10,7 @@ from typing import Any
 
 from sngan.runs.events import Events
 from sngan.runs.layout import RunFolder
+from sngan.utils.checks import is_integer
 from sngan.utils.files import atomic_write, named_in_errors
 from sngan.utils.plain import to_json
 
@@ -90,7 +91,7 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     step = record.get("step") if isinstance(record, dict) else None
-    is_record = isinstance(step, int) and not isinstance(step, bool) and 0 <= step < 2**53
+    is_record = is_integer(step) and 0 <= step < 2**53
     return record if is_record else None
 
 

@@ -3,7 +3,7 @@
 import difflib
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeGuard, TypeVar
 
 if TYPE_CHECKING:
     # this import takes a second, which `sngan report` does not need
@@ -69,6 +69,11 @@ def require_one_of(value: object, name: str, *, choices: Iterable[str]) -> None:
     raise ValueError(f"{name}: expected one of {', '.join(names)}, got {value!r}{hint}")
 
 
+def is_integer(value: object) -> TypeGuard[int]:
+    """Whether a value is an integer; Python also counts True and False among them."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def require_count(value: int, name: str, *, minimum: int = 1) -> None:
     """Raise unless ``value`` is an integer of at least ``minimum``, and below 2⁶³.
 
@@ -81,7 +86,7 @@ def require_count(value: int, name: str, *, minimum: int = 1) -> None:
     minimum
         The smallest accepted integer.
     """
-    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= minimum
+    is_count = is_integer(value) and value >= minimum
     # no tensor can hold a larger number, and Python may refuse to print it
     require(not is_count or value < _LARGEST, name, expected="an integer below 2**63", got="more")
     require(is_count, name, expected=f"an integer of at least {minimum}", got=repr(value))
@@ -99,7 +104,7 @@ def require_index(value: int, name: str, *, count: int) -> None:
     count
         The number of accepted integers.
     """
-    is_index = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < count
+    is_index = is_integer(value) and 0 <= value < count
     require(is_index, name, expected=f"an integer from 0 to {count - 1}", got=repr(value))
 
 

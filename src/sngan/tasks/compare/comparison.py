@@ -74,7 +74,7 @@ def compare(
     """
     folder = ComparisonFolder(Path(out))
     dataset = open_data(base.data)
-    base = base.for_images if dataset.is_images else base.for_points
+    base = base.of_family(is_images=dataset.is_images)
     asked = ComparisonPlan.of(base, overrides or {})
     is_flat = dataset.sample_shape == (2,)
     trials = plan_trials(

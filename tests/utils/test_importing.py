@@ -21,8 +21,8 @@ def test_a_dotted_module_and_a_name_are_an_object(module: list[str], name: list[
 
 @pytest.mark.parametrize(
     "text",
-    ["photos", "photos/cats", "a/b:c", "hf:mnist", "hf:a/b:train", "shards:data", "C:\\photos", "a:",
-     ":b", "a:b:c", "a b:c", "1a:b", "a..b:c"],
+    ["photos", "photos/cats", "a/b:c", "hf:mnist", "hf:a/b:train", "shards:data", "C:\\photos",
+     "a:", ":b", "a:b:c", "a b:c", "1a:b", "a..b:c"],
 )  # fmt: skip
 def test_other_sources_are_no_objects(text: str) -> None:
     assert not is_object_name(text)

@@ -1,4 +1,4 @@
-"""Objects named ``package.module:name``, imported from the current folder or an installed package."""
+"""Objects named ``package.module:name``, from the current folder or an installed package."""
 
 import importlib
 import re

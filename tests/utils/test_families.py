@@ -9,7 +9,7 @@ import yaml
 
 from sngan import METHODS, Config, data
 from sngan import config as configs
-from sngan.config import ModelConfig
+from sngan.config import ModelConfig, PerformanceConfig
 from sngan.engine import TrainState, train_step
 from sngan.engine.resolve import resolve_config
 from sngan.methods import named
@@ -104,3 +104,19 @@ def test_a_step_uses_the_defaults_of_its_data_with_settings_that_are_not_resolve
     state = TrainState.build(config, data.open_source("ring8"))
     train_step(config, state)
     assert state.critic_optimizer.param_groups[0]["lr"] == 1e-2
+
+
+@pytest.mark.parametrize(("parts", "pack"), [(128, 1), (256, 1), (64, 4), (64, 2)])
+def test_a_batch_that_was_left_out_need_only_fit_one_family(parts, pack):
+    config = Config(
+        data="ring8", model=ModelConfig(pack=pack), performance=PerformanceConfig(accumulate=parts)
+    )
+
+    assert config.for_points.batch_size == 256
+    with pytest.raises(ValueError, match=r"performance\.accumulate|model\.pack"):
+        _ = config.for_images
+
+
+def test_a_batch_that_fits_no_family_is_refused_at_once():
+    with pytest.raises(ValueError, match=r"performance\.accumulate: expected a divisor of the 64"):
+        Config(performance=PerformanceConfig(accumulate=3))

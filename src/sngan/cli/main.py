@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import sngan
 from sngan.cli.output import fail, with_dashes
+from sngan.cli.paths import file_to_write
 from sngan.utils.streams import PrintableFormatter, tolerant_output
 from sngan.utils.text import first_line
 
@@ -116,7 +117,11 @@ def _run_command(name: str, argv: list[str]) -> None:
 
     parser = CommandParser(name, description=command.DESCRIPTION)
     command.add_arguments(parser)
-    command.run(parser.parse(argv))
+    values = parser.parse(argv)
+    if values.get("json") not in (None, "-"):
+        # the figures can take minutes, so the file is checked first
+        file_to_write(values["json"], "json")
+    command.run(values)
 
 
 def _command(name: str) -> Command:

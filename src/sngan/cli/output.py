@@ -41,7 +41,9 @@ def _write(path: Path, data: bytes) -> None:
         if path.exists() and not path.is_file():
             path.write_bytes(data)
         else:
-            write_bytes(path.resolve(), data)
+            path = path.resolve()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(path, data)
 
 
 def fail(message: str, *, status: int) -> int:

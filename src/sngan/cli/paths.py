@@ -1,9 +1,11 @@
 """Paths of the command line: the home folder, and folders that a training uses."""
 
 import logging
+import os
 from pathlib import Path
 
 from sngan.runs.lock import holder_of
+from sngan.utils.checks import require
 from sngan.utils.files import expand_home
 
 _log = logging.getLogger("sngan")
@@ -21,3 +23,21 @@ def folder_to_read(text: str) -> Path:
     if holder is not None:
         _log.warning("%s is in use by %s: the command reads its present state", folder, holder)
     return folder
+
+
+def file_to_write(text: str, flag: str) -> Path:
+    """Return the path of a file that can be made later, together with the folders above it.
+
+    Raises
+    ------
+    ValueError
+        If the path is a folder, lies below a file, or its first folder cannot be written.
+    """
+    path = expanded(text).absolute()
+    require(not path.is_dir(), flag, expected="a file", got=f"{text}, which is a folder")
+    above = next(folder for folder in path.parents if folder.exists())
+    expected = f"a path below a folder ({above} is a file)"
+    require(above.is_dir(), flag, expected=expected, got=text)
+    is_writable = path.exists() or os.access(above, os.W_OK)
+    require(is_writable, flag, expected=f"a folder that can be written, not {above}", got=text)
+    return path

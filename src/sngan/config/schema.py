@@ -2,6 +2,7 @@
 
 import math
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ from sngan.config.performance import PerformanceConfig
 from sngan.methods import Method, Schedule, named, require_scheduled
 from sngan.models.packing import require_divided
 from sngan.utils.checks import require, require_count
-from sngan.utils.families import by_family, of_family
+from sngan.utils.families import by_family, of_family, possible_values
 from sngan.utils.fields import none_for_off, option, require_choices
 
 
@@ -82,28 +83,35 @@ class Config:
         none_for_off(self, "keep_every")
         if self.keep_every is not None:
             require_count(self.keep_every, "keep_every", minimum=0)
-        processes = self.performance.processes
-        require(
-            self.batch_size % processes == 0,
-            "batch_size",
-            expected=f"a multiple of the {processes} devices over all nodes",
-            got=self.batch_size,
-        )
-        parts = self.performance.accumulate
-        require(
-            self.batch_size // processes % parts == 0,
-            "performance.accumulate",
-            expected=f"a divisor of the {self.batch_size // processes} samples of each device",
-            got=parts,
-        )
-        rows, model = self.batch_size // processes // parts, self.model
-        require_divided(rows, pack=model.pack, minibatch_std=model.group_size)
+        self._check_batch()
         require_choices(self)
         self._check_average()
         object.__setattr__(self, "out", require_path(self.out, "out"))
         if not self.out:
             stem = re.sub(r"[^\w.-]+", "-", Path(self.data.source).stem).strip("-") or "data"
             object.__setattr__(self, "out", f"runs/{stem}-{self.method.name}")
+
+    def _check_batch(self) -> None:
+        """Check that a size of batch can be divided as the settings say.
+
+        A size that was left out depends on the model family. The family is not known yet, so it is
+        enough that one size fits. The check comes again when the family is known.
+        """
+        *others, last = possible_values(self.batch_size)
+        for size in others:
+            with suppress(ValueError):
+                return self._check_batch_of(size)
+        return self._check_batch_of(last)
+
+    def _check_batch_of(self, size: int) -> None:
+        processes, parts = self.performance.processes, self.performance.accumulate
+        expected = f"a multiple of the {processes} devices over all nodes"
+        require(size % processes == 0, "batch_size", expected=expected, got=size)
+        on_device = size // processes
+        expected = f"a divisor of the {on_device} samples of each device"
+        require(on_device % parts == 0, "performance.accumulate", expected=expected, got=parts)
+        model = self.model
+        require_divided(on_device // parts, pack=model.pack, minibatch_std=model.group_size)
 
     def _check_average(self) -> None:
         none_for_off(self, "ema_halflife")

@@ -71,6 +71,17 @@ def of_family(settings: T, family: str) -> T:
     return _replaced(settings, lambda _, default: getattr(default, family))
 
 
+def possible_values(value: Any) -> tuple[Any, ...]:
+    """Return the values that a setting may get: that for images last, or the one that was given.
+
+    Examples
+    --------
+    >>> possible_values(by_family(64, points=256)), possible_values(32)
+    ((256, 64), (32,))
+    """
+    return (value.points, value.images) if isinstance(value, FamilyDefault) else (value,)
+
+
 def left_out_as_in(settings: T, other: T) -> T:
     """Replace each :func:`by_family` in a dataclass of settings by the value of another dataclass.
 

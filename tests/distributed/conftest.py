@@ -7,13 +7,17 @@ import torch
 
 from helpers.ranks import on_ranks
 from helpers.sharded import SLOW, TWO, all_cases, build, config_of, slow_cases
+from helpers.shared import made_once
 from sngan.engine import train_step
 from sngan.runs import checkpoint
 
 
 @pytest.fixture(scope="session")
 def fsdp_folder(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("ranks")
+    return made_once(tmp_path_factory, "fsdp_ranks", _train_all_cases)
+
+
+def _train_all_cases(folder: Path) -> None:
     torch.set_default_dtype(torch.float64)
     try:
         config = config_of("sn")
@@ -23,7 +27,6 @@ def fsdp_folder(tmp_path_factory) -> Path:
     finally:
         torch.set_default_dtype(torch.float32)
     on_ranks(TWO, all_cases, folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

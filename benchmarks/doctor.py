@@ -32,8 +32,8 @@ _LABELS = HEALTHY, ILL, UNCLEAR = "healthy", "ill", "unclear"
 _INTRODUCTION = """# The doctor's test
 
 Made by `make bench-doctor`: short runs, healthy ones and ones made ill in one way, with four seeds
-of each kind. The rules were set on the runs of seeds 0 and 1. They were judged on those of seeds 2
-and 3, which were trained after the last change of a rule.
+of each kind. The rules were set on the runs of seeds 0 and 1. They are reported on those of seeds 2
+and 3, which nobody looked at before the last change of a rule.
 
 A run counts as ill if it was made ill, and its samples at the end are at least twice as far from
 the data as those of the healthy run of the same data and seed (W1 of points, Fréchet distance of

@@ -64,7 +64,7 @@ bench-growth: $(READY)
 	$(BIN)/python -m benchmarks.transport --growth
 	$(BIN)/python -m benchmarks.metrics --growth
 
-# healthy and ill runs, and whether `sngan doctor` tells them apart: 15 CPU minutes, resumable
+# healthy and ill runs, and whether `sngan doctor` tells them apart: 25 CPU minutes, resumable
 bench-doctor: $(READY)
 	$(BIN)/python -m benchmarks.doctor
 

@@ -65,7 +65,7 @@ def names(found) -> set[str]:
 
 
 def test_every_finding_has_a_made_up_run():
-    assert ILL.keys() == FINDINGS.keys()
+    assert ILL.keys() | {"unusual setting"} == FINDINGS.keys()
 
 
 def test_a_healthy_run_is_healthy():
@@ -127,6 +127,34 @@ def test_a_setting_far_from_the_recipe_is_the_first_advice(config, flag):
     for name in ("collapse", "generator left behind", "vanishing gradient", "oscillation"):
         found = diagnose(records(40, **ILL[name][0]), config).findings
         assert [one.flags for one in found if one.name == name] == [flag]
+
+
+FAR_SETTINGS = [
+    (POINTS, "method.clip", replace(POINTS, method=named("wgan", clip=1e-4)), (1e-4, 0.1)),
+    (IMAGES, "method.lr", replace(IMAGES, method=named("sn", lr=0.004)), (0.004, 2e-4)),
+    (IMAGES, "batch_size", replace(IMAGES, batch_size=4), (4, 64)),
+    (IMAGES, "method.n_critic", replace(IMAGES, method=named("r1", n_critic=20)), (20, 1)),
+    (POINTS, "method.betas", replace(POINTS, method=named("sn", betas=(0.95, 0.999))), (0.95, 0)),
+]
+
+
+@pytest.mark.parametrize(("usual", "name", "config", "evidence"), FAR_SETTINGS)
+def test_a_far_setting_is_an_illness_only_of_samples_far_from_the_data(
+    usual, name, config, evidence
+):
+    """Of images, twice the noise of the energy distance is 0.04."""
+    far, near = records(20, energy=0.05), records(20, energy=0.03)
+    (finding,) = [one for one in diagnose(far, config).illnesses if one.name == "unusual setting"]
+    assert (finding.evidence[name], finding.evidence["usual"]) == evidence
+    assert f"--set {name}=" in finding.flags
+    assert "unusual setting" not in names(diagnose(near, config))
+    assert "unusual setting" not in names(diagnose(far, usual))
+
+
+def test_a_critic_that_is_fooled_needs_fewer_records():
+    fooled = {"real_above_generated": lambda k: 0.7 if k < 3 else 0.0, "energy": 0.3}
+    for count, expected in ((7, {"critic left behind"}), (5, set())):
+        assert names(diagnose(records(count, **fooled), IMAGES)) == expected
 
 
 def test_the_period_of_an_oscillation_is_that_of_the_sine():

@@ -1,5 +1,7 @@
 """Advice: the flags to try in a new run, computed from the settings of this run."""
 
+from typing import NamedTuple
+
 from sngan.config import Config
 from sngan.methods import METHODS, Method
 from sngan.methods.schedule import Schedule, largest, scaled
@@ -7,7 +9,7 @@ from sngan.utils.families import of_family
 
 # so many times the recipe's value, a setting is looked at first
 _FAR = 4.0
-_SMALLEST_BATCH, _BATCH, _MOMENTUM = 16, 64, 0.5
+_BATCH, _MOMENTUM = 64, 0.5
 
 
 def flags(**settings: object) -> str:
@@ -32,23 +34,56 @@ def slower(config: Config, factor: float) -> str:
     return flags(method__lr=scaled(config.method.lr, 1 / factor))
 
 
+class Unusual(NamedTuple):
+    """A setting that is far from the method's recipe, with the flags that bring it back."""
+
+    name: str
+    value: float
+    usual: float
+    reason: str
+    flags: str
+
+
 def unusual(config: Config) -> tuple[str, str] | None:
     """Return a reason and flags if a setting is far from the method's recipe, and ``None`` if not.
 
     Such a setting is the first one to change, whatever it has led to.
     """
+    found = unusual_setting(config)
+    return None if found is None else (found.reason, found.flags)
+
+
+def unusual_setting(config: Config, *, factor: float = _FAR) -> Unusual | None:
+    """Return the first setting that is far from the method's recipe, or is a small batch.
+
+    Parameters
+    ----------
+    config
+        The settings of the run.
+    factor
+        How many times the recipe's value a setting must be; a batch counts as small below 64
+        divided by it.
+    """
     method, recipe = config.method, METHODS.get(config.method.name)
-    if config.batch_size < _SMALLEST_BATCH:
-        return "a larger batch", flags(batch_size=_BATCH)
+    if factor * config.batch_size < _BATCH:
+        larger = flags(batch_size=_BATCH)
+        return Unusual("batch_size", config.batch_size, _BATCH, "a larger batch", larger)
     if recipe is None:
         return None
     recipe = of_family(recipe, _family(config))
-    if method.clip is not None and recipe.clip is not None and method.clip < recipe.clip / _FAR:
-        return f"the usual clipping of {method.name}", flags(method__clip=recipe.clip)
-    if largest(method.lr) > _FAR * largest(recipe.lr):
-        return f"the usual steps of {method.name}", flags(method__lr=recipe.lr)
+    if method.clip is not None and recipe.clip is not None and method.clip < recipe.clip / factor:
+        reason, wider = f"the usual clipping of {method.name}", flags(method__clip=recipe.clip)
+        return Unusual("method.clip", method.clip, recipe.clip, reason, wider)
+    lr, usual = largest(method.lr), largest(recipe.lr)
+    if lr > factor * usual:
+        reason, slower = f"the usual steps of {method.name}", flags(method__lr=recipe.lr)
+        return Unusual("method.lr", lr, usual, reason, slower)
     if method.betas[0] > max(_MOMENTUM, recipe.betas[0]):
-        return "less momentum", flags(method__betas=(0.0, 0.9))
+        less = flags(method__betas=(0.0, 0.9))
+        return Unusual("method.betas", method.betas[0], recipe.betas[0], "less momentum", less)
+    if method.n_critic > factor * recipe.n_critic:
+        reason, fewer = "the usual critic steps", flags(method__n_critic=recipe.n_critic)
+        return Unusual("method.n_critic", method.n_critic, recipe.n_critic, reason, fewer)
     return None
 
 

@@ -14,25 +14,33 @@ from sngan.health.statistics import Numbers, confidence, holds_since, rolling_me
 
 GENERATOR, CRITIC = "generator left behind", "critic left behind"
 _CERTAIN, _AHEAD, _GUESSES = 0.97, 0.68, 0.55
+# a critic that scores generated samples above real ones is wrong, so fewer records are enough
+_FOOLED, _FEW = 0.25, 3
 # losses of a critic whose scores are all 0; the Wasserstein loss of one is 0
 _GUESS, _LITTLE = {"hinge": 2.0, "non_saturating": 2 * np.log(2), "minimax": 2 * np.log(2)}, 0.05
-# factors of a distance: of the one before (gained too little), of the floor (far from it, or not
-# near it), of the best one (worse); and the fall of the rate of a critic that sees less
-_GAINED, _STALLED, _FAR, _NEAR, _WORSE, _BLINDER = 0.8, 0.9, 1.25, 1.15, 1.25, 0.1
+# factors of a distance: of the one before (gained too little), of the floor (far from it), of the
+# best one (worse); and the fall of the rate of a critic that sees less
+_HALVED, _GAINED, _STALLED = 0.5, 0.8, 0.9
+_FAR, _VERY_FAR, _WORSE, _BLINDER = 1.25, 2.5, 1.25, 0.1
 
 
 def generator_left_behind(history: History, config: Config) -> Finding | Unjudged | None:
     """Judge whether the critic is far ahead, while the samples do not get better.
 
-    The critic scores 97 % of the real samples above a generated one for some records, or 68 % for
-    half of the run. If its loss is a twentieth of that of a guess as well, there is hardly any
-    gradient left, and it does not matter whether the samples get better.
+    The critic scores 97 % of the real samples above a generated one for some records, or for half
+    of the run in which the distance was not halved; or it scores 68 % so for half of the run, and
+    the samples are very far from the data. If its loss is a twentieth of that of a guess as well,
+    there is hardly any gradient left, and it does not matter whether the samples get better.
     """
     ranked = _ranked(GENERATOR, history)
     if isinstance(ranked, Unjudged):
         return ranked
     half = max(LEAST, len(ranked.steps) // 2)
-    rules = ((_CERTAIN, LEAST, _GAINED, _FAR), (_AHEAD, half, _STALLED, _NEAR))
+    rules = (
+        (_CERTAIN, LEAST, _GAINED, _FAR),
+        (_CERTAIN, half, _HALVED, _FAR),
+        (_AHEAD, half, _STALLED, _VERY_FAR),
+    )
     for certain, least, gained, far in rules:
         mask = (ranked.rates > certain) & (ranked.distance > far * ranked.floor)
         found = ranked.since(mask, least=least)
@@ -81,6 +89,7 @@ def critic_left_behind(history: History, config: Config) -> Finding | Unjudged |
     is_blinder = ranked.rates < ranked.rates[best] - _BLINDER
     found = ranked.since(is_far & (ranked.rates < _GUESSES), least=LEAST)
     found = found or ranked.since(is_far & is_worse & is_blinder, least=LEAST)
+    found = found or ranked.since(is_far & (ranked.rates < _FOOLED), least=_FEW)
     if found is None or ranked.distance[-1] < _GAINED * ranked.distance[found[0]]:
         return None
     reason, flags = advice.unusual(config) or _stronger_critic(config)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sngan.config import Config
-from sngan.health import balance, critic, gradients, memorizing
+from sngan.health import balance, critic, gradients, memorizing, settings
 from sngan.health.balance import critic_left_behind, generator_left_behind
 from sngan.health.collapse import NAME as COLLAPSE
 from sngan.health.collapse import collapse
@@ -21,6 +21,7 @@ FINDINGS: dict[str, Callable[[History, Config], Finding | Unjudged | None]] = {
     balance.GENERATOR: generator_left_behind,
     balance.CRITIC: critic_left_behind,
     OSCILLATION: oscillation,
+    settings.UNUSUAL: settings.unusual_setting,
     memorizing.OVERFITTING: memorizing.critic_overfitting,
     memorizing.COPIES: memorizing.generator_copies,
     critic.LITTLE_SLOPE: critic.little_slope,

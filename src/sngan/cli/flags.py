@@ -14,6 +14,7 @@ from sngan import config as configs
 from sngan.cli.parser import CommandParser
 from sngan.config import Config, DataConfig
 from sngan.methods import METHODS, Schedule
+from sngan.runs.chosen import LAST
 from sngan.utils.checks import require_one_of
 from sngan.utils.families import FamilyDefault
 from sngan.utils.files import expand_home
@@ -106,6 +107,12 @@ def _expand_set(argv: Sequence[str]) -> Iterator[str]:
         else:
             in_set = False
             yield token
+
+
+def add_checkpoint_flag(parser: CommandParser) -> None:
+    """Add ``--checkpoint``, which chooses the weights of a run that is read."""
+    text = "weights of the run: last, best (by its evaluations), or the step of a kept checkpoint"
+    parser.flag("--checkpoint", str, text, default=LAST)
 
 
 def expand(argv: Sequence[str]) -> list[str]:

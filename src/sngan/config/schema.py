@@ -10,12 +10,13 @@ from typing import Literal
 
 from sngan.config.data import DataConfig
 from sngan.config.evaluation import EvaluationConfig
+from sngan.config.intervals import Interval, require_interval
 from sngan.config.model import ModelConfig
 from sngan.config.paths import require_path
 from sngan.config.performance import PerformanceConfig
 from sngan.methods import Method, Schedule, named, require_scheduled
 from sngan.models.packing import require_divided
-from sngan.utils.checks import require, require_count
+from sngan.utils.checks import require, require_count, require_number
 from sngan.utils.families import by_family, of_family, possible_values
 from sngan.utils.fields import none_for_off, option, require_choices
 
@@ -37,6 +38,28 @@ class Config:
     evaluation: EvaluationConfig = EvaluationConfig()
     performance: PerformanceConfig = PerformanceConfig()
     steps: int = option(by_family(10_000, points=18_000), "generator steps")
+    hours: float | None = option(
+        None,
+        "instead of steps: a budget of time; some steps are timed before the run, which then ends, "
+        "with its schedules, at the step that fits",
+    )
+    preset: Literal["auto", "none", "laptop", "gpu", "paper"] = option(
+        "auto",
+        "width, batch_size and steps where they are left out; laptop: 0.25, 32, 10,000 (an hour "
+        "on two cores for images of 64 pixels); gpu: 1, 64, 50,000; paper: 1, 64, 100,000; auto: "
+        "laptop on a CPU for images over 16 pixels if all three are left out",
+    )
+    init: str | None = option(
+        None,
+        "start from the weights of a run, or of a generator.safetensors: takes the layers that fit "
+        "by name and shape, also from another resolution, and lists them (initial weights by a "
+        "formula: --model.init)",
+    )
+    freeze_critic: int = option(
+        0,
+        "with --init: the first blocks of the critic, those of the finest maps, keep their weights "
+        "(FreezeD, Mo et al. 2020)",
+    )
     seed: int = option(0, "seed of all random numbers of the run")
     batch_size: int = option(
         by_family(64, points=256), "real samples, and as many fakes, in each step, over all devices"
@@ -59,11 +82,15 @@ class Config:
     ema_start: int = option(
         1000, "step at which the average starts; until then a copy of the generator"
     )
-    log_every: int = option(by_family(50, points=100), "steps between two records in metrics.jsonl")
-    sample_every: int = option(
-        by_family(500, points=2000), "steps between two pictures from the same noise"
+    log_every: Interval = option(
+        by_family(50, points=100), "steps or time (30s, 5min) between two records in metrics.jsonl"
     )
-    save_every: int = option(by_family(500, points=2000), "steps between two checkpoints")
+    sample_every: Interval = option(
+        by_family(500, points=2000), "steps or time between two pictures from the same noise"
+    )
+    save_every: Interval = option(
+        by_family(500, points=2000), "steps or time between two checkpoints"
+    )
     keep_every: int | None = option(
         None, "steps between two checkpoints that are never deleted; 0: none"
     )
@@ -76,11 +103,15 @@ class Config:
         for key, kind in _KINDS.items():
             value = getattr(self, key)
             require(isinstance(value, kind), key, expected=kind.__name__, got=repr(value))
-        for key in ("steps", "batch_size", "log_every", "sample_every", "save_every"):
+        for key in ("steps", "batch_size"):
             require_count(getattr(self, key), key)
-        for key in ("seed", "ema_start"):
+        for key in ("log_every", "sample_every", "save_every"):
+            require_interval(getattr(self, key), key)
+        for key in ("seed", "ema_start", "freeze_critic"):
             require_count(getattr(self, key), key, minimum=0)
-        none_for_off(self, "keep_every")
+        none_for_off(self, "keep_every", "hours", "init")
+        if self.hours is not None:
+            require_number(self.hours, "hours", above=0.0)
         if self.keep_every is not None:
             require_count(self.keep_every, "keep_every", minimum=0)
         self._check_batch()

@@ -1,6 +1,8 @@
 """Training state: everything that changes while a run trains, and that a checkpoint saves."""
 
 import random
+from collections.abc import Collection, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from sngan import data, spectral
 from sngan.config import Config
+from sngan.config.intervals import steps_of
 from sngan.data.types import Fingerprint
 from sngan.distributed import fsdp
 from sngan.engine import build
@@ -54,6 +57,8 @@ class TrainState:
         Whether the samples are images, and not points. It is not saved.
     step, seconds
         The generator steps done, and the time that they took.
+    logged_step
+        The step of the last record.
     runtime
         The device, precision and CUDA graph of the steps. It is not saved.
     extremes
@@ -84,6 +89,7 @@ class TrainState:
     is_images: bool = True
     step: int = 0
     seconds: float = 0.0
+    logged_step: int = 0
 
     @classmethod
     def build(
@@ -146,14 +152,22 @@ class TrainState:
             **parts,
             "step": self.step,
             "seconds": self.seconds,
+            "logged_step": self.logged_step,
             "samples": self.num_samples,
             "data": self.fingerprint,
             "rng": _rng_state(),
             "extremes": self.extremes.state_dict(),
         }
 
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
+    def load_state_dict(self, saved: dict[str, Any], *, without: Collection[str] = ()) -> None:
         """Restore what :meth:`state_dict` returned. The data must be the same.
+
+        Parameters
+        ----------
+        saved
+            The state.
+        without
+            Parts that keep their present state, such as ``"sampler"`` if the data has changed.
 
         Raises
         ------
@@ -164,6 +178,8 @@ class TrainState:
         require_count(step, "step", minimum=0)
         require_number(seconds, "seconds", minimum=0.0)
         for key in self._parts():
+            if key in without:
+                continue
             part = getattr(self, key)
             fsdp.load_state(part, _with_own_options(part, saved[key]))
         # earlier versions saved no extremes
@@ -173,6 +189,9 @@ class TrainState:
         # optimizers replace their tensors when they load
         self.runtime.graph.forget()
         self.step, self.seconds = step, seconds
+        # earlier versions did not save it; they counted steps
+        every = steps_of(self.scheduled.config.log_every, default=1)
+        self.logged_step = saved.get("logged_step", step - step % every)
 
     def _parts(self) -> tuple[str, ...]:
         norms = ("spectral_norm", "spectral_norm_generator")
@@ -199,6 +218,16 @@ def _with_own_options(part: Any, saved: dict[str, Any]) -> dict[str, Any]:
     own = [{**group, "params": ()} for group in part.param_groups]
     groups = zip(own, saved["param_groups"], strict=True)
     return {**saved, "param_groups": [{**mine, "params": one["params"]} for mine, one in groups]}
+
+
+@contextmanager
+def restored_random_numbers() -> Generator[None]:
+    """Set the random numbers back afterwards, so that work inside does not change the run."""
+    before = _rng_state()
+    try:
+        yield
+    finally:
+        _set_rng_state(before)
 
 
 def _rng_state() -> dict[str, Any]:

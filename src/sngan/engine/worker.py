@@ -5,18 +5,20 @@ import threading
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sngan import config as configs
 from sngan.config import Config
 from sngan.distributed import collectives, rendezvous
-from sngan.engine import resuming
+from sngan.engine import resuming, speed
 from sngan.engine.errors import TrainingError
 from sngan.engine.fabric import RankFailedError
+from sngan.engine.live_page import WritePage
 from sngan.engine.log_file import log_held_out, logging_to, record_skipped
 from sngan.engine.loop import run_loop
-from sngan.engine.setup import Plan, prepare
+from sngan.engine.setup import Plan, prepare, with_hours
 from sngan.engine.state import TrainState
 from sngan.runs import checkpoint
 from sngan.runs.lock import locked
@@ -33,7 +35,14 @@ _log = logging.getLogger("sngan")
 _is_training = threading.Lock()
 
 
-def train_on_rank(fabric: "Fabric", config: Config, resume: bool, overwrite: bool) -> Run | None:
+def train_on_rank(
+    fabric: "Fabric",
+    config: Config,
+    resume: bool,
+    overwrite: bool,
+    changed: bool,
+    write_page: WritePage | None,
+) -> Run | None:
     """Train on this rank. Return the run, or ``None`` if its networks belong to a process group.
 
     Parameters
@@ -46,6 +55,10 @@ def train_on_rank(fabric: "Fabric", config: Config, resume: bool, overwrite: boo
         Whether the run in the folder goes on.
     overwrite
         Whether a new run may replace the run in the folder.
+    changed
+        Whether a resumed run may have other settings and other data.
+    write_page
+        The function that writes the page of the run while it goes on.
     """
     folder = ManagedRunFolder(Path(config.out))
     collectives.raise_together(lambda: _check(folder, resume=resume, overwrite=overwrite))
@@ -60,8 +73,16 @@ def train_on_rank(fabric: "Fabric", config: Config, resume: bool, overwrite: boo
         resume = resume or is_restarted
         with interrupt_at_once():
             plan = collectives.raise_together(
-                lambda: prepare(config, folder, fabric.device, resume=resume, overwrite=overwrite)
+                lambda: prepare(
+                    config,
+                    folder,
+                    fabric.device,
+                    resume=resume,
+                    overwrite=overwrite,
+                    changed=changed,
+                )
             )
+            plan = with_hours(plan, partial(speed.with_steps_for_hours, fabric=fabric))
         stack.enter_context(_begun_run(folder, plan.config, resume=resume))
         if collectives.is_rank_zero():
             stack.enter_context(logging_to(folder.log))
@@ -73,8 +94,11 @@ def train_on_rank(fabric: "Fabric", config: Config, resume: bool, overwrite: boo
         plan = replace(plan, checkpoint=None)
         if is_restarted:
             _log.warning("restarted by torchrun: goes on from step %d", state.step)
+        if config.hours is not None:
+            end = "hours %g: by some timed steps, the run and its schedules end at step %d"
+            _log.info(end, config.hours, plan.config.steps)
         _log.info("step %d of %d, on %s", state.step, plan.config.steps, state.runtime.device)
-        run_loop(plan, state, folder)
+        run_loop(plan, state, folder, write_page)
         _log.info("done: step %d", state.step)
     if config.performance.has_process_group:
         return None
@@ -153,9 +177,13 @@ def _build_state(plan: Plan, fabric: "Fabric") -> TrainState:
     # this import draws random numbers, so it must come before the seed and before a resumed state
     import rich.style  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
-    state = TrainState.build(plan.config, plan.dataset, fabric)
+    # the weights of a resumed run are in its checkpoint, and those that it began with may be gone
+    is_new = plan.checkpoint is None
+    config = plan.config if is_new else replace(plan.config, init=None)
+    state = TrainState.build(config, plan.dataset, fabric)
     if plan.checkpoint is not None:
-        loaded = resuming.load(state, plan.checkpoint)
+        loaded = resuming.load(state, plan.checkpoint, changed=plan.changed)
         if collectives.is_rank_zero():
+            resuming.log_changes(plan.config, plan.checkpoint, plan.dataset)
             checkpoint.make_last(loaded)
     return state

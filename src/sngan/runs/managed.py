@@ -25,6 +25,7 @@ _REPLACED = (
     RunFolder.METRICS,
     RunFolder.LOG,
     RunFolder.GENERATOR,
+    RunFolder.BEST_GENERATOR,
     RunFolder.REPORT,
     *_ROTATED,
     f"{RunFolder.CHECKPOINTS}/{RunFolder.BEST}",
@@ -169,6 +170,7 @@ class ManagedRunFolder(RunFolder):
             self.CONFIG: lambda: self._config is not None,
             self.METRICS: lambda: path.stat().st_size == 0 or _has_records(self.path),
             self.GENERATOR: lambda: _is_weights(path),
+            self.BEST_GENERATOR: lambda: _is_weights(path),
             self.LOG: lambda: _LOG_LINE.match(path.read_bytes()[:100]) or path.stat().st_size == 0,
             self.REPORT: lambda: PAGE_MARK in path.read_bytes()[: 2**16],
             self.SKIPPED: lambda: False,
@@ -186,7 +188,8 @@ class ManagedRunFolder(RunFolder):
         if self._config is None or not _begins(path, b"\x89PNG"):
             return False
         step = int(path.stem.removeprefix("step-"))
-        return step % self._config.sample_every == 0 or step == self._config.steps
+        every = self._config.sample_every
+        return isinstance(every, str) or step % every == 0 or step == self._config.steps
 
 
 def _begins(path: Path, magic: bytes) -> bool:

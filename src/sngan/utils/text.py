@@ -1,6 +1,8 @@
 """Text from files and libraries, made printable on one line."""
 
+import os
 import re
+import shlex
 import unicodedata
 
 # control, format (bidirectional marks among them), surrogates, line and paragraph separators
@@ -51,6 +53,39 @@ def on_one_line(text: object) -> str:
 def last_line(error: BaseException) -> str:
     """Return the last line of an error's text: in a traceback it names the error itself."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+
+
+def rough_duration(seconds: float) -> str:
+    """Return a time in its largest fitting unit: ``40 s``, ``12 min``, ``30 h``, ``5 days``.
+
+    >>> rough_duration(40), rough_duration(5000), rough_duration(108_000)
+    ('40 s', '83 min', '30 h')
+    """
+    for size, unit in ((100, "s"), (100 * 60, "min"), (100 * 3600, "h")):
+        if seconds < size:
+            scale = {"s": 1, "min": 60, "h": 3600}[unit]
+            return f"{seconds / scale:.2g} {unit}"
+    return f"{seconds / 86400:.2g} days"
+
+
+def shell_word(text: str) -> str:
+    r"""Return a word that a shell reads as ``text``, printable as it is.
+
+    Examples
+    --------
+    >>> print(shell_word("my photos"), shell_word("a\nb"))
+    'my photos' $'a\x0ab'
+    """
+    if text.isprintable():
+        return shlex.quote(text)
+    escaped = "".join(
+        rf"\{one}" if one in "\\'" else one if one.isprintable() else _in_bytes(one) for one in text
+    )
+    return f"$'{escaped}'"
+
+
+def _in_bytes(character: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
 
 
 def _visible(character: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import sngan
 from sngan.cli.output import fail, with_dashes
+from sngan.utils import consent
 from sngan.utils.streams import PrintableFormatter, tolerant_output
 from sngan.utils.text import first_line
 
@@ -116,7 +117,16 @@ def _run_command(name: str, argv: list[str]) -> None:
 
     parser = CommandParser(name, description=command.DESCRIPTION)
     command.add_arguments(parser)
-    command.run(parser.parse(argv))
+    before = consent.consent()
+    try:
+        # a name that stands on this command line may be imported, and no other one
+        consent.allow_words(argv)
+        values = parser.parse(argv)
+        if values.pop("allow_code", False):
+            consent.allow_all()
+        command.run(values)
+    finally:
+        consent.restore(before)
 
 
 def _command(name: str) -> Command:

@@ -28,6 +28,7 @@ def add_arguments(parser: CommandParser) -> None:
     )
     flags.add_checkpoint_flag(parser)
     parser.switch("--overwrite", "replace the samples at --out; your own files there stay")
+    flags.add_code_flags(parser)
 
 
 def run(values: dict[str, Any]) -> None:

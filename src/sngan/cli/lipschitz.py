@@ -20,6 +20,7 @@ def add_arguments(parser: CommandParser) -> None:
     parser.switch("--upper-only", "prove the upper bound, without the search for a steep point")
     flags.add_checkpoint_flag(parser)
     parser.flag("--json", str, JSON_HELP, default=None)
+    flags.add_code_flags(parser)
 
 
 def run(values: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sngan import config as configs
+from sngan.callbacks import CALLBACKS, Callback, EarlyStopping, as_callbacks
 from sngan.cli import flags
 from sngan.cli.parser import CommandParser
 from sngan.cli.paths import expanded, program
@@ -38,12 +39,30 @@ def add_arguments(parser: CommandParser) -> None:
         "from there on the run is not bit for bit an uninterrupted one",
     )
     parser.switch("--overwrite", "replace a run that is at --out; your own files there stay")
+    parser.flag(
+        "--callbacks",
+        str,
+        f"callbacks, joined by commas: {', '.join(CALLBACKS)}, or package.module:name of a class, "
+        "a function without arguments or a logger of Lightning Fabric",
+        default="",
+    )
+    parser.flag(
+        "--early_stop",
+        str | None,
+        "stop when this metric of the evaluations (--evaluation.every N) no longer improves, such "
+        "as frechet or w1",
+        default=None,
+    )
+    parser.flag(
+        "--patience", int, "evaluations without a better value, for --early_stop", default=5
+    )
+    flags.add_allow_code(parser)
 
 
 def run(values: dict[str, Any]) -> None:
     """Run ``sngan train``."""
     resume, overwrite = values.pop("resume"), values.pop("overwrite")
-    changed = values.pop("changed")
+    changed, callbacks = values.pop("changed"), _callbacks(values)
     values.pop("config")
     config = configs.from_dict(values)
     missing, reserved = missing_folders(Path(config.out)), list[Path]()
@@ -51,7 +70,9 @@ def run(values: dict[str, Any]) -> None:
         reserved = [reserve(Path(config.out))]
         config = replace(config, out=str(reserved[0]))
     try:
-        run = train(config, resume=resume, overwrite=overwrite, changed=changed)
+        run = train(
+            config, resume=resume, overwrite=overwrite, changed=changed, callbacks=callbacks
+        )
     except ValueError:
         # A refused request made some empty folders: the reserved one and those above it.
         for folder in dict.fromkeys([*reserved, *missing]):
@@ -72,6 +93,22 @@ def run(values: dict[str, Any]) -> None:
 def _as_word(path: str) -> str:
     """Return a path as a word of a command line; it does not look like a flag."""
     return shell_word(f"./{path}" if path.startswith("-") else path)
+
+
+def _callbacks(values: dict[str, Any]) -> tuple[Callback, ...]:
+    """Return the callbacks that the flags ask for."""
+    names = [name.strip() for name in values.pop("callbacks").split(",") if name.strip()]
+    metric, patience = values.pop("early_stop"), values.pop("patience")
+    stopping = [] if metric is None else [_early_stopping(metric, patience)]
+    return as_callbacks([*names, *stopping])
+
+
+def _early_stopping(metric: str, patience: int) -> Callback:
+    try:
+        return EarlyStopping(metric, patience=patience)
+    except ValueError as error:
+        line = str(error)
+        raise ValueError(line.replace("metric:", "early_stop:", 1)) from error
 
 
 def _expand(argv: Sequence[str]) -> list[str]:

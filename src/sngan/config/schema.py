@@ -1,7 +1,6 @@
 """Settings of a run: frozen dataclasses with the same fields as the YAML and the flags."""
 
 import math
-import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,21 +13,35 @@ from sngan.config.intervals import Interval, require_interval
 from sngan.config.model import ModelConfig
 from sngan.config.paths import require_path
 from sngan.config.performance import PerformanceConfig
+from sngan.config.short_names import accepts_short_names
 from sngan.methods import Method, Schedule, named, require_scheduled
 from sngan.models.packing import require_divided
 from sngan.utils.checks import require, require_count, require_number
 from sngan.utils.families import by_family, of_family, possible_values
 from sngan.utils.fields import none_for_off, option, require_choices
+from sngan.utils.text import as_file_name
 
 
+@accepts_short_names
 @dataclass(frozen=True)
 class Config:
     """All settings of one run. ``data``, ``model`` and ``method`` may also be a name.
+
+    A setting inside a group may be given by its own name, as on the command line, if no other group
+    has a setting of this name.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown or stands in several groups, or a value is out of range.
 
     Examples
     --------
     >>> Config(data="digits", method="sn", steps=100).method.n_critic
     5
+    >>> config = Config(method="wgan-gp", lr=1e-4, n_critic=1, resolution=32)
+    >>> config.method.lr, config.method.penalty, config.data.resolution
+    (0.0001, 'wgan-gp', 32)
     """
 
     data: DataConfig = DataConfig()
@@ -119,8 +132,8 @@ class Config:
         self._check_average()
         object.__setattr__(self, "out", require_path(self.out, "out"))
         if not self.out:
-            stem = re.sub(r"[^\w.-]+", "-", Path(self.data.source).stem).strip("-") or "data"
-            object.__setattr__(self, "out", f"runs/{stem}-{self.method.name}")
+            stem = as_file_name(Path(self.data.source).stem) or "data"
+            object.__setattr__(self, "out", f"runs/{stem}-{as_file_name(self.method.name)}")
 
     def _check_batch(self) -> None:
         """Check that a size of batch can be divided as the settings say.

@@ -16,6 +16,23 @@ from sngan.data.images.formats import FORMATS as FORMATS
 from sngan.data.images.placement import resolution_setting as resolution_setting
 from sngan.data.opening import is_missing as is_missing
 from sngan.data.opening import open_source as open_source
+from sngan.data.own.opening import open_own as open_own
 from sngan.data.sources.toy import MIXTURES as MIXTURES
 from sngan.data.types import READING as READING
 from sngan.data.types import Skipped as Skipped
+
+__all__ = [
+    "FORMATS",
+    "MIXTURES",
+    "READING",
+    "Batch",
+    "Dataset",
+    "Sampler",
+    "Skipped",
+    "changes",
+    "held_out_count",
+    "held_out_rows",
+    "open_own",
+    "open_source",
+    "trained_rows",
+]

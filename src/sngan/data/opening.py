@@ -20,6 +20,7 @@ from sngan.data.images.placement import Fit, Size, parse_resolution, resolution_
 from sngan.data.images.transparency import rgb
 from sngan.data.labels.classes import drop_empty_classes, drop_unlabelled_samples
 from sngan.data.labels.splits import require_only_train
+from sngan.data.own.opening import SOURCES, open_own
 from sngan.data.sources import stacked_digits as stacked
 from sngan.data.sources import toy
 from sngan.data.sources.arrays import open_arrays, to_dataset
@@ -41,6 +42,7 @@ from sngan.data.types import (
     Stream,
 )  # fmt: skip
 from sngan.utils.checks import require, require_one_of
+from sngan.utils.importing import is_object_name
 from sngan.utils.text import printable
 
 _log = logging.getLogger("sngan")
@@ -51,7 +53,8 @@ _NAMES = (*toy.NAMES, stacked.NAME)
 _EMBEDDED = {"digits": toy.digits, stacked.NAME: stacked.stacked_digits}
 _ACCEPTED = (
     f"{', '.join(_NAMES)}, a folder or zip of images, a Parquet file or folder, "
-    "shards:PATTERN (tar files), a folder of IDX files, .npz, .npy, or hf:NAME[:SPLIT]"
+    "shards:PATTERN (tar files), a folder of IDX files, .npz, .npy, hf:NAME[:SPLIT], or "
+    "package.module:function"
 )
 
 
@@ -78,7 +81,8 @@ def open_source(
     source
         ``digits``, ``stacked-digits``, ``ring8``, ``grid25``, ``swissroll``, a folder or zip of
         images (class folders give labels), a Parquet file or folder, ``shards:PATTERN`` (tar files
-        in WebDataset's layout), a folder of IDX files, ``.npz``/``.npy``, or ``hf:NAME[:SPLIT]``.
+        in WebDataset's layout), a folder of IDX files, ``.npz``/``.npy``, ``hf:NAME[:SPLIT]``, or
+        ``package.module:function``, whose result :func:`sngan.data.open_own` opens.
     resolution
         The size in pixels, such as 32 for squares, or ``"32x96"`` or ``(32, 96)``: height, then
         width. ``None`` takes the median of the shorter sides of some images, rounded down to a
@@ -134,6 +138,10 @@ def open_source(
     require_one_of(fit, "data.fit", choices=get_args(Fit))
     size = None if resolution is None else parse_resolution(resolution)
     rgb(background)
+    if _is_own(source):
+        offered = {"split": split, "resolution": resolution, "channels": channels}
+        opened = open_own(SOURCES[source](**offered), source)
+        return replace(opened, labels=None, class_names=()) if labels == "none" else opened
     options = ReadOptions(split, labels, background, reading, fit)
     folder = cache_dir or default_folder()
     try:
@@ -189,12 +197,19 @@ def open_source(
 
 
 def is_missing(source: str) -> bool:
-    """Whether a SOURCE is a path, and there is nothing; patterns and names of a hub are no paths.
+    """Whether a SOURCE is a path, and there is nothing.
 
-    The names ``digits``, ``ring8`` and so on are no paths either.
+    Patterns, names of a hub, functions, and the names ``digits``, ``ring8`` and so on are no paths.
     """
     is_path = source not in _NAMES and not source.startswith((PREFIX, "hf:"))
-    return is_path and _path(source) is None
+    return is_path and _path(source) is None and not _is_own(source)
+
+
+def _is_own(source: str) -> bool:
+    """Whether a source names a function, of a plug-in or as ``package.module:name``."""
+    if source in _NAMES or source.startswith(("hf:", PREFIX)) or _path(source) is not None:
+        return False
+    return is_object_name(source) or source in SOURCES.names()
 
 
 def _key(

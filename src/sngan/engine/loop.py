@@ -1,5 +1,6 @@
 """Training loop: one step after another, and the outputs that are due after it."""
 
+from sngan.distributed import collectives
 from sngan.engine.cadence import Cadence
 from sngan.engine.errors import Interrupted
 from sngan.engine.live_page import WritePage
@@ -33,7 +34,7 @@ def run_loop(
     Interrupted
         If SIGINT, SIGTERM or SIGHUP arrived. A checkpoint is saved first.
     TrainingError
-        If a loss or gradient was not finite.
+        If a loss or gradient was not finite, or a callback failed.
     """
     config, cadence = plan.config, Cadence(plan.config)
 
@@ -44,11 +45,14 @@ def run_loop(
         open_outputs(plan, state, folder, write_page) as outputs,
         stop_on_interrupt() as is_stopped,
     ):
+        hooks = outputs.hooks
+        hooks.start()
         outputs.start()
         first_steps = FirstSteps(plan, state)
         # all ranks stop together, or the others would wait for the one that stopped
-        while state.step < config.steps and not cadence.agree(is_stopped()):
-            outputs.follow(train_step(config, state))
+        while state.step < config.steps and not cadence.agree(is_stopped() or hooks.is_stopping):
+            terms = train_step(config, state)
+            outputs.follow(terms)
             outputs.say(first_steps.line)
             if cadence.log.is_due(state.step):
                 outputs.log()
@@ -58,8 +62,12 @@ def run_loop(
                 outputs.evaluate()
             if cadence.save.is_due(state.step):
                 outputs.save()
+            hooks.step(terms)
         if state.step < config.steps:
             outputs.save()
+        is_interrupted = state.step < config.steps and collectives.all_reduce_any(is_stopped())
+        hooks.finish(folder)
+        if is_interrupted:
             raise Interrupted(
                 f"interrupted at step {state.step}; checkpoint: {folder.last_checkpoint}"
             )

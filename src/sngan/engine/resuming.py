@@ -16,7 +16,7 @@ from sngan.runs import checkpoint
 from sngan.runs.checkpoint import FoundCheckpoint
 from sngan.runs.chosen import glance_at_newest
 from sngan.runs.managed import ManagedRunFolder
-from sngan.runs.networks import networks_on_meta
+from sngan.runs.networks import OwnNetworks, networks_on_meta
 from sngan.utils.checks import require, require_count
 from sngan.utils.fitting import MisfitError, require_fit
 from sngan.utils.plain import flatten
@@ -72,7 +72,12 @@ def require_resumable(
 
 
 def find(
-    folder: ManagedRunFolder, config: Config, dataset: data.Dataset, *, changed: bool
+    folder: ManagedRunFolder,
+    config: Config,
+    dataset: data.Dataset,
+    *,
+    changed: bool,
+    own: OwnNetworks | None = None,
 ) -> FoundCheckpoint:
     """Find the newest checkpoint that can be read; the log names the newer damaged ones.
 
@@ -86,6 +91,8 @@ def find(
         Its data.
     changed
         Whether other settings and other data are accepted.
+    own
+        Networks given as objects.
 
     Raises
     ------
@@ -93,7 +100,7 @@ def find(
         If there is no checkpoint, or it has other settings, other data, or more steps than
         ``config.steps``.
     """
-    found, misfit = _find(folder.checkpoints, networks_on_meta(config))
+    found, misfit = _find(folder.checkpoints, networks_on_meta(config, own))
     _warn_of(found)
     saved = found.state
     lines = configs.changes(_settings_before(found.settings, folder.settings_path()), config)

@@ -14,8 +14,11 @@ from sngan.distributed import collectives
 from sngan.engine import resuming
 from sngan.engine.evaluation import PeriodicEvaluation
 from sngan.engine.memory import require_memory
+from sngan.engine.own_parts import OwnParts
 from sngan.engine.resolve import resolve_config
 from sngan.engine.starting_weights import require_starting_weights
+from sngan.losses import LOSSES
+from sngan.penalties import PENALTIES
 from sngan.runs.checkpoint import FoundCheckpoint
 from sngan.runs.managed import ManagedRunFolder
 from sngan.utils.checks import require
@@ -41,6 +44,8 @@ class Plan:
         Whether the checkpoint may have other settings and other data.
     unresolved
         The settings before the data and the recipe have filled them in.
+    own
+        The parts that were given as objects.
     """
 
     config: Config
@@ -49,6 +54,7 @@ class Plan:
     evaluation: PeriodicEvaluation | None
     changed: bool
     unresolved: Config
+    own: OwnParts
 
 
 def prepare(
@@ -59,6 +65,7 @@ def prepare(
     resume: bool,
     overwrite: bool,
     changed: bool = False,
+    own: OwnParts | None = None,
 ) -> Plan:
     """Resolve the settings, open the data and find the checkpoint; change nothing on the disk.
 
@@ -76,35 +83,44 @@ def prepare(
         Whether a new run may replace the run in the folder.
     changed
         Whether a resumed run may have other settings and other data.
+    own
+        Parts that are given as objects.
 
     Raises
     ------
     ValueError
         If a setting, the data, the folder or its checkpoints do not fit.
     """
+    own = own or OwnParts()
     folder.check(resume=resume, overwrite=overwrite)
     _require_hours(config, resume=resume)
     on_opened = None
     if resume:
         config = configs.with_own_settings(config, folder.settings_path())
         on_opened = resuming.require_resumable(folder, config, changed=changed)
-    with counting("decoding") as progress:
-        dataset = open_dataset(config.data, progress, on_opened=on_opened)
+    _require_parts(config)
+    dataset = own.open_data(config.data)
+    if dataset is None:
+        with counting("decoding") as progress:
+            dataset = open_dataset(config.data, progress, on_opened=on_opened)
     if not resume:
         side = max(dataset.sample_shape[1:]) if dataset.is_images else None
         config = with_preset(config, side=side, is_on_cpu=device.type == "cpu")
-    unresolved, config = config, resolve_config(config, dataset)
-    require_memory(config, device)
+    unresolved, config = config, resolve_config(config, dataset, own.networks)
+    require_memory(config, device, own.networks)
     if not resume:
-        require_starting_weights(config)
+        require_starting_weights(config, own.networks)
     is_evaluating = config.evaluation.every and collectives.is_rank_zero()
     return Plan(
         config=config,
         dataset=dataset,
-        checkpoint=resuming.find(folder, config, dataset, changed=changed) if resume else None,
+        checkpoint=resuming.find(folder, config, dataset, changed=changed, own=own.networks)
+        if resume
+        else None,
         changed=changed,
         evaluation=PeriodicEvaluation(config, dataset) if is_evaluating else None,
         unresolved=unresolved,
+        own=own,
     )
 
 
@@ -121,7 +137,9 @@ def with_hours(plan: Plan, measure: Callable[[Config, data.Dataset], Config]) ->
     if plan.unresolved.hours is None:
         return plan
     config = measure(plan.unresolved, plan.dataset)
-    return replace(plan, unresolved=config, config=resolve_config(config, plan.dataset))
+    return replace(
+        plan, unresolved=config, config=resolve_config(config, plan.dataset, plan.own.networks)
+    )
 
 
 def _require_hours(config: Config, *, resume: bool) -> None:
@@ -131,6 +149,13 @@ def _require_hours(config: Config, *, resume: bool) -> None:
         require(not resume, "hours", expected="none on a resume, where steps may change", got=got)
         is_open = isinstance(config.steps, FamilyDefault)
         require(is_open, "hours", expected="none where steps is given", got=got)
+
+
+def _require_parts(config: Config) -> None:
+    """Import the loss and the penalty, so that an error in one of them comes before a run."""
+    assert LOSSES[config.method.loss]
+    if config.method.penalty is not None:
+        assert PENALTIES[config.method.penalty]
 
 
 def open_dataset(

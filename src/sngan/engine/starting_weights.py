@@ -1,6 +1,7 @@
 """Starting weights: those that a run takes from another run, or from a generator's file."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from sngan.models import Critic
 from sngan.runs import checkpoint
 from sngan.runs.chosen import LAST
 from sngan.runs.layout import RunFolder
-from sngan.runs.networks import networks_on_meta
+from sngan.runs.networks import OwnNetworks, networks_on_meta
 from sngan.runs.weights import read_generator, read_settings
 from sngan.utils.checks import require
 from sngan.utils.files import expand_home
@@ -67,13 +68,15 @@ def read_starting_weights(source: str) -> tuple[StartingWeights, StartingWeights
     )
 
 
-def require_starting_weights(config: Config) -> None:
+def require_starting_weights(config: Config, own: OwnNetworks | None = None) -> None:
     """Raise unless the settings ``init`` and ``freeze_critic`` fit the networks.
 
     Parameters
     ----------
     config
         The resolved settings of a new run.
+    own
+        Networks given as objects.
 
     Raises
     ------
@@ -84,11 +87,11 @@ def require_starting_weights(config: Config) -> None:
     if config.init is None:
         require(not frozen, name, expected="0 in a run without --init", got=frozen)
         return
-    weights, networks = read_starting_weights(config.init), networks_on_meta(config)
+    weights, networks = read_starting_weights(config.init), networks_on_meta(config, own)
     found = find_transfer(networks[0], weights[0].tensors, first=True)
     expected = "a generator with layers of the names and shapes of this run's"
     require(bool(found.taken), "init", expected=expected, got=f"{config.init}, which has none")
-    most = len(networks[1].blocks) if weights[1].tensors else 0
+    most = len(_blocks(networks[1])) if weights[1].tensors else 0
     expected = f"at most {most}, the blocks of the critic (0 without a critic in --init)"
     require(frozen <= most, name, expected=expected, got=frozen)
 
@@ -118,11 +121,16 @@ def start_from(config: Config, generator: nn.Module, critic: nn.Module) -> None:
         _log.warning("init: %s: %s", word, _described(found))
 
 
-def freeze_first_blocks(critic: Critic, count: int) -> None:
+def freeze_first_blocks(critic: nn.Module, count: int) -> None:
     """Let the first blocks of a critic keep their weights: FreezeD (Mo et al. 2020)."""
-    for block in critic.blocks[:count]:
+    for block in _blocks(critic)[:count]:
         for layer in block:
             layer.requires_grad_(False)
+
+
+def _blocks(critic: nn.Module) -> Sequence[Sequence[nn.Module]]:
+    """Return the blocks of a critic; one of another author has none."""
+    return critic.blocks if isinstance(critic, Critic) else ()
 
 
 def _scales(saved: dict[str, Any], key: str) -> dict[str, Tensor]:

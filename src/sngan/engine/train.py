@@ -1,16 +1,19 @@
 """Training of a GAN from its settings: ``train``, the function that callers use."""
 
 from pathlib import Path
+from pickle import PicklingError
 
 from sngan.config import Config
 from sngan.engine.errors import Interrupted as Interrupted
 from sngan.engine.errors import TrainingError as TrainingError
 from sngan.engine.fabric import RankFailedError, run_on_ranks
 from sngan.engine.live_page import WritePage
+from sngan.engine.own_parts import OwnParts
 from sngan.engine.worker import train_on_rank
 from sngan.runs.layout import RunFolder
 from sngan.runs.run import Run, load
 from sngan.utils.checks import require
+from sngan.utils.text import class_and_line
 
 
 def train(
@@ -20,6 +23,7 @@ def train(
     overwrite: bool = False,
     changed: bool = False,
     write_page: WritePage | None = None,
+    own: OwnParts | None = None,
 ) -> Run:
     """Train a GAN and leave a run folder at ``config.out``.
 
@@ -46,6 +50,8 @@ def train(
     write_page
         A function of a module that writes the page of the run folder; it is called again and again
         while the run goes on.
+    own
+        Parts that are given as objects.
 
     Raises
     ------
@@ -60,9 +66,15 @@ def train(
     try:
         require(resume or not changed, "changed", expected="resume as well", got="changed alone")
         run = run_on_ranks(
-            config.performance, train_on_rank, config, resume, overwrite, changed, write_page
+            config.performance, train_on_rank, config, resume, overwrite, changed, write_page, own
         )
+    except (PicklingError, AttributeError, TypeError) as error:
+        if own is None or not config.performance.has_process_group:
+            raise
+        # Python sends objects to the processes of a run in pickled form
+        expected = "networks, data and callbacks that can be pickled, for several processes"
+        raise ValueError(f"train: expected {expected}, got {class_and_line(error)}") from error
     except RankFailedError as error:
         raise TrainingError(f"{error}; {RunFolder(Path(config.out)).where_to_look}") from error
     # a process group returns no run, because its networks may be sharded, or in other processes
-    return run or load(config.out)
+    return run or load(config.out, generator=None if own is None else own.networks.generator)

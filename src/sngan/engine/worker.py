@@ -18,12 +18,14 @@ from sngan.engine.fabric import RankFailedError
 from sngan.engine.live_page import WritePage
 from sngan.engine.log_file import log_held_out, logging_to, record_skipped
 from sngan.engine.loop import run_loop
+from sngan.engine.own_parts import OwnParts
 from sngan.engine.setup import Plan, prepare, with_hours
 from sngan.engine.state import TrainState
 from sngan.runs import checkpoint
 from sngan.runs.lock import locked
 from sngan.runs.managed import ManagedRunFolder
 from sngan.runs.run import Run
+from sngan.utils import consent
 from sngan.utils.checks import require
 from sngan.utils.signals import interrupt_at_once
 from sngan.utils.text import class_and_line
@@ -42,6 +44,7 @@ def train_on_rank(
     overwrite: bool,
     changed: bool,
     write_page: WritePage | None,
+    own: OwnParts | None = None,
 ) -> Run | None:
     """Train on this rank. Return the run, or ``None`` if its networks belong to a process group.
 
@@ -59,7 +62,11 @@ def train_on_rank(
         Whether a resumed run may have other settings and other data.
     write_page
         The function that writes the page of the run while it goes on.
+    own
+        Parts that are given as objects.
     """
+    own = own or OwnParts()
+    consent.restore(own.consent)
     folder = ManagedRunFolder(Path(config.out))
     collectives.raise_together(lambda: _check(folder, resume=resume, overwrite=overwrite))
     with ExitStack() as stack:
@@ -80,6 +87,7 @@ def train_on_rank(
                     resume=resume,
                     overwrite=overwrite,
                     changed=changed,
+                    own=own,
                 )
             )
             plan = with_hours(plan, partial(speed.with_steps_for_hours, fabric=fabric))
@@ -180,7 +188,7 @@ def _build_state(plan: Plan, fabric: "Fabric") -> TrainState:
     # the weights of a resumed run are in its checkpoint, and those that it began with may be gone
     is_new = plan.checkpoint is None
     config = plan.config if is_new else replace(plan.config, init=None)
-    state = TrainState.build(config, plan.dataset, fabric)
+    state = TrainState.build(config, plan.dataset, fabric, own=plan.own.networks)
     if plan.checkpoint is not None:
         loaded = resuming.load(state, plan.checkpoint, changed=plan.changed)
         if collectives.is_rank_zero():

@@ -7,6 +7,7 @@ from pathlib import Path
 from sngan.engine.setup import open_dataset
 from sngan.metrics import Evaluator, Result
 from sngan.runs.run import load
+from sngan.utils import consent
 from sngan.utils.checks import require
 from sngan.utils.progress import counting
 
@@ -20,6 +21,7 @@ def evaluate(
     weights: str | None = None,
     seed: int = 0,
     checkpoint: str | int = "last",
+    allow_code: bool = False,
 ) -> Result:
     """Measure a run's samples against real ones: the run's data, or those of ``source``.
 
@@ -36,6 +38,8 @@ def evaluate(
         The seed of the generated samples, and of the choice of real ones.
     checkpoint
         The weights, as for :func:`sngan.load`.
+    allow_code
+        Import the code that the run's settings name, see :func:`sngan.load`.
 
     Raises
     ------
@@ -43,7 +47,8 @@ def evaluate(
         If the folder is no run, the data has another shape than the run's samples, there are too
         few samples for a metric, or the weights cannot be read or downloaded.
     """
-    run = load(folder, checkpoint=checkpoint)
+    consent.allow(text for text in (source, extractor) if text is not None)
+    run = load(folder, checkpoint=checkpoint, allow_code=allow_code)
     settings = run.config.evaluation
     chosen = run.config.data
     if source is not None:

@@ -23,6 +23,7 @@ def lipschitz(
     checkpoint: str | int = "last",
     lower: bool = True,
     progress: bool = False,
+    allow_code: bool = False,
 ) -> LipschitzBounds:
     """Bound the Lipschitz constant of a run's critic, and draw it into ``RUN/lipschitz/``.
 
@@ -41,13 +42,17 @@ def lipschitz(
         Search for a steep point; without it there is no lower bound and no ``cone.png``.
     progress
         Draw a progress bar on a terminal.
+    allow_code
+        Import the code that the run's settings name, see :func:`sngan.load`.
 
     Raises
     ------
     ValueError
         If the folder is no run, or has no readable checkpoint.
     """
-    return lipschitz_with_pictures(folder, checkpoint=checkpoint, lower=lower, progress=progress)[0]
+    return lipschitz_with_pictures(
+        folder, checkpoint=checkpoint, lower=lower, progress=progress, allow_code=allow_code
+    )[0]
 
 
 def lipschitz_with_pictures(
@@ -56,16 +61,17 @@ def lipschitz_with_pictures(
     checkpoint: str | int = "last",
     lower: bool = True,
     progress: bool = False,
+    allow_code: bool = False,
 ) -> tuple[LipschitzBounds, list[Path]]:
     """Return the bounds of :func:`lipschitz` together with the pictures that it has written.
 
     Parameters
     ----------
-    folder, checkpoint, lower, progress
+    folder, checkpoint, lower, progress, allow_code
         As for :func:`lipschitz`.
     """
-    run = load(folder, checkpoint=checkpoint)
-    critic = load_critic(folder, checkpoint=checkpoint)
+    run = load(folder, checkpoint=checkpoint, allow_code=allow_code)
+    critic = load_critic(folder, checkpoint=checkpoint, allow_code=allow_code)
     model = run.config.model
     shape = require_given(model.sample_shape, "run", expected="the shape of its samples")
     data = packed(run.generate(model.pack * _SAMPLES), model.pack) if lower else None

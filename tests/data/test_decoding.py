@@ -9,7 +9,7 @@ from PIL import Image
 
 from helpers.pictures import as_tensor, photo
 from sngan.data import open_source
-from sngan.data.images.pixels import crop_and_resize
+from sngan.data.images.pixels import fitted_pixels
 from sngan.data.types import ImageSpec
 
 
@@ -33,7 +33,7 @@ def test_resizing_is_that_of_pillow(size, side, mode):
     left, top = ((length - square) // 2 for length in size)
     cut = picture.crop((left, top, left + square, top + square))
     expected = as_tensor(cut.resize((side, side), Image.Resampling.BICUBIC)).int()
-    found = crop_and_resize(picture, ImageSpec(side, len(expected)))
+    found = fitted_pixels(picture, ImageSpec((side, side), len(expected)))
     assert (torch.from_numpy(found).int() - expected).abs().max() <= 2
 
 
@@ -76,11 +76,10 @@ def test_orientation_in_the_exif_data_is_respected(tmp_path):
     assert torch.equal(open_source(str(tmp_path)).samples[0], expected)
 
 
-def test_mixed_channel_counts_are_an_error_that_a_setting_settles(tmp_path):
+def test_mixed_channel_counts_are_colour_unless_a_setting_says_otherwise(tmp_path):
     photo(0, (8, 8)).save(tmp_path / "a.png")
     photo(1, (8, 8), "L").save(tmp_path / "b.png")
-    with pytest.raises(ValueError, match=r"data.channels: expected .*colour .*got b.png, grey"):
-        open_source(str(tmp_path))
     assert open_source(str(tmp_path), channels=1).sample_shape == (1, 8, 8)
-    both = open_source(str(tmp_path), channels=3).samples
+    both = open_source(str(tmp_path)).samples
+    assert both.shape == (2, 3, 8, 8)
     assert torch.equal(both[1, 0], both[1, 2])

@@ -14,9 +14,9 @@ from sngan.data.images import decoding as decoding_module
 
 def count_decodes(monkeypatch) -> list:
     calls = []
-    original = decoding_module.crop_and_resize
+    original = decoding_module.fitted_pixels
     monkeypatch.setattr(
-        decoding_module, "crop_and_resize", lambda *args: calls.append(1) or original(*args)
+        decoding_module, "fitted_pixels", lambda *args: calls.append(1) or original(*args)
     )
     return calls
 

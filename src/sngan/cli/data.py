@@ -13,19 +13,18 @@ from sngan.utils.checks import require
 
 DESCRIPTION = (
     "Show what a SOURCE is read as, before a training: the number of samples, the sizes of the "
-    "image files, the side and crop of the images as read, values, classes, and skipped files. "
+    "image files, the size and crop of the images as read, values, classes, and skipped files. "
     "--out draws samples of each class, and the same samples with adaptive augmentation "
     "(`sngan train --augment ada`) of probability 0.2, 0.5 and 0.8; points are drawn as a "
     "scatter. The other flags are settings of `sngan train` and change the reading in the same way."
 )
-_SETTINGS = ("resolution", "channels", "split", "labels", "background", "cache", "workers")
 
 
 def add_arguments(parser: CommandParser) -> None:
     """Add the flags of ``sngan data``."""
     parser.flag("source", str, "a SOURCE, as in `sngan train --data`")
     parser.flag("--out", str, "FILE.png for a picture of samples", default=None)
-    flags.add_flags_of(parser, DataConfig(), names=_SETTINGS)
+    flags.add_flags_of(parser, DataConfig(), names=flags.READING_SETTINGS)
     parser.flag("--json", str, JSON_HELP, default=None)
     parser.switch("--overwrite", "replace the file at --out")
 
@@ -34,7 +33,7 @@ def run(values: dict[str, Any]) -> None:
     """Run ``sngan data``."""
     out = None if values["out"] is None else _new_picture(values)
     try:
-        settings = DataConfig(source=values["source"], **{key: values[key] for key in _SETTINGS})
+        settings = DataConfig(source=values["source"], **{key: values[key] for key in flags.READING_SETTINGS})
         found = describe(settings)
     except ValueError as error:
         raise ValueError(_with_own_flags(str(error))) from error

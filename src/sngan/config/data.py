@@ -5,6 +5,7 @@ from typing import Literal
 
 from sngan.config.augmentation import parse_augment
 from sngan.config.paths import require_path
+from sngan.data.images.placement import Fit, parse_resolution, resolution_setting
 from sngan.data.images.transparency import rgb
 from sngan.data.types import READING
 from sngan.utils.checks import require, require_count, require_number
@@ -30,9 +31,20 @@ class DataConfig:
         "auto; none; folders (each folder is a class); a CSV or JSON file of labels for a folder "
         "or zip of images; a column of Parquet or an array of .npz",
     )
-    background: str = option("white", "colour behind transparent images: a name or #rrggbb")
-    resolution: int | None = option(None, "image side in pixels; left out: that of the data")
-    channels: int | None = option(None, "1 (grey) or 3 (colour); left out: those of the data")
+    background: str = option(
+        "white", "colour behind transparent and around padded images: a name or #rrggbb"
+    )
+    resolution: int | str | None = option(
+        None, "size in pixels: the side of squares, or HEIGHTxWIDTH; left out: that of the data"
+    )
+    channels: int | None = option(
+        None, "1 (grey), 3 (colour) or 4 (colour and opacity); left out: 3 if any image is colour"
+    )
+    fit: Fit = option(
+        "crop",
+        "how images of another shape get that of the resolution: crop cuts out the centre, pad "
+        "adds the background, stretch changes the shape",
+    )
     flip: bool = option(False, "flip each image left to right with probability 1/2")
     augment: str | None = option(
         None,
@@ -68,10 +80,10 @@ class DataConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "source", require_path(self.source, "data.source"))
         if self.resolution is not None:
-            require_count(self.resolution, "data.resolution", minimum=4)
-        require(
-            self.channels in (None, 1, 3), "data.channels", expected="1 or 3", got=self.channels
-        )
+            resolution = resolution_setting(parse_resolution(self.resolution))
+            object.__setattr__(self, "resolution", resolution)
+        known = self.channels in (None, 1, 3, 4)
+        require(known, "data.channels", expected="1, 3 or 4", got=self.channels)
         none_for_off(self, "augment", "held_out")
         parse_augment(self.augment)
         require_number(self.augment_target, "data.augment_target", above=0.0, maximum=1.0)

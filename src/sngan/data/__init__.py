@@ -12,6 +12,7 @@ from sngan.data.held_out import held_out_count as held_out_count
 from sngan.data.held_out import held_out_rows as held_out_rows
 from sngan.data.held_out import trained_rows as trained_rows
 from sngan.data.images.formats import FORMATS as FORMATS
+from sngan.data.images.placement import resolution_setting as resolution_setting
 from sngan.data.opening import open_source as open_source
 from sngan.data.sources.toy import MIXTURES as MIXTURES
 from sngan.data.types import READING as READING

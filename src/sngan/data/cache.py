@@ -69,7 +69,8 @@ class ImageCache:
                 ranges = {
                     mode: ValueRange(*one) for mode, one in metadata.get("levels", {}).items()
                 }
-                return Decoded(images, metadata["labels"], skipped, ranges)
+                remarks = tuple(metadata.get("remarks", ()))
+                return Decoded(images, metadata["labels"], skipped, ranges, remarks)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             _log.warning("the cache %s is damaged (%s): decoding again", self.images, error)
         return None
@@ -115,6 +116,7 @@ class ImageCache:
             "labels": decoded.labels,
             "skipped": skipped,
             "levels": dict(decoded.value_ranges),
+            "remarks": list(decoded.remarks),
         }
         text = json.dumps({**metadata, "sha256": _checksum(self.images, metadata)})
         write_bytes(self.metadata, text.encode())

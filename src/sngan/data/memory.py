@@ -15,7 +15,7 @@ def total_memory() -> int:
 
 
 def require_images_fit(shape: tuple[int, ...]) -> None:
-    """Require that uint8 images ``(N, C, side, side)`` fit into this machine's memory.
+    """Require that uint8 images ``(N, C, H, W)`` fit into this machine's memory.
 
     Raises
     ------
@@ -24,7 +24,7 @@ def require_images_fit(shape: tuple[int, ...]) -> None:
     """
     size, room = math.prod(shape), total_memory()
     expected = f"images that fit into {room / _GIBIBYTE:.3g} GiB of memory"
-    got = f"{shape[0]} images of side {shape[-1]}, {size / _GIBIBYTE:.3g} GiB"
+    got = f"{shape[0]} images of {shape[-1]}×{shape[-2]} pixels, {size / _GIBIBYTE:.3g} GiB"
     require(size <= room, "data.resolution", expected=expected, got=got)
 
 

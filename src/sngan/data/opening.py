@@ -1,11 +1,13 @@
 """Opening of a SOURCE: find its kind, read and decode it, and return a data set."""
 
 import difflib
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import torch
 
@@ -14,6 +16,7 @@ from sngan.data.dataset import Dataset
 from sngan.data.errors import short_reason
 from sngan.data.images.decoding import decode_all
 from sngan.data.images.formats import suffix
+from sngan.data.images.placement import Fit, Size, parse_resolution, resolution_setting
 from sngan.data.images.transparency import rgb
 from sngan.data.labels.classes import drop_empty_classes, drop_unlabelled_samples
 from sngan.data.labels.splits import require_only_train
@@ -37,9 +40,10 @@ from sngan.data.types import (
     ReadOptions,
     Stream,
 )  # fmt: skip
-from sngan.utils.checks import require, require_count, require_one_of
+from sngan.utils.checks import require, require_one_of
 from sngan.utils.text import printable
 
+_log = logging.getLogger("sngan")
 CACHES = ("auto", "device", "memory", "disk", "stream")
 # metrics of streamed data are computed on so many of its samples
 _REPRESENTATIVE = 10_000
@@ -54,11 +58,12 @@ _ACCEPTED = (
 def open_source(
     source: str | os.PathLike[str],
     *,
-    resolution: int | None = None,
+    resolution: int | str | Sequence[int] | None = None,
     channels: int | None = None,
     split: str = "train",
     labels: str = "auto",
     background: str = "white",
+    fit: Fit = "crop",
     cache: str = "auto",
     workers: int | None = None,
     cache_dir: Path | None = None,
@@ -75,11 +80,12 @@ def open_source(
         images (class folders give labels), a Parquet file or folder, ``shards:PATTERN`` (tar files
         in WebDataset's layout), a folder of IDX files, ``.npz``/``.npy``, or ``hf:NAME[:SPLIT]``.
     resolution
-        The side in pixels: the shorter side is resized to it with antialiasing, and the centre is
-        cut out. ``None`` takes the median of the shorter sides of some images, rounded down to a
+        The size in pixels, such as 32 for squares, or ``"32x96"`` or ``(32, 96)``: height, then
+        width. ``None`` takes the median of the shorter sides of some images, rounded down to a
         multiple of 4 and at least 8; or 64 if it is over 128.
     channels
-        1 or 3. ``None`` takes the channels of the images, which must then be equal.
+        1 (grey), 3 (colour) or 4 (colour and opacity). ``None`` is 3 if an image is in colour,
+        else 1.
     split
         The split to read, if the source has folders, files or arrays named ``train``, ``val``,
         ``test`` or similarly.
@@ -87,7 +93,10 @@ def open_source(
         ``auto``, ``none``, ``folders`` (each is a class), a CSV or JSON file of labels for a folder
         or zip of images, or the name of a column or array.
     background
-        The colour behind transparent pixels: a name or ``#rrggbb``.
+        The colour behind transparent pixels and around padded images: a name or ``#rrggbb``.
+    fit
+        How images of another shape are fitted: ``crop`` cuts out the centre, ``pad`` adds the
+        background, ``stretch`` changes the shape.
     cache
         ``disk`` keeps the decoded images in a file under ``cache_dir`` that the next start maps;
         ``memory`` and ``device`` keep none. ``auto`` keeps one from 10,000 images on, or if they
@@ -121,11 +130,11 @@ def open_source(
     """
     source = os.fspath(source)
     require_one_of(cache, "data.cache", choices=CACHES)
-    require(channels in (None, 1, 3), "data.channels", expected="1 or 3", got=channels)
-    if resolution is not None:
-        require_count(resolution, "data.resolution", minimum=4)
+    require(channels in (None, 1, 3, 4), "data.channels", expected="1, 3 or 4", got=channels)
+    require_one_of(fit, "data.fit", choices=get_args(Fit))
+    size = None if resolution is None else parse_resolution(resolution)
     rgb(background)
-    options = ReadOptions(split, labels, background, reading)
+    options = ReadOptions(split, labels, background, reading, fit)
     folder = cache_dir or default_folder()
     try:
         if source.startswith(PREFIX) or cache == "stream":
@@ -142,26 +151,28 @@ def open_source(
     if isinstance(opened, Arrays):
         if labels == "none":
             opened = opened._replace(labels=None, class_names=())
-        arrays = to_dataset(source, opened, side=resolution, channels=channels)
+        arrays = to_dataset(source, opened, size=size, channels=channels, options=options)
         return drop_empty_classes(replace(arrays, cache=cache), options)
 
     stream = opened if isinstance(opened, ChunkedSource) and cache in ("auto", "stream") else None
     most = None if stream is None else _REPRESENTATIVE
     encoded = opened.encoded(most=most) if isinstance(opened, ChunkedSource) else opened
-    key = _key(source, encoded.stamp, most, options, resolution, channels)
+    key = _key(source, encoded.stamp, most, options, size, channels)
     decoded = decode_or_load(
         cache=cache if stream is None else "auto",
         store=ImageCache(folder, key),
         decode=partial(
             decode_all,
             encoded,
-            side=resolution,
+            size=size,
             channels=channels,
             options=options,
             workers=workers,
             progress=progress,
         ),
     )
+    for remark in decoded.remarks:
+        _log.warning("%s: %s", printable(source), remark)
     dataset = Dataset(
         source,
         torch.from_numpy(decoded.images),
@@ -182,10 +193,12 @@ def _key(
     stamp: str,
     most: int | None,
     options: ReadOptions,
-    resolution: int | None,
+    size: Size | None,
     channels: int | None,
 ) -> str:
+    resolution = size and resolution_setting(size)
     parts = (stamp, Path(source).absolute(), most, options.split, resolution, channels, "bicubic")
+    parts += () if options.fit == "crop" else (options.fit,)
     if options.is_legacy:
         return cache_key(*parts)
     return cache_key(*parts, options.version, options.labels, *rgb(options.background))
@@ -199,13 +212,13 @@ def _streamed(
     workers: int | None,
 ) -> Dataset:
     """Add the stream of all samples to a data set that holds some of them."""
-    channels, side, _ = dataset.sample_shape
+    channels, height, width = dataset.sample_shape
     counts = None if source.class_counts is None else torch.from_numpy(source.class_counts)
     names = source.class_names
     if counts is not None and len(names) < len(counts):
         names = tuple(map(str, range(len(counts))))
     behind = None if options.is_legacy else rgb(options.background)
-    spec = ImageSpec(side, channels, behind, decoded.value_ranges)
+    spec = ImageSpec((height, width), channels, behind, decoded.value_ranges, options.fit)
     unreadable = 0 if options.is_legacy else len(dataset.skipped)
     return replace(
         dataset,

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import NamedTuple
 
 from sngan.data.dataset import Dataset
-from sngan.data.images.pixels import open_image, upright
+from sngan.data.images.pixels import channels_of, open_image, upright
+from sngan.data.images.placement import Fit, lost_share
 from sngan.data.sources.chunked import ChunkedSource
 from sngan.data.types import Arrays, Encoded, Item
 
@@ -30,6 +32,8 @@ class Survey:
         How many of them have each size, (width, height) as they are shown upright.
     formats
         How many have each format and mode of Pillow, such as ``PNG RGBA``; empty for arrays.
+    channels
+        How many are grey (1) and in colour (3); empty for arrays.
     transparent
         How many have transparent pixels, or a format that allows them.
     several_frames
@@ -39,6 +43,7 @@ class Survey:
     examined: int = 0
     sizes: Counter[Size] = field(default_factory=Counter[Size])
     formats: Counter[str] = field(default_factory=Counter[str])
+    channels: Counter[int] = field(default_factory=Counter[int])
     transparent: int = 0
     several_frames: int = 0
 
@@ -57,11 +62,27 @@ class Survey:
         """The size that most images have."""
         return self.sizes.most_common(1)[0][0]
 
-    @property
-    def cut_away(self) -> float:
-        """The mean share of an image's area that lies outside its central square."""
-        lost = sum(count * (1 - min(size) / max(size)) for size, count in self.sizes.items())
-        return lost / max(self.sizes.total(), 1)
+    def lost(self, size: tuple[int, int], fit: Fit) -> tuple[float, float]:
+        """Return the mean and the largest share of an image's area that a crop cuts away.
+
+        Parameters
+        ----------
+        size
+            The height and width that the images get.
+        fit
+            The way in which they are fitted; only ``crop`` loses anything.
+        """
+        shares = {one: lost_share((one[1], one[0]), size, fit) for one in self.sizes}
+        total = sum(count * shares[one] for one, count in self.sizes.items())
+        return total / max(self.sizes.total(), 1), max(shares.values(), default=0.0)
+
+
+class _Facts(NamedTuple):
+    size: Size
+    kind: str
+    channels: int
+    is_transparent: bool
+    has_frames: bool
 
 
 def survey(opened: Opened) -> Survey:
@@ -81,12 +102,12 @@ def survey(opened: Opened) -> Survey:
     with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor() as pool:
         for seen in pool.map(_facts, _some_items(opened)):
             if seen is not None:
-                size, kind, is_transparent, has_frames = seen
                 found.examined += 1
-                found.sizes[size] += 1
-                found.formats[kind] += 1
-                found.transparent += is_transparent
-                found.several_frames += has_frames
+                found.sizes[seen.size] += 1
+                found.formats[seen.kind] += 1
+                found.channels[seen.channels] += 1
+                found.transparent += seen.is_transparent
+                found.several_frames += seen.has_frames
     return found
 
 
@@ -99,12 +120,13 @@ def _some_items(opened: Encoded | ChunkedSource) -> Iterator[Item]:
     return islice(items, 0, None, step)
 
 
-def _facts(item: Item) -> tuple[Size, str, bool, bool] | None:
+def _facts(item: Item) -> _Facts | None:
     try:
         with open_image(item.read()) as image:
             kind = f"{image.format} {image.mode}"
             several = image.format != "MPO" and getattr(image, "n_frames", 1) > 1
-            return upright(image).size, kind, image.has_transparency_data, several
+            channels, is_transparent = channels_of(image), image.has_transparency_data
+            return _Facts(upright(image).size, kind, channels, is_transparent, several)
     except Exception:
         # a decoder may raise any exception; the data set has the reason in its skipped files
         return None

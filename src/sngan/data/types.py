@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sngan.data.images.placement import Fit, Size
 from sngan.data.images.value_range import ValueRange
 
 READING = 2
@@ -50,13 +51,15 @@ class ReadOptions(NamedTuple):
     """The settings that decide how the files of a source are read.
 
     ``labels`` is ``auto``, ``none``, ``folders``, a file of labels or the name of a column;
-    ``background`` is a colour that Pillow knows; ``version`` is described at ``READING``.
+    ``background`` is a colour that Pillow knows; ``version`` is described at ``READING``; ``fit`` is
+    the way in which images of another shape get that of the resolution.
     """
 
     split: str = "train"
     labels: str = "auto"
     background: str = "white"
     version: int = READING
+    fit: Fit = "crop"
 
     @property
     def is_legacy(self) -> bool:
@@ -84,26 +87,29 @@ class Encoded:
 
 
 class Decoded(NamedTuple):
-    """The images that could be read, their labels, and the files that were skipped."""
+    """The images that could be read, their labels, the files that were skipped, and remarks."""
 
     images: NDArray[np.uint8]
     labels: list[int]
     skipped: list[Skipped]
     value_ranges: Mapping[str, ValueRange] = MappingProxyType({})
+    remarks: tuple[str, ...] = ()
 
 
 class ImageSpec(NamedTuple):
     """The size and the channels that every image of a data set is converted to.
 
-    ``background`` is the colour (red, green, blue) behind transparent pixels; ``None`` reads images
-    as version 1 did. ``value_ranges`` are the values of black and white by Pillow's mode, for the
-    modes whose range is not the usual one.
+    ``channels`` are 1 (grey), 3 (colour) or 4 (colour and opacity). ``background`` is the colour
+    (red, green, blue) behind transparent pixels; ``None`` reads images as version 1 did.
+    ``value_ranges`` are the values of black and white by Pillow's mode, for the modes whose range
+    is not the usual one.
     """
 
-    side: int
+    size: Size
     channels: int
     background: tuple[int, int, int] | None = None
     value_ranges: Mapping[str, ValueRange] = MappingProxyType({})
+    fit: Fit = "crop"
 
     @property
     def is_legacy(self) -> bool:

@@ -35,7 +35,9 @@ def resolve_config(config: Config, dataset: data.Dataset) -> Config:
     )
     read = replace(config.data, held_out=data.held_out_count(dataset, config.data.held_out))
     if dataset.is_images:
-        read = replace(read, resolution=shape[-1], channels=shape[0])
+        channels, height, width = shape
+        size = data.resolution_setting((height, width))
+        read = replace(read, resolution=size, channels=channels)
     else:
         expected = f"none for points {shape}"
         require(not read.augment, "data.augment", expected=expected, got=repr(read.augment))

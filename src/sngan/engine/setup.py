@@ -109,6 +109,7 @@ def open_dataset(
         split=settings.split,
         labels=settings.labels,
         background=settings.background,
+        fit=settings.fit,
         reading=settings.reading,
         cache=settings.cache,
         workers=settings.workers,

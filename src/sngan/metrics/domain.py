@@ -102,7 +102,8 @@ def train_stack_classifier(dataset: Dataset, *, seed: int = 0) -> Trained:
     The accuracy is that of whole stacks: the accuracy of one digit to the third power, because the
     three errors are independent.
     """
-    single = to_dataset("digits", digits(), side=dataset.sample_shape[-1], channels=1)
+    _, height, width = dataset.sample_shape
+    single = to_dataset("digits", digits(), size=(height, width), channels=1)
     trained = train_classifier(single, seed=seed)
     return trained._replace(accuracy=trained.accuracy**3)
 

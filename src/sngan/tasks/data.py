@@ -1,6 +1,7 @@
 """Description of a SOURCE: the images or points that sngan reads from it, as text and JSON."""
 
 import logging
+import math
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -81,7 +82,10 @@ class Description:
                 "commonest": list(found.commonest),
                 "commonest_count": found.sizes[found.commonest],
                 "sizes": len(found.sizes),
-                "cut_away": found.cut_away,
+                "cut_away": self._lost()[0],
+                "cut_away_worst": self._lost()[1],
+                "grey": found.channels[1],
+                "colour": found.channels[3],
                 "formats": dict(found.formats.most_common()),
                 "transparent": found.transparent,
                 "several_frames": found.several_frames,
@@ -94,18 +98,41 @@ class Description:
         part = "" if dataset.stream is None else f" (streamed; the facts below: {len(dataset):,})"
         return f"{dataset.total:,} {kind}{part}"
 
+    def _lost(self) -> tuple[float, float]:
+        """The mean and the worst share of an image's area that is cut off."""
+        _, height, width = self.dataset.sample_shape
+        return self.survey.lost((height, width), self.settings.fit)
+
+    def _how_fitted(self) -> str:
+        """Say how images of another size or shape are fitted to that of the data."""
+        found, (_, height, width) = self.survey, self.dataset.sample_shape
+        if set(found.sizes) == {(width, height)}:
+            return "as it is"
+        if not self._changes_shape():
+            return "resized"
+        if self.settings.fit == "pad":
+            return f"whole image, resized, on {self.settings.background} (pad)"
+        if self.settings.fit == "stretch":
+            return "whole image, its shape changed (stretch)"
+        mean, worst = self._lost()
+        part = "central square" if height == width else "central part"
+        most = "" if math.isclose(mean, worst) else f" on average, {worst:.0%} at worst"
+        return f"{part} ({mean:.0%} of the area is cut off{most}), resized"
+
+    def _changes_shape(self) -> bool:
+        _, height, width = self.dataset.sample_shape
+        return any(wide * height != high * width for wide, high in self.survey.sizes)
+
     def _image_facts(self) -> list[tuple[str, str]]:
         found, (channels, height, width) = self.survey, self.dataset.sample_shape
-        colour = "grey" if channels == 1 else "colour"
-        is_same = set(found.sizes) == {(width, height)}
-        cut = f"central square ({found.cut_away:.0%} of the area is cut off), "
-        how = "as it is" if is_same else f"{cut if found.cut_away else ''}resized"
+        colour = {1: "grey", 3: "colour", 4: "colour and opacity"}[channels]
         values = self._values()
         facts = [
             ("sizes", _sizes(found)),
             (
                 "read as",
-                f"{width}×{height}, {channels} channel{'s'[: channels - 1]} ({colour}); {how}",
+                f"{width}×{height}, {channels} channel{'s'[: channels - 1]} ({colour}); "
+                f"{self._how_fitted()}",
             ),
             (
                 "values",
@@ -113,6 +140,9 @@ class Description:
                 f"standard deviation {values['std']:.1f}; trained on as [-1, 1]",
             ),
         ]
+        if found.channels[1] and found.channels[3]:
+            mixed = f"{found.channels[3]:,} in colour, {found.channels[1]:,} grey"
+            facts.append(("mixed", f"{mixed}; all are read as {colour}"))
         if found.formats:
             common = found.formats.most_common(_FORMATS)
             more = ["…"] if len(found.formats) > _FORMATS else []
@@ -121,8 +151,9 @@ class Description:
             some = f" (of {found.examined:,} that were looked at)" if is_part else ""
             facts.append(("formats", f"{kinds}{some}"))
         if found.transparent:
-            behind = f"{found.transparent:,}, put on {self.settings.background}"
-            facts.append(("transparent", behind))
+            behind = f"put on {self.settings.background}"
+            how = "kept as the fourth channel" if channels == 4 else behind
+            facts.append(("transparent", f"{found.transparent:,}, {how}"))
         if found.several_frames:
             several = f"{found.several_frames:,} files have several; the first one is read"
             facts.append(("frames", several))

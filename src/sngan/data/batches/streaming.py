@@ -81,7 +81,7 @@ class StreamedBatches:
         self._skipped: dict[str, Skipped] = {}
 
     def next(self) -> tuple[Tensor, Tensor | None]:
-        """Return images uint8 ``(rows, channels, side, side)`` and their labels, on the device."""
+        """Return images uint8 ``(rows, channels, height, width)`` and their labels, on the device."""
         while len(self._pending) < self._ahead:
             self._pending.append((self._load_next(), self._interleaver.state_dict()))
         batch, state = self._pending.popleft()
@@ -142,7 +142,7 @@ def _load(
     pinned: bool,
 ) -> _Loaded:
     places = [(opened.result(), at) for opened, start, stop in wanted for at in range(start, stop)]
-    images = np.empty((len(places), spec.channels, spec.side, spec.side), np.uint8)
+    images = np.empty((len(places), spec.channels, *spec.size), np.uint8)
     labels = [
         _fill(image, one, at, spec, skipped)
         for image, (one, at) in zip(images, places, strict=True)
@@ -159,7 +159,7 @@ def _fill(
     item = None
     for place in range(at, at + len(one.order)):
         item = one.item(int(one.order[place % len(one.order)]))
-        result = decode(item, spec=spec, strict=False)
+        result = decode(item, spec=spec)
         if not isinstance(result, Skipped):
             image[:] = result
             return item.label

@@ -3,7 +3,7 @@
 import logging
 import os
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -14,29 +14,31 @@ from numpy.typing import NDArray
 
 from sngan.data.errors import short_reason
 from sngan.data.images.image_spec import choose_spec, sample
-from sngan.data.images.pixels import channels_of, crop_and_resize, open_image, upright
+from sngan.data.images.pixels import channels_of, fitted_pixels, open_image, upright
+from sngan.data.images.placement import Size
+from sngan.data.images.tally import Tally
 from sngan.data.types import Decoded, Encoded, ImageSpec, Item, Progress, ReadOptions, Skipped
 from sngan.utils.text import printable
 
 _log = logging.getLogger("sngan")
 _TASK = 64
-_KINDS = {1: "grey", 3: "colour"}
-
-
 _Decode = Callable[[Item], NDArray[np.uint8] | Skipped]
+
+
+_Allocate = Callable[[tuple[int, ...]], NDArray[np.uint8]]
 
 
 def decode_all(
     encoded: Encoded,
-    allocate: Callable[[tuple[int, ...]], NDArray[np.uint8]],
+    allocate: _Allocate,
     *,
-    side: int | None,
+    size: Size | None,
     channels: int | None,
     options: ReadOptions,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Decoded:
-    """Decode every image into ``allocate((total, channels, side, side))``.
+    """Decode every image into ``allocate((total, channels, height, width))``.
 
     Parameters
     ----------
@@ -44,9 +46,9 @@ def decode_all(
         The images.
     allocate
         Makes the array, in memory or on disk, once its shape is known.
-    side, channels
-        The side and the channels of the result; ``None`` chooses them from a sample, see
-        :mod:`sngan.data.images.image_spec`.
+    size, channels
+        The size and the channels of the result; ``None`` chooses them from a sample, see
+        :mod:`sngan.data.images.image_spec`. If a later image has a colour, all are read as colour.
     options
         The settings that the files are read with.
     workers
@@ -57,10 +59,8 @@ def decode_all(
     Raises
     ------
     ValueError
-        If no image can be read, or their channels differ and ``channels`` is ``None``.
+        If no image can be read.
     """
-    skipped = list(encoded.skipped)
-    labels: list[int] = []
     with _quiet_pillow(), ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         blocks = encoded.blocks()
         read: list[list[Item]] = []
@@ -68,66 +68,77 @@ def decode_all(
         for block in blocks:
             read.append(block)
             items = sample(encoded, block) if len(read) == 1 else block
-            spec = choose_spec(
-                encoded, items, pool.map, side=side, channels=channels, options=options
-            )
+            spec = choose_spec(encoded, items, pool.map, size=size, channels=channels, options=options)
             if spec is not None:
                 break
         if spec is None:
             reasons = _skip_reasons(pool, chain(read, blocks))
-            raise _no_images(encoded, [*skipped, *reasons])
-        images = allocate((encoded.total, spec.channels, spec.side, spec.side))
-        decode_one = partial(decode, spec=spec, strict=channels is None)
-        done = 0
-        for block in chain(read, blocks):
-            room = images[len(labels) : len(labels) + len(block)]
-            bad = _in_parallel(pool, decode_one, block, room)
-            good = [row for row in range(len(block)) if row not in bad]
-            if bad:
-                room[: len(good)] = room[good]
-                skipped += bad.values()
-            labels += [block[row].label for row in good]
-            done += len(block)
-            if progress:
-                progress(done, encoded.total)
+            raise _no_images(encoded, [*encoded.skipped, *reasons])
+        whole = partial(_decode_blocks, encoded, pool, allocate, is_chosen=channels is None)
+        decoded = whole(chain(read, blocks), spec=spec, progress=progress)
+        if decoded is None:
+            read.clear()
+            decoded = whole(encoded.blocks(), spec=spec._replace(channels=3), progress=progress)
+            assert decoded is not None
+    _log_skipped(encoded, decoded.skipped)
+    return decoded
+
+
+def _decode_blocks(
+    encoded: Encoded,
+    pool: ThreadPoolExecutor,
+    allocate: _Allocate,
+    blocks: Iterable[list[Item]],
+    *,
+    spec: ImageSpec,
+    is_chosen: bool,
+    progress: Progress | None,
+) -> Decoded | None:
+    """Decode all blocks; ``None`` if grey was chosen, and an image has a colour."""
+    skipped = list(encoded.skipped)
+    labels: list[int] = []
+    tally = Tally(spec)
+    images = allocate((encoded.total, spec.channels, *spec.size))
+    decode_one = partial(decode, spec=spec, tally=tally)
+    done = 0
+    for block in blocks:
+        room = images[len(labels) : len(labels) + len(block)]
+        bad = _in_parallel(pool, decode_one, block, room)
+        if is_chosen and spec.channels == 1 and tally.has_colour:
+            return None
+        good = [row for row in range(len(block)) if row not in bad]
+        if bad:
+            room[: len(good)] = room[good]
+            skipped += bad.values()
+        labels += [block[row].label for row in good]
+        done += len(block)
+        if progress:
+            progress(done, encoded.total)
     if not labels:
         raise _no_images(encoded, skipped)
-    _log_skipped(encoded, skipped)
-    return Decoded(images[: len(labels)], labels, skipped, spec.value_ranges)
+    remarks = tally.remarks(is_chosen=is_chosen)
+    return Decoded(images[: len(labels)], labels, skipped, spec.value_ranges, remarks)
 
 
-class _MixedError(ValueError):
-    pass
-
-
-def decode(item: Item, *, spec: ImageSpec, strict: bool) -> NDArray[np.uint8] | Skipped:
-    """Return one image ``(channels, side, side)``, or the reason why it is skipped.
+def decode(item: Item, *, spec: ImageSpec, tally: Tally | None = None) -> NDArray[np.uint8] | Skipped:
+    """Return one image ``(channels, height, width)``, or the reason why it is skipped.
 
     Parameters
     ----------
     item
         The encoded image.
     spec
-        The side, channels and value ranges of the result.
-    strict
-        Whether an image with other channels is an error.
-
-    Raises
-    ------
-    ValueError
-        If ``strict``, and the image has another number of channels than the spec.
+        The size, channels and value ranges of the result.
+    tally
+        Counts the image, unless it is skipped.
     """
     try:
-        with open_image(item.read(), spec.side) as image:
-            own = channels_of(image)
-            if strict and own != spec.channels:
-                raise _MixedError(
-                    f"data.channels: expected images that are all {_KINDS[spec.channels]} like the "
-                    f"first (or set 1 or 3), got {printable(item.name)}, {_KINDS[own]}"
-                )
-            return crop_and_resize(upright(image, by_exif_alone=spec.is_legacy), spec)
-    except _MixedError:
-        raise
+        with open_image(item.read(), spec.size) as image:
+            whole = upright(image, by_exif_alone=spec.is_legacy)
+            pixels = fitted_pixels(whole, spec)
+            if tally is not None:
+                tally.add(channels_of(image), (whole.height, whole.width))
+            return pixels
     except Exception as error:
         # a decoder may raise any exception on a damaged file; the other files are still read
         return Skipped(printable(item.name), _reason(error))
@@ -165,10 +176,10 @@ def _reason(error: Exception) -> str:
 
 
 def _skip_reasons(pool: ThreadPoolExecutor, blocks: Iterator[list[Item]]) -> Iterator[Skipped]:
-    spec = ImageSpec(4, 3, background=(255, 255, 255))
+    spec = ImageSpec((4, 4), 3, background=(255, 255, 255))
     for block in blocks:
-        room = np.empty((len(block), spec.channels, spec.side, spec.side), np.uint8)
-        decode_one = partial(decode, spec=spec, strict=False)
+        room = np.empty((len(block), spec.channels, *spec.size), np.uint8)
+        decode_one = partial(decode, spec=spec)
         yield from _in_parallel(pool, decode_one, block, room).values()
 
 

@@ -1,4 +1,4 @@
-"""Image spec: the side, channels and value ranges of all images, chosen from a sample of them."""
+"""Image spec: the size, channels and value ranges of all images, chosen from a sample of them."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sngan.data.images import value_range
 from sngan.data.images.pixels import channels_of, is_deep, open_image, upright
+from sngan.data.images.placement import Fit, Size, shown_size
 from sngan.data.images.transparency import rgb
 from sngan.data.images.value_range import ValueRange
 from sngan.data.types import Encoded, ImageSpec, Item, ReadOptions
@@ -39,10 +40,14 @@ class _Probe(NamedTuple):
 MapItems = Callable[[Callable[[Item], _Probe | None], Iterable[Item]], Iterable[_Probe | None]]
 
 
-def default_side(width: int, height: int) -> int:
-    """Return the usual side: the shorter one, as a multiple of 4, or 64 for photos."""
-    shorter = min(width, height)
-    return max(shorter // 4 * 4, SMALLEST_SIDE) if shorter <= 128 else 64
+def default_size(width: int, height: int, fit: Fit) -> Size:
+    """Return the usual size, a square: its side is a multiple of 4 pixels, or 64 for photos.
+
+    It follows from the shorter side of an image, or from the longer one of an image that is padded.
+    """
+    side = max(width, height) if fit == "pad" else min(width, height)
+    usual = max(side // 4 * 4, SMALLEST_SIDE) if side <= 128 else 64
+    return usual, usual
 
 
 def sample(encoded: Encoded, first_block: list[Item]) -> list[Item]:
@@ -58,14 +63,14 @@ def choose_spec(
     items: list[Item],
     map_items: MapItems,
     *,
-    side: int | None,
+    size: Size | None,
     channels: int | None,
     options: ReadOptions,
 ) -> ImageSpec | None:
     """Choose the spec that fits a sample of images; ``None`` if none of them can be read.
 
-    The side follows from the median of their shorter sides, the channels are those of the first,
-    and the value ranges follow from all values of the sample.
+    The size follows from the median of their shorter sides. The images are colour if one of them
+    is. The value ranges follow from all values of the sample.
 
     Parameters
     ----------
@@ -75,7 +80,7 @@ def choose_spec(
         The sample.
     map_items
         Maps a function over items, such as the ``map`` of a thread pool.
-    side, channels
+    size, channels
         Values to use; ``None`` chooses them.
     options
         The settings that the files are read with.
@@ -84,31 +89,40 @@ def choose_spec(
     if not seen:
         return None
     sizes = sorted((one.size for one in seen), key=min)
-    chosen = side or default_side(*sizes[len(sizes) // 2])
-    if side is None:
+    chosen = size or default_size(*sizes[len(sizes) // 2], options.fit)
+    if size is None:
         warn_of_resizing(sizes, chosen)
+    channels = channels or max(one.channels for one in seen)
     name = printable(encoded.name)
     if options.is_legacy:
-        return ImageSpec(chosen, channels or seen[0].channels)
+        return ImageSpec(chosen, channels, fit=options.fit)
     several = [one.frames for one in seen if one.frames > 1]
     if several:
         _log.warning(
             "%s: images have up to %d frames or pages; only the first is read", name, max(several)
         )
     behind = rgb(options.background)
-    return ImageSpec(chosen, channels or seen[0].channels, behind, _value_ranges(seen, name))
+    return ImageSpec(chosen, channels, behind, _value_ranges(seen, name), options.fit)
 
 
-def warn_of_resizing(sizes: Sequence[tuple[int, int]], side: int) -> None:
-    """Warn that images are resized; ``sizes`` run from the smallest to the largest."""
+def warn_of_resizing(sizes: Sequence[tuple[int, int]], size: Size) -> None:
+    """Warn that images are resized.
+
+    Parameters
+    ----------
+    sizes
+        Width and height of images, from the smallest to the largest.
+    size
+        The square that was chosen.
+    """
     median, smallest = sizes[len(sizes) // 2], sizes[0]
-    largest = sizes[-1]
+    largest, side = sizes[-1], size[0]
     if side in median and min(smallest) >= side and min(largest) < 2 * side:
         return
     extremes = f" ({smallest[0]}×{smallest[1]} to {largest[0]}×{largest[1]})"
     _log.warning(
-        "images of %d×%d pixels%s are resized to %d×%d; data.resolution sets another side",
-        *median, "" if smallest == largest else extremes, side, side,
+        "images of %d×%d pixels%s are resized to %s; data.resolution sets another size",
+        *median, "" if smallest == largest else extremes, shown_size(size),
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Pixels of one image: open it within limits, turn it upright, make it opaque, crop and resize."""
+"""Pixels of one image: open it within limits, turn it upright, make it opaque, fit its size."""
 
 import io
 import threading
@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn.functional import interpolate
 
 from sngan.data import legacy
 from sngan.data.images.formats import readable_formats
+from sngan.data.images.placement import Size, placement
+from sngan.data.images.resizing import padded, resized
 from sngan.data.images.transparency import opaque_image
 from sngan.data.images.value_range import BYTES, UNIT, ValueRange, to_bytes
 from sngan.data.types import ImageSpec
@@ -47,10 +47,10 @@ class _Timed(io.BytesIO):
 
 
 @contextmanager
-def open_image(data: bytes, side: int = 0) -> "Generator[Image]":
+def open_image(data: bytes, size: Size | None = None) -> "Generator[Image]":
     """Open an image of one of ``FORMATS``, within limits of bytes, pixels and time.
 
-    A JPEG is decoded at a reduced size if ``side`` pixels are far fewer than it has.
+    A JPEG is decoded at a reduced size if ``size`` is far smaller than it.
 
     Raises
     ------
@@ -69,8 +69,10 @@ def open_image(data: bytes, side: int = 0) -> "Generator[Image]":
         pixels = image.width * image.height
         if pixels > _LARGEST_IMAGE:
             raise ValueError(f"it has {pixels} pixels, over {_LARGEST_IMAGE}")
-        if side:
-            image.draft(image.mode, (2 * side, 2 * side))
+        if size is not None:
+            # a photo that its EXIF data turns has its sides exchanged
+            most = [2 * max(size)] * 2 if _may_be_turned(image) else [2 * size[1], 2 * size[0]]
+            image.draft(image.mode, (most[0], most[1]))
         if image.width * image.height < _LARGE_IMAGE:
             yield image
         else:
@@ -83,11 +85,13 @@ def upright(image: "Image", *, by_exif_alone: bool = False) -> "Image":
     """Turn the image upright as its EXIF or XMP data says."""
     from PIL import ImageOps
 
-    # parsing this data takes as long as decoding a small image, so look for a sign of it first
-    has_orientation = image.format in ("TIFF", "MPO") or any(key in image.info for key in _ORIENTED)
-    if by_exif_alone:
-        has_orientation = "exif" in image.info
+    has_orientation = "exif" in image.info if by_exif_alone else _may_be_turned(image)
     return ImageOps.exif_transpose(image) if has_orientation else image
+
+
+def _may_be_turned(image: "Image") -> bool:
+    """Whether there is a sign of an orientation; to parse it takes as long as to decode an icon."""
+    return image.format in ("TIFF", "MPO") or any(key in image.info for key in _ORIENTED)
 
 
 def channels_of(image: "Image") -> int:
@@ -100,55 +104,63 @@ def is_deep(image: "Image") -> bool:
     return image.mode == "F" or image.mode.startswith("I")
 
 
-def crop_and_resize(image: "Image", spec: ImageSpec) -> NDArray[np.uint8]:
-    """Return ``(channels, side, side)``: the central square, resized bicubically with antialiasing.
+def fitted_pixels(image: "Image", spec: ImageSpec) -> NDArray[np.uint8]:
+    """Return ``(channels, height, width)``: the image in the size of the spec.
 
-    The result differs from Pillow's ``BICUBIC`` by at most two grey levels, in less than half of
-    its time.
+    It is cropped, padded with the background or stretched, as ``spec.fit`` says, and resized
+    bicubically with antialiasing. The result differs from Pillow's ``BICUBIC`` by at most two grey
+    levels, in less than half of its time.
 
     Raises
     ------
     ValueError
         If values of the image are outside the value range of its mode.
     """
+    part, size = placement((image.height, image.width), spec.size, spec.fit)
     is_large = image.width * image.height >= _LARGE_IMAGE and not spec.is_legacy
-    plain = _reduced(image, spec) if is_large else _plain(image, spec)
+    if is_large:
+        plain = _reduced(image, spec, part, size)
+        part = plain.height, plain.width
+    else:
+        plain = _plain(image, spec)
     pixels: Any = np.asarray(plain)
     array = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-    return array if plain.size == (spec.side, spec.side) else _resized(array, spec.side)
+    if array.shape[1:] != size:
+        array = resized(array, part, size)
+    return array if size == spec.size else padded(array, spec.size, spec.background)
 
 
-def _reduced(image: "Image", spec: ImageSpec) -> "Image":
-    """Return the central square of a large image, reduced by averaging, a strip at a time.
+def _reduced(image: "Image", spec: ImageSpec, part: Size, size: Size) -> "Image":
+    """Return the centre of a large image, reduced by averaging, a strip at a time.
 
-    The result has at least four times the side of the spec, for the resizing that follows. To
+    The result has at least four times the size of the spec, for the resizing that follows. To
     convert the whole image at once would take several times its memory.
     """
     from PIL import Image
 
-    square = min(image.size)
-    factor = max(square // (4 * spec.side), 1)
-    side = square // factor
-    left, top = ((length - side * factor) // 2 for length in image.size)
-    whole = Image.new(_mode(spec), (side, side))
-    for row in range(0, side, _STRIP):
-        end = min(row + _STRIP, side)
-        box = (left, top + row * factor, left + side * factor, top + end * factor)
+    factor = max(min(have // (4 * want) for have, want in zip(part, size, strict=True)), 1)
+    height, width = (length // factor for length in part)
+    left, top = (image.width - width * factor) // 2, (image.height - height * factor) // 2
+    whole = Image.new(_mode(spec), (width, height))
+    for row in range(0, height, _STRIP):
+        end = min(row + _STRIP, height)
+        box = (left, top + row * factor, left + width * factor, top + end * factor)
         whole.paste(_plain(image.crop(box), spec).reduce(factor), (0, row))
     return whole
 
 
 def _plain(image: "Image", spec: ImageSpec) -> "Image":
-    """Return the image with 8 bits, without transparency, in the spec's channels."""
+    """Return the image with 8 bits in the spec's channels, in front of the background."""
     image = _eight_bits(image, spec)
-    if spec.background is not None and image.has_transparency_data:
+    is_kept = spec.background is None or spec.channels == 4
+    if not is_kept and image.has_transparency_data:
         image = opaque_image(image, spec.background)
     # a conversion to its own mode would copy it
     return image if image.mode == _mode(spec) else image.convert(_mode(spec))
 
 
 def _mode(spec: ImageSpec) -> str:
-    return "L" if spec.channels == 1 else "RGB"
+    return {1: "L", 3: "RGB", 4: "RGBA"}[spec.channels]
 
 
 def _eight_bits(image: "Image", spec: ImageSpec) -> "Image":
@@ -168,12 +180,3 @@ def _value_range(image: "Image", spec: ImageSpec) -> ValueRange | None:
         return spec.value_ranges.get(image.mode) if image.mode == "L" else None
     usual = UNIT if image.mode == "F" else ValueRange(0, 65535)
     return spec.value_ranges.get(image.mode, usual)
-
-
-def _resized(array: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    height, width = array.shape[1:]
-    square = min(height, width)
-    top, left = (height - square) // 2, (width - square) // 2
-    # torch needs writable memory, and Pillow's is read-only
-    cut = torch.from_numpy(array[:, top : top + square, left : left + square].copy("K"))
-    return interpolate(cut[None], (side, side), mode="bicubic", antialias=True)[0].numpy()

@@ -14,8 +14,10 @@ from sngan.data import legacy
 from sngan.data.dataset import Dataset
 from sngan.data.fingerprint import of_files
 from sngan.data.images import value_range
-from sngan.data.images.image_spec import default_side, warn_of_resizing
-from sngan.data.images.pixels import crop_and_resize
+from sngan.data.images.image_spec import default_size, warn_of_resizing
+from sngan.data.images.pixels import fitted_pixels
+from sngan.data.images.placement import Size
+from sngan.data.images.tally import Tally
 from sngan.data.images.transparency import opaque_array, rgb
 from sngan.data.images.value_range import ValueRange, to_bytes
 from sngan.data.labels.encoding import encode
@@ -29,6 +31,7 @@ from sngan.utils.text import printable
 
 _ROWS = 4096
 _SHAPES = "points (N, dim) of floats, or images (N, H, W), (N, C, H, W) or (N, H, W, C)"
+_USUAL = ReadOptions()
 _log = logging.getLogger("sngan")
 
 
@@ -36,7 +39,7 @@ def open_arrays(path: Path, options: ReadOptions) -> Arrays:
     """Read ``.npy``, or the arrays ``samples``/``images``/``x`` … and ``labels``/``y`` of ``.npz``.
 
     Images are ``(N, H, W)``, ``(N, C, H, W)`` or ``(N, H, W, C)``; a fourth channel is
-    transparency. Their values are integers in 0 … 255, unsigned integers of 16 bits, or floats in
+    opacity. Their values are integers in 0 … 255, unsigned integers of 16 bits, or floats in
     [0, 1], [−1, 1] or [0, 255]. Integers or truth values of 0 and 1 are masks. Two-dimensional
     floats are points.
 
@@ -86,8 +89,15 @@ def _drop_unlabelled(arrays: Arrays, name: str) -> Arrays:
     return arrays._replace(labels=None, class_names=())
 
 
-def to_dataset(name: str, arrays: Arrays, *, side: int | None, channels: int | None) -> Dataset:
-    """Make a data set of arrays, with images cropped and resized like decoded ones.
+def to_dataset(
+    name: str,
+    arrays: Arrays,
+    *,
+    size: Size | None,
+    channels: int | None,
+    options: ReadOptions = _USUAL,
+) -> Dataset:
+    """Make a data set of arrays, with images fitted to a size like decoded ones.
 
     Parameters
     ----------
@@ -95,19 +105,30 @@ def to_dataset(name: str, arrays: Arrays, *, side: int | None, channels: int | N
         The SOURCE.
     arrays
         Images or points.
-    side, channels
-        The side and the channels of images; ``None`` keeps the channels and chooses the usual side.
+    size, channels
+        The size and the channels of images; ``None`` chooses the usual size, and keeps the channels
+        except transparency, which gets the background.
+    options
+        The background, and the way in which images of another shape are fitted.
     """
     samples = arrays.samples
     if samples.dim() == 4:
+        if samples.shape[1] == 4 and channels != 4:
+            behind = rgb(options.background)
+            samples = torch.from_numpy(opaque_array(samples.numpy(), behind)).contiguous()
         height, width = samples.shape[2:]
-        spec = ImageSpec(side or default_side(width, height), channels or samples.shape[1])
-        if tuple(samples.shape[1:]) != (spec.channels, spec.side, spec.side):
-            if side is None:
-                warn_of_resizing([(width, height)], spec.side)
-            require_images_fit((len(samples), spec.channels, spec.side, spec.side))
+        chosen = size or default_size(width, height, options.fit)
+        spec = ImageSpec(chosen, channels or samples.shape[1], rgb(options.background), fit=options.fit)
+        if tuple(samples.shape[1:]) != (spec.channels, *chosen):
+            if size is None:
+                warn_of_resizing([(width, height)], chosen)
+            require_images_fit((len(samples), spec.channels, *chosen))
+            tally = Tally(spec)
+            tally.add(samples.shape[1], (height, width))
+            for remark in tally.remarks(is_chosen=False):
+                _log.warning("%s: %s", printable(name), remark)
             samples = torch.from_numpy(
-                np.stack([crop_and_resize(_as_image(one), spec) for one in samples])
+                np.stack([fitted_pixels(_as_image(one), spec) for one in samples])
             )
     return Dataset(name, samples, arrays.labels, arrays.class_names, content=arrays.content)
 
@@ -193,5 +214,4 @@ def _channels_first(
     is_unique = not (last and second) or options.is_legacy
     expected = f"{name} of one axis that can be the channels"
     require(is_unique, "data", expected=expected, got=f"{shape}, which has two")
-    first = np.moveaxis(pixels, 3, 1) if last else pixels
-    return opaque_array(first, rgb(options.background)) if first.shape[1] == 4 else first
+    return np.moveaxis(pixels, 3, 1) if last else pixels

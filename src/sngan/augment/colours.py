@@ -1,6 +1,7 @@
 """Colours in augmentation: brightness, contrast, inversion, hue and saturation of each image."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -83,3 +84,10 @@ def recolour(images: Tensor, colours: Colours) -> Tensor:
             turned = turned + across * hue.sin()
         changed = changed + chroma * turned
     return torch.where(is_changed, changed, images)
+
+
+def with_changed_colours(images: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """Change the first three channels of images of four; the fourth, the opacity, is no colour."""
+    if images.shape[1] != 4:
+        return change(images)
+    return torch.cat([change(images[:, :3]), images[:, 3:]], dim=1)

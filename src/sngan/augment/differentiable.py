@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from sngan.augment.checks import require_images
+from sngan.augment.colours import with_changed_colours
 from sngan.distributed import collectives
 
 
@@ -14,10 +15,14 @@ def color(images: Tensor) -> Tensor:
     """Shift the brightness by U(−½, ½), scale saturation by U(0, 2) and contrast by U(½, 3/2).
 
     Saturation is the difference of a pixel from its mean over the channels. Contrast is the
-    difference of the image from its mean over all values. A grey image has no saturation. The
-    result may exceed [−1, 1].
+    difference of the image from its mean over all values. A grey image has no saturation, and
+    opacity is no colour. The result may exceed [−1, 1].
     """
     require_images(images)
+    return with_changed_colours(images, _recoloured)
+
+
+def _recoloured(images: Tensor) -> Tensor:
     images = images + _uniform(images) - 0.5
     if images.shape[1] > 1:
         images = torch.lerp(images.mean(1, keepdim=True), images, 2 * _uniform(images))

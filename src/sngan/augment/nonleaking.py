@@ -1,10 +1,12 @@
 """Augmentation that does not leak: each transformation is applied with a probability below 1."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from sngan.augment.checks import require_images
-from sngan.augment.colours import draw_colours, recolour
+from sngan.augment.colours import draw_colours, recolour, with_changed_colours
 from sngan.augment.geometry import draw_geometry, transform
 
 
@@ -45,4 +47,5 @@ def nonleaking(images: Tensor, p: Tensor | float) -> Tensor:
     require_images(images)
     probability = p.detach() if isinstance(p, Tensor) else torch.full((), p, device=images.device)
     images = transform(images, draw_geometry(images, probability))
-    return recolour(images, draw_colours(images, probability))
+    colours = draw_colours(images, probability)
+    return with_changed_colours(images, partial(recolour, colours=colours))

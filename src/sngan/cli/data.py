@@ -7,7 +7,6 @@ from sngan.cli import flags
 from sngan.cli.output import JSON_HELP, print_result
 from sngan.cli.parser import CommandParser
 from sngan.cli.paths import expanded, file_to_write
-from sngan.config import DataConfig
 from sngan.tasks.data import describe
 from sngan.utils.checks import require
 
@@ -24,7 +23,7 @@ def add_arguments(parser: CommandParser) -> None:
     """Add the flags of ``sngan data``."""
     parser.flag("source", str, "a SOURCE, as in `sngan train --data`")
     parser.flag("--out", str, "FILE.png for a picture of samples", default=None)
-    flags.add_flags_of(parser, DataConfig(), names=flags.READING_SETTINGS)
+    flags.add_reading_flags(parser)
     parser.flag("--json", str, JSON_HELP, default=None)
     parser.switch("--overwrite", "replace the file at --out")
 
@@ -33,10 +32,9 @@ def run(values: dict[str, Any]) -> None:
     """Run ``sngan data``."""
     out = None if values["out"] is None else _new_picture(values)
     try:
-        settings = DataConfig(source=values["source"], **{key: values[key] for key in flags.READING_SETTINGS})
-        found = describe(settings)
+        found = describe(flags.reading_settings(values, values["source"]))
     except ValueError as error:
-        raise ValueError(_with_own_flags(str(error))) from error
+        raise ValueError(flags.without_group(str(error), source="source")) from error
     if out is not None:
         # matplotlib takes a second to import
         from sngan.tasks.data_picture import save_data_picture
@@ -54,10 +52,3 @@ def _new_picture(values: dict[str, Any]) -> Path:
     require(is_free, "out", expected="a new file (--overwrite replaces)", got=values["out"])
     file_to_write(values["out"], "out")
     return out
-
-
-def _with_own_flags(message: str) -> str:
-    """Replace the names of a training's settings by those of this command."""
-    name, colon, rest = message.partition(": ")
-    is_source = name in ("data", "data.source")
-    return f"{'source' if is_source else name.removeprefix('data.')}{colon}{rest}"

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from argparse import SUPPRESS
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hint
 
 from sngan import config as configs
 from sngan.cli.parser import CommandParser
-from sngan.config import Config
+from sngan.config import Config, DataConfig
 from sngan.methods import METHODS, Schedule
 from sngan.utils.checks import require_one_of
 from sngan.utils.families import FamilyDefault
@@ -22,6 +22,12 @@ from sngan.utils.plain import flatten
 # the texts of these flags end with the names of a registry
 _NAMES: dict[str, Iterable[str]] = {"method.name": METHODS}
 _PLAIN_NAMES = {"data": "data.source", "model": "model.name", "method": "method.name"}
+
+
+READING_SETTINGS = (
+    *("resolution", "channels", "split", "labels", "background", "fit", "cache", "workers"),
+)
+"""Settings of the data that decide how the files of a SOURCE are read."""
 
 
 class Flag(NamedTuple):
@@ -50,21 +56,56 @@ def add_config_flags(parser: CommandParser, *, without: Collection[str] = ()) ->
         parser.flag(f"--{flag.key}", flag.kind, text, note=flag.note, default=flag.default)
 
 
-def add_flags_of(parser: CommandParser, settings: Any, *, names: Collection[str]) -> None:
-    """Add flags for some settings of a dataclass, without the name of their group.
+def add_reading_flags(parser: CommandParser) -> None:
+    """Add the flags of ``READING_SETTINGS``, without their group, and ``--set key=value …``."""
+    for flag in _flags_of(DataConfig()):
+        if flag.key in READING_SETTINGS:
+            parser.flag(f"--{flag.key}", flag.kind, flag.text or SUPPRESS, default=flag.default)
+    parser.expand = _expand_reading
+    parser.short_names = READING_SETTINGS
+
+
+def reading_settings(values: Mapping[str, Any], source: str) -> DataConfig:
+    """Return the settings of these flags, for a SOURCE."""
+    return DataConfig(source=source, **{key: values[key] for key in READING_SETTINGS})
+
+
+def without_group(message: str, *, source: str) -> str:
+    """Replace the names of a training's settings in an error by those of these flags.
 
     Parameters
     ----------
-    parser
-        The parser of the command.
-    settings
-        The dataclass with the defaults.
-    names
-        The settings that get a flag.
+    message
+        The error.
+    source
+        The name of the argument that has the SOURCE.
     """
-    for flag in _flags_of(settings):
-        if flag.key in names:
-            parser.flag(f"--{flag.key}", flag.kind, flag.text or SUPPRESS, default=flag.default)
+    name, colon, rest = message.partition(": ")
+    is_source = name in ("data", "data.source")
+    return f"{source if is_source else name.removeprefix('data.')}{colon}{rest}"
+
+
+def _expand_reading(argv: Sequence[str]) -> list[str]:
+    """Expand ``--set``; a setting may have its group, as in ``--set data.split=test``."""
+    return [
+        f"--{token.removeprefix('--data.')}" if token.startswith("--data.") else token
+        for token in _expand_set(argv)
+    ]
+
+
+def _expand_set(argv: Sequence[str]) -> Iterator[str]:
+    """Replace ``--set key=value key=value`` by a flag for each key."""
+    in_set = False
+    for token in argv:
+        if token == "--set":
+            in_set = True
+        elif in_set and not token.startswith("--"):
+            if "=" not in token:
+                raise ValueError(f"set: expected key=value, got {token!r}")
+            yield f"--{token}"
+        else:
+            in_set = False
+            yield token
 
 
 def expand(argv: Sequence[str]) -> list[str]:
@@ -80,22 +121,13 @@ def expand(argv: Sequence[str]) -> list[str]:
     """
     short = short_names()
     expanded: list[str] = []
-    in_set = False
-    tokens = iter(argv)
+    tokens = _expand_set(argv)
     for token in tokens:
         if token == "--config":
             expanded += settings_in(Path(next(tokens, "")))
         elif token.startswith("--config="):
             expanded += settings_in(Path(token.removeprefix("--config=")))
-        elif token == "--set":
-            in_set = True
-        elif in_set and not token.startswith("--"):
-            key, equals, value = token.partition("=")
-            if not equals:
-                raise ValueError(f"set: expected key=value, got {token!r}")
-            expanded.append(f"--{short.get(key, key)}={value}")
         elif token.startswith("--"):
-            in_set = False
             name, equals, value = token[2:].partition("=")
             name = name.replace("-", "_")
             expanded.append(f"--{short.get(name, name)}{equals}{value}")

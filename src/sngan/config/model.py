@@ -26,7 +26,7 @@ class ModelConfig:
     conditional: bool = option(False, "generate and score by class; the data needs labels")
     attention: int | Literal["auto", "none"] | None = option(
         "auto",
-        "self-attention on feature maps with this side in pixels, resnet only; 0: none; auto: with "
+        "self-attention on feature maps with this (shorter) side, resnet only; 0: none; auto: with "
         "sagan and biggan at a quarter of the image's side, none with other methods",
     )
     init: _Init = option(

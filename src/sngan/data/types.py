@@ -51,8 +51,8 @@ class ReadOptions(NamedTuple):
     """The settings that decide how the files of a source are read.
 
     ``labels`` is ``auto``, ``none``, ``folders``, a file of labels or the name of a column;
-    ``background`` is a colour that Pillow knows; ``version`` is described at ``READING``; ``fit`` is
-    the way in which images of another shape get that of the resolution.
+    ``background`` is a colour that Pillow knows; ``version`` is described at ``READING``. ``fit``
+    says how images of another shape get that of the resolution.
     """
 
     split: str = "train"

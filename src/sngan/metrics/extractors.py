@@ -15,6 +15,7 @@ from sngan.data.types import Progress
 from sngan.metrics.domain import Trained, train_classifier, train_stack_classifier
 from sngan.metrics.inception import CHECKSUM, load_inception
 from sngan.metrics.store import fingerprint
+from sngan.metrics.three_channels import in_colour
 from sngan.utils.checks import require, require_one_of
 
 EXTRACTORS = ("auto", "points", "pixels", "domain", "inception")
@@ -124,11 +125,11 @@ def _stack(trained: Trained) -> Extractor:
 
 
 def _inception(weights: Path | None) -> Extractor:
-    """Make an extractor of Inception's pooled features; grey images get three equal channels."""
+    """Make an extractor of Inception's pooled features of images in colour."""
     network, digest = load_inception(weights)
 
     def compute(samples: Tensor) -> Extracted:
-        pixels = ((samples + 1) * 127.5).round().expand(-1, 3, -1, -1)
+        pixels = ((in_colour(samples) + 1) * 127.5).round()
         return Extracted(*network.to(samples.device)(pixels))
 
     published = digest.startswith(CHECKSUM)

@@ -61,7 +61,7 @@ def build(
     name
         A key of ``MODELS``.
     sample_shape
-        ``(dim,)`` of points or ``(channels, side, side)`` of images.
+        ``(dim,)`` of points or ``(channels, height, width)`` of images.
     latent_dim
         Dimension of the noise.
     width
@@ -72,8 +72,8 @@ def build(
         vector to the noise, and critics use them by projection (Miyato, Koyama 2018,
         arXiv:1802.05637).
     attention
-        Both networks have self-attention after the block that makes maps of this side; 0 means
-        no self-attention. Only ``resnet`` has it.
+        Both networks have self-attention after the block that makes maps of this side, which is the
+        shorter one of rectangles; 0 means no self-attention. Only ``resnet`` has it.
     pack
         The critic scores this many samples as one, 1 to 4. :func:`packed` joins them along
         dimension 1, so the critic's input has ``pack`` times the channels, or coordinates.

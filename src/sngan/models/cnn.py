@@ -1,5 +1,6 @@
 """CNN of Miyato et al. 2018, arXiv:1802.05957, table 3, for any resolution."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -11,11 +12,14 @@ from sngan.models.attention import require_attention_side
 from sngan.models.common import (
     Critic,
     Generator,
+    Size,
     batch_norm,
+    halved,
     halvings,
     image_size,
     normalized,
     scaled,
+    two_sides,
 )
 from sngan.models.minibatch_std import MinibatchStd
 
@@ -31,20 +35,20 @@ class CNNGenerator(Generator):
         self,
         *,
         latent_dim: int,
-        base_side: int,
+        base_side: int | Size,
         channels: Sequence[int],
         image_channels: int,
         num_classes: int = 0,
     ) -> None:
         super().__init__(latent_dim, num_classes)
-        self.base = (channels[0], base_side, base_side)
-        self.dense = nn.Linear(latent_dim, channels[0] * base_side**2)
+        self.base = (channels[0], *two_sides(base_side))
+        self.dense = nn.Linear(latent_dim, math.prod(self.base))
         self.stages = nn.ModuleList(_UpStage(*pair, num_classes) for pair in pairwise(channels))
         self.output = nn.Conv2d(channels[-1], image_channels, 3, padding=1)
         _initialize(self)
 
     def forward(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return images ``(N, image_channels, side, side)`` in [-1, 1]."""
+        """Return images ``(N, image_channels, height, width)`` in [-1, 1]."""
         self.check_labels(labels)
         maps = self.dense(noise).unflatten(1, self.base)
         for stage in self.stages:
@@ -65,11 +69,11 @@ class CNNCritic(Critic):
         *,
         image_channels: int,
         channels: Sequence[int],
-        base_side: int,
+        base_side: int | Size,
         num_classes: int = 0,
         minibatch_std: int = 0,
     ) -> None:
-        features = channels[-1] * base_side**2
+        features = channels[-1] * math.prod(two_sides(base_side))
         super().__init__(features=features, num_classes=num_classes)
         ends = [image_channels, *channels[:-1]]
         spread = [MinibatchStd(minibatch_std)] if minibatch_std else []
@@ -94,11 +98,12 @@ def cnn(
     pack: int = 1,
     minibatch_std: int = 0,
 ) -> tuple[CNNGenerator, CNNCritic]:
-    """Build both networks for square images.
+    """Build both networks for images.
 
-    Each stage of the critic halves the side, and each stage of the generator doubles it. The
+    Each stage of the critic halves both sides, and each stage of the generator doubles them. The
     smallest maps are at least 4×4: images of 32² have the three stages of the paper and maps of
-    4×4, images of 48² have maps of 6×6. Channels double from 64 at full resolution, up to 1024.
+    4×4, images of 48² have maps of 6×6, and images of 32×96 maps of 4×12. Channels double from 64
+    at full resolution, up to 1024.
 
     Parameters
     ----------
@@ -108,16 +113,17 @@ def cnn(
     Raises
     ------
     ValueError
-        If the samples are not square images of 1 or 3 channels with an even side of at least 8, or
-        if ``attention`` is not 0.
+        If the samples are not images of 1, 3 or 4 channels with even sides of at least 8, or if
+        ``attention`` is not 0.
     """
     require_attention_side(attention, (), model="cnn")
-    image_channels, side = image_size(sample_shape, model="cnn")
-    stages = halvings(side, smallest=4)
+    image_channels, size = image_size(sample_shape, model="cnn")
+    stages = halvings(size, smallest=4)
+    base = halved(size, stages)
     channels = [scaled(min(64 * 2**stage, 1024), width) for stage in range(stages + 1)]
     generator = CNNGenerator(
         latent_dim=latent_dim,
-        base_side=side >> stages,
+        base_side=base,
         channels=channels[::-1],
         image_channels=image_channels,
         num_classes=num_classes,
@@ -125,7 +131,7 @@ def cnn(
     critic = CNNCritic(
         image_channels=image_channels * pack,
         channels=channels,
-        base_side=side >> stages,
+        base_side=base,
         num_classes=num_classes,
         minibatch_std=minibatch_std,
     )

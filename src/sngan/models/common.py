@@ -1,11 +1,16 @@
 """Base classes of generators and critics, conditional batch norm, and checks of sizes."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sngan.models.coordinates import Coordinates
 from sngan.utils.checks import require
+
+Size = tuple[int, int]
+"""Height and width of maps or images."""
 
 
 class Generator(nn.Module):
@@ -109,13 +114,13 @@ def scaled(channels: int, width: float) -> int:
     return max(8, round(channels * width))
 
 
-def image_size(sample_shape: tuple[int, ...], *, model: str) -> tuple[int, int]:
-    """Return the channels and the side of the images of a model.
+def image_size(sample_shape: tuple[int, ...], *, model: str) -> tuple[int, Size]:
+    """Return the channels, and the height and width, of the images of a model.
 
     Raises
     ------
     ValueError
-        If the samples are not square images of 1 or 3 channels with an even side of at least 8.
+        If the samples are not images of 1, 3 or 4 channels with even sides of at least 8.
     """
     require(
         len(sample_shape) == 3,
@@ -123,17 +128,29 @@ def image_size(sample_shape: tuple[int, ...], *, model: str) -> tuple[int, int]:
         expected=f"mlp for points {sample_shape}",
         got=repr(model),
     )
-    channels, height, side = sample_shape
-    require(channels in (1, 3), "data.channels", expected="1 or 3", got=channels)
+    channels, height, width = sample_shape
+    require(channels in (1, 3, 4), "data.channels", expected="1, 3 or 4", got=channels)
+    near = "x".join(str(max(side - side % 2, 8)) for side in (height, width))
     require(
-        height == side and side % 2 == 0 and side >= 8,
+        all(side % 2 == 0 and side >= 8 for side in (height, width)),
         "data.resolution",
-        expected=f"square images of an even side of at least 8, for {model}",
-        got=f"{height}×{side}",
+        expected=f"an even side of at least 8 in height and width, such as {near}, for {model}",
+        got=f"{height}×{width}",
     )
-    return channels, side
+    return channels, (height, width)
 
 
-def halvings(side: int, *, smallest: int) -> int:
-    """Return the largest k for which ``side / 2**k`` is an integer of at least ``smallest``."""
-    return max(k for k in range(side.bit_length()) if side % 2**k == 0 and side >> k >= smallest)
+def halvings(size: Size, *, smallest: int) -> int:
+    """Return the largest k for which both sides / 2**k are integers of at least ``smallest``."""
+    both, side = math.gcd(*size), min(size)
+    return max(k for k in range(side.bit_length()) if both % 2**k == 0 and side >> k >= smallest)
+
+
+def halved(size: Size, times: int) -> Size:
+    """Return a size whose two sides are divided by ``2**times``."""
+    return size[0] >> times, size[1] >> times
+
+
+def two_sides(size: int | Size) -> Size:
+    """Return height and width; one number is the side of a square."""
+    return (size, size) if isinstance(size, int) else size

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sngan.models.attention import require_attention_side
-from sngan.models.common import Critic, Generator, halvings, image_size
+from sngan.models.common import Critic, Generator, Size, halved, halvings, image_size, two_sides
 from sngan.models.minibatch_std import MinibatchStd
 
 _SLOPE = 0.2
@@ -38,7 +38,7 @@ class ConvNextStage(NamedTuple):
 
 
 class ConvNextGenerator(Generator):
-    """A basis of maps of side ``base_side``, then the stages, and a 1×1 convolution to images.
+    """A basis of maps of size ``base_side``, then the stages, and a 1×1 convolution to images.
 
     A stage begins with bilinear upsampling, except the first. With ``num_classes`` a vector of the
     label, of ``latent_dim`` numbers, is appended to the noise.
@@ -48,7 +48,7 @@ class ConvNextGenerator(Generator):
         self,
         *,
         latent_dim: int,
-        base_side: int,
+        base_side: int | Size,
         stages: Sequence[ConvNextStage],
         image_channels: int,
         num_classes: int = 0,
@@ -59,7 +59,7 @@ class ConvNextGenerator(Generator):
             nn.init.normal_(self.embedding.weight, std=num_classes**-0.5)
         inputs = latent_dim * (2 if num_classes else 1)
         gain = _block_gain(stages)
-        ends = [_Basis(inputs, stages[0].channels, base_side)]
+        ends = [_Basis(inputs, stages[0].channels, two_sides(base_side))]
         ends += [_Upsampling(one.channels, two.channels) for one, two in pairwise(stages)]
         self.stages = nn.ModuleList(
             nn.Sequential(end, *_blocks(stage, gain))
@@ -68,7 +68,7 @@ class ConvNextGenerator(Generator):
         self.output = _msr(nn.Conv2d(stages[-1].channels, image_channels, 1, bias=False))
 
     def forward(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return images ``(N, image_channels, side, side)``; values may be outside [-1, 1]."""
+        """Return images ``(N, image_channels, height, width)``; values may be outside [-1, 1]."""
         self.check_labels(labels)
         maps = noise
         if self.embedding is not None:
@@ -88,7 +88,7 @@ class ConvNextCritic(Critic):
     Parameters
     ----------
     image_channels, base_side
-        The channels of an image, and the side of the smallest maps.
+        The channels of an image, and the side of the smallest maps, or their height and width.
     stages
         The stages, from the largest maps to the smallest.
     num_classes
@@ -102,12 +102,12 @@ class ConvNextCritic(Critic):
         self,
         *,
         image_channels: int,
-        base_side: int,
+        base_side: int | Size,
         stages: Sequence[ConvNextStage],
         num_classes: int = 0,
         minibatch_std: int = 0,
     ) -> None:
-        channels = stages[-1].channels
+        channels, size = stages[-1].channels, two_sides(base_side)
         super().__init__(features=channels, num_classes=num_classes)
         gain = _block_gain(stages)
         self.input = _msr(nn.Conv2d(image_channels, stages[0].channels, 1, bias=False))
@@ -119,7 +119,7 @@ class ConvNextCritic(Critic):
             mixing = _msr(nn.Conv2d(channels + 1, channels, 1, bias=False))
             parts.append(nn.Sequential(MinibatchStd(minibatch_std), mixing))
         self.stages = nn.Sequential(*parts, nn.Sequential(*_blocks(stages[-1], gain)))
-        self.basis = _msr(nn.Conv2d(channels, channels, base_side, groups=channels, bias=False))
+        self.basis = _msr(nn.Conv2d(channels, channels, size, groups=channels, bias=False))
         self.dense = _msr(nn.Linear(channels, channels if num_classes else 1, bias=False))
         if self.embedding is not None:
             nn.init.normal_(self.embedding.weight, std=(channels * num_classes) ** -0.5)
@@ -140,13 +140,14 @@ def convnext(
     pack: int = 1,
     minibatch_std: int = 0,
 ) -> tuple[ConvNextGenerator, ConvNextCritic]:
-    """Build both networks for square images.
+    """Build both networks for images.
 
-    Each stage doubles or halves the side, and the smallest maps are at least 4×4. At 32², 64², 128²
-    and 256² they are the networks of the paper: 768 channels in the four stages with the smallest
-    maps, then half as many in each further stage. Smaller images of side s have ``¾·s²`` channels,
-    which is 768 at 32² and 48 at 8². All counts are multiplied by ``width`` and rounded to
-    multiples of 8, because the 3×3 convolutions have groups of 16 channels.
+    Each stage doubles or halves both sides, and the smallest maps are at least 4×4. At 32², 64²,
+    128² and 256² they are the networks of the paper: 768 channels in the four stages with the
+    smallest maps, then half as many in each further stage. Smaller images of side s have ``¾·s²``
+    channels, which is 768 at 32² and 48 at 8²; s is the shorter side of a rectangle. All counts are
+    multiplied by ``width`` and rounded to multiples of 8, because the 3×3 convolutions have groups
+    of 16 channels.
 
     Parameters
     ----------
@@ -156,13 +157,13 @@ def convnext(
     Raises
     ------
     ValueError
-        If the samples are not square images of 1 or 3 channels with an even side of at least 8, or
-        if ``attention`` is not 0.
+        If the samples are not images of 1, 3 or 4 channels with even sides of at least 8, or if
+        ``attention`` is not 0.
     """
     require_attention_side(attention, (), model="convnext")
-    image_channels, side = image_size(sample_shape, model="convnext")
-    stages = [ConvNextStage(_rounded(count * width)) for count in _channels(side)]
-    base_side = side >> (len(stages) - 1)
+    image_channels, size = image_size(sample_shape, model="convnext")
+    stages = [ConvNextStage(_rounded(count * width)) for count in _channels(size)]
+    base_side = halved(size, len(stages) - 1)
     generator = ConvNextGenerator(
         latent_dim=latent_dim,
         base_side=base_side,
@@ -180,10 +181,10 @@ def convnext(
     return generator, critic
 
 
-def _channels(side: int) -> list[float]:
+def _channels(size: Size) -> list[float]:
     """Return the channels at full width, from the smallest maps to the largest."""
-    largest = min(_LARGEST, 0.75 * side**2)
-    return [largest / 2 ** max(0, stage - 3) for stage in range(halvings(side, smallest=4) + 1)]
+    largest = min(_LARGEST, 0.75 * min(size) ** 2)
+    return [largest / 2 ** max(0, stage - 3) for stage in range(halvings(size, smallest=4) + 1)]
 
 
 def _rounded(channels: float) -> int:
@@ -206,11 +207,11 @@ class _Block(nn.Module):
 
 
 class _Basis(nn.Module):
-    """Maps ``(N, channels, side, side)``: a learned map for each channel, times a linear factor."""
+    """Maps ``(N, channels, *size)``: a learned map for each channel, times a linear factor."""
 
-    def __init__(self, inputs: int, channels: int, side: int) -> None:
+    def __init__(self, inputs: int, channels: int, size: Size) -> None:
         super().__init__()
-        self.maps = nn.Parameter(torch.randn(channels, side, side))
+        self.maps = nn.Parameter(torch.randn(channels, *size))
         self.factors = _msr(nn.Linear(inputs, channels, bias=False))
 
     def forward(self, noise: Tensor) -> Tensor:

@@ -17,11 +17,14 @@ from sngan.models.attention import SelfAttention, require_attention_side
 from sngan.models.common import (
     Critic,
     Generator,
+    Size,
     batch_norm,
+    halved,
     halvings,
     image_size,
     normalized,
     scaled,
+    two_sides,
 )
 from sngan.models.fused import PooledConv2d, UpsampledConv2d
 from sngan.models.minibatch_std import MinibatchStd
@@ -43,31 +46,31 @@ class ResNetGenerator(Generator):
 
     An up-block is BN-ReLU-upsample-3×3-BN-ReLU-3×3 plus a skip of upsample-1×1. The output is
     BN-ReLU-3×3-tanh. Batch norm is conditional if there are classes. Self-attention follows the
-    block that makes maps of side ``attention``.
+    block that makes maps whose shorter side is ``attention``.
     """
 
     def __init__(
         self,
         *,
         latent_dim: int,
-        base_side: int,
+        base_side: int | Size,
         channels: Sequence[int],
         image_channels: int,
         num_classes: int = 0,
         attention: int = 0,
     ) -> None:
         super().__init__(latent_dim, num_classes)
-        self.base = (channels[0], base_side, base_side)
-        self.dense = _glorot(nn.Linear(latent_dim, channels[0] * base_side**2))
+        self.base = (channels[0], *two_sides(base_side))
+        self.dense = _glorot(nn.Linear(latent_dim, math.prod(self.base)))
         self.stages = nn.ModuleList()
         for index, pair in enumerate(pairwise(channels), start=1):
-            attends = base_side << index == attention
+            attends = min(self.base[1:]) << index == attention
             self.stages.append(_UpBlock(*pair, num_classes=num_classes, attention=attends))
         self.norm = batch_norm(channels[-1], num_classes)
         self.output = _glorot(nn.Conv2d(channels[-1], image_channels, 3, padding=1))
 
     def forward(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return images ``(N, image_channels, side, side)`` in [-1, 1]."""
+        """Return images ``(N, image_channels, height, width)`` in [-1, 1]."""
         self.check_labels(labels)
         maps = self.dense(noise).unflatten(1, self.base)
         for stage in self.stages:
@@ -121,10 +124,11 @@ def resnet(
     pack: int = 1,
     minibatch_std: int = 0,
 ) -> tuple[ResNetGenerator, ResNetCritic]:
-    """Build both networks for square images.
+    """Build both networks for images.
 
     At 32², 48², 64² and 128² they are the networks of the paper. Smaller images get the network of
-    32² with fewer stages, and other sizes get the network of the next smaller size.
+    32² with fewer stages, and other sizes get the network of the next smaller size. The shorter
+    side of a rectangle decides, and all blocks halve or double both sides.
 
     Parameters
     ----------
@@ -134,15 +138,15 @@ def resnet(
     Raises
     ------
     ValueError
-        If the samples are not square images of 1 or 3 channels with an even side of at least 8, or
-        if one of the networks has no maps of side ``attention``.
+        If the samples are not images of 1, 3 or 4 channels with even sides of at least 8, or if one
+        of the networks has no maps of side ``attention``.
     """
-    image_channels, side = image_size(sample_shape, model="resnet")
-    require_attention_side(attention, _attention_sides(side), model="resnet")
-    channels = [scaled(count, width) for count in _generator_channels(side)]
+    image_channels, size = image_size(sample_shape, model="resnet")
+    require_attention_side(attention, _attention_sides(size), model="resnet")
+    channels = [scaled(count, width) for count in _generator_channels(size)]
     generator = ResNetGenerator(
         latent_dim=latent_dim,
-        base_side=side >> (len(channels) - 1),
+        base_side=halved(size, len(channels) - 1),
         channels=channels,
         image_channels=image_channels,
         num_classes=num_classes,
@@ -150,16 +154,17 @@ def resnet(
     )
     critic = ResNetCritic(
         image_channels=image_channels * pack,
-        stages=_scaled_critic_stages(side, width=width, attention=attention),
+        stages=_scaled_critic_stages(size, width=width, attention=attention),
         num_classes=num_classes,
         minibatch_std=minibatch_std,
     )
     return generator, critic
 
 
-def _scaled_critic_stages(side: int, *, width: float, attention: int) -> list[CriticStage]:
+def _scaled_critic_stages(size: Size, *, width: float, attention: int) -> list[CriticStage]:
     plan: list[CriticStage] = []
-    for channels, down, _ in _critic_stages(side):
+    side = min(size)
+    for channels, down, _ in _critic_stages(size):
         side >>= down
         plan.append(CriticStage(scaled(channels, width), down, down and side == attention))
     return plan
@@ -168,38 +173,41 @@ def _scaled_critic_stages(side: int, *, width: float, attention: int) -> list[Cr
 def attention_side(sample_shape: tuple[int, ...]) -> int:
     """Return a quarter of the image's side, where Zhang et al. 2019 put self-attention at 128².
 
-    Smaller images have such maps only at half of their side, or none; the result is then 0.
+    The side of a rectangle is the shorter one. Smaller images have such maps only at half of their
+    side, or none; the result is then 0.
 
     Examples
     --------
     >>> attention_side((3, 128, 128)), attention_side((1, 16, 16)), attention_side((1, 8, 8))
     (32, 8, 0)
     """
-    _, side = image_size(sample_shape, model="resnet")
-    sides = _attention_sides(side)
+    _, size = image_size(sample_shape, model="resnet")
+    side, sides = min(size), _attention_sides(size)
     return side // 4 if side // 4 in sides else max(sides, default=0)
 
 
-def _attention_sides(side: int) -> tuple[int, ...]:
-    """Return the sides of maps that blocks of both networks make."""
-    smallest = side >> sum(stage.down for stage in _critic_stages(side))
-    base = side >> (len(_generator_channels(side)) - 1)
+def _attention_sides(size: Size) -> tuple[int, ...]:
+    """Return the shorter sides of maps that blocks of both networks make."""
+    side = min(size)
+    smallest = side >> sum(stage.down for stage in _critic_stages(size))
+    base = side >> (len(_generator_channels(size)) - 1)
     sides = [side >> k for k in range(1, side.bit_length())]
     return tuple(s for s in sides if s >= smallest and s > base)
 
 
-def _generator_channels(side: int) -> list[int]:
-    stages = halvings(side, smallest=4)
-    if side < 48:
+def _generator_channels(size: Size) -> list[int]:
+    stages = halvings(size, smallest=4)
+    if min(size) < 48:
         return [256] * (stages + 1)
     return [min(64 * 2**stage, 1024) for stage in reversed(range(stages + 1))]
 
 
-def _critic_stages(side: int) -> list[CriticStage]:
+def _critic_stages(size: Size) -> list[CriticStage]:
+    side = min(size)
     if side < 48:
-        downs = min(halvings(side, smallest=4), 2)
+        downs = min(halvings(size, smallest=4), 2)
         return [CriticStage(128, True)] * downs + [CriticStage(128, False)] * 2
-    downs = min(halvings(side, smallest=2), 5)
+    downs = min(halvings(size, smallest=2), 5)
     stages = [CriticStage(64 * 2**stage, True) for stage in range(downs)]
     # the paper's last block keeps the resolution of 3×3 or 4×4 maps; maps of 2×2 get no such block
     ending = [] if side >> downs == 2 else [CriticStage(min(64 * 2**downs, 1024), False)]

@@ -52,7 +52,8 @@ class Events:
 
         with self._may_fail():
             with Image.open(path) as picture:
-                pixels = np.asarray(picture.convert("RGB"))
+                has_opacity = picture.mode == "RGBA"
+                pixels = np.asarray(picture if has_opacity else picture.convert("RGB"))
             self._write(step=step, summary=image("samples", pixels, dataformats="HWC"))
 
     def close(self) -> None:

@@ -33,7 +33,7 @@ def image_grid(images: Tensor, *, columns: int | None = None) -> "Image":
     """Arrange uint8 images ``(n, C, H, W)`` in a grid of ``columns``; left out: nearly square.
 
     Small images are enlarged by a whole factor, each pixel to a square, until the grid is about
-    512 pixels wide.
+    512 pixels wide. Images of four channels make a picture with opacity.
     """
     from PIL import Image
 
@@ -51,6 +51,8 @@ def image_grid(images: Tensor, *, columns: int | None = None) -> "Image":
     gap = scale
     tall, wide = height * scale + gap, width * scale + gap
     sheet = torch.full((images.shape[1], rows * tall + gap, columns * wide + gap), 128).byte()
+    # the gaps are opaque
+    sheet[3:] = 255
     for index, tile in enumerate(tiles):
         top, left = gap + index // columns * tall, gap + index % columns * wide
         sheet[:, top : top + height * scale, left : left + width * scale] = tile

@@ -119,6 +119,12 @@ class Description:
         most = "" if math.isclose(mean, worst) else f" on average, {worst:.0%} at worst"
         return f"{part} ({mean:.0%} of the area is cut off{most}), resized"
 
+    def _setting(self) -> str:
+        """The setting of a rectangle, whose height comes first."""
+        _, height, width = self.dataset.sample_shape
+        is_square = height == width
+        return "" if is_square else f" (resolution {data.resolution_setting((height, width))})"
+
     def _changes_shape(self) -> bool:
         _, height, width = self.dataset.sample_shape
         return any(wide * height != high * width for wide, high in self.survey.sizes)
@@ -131,7 +137,8 @@ class Description:
             ("sizes", _sizes(found)),
             (
                 "read as",
-                f"{width}×{height}, {channels} channel{'s'[: channels - 1]} ({colour}); "
+                f"{width}×{height}{self._setting()}, {channels} channel{'s'[: channels - 1]} "
+                f"({colour}); "
                 f"{self._how_fitted()}",
             ),
             (

@@ -1,6 +1,5 @@
 """Distance of two data sets: the Wasserstein distance with proved bounds."""
 
-import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -8,9 +7,10 @@ import torch
 from torch import Tensor
 
 from sngan import data
+from sngan.config import DataConfig
+from sngan.tasks.distance_sources import open_alike
 from sngan.transport import sliced_wasserstein, wasserstein
-from sngan.utils.checks import require, require_count
-from sngan.utils.progress import counting
+from sngan.utils.checks import require_count
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,14 @@ class Distance:
         return asdict(self)
 
 
-def distance(source_x: str, source_y: str, *, n: int = 2000, seed: int = 0) -> Distance:
+def distance(
+    source_x: str,
+    source_y: str,
+    *,
+    n: int = 2000,
+    seed: int = 0,
+    settings: DataConfig | None = None,
+) -> Distance:
     """Measure the Wasserstein distance of two SOURCEs, exactly on ``n`` samples of each.
 
     The ground distance is Euclidean; images count as vectors of pixels in [−1, 1].
@@ -73,6 +80,8 @@ def distance(source_x: str, source_y: str, *, n: int = 2000, seed: int = 0) -> D
         The number of samples that are drawn of each for the exact distance.
     seed
         The seed of the choice of samples.
+    settings
+        The settings that both are read with, except the source; see :func:`open_alike`.
 
     Raises
     ------
@@ -81,13 +90,7 @@ def distance(source_x: str, source_y: str, *, n: int = 2000, seed: int = 0) -> D
     """
     require_count(n, "n")
     require_count(seed, "seed", minimum=0)
-    left, right = _open(source_x, "source_x"), _open(source_y, "source_y")
-    require(
-        left.sample_shape == right.sample_shape,
-        "source_y",
-        expected=f"samples of shape {left.sample_shape}, as in {source_x}",
-        got=f"{right.sample_shape} in {source_y}",
-    )
+    left, right = open_alike(source_x, source_y, settings or DataConfig())
     x, y = (_vectors(dataset, most=n, seed=seed) for dataset in (left, right))
     exact = wasserstein(x, y)
     sliced = sliced_wasserstein(
@@ -106,16 +109,6 @@ def distance(source_x: str, source_y: str, *, n: int = 2000, seed: int = 0) -> D
         sliced=sliced.distance,
         sliced_lower=sliced.lower,
     )
-
-
-def _open(source: str, name: str) -> data.Dataset:
-    # standard output is for the result
-    with counting("decoding", file=sys.stderr) as progress:
-        try:
-            return data.open_source(source, progress=progress)
-        except ValueError as error:
-            # the error names the setting of training, which this command does not have
-            raise ValueError(f"{name}: {str(error).partition(': ')[2]}") from error
 
 
 def _vectors(dataset: data.Dataset, *, most: int, seed: int = 0) -> Tensor:

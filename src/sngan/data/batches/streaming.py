@@ -81,7 +81,7 @@ class StreamedBatches:
         self._skipped: dict[str, Skipped] = {}
 
     def next(self) -> tuple[Tensor, Tensor | None]:
-        """Return images uint8 ``(rows, channels, height, width)`` and their labels, on the device."""
+        """Return images uint8 ``(rows, C, H, W)`` and their labels, on the device."""
         while len(self._pending) < self._ahead:
             self._pending.append((self._load_next(), self._interleaver.state_dict()))
         batch, state = self._pending.popleft()

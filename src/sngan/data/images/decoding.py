@@ -68,7 +68,9 @@ def decode_all(
         for block in blocks:
             read.append(block)
             items = sample(encoded, block) if len(read) == 1 else block
-            spec = choose_spec(encoded, items, pool.map, size=size, channels=channels, options=options)
+            spec = choose_spec(
+                encoded, items, pool.map, size=size, channels=channels, options=options
+            )
             if spec is not None:
                 break
         if spec is None:
@@ -120,7 +122,9 @@ def _decode_blocks(
     return Decoded(images[: len(labels)], labels, skipped, spec.value_ranges, remarks)
 
 
-def decode(item: Item, *, spec: ImageSpec, tally: Tally | None = None) -> NDArray[np.uint8] | Skipped:
+def decode(
+    item: Item, *, spec: ImageSpec, tally: Tally | None = None
+) -> NDArray[np.uint8] | Skipped:
     """Return one image ``(channels, height, width)``, or the reason why it is skipped.
 
     Parameters

@@ -1,8 +1,9 @@
 """Tally of decoded images: how many are grey or in colour, and what a crop loses of them."""
 
+import math
 from collections import Counter
 
-from sngan.data.images.placement import Size, lost_share, shown_size
+from sngan.data.images.placement import Size, lost_share, resolution_setting
 from sngan.data.types import ImageSpec
 
 # a smaller loss is not worth a line
@@ -49,10 +50,11 @@ class Tally:
         lost = self._lost
         if not lost or max(lost) < _WORTH_SAYING:
             return ""
+        mean, worst = sum(lost) / len(lost), max(lost)
+        more = "" if math.isclose(mean, worst) else f" on average, {worst:.0%} at worst"
         return (
-            f"the crop to {shown_size(self._spec.size)} loses {sum(lost) / len(lost):.0%} of an "
-            f"image's area on average, {max(lost):.0%} at worst (data.fit=pad|stretch or "
-            "data.resolution=HEIGHTxWIDTH keeps more)"
+            f"the crop to resolution {resolution_setting(self._spec.size)} loses {mean:.0%} of an "
+            f"image's area{more} (data.fit=pad|stretch or data.resolution=HEIGHTxWIDTH keeps more)"
         )
 
 

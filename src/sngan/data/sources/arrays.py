@@ -114,11 +114,12 @@ def to_dataset(
     samples = arrays.samples
     if samples.dim() == 4:
         if samples.shape[1] == 4 and channels != 4:
-            behind = rgb(options.background)
-            samples = torch.from_numpy(opaque_array(samples.numpy(), behind)).contiguous()
+            samples = torch.from_numpy(opaque_array(samples.numpy(), rgb(options.background)))
         height, width = samples.shape[2:]
         chosen = size or default_size(width, height, options.fit)
-        spec = ImageSpec(chosen, channels or samples.shape[1], rgb(options.background), fit=options.fit)
+        spec = ImageSpec(
+            chosen, channels or samples.shape[1], rgb(options.background), fit=options.fit
+        )
         if tuple(samples.shape[1:]) != (spec.channels, *chosen):
             if size is None:
                 warn_of_resizing([(width, height)], chosen)

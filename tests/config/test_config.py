@@ -77,7 +77,7 @@ def test_recipe_fields_can_be_overridden_and_none_keeps_the_recipe():
         ({"method": {"lr": float("nan")}}, "method.lr: expected a finite number above 0, got nan"),
         ({"method": {"betas": [0.5]}}, "method.betas: expected two numbers"),
         ({"method": {"loss": "hing"}}, "method.loss: expected"),
-        ({"data": {"channels": 2}}, "data.channels: expected 1 or 3, got 2"),
+        ({"data": {"channels": 2}}, "data.channels: expected 1, 3 or 4, got 2"),
         ({"schedule": "cubic"}, "schedule: expected one of constant, cosine, linear, got"),
     ],
 )

@@ -121,7 +121,7 @@ def test_what_is_no_source(source, message):
     ("options", "message"),
     [
         ({"resolution": 0}, "data.resolution: expected"),
-        ({"channels": 2}, "data.channels: expected 1 or 3"),
+        ({"channels": 2}, "data.channels: expected 1, 3 or 4"),
         ({"cache": "tape"}, "data.cache: expected one of"),
     ],
 )

@@ -171,7 +171,7 @@ def test_a_critic_of_packs_bounds_no_w1(pack: int) -> None:
         (["minibatch_std=4", "data=ring8"], "model.minibatch_std: expected none for mlp, got 4"),
         (["pack=2", "batch_size=6", "devices=2"], "model.pack: .* the 3 samples that a device"),
         (["model=convnext", "data=ring8"], "model.name: expected mlp for points"),
-        (["model=convnext", "resolution=9"], "data.resolution: expected square images of an even"),
+        (["model=convnext", "resolution=9"], "data.resolution: expected an even side of at"),
     ],
 )
 def test_groups_that_do_not_fit(tmp_path, capsys, flags, message) -> None:

@@ -12,6 +12,10 @@ from sngan.data.types import READING
 from sngan.utils.families import left_out_as_in
 
 _log = logging.getLogger("sngan")
+_OF_VERSION = {
+    1: "drops transparency, knows 8 and 16 bits, and makes each folder a class",
+    2: "reads labels from dataset.json only if data.labels names it",
+}
 
 
 def with_own_settings(config: Config, path: Path) -> Config:
@@ -46,8 +50,7 @@ def _own_data(data: DataConfig, own: DataConfig) -> DataConfig:
     if own.reading != data.reading:
         _log.warning(
             "the run began with version %d of file reading, sngan now has %d: the run keeps its "
-            "own, which drops transparency, knows 8 and 16 bits, and makes each folder a class",
-            own.reading, READING,
+            "own, which %s", own.reading, READING, _OF_VERSION.get(own.reading, "differs"),
         )  # fmt: skip
     is_left_out = data.held_out == DataConfig().held_out
     held_out = own.held_out if is_left_out else data.held_out

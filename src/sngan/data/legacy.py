@@ -1,9 +1,12 @@
-"""Legacy reading, version 1: runs that began with it continue with the same pixels and labels.
+"""Legacy reading: runs that began with an earlier version continue with the same pixels and labels.
 
-Version 2, the current one, reads more layouts and more ranges of values. A run of version 1 keeps
-``data.reading: 1``, and the functions here read its files.
+A run of version 1 keeps ``data.reading: 1``, and the functions here read its files. Version 2 reads
+more layouts and more ranges of values. Version 3, the current one, also finds the labels in
+``dataset.json`` by itself, and matches names of files more strictly; of version 2 there is only
+:func:`names_of_labels` here.
 """
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +75,28 @@ def array_names(names: list[str]) -> tuple[str, str | None]:
     usual_labels = ("labels", "label", "y", "y_train", "arr_1")
     labels = next((name for name in usual_labels if name in names), None)
     return samples, None if labels == samples else labels
+
+
+def names_of_labels(labels: Mapping[str, str]) -> Callable[[str], str]:
+    """Return the look-up of versions 1 and 2: by path, or else by the last part of the name."""
+    paths, last_names, stems = dict[str, str](), dict[str, str](), dict[str, str]()
+    for name, label in labels.items():
+        full = name.replace("\\", "/").removeprefix("./")
+        last = full.rpartition("/")[2]
+        for key, table in ((full, paths), (last, last_names), (_stem(last), stems)):
+            table[key] = label if table.get(key, label) == label else ""
+
+    def label_of(name: str) -> str:
+        parts = name.split("/")
+        below = (paths.get("/".join(parts[start:])) for start in range(len(parts)))
+        found = next((label for label in below if label), "")
+        return found or last_names.get(parts[-1]) or stems.get(_stem(parts[-1])) or ""
+
+    return label_of
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0] or name
 
 
 def integer_labels(given: NDArray[Any]) -> NDArray[np.int64]:

@@ -247,7 +247,7 @@ def an_icon_before_the_photos(root):
 
 
 @case(Read(1, shape=(3, 8, 8), warning="images of 5×3 pixels are resized to 8×8"))
-@case(Read(1, shape=(3, 4, 4)), resolution=4)
+@case(Read(1, shape=(3, 4, 4), warning="loses 40% of an image's area"), resolution=4)
 def tiny_images(root):
     return put_all(root, {"a.png": image(9, size=(5, 3))})
 

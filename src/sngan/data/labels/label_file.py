@@ -9,9 +9,12 @@ from typing import Any, cast
 
 import numpy as np
 
+from sngan.data import legacy
 from sngan.data.errors import short_reason
 from sngan.data.images.formats import suffix
 from sngan.data.labels.encoding import Labels, encode, label_text
+from sngan.data.labels.names import Names
+from sngan.data.types import READING
 from sngan.utils.checks import require
 from sngan.utils.plain import parse_json
 from sngan.utils.text import printable
@@ -50,7 +53,8 @@ def read_label_file(path: Path, data: bytes | None = None) -> dict[str, str]:
     except (OSError, ValueError, csv.Error, RecursionError) as error:
         expected = f"a CSV or JSON file of labels, or none or folders; {shown}"
         raise ValueError(f"data.labels: expected {expected}, got {short_reason(error)}") from error
-    require(bool(found), "data.labels", expected=f"names and labels in {shown}", got="none")
+    expected = f"names and labels in {shown} (none reads images without labels)"
+    require(bool(found), "data.labels", expected=expected, got="none")
     return found
 
 
@@ -109,8 +113,10 @@ def _plain_text(value: object) -> str:
     return label_text(value).strip() if not isinstance(value, bool) else str(int(value))
 
 
-def labels_of_files(names: Sequence[str], labels: Mapping[str, str], path: str) -> Labels:
-    """Look up the labels of files by path, or else by name with or without suffix.
+def labels_of_files(
+    names: Sequence[str], labels: Mapping[str, str], path: str, *, version: int = READING
+) -> Labels:
+    """Look up the labels of files by their paths, with or without the ending of the name.
 
     Parameters
     ----------
@@ -120,27 +126,16 @@ def labels_of_files(names: Sequence[str], labels: Mapping[str, str], path: str) 
         The label of each name in the file of labels.
     path
         The file of labels, for errors.
+    version
+        The version of the rules, see :data:`sngan.data.READING`.
 
     Raises
     ------
     ValueError
         If no file has a label.
     """
-    paths, last_names, stems = dict[str, str](), dict[str, str](), dict[str, str]()
-    for name, label in labels.items():
-        full = name.replace("\\", "/").removeprefix("./")
-        last = full.rpartition("/")[2]
-        for key, table in ((full, paths), (last, last_names), (_stem(last), stems)):
-            # a name with two different labels is ambiguous
-            table[key] = label if table.get(key, label) == label else ""
-
-    def label_of(name: str) -> str:
-        parts = name.split("/")
-        below = (paths.get("/".join(parts[start:])) for start in range(len(parts)))
-        found = next((label for label in below if label), "")
-        return found or last_names.get(parts[-1]) or stems.get(_stem(parts[-1])) or ""
-
-    found = np.array([label_of(name) for name in names])
+    find = Names(labels, names) if version > 2 else legacy.names_of_labels(labels)
+    found = np.array([find(name) for name in names])
     some = bool((found != "").any())
     expected = f"labels of the images in {printable(path)}"
     require(
@@ -150,10 +145,6 @@ def labels_of_files(names: Sequence[str], labels: Mapping[str, str], path: str) 
     if all(_is_index(text) for text in numbers):
         found = np.array([int(text) if text else -1 for text in found.tolist()])
     return encode(found, printable(path))
-
-
-def _stem(name: str) -> str:
-    return name.rpartition(".")[0] or name
 
 
 def _is_index(text: str) -> bool:

@@ -14,9 +14,10 @@ from sngan.data.errors import short_reason
 from sngan.data.fingerprint import digest, evenly_spaced
 from sngan.data.images.formats import is_image, is_sidecar, suffix, why_no_image
 from sngan.data.labels.encoding import Labels
-from sngan.data.labels.folder_layout import find_layout
+from sngan.data.labels.folder_layout import Layout, find_layout
 from sngan.data.labels.label_file import labels_of_files, read_label_file
 from sngan.data.labels.missing import drop_unlabelled
+from sngan.data.labels.stylegan import STYLEGAN, files_above, stylegan_labels
 from sngan.data.types import Content, Encoded, Item, ReadOptions, Skipped
 from sngan.utils.checks import require
 from sngan.utils.text import printable
@@ -124,20 +125,39 @@ def _chosen_by_legacy(files: ImageFiles) -> _Chosen:
 def _chosen(files: ImageFiles, options: ReadOptions) -> _Chosen:
     names, others = _separated(files.names)
     skipped = [*files.skipped, *others]
-    layout = find_layout(names, options, where=files.source)
+    layout, table = _layout(files, names, options)
     names = [names[index] for index in layout.indices]
     for remark in [*files.remarks, *layout.remarks]:
         _log.warning("%s: %s", printable(files.source), remark)
-    if not names:
-        return _Chosen([], None, skipped)
-    if options.labels in _WORDS:
+    if not names or table == {}:
+        return _Chosen(names, None, skipped)
+    if table is None and options.labels in _WORDS:
         order = sorted(set(layout.classes))
         index = {name: number for number, name in enumerate(order)}
         numbers = np.array([index[name] for name in layout.classes], np.int64)
         known = Labels(numbers, tuple(map(printable, order)))
         return _Chosen(names, known if layout.classes else None, skipped)
-    table = _label_file(files, options.labels)
-    return _Chosen(names, labels_of_files(names, table, options.labels), skipped)
+    where = STYLEGAN if table else options.labels
+    known = labels_of_files(
+        names, table or _label_file(files, names, where), where, version=options.version
+    )
+    return _Chosen(names, known, skipped)
+
+
+def _layout(
+    files: ImageFiles, names: Sequence[str], options: ReadOptions
+) -> tuple[Layout, dict[str, str] | None]:
+    """Find the layout, and the labels of StyleGAN's file if there is one, which come first."""
+    has_file = any(name.rpartition("/")[2] == STYLEGAN for name in files.names)
+    if options.labels == "auto" and options.version > 2 and has_file:
+        plain = find_layout(names, options._replace(labels="none"), where=files.source)
+        chosen = [names[index] for index in plain.indices]
+        table = stylegan_labels(files.names, chosen, files.read)
+        if table is not None:
+            what = "labels are those of its" if table else "there are no labels in its"
+            plain.remarks.append(f"{what} {STYLEGAN} (data.labels=folders|FILE chooses otherwise)")
+            return plain, table
+    return find_layout(names, options, where=files.source), None
 
 
 def _separated(names: Sequence[str]) -> tuple[list[str], list[Skipped]]:
@@ -160,8 +180,11 @@ def _separated(names: Sequence[str]) -> tuple[list[str], list[Skipped]]:
     return meant, others
 
 
-def _label_file(files: ImageFiles, asked: str) -> dict[str, str]:
-    """Read a file of labels from the disk, or else from the files of the source."""
+def _label_file(files: ImageFiles, chosen: Sequence[str], asked: str) -> dict[str, str]:
+    """Read a file of labels from the disk, or else from the files of the source.
+
+    If each split has a file of this name, it is the one above the chosen images.
+    """
     expected = "none, folders, or a CSV or JSON file of labels"
     try:
         path = Path(asked).expanduser()
@@ -171,6 +194,6 @@ def _label_file(files: ImageFiles, asked: str) -> dict[str, str]:
         # the path is too long, or names the home of an unknown user
         got = f"{printable(asked)[:100]!r} ({short_reason(error)})"
         raise ValueError(f"data.labels: expected {expected}, got {got}") from error
-    inside = [n for n in files.names if n == asked or n.endswith(f"/{asked}")]
+    inside = files_above(asked, files.names, chosen)
     require(len(inside) == 1, "data.labels", expected=expected, got=repr(printable(asked)))
     return read_label_file(Path(inside[0]), files.read(inside[0]))

@@ -152,9 +152,9 @@ def _reduced(image: "Image", spec: ImageSpec, part: Size, size: Size) -> "Image"
 def _plain(image: "Image", spec: ImageSpec) -> "Image":
     """Return the image with 8 bits in the spec's channels, in front of the background."""
     image = _eight_bits(image, spec)
-    is_kept = spec.background is None or spec.channels == 4
-    if not is_kept and image.has_transparency_data:
-        image = opaque_image(image, spec.background)
+    behind = None if spec.channels == 4 else spec.background
+    if behind is not None and image.has_transparency_data:
+        image = opaque_image(image, behind)
     # a conversion to its own mode would copy it
     return image if image.mode == _mode(spec) else image.convert(_mode(spec))
 

@@ -105,13 +105,14 @@ class Description:
 
     def _how_fitted(self) -> str:
         """Say how images of another size or shape are fitted to that of the data."""
-        found, (_, height, width) = self.survey, self.dataset.sample_shape
+        found, (channels, height, width) = self.survey, self.dataset.sample_shape
         if set(found.sizes) == {(width, height)}:
             return "as it is"
         if not self._changes_shape():
             return "resized"
         if self.settings.fit == "pad":
-            return f"whole image, resized, on {self.settings.background} (pad)"
+            margin = self.settings.background if channels < 4 else "transparent"
+            return f"whole image, resized, with {margin} margins (pad)"
         if self.settings.fit == "stretch":
             return "whole image, its shape changed (stretch)"
         mean, worst = self._lost()

@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,12 +17,14 @@ from sngan.utils.plotting import DATA, colour, new_figure, save_figure, square_a
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from PIL.Image import Image
 
 PROBABILITIES = (0.2, 0.5, 0.8)
 _COLUMNS, _ROWS, _POINTS = 12, 10, 4000
 _ROWS_OF_P, _ROWS_WITHOUT_CLASSES = 2, 4
 _LONGEST = 24
 _CELL = 0.55
+_CHECK = 6
 
 
 def save_data_picture(found: Description, path: Path) -> None:
@@ -104,7 +107,7 @@ def _draw(axes: "Axes", rows: list[tuple[str, Tensor]], *, title: str) -> None:
     for number, (_, images) in enumerate(rows):
         sheet[number * _COLUMNS : number * _COLUMNS + len(images)] = images
     # places without an image are grey
-    pixels = image_grid(to_uint8(sheet), columns=_COLUMNS)
+    pixels = _on_checks(image_grid(to_uint8(sheet), columns=_COLUMNS))
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     tall = pixels.height / len(rows)
     axes.set_xticks([])
@@ -119,6 +122,18 @@ def _draw(axes: "Axes", rows: list[tuple[str, Tensor]], *, title: str) -> None:
     for side in axes.spines.values():
         side.set_visible(False)
     axes.set_title(title, fontsize=9, loc="left", parse_math=False)
+
+
+def _on_checks(pixels: "Image") -> "Image":
+    """Put a picture with opacity in front of grey checks, so that white differs from transparent."""
+    from PIL import Image
+
+    if pixels.mode != "RGBA":
+        return pixels
+    rows, columns = np.ogrid[: pixels.height, : pixels.width]
+    is_dark = (rows // _CHECK + columns // _CHECK) % 2 == 0
+    checks = Image.fromarray(np.where(is_dark, 205, 245).astype(np.uint8)).convert("RGBA")
+    return Image.alpha_composite(checks, pixels)
 
 
 def _title(found: Description, rows: int) -> str:

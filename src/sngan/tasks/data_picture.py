@@ -125,7 +125,7 @@ def _draw(axes: "Axes", rows: list[tuple[str, Tensor]], *, title: str) -> None:
 
 
 def _on_checks(pixels: "Image") -> "Image":
-    """Put a picture with opacity in front of grey checks, so that white differs from transparent."""
+    """Put a picture with opacity on grey checks, so that transparent places are not white."""
     from PIL import Image
 
     if pixels.mode != "RGBA":

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sngan.metrics import Evaluator, extractors, store
+from sngan.metrics.three_channels import in_colour
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -54,3 +55,12 @@ def test_fingerprints_follow_content_shape_and_type():
     assert len({store.fingerprint(*one) for one in parts}) == len(parts)
     assert store.fingerprint(x, 1) == store.fingerprint(x.clone(), 1)
     assert store.fingerprint(x[::2]) == store.fingerprint(x[::2].contiguous())
+
+
+def test_inception_sees_images_with_opacity_on_white():
+    images = torch.rand(2, 4, 8, 8) * 2 - 1
+    opacity = (images[:, 3:] + 1) / 2
+    expected = opacity * images[:, :3] + (1 - opacity) * 1
+    torch.testing.assert_close(in_colour(images), expected)
+    assert torch.equal(in_colour(images[:, :1]), images[:, [0, 0, 0]])
+    assert torch.equal(in_colour(images[:, :3]), images[:, :3])

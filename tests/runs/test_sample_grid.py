@@ -83,3 +83,14 @@ def test_save_is_atomic(tmp_path, monkeypatch, owner, name, failing):
         pictures.save_samples(torch.ones(4, 1, 8, 8), path)
     assert list(tmp_path.iterdir()) == [path]
     assert path.read_bytes() == before
+
+
+def test_a_grid_of_rectangles_with_opacity():
+    images = torch.zeros(5, 4, 8, 24)
+    images[:, 3] = torch.linspace(-1, 1, 5)[:, None, None]
+    grid = np.asarray(pictures.image_grid(pictures.to_uint8(images), columns=2))
+    # each pixel is enlarged to a square of 512 // (2 · 25) = 10 pixels, and so are the gaps
+    assert grid.shape == (3 * 90 + 10, 2 * 250 + 10, 4)
+    middles = [grid[10 + 90 * (i // 2) + 40, 10 + 250 * (i % 2) + 120, 3] for i in range(5)]
+    assert middles == [0, 64, 128, 191, 255]
+    assert (grid[5, :, 3] == 255).all()

@@ -193,7 +193,7 @@ class Outputs:
         """Write the averaged generator."""
         generator = gather_average(self.state.average)
         if self.recorder is not None:
-            save_generator(generator, self.folder.path)
+            save_generator(generator, self.folder.path, self.plan.config)
 
     def _sample(self, n: int) -> Tensor:
         """Draw samples from noise and classes that never change."""

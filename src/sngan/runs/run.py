@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from sngan.config import Config
 from sngan.health import Diagnosis, diagnose
+from sngan.runs.hub import local_run
+from sngan.runs.model_file import read_model_file
 from sngan.runs.networks import NOISE_BLOCK, balanced_labels, build_networks, draw, noise_blocks
 from sngan.runs.records import iter_records
 from sngan.runs.weights import read_critic, read_generator, read_settings
@@ -26,7 +28,7 @@ class Run:
     Attributes
     ----------
     folder
-        The path of the run folder.
+        The path of the run folder, or of the one file that holds the generator.
     config
         The settings, with everything that the data decided.
     generator
@@ -182,12 +184,14 @@ class Run:
 
 
 def load(folder: str | Path, *, device: str = "cpu") -> Run:
-    """Open a run folder. The training data is not needed.
+    """Open a run: its folder, its ``generator.safetensors``, or ``hf:USER/NAME`` of the hub.
+
+    The training data is not needed.
 
     Raises
     ------
     ValueError
-        If the folder is no run, or its files do not fit each other.
+        If there is no run, its files do not fit each other, or it cannot be downloaded.
 
     Examples
     --------
@@ -201,9 +205,12 @@ def load(folder: str | Path, *, device: str = "cpu") -> Run:
     >>> bool((run.generate(3) == trained.generate(3)).all())
     True
     """
-    folder = Path(folder)
-    config, (on_meta, _) = read_settings(folder)
-    weights = read_generator(on_meta, folder)
+    folder = local_run(folder)
+    if folder.is_file():
+        config, weights = read_model_file(folder)
+    else:
+        config, (on_meta, _) = read_settings(folder)
+        weights = read_generator(on_meta, folder)
     generator, _ = build_networks(config)
     generator.load_state_dict(weights)
     return Run(folder, config, generator.eval().requires_grad_(False).to(device))
@@ -228,7 +235,13 @@ def load_critic(folder: str | Path) -> nn.Module:
     ValueError
         If the folder is no run, or has no readable checkpoint.
     """
-    folder = Path(folder)
+    folder = local_run(folder)
+    require(
+        not folder.is_file(),
+        "run",
+        expected="a run folder, whose checkpoints hold the critic",
+        got=f"{folder}, the generator alone",
+    )
     config, (_, on_meta) = read_settings(folder)
     weights = read_critic(on_meta, folder)
     _, critic = build_networks(config)

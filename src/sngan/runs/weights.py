@@ -11,18 +11,29 @@ from sngan import models
 from sngan.config import Config
 from sngan.runs import checkpoint
 from sngan.runs.layout import RunFolder
+from sngan.runs.model_file import write_model_file
 from sngan.runs.networks import networks_on_meta
 from sngan.utils.checks import require
 from sngan.utils.fitting import MisfitError, require_fit
-from sngan.utils.tensor_files import DamagedFileError, read_tensors, write_tensors
+from sngan.utils.tensor_files import DamagedFileError, read_tensors
 from sngan.utils.text import first_line
 
 _log = logging.getLogger("sngan")
 
 
-def save_generator(generator: nn.Module, folder: Path) -> None:
-    """Write ``generator.safetensors`` atomically, with a checksum."""
-    write_tensors(generator.state_dict(), RunFolder(folder).generator)
+def save_generator(generator: nn.Module, folder: Path, config: Config) -> None:
+    """Write ``generator.safetensors`` atomically, with a checksum and the settings.
+
+    Parameters
+    ----------
+    generator
+        The averaged generator.
+    folder
+        The run folder.
+    config
+        The resolved settings of the run, so that the file alone is a model.
+    """
+    write_model_file(generator, RunFolder(folder).generator, config)
 
 
 def read_settings(folder: Path) -> tuple[Config, tuple[models.Generator, models.Critic]]:

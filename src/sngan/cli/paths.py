@@ -4,9 +4,13 @@ import logging
 import os
 from pathlib import Path
 
+from sngan.runs.hub import is_hub_name
 from sngan.runs.lock import holder_of
 from sngan.utils.checks import require
 from sngan.utils.files import expand_home
+
+RUN_HELP = "the run: its folder, its generator.safetensors, or hf:USER/NAME"
+"""The help of the argument ``run`` of commands that need only the generator."""
 
 _log = logging.getLogger("sngan")
 
@@ -14,6 +18,14 @@ _log = logging.getLogger("sngan")
 def expanded(text: str) -> Path:
     """Return the path with ``~`` expanded, which the shell does not do after an equals sign."""
     return Path(expand_home(text))
+
+
+def run_to_read(text: str) -> str | Path:
+    """Return a run that the command only reads: a folder, its generator's file, or one of the hub.
+
+    A warning says if a training writes into the folder.
+    """
+    return text if is_hub_name(text) else folder_to_read(text)
 
 
 def folder_to_read(text: str) -> Path:

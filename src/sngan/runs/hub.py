@@ -108,7 +108,8 @@ def _said(client: Any, error: Exception, name: str) -> str:
     if isinstance(error, errors.HFValidationError):
         return f"a name of the hub, got {name} ({first_line(error)})"
     if isinstance(error, errors.HfHubHTTPError):
-        status = getattr(error.response, "status_code", 0)
+        response: Any = getattr(error, "response", None)
+        status = getattr(response, "status_code", 0)
         if status in (401, 403):
             return f"a token with the right to do this with {name} ({_SIGN_IN}), got {status}"
         return f"the hub to accept {name}, got {first_line(error)}"

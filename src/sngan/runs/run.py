@@ -1,6 +1,6 @@
 """Run: a run folder opened again, with its settings, its generator, and samples from it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from sngan.config import Config
 from sngan.health import Diagnosis, diagnose
 from sngan.runs.hub import local_run
+from sngan.runs.labels import class_index, class_indices, default_labels, labels_of
 from sngan.runs.model_file import read_model_file
-from sngan.runs.networks import NOISE_BLOCK, balanced_labels, build_networks, draw, noise_blocks
+from sngan.runs.networks import NOISE_BLOCK, build_networks, draw, noise_blocks
+from sngan.runs.noise import noise_of_seeds, require_seeds, truncated
 from sngan.runs.records import iter_records
 from sngan.runs.weights import read_critic, read_generator, read_settings
-from sngan.utils.checks import require, require_count, require_one_of
-from sngan.utils.text import printable
+from sngan.utils.checks import require, require_count
 
 _CPU_BATCH, _LARGEST_BATCH = 64, 1024
 
@@ -50,7 +51,14 @@ class Run:
     config: Config
     generator: nn.Module
 
-    def generate(self, n: int, seed: int = 0, labels: Tensor | int | None = None) -> Tensor:
+    def generate(
+        self,
+        n: int,
+        seed: int = 0,
+        labels: Tensor | int | None = None,
+        *,
+        truncation: float | None = None,
+    ) -> Tensor:
         """Draw ``n`` samples on the CPU; the same ``seed`` gives the same samples.
 
         Parameters
@@ -62,6 +70,8 @@ class Run:
         labels
             Class indices for a conditional run: an integer tensor ``(n,)``, or one integer for all
             samples; left out: all classes that had samples in the data, in turn.
+        truncation
+            ψ of :func:`sngan.runs.noise.truncated`; left out: all of the normal distribution.
 
         Returns
         -------
@@ -71,11 +81,11 @@ class Run:
         Raises
         ------
         ValueError
-            If ``n`` is not a positive integer, or the labels have another shape, are out of range,
-            belong to a class without samples in the data, or are given to an unconditional
-            generator.
+            If ``n`` is not a positive integer, ψ not above 0, or the labels have another shape, are
+            out of range, belong to a class without samples in the data, or are given to an
+            unconditional generator.
         """
-        return torch.cat(list(self.batches(n, seed=seed, labels=labels)))
+        return torch.cat(list(self.batches(n, seed=seed, labels=labels, truncation=truncation)))
 
     @torch.no_grad()
     def batches(
@@ -84,13 +94,14 @@ class Run:
         *,
         seed: int = 0,
         labels: Tensor | int | None = None,
+        truncation: float | None = None,
         batch_size: int | None = None,
     ) -> Iterator[Tensor]:
         """Yield the samples of :meth:`generate` in parts, for more samples than fit in memory.
 
         Parameters
         ----------
-        n, seed, labels
+        n, seed, labels, truncation
             As for :meth:`generate`.
         batch_size
             The samples of a part, a multiple of 16; left out: 64 on the CPU. On a GPU the first
@@ -108,14 +119,45 @@ class Run:
         start = 0
         while start < n:
             part = slice(start, min(start + rows, n))
-            drawn = torch.cat(list(islice(noise, rows // NOISE_BLOCK)))[: part.stop - start].to(
-                device
-            )
+            drawn = torch.cat(list(islice(noise, rows // NOISE_BLOCK)))[: part.stop - start]
             given = None if classes is None else classes[part].to(device)
-            yield draw(self.generator, drawn, given).cpu()
+            yield draw(self.generator, truncated(drawn, truncation).to(device), given).cpu()
             start = part.stop
             if batch_size is None and device.type == "cuda":
                 rows = _rows_that_fit(rows, device)
+
+    @torch.no_grad()
+    def of_seeds(
+        self,
+        seeds: Sequence[int],
+        *,
+        labels: Tensor | int | None = None,
+        truncation: float | None = None,
+    ) -> Iterator[Tensor]:
+        """Yield a sample ``(1, …)`` for each seed, which does not depend on the other seeds.
+
+        It is the first sample that :meth:`generate` draws from the seed, up to rounding, and up to
+        the class if the labels are left out.
+
+        Parameters
+        ----------
+        seeds
+            The seeds.
+        labels
+            As for :meth:`generate`; left out: a class that depends on the seed only.
+        truncation
+            As for :meth:`generate`.
+
+        Raises
+        ------
+        ValueError
+            If there are no seeds, one is negative, or :meth:`generate` refuses the rest.
+        """
+        device = next(self.generator.parameters()).device
+        classes = self.labels_of_seeds(seeds, labels)
+        for index, noise in enumerate(noise_of_seeds(seeds, self.config.model.latent_dim)):
+            given = None if classes is None else classes[index : index + 1].to(device)
+            yield draw(self.generator, truncated(noise, truncation).to(device), given).cpu()
 
     def labels(self, n: int, labels: Tensor | int | None = None) -> Tensor | None:
         """Return the labels int64 ``(n,)`` of ``n`` samples; ``None`` for an unconditional run.
@@ -125,27 +167,15 @@ class Run:
         ValueError
             If :meth:`generate` refuses the labels.
         """
-        count = self.config.model.num_classes
-        if labels is None:
-            return balanced_labels(n, self.config.model.learned_classes)
-        require(count > 0, "labels", expected="none for an unconditional run", got="labels")
-        given = torch.as_tensor(labels)
-        integers = not given.is_floating_point() and not given.is_complex()
-        require(
-            integers and given.dtype != torch.bool and given.shape in ((), (n,)),
-            "labels",
-            expected=f"an integer, or an integer tensor of shape ({n},)",
-            got=f"{given.dtype} of shape {tuple(given.shape)}",
-        )
-        require(
-            bool(((given >= 0) & (given < count)).all()),
-            "labels",
-            expected=f"classes from 0 to {count - 1}",
-            got=f"{int(given.min())} to {int(given.max())}",
-        )
-        for index in given.unique().tolist():
-            self._require_learned(index, "labels")
-        return given.long().cpu().expand(n)
+        return labels_of(self.config.model, n, labels)
+
+    def labels_of_seeds(
+        self, seeds: Sequence[int], labels: Tensor | int | None = None
+    ) -> Tensor | None:
+        """Return the labels of :meth:`of_seeds`; ``None`` for an unconditional run."""
+        require_seeds(seeds)
+        own = default_labels(self.config.model, seeds) if labels is None else labels
+        return labels_of(self.config.model, len(seeds), own)
 
     def class_index(self, label: str) -> int:
         """Return the index of the class with this name. A number may stand for an index.
@@ -156,15 +186,17 @@ class Run:
             If there is no such class (the error lists the near names), the class had no samples in
             the data, or the run is unconditional.
         """
-        names = self.config.model.class_names
-        require(bool(names), "label", expected="none for an unconditional run", got=repr(label))
-        if label not in names and label.isdecimal() and int(label) < len(names):
-            index = int(label)
-        else:
-            require_one_of(label, "label", choices=names)
-            index = names.index(label)
-        self._require_learned(index, "label")
-        return index
+        return class_index(self.config.model, label)
+
+    def class_indices(self, text: str, n: int) -> Tensor:
+        """Return the classes of ``n`` samples, int64 ``(n,)``, from one name or a list of them.
+
+        Raises
+        ------
+        ValueError
+            If :meth:`class_index` refuses one of them, or there are more than samples.
+        """
+        return class_indices(self.config.model, text, n)
 
     def diagnose(self) -> Diagnosis:
         """Judge the health of the run from its records, as ``sngan doctor`` does.
@@ -175,12 +207,6 @@ class Run:
             If the run has no records.
         """
         return diagnose_folder(self.folder, self.config)
-
-    def _require_learned(self, index: int, name: str) -> None:
-        model = self.config.model
-        got = f"{printable(model.class_names[index])}, a class without samples"
-        is_learned = index not in model.empty_classes
-        require(is_learned, name, expected="a class that had samples in training", got=got)
 
 
 def load(folder: str | Path, *, device: str = "cpu") -> Run:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "train": "train a generator on images or points; makes a run folder with a report",
-    "generate": "draw samples from a run: a folder of PNGs, an .npz, or one grid PNG",
+    "generate": "draw samples from a run: a folder of PNGs, an .npz, or one grid",
+    "morph": "draw the way from seed to seed of a run, as a GIF, an MP4 or a strip",
+    "film": "show how the samples of a run got better in training, as a GIF or an MP4",
     "report": "write the report of a run or comparison again",
     "evaluate": "measure a run's samples: distances to the data, precision, recall, modes covered",
     "doctor": "say whether a run is healthy, with figures, and which flags to try if it is not",

@@ -20,6 +20,21 @@ def expanded(text: str) -> Path:
     return Path(expand_home(text))
 
 
+def new_file(text: str, *, overwrite: bool) -> Path:
+    """Return the path of a file that a command will write.
+
+    Raises
+    ------
+    ValueError
+        If something is there that may not be replaced, or no file can be made there.
+    """
+    path = expanded(text)
+    is_free = not path.exists() or (overwrite and path.is_file())
+    require(is_free, "out", expected="a new file (--overwrite replaces)", got=text)
+    file_to_write(text, "out")
+    return path
+
+
 def run_to_read(text: str) -> str | Path:
     """Return a run that the command only reads: a folder, its generator's file, or one of the hub.
 

@@ -21,6 +21,19 @@ from sngan.utils.plain import flatten
 
 # the texts of these flags end with the names of a registry
 _NAMES: dict[str, Iterable[str]] = {"method.name": METHODS}
+COMMON = {
+    "--data SOURCE": "digits (default), ring8 and other points, a folder or a zip of images, "
+    "Parquet, shards:PATTERN, IDX, .npz, or hf:NAME",
+    "--out RUN": "the run's folder; left out: runs/SOURCE-METHOD",
+    "--method NAME": "how the critic is kept from becoming too steep; `sngan methods` lists them",
+    "--model NAME": "the two networks; `sngan models` lists them",
+    "--steps N": f"generator steps (default: {Config.steps:,}; points: {Config.steps.points:,})",
+    "--seed S": "seed of all random numbers",
+    "--set KEY=VALUE ...": "any setting below, such as --set width=0.5 conditional=true",
+    "--config FILE": "YAML file of settings, such as the config.yaml of a run",
+}
+"""The settings that most people need, by the names that they type, for the help."""
+
 _PLAIN_NAMES = {"data": "data.source", "model": "model.name", "method": "method.name"}
 
 
@@ -47,7 +60,14 @@ def add_config_flags(parser: CommandParser, *, without: Collection[str] = ()) ->
         if flag.key in without:
             continue
         text = SUPPRESS if flag.text is None else flag.text
-        parser.flag(f"--{flag.key}", flag.kind, text, note=flag.note, default=flag.default)
+        parser.flag(
+            f"--{flag.key}",
+            flag.kind,
+            text,
+            note=flag.note,
+            group=_group_of(flag.key),
+            default=flag.default,
+        )
 
 
 def add_flags_of(parser: CommandParser, settings: Any, *, names: Collection[str]) -> None:
@@ -124,6 +144,12 @@ def short_names() -> dict[str, str]:
     leaves = [key.rpartition(".")[2] for key in keys]
     unique = {leaf: key for leaf, key in zip(leaves, keys, strict=True) if leaves.count(leaf) == 1}
     return {**unique, **_PLAIN_NAMES}
+
+
+def _group_of(key: str) -> str:
+    """Return the heading of a setting in the help."""
+    group, dot, _ = key.rpartition(".")
+    return f"{group} (`{group}.` may be left out)" if dot else "run"
 
 
 def _flags_of(group: Any, *, prefix: str = "") -> Iterator[Flag]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import sngan
 from sngan.cli.output import fail, with_dashes
 from sngan.cli.paths import file_to_write
+from sngan.utils.checks import require_one_of
 from sngan.utils.streams import PrintableFormatter, tolerant_output
 from sngan.utils.text import first_line
 
@@ -29,6 +30,11 @@ COMMANDS = {
     "distance": "measure the Wasserstein distance of two data sets, with its proof",
     "data": "show what a source is read as: sizes, crop, classes, and a picture of its samples",
     "cache": "show or remove the files that sngan keeps between commands",
+    "methods": "list the methods, losses and penalties, with a line each",
+    "models": "list the families of networks, with a line each",
+    "help": "show this text, or the flags of a command: sngan help train",
+    "version": "show the versions of sngan, Python and torch",
+    "completion": "print what makes bash or zsh complete commands and flags",
 }
 """The commands with their lines of help; each one is the module of its name in this package."""
 
@@ -74,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] in ("-h", "--help"):
-        print(_usage(), end="")
+        print(usage(), end="")
         return 0
     if argv[0] == "--version":
         print(f"sngan {sngan.__version__}")
@@ -91,7 +97,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status
 
 
-def _usage() -> str:
+def usage() -> str:
+    """Return the text of ``sngan --help``."""
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
     return _USAGE.format(commands="\n".join(lines))
@@ -112,22 +119,28 @@ def _run(argv: list[str]) -> int:
     return 0
 
 
-def _run_command(name: str, argv: list[str]) -> None:
-    command = _command(name)
+def parser_of(name: str) -> "tuple[Command, CommandParser]":
+    """Return the module of a command and its parser; some modules take seconds to import.
+
+    Raises
+    ------
+    ValueError
+        If there is no such command; the error suggests near names.
+    """
+    require_one_of(name, "COMMAND", choices=COMMANDS)
+    command = cast(Command, importlib.import_module(f"sngan.cli.{name}"))
     # `sngan --help` needs no parser, whose import takes a tenth of a second
     from sngan.cli.parser import CommandParser
 
     parser = CommandParser(name, description=command.DESCRIPTION)
     command.add_arguments(parser)
+    return command, parser
+
+
+def _run_command(name: str, argv: list[str]) -> None:
+    command, parser = parser_of(name)
     values = parser.parse(argv)
     if values.get("json") not in (None, "-"):
         # the figures can take minutes, so the file is checked first
         file_to_write(values["json"], "json")
     command.run(values)
-
-
-def _command(name: str) -> Command:
-    """Import the module of a command, and no other command: some take seconds to import."""
-    if name not in COMMANDS:
-        raise ValueError(f"COMMAND: expected one of {', '.join(COMMANDS)}, got {name!r}")
-    return cast(Command, importlib.import_module(f"sngan.cli.{name}"))

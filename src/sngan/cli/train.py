@@ -17,10 +17,11 @@ from sngan.utils.files import missing_folders, remove_if_empty
 from sngan.utils.text import first_line
 
 DESCRIPTION = (
-    "Train a GAN; without flags: handwritten digits, spectral normalization. "
-    "Usual flags: --data SOURCE --out RUN --method M --model M --steps N --seed S. Any "
-    "setting can be given without its group (--n_critic 1) or as --set key=value ..."
+    "Train a GAN; without flags: handwritten digits, spectral normalization. Any setting can be "
+    "given without its group: --n_critic 1 for --method.n_critic 1."
 )
+_RESUME = "go on from the newest checkpoint of the run at --out, with the run's own settings"
+_OVERWRITE = "replace a run that is at --out; your own files there stay"
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -29,10 +30,11 @@ def add_arguments(parser: CommandParser) -> None:
     parser.expand = _expand
     parser.switch(
         "--resume",
-        "go on from the newest checkpoint, with the run's own settings; only steps, devices, "
-        "nodes, strategy, accumulate, compile, cuda_graphs and replay may change",
+        f"{_RESUME}; only steps, devices, nodes, strategy, accumulate, compile, cuda_graphs and "
+        "replay may change",
     )
-    parser.switch("--overwrite", "replace a run that is at --out; your own files there stay")
+    parser.switch("--overwrite", _OVERWRITE)
+    parser.common = {**flags.COMMON, "--resume": _RESUME, "--overwrite": _OVERWRITE}
 
 
 def run(values: dict[str, Any]) -> None:

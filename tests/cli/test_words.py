@@ -79,7 +79,7 @@ def test_version_tells_what_a_report_of_a_fault_needs(capsys):
 def test_methods_losses_and_penalties_have_a_line_each(capsys):
     lines = said(capsys, "methods").splitlines()
     for name, method in sngan.METHODS.items():
-        (line,) = (one for one in lines if one.startswith(f"{name} "))
+        line = next(one for one in lines if one.startswith(f"{name} "))
         assert method.loss in line
         assert method.penalty is None or f"penalty {method.penalty}" in line
         assert re.search(r"arXiv:\d{4}\.\d{4,5}$", line), line

@@ -129,7 +129,7 @@ def settings_in(path: Path) -> list[str]:
     values = flatten(configs.read(Path(expand_home(str(path)))))
     known = [flag.key for flag in _flags_of(Config())]
     for key in values:
-        # a flag may be shortened to the start of its name, a key of a file may not
+        # the file is named in the error, and a flag such as --overwrite is no setting
         require_one_of(key, "config", choices=known)
     return [
         f"--{key}={value if isinstance(value, str) else json.dumps(value, default=str)}"

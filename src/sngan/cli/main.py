@@ -22,6 +22,8 @@ COMMANDS = {
     "generate": "draw samples from a run: a folder of PNGs, an .npz, or one grid",
     "morph": "draw the way from seed to seed of a run, as a GIF, an MP4 or a strip",
     "film": "show how the samples of a run got better in training, as a GIF or an MP4",
+    "export": "write a run as ONNX, PT2, safetensors, a model card or a page to pass on",
+    "push": "put a run on the Hugging Face hub",
     "report": "write the report of a run or comparison again",
     "evaluate": "measure a run's samples: distances to the data, precision, recall, modes covered",
     "doctor": "say whether a run is healthy, with figures, and which flags to try if it is not",

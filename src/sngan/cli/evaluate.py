@@ -4,7 +4,7 @@ from typing import Any, get_args, get_type_hints
 
 from sngan.cli.output import JSON_HELP, print_result
 from sngan.cli.parser import CommandParser
-from sngan.cli.paths import folder_to_read
+from sngan.cli.paths import RUN_HELP, run_to_read
 from sngan.config import EvaluationConfig
 from sngan.tasks.evaluate import evaluate
 
@@ -17,7 +17,7 @@ DESCRIPTION = (
 
 def add_arguments(parser: CommandParser) -> None:
     """Add the flags of ``sngan evaluate``."""
-    parser.flag("run", str, "the run's folder")
+    parser.flag("run", str, RUN_HELP)
     parser.flag("--data", str, "a SOURCE to compare with; left out: the run's", default=None)
     own = "left out: the run's setting"
     extractors = get_args(get_type_hints(EvaluationConfig)["extractor"])
@@ -43,7 +43,7 @@ def add_arguments(parser: CommandParser) -> None:
 def run(values: dict[str, Any]) -> None:
     """Run ``sngan evaluate``."""
     found = evaluate(
-        folder_to_read(values["run"]),
+        run_to_read(values["run"]),
         source=values["data"],
         samples=values["samples"],
         extractor=values["extractor"],

@@ -4,7 +4,7 @@ from typing import Any
 
 from sngan.cli.output import JSON_HELP, print_result
 from sngan.cli.parser import CommandParser
-from sngan.cli.paths import folder_to_read
+from sngan.cli.paths import run_to_read
 from sngan.tasks.lipschitz import lipschitz_with_pictures
 
 DESCRIPTION = (
@@ -23,7 +23,7 @@ def add_arguments(parser: CommandParser) -> None:
 def run(values: dict[str, Any]) -> None:
     """Run ``sngan lipschitz``."""
     bounds, pictures = lipschitz_with_pictures(
-        folder_to_read(values["run"]), lower=not values["upper_only"], progress=True
+        run_to_read(values["run"]), lower=not values["upper_only"], progress=True
     )
     lines = [bounds.table(), *(f"pictures: {picture.parent}" for picture in pictures[:1])]
     print_result(bounds.to_dict(), "\n".join(lines), json_to=values["json"])

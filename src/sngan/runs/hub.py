@@ -83,22 +83,24 @@ def hub(argument: str, name: str) -> Generator[Any]:
     """
     try:
         import huggingface_hub as client  # pyright: ignore[reportMissingImports]
+        from huggingface_hub import utils  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ValueError(
             f"{argument}: expected the package `huggingface_hub` for hf:…, got none; "
             "pip install 'sngan[hub]'"
         ) from error
     if not sys.stderr.isatty():
-        client.utils.disable_progress_bars()
+        utils.disable_progress_bars()
     try:
         yield client
     except Exception as error:
         # the package raises its own errors, and those of the HTTP library that its version uses
-        raise ValueError(f"{argument}: expected {_said(client, error, name)}") from error
+        raise ValueError(f"{argument}: expected {_said(error, name)}") from error
 
 
-def _said(client: Any, error: Exception, name: str) -> str:
-    errors = client.errors
+def _said(error: Exception, name: str) -> str:
+    from huggingface_hub import constants, errors  # pyright: ignore[reportMissingImports]
+
     if isinstance(error, errors.GatedRepoError):
         return f"a run that your token may read, got {name}, whose owner has to allow it"
     if isinstance(error, errors.RepositoryNotFoundError):
@@ -113,7 +115,7 @@ def _said(client: Any, error: Exception, name: str) -> str:
         if status in (401, 403):
             return f"a token with the right to do this with {name} ({_SIGN_IN}), got {status}"
         return f"the hub to accept {name}, got {first_line(error)}"
-    return f"an answer of the hub at {client.constants.ENDPOINT}, got none ({_reason(error)})"
+    return f"an answer of the hub at {constants.ENDPOINT}, got none ({_reason(error)})"
 
 
 def _reason(error: BaseException) -> str:

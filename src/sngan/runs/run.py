@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sngan.config import Config
 from sngan.health import Diagnosis, diagnose
-from sngan.runs.hub import local_run
+from sngan.runs.hub import is_hub_name, local_run
 from sngan.runs.labels import class_index, class_indices, default_labels, labels_of
 from sngan.runs.model_file import read_model_file
 from sngan.runs.networks import NOISE_BLOCK, build_networks, draw, noise_blocks
@@ -261,13 +261,13 @@ def load_critic(folder: str | Path) -> nn.Module:
     ValueError
         If the folder is no run, or has no readable checkpoint.
     """
-    folder = local_run(folder)
     require(
-        not folder.is_file(),
+        not (is_hub_name(folder) or Path(folder).is_file()),
         "run",
         expected="a run folder, whose checkpoints hold the critic",
         got=f"{folder}, the generator alone",
     )
+    folder = Path(folder)
     config, (_, on_meta) = read_settings(folder)
     weights = read_critic(on_meta, folder)
     _, critic = build_networks(config)

@@ -52,7 +52,7 @@ def lipschitz_with_pictures(
     folder, lower, progress
         As for :func:`lipschitz`.
     """
-    run, critic = load(folder), load_critic(folder)
+    critic, run = load_critic(folder), load(folder)
     model = run.config.model
     shape = require_given(model.sample_shape, "run", expected="the shape of its samples")
     data = packed(run.generate(model.pack * _SAMPLES), model.pack) if lower else None

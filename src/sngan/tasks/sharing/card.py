@@ -28,7 +28,7 @@ def card_of(run: Run, *, name: str | None = None, place: str | None = None) -> C
     config = run.config
     shape = config.model.sample_shape or ()
     source = settings_to_share(config)["data"]["source"]
-    kind = f"images of {_size(shape)}" if len(shape) == 3 else f"points in {shape[0]} dimensions"
+    kind = f"images of {_size(shape)}" if len(shape) == 3 else f"points in {sum(shape)} dimensions"
     own = name or run.folder.resolve().name.removesuffix(run.folder.suffix) or "generator"
     # a folder of a person's machine would tell nobody else anything
     records = iter_records(run.folder) if run.folder.is_dir() else iter(())

@@ -143,7 +143,7 @@ def test_settings_of_another_network_are_refused(run, tmp_path):
 @pytest.mark.parametrize("content", [b"", b"no tensors", b"\xff" * 100])
 def test_other_files_are_refused(tmp_path, content):
     (tmp_path / "x.safetensors").write_bytes(content)
-    with pytest.raises(ValueError, match="^run: expected a whole safetensors file, got"):
+    with pytest.raises(ValueError, match=r"^run: expected a whole safetensors file, got"):
         sngan.load(tmp_path / "x.safetensors")
 
 

@@ -96,8 +96,8 @@ def test_a_wrong_export_is_refused_and_leaves_no_file(tmp_path, monkeypatch):
     real = torch.export.save
 
     def other(program, buffer, **options):
-        with torch.no_grad():
-            next(iter(program.state_dict.values())).add_(1.0)
+        name, weight = next(iter(program.state_dict.items()))
+        program.state_dict[name] = torch.nn.Parameter(weight + 1.0)
         real(program, buffer, **options)
 
     monkeypatch.setattr("torch.export.save", other)
@@ -223,17 +223,18 @@ def test_the_file_alone_may_be_published(run, hub):
     hub.models["other/one"] = {"generator.safetensors": content}
     assert torch.equal(sngan.load("hf:other/one").generate(9), run.generate(9))
     hub.models["other/two"] = {"model.bin": b"x"}
-    with pytest.raises(ValueError, match="expected a run of sngan's with generator.safetensors"):
+    with pytest.raises(ValueError, match="expected a run of sngan's with"):
         sngan.load("hf:other/two")
 
 
-def test_private_runs_need_the_token(run, hub, monkeypatch):
+def test_private_runs_need_the_token(run, hub, tmp_path, monkeypatch):
     push(run.folder, "hf:me/own", private=True)
     assert hub.private == {"me/own"}
     sngan.load("hf:me/own")
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "other"))
     with pytest.raises(ValueError, match="none is there, or it is private"):
-        sngan.load("hf:me/other")
+        sngan.load("hf:me/own")
 
 
 @pytest.mark.parametrize(

@@ -49,9 +49,9 @@ def run(values: dict[str, Any]) -> None:
 
 
 def _new_picture(values: dict[str, Any]) -> Path:
-    out = new_file(values["out"], overwrite=values["overwrite"])
-    require(out.suffix.lower() == ".png", "out", expected="FILE.png", got=values["out"])
-    return out
+    is_png = values["out"].lower().endswith(".png")
+    require(is_png, "out", expected="FILE.png", got=values["out"])
+    return new_file(values["out"], overwrite=values["overwrite"])
 
 
 def _with_own_flags(message: str) -> str:

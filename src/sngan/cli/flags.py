@@ -21,13 +21,14 @@ from sngan.utils.plain import flatten
 
 # the texts of these flags end with the names of a registry
 _NAMES: dict[str, Iterable[str]] = {"method.name": METHODS}
+_STEPS = Config().for_images.steps, Config().for_points.steps
 COMMON = {
     "--data SOURCE": "digits (default), ring8 and other points, a folder or a zip of images, "
     "Parquet, shards:PATTERN, IDX, .npz, or hf:NAME",
     "--out RUN": "the run's folder; left out: runs/SOURCE-METHOD",
     "--method NAME": "how the critic is kept from becoming too steep; `sngan methods` lists them",
     "--model NAME": "the two networks; `sngan models` lists them",
-    "--steps N": f"generator steps (default: {Config.steps:,}; points: {Config.steps.points:,})",
+    "--steps N": f"generator steps (default: {_STEPS[0]:,}; points: {_STEPS[1]:,})",
     "--seed S": "seed of all random numbers",
     "--set KEY=VALUE ...": "any setting below, such as --set width=0.5 conditional=true",
     "--config FILE": "YAML file of settings, such as the config.yaml of a run",

@@ -18,6 +18,8 @@ DESCRIPTION = (
     "images. Each part can be changed by a flag: --loss, --penalty, --n_critic ..."
 )
 
+_PAPER = re.compile(r"[A-Z]\w+(, [A-Z]\w+)*( et al\.)? \d{4}, arXiv:\d{4}\.\d{4,5}")
+
 
 def add_arguments(parser: CommandParser) -> None:
     """Add the flags of ``sngan methods``."""
@@ -51,8 +53,8 @@ def run(values: dict[str, Any]) -> None:
 
 
 def _first_source(paper: str) -> str:
-    """Return a text up to its first paper, so that a line is not too long."""
-    found = re.match(r".*?arXiv:[\d.]+\d", paper)
+    """Return the first paper in a text: authors, year and number."""
+    found = _PAPER.search(paper)
     return found[0] if found else paper
 
 

@@ -175,7 +175,7 @@ def run(tmp_path_factory) -> Run:
     # samples that differ in every grey level
     for parameter in run.generator.parameters():
         nn.init.normal_(parameter, std=0.3)
-    save_generator(run.generator, run.folder)
+    save_generator(run.generator, run.folder, run.config)
     return run
 
 

@@ -14,6 +14,9 @@ DESCRIPTION = (
     "of `sngan train` can be given and holds for all runs."
 )
 
+# of a single run
+_OTHER = ("--method NAME", "--out RUN", "--seed S")
+
 
 def add_arguments(parser: CommandParser) -> None:
     """Add the flags of ``sngan compare``."""
@@ -33,6 +36,13 @@ def add_arguments(parser: CommandParser) -> None:
     parser.switch("--overwrite", "replace a comparison that is at --out; your own files stay")
     flags.add_config_flags(parser, without=("method.name", "hours", "preset"))
     flags.add_allow_code(parser)
+    shared = {flag: text for flag, text in flags.COMMON.items() if flag not in _OTHER}
+    parser.common = {
+        "--methods A,B,...": "the methods; `sngan methods` lists them",
+        "--seeds N": "runs of each method, with different seeds",
+        **shared,
+        "--out FOLDER": "the folder of the comparison; left out: runs/compare",
+    }
 
 
 def run(values: dict[str, Any]) -> None:

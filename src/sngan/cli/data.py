@@ -6,7 +6,7 @@ from typing import Any
 from sngan.cli import flags
 from sngan.cli.output import JSON_HELP, print_result
 from sngan.cli.parser import CommandParser
-from sngan.cli.paths import expanded, file_to_write
+from sngan.cli.paths import new_file
 from sngan.tasks.data import describe
 from sngan.utils.checks import require
 
@@ -46,9 +46,6 @@ def run(values: dict[str, Any]) -> None:
 
 
 def _new_picture(values: dict[str, Any]) -> Path:
-    out = expanded(values["out"])
-    require(out.suffix.lower() == ".png", "out", expected="FILE.png", got=values["out"])
-    is_free = not out.exists() or (values["overwrite"] and out.is_file())
-    require(is_free, "out", expected="a new file (--overwrite replaces)", got=values["out"])
-    file_to_write(values["out"], "out")
-    return out
+    is_png = values["out"].lower().endswith(".png")
+    require(is_png, "out", expected="FILE.png", got=values["out"])
+    return new_file(values["out"], overwrite=values["overwrite"])

@@ -4,7 +4,7 @@ from typing import Any
 
 from sngan.cli.output import JSON_HELP, print_result
 from sngan.cli.parser import CommandParser
-from sngan.cli.paths import folder_to_read
+from sngan.cli.paths import run_to_read
 from sngan.health import FINDINGS
 from sngan.tasks.doctor import doctor
 
@@ -19,13 +19,13 @@ DESCRIPTION = (
 
 def add_arguments(parser: CommandParser) -> None:
     """Add the flags of ``sngan doctor``."""
-    parser.flag("run", str, "the run's folder")
+    parser.flag("run", str, "the run: its folder, or hf:USER/NAME")
     parser.flag("--json", str, JSON_HELP, default=None)
 
 
 def run(values: dict[str, Any]) -> None:
     """Run ``sngan doctor``."""
-    found = doctor(folder_to_read(values["run"]))
+    found = doctor(run_to_read(values["run"]))
     again = f"\n\nsngan train --config {values['run']}/config.yaml --out NEW FLAGS"
     text = found.text() + (again if found.illnesses else "")
     print_result(found.to_dict(), text, json_to=values["json"])

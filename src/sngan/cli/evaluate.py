@@ -5,7 +5,7 @@ from typing import Any
 from sngan.cli import flags
 from sngan.cli.output import JSON_HELP, print_result
 from sngan.cli.parser import CommandParser
-from sngan.cli.paths import folder_to_read
+from sngan.cli.paths import RUN_HELP, run_to_read
 from sngan.tasks.evaluate import evaluate
 from sngan.utils.extractor_parts import EXTRACTORS
 
@@ -18,7 +18,7 @@ DESCRIPTION = (
 
 def add_arguments(parser: CommandParser) -> None:
     """Add the flags of ``sngan evaluate``."""
-    parser.flag("run", str, "the run's folder")
+    parser.flag("run", str, RUN_HELP)
     parser.flag("--data", str, "a SOURCE to compare with; left out: the run's", default=None)
     own = "left out: the run's setting"
     parser.flag(
@@ -45,7 +45,7 @@ def add_arguments(parser: CommandParser) -> None:
 def run(values: dict[str, Any]) -> None:
     """Run ``sngan evaluate``."""
     found = evaluate(
-        folder_to_read(values["run"]),
+        run_to_read(values["run"]),
         source=values["data"],
         samples=values["samples"],
         extractor=values["extractor"],

@@ -24,6 +24,20 @@ from sngan.utils.plain import flatten
 
 # the texts of these flags end with the names of a registry
 _NAMES: dict[str, Iterable[str]] = {"method.name": METHODS}
+_STEPS = Config().for_images.steps, Config().for_points.steps
+COMMON = {
+    "--data SOURCE": "digits (default), ring8 and other points, a folder or a zip of images, "
+    "Parquet, shards:PATTERN, IDX, .npz, or hf:NAME",
+    "--out RUN": "the run's folder; left out: runs/SOURCE-METHOD",
+    "--method NAME": "how the critic is kept from becoming too steep; `sngan methods` lists them",
+    "--model NAME": "the two networks; `sngan models` lists them",
+    "--steps N": f"generator steps (default: {_STEPS[0]:,}; points: {_STEPS[1]:,})",
+    "--seed S": "seed of all random numbers",
+    "--set KEY=VALUE ...": "any setting below, such as --set width=0.5 conditional=true",
+    "--config FILE": "YAML file of settings, such as the config.yaml of a run",
+}
+"""The settings that most people need, by the names that they type, for the help."""
+
 _PLAIN_NAMES = {"data": "data.source", "model": "model.name", "method": "method.name"}
 
 
@@ -56,7 +70,14 @@ def add_config_flags(parser: CommandParser, *, without: Collection[str] = ()) ->
         if flag.key in without:
             continue
         text = SUPPRESS if flag.text is None else flag.text
-        parser.flag(f"--{flag.key}", flag.kind, text, note=flag.note, default=flag.default)
+        parser.flag(
+            f"--{flag.key}",
+            flag.kind,
+            text,
+            note=flag.note,
+            group=_group_of(flag.key),
+            default=flag.default,
+        )
 
 
 def add_reading_flags(parser: CommandParser) -> None:
@@ -65,7 +86,7 @@ def add_reading_flags(parser: CommandParser) -> None:
         if flag.key in READING_SETTINGS:
             parser.flag(f"--{flag.key}", flag.kind, flag.text or SUPPRESS, default=flag.default)
     parser.expand = _expand_reading
-    parser.short_names = READING_SETTINGS
+    parser.short_names = {name: name for name in READING_SETTINGS}
 
 
 def reading_settings(values: Mapping[str, Any], source: str) -> DataConfig:
@@ -172,7 +193,7 @@ def settings_in(path: Path) -> list[str]:
         consent.note_from_file(configs.code_names_in(values))
     known = [flag.key for flag in _flags_of(Config())]
     for key in values:
-        # a flag may be shortened to the start of its name, a key of a file may not
+        # the file is named in the error, and a flag such as --overwrite is no setting
         require_one_of(key, "config", choices=known)
     return [
         f"--{key}={value if isinstance(value, str) else json.dumps(value, default=str)}"
@@ -191,6 +212,12 @@ def short_names() -> dict[str, str]:
     keys = configs.keys_by_short_name(Config).items()
     unique = {name: found[0] for name, found in keys if len(found) == 1}
     return {**unique, **_PLAIN_NAMES}
+
+
+def _group_of(key: str) -> str:
+    """Return the heading of a setting in the help."""
+    group, dot, _ = key.rpartition(".")
+    return f"{group} (`{group}.` may be left out)" if dot else "run"
 
 
 def _flags_of(group: Any, *, prefix: str = "") -> Iterator[Flag]:

@@ -7,8 +7,10 @@ import torch
 
 from sngan.cli import flags
 from sngan.cli.parser import CommandParser
-from sngan.cli.paths import expanded, folder_to_read
+from sngan.cli.paths import RUN_HELP, run_to_read
+from sngan.runs.drawing import Drawing
 from sngan.runs.export import export
+from sngan.runs.noise import parse_seeds
 from sngan.runs.run import load
 
 DESCRIPTION = "Draw samples from a run; its training data is not needed."
@@ -16,17 +18,49 @@ DESCRIPTION = "Draw samples from a run; its training data is not needed."
 
 def add_arguments(parser: CommandParser) -> None:
     """Add the flags of ``sngan generate``."""
-    parser.flag("run", str, "the run's folder")
-    parser.flag("--n", int, "number of samples", default=64)
-    parser.flag("--out", str, "a folder, FILE.npz or FILE.png (one grid)", required=True)
-    parser.flag("--seed", int, "seed of the noise; the same seed gives the same samples", default=0)
+    parser.flag("run", str, RUN_HELP)
+    parser.flag("--n", int | None, "number of samples (default: 64)", default=None)
+    parser.flag(
+        "--out",
+        str,
+        "a folder (one PNG a sample), FILE.npz, or one grid: FILE.png, .jpg or .webp",
+        required=True,
+    )
+    parser.flag(
+        "--seed",
+        int | None,
+        "seed of the noise; the same seed gives the same samples (default: 0)",
+        default=None,
+    )
+    parser.flag(
+        "--seeds",
+        str,
+        "one sample for each seed, such as 3,17,40-60; a sample does not depend on the other seeds",
+        default=None,
+    )
     parser.flag(
         "--label",
         str,
-        "class to draw, by name or index, for a conditional run",
+        "class to draw, by name or index, or a list such as cat,dog that is taken in turn; for a "
+        "conditional run",
         default=None,
     )
     flags.add_checkpoint_flag(parser)
+    parser.flag(
+        "--truncation",
+        float | None,
+        "noise from the normal distribution truncated to this value, such as 0.7: more typical "
+        "and less varied samples (Brock et al. 2019, arXiv:1809.11096)",
+        default=None,
+    )
+    parser.flag("--columns", int | None, "columns of the grid; left out: square", default=None)
+    parser.flag(
+        "--scale",
+        int | None,
+        "each pixel becomes a square of this side; left out: 1, and a grid of about 512 pixels",
+        default=None,
+    )
+    parser.switch("--captions", "write the seed and the class below each image of a grid")
     parser.switch("--overwrite", "replace the samples at --out; your own files there stay")
     flags.add_code_flags(parser)
 
@@ -34,17 +68,23 @@ def add_arguments(parser: CommandParser) -> None:
 def run(values: dict[str, Any]) -> None:
     """Run ``sngan generate``."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    folder, checkpoint = folder_to_read(values["run"]), values["checkpoint"]
-    loaded = load(folder, checkpoint=checkpoint, device=device)
-    label = values["label"]
+    checkpoint = values["checkpoint"]
+    loaded = load(run_to_read(values["run"]), checkpoint=checkpoint, device=device)
+    given, label = values["seeds"], values["label"]
+    asked = {
+        key: values[key] for key in ("n", "seed", "truncation", "columns", "scale", "captions")
+    }
+    seeds = None if given is None else parse_seeds(given)
+    count = Drawing(**asked, seeds=seeds).count
+    labels = None if label is None else loaded.class_indices(label, count)
     started = time.perf_counter()
     export(
         loaded,
-        expanded(values["out"]),
-        n=values["n"],
-        seed=values["seed"],
-        labels=None if label is None else loaded.class_index(label),
+        values["out"],
+        seeds=seeds,
+        labels=labels,
         overwrite=values["overwrite"],
+        **asked,
     )
-    rate = values["n"] / (time.perf_counter() - started)
+    rate = count / (time.perf_counter() - started)
     print(f"samples: {values['out']} ({rate:,.0f} a second on {device})")

@@ -5,7 +5,7 @@ from typing import Any
 from sngan.cli import flags
 from sngan.cli.output import JSON_HELP, print_result
 from sngan.cli.parser import CommandParser
-from sngan.cli.paths import folder_to_read
+from sngan.cli.paths import run_to_read
 from sngan.tasks.lipschitz import lipschitz_with_pictures
 
 DESCRIPTION = (
@@ -26,7 +26,7 @@ def add_arguments(parser: CommandParser) -> None:
 def run(values: dict[str, Any]) -> None:
     """Run ``sngan lipschitz``."""
     bounds, pictures = lipschitz_with_pictures(
-        folder_to_read(values["run"]),
+        run_to_read(values["run"]),
         checkpoint=values["checkpoint"],
         lower=not values["upper_only"],
         progress=True,

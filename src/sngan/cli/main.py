@@ -11,6 +11,7 @@ import sngan
 from sngan.cli.output import fail, say_interrupted, with_dashes
 from sngan.cli.paths import file_to_write
 from sngan.utils import consent
+from sngan.utils.checks import require_one_of
 from sngan.utils.streams import PrintableFormatter, tolerant_output
 from sngan.utils.text import first_line
 
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "train": "train a generator on images or points; makes a run folder with a report",
-    "generate": "draw samples from a run: a folder of PNGs, an .npz, or one grid PNG",
+    "generate": "draw samples from a run: a folder of PNGs, an .npz, or one grid",
+    "morph": "draw the way from seed to seed of a run, as a GIF, an MP4 or a strip",
+    "film": "show how the samples of a run got better in training, as a GIF or an MP4",
+    "export": "write a run as ONNX, PT2, safetensors, a model card or a page to pass on",
+    "push": "put a run on the Hugging Face hub",
     "report": "write the report of a run or comparison again",
     "evaluate": "measure a run's samples: distances to the data, precision, recall, modes covered",
     "doctor": "say whether a run is healthy, with figures, and which flags to try if it is not",
@@ -28,6 +33,11 @@ COMMANDS = {
     "distance": "measure the Wasserstein distance of two data sets, with its proof",
     "data": "show what a source is read as: sizes, crop, classes, and a picture of its samples",
     "cache": "show or remove the files that sngan keeps between commands",
+    "methods": "list the methods, losses and penalties, with a line each",
+    "models": "list the families of networks, with a line each",
+    "help": "show this text, or the flags of a command: sngan help train",
+    "version": "show the versions of sngan, Python and torch",
+    "completion": "print what makes bash or zsh complete commands and flags",
 }
 """The commands with their lines of help; each one is the module of its name in this package."""
 
@@ -73,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] in ("-h", "--help"):
-        print(_usage(), end="")
+        print(usage(), end="")
         return 0
     if argv[0] == "--version":
         print(f"sngan {sngan.__version__}")
@@ -90,7 +100,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status
 
 
-def _usage() -> str:
+def usage() -> str:
+    """Return the text of ``sngan --help``."""
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
     return _USAGE.format(commands="\n".join(lines))
@@ -111,13 +122,26 @@ def _run(argv: list[str]) -> int:
     return 0
 
 
-def _run_command(name: str, argv: list[str]) -> None:
-    command = _command(name)
+def parser_of(name: str) -> "tuple[Command, CommandParser]":
+    """Return the module of a command and its parser; some modules take seconds to import.
+
+    Raises
+    ------
+    ValueError
+        If there is no such command; the error suggests near names.
+    """
+    require_one_of(name, "COMMAND", choices=COMMANDS)
+    command = cast(Command, importlib.import_module(f"sngan.cli.{name}"))
     # `sngan --help` needs no parser, whose import takes a tenth of a second
     from sngan.cli.parser import CommandParser
 
     parser = CommandParser(name, description=command.DESCRIPTION)
     command.add_arguments(parser)
+    return command, parser
+
+
+def _run_command(name: str, argv: list[str]) -> None:
+    command, parser = parser_of(name)
     before = consent.consent()
     try:
         # a name that stands on this command line may be imported, and no other one
@@ -131,10 +155,3 @@ def _run_command(name: str, argv: list[str]) -> None:
         command.run(values)
     finally:
         consent.restore(before)
-
-
-def _command(name: str) -> Command:
-    """Import the module of a command, and no other command: some take seconds to import."""
-    if name not in COMMANDS:
-        raise ValueError(f"COMMAND: expected one of {', '.join(COMMANDS)}, got {name!r}")
-    return cast(Command, importlib.import_module(f"sngan.cli.{name}"))

@@ -2,31 +2,70 @@
 
 import difflib
 import re
+import shutil
+import textwrap
 from argparse import ArgumentError, HelpFormatter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args, get_origin
 
 from jsonargparse import ArgumentParser
 
 from sngan.utils.text import on_one_line
 
+_SHORTEST_LINE = 12
+
 
 class CommandParser(ArgumentParser):
     """Parses the flags of ``sngan NAME`` into a nested dictionary."""
 
     def __init__(self, name: str, *, description: str) -> None:
-        super().__init__(prog=f"sngan {name}", description=description, exit_on_error=False)
+        super().__init__(
+            prog=f"sngan {name}",
+            description=description,
+            exit_on_error=False,
+            # "--resum" would be read as "--resume" only after the run's settings were looked up
+            allow_abbrev=False,
+        )
         self._kinds: dict[str, Any] = {}
         self._texts: dict[str, str] = {}
+        self._switches: list[str] = []
+        self._positional: list[str] = []
+        self._groups: dict[str, Any] = {}
+        # {flag with its value: text}: the flags that most people need, shown first in the help
+        self.common: Mapping[str, str] = {}
         # settings have short forms; an unknown flag may be a wrong short name
         self.expand: Callable[[Sequence[str]], list[str]] = list
-        self.short_names: Collection[str] = ()
+        self.short_names: Mapping[str, str] = {}
 
     def format_help(self, formatter: HelpFormatter | None = None) -> str:
-        """Return the help without "default: null", which says nothing about an absent flag."""
-        return re.sub(r",\s+default:\s+null\)", ")", super().format_help(formatter))
+        """Return the help: the common flags, then all others.
 
-    def flag(self, name: str, kind: Any, text: str, *, note: str = "", **options: Any) -> None:
+        "default: null" is left out, because it says nothing about an absent flag.
+        """
+        if self.common:
+            # the usage would have all flags, before anything else
+            self.usage = f"{self.prog} [FLAG ...]"
+        text = re.sub(r",\s+default:\s+null\)", ")", super().format_help(formatter))
+        if not self.common:
+            return text
+        end = text.index("\n\n", text.index(str(self.description)[:_SHORTEST_LINE])) + 2
+        return f"{text[:end]}{_block('common flags', self.common)}\n{text[end:]}"
+
+    def positional_names(self) -> list[str]:
+        """Return the names of the arguments without dashes."""
+        return list(self._positional)
+
+    def known_flags(self) -> dict[str, Any]:
+        """Return all flags with dashes and the types of their values; None for a switch."""
+        kinds = dict(self._kinds)
+        for short, name in self.short_names.items():
+            kinds.setdefault(short, kinds.get(name))
+        named = {f"--{name}": kind for name, kind in kinds.items() if name not in self._positional}
+        return {**named, **dict.fromkeys(self._switches)}
+
+    def flag(
+        self, name: str, kind: Any, text: str, *, note: str = "", group: str = "", **options: Any
+    ) -> None:
         """Add a flag or, for a name without dashes, a positional argument.
 
         Parameters
@@ -39,14 +78,23 @@ class CommandParser(ArgumentParser):
             The help; an error about a missing value repeats it.
         note
             More help, which errors do not repeat.
+        group
+            The heading of the help under which the flag stands.
         options
             Further arguments of ``add_argument``, such as ``default``.
         """
-        self._kinds[name.lstrip("-")], self._texts[name.lstrip("-")] = kind, text
-        self.add_argument(name, type=kind, help=text + note, **options)
+        key = name.lstrip("-")
+        self._kinds[key], self._texts[key] = kind, text
+        if key == name:
+            self._positional.append(key)
+        if group and group not in self._groups:
+            self._groups[group] = self.add_argument_group(group)
+        owner = self._groups[group] if group else self
+        owner.add_argument(name, type=kind, help=text + note, **options)
 
     def switch(self, name: str, text: str) -> None:
         """Add a flag without a value."""
+        self._switches.append(name)
         self.add_argument(name, action="store_true", help=text)
 
     def parse(self, argv: Sequence[str]) -> dict[str, Any]:
@@ -86,10 +134,25 @@ class CommandParser(ArgumentParser):
         if not unknown:
             return None
         got = unknown[1].partition("=")[0]
-        known = list(dict.fromkeys(f"--{name}" for name in (*self._kinds, *self.short_names)))
-        near = difflib.get_close_matches(got, known, n=3)
+        near = difflib.get_close_matches(got, list(self.known_flags()), n=3)
         hint = f" (did you mean {' or '.join(near)}?)" if near else ""
         return f"{got}: expected a flag of {self.prog} (see --help), got an unknown one{hint}"
+
+
+def _block(title: str, lines: Mapping[str, str]) -> str:
+    """Return flags and their texts in two columns, as wide as the terminal."""
+    width, indent = max(map(len, lines)) + 4, 2
+    shown = max(shutil.get_terminal_size().columns - 2, width + 20)
+    rows = [
+        textwrap.fill(
+            text,
+            shown,
+            initial_indent=f"{'':{indent}}{flag:<{width - indent}}",
+            subsequent_indent=" " * width,
+        )
+        for flag, text in lines.items()
+    ]
+    return "\n".join([f"{title}:", *rows, ""])
 
 
 def _in_words(kind: Any) -> str:

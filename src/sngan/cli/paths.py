@@ -6,10 +6,14 @@ import shutil
 import sys
 from pathlib import Path
 
+from sngan.runs.hub import is_hub_name
 from sngan.runs.lock import holder_of
 from sngan.utils.checks import require
 from sngan.utils.files import expand_home
 from sngan.utils.text import shell_word
+
+RUN_HELP = "the run: its folder, its generator.safetensors, or hf:USER/NAME"
+"""The help of the argument ``run`` of commands that need only the generator."""
 
 _log = logging.getLogger("sngan")
 
@@ -26,6 +30,29 @@ def program() -> str:
 def expanded(text: str) -> Path:
     """Return the path with ``~`` expanded, which the shell does not do after an equals sign."""
     return Path(expand_home(text))
+
+
+def new_file(text: str, *, overwrite: bool) -> Path:
+    """Return the path of a file that a command will write.
+
+    Raises
+    ------
+    ValueError
+        If something is there that may not be replaced, or no file can be made there.
+    """
+    path = expanded(text)
+    is_free = not path.exists() or (overwrite and path.is_file())
+    require(is_free, "out", expected="a new file (--overwrite replaces)", got=text)
+    file_to_write(text, "out")
+    return path
+
+
+def run_to_read(text: str) -> str | Path:
+    """Return a run that the command only reads: a folder, its generator's file, or one of the hub.
+
+    A warning says if a training writes into the folder.
+    """
+    return text if is_hub_name(text) else folder_to_read(text)
 
 
 def folder_to_read(text: str) -> Path:

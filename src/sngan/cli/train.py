@@ -18,10 +18,11 @@ from sngan.utils.files import missing_folders, remove_if_empty
 from sngan.utils.text import first_line, shell_word
 
 DESCRIPTION = (
-    "Train a GAN; without flags: handwritten digits, spectral normalization. "
-    "Usual flags: --data SOURCE --out RUN --method M --model M --steps N --seed S. Any "
-    "setting can be given without its group (--n_critic 1) or as --set key=value ..."
+    "Train a GAN; without flags: handwritten digits, spectral normalization. Any setting can be "
+    "given without its group: --n_critic 1 for --method.n_critic 1."
 )
+_RESUME = "go on from the newest checkpoint of the run at --out, with the run's own settings"
+_OVERWRITE = "replace a run that is at --out; your own files there stay"
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -30,7 +31,7 @@ def add_arguments(parser: CommandParser) -> None:
     parser.expand = _expand
     parser.switch(
         "--resume",
-        "go on from the newest checkpoint, with the run's own settings; free to change: steps, "
+        f"{_RESUME}; free to change: steps, "
         "the place of the data, how often to log, sample, save and evaluate, devices, compile …",
     )
     parser.switch(
@@ -38,7 +39,7 @@ def add_arguments(parser: CommandParser) -> None:
         "with --resume: accept other settings (such as lr) and other data (such as more images); "
         "from there on the run is not bit for bit an uninterrupted one",
     )
-    parser.switch("--overwrite", "replace a run that is at --out; your own files there stay")
+    parser.switch("--overwrite", _OVERWRITE)
     parser.flag(
         "--callbacks",
         str,
@@ -57,6 +58,7 @@ def add_arguments(parser: CommandParser) -> None:
         "--patience", int, "evaluations without a better value, for --early_stop", default=5
     )
     flags.add_allow_code(parser)
+    parser.common = {**flags.COMMON, "--resume": _RESUME, "--overwrite": _OVERWRITE}
 
 
 def run(values: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from sngan.config.data import DataConfig as DataConfig
 from sngan.config.evaluation import EvaluationConfig as EvaluationConfig
 from sngan.config.io import from_dict as from_dict
 from sngan.config.io import load as load
+from sngan.config.io import loads as loads
 from sngan.config.io import plain as plain
 from sngan.config.io import read as read
 from sngan.config.io import save as save

@@ -105,17 +105,33 @@ def load(path: Path) -> Config:
         If the file is missing or no YAML mapping, a key is unknown, or a value is refused.
     """
     require(path.is_file(), "run", expected=f"a run folder with {path.name}", got=path.parent)
+    return _of_a_run(read(path), where=path)
+
+
+def loads(text: str, *, where: object) -> Config:
+    """Build a ``Config`` from the YAML of a run; ``where`` names its place in errors.
+
+    Raises
+    ------
+    ValueError
+        If the text is no YAML mapping, a key is unknown, or a value is refused.
+    """
+    return _of_a_run(_parsed(text, where=where), where=where)
+
+
+def _of_a_run(values: dict[str, Any], *, where: object) -> Config:
+    if isinstance(values.get("data"), dict):
+        # the first versions of sngan did not write which version of file reading they used
+        values["data"].setdefault("reading", 1)
+        # earlier versions trained on all images
+        values["data"].setdefault("held_out", 0)
     try:
-        values = read(path)
-        if isinstance(values.get("data"), dict):
-            # the first versions of sngan did not write which version of file reading they used
-            values["data"].setdefault("reading", 1)
-            # earlier versions trained on all images
-            values["data"].setdefault("held_out", 0)
         return from_dict(values)
     except TypeError as error:
         # a value has a type that no field takes
-        raise ValueError(f"config: expected settings in {path}, got {first_line(error)}") from error
+        raise ValueError(
+            f"config: expected settings in {where}, got {first_line(error)}"
+        ) from error
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -126,14 +142,21 @@ def read(path: Path) -> dict[str, Any]:
     ValueError
         If it is no YAML mapping, or exceeds the limits of :func:`sngan.utils.plain.read_yaml`.
     """
-    values: Any
-    text = ""
     try:
         text = read_text(path)
-        values = parse_yaml(text)
     except (ValueError, OSError) as error:
+        expected = f"settings in {path}"
+        raise ValueError(f"config: expected {expected}, got {first_line(error)}") from error
+    return _parsed(text, where=path)
+
+
+def _parsed(text: str, *, where: object) -> dict[str, Any]:
+    values: Any
+    try:
+        values = parse_yaml(text)
+    except ValueError as error:
         values = first_line(error)
-    require(isinstance(values, Mapping), "config", expected=f"settings in {path}", got=values)
+    require(isinstance(values, Mapping), "config", expected=f"settings in {where}", got=values)
     return _with_texts(Config, values, parse_texts(text))
 
 

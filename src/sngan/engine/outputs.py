@@ -236,7 +236,7 @@ class Outputs:
         """Write the averaged generator, to the file of the last step or of the best one."""
         generator = gather_average(self.state.average)
         if self.recorder is not None:
-            save_generator(generator, self.folder.path, is_best=is_best)
+            save_generator(generator, self.folder.path, self.plan.config, is_best=is_best)
 
     def _sample(self, n: int) -> Tensor:
         """Draw samples from noise and classes that never change."""

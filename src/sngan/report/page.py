@@ -1,6 +1,5 @@
 """Report ``report.html``: one self-contained page for people who did not train the run."""
 
-import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from sngan.report.rendering import embedded, write_page
 from sngan.report.results import Band
 from sngan.runs.layout import RunFolder
 from sngan.runs.records import iter_records
+from sngan.runs.saved_grids import saved_grids
 from sngan.utils.checks import require
 from sngan.utils.fields import is_off
 from sngan.utils.plain import flatten, read_yaml
@@ -169,17 +169,12 @@ def _duration(seconds: float) -> str:
 
 def _frames(folder: Path) -> list[dict[str, str]]:
     """At most eight pictures: the first, the last, and more early than late ones between."""
-    # the folder may hold other files too
-    names = sorted(
-        (int(found[1]), path.name)
-        for path in RunFolder(folder).samples.glob("step-*.png")
-        if (found := re.fullmatch(r"step-(\d{1,18})\.png", path.name))
-    )
+    names = saved_grids(folder)
     if len(names) > _FRAMES:
         last = len(names) - 1
         places = {0, *(round(last ** (k / (_FRAMES - 2))) for k in range(_FRAMES - 1))}
         names = [names[place] for place in sorted(places)]
-    frames = [(step, embedded(folder, f"{RunFolder.SAMPLES}/{name}")) for step, name in names]
+    frames = [(step, embedded(folder, name)) for step, name in names]
     return [{"step": f"{step:,}", "uri": uri} for step, uri in frames if uri is not None]
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from sngan.runs.layout import PAGE_MARK
+from sngan.runs.saved_grids import read_inside
 from sngan.utils.checks import require
 from sngan.utils.files import write_bytes
 
-_LARGEST_PICTURE = 64 * 2**20
 _MAGIC = {"png": b"\x89PNG\r\n\x1a\n", "gif": b"GIF8"}
 
 
@@ -46,18 +46,15 @@ def write_page(path: Path, template: str, **values: Any) -> Path:
 def embedded(folder: Path, name: str) -> str | None:
     """Return a URI that holds the picture ``name`` below ``folder`` itself.
 
-    People pass pages on, so a page must not hold other files: the result is ``None`` for a name
-    that leads out of the folder, also through a link, and for a file that is no PNG or GIF.
+    The result is ``None`` for a file that :func:`sngan.runs.saved_grids.read_inside` does not
+    read, and for one that is no PNG or GIF.
     """
-    try:
-        path = (folder / name).resolve(strict=True)
-        if not path.is_relative_to(folder.resolve()) or not path.is_file():
-            return None
-        if path.stat().st_size > _LARGEST_PICTURE:
-            return None
-        content = path.read_bytes()
-    except (OSError, ValueError, RuntimeError):
-        return None
+    content = read_inside(folder, name)
+    return None if content is None else data_uri(content)
+
+
+def data_uri(content: bytes) -> str | None:
+    """Return a URI that holds a PNG or a GIF; ``None`` for other content."""
     kind = next((kind for kind, magic in _MAGIC.items() if content.startswith(magic)), None)
     return kind and f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 

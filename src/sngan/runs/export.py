@@ -1,4 +1,4 @@
-"""Export of samples: a folder of PNGs, an ``.npz`` file, or one PNG with a grid."""
+"""Export of samples: a folder of PNGs, an ``.npz`` file, or one picture with a grid."""
 
 import os
 import re
@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -18,10 +18,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sngan.runs import sample_grid
+from sngan.runs.drawing import (
+    Drawing,
+    captions_of,
+    check_look,
+    drawn_labels,
+    drawn_samples,
+    file_names,
+    is_of_points,
+)
 from sngan.runs.lock import locked
 from sngan.runs.manifest import HIDDEN, Manifest
 from sngan.runs.run import Run
-from sngan.utils.checks import require, require_count
+from sngan.utils.checks import require
+from sngan.utils.endings import STILL, ending_of, require_ending
 from sngan.utils.files import atomic_write, expand_home, named_in_errors
 from sngan.utils.progress import counting
 
@@ -31,16 +41,8 @@ _NAMES = re.compile(r"\d{5,}\.png|points\.csv")
 _WAITING = 8
 
 
-def export(
-    run: Run,
-    out: Path,
-    *,
-    n: int,
-    seed: int = 0,
-    labels: Tensor | int | None = None,
-    overwrite: bool = False,
-) -> None:
-    """Draw ``n`` samples and write them to files.
+def export(run: Run, out: str | Path, *, overwrite: bool = False, **choices: Any) -> None:
+    """Draw samples and write them to files.
 
     For folders and ``.npz`` files only a few batches are in memory at a time. Threads write PNGs
     while the next batches are drawn.
@@ -50,28 +52,26 @@ def export(
     run
         The run.
     out
-        ``FILE.png`` gets one grid of images or a scatter of points. ``FILE.npz`` gets an array
-        ``samples``, uint8 ``(n, height, width, channels)`` images or float32 ``(n, dim)`` points,
-        and for a conditional run ``labels``, int64 ``(n,)``. Any other name is a folder, which gets
-        ``00000.png`` … for images and ``points.csv`` for points.
-    n
-        The number of samples.
-    seed
-        The seed of the noise.
-    labels
-        Labels as for :meth:`Run.generate`.
+        ``FILE.png`` or another picture gets one grid of images or a scatter of points. ``FILE.npz``
+        gets an array ``samples``, uint8 ``(n, height, width, channels)`` images or float32
+        ``(n, dim)`` points, and for a conditional run ``labels``, int64 ``(n,)``. A name without an
+        ending, or with a slash at its end, is a folder, which gets ``00000.png`` … for images and
+        ``points.csv`` for points. With ``seeds`` the images have the names of their seeds.
     overwrite
         Replace an earlier export.
+    choices
+        The samples, and how a picture shows them: the fields of
+        :class:`sngan.runs.drawing.Drawing`, such as ``n`` and ``seed``.
 
     Raises
     ------
     ValueError
-        If ``out`` exists and ``overwrite`` is false, if a file that no earlier call wrote has the
-        name of a sample, or if the labels do not fit.
+        If the ending is unknown, if ``out`` exists and ``overwrite`` is false, if a file that no
+        earlier call wrote has the name of a sample, or if the labels do not fit.
     """
-    require_count(n, "n")
-    require_count(seed, "seed", minimum=0)
+    drawing, kind = Drawing(**choices), _kind_of(out)
     out = Path(expand_home(str(out)))
+    check_look(run, drawing, kind)
     occupied = out.is_file() or (out.is_dir() and any(out.iterdir()))
     require(
         overwrite or not occupied,
@@ -79,19 +79,37 @@ def export(
         expected="a new file or an empty folder (--overwrite replaces)",
         got=out,
     )
-    drawn = run.labels(n, labels)
+    labels = drawn_labels(run, drawing)
+    names = [] if kind else file_names(run, drawing)
     out.parent.mkdir(parents=True, exist_ok=True)
     with counting("drawing") as progress:
-        batches = _counted(run.batches(n, seed=seed, labels=drawn), total=n, progress=progress)
-        if out.suffix == ".png":
-            sample_grid.save_samples(torch.cat(list(batches)), out)
-        elif out.suffix == ".npz":
-            _save_npz(batches, out, n=n, labels=drawn)
+        batches = _counted(
+            drawn_samples(run, drawing, labels), total=drawing.count, progress=progress
+        )
+        if kind == ".npz":
+            _save_npz(batches, out, n=drawing.count, labels=labels)
+        elif kind:
+            sample_grid.save_samples(
+                torch.cat(list(batches)),
+                out,
+                columns=None if drawing.columns is None else min(drawing.columns, drawing.count),
+                scale=drawing.scale,
+                captions=captions_of(run, drawing, labels) if drawing.captions else (),
+            )
         else:
-            is_points = len(run.config.model.sample_shape or ()) == 1
-            names = ["points.csv"] if is_points else [f"{number:05d}.png" for number in range(n)]
             with _folder_for(names, out):
-                (_save_points if is_points else _save_images)(batches, out)
+                if is_of_points(run):
+                    _save_points(batches, out)
+                else:
+                    _save_images(batches, out, names=names, scale=drawing.scale or 1)
+
+
+def _kind_of(out: str | Path) -> str:
+    """Return the ending of a file, or nothing for a folder."""
+    path = Path(expand_home(str(out)))
+    if str(out).endswith(("/", os.sep)) or path.is_dir() or not ending_of(path):
+        return ""
+    return require_ending(path, (*STILL, ".npz"))
 
 
 @contextmanager
@@ -166,23 +184,26 @@ def _save_points(batches: Iterable[Tensor], folder: Path) -> None:
             np.savetxt(file, batch.numpy(), delimiter=",", fmt="%.7g")
 
 
-def _save_images(batches: Iterable[Tensor], folder: Path) -> None:
-    _in_background(_saving(batches, folder))
+def _save_images(
+    batches: Iterable[Tensor], folder: Path, *, names: Sequence[str], scale: int
+) -> None:
+    _in_background(_saving(batches, folder, names=iter(names), scale=scale))
 
 
-def _saving(batches: Iterable[Tensor], folder: Path) -> Iterator[Callable[[], None]]:
-    first = 0
+def _saving(
+    batches: Iterable[Tensor], folder: Path, *, names: Iterator[str], scale: int
+) -> Iterator[Callable[[], None]]:
     for batch in batches:
-        yield partial(_save_pngs, _array(batch), folder, first)
-        first += len(batch)
+        own = [folder / name for name in islice(names, len(batch))]
+        yield partial(_save_pngs, sample_grid.enlarged(batch, scale), own)
 
 
-def _save_pngs(images: NDArray[Any], folder: Path, first: int) -> None:
+def _save_pngs(batch: Tensor, paths: Sequence[Path]) -> None:
     from PIL import Image
 
-    for number, image in enumerate(images, start=first):
+    for path, image in zip(paths, _array(batch), strict=True):
         picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
-        with named_in_errors(folder / f"{number:05d}.png") as path:
+        with named_in_errors(path):
             picture.save(path)
 
 

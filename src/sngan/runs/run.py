@@ -1,6 +1,6 @@
 """Run: a run folder opened again, with its settings, its generator, and samples from it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,18 +12,20 @@ from sngan import models
 from sngan.config import Config
 from sngan.health import Diagnosis, diagnose
 from sngan.runs.chosen import LAST
+from sngan.runs.hub import is_hub_name, local_run
+from sngan.runs.labels import class_index, class_indices, default_labels, labels_of
+from sngan.runs.model_file import read_model_file
 from sngan.runs.networks import (
     NOISE_BLOCK,
     OwnNetworks,
-    balanced_labels,
     build_networks,
     draw,
     noise_blocks,
 )
+from sngan.runs.noise import noise_of_seeds, require_seeds, truncated
 from sngan.runs.records import iter_records
 from sngan.runs.weights import read_critic, read_generator, read_settings
-from sngan.utils.checks import require, require_count, require_one_of
-from sngan.utils.text import printable
+from sngan.utils.checks import require, require_count
 
 _CPU_BATCH, _LARGEST_BATCH = 64, 1024
 
@@ -35,7 +37,7 @@ class Run:
     Attributes
     ----------
     folder
-        The path of the run folder.
+        The path of the run folder, or of the one file that holds the generator.
     config
         The settings, with everything that the data decided.
     generator
@@ -57,7 +59,14 @@ class Run:
     config: Config
     generator: nn.Module
 
-    def generate(self, n: int, seed: int = 0, labels: Tensor | int | None = None) -> Tensor:
+    def generate(
+        self,
+        n: int,
+        seed: int = 0,
+        labels: Tensor | int | None = None,
+        *,
+        truncation: float | None = None,
+    ) -> Tensor:
         """Draw ``n`` samples on the CPU; the same ``seed`` gives the same samples.
 
         Parameters
@@ -69,6 +78,8 @@ class Run:
         labels
             Class indices for a conditional run: an integer tensor ``(n,)``, or one integer for all
             samples; left out: all classes that had samples in the data, in turn.
+        truncation
+            ψ of :func:`sngan.runs.noise.truncated`; left out: all of the normal distribution.
 
         Returns
         -------
@@ -78,11 +89,11 @@ class Run:
         Raises
         ------
         ValueError
-            If ``n`` is not a positive integer, or the labels have another shape, are out of range,
-            belong to a class without samples in the data, or are given to an unconditional
-            generator.
+            If ``n`` is not a positive integer, ψ not above 0, or the labels have another shape, are
+            out of range, belong to a class without samples in the data, or are given to an
+            unconditional generator.
         """
-        return torch.cat(list(self.batches(n, seed=seed, labels=labels)))
+        return torch.cat(list(self.batches(n, seed=seed, labels=labels, truncation=truncation)))
 
     @torch.no_grad()
     def batches(
@@ -91,13 +102,14 @@ class Run:
         *,
         seed: int = 0,
         labels: Tensor | int | None = None,
+        truncation: float | None = None,
         batch_size: int | None = None,
     ) -> Iterator[Tensor]:
         """Yield the samples of :meth:`generate` in parts, for more samples than fit in memory.
 
         Parameters
         ----------
-        n, seed, labels
+        n, seed, labels, truncation
             As for :meth:`generate`.
         batch_size
             The samples of a part, a multiple of 16; left out: 64 on the CPU. On a GPU the first
@@ -115,14 +127,45 @@ class Run:
         start = 0
         while start < n:
             part = slice(start, min(start + rows, n))
-            drawn = torch.cat(list(islice(noise, rows // NOISE_BLOCK)))[: part.stop - start].to(
-                device
-            )
+            drawn = torch.cat(list(islice(noise, rows // NOISE_BLOCK)))[: part.stop - start]
             given = None if classes is None else classes[part].to(device)
-            yield draw(self.generator, drawn, given).cpu()
+            yield draw(self.generator, truncated(drawn, truncation).to(device), given).cpu()
             start = part.stop
             if batch_size is None and device.type == "cuda":
                 rows = _rows_that_fit(rows, device)
+
+    @torch.no_grad()
+    def of_seeds(
+        self,
+        seeds: Sequence[int],
+        *,
+        labels: Tensor | int | None = None,
+        truncation: float | None = None,
+    ) -> Iterator[Tensor]:
+        """Yield a sample ``(1, …)`` for each seed, which does not depend on the other seeds.
+
+        It is the first sample that :meth:`generate` draws from the seed, up to rounding, and up to
+        the class if the labels are left out.
+
+        Parameters
+        ----------
+        seeds
+            The seeds.
+        labels
+            As for :meth:`generate`; left out: a class that depends on the seed only.
+        truncation
+            As for :meth:`generate`.
+
+        Raises
+        ------
+        ValueError
+            If there are no seeds, one is negative, or :meth:`generate` refuses the rest.
+        """
+        device = next(self.generator.parameters()).device
+        classes = self.labels_of_seeds(seeds, labels)
+        for index, noise in enumerate(noise_of_seeds(seeds, self.config.model.latent_dim)):
+            given = None if classes is None else classes[index : index + 1].to(device)
+            yield draw(self.generator, truncated(noise, truncation).to(device), given).cpu()
 
     def labels(self, n: int, labels: Tensor | int | None = None) -> Tensor | None:
         """Return the labels int64 ``(n,)`` of ``n`` samples; ``None`` for an unconditional run.
@@ -132,27 +175,15 @@ class Run:
         ValueError
             If :meth:`generate` refuses the labels.
         """
-        count = self.config.model.num_classes
-        if labels is None:
-            return balanced_labels(n, self.config.model.learned_classes)
-        require(count > 0, "labels", expected="none for an unconditional run", got="labels")
-        given = torch.as_tensor(labels)
-        integers = not given.is_floating_point() and not given.is_complex()
-        require(
-            integers and given.dtype != torch.bool and given.shape in ((), (n,)),
-            "labels",
-            expected=f"an integer, or an integer tensor of shape ({n},)",
-            got=f"{given.dtype} of shape {tuple(given.shape)}",
-        )
-        require(
-            bool(((given >= 0) & (given < count)).all()),
-            "labels",
-            expected=f"classes from 0 to {count - 1}",
-            got=f"{int(given.min())} to {int(given.max())}",
-        )
-        for index in given.unique().tolist():
-            self._require_learned(index, "labels")
-        return given.long().cpu().expand(n)
+        return labels_of(self.config.model, n, labels)
+
+    def labels_of_seeds(
+        self, seeds: Sequence[int], labels: Tensor | int | None = None
+    ) -> Tensor | None:
+        """Return the labels of :meth:`of_seeds`; ``None`` for an unconditional run."""
+        require_seeds(seeds)
+        own = default_labels(self.config.model, seeds) if labels is None else labels
+        return labels_of(self.config.model, len(seeds), own)
 
     def class_index(self, label: str) -> int:
         """Return the index of the class with this name. A number may stand for an index.
@@ -163,15 +194,17 @@ class Run:
             If there is no such class (the error lists the near names), the class had no samples in
             the data, or the run is unconditional.
         """
-        names = self.config.model.class_names
-        require(bool(names), "label", expected="none for an unconditional run", got=repr(label))
-        if label not in names and label.isdecimal() and int(label) < len(names):
-            index = int(label)
-        else:
-            require_one_of(label, "label", choices=names)
-            index = names.index(label)
-        self._require_learned(index, "label")
-        return index
+        return class_index(self.config.model, label)
+
+    def class_indices(self, text: str, n: int) -> Tensor:
+        """Return the classes of ``n`` samples, int64 ``(n,)``, from one name or a list of them.
+
+        Raises
+        ------
+        ValueError
+            If :meth:`class_index` refuses one of them, or there are more than samples.
+        """
+        return class_indices(self.config.model, text, n)
 
     def diagnose(self) -> Diagnosis:
         """Judge the health of the run from its records, as ``sngan doctor`` does.
@@ -183,12 +216,6 @@ class Run:
         """
         return diagnose_folder(self.folder, self.config)
 
-    def _require_learned(self, index: int, name: str) -> None:
-        model = self.config.model
-        got = f"{printable(model.class_names[index])}, a class without samples"
-        is_learned = index not in model.empty_classes
-        require(is_learned, name, expected="a class that had samples in training", got=got)
-
 
 def load(
     folder: str | Path,
@@ -198,7 +225,9 @@ def load(
     allow_code: bool = False,
     generator: nn.Module | None = None,
 ) -> Run:
-    """Open a run folder. The training data is not needed.
+    """Open a run: its folder, its ``generator.safetensors``, or ``hf:USER/NAME`` of the hub.
+
+    The training data is not needed.
 
     Parameters
     ----------
@@ -220,8 +249,8 @@ def load(
     Raises
     ------
     ValueError
-        If the folder is no run, has no such checkpoint, its files do not fit each other, or it
-        needs code or a module that is not given.
+        If there is no run or no such checkpoint, its files do not fit each other, it cannot be
+        downloaded, or it needs code or a module that is not given.
 
     Examples
     --------
@@ -235,10 +264,14 @@ def load(
     >>> bool((run.generate(3) == trained.generate(3)).all())
     True
     """
-    folder, own = Path(folder), OwnNetworks(generator=generator)
-    config, (on_meta, _) = read_settings(folder, allow_code=allow_code, own=own)
-    own.require("generator", config)
-    weights = read_generator(on_meta, folder, checkpoint)
+    folder, own = local_run(folder), OwnNetworks(generator=generator)
+    if folder.is_file():
+        require(checkpoint == LAST, "checkpoint", expected="last for a file", got=checkpoint)
+        config, weights = read_model_file(folder, allow_code=allow_code, own=own)
+    else:
+        config, (on_meta, _) = read_settings(folder, allow_code=allow_code, own=own)
+        own.require("generator", config)
+        weights = read_generator(on_meta, folder, checkpoint)
     network, _ = build_networks(config, own)
     network.load_state_dict(weights)
     return Run(folder, config, network.eval().requires_grad_(False).to(device))
@@ -282,6 +315,12 @@ def load_critic(
     ValueError
         If the folder is no run, or has no such readable checkpoint.
     """
+    require(
+        not (is_hub_name(folder) or Path(folder).is_file()),
+        "run",
+        expected="a run folder, whose checkpoints hold the critic",
+        got=f"{folder}, the generator alone",
+    )
     folder, own = Path(folder), OwnNetworks(critic=critic)
     config, (_, on_meta) = read_settings(folder, allow_code=allow_code, own=own)
     own.require("critic", config)

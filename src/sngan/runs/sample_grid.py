@@ -1,12 +1,14 @@
-"""Sample grid: generated images in one PNG, or a scatter of generated points."""
+"""Sample grid: generated images in one picture, or a scatter of generated points."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from sngan.runs.captions import CAPTION_PIXELS, caption_height, draw_caption
 from sngan.utils.checks import require
 from sngan.utils.plotting import (
     DATA,
@@ -29,11 +31,28 @@ def to_uint8(images: Tensor) -> Tensor:
     return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
-def image_grid(images: Tensor, *, columns: int | None = None) -> "Image":
-    """Arrange uint8 images ``(n, C, H, W)`` in a grid of ``columns``; left out: nearly square.
+def image_grid(
+    images: Tensor,
+    *,
+    columns: int | None = None,
+    scale: int | None = None,
+    captions: Sequence[str] = (),
+) -> "Image":
+    """Arrange uint8 images ``(n, C, H, W)`` in a grid.
 
-    Small images are enlarged by a whole factor, each pixel to a square, until the grid is about
-    512 pixels wide. Images of four channels make a picture with opacity.
+    Parameters
+    ----------
+    images
+        The images.
+    columns
+        The number of columns; left out: the grid is nearly square.
+    scale
+        Each pixel becomes a square of this side; left out: the largest whole number with which the
+        grid is at most 512 pixels wide, and at least 1.
+    captions
+        A text below each image, with lines; too long ones are cut off.
+
+    Images of four channels make a picture with opacity, whose gaps are opaque.
     """
     from PIL import Image
 
@@ -46,18 +65,30 @@ def image_grid(images: Tensor, *, columns: int | None = None) -> "Image":
     n, _, height, width = images.shape
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
-    scale = max(1, _GRID_PIXELS // (columns * (width + 1)))
-    tiles = images.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
+    scale = scale or max(1, _GRID_PIXELS // (columns * (width + 1)), _readable(captions, width))
     gap = scale
-    tall, wide = height * scale + gap, width * scale + gap
+    tall = height * scale + gap + caption_height(captions)
+    wide = width * scale + gap
     sheet = torch.full((images.shape[1], rows * tall + gap, columns * wide + gap), 128).byte()
-    # the gaps are opaque
     sheet[3:] = 255
-    for index, tile in enumerate(tiles):
-        top, left = gap + index // columns * tall, gap + index % columns * wide
+    corners = [(gap + i % columns * wide, gap + i // columns * tall) for i in range(n)]
+    for (left, top), tile in zip(corners, enlarged(images, scale), strict=True):
         sheet[:, top : top + height * scale, left : left + width * scale] = tile
     pixels = sheet.permute(1, 2, 0).contiguous().numpy()
-    return Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
+    grid = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
+    for (left, top), caption in zip(corners, captions, strict=False):
+        draw_caption(grid, caption, (left, top + height * scale), width=width * scale)
+    return grid
+
+
+def enlarged(images: Tensor, scale: int) -> Tensor:
+    """Turn each pixel of images ``(n, C, H, W)`` into a square of side ``scale``."""
+    return images.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
+
+
+def _readable(captions: Sequence[str], width: int) -> int:
+    """The scale at which an image is wide enough for a caption; 1 without captions."""
+    return -(-CAPTION_PIXELS // width) if captions else 1
 
 
 def scatter(points: Tensor, *, reference: Tensor | None = None, limit: float = _LIMIT) -> "Image":
@@ -82,8 +113,16 @@ def scatter(points: Tensor, *, reference: Tensor | None = None, limit: float = _
     return rendered(figure)
 
 
-def save_samples(samples: Tensor, path: Path, *, reference: Tensor | None = None) -> None:
-    """Write samples as one PNG, atomically.
+def save_samples(
+    samples: Tensor,
+    path: Path,
+    *,
+    reference: Tensor | None = None,
+    columns: int | None = None,
+    scale: int | None = None,
+    captions: Sequence[str] = (),
+) -> None:
+    """Write samples as one picture, atomically.
 
     Parameters
     ----------
@@ -93,9 +132,11 @@ def save_samples(samples: Tensor, path: Path, *, reference: Tensor | None = None
         The file.
     reference
         Real points to draw behind the generated ones.
+    columns, scale, captions
+        For images, as for :func:`image_grid`.
     """
     picture = (
-        image_grid(to_uint8(samples))
+        image_grid(to_uint8(samples), columns=columns, scale=scale, captions=captions)
         if samples.dim() == 4
         else scatter(samples, reference=reference)
     )

@@ -13,20 +13,35 @@ from sngan.config import Config
 from sngan.runs import checkpoint
 from sngan.runs.chosen import LAST, read_chosen, require_choice
 from sngan.runs.layout import RunFolder
+from sngan.runs.model_file import write_model_file
 from sngan.runs.networks import OwnNetworks, networks_on_meta
 from sngan.utils import consent
 from sngan.utils.checks import require
 from sngan.utils.fitting import MisfitError, require_fit
-from sngan.utils.tensor_files import DamagedFileError, read_tensors, write_tensors
+from sngan.utils.tensor_files import DamagedFileError, read_tensors
 from sngan.utils.text import first_line
 
 _log = logging.getLogger("sngan")
 
 
-def save_generator(generator: nn.Module, folder: Path, *, is_best: bool = False) -> None:
-    """Write ``generator.safetensors`` atomically, with a checksum; or that of the best step."""
+def save_generator(
+    generator: nn.Module, folder: Path, config: Config, *, is_best: bool = False
+) -> None:
+    """Write ``generator.safetensors`` atomically, with a checksum and the settings.
+
+    Parameters
+    ----------
+    generator
+        The averaged generator.
+    folder
+        The run folder.
+    config
+        The resolved settings of the run, so that the file alone is a model.
+    is_best
+        Whether the file is that of the best step.
+    """
     run = RunFolder(folder)
-    write_tensors(generator.state_dict(), run.best_generator if is_best else run.generator)
+    write_model_file(generator, run.best_generator if is_best else run.generator, config)
 
 
 def read_config(folder: Path) -> Config:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from sngan.health import Diagnosis
+from sngan.runs.hub import local_run
 from sngan.runs.run import diagnose_folder
 from sngan.runs.weights import read_config
 
@@ -16,12 +17,12 @@ def doctor(folder: str | Path) -> Diagnosis:
     Parameters
     ----------
     folder
-        The folder of the run.
+        The run: its folder, or ``hf:USER/NAME``.
 
     Raises
     ------
     ValueError
         If the folder is no run, or the run has no records.
     """
-    folder = Path(folder)
+    folder = local_run(folder)
     return diagnose_folder(folder, read_config(folder))

@@ -70,8 +70,9 @@ def lipschitz_with_pictures(
     folder, checkpoint, lower, progress, allow_code
         As for :func:`lipschitz`.
     """
-    run = load(folder, checkpoint=checkpoint, allow_code=allow_code)
+    # the critic comes first: a file of a generator has none, and the error says so
     critic = load_critic(folder, checkpoint=checkpoint, allow_code=allow_code)
+    run = load(folder, checkpoint=checkpoint, allow_code=allow_code)
     model = run.config.model
     shape = require_given(model.sample_shape, "run", expected="the shape of its samples")
     data = packed(run.generate(model.pack * _SAMPLES), model.pack) if lower else None

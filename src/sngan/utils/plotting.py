@@ -99,9 +99,10 @@ def save_figure(
 
 
 def save_image(image: "Image", path: Path, **options: Any) -> None:
-    """Write a picture in the format of the path's suffix, in one piece.
+    """Write a picture in the format of the path's ending, in one piece.
 
-    It is encoded in memory first, so an error of the encoder leaves no partial file.
+    It is encoded in memory first, so an error of the encoder leaves no partial file. A JPEG has
+    white behind transparent pixels, and a quality of 95 unless ``options`` say otherwise.
 
     Parameters
     ----------
@@ -112,6 +113,24 @@ def save_image(image: "Image", path: Path, **options: Any) -> None:
     options
         Further arguments of ``PIL.Image.save``.
     """
+    from PIL import Image
+
+    kind = Image.registered_extensions()[path.suffix.lower()]
+    if kind == "JPEG":
+        image = _on_white(image)
+        options = {"quality": 95, "subsampling": 0, **options}
+    elif kind == "WEBP":
+        options = {"lossless": True, **options}
     buffer = io.BytesIO()
-    image.save(buffer, format=path.suffix[1:].upper(), **options)
+    image.save(buffer, format=kind, **options)
     write_bytes(path, buffer.getvalue())
+
+
+def _on_white(image: "Image") -> "Image":
+    """Return a picture without transparency, in the colours that a JPEG has."""
+    from PIL import Image
+
+    if not image.has_transparency_data:
+        return image if image.mode == "L" else image.convert("RGB")
+    front = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), front).convert("RGB")

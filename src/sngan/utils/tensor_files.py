@@ -8,6 +8,7 @@ is then compared.
 """
 
 import hashlib
+import json
 import zipfile
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -89,12 +90,27 @@ def read_archive(
         raise DamagedFileError(first_line(error)) from error
 
 
-def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write ``path`` atomically as a safetensors file with a checksum."""
+def write_tensors(
+    tensors: Mapping[str, Tensor], path: Path, *, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write ``path`` atomically as a safetensors file with a checksum.
+
+    Equal tensors and texts give equal bytes.
+
+    Parameters
+    ----------
+    tensors
+        The tensors by their names.
+    path
+        The file.
+    metadata
+        Texts by their names, which :func:`read_metadata` returns.
+    """
     from safetensors.torch import save
 
     whole = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    data = save(whole, metadata={_KEY: _digest(whole)})
+    texts = {_KEY: _digest(whole), **(metadata or {})}
+    data = _with_metadata(save(whole), dict(sorted(texts.items())))
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)
 
@@ -123,6 +139,27 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if metadata is not None and metadata.get(_KEY) != _digest(tensors):
         raise DamagedFileError("its checksum is wrong")
     return tensors
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Read the texts in the header of a safetensors file, without its tensors.
+
+    Raises
+    ------
+    DamagedFileError
+        If the file is cut off, or no safetensors file.
+    OSError
+        If the file cannot be read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except OSError:
+        raise
+    except (SafetensorError, ValueError, RuntimeError, MemoryError) as error:
+        raise DamagedFileError(first_line(error)) from error
 
 
 def tensor_bytes(tensor: Tensor) -> memoryview:
@@ -212,6 +249,19 @@ def _where_damaged(file: IO[bytes]) -> str:
         # the damage is in the table of members
         broken = None
     return f"the checksum of {broken} is wrong" if broken else "its checksum is wrong"
+
+
+def _with_metadata(data: bytes, metadata: Mapping[str, str]) -> bytes:
+    """Add texts to the header of a safetensors file.
+
+    The library would write them in an order that differs from process to process.
+    """
+    size = int.from_bytes(data[:8], "little")
+    header = {"__metadata__": metadata, **json.loads(data[8 : 8 + size])}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    # the tensors begin at a multiple of 8
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:

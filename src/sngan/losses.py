@@ -21,13 +21,26 @@ Examples
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from sngan.utils.checks import require, require_same_shape
+from sngan.utils.registry import Registry, fitted
+
+__all__ = [
+    "LOSSES",
+    "GeneratorLoss",
+    "LossPair",
+    "hinge",
+    "least_squares",
+    "minimax",
+    "non_saturating",
+    "relativistic",
+    "wasserstein",
+]
 
 
 class GeneratorLoss(Protocol):
@@ -187,11 +200,35 @@ score is compared with a real one, so that the generator pays for every mode tha
 al. 2020, arXiv:2011.04926). It is the loss of R3GAN, Huang et al. 2024, arXiv:2501.05441.
 """
 
-LOSSES: dict[str, LossPair] = {
-    "minimax": minimax,
-    "non_saturating": non_saturating,
-    "least_squares": least_squares,
-    "wasserstein": wasserstein,
-    "hinge": hinge,
-    "relativistic": relativistic,
-}
+
+def _as_loss(part: Any, name: str) -> LossPair:
+    """Make a pair of another author's ``(critic_loss, generator_loss)``.
+
+    The generator's loss takes the fake scores, and in a relativistic pair the real ones too.
+    """
+    if isinstance(part, LossPair):
+        return part
+    pair = part if isinstance(part, tuple | list) else _attributes(part)
+    is_pair = len(pair) == 2 and all(map(callable, pair))
+    expected = "a sngan.losses.LossPair, or the functions (critic_loss, generator_loss)"
+    require(is_pair, "method.loss", expected=expected, got=f"{name}, {part!r}")
+    return LossPair(pair[0], fitted(pair[1], 2, "method.loss"))
+
+
+def _attributes(part: Any) -> list[Any]:
+    return [getattr(part, name, None) for name in ("critic", "generator")]
+
+
+LOSSES: Registry[LossPair] = Registry(
+    "losses",
+    {
+        "minimax": minimax,
+        "non_saturating": non_saturating,
+        "least_squares": least_squares,
+        "wasserstein": wasserstein,
+        "hinge": hinge,
+        "relativistic": relativistic,
+    },
+    argument="method.loss",
+    convert=_as_loss,
+)

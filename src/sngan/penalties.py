@@ -23,8 +23,13 @@ from sngan.distributed import collectives
 from sngan.utils.checks import require, require_number, require_same_shape
 from sngan.utils.double_backward import twice_differentiable
 from sngan.utils.kernels import find_kernels
+from sngan.utils.registry import Registry, fitted
 
 Critic = Callable[[Tensor], Tensor]
+
+__all__ = [
+    "PENALTIES", "clip_weights_", "dragan", "orthonormal", "r1", "r1_r2", "wgan_gp", "wgan_lp",
+]  # fmt: skip
 
 
 def wgan_gp(critic: Critic, real: Tensor, fake: Tensor, *, target: float = 1.0) -> Tensor:
@@ -90,7 +95,7 @@ def wgan_lp(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
     return (_gradient_norms(critic, _interpolated(real, fake)) - 1).relu().square().mean()
 
 
-def dragan(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG001
+def dragan(critic: Critic, real: Tensor, fake: Tensor | None = None) -> Tensor:  # noqa: ARG001
     """Gradient penalty ``E (‖∇D(x + δ)‖₂ − 1)²`` around real samples, without its weight λ.
 
     ``δ ~ N(0, c·I)`` from torch's global generator; ``√c`` is half the standard deviation of the
@@ -100,9 +105,10 @@ def dragan(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG00
     ----------
     critic
         Maps ``(N, ...)`` to scores ``(N,)`` or ``(N, 1)``, each sample by itself (no batch norm).
-    real, fake
-        Batches ``(N, ...)``. No gradient flows into them. ``fake`` is not used; it is
-        here because all penalties take the same arguments.
+    real
+        A batch ``(N, ...)``. No gradient flows into it.
+    fake
+        It is not used, and may be left out: a training step gives it to every penalty.
 
     Raises
     ------
@@ -112,7 +118,7 @@ def dragan(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG00
     Examples
     --------
     >>> real = torch.linspace(-1, 1, 24).view(8, 3)
-    >>> dragan(lambda x: 3 * x[:, 0], real, real)  # (3 − 1)²
+    >>> dragan(lambda x: 3 * x[:, 0], real)  # (3 − 1)²
     tensor(4.)
     """
     _require_batch(real, "real")
@@ -123,7 +129,7 @@ def dragan(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG00
     return (_gradient_norms(critic, real + noise) - 1).square().mean()
 
 
-def r1(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG001
+def r1(critic: Critic, real: Tensor, fake: Tensor | None = None) -> Tensor:  # noqa: ARG001
     """R1 penalty ``½ E ‖∇D(x)‖₂²`` on real samples, without its weight γ.
 
     Source: Mescheder, Geiger, Nowozin 2018, arXiv:1801.04406, equation 9.
@@ -132,9 +138,10 @@ def r1(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG001
     ----------
     critic
         Maps ``(N, ...)`` to scores ``(N,)`` or ``(N, 1)``, each sample by itself (no batch norm).
-    real, fake
-        Batches ``(N, ...)``. No gradient flows into them. ``fake`` is not used; it is
-        here because all penalties take the same arguments.
+    real
+        A batch ``(N, ...)``. No gradient flows into it.
+    fake
+        It is not used, and may be left out: a training step gives it to every penalty.
 
     Raises
     ------
@@ -144,7 +151,7 @@ def r1(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:  # noqa: ARG001
     Examples
     --------
     >>> real = torch.zeros(8, 3)
-    >>> r1(lambda x: 3 * x[:, 0], real, real)  # 3²/2
+    >>> r1(lambda x: 3 * x[:, 0], real)  # 3²/2
     tensor(4.5000)
     """
     return _half_mean_square(critic, real, "real")
@@ -177,13 +184,13 @@ def r1_r2(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
     return _half_mean_square(critic, real, "real") + _half_mean_square(critic, fake, "fake")
 
 
-PENALTIES: dict[str, Callable[[Critic, Tensor, Tensor], Tensor]] = {
-    "wgan-gp": wgan_gp,
-    "wgan-lp": wgan_lp,
-    "dragan": dragan,
-    "r1": r1,
-    "r1+r2": r1_r2,
-}
+PENALTIES: Registry[Callable[[Critic, Tensor, Tensor], Tensor]] = Registry(
+    "penalties",
+    {"wgan-gp": wgan_gp, "wgan-lp": wgan_lp, "dragan": dragan, "r1": r1, "r1+r2": r1_r2},
+    argument="method.penalty",
+    # a penalty of others may leave out the fake samples
+    convert=lambda part, name: fitted(part, 3, f"method.penalty {name}"),
+)
 
 
 def orthonormal(module: nn.Module) -> Tensor:

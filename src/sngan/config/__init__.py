@@ -1,5 +1,8 @@
 """The settings of a run: dataclasses, and their YAML."""
 
+from sngan.config.code_names import code_names as code_names
+from sngan.config.code_names import code_names_in as code_names_in
+from sngan.config.code_names import has_own_code as has_own_code
 from sngan.config.data import DataConfig as DataConfig
 from sngan.config.evaluation import EvaluationConfig as EvaluationConfig
 from sngan.config.io import MAY_CHANGE_ON_RESUME as MAY_CHANGE_ON_RESUME

@@ -20,7 +20,7 @@ class DataConfig:
         "digits, stacked-digits, ring8, grid25, swissroll, a folder or zip of images (class "
         "folders give labels), a Parquet file or folder, shards:PATTERN (tar files, such "
         "as shards:data/*.tar or shards:data/{000..099}.tar), a folder of IDX files, .npz/.npy, or "
-        "hf:NAME[:SPLIT]",
+        "hf:NAME[:SPLIT], or package.module:function for data of your own",
     )
     split: str = option(
         "train", "split to read, if the data has folders, files or arrays named train, val, test"

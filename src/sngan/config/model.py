@@ -19,7 +19,8 @@ class ModelConfig:
     name: str = option(
         "auto",
         "mlp (points); cnn, resnet or convnext (images); auto: mlp, or for images the family of "
-        "the method: convnext with r3gan, resnet with sagan and biggan, cnn with the others",
+        "the method: convnext with r3gan, resnet with sagan and biggan, cnn with the others; "
+        "package.module:factory: networks of your own",
     )
     width: float = option(by_family(1.0, points=0.5), "factor on all channel counts")
     latent_dim: int = option(by_family(128, points=2), "dimension of the generator's noise")
@@ -50,9 +51,11 @@ class ModelConfig:
     class_names: tuple[str, ...] = filled_in(())
     # classes without a sample in the data
     empty_classes: tuple[int, ...] = filled_in(())
+    # the networks that were given to sngan.train as objects: generator, critic, or both
+    own: tuple[str, ...] = filled_in(())
 
     def __post_init__(self) -> None:
-        require_one_of(self.name, "model", choices=["auto", *MODELS])
+        MODELS.require(self.name, "model", also=["auto"])
         require_number(self.width, "model.width", above=0.0)
         require_count(self.latent_dim, "model.latent_dim")
         if self.sample_shape is not None:
@@ -66,6 +69,7 @@ class ModelConfig:
         # YAML has lists for tuples, and numbers for names that look like numbers
         object.__setattr__(self, "class_names", tuple(map(str, self.class_names)))
         object.__setattr__(self, "empty_classes", tuple(self.empty_classes))
+        object.__setattr__(self, "own", tuple(self.own))
         for index in self.empty_classes:
             require_index(index, "model.empty_classes", count=self.num_classes)
         some = not self.class_names or bool(self.learned_classes)
@@ -75,6 +79,11 @@ class ModelConfig:
     def group_size(self) -> int | None:
         """The group size of the minibatch standard deviation; None if it is off."""
         return None if self.minibatch_std == "none" else self.minibatch_std
+
+    @property
+    def is_own(self) -> bool:
+        """Whether other code than sngan's makes a network."""
+        return bool(self.own) or self.name not in (*MODELS, "auto")
 
     @property
     def num_classes(self) -> int:

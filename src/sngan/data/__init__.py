@@ -13,6 +13,7 @@ from sngan.data.held_out import held_out_rows as held_out_rows
 from sngan.data.held_out import trained_rows as trained_rows
 from sngan.data.images.formats import FORMATS as FORMATS
 from sngan.data.opening import open_source as open_source
+from sngan.data.own.opening import open_own as open_own
 from sngan.data.sources.toy import MIXTURES as MIXTURES
 from sngan.data.types import READING as READING
 from sngan.data.types import Skipped as Skipped

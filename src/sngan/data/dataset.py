@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sngan.data import fingerprint
+from sngan.data.own.batches import OwnStream
 from sngan.data.types import Content, Fingerprint, Skipped, Stream
 
 _ROWS = 64
@@ -31,8 +32,8 @@ class Dataset:
         The place of the samples during training: ``device``, ``memory``, ``disk``, or ``auto``,
         which is the device if they fit there.
     stream
-        All samples of a data set that is larger than memory. ``samples`` are then some of them:
-        metrics use only these, and the sampler draws from all.
+        All samples of a data set that is larger than memory, or that reads its samples itself.
+        ``samples`` are then some of them: metrics use only these, and the sampler draws from all.
     content
         The files that the samples came from, for :meth:`fingerprint`.
     """
@@ -43,7 +44,7 @@ class Dataset:
     class_names: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     cache: str = "auto"
-    stream: Stream | None = None
+    stream: Stream | OwnStream | None = None
     content: Content | None = None
 
     def __len__(self) -> int:
@@ -84,6 +85,9 @@ class Dataset:
         for samples without files, from some of the samples. :func:`sngan.data.changes` compares
         two fingerprints.
         """
+        if isinstance(self.stream, OwnStream) and not self.stream.is_repeatable:
+            # an iterator of the resumed run gives other samples
+            return {"samples": self.total}
         found: Fingerprint = {"samples": self.total, "labels": self._labels_digest()}
         content = self._samples_content() if self.content is None else self.content
         return found | fingerprint.of_content(content)

@@ -17,6 +17,7 @@ from sngan.data.images.formats import suffix
 from sngan.data.images.transparency import rgb
 from sngan.data.labels.classes import drop_empty_classes, drop_unlabelled_samples
 from sngan.data.labels.splits import require_only_train
+from sngan.data.own.opening import SOURCES, open_own
 from sngan.data.sources import stacked_digits as stacked
 from sngan.data.sources import toy
 from sngan.data.sources.arrays import open_arrays, to_dataset
@@ -38,6 +39,7 @@ from sngan.data.types import (
     Stream,
 )  # fmt: skip
 from sngan.utils.checks import require, require_count, require_one_of
+from sngan.utils.importing import is_object_name
 from sngan.utils.text import printable
 
 CACHES = ("auto", "device", "memory", "disk", "stream")
@@ -47,7 +49,8 @@ _NAMES = (*toy.NAMES, stacked.NAME)
 _EMBEDDED = {"digits": toy.digits, stacked.NAME: stacked.stacked_digits}
 _ACCEPTED = (
     f"{', '.join(_NAMES)}, a folder or zip of images, a Parquet file or folder, "
-    "shards:PATTERN (tar files), a folder of IDX files, .npz, .npy, or hf:NAME[:SPLIT]"
+    "shards:PATTERN (tar files), a folder of IDX files, .npz, .npy, hf:NAME[:SPLIT], or "
+    "package.module:function"
 )
 
 
@@ -73,7 +76,8 @@ def open_source(
     source
         ``digits``, ``stacked-digits``, ``ring8``, ``grid25``, ``swissroll``, a folder or zip of
         images (class folders give labels), a Parquet file or folder, ``shards:PATTERN`` (tar files
-        in WebDataset's layout), a folder of IDX files, ``.npz``/``.npy``, or ``hf:NAME[:SPLIT]``.
+        in WebDataset's layout), a folder of IDX files, ``.npz``/``.npy``, ``hf:NAME[:SPLIT]``, or
+        ``package.module:function``, whose result :func:`sngan.data.open_own` opens.
     resolution
         The side in pixels: the shorter side is resized to it with antialiasing, and the centre is
         cut out. ``None`` takes the median of the shorter sides of some images, rounded down to a
@@ -125,6 +129,10 @@ def open_source(
     if resolution is not None:
         require_count(resolution, "data.resolution", minimum=4)
     rgb(background)
+    if _is_own(source):
+        offered = {"split": split, "resolution": resolution, "channels": channels}
+        opened = open_own(SOURCES[source](**offered), source)
+        return replace(opened, labels=None, class_names=()) if labels == "none" else opened
     options = ReadOptions(split, labels, background, reading)
     folder = cache_dir or default_folder()
     try:
@@ -175,6 +183,13 @@ def open_source(
     if stream is not None:
         dataset = _streamed(dataset, stream, decoded, options, workers)
     return drop_empty_classes(dataset, options)
+
+
+def _is_own(source: str) -> bool:
+    """Whether a source names a function, of a plug-in or as ``package.module:name``."""
+    if source in _NAMES or source.startswith(("hf:", PREFIX)) or _path(source) is not None:
+        return False
+    return is_object_name(source) or source in SOURCES.names()
 
 
 def _key(

@@ -45,7 +45,12 @@ def seed_random_numbers(seed: int) -> None:
     torch.backends.cudnn.benchmark = True
 
 
-def build_networks(config: Config, dataset: data.Dataset, fabric: "Fabric") -> Networks:
+def build_networks(
+    config: Config,
+    dataset: data.Dataset,
+    fabric: "Fabric",
+    own: run_networks.OwnNetworks | None = None,
+) -> Networks:
     """Build generator, critic and average on the device: replicated, sharded or compiled.
 
     Parameters
@@ -56,12 +61,16 @@ def build_networks(config: Config, dataset: data.Dataset, fabric: "Fabric") -> N
         The data, whose points decide the coordinates of the networks.
     fabric
         The launched Fabric.
+    own
+        Networks given as objects.
     """
     is_sharded = config.performance.is_sharded
-    plain = run_networks.build_networks(config)
+    plain = run_networks.build_networks(config, own)
     for network in plain:
-        if network.coordinates is not None:
-            network.coordinates.fit(dataset.samples)
+        network.requires_grad_(True)
+        coordinates = models.coordinates_of(network)
+        if coordinates is not None:
+            coordinates.fit(dataset.samples)
         if fabric.world_size > 1:
             models.synchronize_batch_norms(network)
         if not is_sharded:
@@ -131,7 +140,7 @@ def build_spectral_norms(
     method, model = config.method, config.model
     own = require_given(model.sample_shape, "model.sample_shape", expected="a shape")
     generator, critic = networks.generator.module, networks.critic.module
-    with _labelled(generator):
+    with _labelled(generator, critic, is_conditional=model.num_classes > 0):
         norms = (
             _spectral_norm(
                 generator,
@@ -180,24 +189,15 @@ def _spectral_norm(
 
 
 @contextmanager
-def _labelled(generator: nn.Module) -> Generator[None]:
-    """Give a conditional generator class 0 inside, because operator norms need one pass of it."""
-
-    def add_labels(
-        _: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        noise = inputs[0]
-        labels = torch.zeros(len(noise), dtype=torch.int64, device=noise.device)
-        return (noise,), {**named, "labels": labels}
-
-    if not generator.num_classes:
-        yield
-        return
-    handle = generator.register_forward_pre_hook(add_labels, with_kwargs=True)
+def _labelled(*networks: nn.Module, is_conditional: bool) -> Generator[None]:
+    """Give conditional networks class 0 inside, because operator norms need one pass of them."""
+    handles = [models.add_class_zero(one) for one in networks] if is_conditional else []
     try:
         yield
     finally:
-        handle.remove()
+        for handle in handles:
+            if handle is not None:
+                handle.remove()
 
 
 def build_sampler(config: Config, dataset: data.Dataset, *, device: torch.device) -> data.Sampler:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sngan import data, spectral
+from sngan import data, models, spectral
 from sngan.config import Config
 from sngan.distributed import fsdp
 from sngan.engine.state import TrainState
@@ -102,11 +102,10 @@ def measure_transport(
     generator, critic = (
         fsdp.unsharded(network.module) for network in (state.generator, state.critic)
     )
-    latent_dim = state.generator.module.latent_dim
-    noise = noise_from_seed(len(real), latent_dim, seed=seed).to(device)
-    fake = generator(noise, balanced_labels(len(real), classes, device=device))
+    noise = noise_from_seed(len(real), state.latent_dim, seed=seed).to(device)
+    fake = models.call(generator, noise, balanced_labels(len(real), classes, device=device))
     # each logged step computes this bound, so it must be cheap: a product of norms and no search
-    pack = state.critic.module.pack
+    pack = state.pack
     shape = packed_shape(dataset.sample_shape, pack)
     bounds = lipschitz_bounds(critic, shape, slopes="product", lower=False)
     record = {"w1": wasserstein(real, fake).distance, "lipschitz": bounds.upper}

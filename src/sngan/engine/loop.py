@@ -27,7 +27,7 @@ def run_loop(plan: Plan, state: TrainState, folder: ManagedRunFolder) -> None:
     Interrupted
         If SIGINT, SIGTERM or SIGHUP arrived. A checkpoint is saved first.
     TrainingError
-        If a loss or gradient was not finite.
+        If a loss or gradient was not finite, or a callback failed.
     """
     config = plan.config
 
@@ -35,10 +35,15 @@ def run_loop(plan: Plan, state: TrainState, folder: ManagedRunFolder) -> None:
         return state.step % every == 0 or state.step == config.steps
 
     with open_outputs(plan, state, folder) as outputs, stop_on_interrupt() as is_stopped:
+        hooks = outputs.hooks
+        hooks.start()
         outputs.start()
         # all ranks stop together, or the others would wait for the one that stopped
-        while state.step < config.steps and not collectives.all_reduce_any(is_stopped()):
-            outputs.follow(train_step(config, state))
+        while state.step < config.steps and not collectives.all_reduce_any(
+            is_stopped() or hooks.is_stopping
+        ):
+            terms = train_step(config, state)
+            outputs.follow(terms)
             if is_due(config.log_every):
                 outputs.log()
             if is_due(config.sample_every):
@@ -47,8 +52,12 @@ def run_loop(plan: Plan, state: TrainState, folder: ManagedRunFolder) -> None:
                 outputs.evaluate()
             if is_due(config.save_every):
                 outputs.save()
+            hooks.step(terms)
         if state.step < config.steps:
             outputs.save()
+        is_interrupted = state.step < config.steps and collectives.all_reduce_any(is_stopped())
+        hooks.finish(folder)
+        if is_interrupted:
             raise Interrupted(
                 f"interrupted at step {state.step}; checkpoint: {folder.last_checkpoint}"
             )

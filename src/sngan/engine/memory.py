@@ -6,10 +6,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from sngan import models
 from sngan.config import Config
 from sngan.data import memory
 from sngan.models.packing import packed_shape
-from sngan.runs.networks import networks_on_meta
+from sngan.runs.networks import OwnNetworks, networks_on_meta
 from sngan.utils.checks import require, require_given
 
 _GIBIBYTE = 2**30
@@ -19,7 +20,9 @@ _BYTES_OF_WEIGHTS = {"generator": 16, "critic": 12}
 _BYTES_OF_OUTPUT = 2
 
 
-def require_memory(config: Config, device: torch.device | None = None) -> None:
+def require_memory(
+    config: Config, device: torch.device | None = None, own: OwnNetworks | None = None
+) -> None:
     """Raise unless the networks and a batch of resolved settings can fit into memory.
 
     The lower bound counts weights, gradients and one moment of each optimizer, and the noise and
@@ -31,13 +34,15 @@ def require_memory(config: Config, device: torch.device | None = None) -> None:
         The resolved settings.
     device
         The device of the training; left out: a CPU.
+    own
+        Networks given as objects.
 
     Raises
     ------
     ValueError
         If they do not fit, or no such networks can be built.
     """
-    networks = dict(zip(("generator", "critic"), networks_on_meta(config), strict=True))
+    networks = dict(zip(("generator", "critic"), networks_on_meta(config, own), strict=True))
     parts = config.performance.processes if config.performance.is_sharded else 1
     weights = sum(
         _BYTES_OF_WEIGHTS[name] * sum(p.numel() for p in network.parameters())
@@ -86,7 +91,12 @@ def _outputs(config: Config, critic: nn.Module) -> int:
     handles = [layer.register_forward_hook(count) for layer in layers]
     # batch norm refuses a single sample, so this passes two
     labels = torch.zeros(2, dtype=torch.int64, device="meta") if model.num_classes else None
-    critic(torch.empty(2, *shape, device="meta"), labels)
+    try:
+        models.call(critic, torch.empty(2, *shape, device="meta"), labels)
+    except Exception:
+        # code of others may read values, which the meta device does not have
+        if not model.is_own:
+            raise
     for handle in handles:
         handle.remove()
     return _BYTES_OF_OUTPUT * (sizes[0] + sum(sizes[1:]) // 2) // model.pack

@@ -10,11 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sngan.callbacks.callback import Training
 from sngan.distributed import collectives
 from sngan.engine import resuming
 from sngan.engine.evaluation import certify, measure_modes, measure_transport
 from sngan.engine.health.figures import HealthFigures
 from sngan.engine.health.watch import HealthWatch
+from sngan.engine.hooks import Hooks
 from sngan.engine.nan_guard import NanGuard, not_finite_error
 from sngan.engine.sampling import gather_average, sample_average
 from sngan.engine.setup import Plan
@@ -54,7 +56,9 @@ def open_outputs(plan: Plan, state: TrainState, folder: ManagedRunFolder) -> "Ge
         if plan.evaluation is not None:
             plan.evaluation.remember(iter_records(folder.path))
         progress = stack.enter_context(Progress(total=config.steps, start=state.step))
-        yield Outputs(plan, state, folder, recorder=recorder, progress=progress)
+        outputs = Outputs(plan, state, folder, recorder=recorder, progress=progress)
+        stack.push(outputs.end)
+        yield outputs
 
 
 @dataclass
@@ -72,6 +76,14 @@ class Outputs:
     progress: Progress = field(kw_only=True)
 
     def __post_init__(self) -> None:
+        training = Training(
+            config=self.plan.config,
+            folder=self.folder.path,
+            state=self.state,
+            rank=collectives.rank(),
+            world_size=collectives.world_size(),
+        )
+        self.hooks = Hooks(self.plan.own.callbacks, training)
         self._guard = NanGuard(self.state.runtime.device)
         self._health = HealthFigures(self.plan.config, self.plan.dataset)
         records = () if self.recorder is None else iter_records(self.folder.path)
@@ -88,6 +100,10 @@ class Outputs:
             self.save_checkpoint()
         # a killed run may have left no generator file, or that of another step
         self.save_generator()
+
+    def end(self, _: object, error: BaseException | None, __: object) -> None:
+        """Tell the callbacks that the training has ended."""
+        self.hooks.end(error)
 
     def follow(self, terms: dict[str, Tensor]) -> None:
         """Keep the losses of a step for the next record, without waiting for the device."""
@@ -120,6 +136,7 @@ class Outputs:
         if self.recorder is not None:
             self._record(record)
             self.progress.log(record.to_dict())
+            self.hooks.log(record.to_dict())
         self._logged_step, self._logged_at = state.step, now
 
     def save_samples(self) -> None:
@@ -140,6 +157,7 @@ class Outputs:
         reference = None if dataset.is_images else dataset.samples[:_SCATTER_POINTS]
         sample_grid.save_samples(samples, path, reference=reference)
         self.recorder.add_picture(path, self.state.step)
+        self.hooks.picture(path)
 
     def evaluate(self) -> None:
         """Record the metrics of samples, and keep this checkpoint if it is the best so far."""
@@ -160,6 +178,7 @@ class Outputs:
         self._record(LogRecord(state.step, evaluation=values))
         value = values.get(evaluation.metric, float("nan"))
         self.progress.note(f"step {state.step}: {evaluation.metric} {value:.4g}")
+        self.hooks.evaluate(values)
 
     def save(self) -> None:
         """Write the generator, then a checkpoint. After the last step, first certify the critic.
@@ -188,6 +207,7 @@ class Outputs:
             )
         if self.recorder is not None:
             self.folder.files.delete_set_aside()
+            self.hooks.save(self.folder.last_checkpoint)
 
     def save_generator(self) -> None:
         """Write the averaged generator."""
@@ -198,8 +218,10 @@ class Outputs:
     def _sample(self, n: int) -> Tensor:
         """Draw samples from noise and classes that never change."""
         config = self.plan.config
-        classes = config.model.learned_classes
-        return sample_average(self.state.average, n, classes=classes, seed=config.seed)
+        classes, dim = config.model.learned_classes, config.model.latent_dim
+        return sample_average(
+            self.state.average, n, classes=classes, seed=config.seed, latent_dim=dim
+        )
 
     def _measure_transport(self) -> dict[str, float]:
         config, dataset = self.plan.config, self.plan.dataset

@@ -28,9 +28,17 @@ def with_recipe_settings(config: Config) -> Config:
     model = replace(
         config.model,
         attention=_attention(config),
-        init=config.method.image_init if config.model.init == "auto" else config.model.init,
+        init=_init(config),
     )
     return _with_average(replace(config, model=model))
+
+
+def _init(config: Config) -> Any:
+    """Return the initialization; networks of others keep theirs, unless one is given."""
+    model = config.model
+    if model.init != "auto":
+        return model.init
+    return "default" if model.is_own else config.method.image_init
 
 
 def _with_average(config: Config) -> Config:
@@ -49,7 +57,7 @@ def _attention(config: Config) -> Any:
     model, name = config.model, config.method.name
     if model.attention != "auto":
         return model.attention
-    if not config.method.image_attention:
+    if not config.method.image_attention or model.is_own:
         return None
     shape = model.sample_shape or ()
     require(

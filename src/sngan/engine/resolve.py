@@ -3,13 +3,23 @@
 from dataclasses import replace
 
 from sngan import data, models
-from sngan.config import Config
+from sngan.config import Config, ModelConfig
 from sngan.engine.recipe_settings import with_recipe_settings
+from sngan.runs.networks import OwnNetworks
 from sngan.utils.checks import require
 
 
-def resolve_config(config: Config, dataset: data.Dataset) -> Config:
+def resolve_config(config: Config, dataset: data.Dataset, own: OwnNetworks | None = None) -> Config:
     """Return the settings with everything that they leave to the data filled in.
+
+    Parameters
+    ----------
+    config
+        The settings.
+    dataset
+        The data.
+    own
+        Networks given as objects; the settings note which ones.
 
     Raises
     ------
@@ -32,7 +42,9 @@ def resolve_config(config: Config, dataset: data.Dataset) -> Config:
         or (not dataset.is_images and config.model.sample_shape is None),
         class_names=names,
         empty_classes=_empty_classes(dataset, len(names)) if names else (),
+        own=own.names if own is not None else config.model.own,
     )
+    _require_plain_critic(config, model)
     read = replace(config.data, held_out=data.held_out_count(dataset, config.data.held_out))
     if dataset.is_images:
         read = replace(read, resolution=shape[-1], channels=shape[0])
@@ -40,6 +52,18 @@ def resolve_config(config: Config, dataset: data.Dataset) -> Config:
         expected = f"none for points {shape}"
         require(not read.augment, "data.augment", expected=expected, got=repr(read.augment))
     return with_recipe_settings(replace(config, model=model, data=read))
+
+
+def _require_plain_critic(config: Config, model: ModelConfig) -> None:
+    """Refuse settings that change sngan's own critics, and that no other critic knows."""
+    if "critic" not in model.own and model.name in models.MODELS:
+        return
+    expected = "none with a critic of your own, which has its layers already"
+    for key, value in (
+        ("method.critic_norm", config.method.critic_norm),
+        ("model.minibatch_std", model.group_size),
+    ):
+        require(value is None, key, expected=expected, got=repr(value))
 
 
 def class_names(dataset: data.Dataset) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from sngan.engine.state import PARTS, TrainState
 from sngan.runs import checkpoint
 from sngan.runs.checkpoint import FoundCheckpoint
 from sngan.runs.layout import RunFolder
-from sngan.runs.networks import networks_on_meta
+from sngan.runs.networks import OwnNetworks, networks_on_meta
 from sngan.utils.checks import require, require_count
 from sngan.utils.fitting import MisfitError, require_fit
 from sngan.utils.plain import flatten
@@ -27,7 +27,9 @@ def settings_to_save(config: Config) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in MAY_CHANGE_ON_RESUME}
 
 
-def find(folder: RunFolder, config: Config, dataset: data.Dataset) -> FoundCheckpoint:
+def find(
+    folder: RunFolder, config: Config, dataset: data.Dataset, own: OwnNetworks | None = None
+) -> FoundCheckpoint:
     """Find the newest checkpoint that can be read; the log names the newer damaged ones.
 
     Parameters
@@ -38,6 +40,8 @@ def find(folder: RunFolder, config: Config, dataset: data.Dataset) -> FoundCheck
         The settings of the resumed run.
     dataset
         Its data.
+    own
+        Networks given as objects.
 
     Raises
     ------
@@ -45,7 +49,7 @@ def find(folder: RunFolder, config: Config, dataset: data.Dataset) -> FoundCheck
         If there is no checkpoint, or it has other settings, other data, or more steps than
         ``config.steps``.
     """
-    found, misfit = _find(folder.checkpoints, networks_on_meta(config))
+    found, misfit = _find(folder.checkpoints, networks_on_meta(config, own))
     _warn_of(found)
     saved = found.state
     before = found.settings or flatten(configs.to_dict(configs.load(folder.config)))

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
-from sngan.config import PerformanceConfig
+from sngan.config import Config, has_own_code
 from sngan.engine.precision import autocast_for
 from sngan.engine.replay.cuda_graph import StepGraph
 from sngan.engine.replay.step_replay import StepReplay, step_replay
@@ -43,20 +43,25 @@ class Runtime:
     graph: StepGraph | StepReplay
 
     @classmethod
-    def build(
-        cls, performance: PerformanceConfig, fabric: "Fabric", *, is_images: bool
-    ) -> "Runtime":
+    def build(cls, config: Config, fabric: "Fabric", *, is_images: bool) -> "Runtime":
         """Build the runtime of a launched Fabric.
 
         Parameters
         ----------
-        performance
-            The settings of precision, CUDA graphs and replays.
+        config
+            The settings of precision, CUDA graphs and replays. By default a step with code of
+            others is neither captured nor recorded: a repetition would not run their Python again.
         fabric
             The launched Fabric, which knows the device.
         is_images
             Whether the samples are images, for which bfloat16 is precise enough.
         """
+        performance = config.performance
+        if has_own_code(config):
+            graphs, replay = (
+                _off_if_auto(one) for one in (performance.cuda_graphs, performance.replay)
+            )
+            performance = replace(performance, cuda_graphs=graphs, replay=replay)
         graph = StepGraph(fabric.device, wanted=performance.cuda_graphs)
         return cls(
             device=fabric.device,
@@ -67,3 +72,7 @@ class Runtime:
             if graph.is_wanted
             else step_replay(performance, fabric.device, is_images=is_images),
         )
+
+
+def _off_if_auto(wanted: Literal["auto", "on", "off"]) -> Literal["auto", "on", "off"]:
+    return "off" if wanted == "auto" else wanted

@@ -1,12 +1,12 @@
 """Samples of the averaged generator while a run trains."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from sngan import models
 from sngan.distributed import fsdp
 from sngan.runs.networks import balanced_labels, draw, noise_from_seed
 
@@ -14,7 +14,14 @@ _BATCH = 256
 
 
 @torch.no_grad()
-def sample_average(average: AveragedModel, n: int, *, classes: Sequence[int], seed: int) -> Tensor:
+def sample_average(
+    average: AveragedModel,
+    n: int,
+    *,
+    classes: Sequence[int],
+    seed: int,
+    latent_dim: int | None = None,
+) -> Tensor:
     """Return ``n`` samples of the averaged generator, on the CPU.
 
     Where weights are sharded, all ranks take part: one rank calls this function while the others
@@ -30,10 +37,13 @@ def sample_average(average: AveragedModel, n: int, *, classes: Sequence[int], se
         The classes that a conditional generator draws in turn; empty for other generators.
     seed
         The seed of the noise.
+    latent_dim
+        The dimension of the noise; left out: that of a generator of sngan.
     """
     generator = gather_average(average).eval()
     device = next(generator.parameters()).device
-    noise = noise_from_seed(n, generator.latent_dim, seed=seed).to(device)
+    dimension = latent_dim if latent_dim is not None else cast(int, generator.latent_dim)
+    noise = noise_from_seed(n, dimension, seed=seed).to(device)
     labels = balanced_labels(n, classes, device=device)
     parts = torch.arange(n, device=device).split(_BATCH)
     return torch.cat(
@@ -41,8 +51,6 @@ def sample_average(average: AveragedModel, n: int, *, classes: Sequence[int], se
     )
 
 
-def gather_average(average: AveragedModel) -> models.Generator:
+def gather_average(average: AveragedModel) -> nn.Module:
     """Return the averaged generator with whole weights. All ranks of a sharded run call this."""
-    generator = fsdp.unsharded(average.module)
-    assert isinstance(generator, models.Generator)
-    return generator
+    return fsdp.unsharded(average.module)

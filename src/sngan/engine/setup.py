@@ -13,7 +13,10 @@ from sngan.distributed import collectives
 from sngan.engine import resuming
 from sngan.engine.evaluation import PeriodicEvaluation
 from sngan.engine.memory import require_memory
+from sngan.engine.own_parts import OwnParts
 from sngan.engine.resolve import resolve_config
+from sngan.losses import LOSSES
+from sngan.penalties import PENALTIES
 from sngan.runs.checkpoint import FoundCheckpoint
 from sngan.runs.managed import ManagedRunFolder
 from sngan.utils.progress import counting
@@ -33,12 +36,15 @@ class Plan:
         The checkpoint that a resumed run goes on from.
     evaluation
         The evaluation during training, on rank 0 of a run that has one.
+    own
+        The parts that were given as objects.
     """
 
     config: Config
     dataset: data.Dataset
     checkpoint: FoundCheckpoint | None
     evaluation: PeriodicEvaluation | None
+    own: OwnParts
 
 
 def prepare(
@@ -48,6 +54,7 @@ def prepare(
     *,
     resume: bool,
     overwrite: bool,
+    own: OwnParts | None = None,
 ) -> Plan:
     """Resolve the settings, open the data and find the checkpoint; change nothing on the disk.
 
@@ -63,26 +70,40 @@ def prepare(
         Whether the run in the folder goes on.
     overwrite
         Whether a new run may replace the run in the folder.
+    own
+        Parts that are given as objects.
 
     Raises
     ------
     ValueError
         If a setting, the data, the folder or its checkpoints do not fit.
     """
+    own = own or OwnParts()
     folder.check(resume=resume, overwrite=overwrite)
     if resume:
         config = configs.with_own_settings(config, folder.settings_path())
-    with counting("decoding") as progress:
-        dataset = open_dataset(config.data, progress)
-    config = resolve_config(config, dataset)
-    require_memory(config, device)
+    _require_parts(config)
+    dataset = own.open_data(config.data)
+    if dataset is None:
+        with counting("decoding") as progress:
+            dataset = open_dataset(config.data, progress)
+    config = resolve_config(config, dataset, own.networks)
+    require_memory(config, device, own.networks)
     is_evaluating = config.evaluation.every and collectives.is_rank_zero()
     return Plan(
         config=config,
         dataset=dataset,
-        checkpoint=resuming.find(folder, config, dataset) if resume else None,
+        checkpoint=resuming.find(folder, config, dataset, own.networks) if resume else None,
         evaluation=PeriodicEvaluation(config, dataset) if is_evaluating else None,
+        own=own,
     )
+
+
+def _require_parts(config: Config) -> None:
+    """Import the loss and the penalty, so that an error in one of them comes before a run."""
+    assert LOSSES[config.method.loss]
+    if config.method.penalty is not None:
+        assert PENALTIES[config.method.penalty]
 
 
 def open_dataset(

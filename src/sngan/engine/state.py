@@ -21,6 +21,7 @@ from sngan.engine.health.extremes import Extremes
 from sngan.engine.resolve import resolve_config
 from sngan.engine.runtime import Runtime
 from sngan.engine.scheduling import ScheduledValues
+from sngan.runs.networks import OwnNetworks
 from sngan.utils.checks import require_count, require_number
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class TrainState:
         The size and the fingerprint of the data when the run began or was resumed.
     is_images
         Whether the samples are images, and not points. It is not saved.
+    latent_dim, pack
+        The dimension of the noise, and the samples that the critic scores as one.
     step, seconds
         The generator steps done, and the time that they took.
     runtime
@@ -82,12 +85,19 @@ class TrainState:
     runtime: Runtime
     extremes: Extremes
     is_images: bool = True
+    latent_dim: int = 128
+    pack: int = 1
     step: int = 0
     seconds: float = 0.0
 
     @classmethod
     def build(
-        cls, config: Config, dataset: data.Dataset, fabric: "Fabric | None" = None
+        cls,
+        config: Config,
+        dataset: data.Dataset,
+        fabric: "Fabric | None" = None,
+        *,
+        own: OwnNetworks | None = None,
     ) -> "TrainState":
         """Build networks and optimizers on the device; the seed decides all random numbers.
 
@@ -99,18 +109,20 @@ class TrainState:
             The data, as :func:`sngan.data.open_source` returns it.
         fabric
             A launched Fabric; left out: one for the devices of ``config.performance``.
+        own
+            Networks given as objects, of which copies are trained.
 
         Raises
         ------
         ValueError
             If the model does not fit the data, or the machine lacks the devices.
         """
-        config = resolve_config(config, dataset)
+        config = resolve_config(config, dataset, own)
         fabric = fabric or make_fabric(config.performance)
         build.seed_random_numbers(config.seed)
-        networks = build.build_networks(config, dataset, fabric)
+        networks = build.build_networks(config, dataset, fabric, own)
         warn_of_batch_statistics(config, networks.generator, networks.critic)
-        runtime = Runtime.build(config.performance, fabric, is_images=dataset.is_images)
+        runtime = Runtime.build(config, fabric, is_images=dataset.is_images)
         optimizers = build.build_optimizers(
             config, networks, fabric, is_captured=runtime.graph.is_wanted
         )
@@ -130,6 +142,8 @@ class TrainState:
             fingerprint=dataset.fingerprint(),
             runtime=runtime,
             is_images=dataset.is_images,
+            latent_dim=config.model.latent_dim,
+            pack=config.model.pack,
             extremes=Extremes(fabric.device),
         )
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sngan import data
+from sngan import data, models
 from sngan.config import Config
 from sngan.distributed import collectives, dtensor, fsdp
 from sngan.engine.accumulation import backward_in_parts
@@ -184,7 +184,7 @@ def _generator_loss(
 
 def draw_noise(state: TrainState, n: int) -> Tensor:
     """Draw standard normal noise ``(n, latent_dim)`` on the device for this rank's samples."""
-    size = (n, state.generator.module.latent_dim)
+    size = (n, state.latent_dim)
     return collectives.draw_local_rows(torch.randn, size, device=state.runtime.device)
 
 
@@ -201,7 +201,7 @@ def generate(state: TrainState, noise: Tensor, labels: Tensor | None) -> Tensor:
         The classes ``(n,)``; ``None`` for an unconditional model.
     """
     with state.runtime.autocast():
-        return _at_least_float32(state.generator(noise, labels))
+        return _at_least_float32(models.call(state.generator, noise, labels))
 
 
 def score(state: TrainState, samples: Tensor, labels: Tensor | None) -> Tensor:
@@ -219,7 +219,7 @@ def score(state: TrainState, samples: Tensor, labels: Tensor | None) -> Tensor:
         The classes ``(n,)``; ``None`` for an unconditional model.
     """
     with state.runtime.autocast():
-        return _at_least_float32(state.critic(_packed(state, samples), labels))
+        return _at_least_float32(models.call(state.critic, _packed(state, samples), labels))
 
 
 def update_average(state: TrainState, *, start: int) -> None:
@@ -250,8 +250,8 @@ def _gradient_penalty(
 ) -> Tensor:
     # a compiled forward has no second derivative, so this calls the plain forward and its hooks
     forward = state.critic.module._call_impl  # pyright: ignore[reportPrivateUsage]
-    scores = partial(forward, labels=labels)
-    coordinates = state.critic.module.coordinates
+    scores = partial(models.call, forward, labels=labels)
+    coordinates = models.coordinates_of(state.critic.module)
     # the penalty takes a pack as one point: it has one slope, and one interpolation
     real, fake = _packed(state, real), _packed(state, fake)
     with state.runtime.autocast():
@@ -263,7 +263,7 @@ def _gradient_penalty(
 
 
 def _packed(state: TrainState, samples: Tensor) -> Tensor:
-    return packed(samples, state.critic.module.pack)
+    return packed(samples, state.pack)
 
 
 @contextmanager

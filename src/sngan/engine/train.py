@@ -1,17 +1,26 @@
 """Training of a GAN from its settings: ``train``, the function that callers use."""
 
 from pathlib import Path
+from pickle import PicklingError
 
 from sngan.config import Config
 from sngan.engine.errors import Interrupted as Interrupted
 from sngan.engine.errors import TrainingError as TrainingError
 from sngan.engine.fabric import RankFailedError, run_on_ranks
+from sngan.engine.own_parts import OwnParts
 from sngan.engine.worker import train_on_rank
 from sngan.runs.layout import RunFolder
 from sngan.runs.run import Run, load
+from sngan.utils.text import class_and_line
 
 
-def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> Run:
+def train(
+    config: Config,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    own: OwnParts | None = None,
+) -> Run:
     """Train a GAN and leave a run folder at ``config.out``.
 
     Each generator step follows ``n_critic`` critic steps (Goodfellow et al. 2014, arXiv:1406.2661;
@@ -31,6 +40,8 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
     overwrite
         Replace the run at ``config.out``. Its own files are deleted after the first checkpoint of
         the new run; other files stay.
+    own
+        Parts that are given as objects.
 
     Raises
     ------
@@ -43,8 +54,14 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
         If Ctrl-C, SIGTERM or SIGHUP arrived; a checkpoint was saved.
     """
     try:
-        run = run_on_ranks(config.performance, train_on_rank, config, resume, overwrite)
+        run = run_on_ranks(config.performance, train_on_rank, config, resume, overwrite, own)
+    except (PicklingError, AttributeError, TypeError) as error:
+        if own is None or not config.performance.has_process_group:
+            raise
+        # Python sends objects to the processes of a run in pickled form
+        expected = "networks, data and callbacks that can be pickled, for several processes"
+        raise ValueError(f"train: expected {expected}, got {class_and_line(error)}") from error
     except RankFailedError as error:
         raise TrainingError(f"{error}; {RunFolder(Path(config.out)).where_to_look}") from error
     # a process group returns no run, because its networks may be sharded, or in other processes
-    return run or load(config.out)
+    return run or load(config.out, generator=None if own is None else own.networks.generator)

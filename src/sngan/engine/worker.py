@@ -16,12 +16,14 @@ from sngan.engine.errors import TrainingError
 from sngan.engine.fabric import RankFailedError
 from sngan.engine.log_file import log_held_out, logging_to, record_skipped
 from sngan.engine.loop import run_loop
+from sngan.engine.own_parts import OwnParts
 from sngan.engine.setup import Plan, prepare
 from sngan.engine.state import TrainState
 from sngan.runs import checkpoint
 from sngan.runs.lock import locked
 from sngan.runs.managed import ManagedRunFolder
 from sngan.runs.run import Run
+from sngan.utils import consent
 from sngan.utils.checks import require
 from sngan.utils.signals import interrupt_at_once
 from sngan.utils.text import class_and_line
@@ -33,7 +35,13 @@ _log = logging.getLogger("sngan")
 _is_training = threading.Lock()
 
 
-def train_on_rank(fabric: "Fabric", config: Config, resume: bool, overwrite: bool) -> Run | None:
+def train_on_rank(
+    fabric: "Fabric",
+    config: Config,
+    resume: bool,
+    overwrite: bool,
+    own: OwnParts | None = None,
+) -> Run | None:
     """Train on this rank. Return the run, or ``None`` if its networks belong to a process group.
 
     Parameters
@@ -46,7 +54,11 @@ def train_on_rank(fabric: "Fabric", config: Config, resume: bool, overwrite: boo
         Whether the run in the folder goes on.
     overwrite
         Whether a new run may replace the run in the folder.
+    own
+        Parts that are given as objects.
     """
+    own = own or OwnParts()
+    consent.restore(own.consent)
     folder = ManagedRunFolder(Path(config.out))
     collectives.raise_together(lambda: _check(folder, resume=resume, overwrite=overwrite))
     with ExitStack() as stack:
@@ -60,7 +72,9 @@ def train_on_rank(fabric: "Fabric", config: Config, resume: bool, overwrite: boo
         resume = resume or is_restarted
         with interrupt_at_once():
             plan = collectives.raise_together(
-                lambda: prepare(config, folder, fabric.device, resume=resume, overwrite=overwrite)
+                lambda: prepare(
+                    config, folder, fabric.device, resume=resume, overwrite=overwrite, own=own
+                )
             )
         stack.enter_context(_begun_run(folder, plan.config, resume=resume))
         if collectives.is_rank_zero():
@@ -153,7 +167,7 @@ def _build_state(plan: Plan, fabric: "Fabric") -> TrainState:
     # this import draws random numbers, so it must come before the seed and before a resumed state
     import rich.style  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
-    state = TrainState.build(plan.config, plan.dataset, fabric)
+    state = TrainState.build(plan.config, plan.dataset, fabric, own=plan.own.networks)
     if plan.checkpoint is not None:
         loaded = resuming.load(state, plan.checkpoint)
         if collectives.is_rank_zero():

@@ -13,7 +13,7 @@ from sngan.losses import LOSSES
 from sngan.methods.adam import TensorBetaAdam
 from sngan.methods.schedule import Schedule, require_scheduled, value_at
 from sngan.penalties import PENALTIES
-from sngan.utils.checks import require, require_count, require_number, require_one_of
+from sngan.utils.checks import require, require_count, require_number
 from sngan.utils.families import FamilyDefault, by_family
 from sngan.utils.fields import filled_in, none_for_off, option, require_choices
 
@@ -44,7 +44,7 @@ class Method:
         the decay of the generator's average. With ``usual_ema_share`` the half-life of the average
         grows along a cosine from 0 to this share of the images of the run.
     loss
-        A key of ``sngan.losses.LOSSES``.
+        A key of ``sngan.losses.LOSSES``, the name of a plug-in, or ``package.module:name``.
     spectral_norm, coefficient
         Spectral normalization of the critic, and the value at which it keeps the norm.
         ``"matrix"`` normalizes each reshaped kernel, ``"operator"`` each layer as a linear map.
@@ -56,8 +56,8 @@ class Method:
     clip
         The critic's weights are clipped to ``[-clip, clip]``.
     penalty, penalty_weight
-        A key of ``sngan.penalties.PENALTIES``, and its weight λ in the critic's loss: a number, or
-        a :class:`Schedule` such as ``"2->0.2"``.
+        A key of ``sngan.penalties.PENALTIES`` or a name as for ``loss``, and its weight λ in the
+        critic's loss: a number, or a :class:`Schedule` such as ``"2->0.2"``.
     orthonormal
         The weight of a term in the critic's loss. The term is the distance of the critic's kernels
         from orthonormal ones.
@@ -92,7 +92,9 @@ class Method:
     image_init: Literal["default", "orthogonal"] = filled_in("default")
     usual_ema_decay: float = filled_in(0.999)
     usual_ema_share: float | None = filled_in(None)
-    loss: str = option("hinge", f"loss pair of sngan.losses: {', '.join(LOSSES)}")
+    loss: str = option(
+        "hinge", f"loss pair of sngan.losses: {', '.join(LOSSES)}; or package.module:name"
+    )
     spectral_norm: Literal["matrix", "operator"] | None = option(
         None,
         "spectral normalization of the critic; matrix: norm of each reshaped kernel; operator: "
@@ -112,7 +114,8 @@ class Method:
     )
     clip: float | None = option(None, "clip the critic's weights to [-clip, clip]; 0: no clipping")
     penalty: str | None = option(
-        None, f"gradient penalty of sngan.penalties: none, {', '.join(PENALTIES)}"
+        None,
+        f"gradient penalty of sngan.penalties: none, {', '.join(PENALTIES)}; or package.module:name",
     )
     penalty_weight: float | Schedule = option(
         0.0,
@@ -143,11 +146,11 @@ class Method:
     def __post_init__(self) -> None:
         none_for_off(self, *_PARTS)
         require_choices(self, prefix="method.")
-        require_one_of(self.loss, "method.loss", choices=LOSSES)
+        LOSSES.require(self.loss, "method.loss")
         for key in ("coefficient", "coefficient_generator"):
             require_number(getattr(self, key), f"method.{key}", above=0.0)
         if self.penalty is not None:
-            require_one_of(self.penalty, "method.penalty", choices=["none", *PENALTIES])
+            PENALTIES.require(self.penalty, "method.penalty", also=["none"])
         self._parse("penalty_weight", minimum=0.0)
         for key in ("clip", "orthonormal"):
             value = getattr(self, key)

@@ -5,8 +5,9 @@ from typing import Any
 
 from sngan.methods.method import Method
 from sngan.methods.schedule import Schedule
-from sngan.utils.checks import require_one_of
+from sngan.utils.checks import require, require_one_of
 from sngan.utils.families import by_family
+from sngan.utils.registry import Registry
 
 # Where the values for points come from: comparisons on ring8 and on a mixture that no table uses
 # (scattered() of benchmarks/results/points_search.py).
@@ -21,7 +22,7 @@ from sngan.utils.families import by_family
 # - all others were not searched. They have the rate of the method that they resemble: sn for
 #   sn-operator, orthonormal and sn-gp; wgan-gp for wgan-lp; vanilla for the rest. Weights of
 #   penalties were chosen by hand.
-METHODS: dict[str, Method] = {
+_RECIPES: dict[str, Method] = {
     method.name: method
     for method in (
         Method(
@@ -204,6 +205,17 @@ METHODS: dict[str, Method] = {
         ),
     )
 }
+
+
+def _as_method(part: Any, name: str) -> Method:
+    """Make a recipe of another author's ``Method``, or of a function that returns one."""
+    method = part if isinstance(part, Method) else part() if callable(part) else part
+    is_method = isinstance(method, Method)
+    require(is_method, "method", expected="a sngan.Method", got=f"{name}, {method!r}")
+    return replace(method, name=name)
+
+
+METHODS: Registry[Method] = Registry("methods", _RECIPES, argument="method", convert=_as_method)
 """The recipes of papers by their names.
 
 >>> METHODS["wgan-gp"].penalty, METHODS["wgan-gp"].penalty_weight
@@ -226,11 +238,16 @@ def named(name: str, **overrides: Any) -> Method:
     >>> named("wgan-gp").penalty, named("wgan-gp", penalty="none", clip=0.01).penalty
     ('wgan-gp', None)
     """
-    require_one_of(name, "method", choices=METHODS)
+    METHODS.require(name, "method")
     given = {key: value for key, value in overrides.items() if value is not None}
     for key in given:
         require_one_of(f"method.{key}", "config", choices=[f"method.{f}" for f in _FIELDS])
+    if name not in METHODS and given.keys() >= _ALWAYS_SET:
+        # the settings of a run hold all these, so the code of its recipe is not needed
+        return Method(name=name, **given)
     return replace(METHODS[name], **given)
 
 
-_FIELDS = tuple(Method.__dataclass_fields__)
+_FIELDS = Method.__dataclass_fields__
+# only a part of a method that may be off can be left out of a file
+_ALWAYS_SET = {key for key, one in _FIELDS.items() if one.default is not None} - {"name"}

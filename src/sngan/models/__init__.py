@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from torch import nn
+
 from sngan.distributed.sync_batch_norm import SyncedBatchNorm as SyncedBatchNorm
 from sngan.distributed.sync_batch_norm import synchronize_batch_norms as synchronize_batch_norms
 from sngan.models.cnn import CNNCritic as CNNCritic
@@ -21,6 +23,10 @@ from sngan.models.mlp import MLPGenerator as MLPGenerator
 from sngan.models.mlp import mlp
 from sngan.models.norms import CRITIC_NORMS as CRITIC_NORMS
 from sngan.models.norms import add_norm
+from sngan.models.own import add_class_zero as add_class_zero
+from sngan.models.own import call as call
+from sngan.models.own import coordinates_of as coordinates_of
+from sngan.models.own import own_factory
 from sngan.models.packing import packed as packed
 from sngan.models.packing import require_groups
 from sngan.models.resnet import CriticStage as CriticStage
@@ -29,13 +35,15 @@ from sngan.models.resnet import ResNetGenerator as ResNetGenerator
 from sngan.models.resnet import attention_side as attention_side
 from sngan.models.resnet import resnet
 from sngan.utils.checks import require, require_count, require_number, require_one_of
+from sngan.utils.registry import Registry
 
-MODELS: dict[str, Callable[..., tuple[Generator, Critic]]] = {
-    "mlp": mlp,
-    "cnn": cnn,
-    "resnet": resnet,
-    "convnext": convnext,
-}
+MODELS: Registry[Callable[..., tuple[nn.Module, nn.Module]]] = Registry(
+    "models",
+    {"mlp": mlp, "cnn": cnn, "resnet": resnet, "convnext": convnext},
+    argument="model.name",
+    convert=own_factory,
+)
+"""The families of networks by their names: functions that build a generator and a critic."""
 
 
 def build(
@@ -51,7 +59,7 @@ def build(
     critic_norm: str = "none",
     standardize: bool = False,
     init: str = "default",
-) -> tuple[Generator, Critic]:
+) -> tuple[nn.Module, nn.Module]:
     """Build a generator ``(N, latent_dim) → (N, *sample_shape)`` and a critic of its samples.
 
     The critic maps ``(N, *sample_shape) → (N,)``, or packs of samples to a score for each pack.
@@ -59,7 +67,8 @@ def build(
     Parameters
     ----------
     name
-        A key of ``MODELS``.
+        A key of ``MODELS``, the name of a plug-in, or ``package.module:factory``. The last two are
+        called as :func:`sngan.models.own.own_factory` says.
     sample_shape
         ``(dim,)`` of points or ``(channels, side, side)`` of images.
     latent_dim
@@ -103,7 +112,7 @@ def build(
     >>> images.shape, critic(images).shape
     (torch.Size([2, 3, 16, 16]), torch.Size([2]))
     """
-    require_one_of(name, "model.name", choices=MODELS)
+    MODELS.require(name, "model.name")
     _require_shape(sample_shape)
     require_count(latent_dim, "model.latent_dim")
     require_number(width, "model.width", above=0.0)
@@ -123,7 +132,8 @@ def build(
         # networks of images have no such argument
         **({"standardize": standardize} if name == "mlp" else {}),
     )
-    critic.pack = pack
+    if isinstance(critic, Critic):
+        critic.pack = pack
     if init == "orthogonal":
         orthogonalize(generator)
         orthogonalize(critic)

@@ -8,9 +8,17 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from sngan import models
 from sngan.config import Config
 from sngan.health import Diagnosis, diagnose
-from sngan.runs.networks import NOISE_BLOCK, balanced_labels, build_networks, draw, noise_blocks
+from sngan.runs.networks import (
+    NOISE_BLOCK,
+    OwnNetworks,
+    balanced_labels,
+    build_networks,
+    draw,
+    noise_blocks,
+)
 from sngan.runs.records import iter_records
 from sngan.runs.weights import read_critic, read_generator, read_settings
 from sngan.utils.checks import require, require_count, require_one_of
@@ -181,13 +189,34 @@ class Run:
         require(is_learned, name, expected="a class that had samples in training", got=got)
 
 
-def load(folder: str | Path, *, device: str = "cpu") -> Run:
+def load(
+    folder: str | Path,
+    *,
+    device: str = "cpu",
+    allow_code: bool = False,
+    generator: nn.Module | None = None,
+) -> Run:
     """Open a run folder. The training data is not needed.
+
+    Parameters
+    ----------
+    folder
+        The folder of the run.
+    device
+        The device of the generator.
+    allow_code
+        Import the code that the run's settings name, such as ``model: package.module:factory``. The
+        folder may come from a stranger, so no code is imported without it, unless this process has
+        been given the same name before: by ``sngan.train`` or on its command line.
+    generator
+        The module of a run that was trained on a module given as an object; a copy of it gets the
+        trained weights.
 
     Raises
     ------
     ValueError
-        If the folder is no run, or its files do not fit each other.
+        If the folder is no run, its files do not fit each other, or it needs code or a module that
+        is not given.
 
     Examples
     --------
@@ -201,12 +230,13 @@ def load(folder: str | Path, *, device: str = "cpu") -> Run:
     >>> bool((run.generate(3) == trained.generate(3)).all())
     True
     """
-    folder = Path(folder)
-    config, (on_meta, _) = read_settings(folder)
+    folder, own = Path(folder), OwnNetworks(generator=generator)
+    config, (on_meta, _) = read_settings(folder, allow_code=allow_code, own=own)
+    own.require("generator", config)
     weights = read_generator(on_meta, folder)
-    generator, _ = build_networks(config)
-    generator.load_state_dict(weights)
-    return Run(folder, config, generator.eval().requires_grad_(False).to(device))
+    network, _ = build_networks(config, own)
+    network.load_state_dict(weights)
+    return Run(folder, config, network.eval().requires_grad_(False).to(device))
 
 
 def diagnose_folder(folder: Path, config: Config) -> Diagnosis:
@@ -220,20 +250,36 @@ def diagnose_folder(folder: Path, config: Config) -> Diagnosis:
     return diagnose(iter_records(folder), config)
 
 
-def load_critic(folder: str | Path) -> nn.Module:
+def load_critic(
+    folder: str | Path, *, allow_code: bool = False, critic: nn.Module | None = None
+) -> nn.Module:
     """Return the critic of a run's newest readable checkpoint, on the CPU in eval mode.
+
+    A conditional critic of others takes no labels: it scores all samples as members of class 0.
+
+    Parameters
+    ----------
+    folder
+        The folder of the run.
+    allow_code
+        Import the code that the run's settings name, see :func:`load`.
+    critic
+        The module of a run that was trained on a module given as an object.
 
     Raises
     ------
     ValueError
         If the folder is no run, or has no readable checkpoint.
     """
-    folder = Path(folder)
-    config, (_, on_meta) = read_settings(folder)
+    folder, own = Path(folder), OwnNetworks(critic=critic)
+    config, (_, on_meta) = read_settings(folder, allow_code=allow_code, own=own)
+    own.require("critic", config)
     weights = read_critic(on_meta, folder)
-    _, critic = build_networks(config)
-    critic.load_state_dict(weights)
-    return critic.eval().requires_grad_(False)
+    _, network = build_networks(config, own)
+    network.load_state_dict(weights)
+    if config.model.num_classes:
+        models.add_class_zero(network)
+    return network.eval().requires_grad_(False)
 
 
 def _rows_that_fit(rows: int, device: torch.device) -> int:

@@ -1,17 +1,19 @@
 """Weights of a run: its generator and critic from disk, checked against the settings."""
 
 import logging
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from sngan import config as configs
-from sngan import models
 from sngan.config import Config
 from sngan.runs import checkpoint
 from sngan.runs.layout import RunFolder
-from sngan.runs.networks import networks_on_meta
+from sngan.runs.networks import OwnNetworks, networks_on_meta
+from sngan.utils import consent
 from sngan.utils.checks import require
 from sngan.utils.fitting import MisfitError, require_fit
 from sngan.utils.tensor_files import DamagedFileError, read_tensors, write_tensors
@@ -25,8 +27,8 @@ def save_generator(generator: nn.Module, folder: Path) -> None:
     write_tensors(generator.state_dict(), RunFolder(folder).generator)
 
 
-def read_settings(folder: Path) -> tuple[Config, tuple[models.Generator, models.Critic]]:
-    """Read the settings of a run, and build its networks without memory for weights.
+def read_config(folder: Path) -> Config:
+    """Read the settings of a run; nothing that they name is imported.
 
     Raises
     ------
@@ -35,9 +37,41 @@ def read_settings(folder: Path) -> tuple[Config, tuple[models.Generator, models.
     """
     path = RunFolder(folder).config
     require(path.is_file(), "run", expected=f"a run folder with {path.name}", got=folder)
+    with _not_of_sngan(path):
+        return configs.load(path)
+
+
+def read_settings(
+    folder: Path, *, allow_code: bool = False, own: OwnNetworks | None = None
+) -> tuple[Config, tuple[nn.Module, nn.Module]]:
+    """Read the settings of a run, and build its networks without memory for weights.
+
+    Parameters
+    ----------
+    folder
+        The folder of the run.
+    allow_code
+        Import the code that the settings name, if they name some.
+    own
+        Networks of the run that were given as objects.
+
+    Raises
+    ------
+    ValueError
+        If the folder is no run, ``config.yaml`` is not sngan's, or it names code that nobody has
+        allowed.
+    """
+    config = read_config(folder)
+    if allow_code:
+        consent.allow(configs.code_names(config))
+    with _not_of_sngan(RunFolder(folder).config):
+        return config, networks_on_meta(config, own)
+
+
+@contextmanager
+def _not_of_sngan(path: Path) -> Generator[None]:
     try:
-        config = configs.load(path)
-        return config, networks_on_meta(config)
+        yield
     except ValueError as error:
         expected = f"a run folder with a {path.name} of sngan's"
         raise ValueError(f"run: expected {expected}, got {path} ({first_line(error)})") from error
@@ -106,7 +140,11 @@ def require_settings_of_weights(folder: Path) -> None:
     ValueError
         If ``config.yaml`` is not sngan's, or describes another network than the weights.
     """
-    _, (on_meta, _) = read_settings(folder)
+    config = read_config(folder)
+    if config.model.is_own:
+        # a page needs no code, so the networks cannot be built here
+        return
+    on_meta, _ = networks_on_meta(config)
     path = RunFolder(folder).generator
     try:
         require_fit(on_meta, read_tensors(path))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sngan.health import Diagnosis
 from sngan.runs.run import diagnose_folder
-from sngan.runs.weights import read_settings
+from sngan.runs.weights import read_config
 
 
 def doctor(folder: str | Path) -> Diagnosis:
@@ -24,5 +24,4 @@ def doctor(folder: str | Path) -> Diagnosis:
         If the folder is no run, or the run has no records.
     """
     folder = Path(folder)
-    config, _ = read_settings(folder)
-    return diagnose_folder(folder, config)
+    return diagnose_folder(folder, read_config(folder))

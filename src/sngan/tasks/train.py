@@ -1,15 +1,34 @@
 """Training of a GAN, with its report."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from torch import nn
+
+from sngan import config as configs
 from sngan.config import Config
+from sngan.engine.own_parts import OwnParts
 from sngan.engine.train import Interrupted, TrainingError
 from sngan.engine.train import train as train_networks
 from sngan.runs.run import Run
+from sngan.runs.weights import read_config
 from sngan.tasks.report import try_report
+from sngan.utils import consent
 
 
-def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> Run:
+def train(
+    config: Config,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    generator: nn.Module | None = None,
+    critic: nn.Module | None = None,
+    data: Any = None,
+    callbacks: Iterable[Any] = (),
+    allow_code: bool = False,
+) -> Run:
     """Train a GAN and make a run folder at ``config.out``, with ``report.html``.
 
     The report is also written when the training was interrupted or failed on the way.
@@ -22,11 +41,26 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
         Go on from the newest readable checkpoint in ``config.out``.
     overwrite
         Replace a run that is at ``config.out``.
+    generator, critic
+        Modules that replace those of ``config.model``; one of them may be given alone. Copies of
+        them are trained. ``generator(z)`` maps noise ``(N, config.model.latent_dim)`` to samples,
+        and ``critic(x)`` maps samples to scores ``(N,)`` or ``(N, 1)``. With
+        ``config.model.conditional`` they are called as ``generator(z, labels)`` and ``critic(x,
+        labels)``, with labels int64 ``(N,)``.
+    data
+        Data that replaces ``config.data.source``: an object as :func:`sngan.data.open_own` takes
+        it, where the promise about resumed runs stands for each kind, or a SOURCE.
+    callbacks
+        Objects of :class:`sngan.callbacks.Callback`, loggers of Lightning Fabric, or names of
+        ``sngan.callbacks.CALLBACKS``.
+    allow_code
+        Import code that only the run folder names, when a run is resumed or its settings were
+        loaded. Names in settings that this process has made itself need no such consent.
 
     Raises
     ------
     ValueError, TrainingError, Interrupted
-        If :func:`sngan.engine.train.train` raises them.
+        If :func:`sngan.engine.train.train` raises them, or a part is nothing of its kind.
 
     Examples
     --------
@@ -39,8 +73,14 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
     >>> run.generate(3).shape
     torch.Size([3, 2])
     """
+    own = OwnParts.of(generator=generator, critic=critic, data=data, callbacks=callbacks)
+    config = own.noted_in(config)
+    (consent.allow if allow_code else consent.allow_own)(configs.code_names(config))
+    if allow_code and resume:
+        consent.allow(configs.code_names(read_config(Path(config.out))))
+    own = replace(own, consent=consent.consent())
     try:
-        run = train_networks(config, resume=resume, overwrite=overwrite)
+        run = train_networks(config, resume=resume, overwrite=overwrite, own=own)
     except (TrainingError, Interrupted):
         try_report(Path(config.out))
         raise

@@ -10,6 +10,7 @@ from torch import Tensor
 from sngan.data.batches.shuffling import seeded_permutation
 from sngan.data.batches.streaming import StreamedBatches
 from sngan.data.dataset import Dataset
+from sngan.data.own.batches import OwnStream
 from sngan.distributed import collectives
 from sngan.utils.checks import require_count, require_index
 
@@ -81,6 +82,11 @@ class Sampler:
         if dataset.stream is None:
             self._batches = _BatchesInMemory(
                 dataset, batch_size, device=self.device, seed=seed, rows=rows
+            )
+        elif isinstance(dataset.stream, OwnStream):
+            labelled = dataset.labels is not None
+            self._batches = dataset.stream.batches(
+                batch_size, device=self.device, labelled=labelled, seed=seed
             )
         else:
             self._batches = StreamedBatches(

@@ -12,11 +12,11 @@ from sngan.utils.checks import require
 from sngan.utils.text import printable
 
 _log = logging.getLogger("sngan")
-_SAMPLES = (
+SAMPLES = (
     *("samples", "images", "image", "imgs", "img", "x", "data", "pixels", "inputs", "input"),
     *("pictures", "photos", "features", "points"),
 )
-_LABELS = (
+LABELS = (
     *("labels", "label", "y", "targets", "target", "classes", "class", "class_ids", "class_id"),
     *("categories", "category", "t"),
 )
@@ -62,7 +62,7 @@ def choose_arrays(
         require(options.labels in headers, "data.labels", expected=expected, got=options.labels)
         return samples, options.labels
     others = [array for array in arrays if array.key != samples]
-    by_name = [array.key for name in _LABELS for array in others if array.base == name]
+    by_name = [array.key for name in LABELS for array in others if array.base == name]
     if by_name:
         return samples, by_name[0]
     fitting = [array.key for array in others if _may_be_labels(headers[array.key])]
@@ -95,11 +95,11 @@ def _of_split(arrays: Sequence[NamedArray], asked: str, where: str) -> list[Name
 
 def _samples(arrays: Sequence[NamedArray], headers: Mapping[str, Header], where: str) -> str:
     usable = [a for a in arrays if headers[a.key].is_numeric and len(headers[a.key].shape) > 1]
-    by_name = [array.key for name in _SAMPLES for array in usable if array.base == name]
+    by_name = [array.key for name in SAMPLES for array in usable if array.base == name]
     if by_name:
         return by_name[0]
-    images = [a.key for a in usable if len(headers[a.key].shape) > 2 and a.base not in _LABELS]
-    points = [a.key for a in usable if a.base not in _LABELS]
+    images = [a.key for a in usable if len(headers[a.key].shape) > 2 and a.base not in LABELS]
+    points = [a.key for a in usable if a.base not in LABELS]
     likely = images or points or [array.key for array in arrays]
     expected = f"an array named samples, images or x in {where}"
     require(len(likely) == 1, "data", expected=expected, got=_listed(likely) or "none")

@@ -142,6 +142,39 @@ def _samples(array: NDArray[Any], name: str, options: ReadOptions) -> Tensor:
     return torch.from_numpy(_channels_first(pixels, name, options)).contiguous()
 
 
+class Converter:
+    """Makes tensors of arrays that a caller gives in parts; the first part decides the range.
+
+    Parameters
+    ----------
+    array
+        The first samples, as :func:`open_arrays` takes them.
+    name
+        The name of the data, for messages.
+
+    Raises
+    ------
+    ValueError
+        If they are neither points nor images.
+    """
+
+    def __init__(self, array: NDArray[Any], name: str) -> None:
+        self._name = name
+        # this checks the samples, and warns of an unusual range of values
+        self.first = _samples(array, name, ReadOptions())
+        self._range = _value_range(array, name) if self.first.dim() == 4 else None
+
+    def __call__(self, array: NDArray[Any]) -> Tensor:
+        """Return images uint8 ``(N, C, H, W)``, or points float32 ``(N, dim)``."""
+        if self._range is None:
+            return torch.from_numpy(array.astype(np.float32))
+        try:
+            pixels = to_bytes(array, self._range)
+        except ValueError as error:
+            raise ValueError(f"data: expected {self._name} as at its start, got {error}") from error
+        return torch.from_numpy(_channels_first(pixels, self._name, ReadOptions())).contiguous()
+
+
 def _value_range(array: NDArray[Any], name: str) -> ValueRange:
     """The range of an array: floats by their values, bytes and masks, and 16 bits unsigned."""
     low, high = float(array.min()), float(array.max())

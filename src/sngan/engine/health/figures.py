@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sngan import data, spectral
+from sngan import data, models, spectral
 from sngan.config import Config
 from sngan.data.batches.shuffling import seeded_permutation
 from sngan.distributed import fsdp
@@ -88,7 +88,7 @@ class HealthFigures:
         labels = balanced_labels(self._count, classes, device=device)
         noise = noise_from_seed(self._count, self._config.model.latent_dim, seed=_KEY).to(device)
         with torch.no_grad(), _evaluating(generator):
-            fake = generator.forward(noise, labels).float()
+            fake = models.call(generator.forward, noise, labels).float()
         real, held_out = (self._values(rows, device) for rows in (self._real, self._held_out))
         tensors = self._of_scores(critic, real, fake, held_out, labels)
         if self._reference is None:
@@ -143,12 +143,12 @@ class HealthFigures:
             return {}
         with _unchanged(critic):
             with torch.no_grad():
-                of_real = critic.forward(real, self._labels(self._real, device)).float()
-                of_fake = critic.forward(fake, labels).float()
+                of_real = _scores(critic, real, self._labels(self._real, device))
+                of_fake = _scores(critic, fake, labels)
                 of_held_out = None
                 if len(held_out) > 1:
                     given = self._labels(self._held_out, device)
-                    of_held_out = critic.forward(held_out, given).float()
+                    of_held_out = _scores(critic, held_out, given)
             slope = _slope(critic.forward, real, fake, labels)
         found = {
             "real_score": of_real.mean(),
@@ -178,6 +178,12 @@ class HealthFigures:
         return {"copy_distance": nearest_of_generated / max(self._nearest_of_new, 1e-12)}
 
 
+def _scores(critic: nn.Module, samples: Tensor, labels: Tensor | None) -> Tensor:
+    """Return one score of each sample; a critic of patches gives several, whose mean this is."""
+    scores: Tensor = models.call(critic.forward, samples, labels).float()
+    return scores if scores.dim() == 1 else scores.flatten(1).mean(1)
+
+
 def _slope(
     critic: Callable[..., Tensor], real: Tensor, fake: Tensor, labels: Tensor | None
 ) -> Tensor:
@@ -185,7 +191,7 @@ def _slope(
     count = min(_STEEPEST, len(real), len(fake))
     between = ((real[:count] + fake[:count]) / 2).detach().requires_grad_()
     with torch.enable_grad():
-        scores = critic(between, None if labels is None else labels[:count])
+        scores = models.call(critic, between, None if labels is None else labels[:count])
         (gradient,) = torch.autograd.grad(scores.float().sum(), between)
     return gradient.flatten(1).norm(dim=1)
 

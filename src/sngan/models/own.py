@@ -1,0 +1,105 @@
+"""Networks of one's own: any pair of modules, called with or without labels."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from sngan.models.common import Critic, Generator
+from sngan.models.coordinates import Coordinates
+from sngan.utils.checks import require
+from sngan.utils.registry import accepted
+from sngan.utils.text import class_and_line
+
+Factory = Callable[..., tuple[nn.Module, nn.Module]]
+
+_OFFERED = ("latent_dim", "width", "num_classes", "pack")
+
+
+def own_factory(part: Any, name: str) -> Factory:
+    """Make a family of networks of another author's factory.
+
+    The factory is called as ``factory(sample_shape, latent_dim=…, width=…, num_classes=…,
+    pack=…)``, with those of the keyword arguments that it accepts. ``sample_shape`` is
+    ``(channels, height, width)`` of images or ``(dim,)`` of points. It returns two modules:
+    ``generator(z)`` maps noise ``(N, latent_dim)`` to samples ``(N, *sample_shape)``, and
+    ``critic(x)`` maps samples to scores ``(N,)`` or ``(N, 1)``. With ``num_classes`` above 0 both
+    also get labels int64 ``(N,)`` as second argument: ``generator(z, labels)``, ``critic(x,
+    labels)``.
+
+    Parameters
+    ----------
+    part
+        The factory.
+    name
+        Its name, for messages.
+
+    Raises
+    ------
+    ValueError
+        If it is no function; its result raises if it is called and returns something else.
+    """
+    require(callable(part), "model.name", expected="a function", got=f"{name}, {part!r}")
+
+    def build(sample_shape: tuple[int, ...], **settings: Any) -> tuple[nn.Module, nn.Module]:
+        offered = {key: settings[key] for key in _OFFERED}
+        try:
+            pair = part(sample_shape, **accepted(part, offered))
+        except Exception as error:
+            got = f"{name}, which failed for samples {sample_shape} ({class_and_line(error)})"
+            raise ValueError(f"model.name: expected a factory of networks, got {got}") from error
+        is_pair = (
+            isinstance(pair, tuple | list)
+            and len(pair) == 2
+            and all(isinstance(one, nn.Module) for one in pair)
+        )
+        expected = f"{name} to return two torch.nn.Module, generator and critic"
+        require(is_pair, "model.name", expected=expected, got=type(pair).__name__)
+        return pair[0], pair[1]
+
+    return build
+
+
+def call(network: Callable[..., Any], inputs: Tensor, labels: Tensor | None) -> Any:
+    """Call a generator or a critic: with labels if there are some, else with its input alone.
+
+    Parameters
+    ----------
+    network
+        The network, or its forward.
+    inputs
+        Noise or samples.
+    labels
+        int64 classes ``(N,)``; ``None`` for an unconditional network.
+    """
+    return network(inputs) if labels is None else network(inputs, labels)
+
+
+def coordinates_of(network: nn.Module) -> Coordinates | None:
+    """Return the coordinates of the data in which a network of sngan computes; others have none."""
+    return network.coordinates if isinstance(network, Generator | Critic) else None
+
+
+def add_class_zero(network: nn.Module) -> RemovableHandle | None:
+    """Let a conditional network of others take its input alone, as a member of class 0.
+
+    sngan's own critics do so by themselves. Norms and Lipschitz bounds call a network with one
+    input.
+
+    Returns
+    -------
+    RemovableHandle or None
+        The handle whose ``remove()`` undoes it.
+    """
+    if isinstance(network, Critic):
+        return None
+
+    def add(_: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        if len(inputs) != 1 or named:
+            return None
+        labels = torch.zeros(len(inputs[0]), dtype=torch.int64, device=inputs[0].device)
+        return (inputs[0], labels), named
+
+    return network.register_forward_pre_hook(add, with_kwargs=True)

@@ -1,9 +1,10 @@
-"""Naming of callbacks: those of sngan and of plug-ins by name, and objects that become callbacks."""
+"""Naming of callbacks: those of sngan and of plug-ins by name, and objects made callbacks."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from sngan.callbacks.callback import Callback
+from sngan.utils import consent
 from sngan.utils.checks import require
 from sngan.utils.registry import Registry
 
@@ -36,6 +37,8 @@ def as_callbacks(given: Iterable[Any]) -> tuple[Callback, ...]:
 
 def _as_callback(one: Any) -> Callback:
     if isinstance(one, str):
+        # no run folder names callbacks
+        consent.allow([one])
         return CALLBACKS[one]()
     if isinstance(one, type):
         one = one()
@@ -62,7 +65,7 @@ def _mlflow() -> Callback:
     return MLflow()
 
 
-def _as_maker(part: Any, name: str) -> Callable[[], Callback]:
+def _as_maker(part: Any, _: str) -> Callable[[], Callback]:
     """Make a maker of a callback, a class or function that returns one, or a logger."""
     is_function = callable(part) and not isinstance(part, type)
     return lambda: _as_callback(part() if is_function else part)

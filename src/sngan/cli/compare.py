@@ -32,6 +32,7 @@ def add_arguments(parser: CommandParser) -> None:
     )
     parser.switch("--overwrite", "replace a comparison that is at --out; your own files stay")
     flags.add_config_flags(parser, without=("method.name",))
+    flags.add_allow_code(parser)
 
 
 def run(values: dict[str, Any]) -> None:

@@ -1,12 +1,13 @@
 """Command ``sngan evaluate``: metrics of a run's samples."""
 
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
+from sngan.cli import flags
 from sngan.cli.output import JSON_HELP, print_result
 from sngan.cli.parser import CommandParser
 from sngan.cli.paths import folder_to_read
-from sngan.config import EvaluationConfig
 from sngan.tasks.evaluate import evaluate
+from sngan.utils.extractor_parts import EXTRACTORS
 
 DESCRIPTION = (
     "Measure a run's samples against its data: Fréchet and kernel distance, "
@@ -20,7 +21,6 @@ def add_arguments(parser: CommandParser) -> None:
     parser.flag("run", str, "the run's folder")
     parser.flag("--data", str, "a SOURCE to compare with; left out: the run's", default=None)
     own = "left out: the run's setting"
-    extractors = get_args(get_type_hints(EvaluationConfig)["extractor"])
     parser.flag(
         "--samples",
         int | None,
@@ -30,7 +30,7 @@ def add_arguments(parser: CommandParser) -> None:
     parser.flag(
         "--extractor",
         str,
-        f"features: {', '.join(extractors)}; {own}",
+        f"features: {', '.join(EXTRACTORS)}, or package.module:function; {own}",
         default=None,
     )
     parser.flag("--weights", str, f"file of InceptionV3 weights; {own}", default=None)
@@ -38,6 +38,7 @@ def add_arguments(parser: CommandParser) -> None:
         "--seed", int, "seed of the generated samples, and of the choice of real ones", default=0
     )
     parser.flag("--json", str, JSON_HELP, default=None)
+    flags.add_code_flags(parser)
 
 
 def run(values: dict[str, Any]) -> None:

@@ -14,6 +14,8 @@ from sngan import config as configs
 from sngan.cli.parser import CommandParser
 from sngan.config import Config
 from sngan.methods import METHODS, Schedule
+from sngan.runs.managed import ManagedRunFolder
+from sngan.utils import consent
 from sngan.utils.checks import require_one_of
 from sngan.utils.families import FamilyDefault
 from sngan.utils.files import expand_home
@@ -67,6 +69,25 @@ def add_flags_of(parser: CommandParser, settings: Any, *, names: Collection[str]
             parser.flag(f"--{flag.key}", flag.kind, flag.text or SUPPRESS, default=flag.default)
 
 
+def add_code_flags(parser: CommandParser) -> None:
+    """Add the flags of a command that reads a run, whose settings may name code.
+
+    ``--model`` only repeats the name, as ``sngan.utils.consent`` asks for it.
+    """
+    text = "the run's networks, if they are code: the same package.module:factory as in training"
+    parser.flag("--model", str, text, default=None)
+    add_allow_code(parser)
+
+
+def add_allow_code(parser: CommandParser) -> None:
+    """Add ``--allow-code``."""
+    parser.switch(
+        "--allow-code",
+        "import the code that the run folder names, which may do anything: not for a folder of a "
+        "stranger",
+    )
+
+
 def expand(argv: Sequence[str]) -> list[str]:
     """Replace short forms by full flags: ``--data X``, ``--n-critic 1``, ``--set key=value …``.
 
@@ -106,7 +127,10 @@ def expand(argv: Sequence[str]) -> list[str]:
 
 def settings_in(path: Path) -> list[str]:
     """Return the settings of a YAML file as flags; a setting that is null gets no flag."""
-    values = flatten(configs.read(Path(expand_home(str(path)))))
+    path = Path(expand_home(str(path)))
+    values = flatten(configs.read(path))
+    if _is_of_a_run(path, values):
+        consent.note_from_file(configs.code_names_in(values))
     known = [flag.key for flag in _flags_of(Config())]
     for key in values:
         # a flag may be shortened to the start of its name, a key of a file may not
@@ -116,6 +140,11 @@ def settings_in(path: Path) -> list[str]:
         for key, value in values.items()
         if value is not None
     ]
+
+
+def _is_of_a_run(path: Path, values: dict[str, Any]) -> bool:
+    """Whether sngan wrote these settings, and no person: then the names in them need consent."""
+    return bool(values.get("model.sample_shape")) or ManagedRunFolder(path.parent).is_run()
 
 
 def short_names() -> dict[str, str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from sngan.cli import flags
 from sngan.cli.parser import CommandParser
 from sngan.cli.paths import expanded, folder_to_read
 from sngan.runs.export import export
@@ -26,6 +27,7 @@ def add_arguments(parser: CommandParser) -> None:
         default=None,
     )
     parser.switch("--overwrite", "replace the samples at --out; your own files there stay")
+    flags.add_code_flags(parser)
 
 
 def run(values: dict[str, Any]) -> None:

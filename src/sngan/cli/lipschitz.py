@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sngan.cli import flags
 from sngan.cli.output import JSON_HELP, print_result
 from sngan.cli.parser import CommandParser
 from sngan.cli.paths import folder_to_read
@@ -18,6 +19,7 @@ def add_arguments(parser: CommandParser) -> None:
     parser.flag("run", str, "the run's folder")
     parser.switch("--upper-only", "prove the upper bound, without the search for a steep point")
     parser.flag("--json", str, JSON_HELP, default=None)
+    flags.add_code_flags(parser)
 
 
 def run(values: dict[str, Any]) -> None:

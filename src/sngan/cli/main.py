@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import sngan
 from sngan.cli.output import fail, with_dashes
 from sngan.cli.paths import file_to_write
+from sngan.utils import consent
 from sngan.utils.streams import PrintableFormatter, tolerant_output
 from sngan.utils.text import first_line
 
@@ -117,11 +118,19 @@ def _run_command(name: str, argv: list[str]) -> None:
 
     parser = CommandParser(name, description=command.DESCRIPTION)
     command.add_arguments(parser)
-    values = parser.parse(argv)
-    if values.get("json") not in (None, "-"):
-        # the figures can take minutes, so the file is checked first
-        file_to_write(values["json"], "json")
-    command.run(values)
+    before = consent.consent()
+    try:
+        # a name that stands on this command line may be imported, and no other one
+        consent.allow_words(argv)
+        values = parser.parse(argv)
+        if values.pop("allow_code", False):
+            consent.allow_all()
+        if values.get("json") not in (None, "-"):
+            # the figures can take minutes, so the file is checked first
+            file_to_write(values["json"], "json")
+        command.run(values)
+    finally:
+        consent.restore(before)
 
 
 def _command(name: str) -> Command:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sngan import config as configs
+from sngan.callbacks import CALLBACKS, Callback, EarlyStopping, as_callbacks
 from sngan.cli import flags
 from sngan.cli.parser import CommandParser
 from sngan.cli.paths import expanded
@@ -33,11 +34,30 @@ def add_arguments(parser: CommandParser) -> None:
         "nodes, strategy, accumulate, compile, cuda_graphs and replay may change",
     )
     parser.switch("--overwrite", "replace a run that is at --out; your own files there stay")
+    parser.flag(
+        "--callbacks",
+        str,
+        f"callbacks, joined by commas: {', '.join(CALLBACKS)}, or package.module:name of a class, "
+        "a function without arguments or a logger of Lightning Fabric",
+        default="",
+    )
+    parser.flag(
+        "--early_stop",
+        str | None,
+        "stop when this metric of the evaluations (--evaluation.every N) no longer improves, such "
+        "as frechet or w1",
+        default=None,
+    )
+    parser.flag(
+        "--patience", int, "evaluations without a better value, for --early_stop", default=5
+    )
+    flags.add_allow_code(parser)
 
 
 def run(values: dict[str, Any]) -> None:
     """Run ``sngan train``."""
     resume, overwrite = values.pop("resume"), values.pop("overwrite")
+    callbacks = _callbacks(values)
     values.pop("config")
     config = configs.from_dict(values)
     missing, reserved = missing_folders(Path(config.out)), list[Path]()
@@ -45,7 +65,7 @@ def run(values: dict[str, Any]) -> None:
         reserved = [reserve(Path(config.out))]
         config = replace(config, out=str(reserved[0]))
     try:
-        run = train(config, resume=resume, overwrite=overwrite)
+        run = train(config, resume=resume, overwrite=overwrite, callbacks=callbacks)
     except ValueError:
         # A refused request made some empty folders: the reserved one and those above it.
         for folder in dict.fromkeys([*reserved, *missing]):
@@ -56,6 +76,22 @@ def run(values: dict[str, Any]) -> None:
     print(f"samples: {run.folder / 'samples'}")
     print(f"report:  {run.folder / 'report.html'}")
     print(f"more:    sngan generate {run.folder} --n 100 --out grid.png")
+
+
+def _callbacks(values: dict[str, Any]) -> tuple[Callback, ...]:
+    """Return the callbacks that the flags ask for."""
+    names = [name.strip() for name in values.pop("callbacks").split(",") if name.strip()]
+    metric, patience = values.pop("early_stop"), values.pop("patience")
+    stopping = [] if metric is None else [_early_stopping(metric, patience)]
+    return as_callbacks([*names, *stopping])
+
+
+def _early_stopping(metric: str, patience: int) -> Callback:
+    try:
+        return EarlyStopping(metric, patience=patience)
+    except ValueError as error:
+        line = str(error)
+        raise ValueError(line.replace("metric:", "early_stop:", 1)) from error
 
 
 def _expand(argv: Sequence[str]) -> list[str]:

@@ -1,7 +1,6 @@
 """Settings of a run: frozen dataclasses with the same fields as the YAML and the flags."""
 
 import math
-import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +17,7 @@ from sngan.models.packing import require_divided
 from sngan.utils.checks import require, require_count
 from sngan.utils.families import by_family, of_family, possible_values
 from sngan.utils.fields import none_for_off, option, require_choices
+from sngan.utils.text import as_file_name
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ class Config:
         self._check_average()
         object.__setattr__(self, "out", require_path(self.out, "out"))
         if not self.out:
-            stem = re.sub(r"[^\w.-]+", "-", Path(self.data.source).stem).strip("-") or "data"
-            object.__setattr__(self, "out", f"runs/{stem}-{self.method.name}")
+            stem = as_file_name(Path(self.data.source).stem) or "data"
+            object.__setattr__(self, "out", f"runs/{stem}-{as_file_name(self.method.name)}")
 
     def _check_batch(self) -> None:
         """Check that a size of batch can be divided as the settings say.

@@ -32,7 +32,7 @@ class OwnParts:
         The consent of the process that was called, for processes that it starts.
     """
 
-    networks: OwnNetworks = OwnNetworks()
+    networks: OwnNetworks = field(default_factory=OwnNetworks)
     data: Any = None
     callbacks: tuple[Callback, ...] = ()
     consent: Consent = field(default_factory=consent)

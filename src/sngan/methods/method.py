@@ -115,7 +115,8 @@ class Method:
     clip: float | None = option(None, "clip the critic's weights to [-clip, clip]; 0: no clipping")
     penalty: str | None = option(
         None,
-        f"gradient penalty of sngan.penalties: none, {', '.join(PENALTIES)}; or package.module:name",
+        f"gradient penalty of sngan.penalties: none, {', '.join(PENALTIES)}; or "
+        "package.module:name",
     )
     penalty_weight: float | Schedule = option(
         0.0,

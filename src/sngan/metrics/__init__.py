@@ -17,7 +17,6 @@ Examples
 """
 
 from sngan.metrics.evaluator import Evaluator as Evaluator
-from sngan.metrics.extractors import EXTRACTORS as EXTRACTORS
 from sngan.metrics.frechet import Gaussian as Gaussian
 from sngan.metrics.frechet import fit_gaussian as fit_gaussian
 from sngan.metrics.frechet import frechet_distance as frechet_distance

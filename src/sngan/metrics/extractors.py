@@ -15,9 +15,8 @@ from sngan.data.types import Progress
 from sngan.metrics.domain import Trained, train_classifier, train_stack_classifier
 from sngan.metrics.inception import CHECKSUM, load_inception
 from sngan.metrics.store import fingerprint
-from sngan.utils.checks import require, require_one_of
-
-EXTRACTORS = ("auto", "points", "pixels", "domain", "inception")
+from sngan.utils.checks import require
+from sngan.utils.extractor_parts import EXTRACTORS, OWN_EXTRACTORS
 
 
 class Extracted(NamedTuple):
@@ -73,7 +72,10 @@ def open_extractor(
     ValueError
         If the name is unknown or does not fit the samples, or weights cannot be loaded.
     """
-    require_one_of(name, "extractor", choices=EXTRACTORS)
+    OWN_EXTRACTORS.require(name, "extractor", also=EXTRACTORS)
+    if name not in EXTRACTORS:
+        features = OWN_EXTRACTORS[name]
+        return Extractor(name, lambda samples: Extracted(features(samples).flatten(1)))
     if name == "auto":
         labelled = "domain" if dataset.labels is not None else "pixels"
         name = labelled if dataset.is_images else "points"

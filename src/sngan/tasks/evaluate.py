@@ -7,6 +7,7 @@ from pathlib import Path
 from sngan.engine.setup import open_dataset
 from sngan.metrics import Evaluator, Result
 from sngan.runs.run import load
+from sngan.utils import consent
 from sngan.utils.checks import require
 from sngan.utils.progress import counting
 
@@ -19,6 +20,7 @@ def evaluate(
     extractor: str | None = None,
     weights: str | None = None,
     seed: int = 0,
+    allow_code: bool = False,
 ) -> Result:
     """Measure a run's samples against real ones: the run's data, or those of ``source``.
 
@@ -33,6 +35,8 @@ def evaluate(
         of the run's own settings, in the group ``evaluation``.
     seed
         The seed of the generated samples, and of the choice of real ones.
+    allow_code
+        Import the code that the run's settings name, see :func:`sngan.load`.
 
     Raises
     ------
@@ -40,7 +44,8 @@ def evaluate(
         If the folder is no run, the data has another shape than the run's samples, there are too
         few samples for a metric, or the weights cannot be read or downloaded.
     """
-    run = load(folder)
+    consent.allow(text for text in (source, extractor) if text is not None)
+    run = load(folder, allow_code=allow_code)
     settings = run.config.evaluation
     chosen = run.config.data
     if source is not None:

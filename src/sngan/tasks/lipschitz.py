@@ -17,7 +17,9 @@ _SAMPLES = 256
 _log = logging.getLogger("sngan")
 
 
-def lipschitz(folder: str | Path, *, lower: bool = True, progress: bool = False) -> LipschitzBounds:
+def lipschitz(
+    folder: str | Path, *, lower: bool = True, progress: bool = False, allow_code: bool = False
+) -> LipschitzBounds:
     """Bound the Lipschitz constant of a run's critic, and draw it into ``RUN/lipschitz/``.
 
     ``layers.png`` shows each layer's norm and singular values, ``cone.png`` the critic along its
@@ -33,26 +35,29 @@ def lipschitz(folder: str | Path, *, lower: bool = True, progress: bool = False)
         Search for a steep point; without it there is no lower bound and no ``cone.png``.
     progress
         Draw a progress bar on a terminal.
+    allow_code
+        Import the code that the run's settings name, see :func:`sngan.load`.
 
     Raises
     ------
     ValueError
         If the folder is no run, or has no readable checkpoint.
     """
-    return lipschitz_with_pictures(folder, lower=lower, progress=progress)[0]
+    return lipschitz_with_pictures(folder, lower=lower, progress=progress, allow_code=allow_code)[0]
 
 
 def lipschitz_with_pictures(
-    folder: str | Path, *, lower: bool = True, progress: bool = False
+    folder: str | Path, *, lower: bool = True, progress: bool = False, allow_code: bool = False
 ) -> tuple[LipschitzBounds, list[Path]]:
     """Return the bounds of :func:`lipschitz` together with the pictures that it has written.
 
     Parameters
     ----------
-    folder, lower, progress
+    folder, lower, progress, allow_code
         As for :func:`lipschitz`.
     """
-    run, critic = load(folder), load_critic(folder)
+    run = load(folder, allow_code=allow_code)
+    critic = load_critic(folder, allow_code=allow_code)
     model = run.config.model
     shape = require_given(model.sample_shape, "run", expected="the shape of its samples")
     data = packed(run.generate(model.pack * _SAMPLES), model.pack) if lower else None

@@ -1,4 +1,4 @@
-"""Consent to import code that is named ``package.module:name``.
+"""Consent to run code that is named by a text, such as ``package.module:name``.
 
 Importing a module runs its code. A name that the user writes, in a command, in Python or in a file
 of settings of their own, may be imported. A name that stands only in a run folder may not, because
@@ -8,11 +8,11 @@ the folder may come from a stranger. All consent is kept for this process, by th
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sngan.utils.importing import import_object, is_object_name
+from sngan.utils.importing import import_object
 
 
 class Consent(NamedTuple):
-    """The names that may be imported, those that only files hold, and whether all are allowed."""
+    """The names that are allowed, those that only files hold, and whether all are allowed."""
 
     given: frozenset[str] = frozenset()
     from_files: frozenset[str] = frozenset()
@@ -28,27 +28,26 @@ def consent() -> Consent:
 
 
 def restore(other: Consent) -> None:
-    """Give this process the consent of the process that started it."""
+    """Give this process the consent of the process that started it, or that of before."""
     global _consent
     _consent = other
 
 
 def allow(names: Iterable[str]) -> None:
-    """Allow names that the user has written; texts that are no such names are passed over.
+    """Allow names that the user has written.
 
-    >>> allow(["math:sqrt", "digits"])
+    >>> allow(["math:sqrt"])
     >>> allowed_object("math:sqrt", argument="loss")(9.0)
     3.0
     """
-    named = {name for name in names if is_object_name(name)}
-    restore(_consent._replace(given=_consent.given | named))
+    restore(_consent._replace(given=_consent.given.union(names)))
 
 
 def allow_words(argv: Iterable[str]) -> None:
     """Allow each name that stands on a command line, also behind ``--flag=`` or ``key=``."""
     for word in argv:
         parts = {word, word.partition("=")[2], word.rpartition("=")[2]}
-        allow(name.strip() for part in parts for name in part.split(","))
+        allow(name.strip() for part in parts for name in (part, *part.split(",")))
 
 
 def allow_all() -> None:
@@ -58,13 +57,34 @@ def allow_all() -> None:
 
 def note_from_file(names: Iterable[str]) -> None:
     """Remember names that a run folder holds: :func:`allow_own` does not allow these."""
-    named = {name for name in names if is_object_name(name)}
-    restore(_consent._replace(from_files=_consent.from_files | named))
+    restore(_consent._replace(from_files=_consent.from_files.union(names)))
 
 
 def allow_own(names: Iterable[str]) -> None:
     """Allow names of settings made in Python, except those that were read from a run folder."""
     allow(name for name in names if name not in _consent.from_files)
+
+
+def require_allowed(name: str, *, argument: str) -> None:
+    """Raise unless the user has allowed a name.
+
+    Parameters
+    ----------
+    name
+        ``package.module:name``, or another text that names code.
+    argument
+        The setting that has the name, for the message.
+
+    Raises
+    ------
+    ValueError
+        If nobody has allowed it.
+    """
+    if not (_consent.is_for_all or name in _consent.given):
+        raise ValueError(
+            f"{argument}: expected --allow-code (in Python allow_code=True), because only a run "
+            f"folder names this code, and it may do anything; got none for {name!r}"
+        )
 
 
 def allowed_object(name: str, *, argument: str) -> object:
@@ -82,9 +102,5 @@ def allowed_object(name: str, *, argument: str) -> object:
     ValueError
         If nobody has allowed the name, or it cannot be imported.
     """
-    if not (_consent.is_for_all or name in _consent.given):
-        raise ValueError(
-            f"{argument}: expected --allow-code (in Python allow_code=True), because the run folder "
-            f"names code to import, which may do anything; got none for {name!r}"
-        )
+    require_allowed(name, argument=argument)
     return import_object(name, argument=argument)

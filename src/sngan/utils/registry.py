@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sngan.utils.checks import require, require_one_of
-from sngan.utils.consent import allowed_object
-from sngan.utils.importing import is_object_name
+from sngan.utils.consent import require_allowed
+from sngan.utils.importing import import_object, is_object_name
 from sngan.utils.text import class_and_line
 
 T = TypeVar("T")
@@ -63,6 +63,9 @@ class Registry(dict[str, T]):
         ValueError
             If there is no such part, it cannot be imported, or nobody has allowed that.
         """
+        if is_object_name(name):
+            # a name that was allowed before need not be allowed now
+            require_allowed(name, argument=self._argument)
         if name not in self._found:
             self.require(name, self._argument)
             self._found[name] = self._convert(self._imported(name), name)
@@ -95,7 +98,7 @@ class Registry(dict[str, T]):
 
     def _imported(self, name: str) -> object:
         if is_object_name(name):
-            return allowed_object(name, argument=self._argument)
+            return import_object(name, argument=self._argument)
         entry = plug_ins(self._kind)[name]
         try:
             return entry.load()

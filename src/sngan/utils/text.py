@@ -48,6 +48,15 @@ def on_one_line(text: object) -> str:
     return " ".join(str(text).split())
 
 
+def as_file_name(text: str) -> str:
+    """Return a text with a dash in place of what a file's name should not have.
+
+    >>> as_file_name("parts.methods:mine")
+    'parts.methods-mine'
+    """
+    return re.sub(r"[^\w.-]+", "-", text).strip("-")
+
+
 def last_line(error: BaseException) -> str:
     """Return the last line of an error's text: in a traceback it names the error itself."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]

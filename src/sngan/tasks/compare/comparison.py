@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from sngan import config as configs
 from sngan.config import Config
 from sngan.engine.resolve import resolve_config
 from sngan.engine.train import Interrupted, TrainingError
@@ -20,6 +21,7 @@ from sngan.tasks.compare.plan import ComparisonPlan
 from sngan.tasks.compare.runner import is_finished, run_trials
 from sngan.tasks.compare.summary import Comparison, main_metrics, summarize
 from sngan.tasks.compare.trials import RECIPE_SETTINGS, SETTINGS, Trial, plan_trials
+from sngan.utils import consent
 from sngan.utils.checks import require
 from sngan.utils.plain import write_json
 
@@ -72,6 +74,8 @@ def compare(
     Interrupted
         If Ctrl-C or SIGTERM stopped it; the message says how many runs were done.
     """
+    given = (*methods, *(value for value in (overrides or {}).values() if isinstance(value, str)))
+    consent.allow_own([*configs.code_names(base), *given])
     folder = ComparisonFolder(Path(out))
     dataset = open_data(base.data)
     base = base.of_family(is_images=dataset.is_images)

@@ -18,6 +18,7 @@ from sngan.runs.lock import FolderInUseError
 from sngan.tasks.compare.evaluation import evaluate_trial, failed_result
 from sngan.tasks.compare.trials import Trial
 from sngan.tasks.train import train
+from sngan.utils import consent
 from sngan.utils.files import remove_if_empty
 
 OnDone = Callable[[Trial, RunResult], None]
@@ -82,7 +83,9 @@ def _side_by_side(
     for device in devices:
         free.put(device)
     results: dict[Path, RunResult] = {}
-    pool = ProcessPoolExecutor(len(devices), context, initializer=_take_device, initargs=(free,))
+    pool = ProcessPoolExecutor(
+        len(devices), context, initializer=_take_device, initargs=(free, consent.consent())
+    )
     try:
         futures = {pool.submit(_result, trial): trial for trial in trials}
         for future in as_completed(futures):
@@ -97,7 +100,8 @@ def _side_by_side(
     return [results[trial.folder] for trial in trials]
 
 
-def _take_device(free: Any) -> None:
+def _take_device(free: Any, given: consent.Consent) -> None:
+    consent.restore(given)
     # the variable has to be set before this process first uses CUDA; output is discarded, because a
     # progress bar would break the bars of the other processes
     os.environ["CUDA_VISIBLE_DEVICES"] = free.get()

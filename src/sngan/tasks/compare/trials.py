@@ -8,6 +8,7 @@ from typing import Any
 from sngan.config import Config
 from sngan.methods import METHODS, Method, named
 from sngan.utils.checks import require, require_count, require_one_of
+from sngan.utils.text import as_file_name
 
 RUNS = "runs"
 
@@ -96,7 +97,7 @@ def plan_trials(
     require_count(seeds, "seeds")
     require(len(methods) > 0, "methods", expected="at least one method", got="none")
     for name in methods:
-        require_one_of(name, "methods", choices=METHODS)
+        METHODS.require(name, "methods")
     for setting in settings:
         require_one_of(setting, "settings", choices=SETTINGS)
     given = {key: value for key, value in (overrides or {}).items() if value is not None}
@@ -116,7 +117,7 @@ def plan_trials(
 
 
 def _trial(base: Config, method: Method, setting: str, seed: int, *, out: Path) -> Trial:
-    parts = [method.name, *([] if setting == RECIPE_SETTINGS else [setting]), f"seed{seed}"]
+    parts = [as_file_name(method.name), *([] if setting == RECIPE_SETTINGS else [setting]), f"seed{seed}"]
     config = replace(
         base,
         method=method if setting == RECIPE_SETTINGS else _with_setting(method, SETTINGS[setting]),

@@ -22,6 +22,7 @@ ORDER = [
     ["config"],
     ["health"],
     ["runs"],
+    ["callbacks"],
     ["engine"],
     ["report"],
     ["tasks"],

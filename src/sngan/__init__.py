@@ -8,10 +8,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sngan import augment as augment
+    from sngan import callbacks as callbacks
+    from sngan import config as config
+    from sngan import data as data
+    from sngan import engine as engine
+    from sngan import health as health
     from sngan import lipschitz as lipschitz
     from sngan import losses as losses
+    from sngan import methods as methods
     from sngan import metrics as metrics
+    from sngan import models as models
     from sngan import penalties as penalties
+    from sngan import spectral as spectral
     from sngan import transport as transport
     from sngan.config import Config as Config
     from sngan.lipschitz import lipschitz_bounds as lipschitz_bounds
@@ -35,14 +44,23 @@ _HOMES = {
     "Method": "sngan.methods",
     "Run": "sngan.runs.run",
     "SpectralNorm": "sngan.spectral",
+    "augment": "sngan.augment",
+    "callbacks": "sngan.callbacks",
+    "config": "sngan.config",
     "critic_bound": "sngan.transport",
+    "data": "sngan.data",
+    "engine": "sngan.engine",
+    "health": "sngan.health",
     "lipschitz": "sngan.lipschitz",
     "lipschitz_bounds": "sngan.lipschitz",
     "load": "sngan.runs.run",
     "losses": "sngan.losses",
+    "methods": "sngan.methods",
     "metrics": "sngan.metrics",
+    "models": "sngan.models",
     "operator_norm": "sngan.spectral",
     "penalties": "sngan.penalties",
+    "spectral": "sngan.spectral",
     "spectral_norms": "sngan.spectral",
     "train": "sngan.tasks.train",
     "transport": "sngan.transport",
@@ -59,4 +77,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted([*__all__, "__version__"])

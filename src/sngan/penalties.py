@@ -1,6 +1,7 @@
 """Penalties on a critic's gradients and weights, and weight clipping.
 
-They limit the critic's slope without a change of its layers. Random numbers come from torch's
+They limit the critic's slope without a change of its layers. Each penalty is a scalar with a graph
+to the critic's parameters. Random numbers come from torch's
 global generator. If several processes share a batch (``torch.distributed``), each draws the numbers
 of the whole batch and uses those of its own rows.
 
@@ -47,11 +48,6 @@ def wgan_gp(critic: Critic, real: Tensor, fake: Tensor, *, target: float = 1.0) 
         Batches ``(N, ...)`` of equal shape. No gradient flows into them.
     target
         The gradient norm that costs nothing, in units of score per unit of sample.
-
-    Returns
-    -------
-    Tensor
-        A scalar with a graph to the critic's parameters.
 
     Raises
     ------
@@ -252,14 +248,9 @@ def clip_weights_(module: nn.Module, bound: float) -> None:
 
 
 _NORMALIZATIONS = (
-    _BatchNorm,
-    nn.InstanceNorm1d,
-    nn.InstanceNorm2d,
-    nn.InstanceNorm3d,
-    nn.GroupNorm,
-    nn.LayerNorm,
-    nn.RMSNorm,
-)
+    _BatchNorm, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d,
+    nn.GroupNorm, nn.LayerNorm, nn.RMSNorm,
+)  # fmt: skip
 
 
 def _interpolated(real: Tensor, fake: Tensor) -> Tensor:

@@ -20,3 +20,14 @@ from sngan.augment.differentiable import color as color
 from sngan.augment.differentiable import cutout as cutout
 from sngan.augment.differentiable import translation as translation
 from sngan.augment.nonleaking import nonleaking as nonleaking
+
+__all__ = [
+    "AUGMENTATIONS",
+    "MOST_P",
+    "adjusted",
+    "augment",
+    "color",
+    "cutout",
+    "nonleaking",
+    "translation",
+]

@@ -149,9 +149,8 @@ def _is_of_a_run(path: Path, values: dict[str, Any]) -> bool:
 
 def short_names() -> dict[str, str]:
     """Return ``{short name: dotted key}`` for the settings that need no group."""
-    keys = [flag.key for flag in _flags_of(Config())]
-    leaves = [key.rpartition(".")[2] for key in keys]
-    unique = {leaf: key for leaf, key in zip(leaves, keys, strict=True) if leaves.count(leaf) == 1}
+    keys = configs.keys_by_short_name(Config).items()
+    unique = {name: found[0] for name, found in keys if len(found) == 1}
     return {**unique, **_PLAIN_NAMES}
 
 

@@ -17,3 +17,25 @@ from sngan.config.model import ModelConfig as ModelConfig
 from sngan.config.own_settings import with_own_settings as with_own_settings
 from sngan.config.performance import PerformanceConfig as PerformanceConfig
 from sngan.config.schema import Config as Config
+from sngan.config.short_names import keys_by_short_name as keys_by_short_name
+
+__all__ = [
+    "MAY_CHANGE_ON_RESUME",
+    "Config",
+    "DataConfig",
+    "EvaluationConfig",
+    "ModelConfig",
+    "PerformanceConfig",
+    "changes",
+    "code_names",
+    "code_names_in",
+    "from_dict",
+    "has_own_code",
+    "keys_by_short_name",
+    "load",
+    "plain",
+    "read",
+    "save",
+    "to_dict",
+    "with_own_settings",
+]

@@ -12,6 +12,7 @@ from sngan.config.evaluation import EvaluationConfig
 from sngan.config.model import ModelConfig
 from sngan.config.paths import require_path
 from sngan.config.performance import PerformanceConfig
+from sngan.config.short_names import accepts_short_names
 from sngan.methods import Method, Schedule, named, require_scheduled
 from sngan.models.packing import require_divided
 from sngan.utils.checks import require, require_count
@@ -20,14 +21,26 @@ from sngan.utils.fields import none_for_off, option, require_choices
 from sngan.utils.text import as_file_name
 
 
+@accepts_short_names
 @dataclass(frozen=True)
 class Config:
     """All settings of one run. ``data``, ``model`` and ``method`` may also be a name.
+
+    A setting inside a group may be given by its own name, as on the command line, if no other group
+    has a setting of this name.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown or stands in several groups, or a value is out of range.
 
     Examples
     --------
     >>> Config(data="digits", method="sn", steps=100).method.n_critic
     5
+    >>> config = Config(method="wgan-gp", lr=1e-4, n_critic=1, resolution=32)
+    >>> config.method.lr, config.method.penalty, config.data.resolution
+    (0.0001, 'wgan-gp', 32)
     """
 
     data: DataConfig = DataConfig()

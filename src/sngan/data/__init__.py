@@ -17,3 +17,19 @@ from sngan.data.own.opening import open_own as open_own
 from sngan.data.sources.toy import MIXTURES as MIXTURES
 from sngan.data.types import READING as READING
 from sngan.data.types import Skipped as Skipped
+
+__all__ = [
+    "FORMATS",
+    "MIXTURES",
+    "READING",
+    "Batch",
+    "Dataset",
+    "Sampler",
+    "Skipped",
+    "changes",
+    "held_out_count",
+    "held_out_rows",
+    "open_own",
+    "open_source",
+    "trained_rows",
+]

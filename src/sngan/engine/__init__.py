@@ -9,3 +9,10 @@ from sngan.engine.state import TrainState as TrainState
 from sngan.engine.steps import critic_step as critic_step
 from sngan.engine.steps import generator_step as generator_step
 from sngan.engine.steps import train_step as train_step
+
+__all__ = [
+    "TrainState",
+    "critic_step",
+    "generator_step",
+    "train_step",
+]

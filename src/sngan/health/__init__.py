@@ -9,3 +9,12 @@ from sngan.health.diagnosis import diagnose as diagnose
 from sngan.health.finding import Finding as Finding
 from sngan.health.finding import Unjudged as Unjudged
 from sngan.health.history import History as History
+
+__all__ = [
+    "FINDINGS",
+    "Diagnosis",
+    "Finding",
+    "History",
+    "Unjudged",
+    "diagnose",
+]

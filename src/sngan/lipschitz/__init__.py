@@ -20,3 +20,15 @@ from sngan.lipschitz.records import LayerBound as LayerBound
 from sngan.lipschitz.records import LipschitzBounds as LipschitzBounds
 from sngan.lipschitz.registry import register as register
 from sngan.lipschitz.rules.normalization import epsilon_constant as epsilon_constant
+
+__all__ = [
+    "InconsistentBoundsError",
+    "LayerBound",
+    "LipschitzBounds",
+    "blocks",
+    "epsilon_constant",
+    "lipschitz_bounds",
+    "plot_cone",
+    "plot_layers",
+    "register",
+]

@@ -38,3 +38,30 @@ from sngan.metrics.neighbours import copying_ratio as copying_ratio
 from sngan.metrics.neighbours import nearest_neighbours as nearest_neighbours
 from sngan.metrics.result import HIGHER_IS_BETTER as HIGHER_IS_BETTER
 from sngan.metrics.result import Result as Result
+from sngan.utils.extractor_parts import EXTRACTORS as EXTRACTORS
+
+__all__ = [
+    "EXTRACTORS",
+    "HIGHER_IS_BETTER",
+    "Coverage",
+    "Evaluator",
+    "Gaussian",
+    "InceptionScore",
+    "KernelDistance",
+    "Manifold",
+    "MixtureCoverage",
+    "Neighbours",
+    "Result",
+    "class_coverage",
+    "copying_ratio",
+    "fit_gaussian",
+    "frechet_distance",
+    "gaussian_distance",
+    "gaussian_of_moments",
+    "inception_score",
+    "kernel_distance",
+    "kl_divergence",
+    "manifold",
+    "mixture_coverage",
+    "nearest_neighbours",
+]

@@ -37,6 +37,35 @@ from sngan.models.resnet import resnet
 from sngan.utils.checks import require, require_count, require_number, require_one_of
 from sngan.utils.registry import Registry
 
+__all__ = [
+    "CRITIC_NORMS",
+    "MODELS",
+    "CNNCritic",
+    "CNNGenerator",
+    "ConvNextCritic",
+    "ConvNextGenerator",
+    "ConvNextStage",
+    "Coordinates",
+    "Critic",
+    "CriticStage",
+    "Generator",
+    "MLPCritic",
+    "MLPGenerator",
+    "MinibatchStd",
+    "ResNetCritic",
+    "ResNetGenerator",
+    "SyncedBatchNorm",
+    "add_class_zero",
+    "attention_side",
+    "build",
+    "call",
+    "coordinates_of",
+    "default_model",
+    "orthogonalize",
+    "packed",
+    "synchronize_batch_norms",
+]
+
 MODELS: Registry[Callable[..., tuple[nn.Module, nn.Module]]] = Registry(
     "models",
     {"mlp": mlp, "cnn": cnn, "resnet": resnet, "convnext": convnext},

@@ -3,3 +3,9 @@
 from sngan.report.compare_page import COMPARISON as COMPARISON
 from sngan.report.compare_page import write_comparison as write_comparison
 from sngan.report.page import write_report as write_report
+
+__all__ = [
+    "COMPARISON",
+    "write_comparison",
+    "write_report",
+]

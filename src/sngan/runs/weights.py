@@ -72,6 +72,8 @@ def read_settings(
 def _not_of_sngan(path: Path) -> Generator[None]:
     try:
         yield
+    except consent.NoConsentError:
+        raise
     except ValueError as error:
         expected = f"a run folder with a {path.name} of sngan's"
         raise ValueError(f"run: expected {expected}, got {path} ({first_line(error)})") from error

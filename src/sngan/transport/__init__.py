@@ -25,3 +25,20 @@ from sngan.transport.plans import explain as explain
 from sngan.transport.plans import moves as moves
 from sngan.transport.sliced import SlicedResult as SlicedResult
 from sngan.transport.sliced import sliced_wasserstein as sliced_wasserstein
+
+__all__ = [
+    "Landscape",
+    "LinearProgramResult",
+    "MinibatchResult",
+    "SlicedResult",
+    "WassersteinResult",
+    "critic_bound",
+    "dual_linear_program",
+    "entropic_wasserstein",
+    "explain",
+    "landscape",
+    "minibatch_wasserstein",
+    "moves",
+    "sliced_wasserstein",
+    "wasserstein",
+]

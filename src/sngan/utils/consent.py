@@ -22,6 +22,10 @@ class Consent(NamedTuple):
 _consent = Consent()
 
 
+class NoConsentError(ValueError):
+    """A run folder names code, and the user has not allowed it."""
+
+
 def consent() -> Consent:
     """Return the consent of this process, to be passed on to a process that it starts."""
     return _consent
@@ -77,13 +81,14 @@ def require_allowed(name: str, *, argument: str) -> None:
 
     Raises
     ------
-    ValueError
+    NoConsentError
         If nobody has allowed it.
     """
     if not (_consent.is_for_all or name in _consent.given):
-        raise ValueError(
-            f"{argument}: expected --allow-code (in Python allow_code=True), because only a run "
-            f"folder names this code, and it may do anything; got none for {name!r}"
+        raise NoConsentError(
+            f"{argument}: expected consent to run code that only a run folder names: --allow-code, "
+            f"the same name on this command line, or allow_code=True in Python; got none for "
+            f"{name!r}"
         )
 
 

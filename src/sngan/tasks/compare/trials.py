@@ -117,7 +117,8 @@ def plan_trials(
 
 
 def _trial(base: Config, method: Method, setting: str, seed: int, *, out: Path) -> Trial:
-    parts = [as_file_name(method.name), *([] if setting == RECIPE_SETTINGS else [setting]), f"seed{seed}"]
+    own = [] if setting == RECIPE_SETTINGS else [setting]
+    parts = [as_file_name(method.name), *own, f"seed{seed}"]
     config = replace(
         base,
         method=method if setting == RECIPE_SETTINGS else _with_setting(method, SETTINGS[setting]),

@@ -1,8 +1,8 @@
 """Penalties on a critic's gradients and weights, and weight clipping.
 
 They limit the critic's slope without a change of its layers. Each penalty is a scalar with a graph
-to the critic's parameters. Random numbers come from torch's
-global generator. If several processes share a batch (``torch.distributed``), each draws the numbers
+to the critic's parameters. Random numbers come from torch's global generator.
+If several processes share a batch (``torch.distributed``), each draws the numbers
 of the whole batch and uses those of its own rows.
 
 Examples

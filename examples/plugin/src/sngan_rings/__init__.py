@@ -1,0 +1,1 @@
+"""Parts for points on two rings, as an example of a plug-in of sngan."""

@@ -2,8 +2,6 @@
 
 import logging
 import random
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -140,7 +138,7 @@ def build_spectral_norms(
     method, model = config.method, config.model
     own = require_given(model.sample_shape, "model.sample_shape", expected="a shape")
     generator, critic = networks.generator.module, networks.critic.module
-    with _labelled(generator, critic, is_conditional=model.num_classes > 0):
+    with models.as_class_zero(generator, critic, is_conditional=model.num_classes > 0):
         norms = (
             _spectral_norm(
                 generator,
@@ -186,18 +184,6 @@ def _spectral_norm(
         input_shape=shape if kind == "operator" else None,
         layers=layers,
     )
-
-
-@contextmanager
-def _labelled(*networks: nn.Module, is_conditional: bool) -> Generator[None]:
-    """Give conditional networks class 0 inside, because operator norms need one pass of them."""
-    handles = [models.add_class_zero(one) for one in networks] if is_conditional else []
-    try:
-        yield
-    finally:
-        for handle in handles:
-            if handle is not None:
-                handle.remove()
 
 
 def build_sampler(config: Config, dataset: data.Dataset, *, device: torch.device) -> data.Sampler:

@@ -107,10 +107,11 @@ def measure_transport(
     # each logged step computes this bound, so it must be cheap: a product of norms and no search
     pack = state.pack
     shape = packed_shape(dataset.sample_shape, pack)
-    bounds = lipschitz_bounds(critic, shape, slopes="product", lower=False)
-    record = {"w1": wasserstein(real, fake).distance, "lipschitz": bounds.upper}
-    if pack == 1 and 0 < bounds.upper < float("inf"):
-        record["w1_bound"] = critic_bound(critic, real, fake, bounds.upper)
+    with models.as_class_zero(critic, is_conditional=bool(classes)):
+        bounds = lipschitz_bounds(critic, shape, slopes="product", lower=False)
+        record = {"w1": wasserstein(real, fake).distance, "lipschitz": bounds.upper}
+        if pack == 1 and 0 < bounds.upper < float("inf"):
+            record["w1_bound"] = critic_bound(critic, real, fake, bounds.upper)
     return record
 
 

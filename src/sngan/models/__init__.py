@@ -24,6 +24,7 @@ from sngan.models.mlp import mlp
 from sngan.models.norms import CRITIC_NORMS as CRITIC_NORMS
 from sngan.models.norms import add_norm
 from sngan.models.own import add_class_zero as add_class_zero
+from sngan.models.own import as_class_zero as as_class_zero
 from sngan.models.own import call as call
 from sngan.models.own import coordinates_of as coordinates_of
 from sngan.models.own import own_factory
@@ -56,6 +57,7 @@ __all__ = [
     "ResNetGenerator",
     "SyncedBatchNorm",
     "add_class_zero",
+    "as_class_zero",
     "attention_side",
     "build",
     "call",

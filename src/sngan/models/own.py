@@ -1,13 +1,15 @@
 """Networks of one's own: any pair of modules, called with or without labels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from sngan.models.common import Critic, Generator
+from sngan.models.common import Critic
+from sngan.models.common import Generator as PlainGenerator
 from sngan.models.coordinates import Coordinates
 from sngan.utils.checks import require
 from sngan.utils.registry import accepted
@@ -79,7 +81,7 @@ def call(network: Callable[..., Any], inputs: Tensor, labels: Tensor | None) -> 
 
 def coordinates_of(network: nn.Module) -> Coordinates | None:
     """Return the coordinates of the data in which a network of sngan computes; others have none."""
-    return network.coordinates if isinstance(network, Generator | Critic) else None
+    return network.coordinates if isinstance(network, PlainGenerator | Critic) else None
 
 
 def add_class_zero(network: nn.Module) -> RemovableHandle | None:
@@ -103,3 +105,15 @@ def add_class_zero(network: nn.Module) -> RemovableHandle | None:
         return (inputs[0], labels), named
 
     return network.register_forward_pre_hook(add, with_kwargs=True)
+
+
+@contextmanager
+def as_class_zero(*networks: nn.Module, is_conditional: bool) -> Generator[None]:
+    """Call conditional networks with their input alone inside, see :func:`add_class_zero`."""
+    handles = [add_class_zero(one) for one in networks] if is_conditional else []
+    try:
+        yield
+    finally:
+        for handle in handles:
+            if handle is not None:
+                handle.remove()

@@ -185,7 +185,7 @@ PENALTIES: Registry[Callable[[Critic, Tensor, Tensor], Tensor]] = Registry(
     {"wgan-gp": wgan_gp, "wgan-lp": wgan_lp, "dragan": dragan, "r1": r1, "r1+r2": r1_r2},
     argument="method.penalty",
     # a penalty of others may leave out the fake samples
-    convert=lambda part, name: fitted(part, 3, f"method.penalty {name}"),
+    convert=lambda part, _: fitted(part, 3, "method.penalty"),
 )
 
 

@@ -86,7 +86,9 @@ def test_every_command_runs_with_consent(name, stranger):
 def test_the_same_name_on_the_command_line_is_consent(stranger):
     status, said = ended(*f"{READS['generate']} --model parts_a:build".split())
     assert status == 0, said
-    assert np.load("out.npz")["images" if "images" in np.load("out.npz") else "samples"].shape[0] == 3
+    assert (
+        np.load("out.npz")["images" if "images" in np.load("out.npz") else "samples"].shape[0] == 3
+    )
     assert ended(*f"{READS['generate']} --overwrite --model parts_a:other".split())[0] == 2
 
 
@@ -171,7 +173,7 @@ def test_callbacks_by_name_stop_the_run(folder, tmp_path, monkeypatch):
         ("--model no_such_module:build", "model.name: the module 'no_such_module' cannot be"),
         ("--loss math:sqrt", "method.loss: expected a sngan.losses.LossPair"),
         ("--loss math:no", "method.loss: 'math' has no 'no'"),
-        ("--penalty math:pi", "method.penalty math:pi: expected a function, got 3.14"),
+        ("--penalty math:pi", "method.penalty: expected a function, got 3.14"),
         ("--method math:pi", "method: expected a sngan.Method, got math:pi, 3.14"),
         ("--model math:pi", "model.name: expected a function, got math:pi, 3.14"),
         ("--model math:sqrt", "model.name: expected a factory of networks, got math:sqrt, which f"),
@@ -185,7 +187,7 @@ def test_callbacks_by_name_stop_the_run(folder, tmp_path, monkeypatch):
 )
 def test_wrong_parts_are_refused_in_one_line(flags, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    status = main(["train", *"--data ring8 --out run --steps 2".split(), *flags.split()])
+    status = main(["train", *["--data", "ring8", "--out", "run", "--steps", "2"], *flags.split()])
     said = capsys.readouterr().err
     assert status == 2
     assert said.startswith(f"sngan: error: --{message}"), said

@@ -215,11 +215,11 @@ def test_a_batch_that_differs_is_refused_in_a_line():
 
 
 def test_random_numbers_of_the_caller_stay_as_they_are():
-    torch.manual_seed(1), random.seed(1), np.random.seed(1)  # noqa: NPY002
+    torch.manual_seed(1), random.seed(1), np.random.seed(1)
     open_own(Items(POINTS, noisy=True))
-    found = torch.rand(1).item(), random.random(), np.random.rand()  # noqa: NPY002
-    torch.manual_seed(1), random.seed(1), np.random.seed(1)  # noqa: NPY002
-    assert found == (torch.rand(1).item(), random.random(), np.random.rand())  # noqa: NPY002
+    found = torch.rand(1).item(), random.random(), np.random.rand()
+    torch.manual_seed(1), random.seed(1), np.random.seed(1)
+    assert found == (torch.rand(1).item(), random.random(), np.random.rand())
 
 
 def test_a_function_by_name_gets_the_settings_that_it_accepts(tmp_path, monkeypatch):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-MODULE = '''
+MODULE = """
 from pathlib import Path
 import torch
 from torch import nn
@@ -36,7 +36,7 @@ class Stop(sngan.callbacks.Callback):
     def on_step(self, training, terms):
         if training.step == 2:
             training.stop("it is enough")
-'''
+"""
 
 
 class PointGenerator(nn.Module):
@@ -45,9 +45,7 @@ class PointGenerator(nn.Module):
     def __init__(self, classes: int = 0, *, latent_dim: int = 2, dim: int = 2) -> None:
         super().__init__()
         self.classes = classes
-        self.net = nn.Sequential(
-            nn.Linear(latent_dim + classes, 16), nn.ReLU(), nn.Linear(16, dim)
-        )
+        self.net = nn.Sequential(nn.Linear(latent_dim + classes, 16), nn.ReLU(), nn.Linear(16, dim))
 
     def forward(self, z: Tensor, *given: Tensor) -> Tensor:
         assert len(given) == (self.classes > 0)

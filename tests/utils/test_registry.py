@@ -30,7 +30,9 @@ def install(place, name, entries, module=""):
 def installed(tmp_path, monkeypatch):
     """Packages: one that works, one whose code is broken, and one whose metadata are."""
     site = tmp_path / "site"
-    install(site, "plug_good", "[sngan.losses]\ngood = plug_good:loss\nhinge = plug_good:no\n", GOOD)
+    install(
+        site, "plug_good", "[sngan.losses]\ngood = plug_good:loss\nhinge = plug_good:no\n", GOOD
+    )
     install(site, "plug_bad", "[sngan.losses]\nbad = plug_bad:loss\n", "raise OSError('disk\\nx')")
     install(site, "plug_torn", "[sngan.losses\n===\n", "")
     monkeypatch.syspath_prepend(str(site))
@@ -132,5 +134,5 @@ def test_functions_get_what_they_accept():
     assert accepted(min, offered) == {}
     assert fitted(lambda x, y: x + y, 3, "f")(1, 2, 9) == 3
     assert fitted(lambda *given: sum(given), 3, "f")(1, 2, 9) == 12
-    with pytest.raises(ValueError, match="^f: expected a function, got 3"):
+    with pytest.raises(ValueError, match=r"^f: expected a function, got 3"):
         fitted(3, 2, "f")

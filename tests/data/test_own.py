@@ -11,6 +11,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from sngan import Config, train
+from sngan.callbacks import Callback
 from sngan.data import Dataset, Sampler, open_own, open_source
 from sngan.utils import consent
 
@@ -121,21 +122,31 @@ def test_labels_stay_with_their_samples():
         assert drawn.float().mean().item() == pytest.approx(labels.float().mean().item(), abs=0.04)
 
 
-def run_of(folder, given, **changes):
+class StopAtFour(Callback):
+    def on_step(self, training, terms):
+        if training.step == 4:
+            training.stop("to be resumed")
+
+
+def run_of(folder, given, callbacks=(), **changes):
     settings = {
         "steps": 8, "batch_size": 16, "n_critic": 1, "width": 0.05, "log_every": 4,
         "save_every": 4, "out": str(folder),
     }  # fmt: skip
-    return train(Config(**{**settings, **changes}), data=given)
+    return train(Config(**{**settings, **changes}), data=given, callbacks=callbacks)
+
+
+QUICK = ("items with random numbers", "loader")
 
 
 @pytest.mark.bitwise
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [k if k in QUICK else pytest.param(k, marks=pytest.mark.slow) for k in KINDS]
+)
 def test_a_resumed_run_is_the_uninterrupted_one(kind, tmp_path):
     whole = run_of(tmp_path / "whole", KINDS[kind]())
-    half = run_of(tmp_path / "half", KINDS[kind](), steps=4, ema_decay=0.999)
-    config = replace(half.config, steps=8)
-    resumed = train(config, resume=True, data=KINDS[kind]())
+    half = run_of(tmp_path / "half", KINDS[kind](), callbacks=[StopAtFour()])
+    resumed = train(half.config, resume=True, data=KINDS[kind]())
     saved = [
         torch.load(run.folder / "checkpoints" / "last.pt", weights_only=True)
         for run in (whole, resumed)
@@ -205,8 +216,9 @@ def test_what_is_no_data_is_refused_in_a_line(given, message):
 def test_a_batch_that_differs_is_refused_in_a_line():
     first = torch.rand(4096, 1, 8, 8)
     for later, message in (
-        (torch.rand(9, 1, 8, 9), r"own of shape \(1, 8, 8\), got \(1, 8, 9\)"),
-        (torch.rand(9, 1, 8, 8) * 3, "own as at its start, got its values are"),
+        (torch.rand(4096, 1, 8, 9), r"own of shape \(1, 8, 8\), got \(1, 8, 9\)"),
+        (torch.rand(9, 1, 8, 9), r"batches of samples of one shape, got \[\(1, 8, 9\), \(1, 8, 8"),
+        (torch.rand(4096, 1, 8, 8) * 3, "own as at its start, got its values are"),
     ):
         sampler = Sampler(open_own([first, later]), 4096)
         sampler.next()

@@ -58,4 +58,4 @@ def build(
 def _with_labels(vectors: Tensor, labels: Tensor | None, num_classes: int) -> Tensor:
     if labels is None:
         return vectors
-    return torch.cat([vectors, F.one_hot(labels, num_classes).to(vectors)], dim=1)
+    return torch.cat([vectors, F.one_hot(labels, num_classes).to(vectors.dtype)], dim=1)

@@ -59,7 +59,16 @@ def stacked(items: Sequence[Any]) -> Rows:
 
 
 def joined(parts: Sequence[Rows]) -> Rows:
-    """Return the rows of several batches."""
+    """Return the rows of several batches.
+
+    Raises
+    ------
+    ValueError
+        If they have different shapes.
+    """
+    shapes = list(dict.fromkeys(rows.samples.shape[1:] for rows in parts))
+    expected = "batches of samples of one shape"
+    require(len(shapes) == 1, "data", expected=expected, got=shapes[:3])
     labels = [rows.labels for rows in parts if rows.labels is not None]
     return Rows(
         np.concatenate([rows.samples for rows in parts]),

@@ -128,6 +128,19 @@ class StopAtFour(Callback):
             training.stop("to be resumed")
 
 
+def test_the_classes_of_a_data_set_name_its_labels():
+    items = Items(POINTS, torch.full((120,), 2))
+    assert open_own(items).class_names == ("0", "1", "2")
+    items.classes = ["cat", "dog", "owl", "fox"]
+    for given in (items, DataLoader(items, batch_size=8)):
+        assert open_own(given).class_names == ("cat", "dog", "owl", "fox")
+    for labels in (torch.full((120,), -1), torch.full((120,), 0.5), ["cat"] * 120):
+        with pytest.raises(
+            ValueError, match="^data: expected (a whole number of at least|numbers)"
+        ):
+            open_own(Items(POINTS, labels))
+
+
 def run_of(folder, given, callbacks=(), **changes):
     settings = {
         "steps": 8, "batch_size": 16, "n_critic": 1, "width": 0.05, "log_every": 4,

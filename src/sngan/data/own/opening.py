@@ -1,8 +1,8 @@
 """Opening of data of one's own: an object in Python, or the result of a named function."""
 
 import logging
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -46,7 +46,8 @@ def open_own(given: Any, name: str = "own") -> Dataset:
     Images are ``(C, H, W)``, ``(H, W, C)`` or ``(H, W)`` with bytes, or floats in [0, 1], [−1, 1]
     or [0, 255]; they are kept with 256 levels and are not resized. Points are floats ``(dim,)``.
     A sample may come with a label: as a pair, or in a dictionary with keys such as ``image`` and
-    ``label``. An element of an iterable is a batch, or a single sample.
+    ``label``. An element of an iterable is a batch, or a single sample. Labels of data that is read
+    as it goes are numbers from 0; an attribute ``classes`` names them, as in torchvision.
 
     Parameters
     ----------
@@ -164,12 +165,37 @@ def _of_iterable(given: Any, name: str) -> Dataset:
 def _streamed(
     given: Any, rows: Rows, name: str, *, total: int | None = None, **options: Any
 ) -> Dataset:
-    classes, names = _classes(rows, name)
+    classes, names = _indices(rows, name, _class_names(given))
     reader = Reader(rows, name, classes=len(names))
     shown = reader.first[:_AT_START]
     labels = None if classes is None else classes[:_AT_START]
     stream = OwnStream(given, total=total or len(shown), reader=reader, labels=labels, **options)
     return Dataset(name, shown, labels, names, stream=stream)
+
+
+def _indices(
+    rows: Rows, name: str, known: tuple[str, ...]
+) -> tuple[Tensor | None, tuple[str, ...]]:
+    """Return labels as they are, because those of later rows must have the same meaning."""
+    if rows.labels is None:
+        return None, ()
+    labels = rows.labels
+    is_number = labels.shape == (len(rows.samples),) and labels.dtype.kind in "iu"
+    expected = f"a whole number of at least 0 as label of each sample of {name}"
+    got = f"{labels.dtype} {labels.shape}"
+    require(is_number and labels.min() >= 0, "data", expected=expected, got=got)
+    count = int(labels.max()) + 1
+    names = known if len(known) >= count else tuple(map(str, range(count)))
+    return torch.from_numpy(labels.astype(np.int64)), names
+
+
+def _class_names(given: Any) -> tuple[str, ...]:
+    """Return the names of classes, as the data sets of torchvision have them."""
+    for owner in (given, getattr(given, "dataset", None)):
+        names = getattr(owner, "classes", None)
+        if isinstance(names, list | tuple):
+            return tuple(map(str, cast(Sequence[Any], names)))
+    return ()
 
 
 def _classes(rows: Rows, name: str) -> tuple[Tensor | None, tuple[str, ...]]:

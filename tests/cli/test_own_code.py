@@ -148,11 +148,11 @@ def test_settings_of_a_loaded_run_are_no_consent(stranger):
 
 
 def test_settings_that_a_person_wrote_may_name_code(stranger):
-    Path("mine.yaml").write_text(
+    Path("config.yaml").write_text(
         "model: {name: parts_a:build}\ndata: {source: parts_a:points}\n"
         "steps: 1\nbatch_size: 8\nout: mine\n"
     )
-    status, said = ended("train", "--config", "mine.yaml")
+    status, said = ended("train", "--config", "config.yaml")
     assert status == 0, said
 
 

@@ -136,7 +136,7 @@ def test_the_classes_of_a_data_set_name_its_labels():
         assert open_own(given).class_names == ("cat", "dog", "owl", "fox")
     for labels in (torch.full((120,), -1), torch.full((120,), 0.5), ["cat"] * 120):
         with pytest.raises(
-            ValueError, match="^data: expected (a whole number of at least|numbers)"
+            ValueError, match=r"^data: expected (a whole number of at least|numbers)"
         ):
             open_own(Items(POINTS, labels))
 

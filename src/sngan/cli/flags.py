@@ -80,9 +80,9 @@ def add_code_flags(parser: CommandParser) -> None:
 
 
 def add_allow_code(parser: CommandParser) -> None:
-    """Add ``--allow-code``."""
+    """Add ``--allow-code``; commands with short forms of settings read dashes as underscores."""
     parser.switch(
-        "--allow-code",
+        "--allow-code" if parser.expand is list else "--allow_code",
         "import the code that the run folder names, which may do anything: not for a folder of a "
         "stranger",
     )

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast, get_type_hints
 
-from sngan.config.code_names import code_names
 from sngan.config.data import DataConfig
 from sngan.config.evaluation import EvaluationConfig
 from sngan.config.model import ModelConfig
@@ -13,7 +12,6 @@ from sngan.config.performance import PerformanceConfig
 from sngan.config.schema import Config
 from sngan.methods import Schedule, named
 from sngan.utils.checks import require, require_one_of
-from sngan.utils.consent import note_from_file
 from sngan.utils.families import FamilyDefault
 from sngan.utils.fields import is_off
 from sngan.utils.files import write_bytes
@@ -131,12 +129,10 @@ def load(path: Path) -> Config:
             values["data"].setdefault("reading", 1)
             # earlier versions trained on all images
             values["data"].setdefault("held_out", 0)
-        config = from_dict(values)
+        return from_dict(values)
     except TypeError as error:
         # a value has a type that no field takes
         raise ValueError(f"config: expected settings in {path}, got {first_line(error)}") from error
-    note_from_file(code_names(config))
-    return config
 
 
 def read(path: Path) -> dict[str, Any]:

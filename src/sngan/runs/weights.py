@@ -38,7 +38,9 @@ def read_config(folder: Path) -> Config:
     path = RunFolder(folder).config
     require(path.is_file(), "run", expected=f"a run folder with {path.name}", got=folder)
     with _not_of_sngan(path):
-        return configs.load(path)
+        config = configs.load(path)
+    consent.note_from_file(configs.code_names(config))
+    return config
 
 
 def read_settings(

@@ -194,6 +194,24 @@ def test_two_ranks_train_as_one(tmp_path):
     torch.testing.assert_close(loaded.generate(6), one.generate(6), rtol=1e-4, atol=1e-5)
 
 
+def test_frozen_weights_stay_frozen_and_batch_norm_sees_real_samples_alone():
+    own = pair()
+    own["critic"].net[0].requires_grad_(False)
+    own["critic"].net.insert(1, nn.BatchNorm1d(16, momentum=1.0))
+    settings = Config(batch_size=8, n_critic=1, method="vanilla")
+    state = TrainState.build(settings, data.open_own(POINTS), own=OwnNetworks(**own))
+    for _ in range(2):
+        train_step(settings, state)
+    critic = state.critic.module
+    assert torch.equal(critic.net[0].weight, own["critic"].net[0].weight)
+    assert not torch.equal(critic.net[3].weight, own["critic"].net[3].weight)
+    assert not critic.net[0].weight.requires_grad
+    seen = []
+    critic.net[1].register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    train_step(settings, state)
+    assert seen == [8, 8, 8]
+
+
 def test_the_task_lipschitz_needs_the_module(tmp_path):
     run = train(config(tmp_path), **pair(), data=POINTS)
     with pytest.raises(ValueError, match="expected the module that the run was trained with"):

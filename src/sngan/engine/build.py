@@ -65,7 +65,6 @@ def build_networks(
     is_sharded = config.performance.is_sharded
     plain = run_networks.build_networks(config, own)
     for network in plain:
-        network.requires_grad_(True)
         coordinates = models.coordinates_of(network)
         if coordinates is not None:
             coordinates.fit(dataset.samples)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel
 
-from sngan import data, spectral
+from sngan import data, models, spectral
 from sngan.config import Config
 from sngan.data.types import Fingerprint
 from sngan.distributed import fsdp
@@ -55,6 +55,8 @@ class TrainState:
         Whether the samples are images, and not points. It is not saved.
     latent_dim, pack
         The dimension of the noise, and the samples that the critic scores as one.
+    scores_apart
+        Whether the critic has batch norm, so real and generated samples are scored in two passes.
     step, seconds
         The generator steps done, and the time that they took.
     runtime
@@ -87,6 +89,7 @@ class TrainState:
     is_images: bool = True
     latent_dim: int = 128
     pack: int = 1
+    scores_apart: bool = False
     step: int = 0
     seconds: float = 0.0
 
@@ -144,6 +147,7 @@ class TrainState:
             is_images=dataset.is_images,
             latent_dim=config.model.latent_dim,
             pack=config.model.pack,
+            scores_apart=models.has_batch_norm(networks.critic.module),
             extremes=Extremes(fabric.device),
         )
 

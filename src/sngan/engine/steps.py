@@ -111,7 +111,7 @@ def _critic_loss(
     """Return the critic's loss with its penalties, and the terms for the log."""
     method = config.method
     # in one batch, batch norm would mix the statistics of real and generated samples
-    score_both = _score_apart if method.critic_norm == "batch" else _score_together
+    score_both = _score_apart if state.scores_apart else _score_together
     real_scores, fake_scores = score_both(state, real, fake, labels)
     loss = LOSSES[method.loss].critic(real_scores, fake_scores)
     terms = {
@@ -268,12 +268,15 @@ def _packed(state: TrainState, samples: Tensor) -> Tensor:
 
 @contextmanager
 def _frozen(network: Any) -> Generator[None]:
-    """Compute no gradients of the network's weights inside."""
-    network.requires_grad_(False)
+    """Compute no gradients of the network's weights inside; some may be frozen in any case."""
+    learned = [weight for weight in network.parameters() if weight.requires_grad]
+    for weight in learned:
+        weight.requires_grad_(False)
     try:
         yield
     finally:
-        network.requires_grad_(True)
+        for weight in learned:
+            weight.requires_grad_(True)
 
 
 def _at_least_float32(tensor: Tensor) -> Tensor:

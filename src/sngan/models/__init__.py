@@ -27,6 +27,7 @@ from sngan.models.own import add_class_zero as add_class_zero
 from sngan.models.own import as_class_zero as as_class_zero
 from sngan.models.own import call as call
 from sngan.models.own import coordinates_of as coordinates_of
+from sngan.models.own import has_batch_norm as has_batch_norm
 from sngan.models.own import own_factory
 from sngan.models.packing import packed as packed
 from sngan.models.packing import require_groups
@@ -63,6 +64,7 @@ __all__ = [
     "call",
     "coordinates_of",
     "default_model",
+    "has_batch_norm",
     "orthogonalize",
     "packed",
     "synchronize_batch_norms",

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 from torch.utils.hooks import RemovableHandle
 
 from sngan.models.common import Critic
@@ -117,3 +118,8 @@ def as_class_zero(*networks: nn.Module, is_conditional: bool) -> Generator[None]
         for handle in handles:
             if handle is not None:
                 handle.remove()
+
+
+def has_batch_norm(network: nn.Module) -> bool:
+    """Whether a network has batch norm, with which samples of a batch depend on one another."""
+    return any(isinstance(part, _BatchNorm) for part in network.modules())

@@ -5,7 +5,7 @@ from typing import Any
 
 from sngan.methods.method import Method
 from sngan.methods.schedule import Schedule
-from sngan.utils.checks import require, require_one_of
+from sngan.utils.checks import require_one_of
 from sngan.utils.families import by_family
 from sngan.utils.registry import Registry
 
@@ -209,9 +209,9 @@ _RECIPES: dict[str, Method] = {
 
 def _as_method(part: Any, name: str) -> Method:
     """Make a recipe of another author's ``Method``, or of a function that returns one."""
-    method = part if isinstance(part, Method) else part() if callable(part) else part
-    is_method = isinstance(method, Method)
-    require(is_method, "method", expected="a sngan.Method", got=f"{name}, {method!r}")
+    method = part() if callable(part) else part
+    if not isinstance(method, Method):
+        raise ValueError(f"method: expected a sngan.Method, got {name}, {method!r}")
     return replace(method, name=name)
 
 

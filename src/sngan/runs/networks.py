@@ -56,7 +56,9 @@ def build_networks(config: Config, own: OwnNetworks | None = None) -> tuple[nn.M
     """
     own = own or OwnNetworks()
     described = {"generator", "critic"} - {*config.model.own, *own.names}
-    built = dict(zip(("generator", "critic"), _described(config), strict=True)) if described else {}
+    built: dict[str, nn.Module] = {}
+    if described:
+        built = dict(zip(("generator", "critic"), _described(config), strict=True))
     networks = [
         built[name] if name in described else copy.deepcopy(given or nn.Module())
         for name, given in own._asdict().items()

@@ -89,10 +89,10 @@ def open_own(given: Any, name: str = "own") -> Dataset:
 
 def _as_data(part: Any, name: str) -> Any:
     """Make a function of keyword arguments of the object that a name means."""
-    if not callable(part):
-        return lambda **_: part
 
     def opened(**offered: Any) -> Any:
+        if not callable(part):
+            return part
         try:
             return part(**accepted(part, offered))
         except Exception as error:

@@ -2,6 +2,7 @@
 
 from typing import Any, get_args, get_type_hints
 
+from sngan.cli import flags
 from sngan.cli.output import JSON_HELP, print_result
 from sngan.cli.parser import CommandParser
 from sngan.cli.paths import folder_to_read
@@ -37,6 +38,7 @@ def add_arguments(parser: CommandParser) -> None:
     parser.flag(
         "--seed", int, "seed of the generated samples, and of the choice of real ones", default=0
     )
+    flags.add_checkpoint_flag(parser)
     parser.flag("--json", str, JSON_HELP, default=None)
 
 
@@ -49,5 +51,6 @@ def run(values: dict[str, Any]) -> None:
         extractor=values["extractor"],
         weights=values["weights"],
         seed=values["seed"],
+        checkpoint=values["checkpoint"],
     )
     print_result(found.to_dict(), found.table(), json_to=values["json"])

@@ -14,6 +14,7 @@ from sngan import config as configs
 from sngan.cli.parser import CommandParser
 from sngan.config import Config
 from sngan.methods import METHODS, Schedule
+from sngan.runs.chosen import LAST
 from sngan.utils.checks import require_one_of
 from sngan.utils.families import FamilyDefault
 from sngan.utils.files import expand_home
@@ -65,6 +66,12 @@ def add_flags_of(parser: CommandParser, settings: Any, *, names: Collection[str]
     for flag in _flags_of(settings):
         if flag.key in names:
             parser.flag(f"--{flag.key}", flag.kind, flag.text or SUPPRESS, default=flag.default)
+
+
+def add_checkpoint_flag(parser: CommandParser) -> None:
+    """Add ``--checkpoint``, which chooses the weights of a run that is read."""
+    text = "weights of the run: last, best (by its evaluations), or the step of a kept checkpoint"
+    parser.flag("--checkpoint", str, text, default=LAST)
 
 
 def expand(argv: Sequence[str]) -> list[str]:

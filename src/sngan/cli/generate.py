@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from sngan.cli import flags
 from sngan.cli.parser import CommandParser
 from sngan.cli.paths import expanded, folder_to_read
 from sngan.runs.export import export
@@ -25,13 +26,15 @@ def add_arguments(parser: CommandParser) -> None:
         "class to draw, by name or index, for a conditional run",
         default=None,
     )
+    flags.add_checkpoint_flag(parser)
     parser.switch("--overwrite", "replace the samples at --out; your own files there stay")
 
 
 def run(values: dict[str, Any]) -> None:
     """Run ``sngan generate``."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    loaded = load(folder_to_read(values["run"]), device=device)
+    folder, checkpoint = folder_to_read(values["run"]), values["checkpoint"]
+    loaded = load(folder, checkpoint=checkpoint, device=device)
     label = values["label"]
     started = time.perf_counter()
     export(

@@ -155,6 +155,7 @@ class Outputs:
             settings = resuming.settings_to_save(config)
             with self._listing_checkpoints():
                 checkpoint.write(state.state_dict(), self.folder.best_checkpoint, settings=settings)
+            self.save_generator(is_best=True)
         if self.recorder is None or evaluation is None:
             return
         self._record(LogRecord(state.step, evaluation=values))
@@ -189,11 +190,11 @@ class Outputs:
         if self.recorder is not None:
             self.folder.files.delete_set_aside()
 
-    def save_generator(self) -> None:
-        """Write the averaged generator."""
+    def save_generator(self, *, is_best: bool = False) -> None:
+        """Write the averaged generator, to the file of the last step or of the best one."""
         generator = gather_average(self.state.average)
         if self.recorder is not None:
-            save_generator(generator, self.folder.path)
+            save_generator(generator, self.folder.path, is_best=is_best)
 
     def _sample(self, n: int) -> Tensor:
         """Draw samples from noise and classes that never change."""

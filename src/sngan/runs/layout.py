@@ -15,7 +15,7 @@ class RunFolder:
 
     CONFIG = "config.yaml"
     METRICS = "metrics.jsonl"
-    GENERATOR = "generator.safetensors"
+    GENERATOR, BEST_GENERATOR = "generator.safetensors", "generator-best.safetensors"
     LOG = "train.log"
     SKIPPED = "skipped.txt"
     REPORT = "report.html"
@@ -42,6 +42,11 @@ class RunFolder:
     def generator(self) -> Path:
         """The weights of the averaged generator."""
         return self.path / self.GENERATOR
+
+    @property
+    def best_generator(self) -> Path:
+        """The weights of the averaged generator of :attr:`best_checkpoint`."""
+        return self.path / self.BEST_GENERATOR
 
     @property
     def log(self) -> Path:
@@ -110,6 +115,7 @@ RUN_FILE = re.compile(
     _alternatives(
         RunFolder.CONFIG,
         RunFolder.GENERATOR,
+        RunFolder.BEST_GENERATOR,
         RunFolder.METRICS,
         RunFolder.LOG,
         RunFolder.SKIPPED,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sngan.config import Config
 from sngan.health import Diagnosis, diagnose
+from sngan.runs.chosen import LAST
 from sngan.runs.networks import NOISE_BLOCK, balanced_labels, build_networks, draw, noise_blocks
 from sngan.runs.records import iter_records
 from sngan.runs.weights import read_critic, read_generator, read_settings
@@ -181,13 +182,23 @@ class Run:
         require(is_learned, name, expected="a class that had samples in training", got=got)
 
 
-def load(folder: str | Path, *, device: str = "cpu") -> Run:
+def load(folder: str | Path, *, checkpoint: str | int = LAST, device: str = "cpu") -> Run:
     """Open a run folder. The training data is not needed.
+
+    Parameters
+    ----------
+    folder
+        The folder of the run.
+    checkpoint
+        The weights: ``"last"``; ``"best"``, those with the best metric of a run with evaluations;
+        or the step of a checkpoint that is still there (``keep_every`` keeps some for good).
+    device
+        The device of the generator.
 
     Raises
     ------
     ValueError
-        If the folder is no run, or its files do not fit each other.
+        If the folder is no run, has no such checkpoint, or its files do not fit each other.
 
     Examples
     --------
@@ -203,7 +214,7 @@ def load(folder: str | Path, *, device: str = "cpu") -> Run:
     """
     folder = Path(folder)
     config, (on_meta, _) = read_settings(folder)
-    weights = read_generator(on_meta, folder)
+    weights = read_generator(on_meta, folder, checkpoint)
     generator, _ = build_networks(config)
     generator.load_state_dict(weights)
     return Run(folder, config, generator.eval().requires_grad_(False).to(device))
@@ -220,17 +231,17 @@ def diagnose_folder(folder: Path, config: Config) -> Diagnosis:
     return diagnose(iter_records(folder), config)
 
 
-def load_critic(folder: str | Path) -> nn.Module:
-    """Return the critic of a run's newest readable checkpoint, on the CPU in eval mode.
+def load_critic(folder: str | Path, *, checkpoint: str | int = LAST) -> nn.Module:
+    """Return the critic of a checkpoint, by default the newest, on the CPU in eval mode.
 
     Raises
     ------
     ValueError
-        If the folder is no run, or has no readable checkpoint.
+        If the folder is no run, or has no such readable checkpoint.
     """
     folder = Path(folder)
     config, (_, on_meta) = read_settings(folder)
-    weights = read_critic(on_meta, folder)
+    weights = read_critic(on_meta, folder, checkpoint)
     _, critic = build_networks(config)
     critic.load_state_dict(weights)
     return critic.eval().requires_grad_(False)

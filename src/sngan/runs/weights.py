@@ -10,6 +10,7 @@ from sngan import config as configs
 from sngan import models
 from sngan.config import Config
 from sngan.runs import checkpoint
+from sngan.runs.chosen import LAST, read_chosen, require_choice
 from sngan.runs.layout import RunFolder
 from sngan.runs.networks import networks_on_meta
 from sngan.utils.checks import require
@@ -20,9 +21,10 @@ from sngan.utils.text import first_line
 _log = logging.getLogger("sngan")
 
 
-def save_generator(generator: nn.Module, folder: Path) -> None:
-    """Write ``generator.safetensors`` atomically, with a checksum."""
-    write_tensors(generator.state_dict(), RunFolder(folder).generator)
+def save_generator(generator: nn.Module, folder: Path, *, is_best: bool = False) -> None:
+    """Write ``generator.safetensors`` atomically, with a checksum; or that of the best step."""
+    run = RunFolder(folder)
+    write_tensors(generator.state_dict(), run.best_generator if is_best else run.generator)
 
 
 def read_settings(folder: Path) -> tuple[Config, tuple[models.Generator, models.Critic]]:
@@ -43,14 +45,26 @@ def read_settings(folder: Path) -> tuple[Config, tuple[models.Generator, models.
         raise ValueError(f"run: expected {expected}, got {path} ({first_line(error)})") from error
 
 
-def read_generator(on_meta: nn.Module, folder: Path) -> dict[str, Tensor]:
+def read_generator(on_meta: nn.Module, folder: Path, choice: str | int = LAST) -> dict[str, Tensor]:
     """Read ``generator.safetensors``; if it is damaged, read the same weights from a checkpoint.
+
+    Parameters
+    ----------
+    on_meta
+        The generator of the settings.
+    folder
+        The run folder.
+    choice
+        Another checkpoint: ``"best"`` or a step.
 
     Raises
     ------
     ValueError
         If there is neither, or the weights do not fit the settings.
     """
+    choice = require_choice(choice)
+    if choice != LAST:
+        return _fitting(on_meta, _averaged(read_chosen(folder, choice)), folder)
     path = RunFolder(folder).generator
     try:
         require(
@@ -78,14 +92,26 @@ def read_generator(on_meta: nn.Module, folder: Path) -> dict[str, Tensor]:
     return _averaged(saved)
 
 
-def read_critic(on_meta: nn.Module, folder: Path) -> dict[str, Tensor]:
+def read_critic(on_meta: nn.Module, folder: Path, choice: str | int = LAST) -> dict[str, Tensor]:
     """Read the weights of the critic from the newest readable checkpoint.
+
+    Parameters
+    ----------
+    on_meta
+        The critic of the settings.
+    folder
+        The run folder.
+    choice
+        Another checkpoint: ``"best"`` or a step.
 
     Raises
     ------
     ValueError
         If no checkpoint can be read, or the weights do not fit the settings.
     """
+    choice = require_choice(choice)
+    if choice != LAST:
+        return _fitting(on_meta, read_chosen(folder, choice)["critic"], folder)
 
     def check(saved: dict[str, Any]) -> None:
         require_fit(on_meta, saved["critic"])
@@ -115,6 +141,14 @@ def require_settings_of_weights(folder: Path) -> None:
     except (DamagedFileError, OSError):
         # a run that has just begun has no weights yet
         return
+
+
+def _fitting(on_meta: nn.Module, weights: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:
+    try:
+        require_fit(on_meta, weights)
+    except MisfitError as error:
+        raise ValueError(_misfit(folder, str(error))) from error
+    return weights
 
 
 def _misfit(folder: Path, got: str) -> str:

@@ -19,6 +19,7 @@ def evaluate(
     extractor: str | None = None,
     weights: str | None = None,
     seed: int = 0,
+    checkpoint: str | int = "last",
 ) -> Result:
     """Measure a run's samples against real ones: the run's data, or those of ``source``.
 
@@ -33,6 +34,8 @@ def evaluate(
         of the run's own settings, in the group ``evaluation``.
     seed
         The seed of the generated samples, and of the choice of real ones.
+    checkpoint
+        The weights, as for :func:`sngan.load`.
 
     Raises
     ------
@@ -40,7 +43,7 @@ def evaluate(
         If the folder is no run, the data has another shape than the run's samples, there are too
         few samples for a metric, or the weights cannot be read or downloaded.
     """
-    run = load(folder)
+    run = load(folder, checkpoint=checkpoint)
     settings = run.config.evaluation
     chosen = run.config.data
     if source is not None:

@@ -17,7 +17,13 @@ _SAMPLES = 256
 _log = logging.getLogger("sngan")
 
 
-def lipschitz(folder: str | Path, *, lower: bool = True, progress: bool = False) -> LipschitzBounds:
+def lipschitz(
+    folder: str | Path,
+    *,
+    checkpoint: str | int = "last",
+    lower: bool = True,
+    progress: bool = False,
+) -> LipschitzBounds:
     """Bound the Lipschitz constant of a run's critic, and draw it into ``RUN/lipschitz/``.
 
     ``layers.png`` shows each layer's norm and singular values, ``cone.png`` the critic along its
@@ -29,6 +35,8 @@ def lipschitz(folder: str | Path, *, lower: bool = True, progress: bool = False)
     ----------
     folder
         The folder of the run.
+    checkpoint
+        The weights, as for :func:`sngan.load`.
     lower
         Search for a steep point; without it there is no lower bound and no ``cone.png``.
     progress
@@ -39,20 +47,25 @@ def lipschitz(folder: str | Path, *, lower: bool = True, progress: bool = False)
     ValueError
         If the folder is no run, or has no readable checkpoint.
     """
-    return lipschitz_with_pictures(folder, lower=lower, progress=progress)[0]
+    return lipschitz_with_pictures(folder, checkpoint=checkpoint, lower=lower, progress=progress)[0]
 
 
 def lipschitz_with_pictures(
-    folder: str | Path, *, lower: bool = True, progress: bool = False
+    folder: str | Path,
+    *,
+    checkpoint: str | int = "last",
+    lower: bool = True,
+    progress: bool = False,
 ) -> tuple[LipschitzBounds, list[Path]]:
     """Return the bounds of :func:`lipschitz` together with the pictures that it has written.
 
     Parameters
     ----------
-    folder, lower, progress
+    folder, checkpoint, lower, progress
         As for :func:`lipschitz`.
     """
-    run, critic = load(folder), load_critic(folder)
+    run = load(folder, checkpoint=checkpoint)
+    critic = load_critic(folder, checkpoint=checkpoint)
     model = run.config.model
     shape = require_given(model.sample_shape, "run", expected="the shape of its samples")
     data = packed(run.generate(model.pack * _SAMPLES), model.pack) if lower else None

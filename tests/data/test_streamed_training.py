@@ -116,5 +116,5 @@ def test_an_interrupt_ends_a_streamed_run(streams, tmp_path):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert errors.startswith("sngan: error: interrupted at step ")
+    assert errors.startswith("sngan: interrupted at step ")
     assert len(errors.splitlines()) == 1

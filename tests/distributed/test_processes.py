@@ -55,7 +55,7 @@ def test_an_interrupt_saves_once_and_exits_130(tmp_path, strategy, number):
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors.startswith("sngan: error: interrupted at step ")
+    assert errors.startswith("sngan: interrupted at step ")
     assert len(errors.splitlines()) == 1
     assert f"step {checkpoint.read(run / 'checkpoints' / 'last.pt')['step']};" in errors
 

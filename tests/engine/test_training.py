@@ -1,6 +1,7 @@
 """Whole trainings: exact resume, divergence, interruption, refused folders."""
 
 import os
+import shlex
 import signal
 import time
 from dataclasses import replace
@@ -130,16 +131,18 @@ def test_resume_after_kill_9_is_bit_for_bit(tmp_path):
 
 
 def test_ctrl_c_saves_and_exits_130(tmp_path):
-    run = tmp_path / "run"
+    run = tmp_path / "it's my run"
     process = start(run, "--steps", "1000000")
     wait_for_step(run, 10, process)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors.startswith("sngan: error: interrupted at step ")
+    assert errors.startswith("sngan: interrupted at step ")
     assert len(errors.splitlines()) == 1
     assert f"step {checkpoint.read(run / 'checkpoints' / 'last.pt')['step']};" in errors
     assert (run / "report.html").stat().st_size > 10_000
+    command = errors.rpartition("to go on: ")[2]
+    assert shlex.split(command) == ["sngan", "train", "--out", str(run), "--resume"]
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -117,7 +117,7 @@ def test_a_damaged_checkpoint_does_not_replace_a_whole_one(run, whole, source, n
         ("seed: 0", "seed: 1", "seed: 0 → 1"),
         ("  lr: 0.0002", "  lr: 0.1", "method.lr: 0.0002 → 0.1"),
         ("  spectral_norm: matrix", "  spectral_norm: operator", "method.spectral_norm: 'matrix'"),
-        ("log_every: 1", "log_every: 2", "log_every: 1 → 2"),
+        ("schedule: constant", "schedule: linear", "schedule: 'constant' → 'linear'"),
     ],
 )
 def test_edited_settings_are_named(run, line, edited, named, capsys):

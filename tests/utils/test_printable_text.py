@@ -1,6 +1,7 @@
 """Names of strangers cannot move the cursor, forge a line, or give advice."""
 
 import os
+import subprocess
 import unicodedata
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sngan.utils.text import first_line, printable
+from sngan.utils.text import first_line, printable, shell_word
 
 
 @pytest.mark.parametrize(
@@ -60,3 +61,17 @@ def test_no_advice_to_load_without_protection(tmp_path):
             load()
         line = first_line(caught.value)
         assert not [word for word in ("weights_only", "pickle", "trust") if word in line], line
+
+
+@given(
+    st.lists(
+        st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")), max_size=20
+    )
+)
+def test_a_shell_reads_a_word_as_the_text(texts):
+    texts = ["it's a \n 'b' \\x41 $HOME `c`", os.fsdecode(b"\xff\xfe"), "", *texts]
+    words = [shell_word(text) for text in texts]
+    assert all(word.isprintable() for word in words)
+    script = f"printf '%s\\0' {' '.join(words)}"
+    said = subprocess.run(["bash", "-c", script], capture_output=True, check=True).stdout
+    assert said.split(b"\0")[:-1] == [os.fsencode(text) for text in texts]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import sngan
-from sngan.cli.output import fail, with_dashes
+from sngan.cli.output import fail, say_interrupted, with_dashes
 from sngan.cli.paths import file_to_write
 from sngan.utils.streams import PrintableFormatter, tolerant_output
 from sngan.utils.text import first_line
@@ -101,7 +101,7 @@ def _run(argv: list[str]) -> int:
     except ValueError as error:
         return fail(with_dashes(str(error)), status=2)
     except KeyboardInterrupt as stop:
-        return fail(str(stop) or "interrupted", status=130)
+        return say_interrupted(stop)
     except SystemExit as end:
         # --help and --print_config end here
         return int(end.code or 0)

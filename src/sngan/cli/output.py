@@ -46,6 +46,13 @@ def _write(path: Path, data: bytes) -> None:
             write_bytes(path, data)
 
 
+def say_interrupted(stop: KeyboardInterrupt) -> int:
+    """Print that the user stopped a command, and the command that goes on; return the status."""
+    said = [printable(on_one_line(stop)) or "interrupted", *getattr(stop, "__notes__", [])]
+    print(f"sngan: {'; '.join(said)}", file=sys.stderr)
+    return 130
+
+
 def fail(message: str, *, status: int) -> int:
     """Print one line of error on standard error, and return the exit status."""
     print(f"sngan: error: {printable(on_one_line(message))}", file=sys.stderr)

@@ -2,13 +2,25 @@
 
 import logging
 import os
+import shutil
+import sys
 from pathlib import Path
 
 from sngan.runs.lock import holder_of
 from sngan.utils.checks import require
 from sngan.utils.files import expand_home
+from sngan.utils.text import shell_word
 
 _log = logging.getLogger("sngan")
+
+
+def program() -> str:
+    """Return the words by which the user can start this program again."""
+    name, found = sys.argv[0], shutil.which("sngan")
+    if Path(name).parts[-2:] == ("sngan", "__main__.py"):
+        return f"{shell_word(sys.executable)} -m sngan"
+    is_same = found is not None and Path(name).exists() and Path(found).samefile(name)
+    return "sngan" if is_same or Path(name).name != "sngan" else shell_word(name)
 
 
 def expanded(text: str) -> Path:

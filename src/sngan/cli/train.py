@@ -8,13 +8,13 @@ from typing import Any
 from sngan import config as configs
 from sngan.cli import flags
 from sngan.cli.parser import CommandParser
-from sngan.cli.paths import expanded
+from sngan.cli.paths import expanded, program
 from sngan.distributed import collectives
 from sngan.runs.managed import ManagedRunFolder
 from sngan.runs.reserve import reserve
-from sngan.tasks.train import train
+from sngan.tasks.train import Interrupted, train
 from sngan.utils.files import missing_folders, remove_if_empty
-from sngan.utils.text import first_line
+from sngan.utils.text import first_line, shell_word
 
 DESCRIPTION = (
     "Train a GAN; without flags: handwritten digits, spectral normalization. "
@@ -29,8 +29,13 @@ def add_arguments(parser: CommandParser) -> None:
     parser.expand = _expand
     parser.switch(
         "--resume",
-        "go on from the newest checkpoint, with the run's own settings; only steps, devices, "
-        "nodes, strategy, accumulate, compile, cuda_graphs and replay may change",
+        "go on from the newest checkpoint, with the run's own settings; free to change: steps, "
+        "the place of the data, how often to log, sample, save and evaluate, devices, compile …",
+    )
+    parser.switch(
+        "--changed",
+        "with --resume: accept other settings (such as lr) and other data (such as more images); "
+        "from there on the run is not bit for bit an uninterrupted one",
     )
     parser.switch("--overwrite", "replace a run that is at --out; your own files there stay")
 
@@ -38,6 +43,7 @@ def add_arguments(parser: CommandParser) -> None:
 def run(values: dict[str, Any]) -> None:
     """Run ``sngan train``."""
     resume, overwrite = values.pop("resume"), values.pop("overwrite")
+    changed = values.pop("changed")
     values.pop("config")
     config = configs.from_dict(values)
     missing, reserved = missing_folders(Path(config.out)), list[Path]()
@@ -45,17 +51,27 @@ def run(values: dict[str, Any]) -> None:
         reserved = [reserve(Path(config.out))]
         config = replace(config, out=str(reserved[0]))
     try:
-        run = train(config, resume=resume, overwrite=overwrite)
+        run = train(config, resume=resume, overwrite=overwrite, changed=changed)
     except ValueError:
         # A refused request made some empty folders: the reserved one and those above it.
         for folder in dict.fromkeys([*reserved, *missing]):
             remove_if_empty(folder)
+        raise
+    except KeyboardInterrupt as stop:
+        # a command that was stopped before it trained may have left nothing to go on from
+        if isinstance(stop, Interrupted) or resume:
+            stop.add_note(f"to go on: {program()} train --out {_as_word(config.out)} --resume")
         raise
     if not collectives.is_rank_zero():
         return
     print(f"samples: {run.folder / 'samples'}")
     print(f"report:  {run.folder / 'report.html'}")
     print(f"more:    sngan generate {run.folder} --n 100 --out grid.png")
+
+
+def _as_word(path: str) -> str:
+    """Return a path as a word of a command line; it does not look like a flag."""
+    return shell_word(f"./{path}" if path.startswith("-") else path)
 
 
 def _expand(argv: Sequence[str]) -> list[str]:

@@ -1,9 +1,11 @@
 """The settings of a run: dataclasses, and their YAML."""
 
+from sngan.config.changes import MAY_CHANGE_ON_RESUME as MAY_CHANGE_ON_RESUME
+from sngan.config.changes import changes as changes
+from sngan.config.changes import known_changes as known_changes
+from sngan.config.changes import require_allowed as require_allowed
 from sngan.config.data import DataConfig as DataConfig
 from sngan.config.evaluation import EvaluationConfig as EvaluationConfig
-from sngan.config.io import MAY_CHANGE_ON_RESUME as MAY_CHANGE_ON_RESUME
-from sngan.config.io import changes as changes
 from sngan.config.io import from_dict as from_dict
 from sngan.config.io import load as load
 from sngan.config.io import plain as plain

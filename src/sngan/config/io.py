@@ -1,4 +1,4 @@
-"""YAML of settings: reading, writing, and which settings may change when a run is resumed."""
+"""YAML of settings: reading and writing."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -13,26 +13,9 @@ from sngan.config.schema import Config
 from sngan.methods import Schedule, named
 from sngan.utils.checks import require, require_one_of
 from sngan.utils.families import FamilyDefault
-from sngan.utils.fields import is_off
 from sngan.utils.files import write_bytes
-from sngan.utils.plain import flatten, parse_texts, parse_yaml, read_text, to_yaml
+from sngan.utils.plain import parse_texts, parse_yaml, read_text, to_yaml
 from sngan.utils.text import first_line
-
-MAY_CHANGE_ON_RESUME = frozenset(
-    {
-        "steps",
-        "out",
-        # a resumed run keeps its own value: see ``with_own_settings``
-        "data.reading",
-        "performance.accumulate",
-        "performance.compile",
-        "performance.cuda_graphs",
-        "performance.replay",
-        "performance.devices",
-        "performance.nodes",
-        "performance.strategy",
-    }
-)
 
 # A setting that is off is None. In a file null stands for the default, or for the value of the
 # recipe, so files have these words for "off". All versions can read them.
@@ -166,25 +149,6 @@ def _with_texts(kind: Any, values: dict[str, Any], texts: dict[str, Any]) -> dic
         ):
             kept[key] = text
     return kept
-
-
-def changes(old: Mapping[str, Any], new: Config) -> list[str]:
-    """Return ``"key: old → new"`` for each changed setting that forbids a resume.
-
-    ``old`` has the settings of a run under dotted keys; any version of sngan may have written them.
-    Settings that only one of the two versions knows are not compared.
-    """
-    settings = flatten(to_dict(new))
-    return [
-        f"{key}: {old[key]!r} → {value!r}"
-        for key, value in settings.items()
-        if key in old and _differ(old[key], value) and key not in MAY_CHANGE_ON_RESUME
-    ]
-
-
-def _differ(old: Any, new: Any) -> bool:
-    """Whether two values of a setting mean different things: "off" had several spellings."""
-    return old != new and not (is_off(old) and is_off(new))
 
 
 def _given(values: Mapping[str, Any], kind: Any) -> dict[str, Any]:

@@ -8,10 +8,12 @@ from sngan.data.batches.sampler import Batch as Batch
 from sngan.data.batches.sampler import Sampler as Sampler
 from sngan.data.dataset import Dataset as Dataset
 from sngan.data.fingerprint import changes as changes
+from sngan.data.fingerprint import of_content as of_content
 from sngan.data.held_out import held_out_count as held_out_count
 from sngan.data.held_out import held_out_rows as held_out_rows
 from sngan.data.held_out import trained_rows as trained_rows
 from sngan.data.images.formats import FORMATS as FORMATS
+from sngan.data.opening import is_missing as is_missing
 from sngan.data.opening import open_source as open_source
 from sngan.data.sources.toy import MIXTURES as MIXTURES
 from sngan.data.types import READING as READING

@@ -177,6 +177,15 @@ def open_source(
     return drop_empty_classes(dataset, options)
 
 
+def is_missing(source: str) -> bool:
+    """Whether a SOURCE is a path, and there is nothing; patterns and names of a hub are no paths.
+
+    The names ``digits``, ``ring8`` and so on are no paths either.
+    """
+    is_path = source not in _NAMES and not source.startswith((PREFIX, "hf:"))
+    return is_path and _path(source) is None
+
+
 def _key(
     source: str,
     stamp: str,

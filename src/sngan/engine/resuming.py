@@ -1,6 +1,7 @@
 """Resuming: the checkpoint from which a run goes on, and whether settings and data still fit it."""
 
 import logging
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +10,19 @@ from torch import nn
 from sngan import config as configs
 from sngan import data
 from sngan.config import MAY_CHANGE_ON_RESUME, Config
+from sngan.data.survey import Opened
 from sngan.engine.state import PARTS, TrainState
 from sngan.runs import checkpoint
 from sngan.runs.checkpoint import FoundCheckpoint
-from sngan.runs.layout import RunFolder
+from sngan.runs.chosen import glance_at_newest
+from sngan.runs.managed import ManagedRunFolder
 from sngan.runs.networks import networks_on_meta
 from sngan.utils.checks import require, require_count
 from sngan.utils.fitting import MisfitError, require_fit
 from sngan.utils.plain import flatten
 
+_SAME_DATA = "the data that the run was trained on"
+_ACCEPT = "--changed accepts it; the run is then no longer bit for bit one run"
 _log = logging.getLogger("sngan")
 
 
@@ -27,7 +32,46 @@ def settings_to_save(config: Config) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in MAY_CHANGE_ON_RESUME}
 
 
-def find(folder: RunFolder, config: Config, dataset: data.Dataset) -> FoundCheckpoint:
+def require_resumable(
+    folder: ManagedRunFolder, config: Config, *, changed: bool
+) -> Callable[[Opened], None]:
+    """Refuse a resume whose settings do not fit, before the data is read.
+
+    Return a check of the opened data, which is called before its images are decoded.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    config
+        The settings of the resumed run.
+    changed
+        Whether other settings and other data are accepted.
+
+    Raises
+    ------
+    ValueError
+        If a setting has changed that may not, or there is nothing at the place of the data.
+    """
+    saved = glance_at_newest(folder.checkpoints)
+    path = folder.settings_path()
+    found = configs.known_changes(_settings_before(saved.get("settings"), path), config)
+    configs.require_allowed(found, changed=changed, where=path)
+    source = config.data.source
+    expected = "the run's data, or --data with its new place"
+    require(not data.is_missing(source), "data", expected=expected, got=f"nothing at {source}")
+
+    def check(opened: Opened) -> None:
+        content = None if isinstance(opened, data.Dataset) else opened.content
+        if content is not None and not changed:
+            _require_same(saved.get("data"), data.of_content(content))
+
+    return check
+
+
+def find(
+    folder: ManagedRunFolder, config: Config, dataset: data.Dataset, *, changed: bool
+) -> FoundCheckpoint:
     """Find the newest checkpoint that can be read; the log names the newer damaged ones.
 
     Parameters
@@ -38,6 +82,8 @@ def find(folder: RunFolder, config: Config, dataset: data.Dataset) -> FoundCheck
         The settings of the resumed run.
     dataset
         Its data.
+    changed
+        Whether other settings and other data are accepted.
 
     Raises
     ------
@@ -48,40 +94,90 @@ def find(folder: RunFolder, config: Config, dataset: data.Dataset) -> FoundCheck
     found, misfit = _find(folder.checkpoints, networks_on_meta(config))
     _warn_of(found)
     saved = found.state
-    before = found.settings or flatten(configs.to_dict(configs.load(folder.config)))
-    # runs that recorded no held-out images had none
-    before = {"data.held_out": None, **before}
-    changed = [*configs.changes(before, config), *misfit]
-    got = f"{'; '.join(changed)} (in {folder.config} or by flags)"
-    require(not changed, "resume", expected="the run's own settings", got=got)
+    lines = configs.changes(_settings_before(found.settings, folder.settings_path()), config)
+    configs.require_allowed(lines, misfit, changed=changed, where=folder.config)
     require(
         config.steps >= saved["step"],
         "steps",
         expected=f"at least the {saved['step']} steps already done",
         got=config.steps,
     )
-    require(
-        saved["samples"] == dataset.total,
-        "data",
-        expected=f"the {saved['samples']} samples that the run was trained on",
-        got=dataset.total,
-    )
-    # earlier versions saved no fingerprint
-    others = data.changes(saved.get("data") or {}, dataset.fingerprint())
-    expected = "the data that the run was trained on"
-    require(not others, "data", expected=expected, got=f"other data by {', '.join(others)}")
+    if not changed:
+        require(
+            saved["samples"] == dataset.total,
+            "data",
+            expected=f"the {saved['samples']} samples that the run was trained on",
+            got=f"{dataset.total} ({_ACCEPT})",
+        )
+        _require_same(saved.get("data"), dataset.fingerprint())
     return found
 
 
-def load(state: TrainState, found: FoundCheckpoint) -> Path:
-    """Load a checkpoint into the state, or the next older one that fits; return its path."""
+def load(state: TrainState, found: FoundCheckpoint, *, changed: bool = False) -> Path:
+    """Load a checkpoint into the state, or the next older one that fits; return its path.
+
+    Parameters
+    ----------
+    state
+        The state of the resumed run.
+    found
+        The checkpoint.
+    changed
+        Whether other settings and other data are accepted. The batches then begin anew if the data
+        has changed, and so does a part that the checkpoint lacks.
+    """
+
+    def load_into(saved: dict[str, Any]) -> None:
+        state.load_state_dict(saved, without=_parts_begun(state, saved) if changed else ())
+
     try:
-        state.load_state_dict(found.state)
+        load_into(found.state)
     except Exception:
         # the checksums are right, but the content does not fit, which can raise any error
-        found = checkpoint.find_newest(found.path.parent, check=state.load_state_dict)
+        found = checkpoint.find_newest(found.path.parent, check=load_into)
         _warn_of(found)
     return found.path
+
+
+def log_changes(config: Config, found: FoundCheckpoint, dataset: data.Dataset) -> None:
+    """Write to the log what ``--changed`` has changed."""
+    lines = configs.changes(found.settings, config)
+    lines += [
+        f"data: {part}"
+        for part in data.changes(found.state.get("data") or {}, dataset.fingerprint())
+    ]
+    if lines:
+        _log.warning(
+            "changed at step %d: %s; from here on the run is not bit for bit an uninterrupted one",
+            found.state["step"],
+            "; ".join(lines),
+        )
+
+
+def _settings_before(saved: object, path: Path) -> dict[str, Any]:
+    """Return the settings in a checkpoint; earlier versions saved none, so the run's file has them.
+
+    Runs that recorded no held-out images had none.
+    """
+    known = saved if isinstance(saved, Mapping) and saved else None
+    before = flatten(configs.to_dict(configs.load(path))) if known is None else known
+    return {"data.held_out": None, **before}
+
+
+def _require_same(saved: Any, now: Mapping[str, object]) -> None:
+    # earlier versions saved no fingerprint
+    others = data.changes(saved if isinstance(saved, Mapping) else {}, now)
+    got = f"other data by {', '.join(others)} ({_ACCEPT})"
+    require(not others, "data", expected=_SAME_DATA, got=got)
+
+
+def _parts_begun(state: TrainState, saved: dict[str, Any]) -> Collection[str]:
+    """Return the parts of a state that cannot go on after a change, and begin anew."""
+    # p of an adaptive augmentation begins at 0
+    begun = {"augmentation"} - saved.keys()
+    others = data.changes(saved.get("data") or {}, state.fingerprint)
+    is_of_stream = saved["sampler"].keys() == state.sampler.state_dict().keys()
+    return begun if not others and is_of_stream else {*begun, "sampler"}
 
 
 def _find(folder: Path, networks: tuple[nn.Module, nn.Module]) -> tuple[FoundCheckpoint, list[str]]:

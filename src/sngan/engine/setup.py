@@ -33,12 +33,15 @@ class Plan:
         The checkpoint that a resumed run goes on from.
     evaluation
         The evaluation during training, on rank 0 of a run that has one.
+    changed
+        Whether the checkpoint may have other settings and other data.
     """
 
     config: Config
     dataset: data.Dataset
     checkpoint: FoundCheckpoint | None
     evaluation: PeriodicEvaluation | None
+    changed: bool = False
 
 
 def prepare(
@@ -48,6 +51,7 @@ def prepare(
     *,
     resume: bool,
     overwrite: bool,
+    changed: bool = False,
 ) -> Plan:
     """Resolve the settings, open the data and find the checkpoint; change nothing on the disk.
 
@@ -63,6 +67,8 @@ def prepare(
         Whether the run in the folder goes on.
     overwrite
         Whether a new run may replace the run in the folder.
+    changed
+        Whether a resumed run may have other settings and other data.
 
     Raises
     ------
@@ -70,17 +76,20 @@ def prepare(
         If a setting, the data, the folder or its checkpoints do not fit.
     """
     folder.check(resume=resume, overwrite=overwrite)
+    on_opened = None
     if resume:
         config = configs.with_own_settings(config, folder.settings_path())
+        on_opened = resuming.require_resumable(folder, config, changed=changed)
     with counting("decoding") as progress:
-        dataset = open_dataset(config.data, progress)
+        dataset = open_dataset(config.data, progress, on_opened=on_opened)
     config = resolve_config(config, dataset)
     require_memory(config, device)
     is_evaluating = config.evaluation.every and collectives.is_rank_zero()
     return Plan(
         config=config,
         dataset=dataset,
-        checkpoint=resuming.find(folder, config, dataset) if resume else None,
+        checkpoint=resuming.find(folder, config, dataset, changed=changed) if resume else None,
+        changed=changed,
         evaluation=PeriodicEvaluation(config, dataset) if is_evaluating else None,
     )
 

@@ -1,6 +1,7 @@
 """Training state: everything that changes while a run trains, and that a checkpoint saves."""
 
 import random
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -152,8 +153,15 @@ class TrainState:
             "extremes": self.extremes.state_dict(),
         }
 
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
+    def load_state_dict(self, saved: dict[str, Any], *, without: Collection[str] = ()) -> None:
         """Restore what :meth:`state_dict` returned. The data must be the same.
+
+        Parameters
+        ----------
+        saved
+            The state.
+        without
+            Parts that keep their present state, such as ``"sampler"`` if the data has changed.
 
         Raises
         ------
@@ -164,6 +172,8 @@ class TrainState:
         require_count(step, "step", minimum=0)
         require_number(seconds, "seconds", minimum=0.0)
         for key in self._parts():
+            if key in without:
+                continue
             part = getattr(self, key)
             fsdp.load_state(part, _with_own_options(part, saved[key]))
         # earlier versions saved no extremes

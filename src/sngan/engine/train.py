@@ -9,9 +9,12 @@ from sngan.engine.fabric import RankFailedError, run_on_ranks
 from sngan.engine.worker import train_on_rank
 from sngan.runs.layout import RunFolder
 from sngan.runs.run import Run, load
+from sngan.utils.checks import require
 
 
-def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> Run:
+def train(
+    config: Config, *, resume: bool = False, overwrite: bool = False, changed: bool = False
+) -> Run:
     """Train a GAN and leave a run folder at ``config.out``.
 
     Each generator step follows ``n_critic`` critic steps (Goodfellow et al. 2014, arXiv:1406.2661;
@@ -31,6 +34,9 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
     overwrite
         Replace the run at ``config.out``. Its own files are deleted after the first checkpoint of
         the new run; other files stay.
+    changed
+        Go on with other settings or other data: the learning rate, more images … The result is
+        then not bit for bit that of one run.
 
     Raises
     ------
@@ -43,7 +49,8 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
         If Ctrl-C, SIGTERM or SIGHUP arrived; a checkpoint was saved.
     """
     try:
-        run = run_on_ranks(config.performance, train_on_rank, config, resume, overwrite)
+        require(resume or not changed, "changed", expected="resume as well", got="changed alone")
+        run = run_on_ranks(config.performance, train_on_rank, config, resume, overwrite, changed)
     except RankFailedError as error:
         raise TrainingError(f"{error}; {RunFolder(Path(config.out)).where_to_look}") from error
     # a process group returns no run, because its networks may be sharded, or in other processes

@@ -33,7 +33,9 @@ _log = logging.getLogger("sngan")
 _is_training = threading.Lock()
 
 
-def train_on_rank(fabric: "Fabric", config: Config, resume: bool, overwrite: bool) -> Run | None:
+def train_on_rank(
+    fabric: "Fabric", config: Config, resume: bool, overwrite: bool, changed: bool
+) -> Run | None:
     """Train on this rank. Return the run, or ``None`` if its networks belong to a process group.
 
     Parameters
@@ -46,6 +48,8 @@ def train_on_rank(fabric: "Fabric", config: Config, resume: bool, overwrite: boo
         Whether the run in the folder goes on.
     overwrite
         Whether a new run may replace the run in the folder.
+    changed
+        Whether a resumed run may have other settings and other data.
     """
     folder = ManagedRunFolder(Path(config.out))
     collectives.raise_together(lambda: _check(folder, resume=resume, overwrite=overwrite))
@@ -60,7 +64,14 @@ def train_on_rank(fabric: "Fabric", config: Config, resume: bool, overwrite: boo
         resume = resume or is_restarted
         with interrupt_at_once():
             plan = collectives.raise_together(
-                lambda: prepare(config, folder, fabric.device, resume=resume, overwrite=overwrite)
+                lambda: prepare(
+                    config,
+                    folder,
+                    fabric.device,
+                    resume=resume,
+                    overwrite=overwrite,
+                    changed=changed,
+                )
             )
         stack.enter_context(_begun_run(folder, plan.config, resume=resume))
         if collectives.is_rank_zero():
@@ -155,7 +166,8 @@ def _build_state(plan: Plan, fabric: "Fabric") -> TrainState:
 
     state = TrainState.build(plan.config, plan.dataset, fabric)
     if plan.checkpoint is not None:
-        loaded = resuming.load(state, plan.checkpoint)
+        loaded = resuming.load(state, plan.checkpoint, changed=plan.changed)
         if collectives.is_rank_zero():
+            resuming.log_changes(plan.config, plan.checkpoint, plan.dataset)
             checkpoint.make_last(loaded)
     return state

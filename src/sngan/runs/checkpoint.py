@@ -175,7 +175,7 @@ def find_newest(
     """
     problems: list[str] = []
     misfit: MisfitError | None = None
-    for path in _newest_first(folder):
+    for path in newest_first(folder):
         try:
             state = _read(path, device=device)
             settings = state.pop(_SETTINGS, None)
@@ -217,7 +217,8 @@ def _labelled(state: dict[str, Any], settings: dict[str, Any] | None) -> dict[st
     return {"format": _FORMAT, **state, **({_SETTINGS: settings} if settings else {})}
 
 
-def _newest_first(folder: Path) -> list[Path]:
+def newest_first(folder: Path) -> list[Path]:
+    """Return the checkpoints in the order in which a run that goes on tries them."""
     kept = sorted(folder.glob("step-*.pt"), reverse=True)
     paths = [
         *(folder / name for name in (RunFolder.NEXT, RunFolder.LAST, RunFolder.PREVIOUS)),

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sngan.runs import checkpoint
 from sngan.runs.layout import RunFolder, checkpoint_name
@@ -72,15 +72,27 @@ def _available(run: RunFolder) -> str:
 
 def _rotated(run: RunFolder) -> dict[Path, int]:
     """Return the steps of the checkpoints whose names do not say them."""
-    found: dict[Path, int] = {}
-    for name in (run.LAST, run.PREVIOUS, run.BEST):
-        path = run.checkpoints / name
-        try:
-            # with a memory map only the step is read from the disk
-            state = read_archive(path, mmap=True)
-            step = state.get("step") if isinstance(state, dict) else None
-        except (ValueError, OSError):
-            continue
-        if is_integer(step):
-            found[path] = step
-    return found
+    paths = [run.checkpoints / name for name in (run.LAST, run.PREVIOUS, run.BEST)]
+    steps = {path: glance(path).get("step") for path in paths}
+    return {path: step for path, step in steps.items() if is_integer(step)}
+
+
+def glance(path: Path) -> dict[str, Any]:
+    """Read the plain values of a checkpoint, and no tensors; ``{}`` if it cannot be read."""
+    try:
+        # with a memory map only the values that are used are read from the disk
+        state = read_archive(path, mmap=True)
+    except (ValueError, OSError):
+        return {}
+    return cast(dict[str, Any], state) if isinstance(state, dict) else {}
+
+
+def glance_at_newest(folder: Path) -> dict[str, Any]:
+    """Read the plain values of the checkpoint from which a run would go on, without its check.
+
+    Parameters
+    ----------
+    folder
+        The folder of checkpoints.
+    """
+    return next(filter(None, map(glance, checkpoint.newest_first(folder))), {})

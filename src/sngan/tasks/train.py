@@ -3,13 +3,16 @@
 from pathlib import Path
 
 from sngan.config import Config
-from sngan.engine.train import Interrupted, TrainingError
+from sngan.engine.train import Interrupted as Interrupted
+from sngan.engine.train import TrainingError
 from sngan.engine.train import train as train_networks
 from sngan.runs.run import Run
 from sngan.tasks.report import try_report
 
 
-def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> Run:
+def train(
+    config: Config, *, resume: bool = False, overwrite: bool = False, changed: bool = False
+) -> Run:
     """Train a GAN and make a run folder at ``config.out``, with ``report.html``.
 
     The report is also written when the training was interrupted or failed on the way.
@@ -22,6 +25,9 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
         Go on from the newest readable checkpoint in ``config.out``.
     overwrite
         Replace a run that is at ``config.out``.
+    changed
+        Go on with other settings or other data, without the promise that the result is bit for bit
+        that of one run.
 
     Raises
     ------
@@ -40,7 +46,7 @@ def train(config: Config, *, resume: bool = False, overwrite: bool = False) -> R
     torch.Size([3, 2])
     """
     try:
-        run = train_networks(config, resume=resume, overwrite=overwrite)
+        run = train_networks(config, resume=resume, overwrite=overwrite, changed=changed)
     except (TrainingError, Interrupted):
         try_report(Path(config.out))
         raise

@@ -1,6 +1,8 @@
 """Text from files and libraries, made printable on one line."""
 
+import os
 import re
+import shlex
 import unicodedata
 
 # control, format (bidirectional marks among them), surrogates, line and paragraph separators
@@ -51,6 +53,26 @@ def on_one_line(text: object) -> str:
 def last_line(error: BaseException) -> str:
     """Return the last line of an error's text: in a traceback it names the error itself."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+
+
+def shell_word(text: str) -> str:
+    r"""Return a word that a shell reads as ``text``, printable as it is.
+
+    Examples
+    --------
+    >>> print(shell_word("my photos"), shell_word("a\nb"))
+    'my photos' $'a\x0ab'
+    """
+    if text.isprintable():
+        return shlex.quote(text)
+    escaped = "".join(
+        rf"\{one}" if one in "\\'" else one if one.isprintable() else _in_bytes(one) for one in text
+    )
+    return f"$'{escaped}'"
+
+
+def _in_bytes(character: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
 
 
 def _visible(character: str) -> str:

@@ -20,12 +20,12 @@ from sngan.runs import checkpoint
 
 _FEW = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 12))]
 FREE = {
-    "log_every": [2, 3],
-    "sample_every": [1, 3],
-    "save_every": [2, 4],
+    "log_every": [2, 3, "0.001s", "1h"],
+    "sample_every": [1, 3, "1s"],
+    "save_every": [2, 4, "0.5min"],
     "keep_every": [None, 1],
     "evaluation.every": [None, 1],
-    "evaluation.samples": [8],
+    "evaluation.samples": [12],
     "evaluation.best": ["kernel"],
     "data.workers": [1],
     "data.cache": ["memory", "disk"],

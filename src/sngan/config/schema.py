@@ -10,6 +10,7 @@ from typing import Literal
 
 from sngan.config.data import DataConfig
 from sngan.config.evaluation import EvaluationConfig
+from sngan.config.intervals import Interval, require_interval
 from sngan.config.model import ModelConfig
 from sngan.config.paths import require_path
 from sngan.config.performance import PerformanceConfig
@@ -59,11 +60,15 @@ class Config:
     ema_start: int = option(
         1000, "step at which the average starts; until then a copy of the generator"
     )
-    log_every: int = option(by_family(50, points=100), "steps between two records in metrics.jsonl")
-    sample_every: int = option(
-        by_family(500, points=2000), "steps between two pictures from the same noise"
+    log_every: Interval = option(
+        by_family(50, points=100), "steps or time (30s, 5min) between two records in metrics.jsonl"
     )
-    save_every: int = option(by_family(500, points=2000), "steps between two checkpoints")
+    sample_every: Interval = option(
+        by_family(500, points=2000), "steps or time between two pictures from the same noise"
+    )
+    save_every: Interval = option(
+        by_family(500, points=2000), "steps or time between two checkpoints"
+    )
     keep_every: int | None = option(
         None, "steps between two checkpoints that are never deleted; 0: none"
     )
@@ -76,8 +81,10 @@ class Config:
         for key, kind in _KINDS.items():
             value = getattr(self, key)
             require(isinstance(value, kind), key, expected=kind.__name__, got=repr(value))
-        for key in ("steps", "batch_size", "log_every", "sample_every", "save_every"):
+        for key in ("steps", "batch_size"):
             require_count(getattr(self, key), key)
+        for key in ("log_every", "sample_every", "save_every"):
+            require_interval(getattr(self, key), key)
         for key in ("seed", "ema_start"):
             require_count(getattr(self, key), key, minimum=0)
         none_for_off(self, "keep_every")

@@ -70,7 +70,14 @@ def all_reduce_min(value: Tensor) -> Tensor:
 
 def all_reduce_any(flag: bool) -> bool:
     """Return whether the flag is set on any rank. Only the hosts communicate, not the devices."""
-    return flag if world_size() == 1 else bool(_reduced(torch.tensor(int(flag)), dist.ReduceOp.MAX))
+    return all_reduce_any_of([flag])[0]
+
+
+def all_reduce_any_of(flags: Sequence[bool]) -> list[bool]:
+    """Return for each flag whether it is set on any rank, in one message between the hosts."""
+    if world_size() == 1:
+        return list(flags)
+    return _reduced(torch.tensor(flags, dtype=torch.int64), dist.ReduceOp.MAX).bool().tolist()
 
 
 def broadcast_object(value: _Result) -> _Result:

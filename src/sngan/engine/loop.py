@@ -1,7 +1,8 @@
 """Training loop: one step after another, and the outputs that are due after it."""
 
-from sngan.distributed import collectives
+from sngan.engine.cadence import Cadence
 from sngan.engine.errors import Interrupted
+from sngan.engine.live_page import WritePage
 from sngan.engine.outputs import open_outputs
 from sngan.engine.setup import Plan
 from sngan.engine.state import TrainState
@@ -10,7 +11,9 @@ from sngan.runs.managed import ManagedRunFolder
 from sngan.utils.signals import stop_on_interrupt
 
 
-def run_loop(plan: Plan, state: TrainState, folder: ManagedRunFolder) -> None:
+def run_loop(
+    plan: Plan, state: TrainState, folder: ManagedRunFolder, write_page: WritePage | None = None
+) -> None:
     """Train until the last step, or until a signal arrives.
 
     Parameters
@@ -21,6 +24,8 @@ def run_loop(plan: Plan, state: TrainState, folder: ManagedRunFolder) -> None:
         The state that is trained.
     folder
         The run folder, for outputs.
+    write_page
+        The function that writes the page of the run while it goes on.
 
     Raises
     ------
@@ -29,23 +34,26 @@ def run_loop(plan: Plan, state: TrainState, folder: ManagedRunFolder) -> None:
     TrainingError
         If a loss or gradient was not finite.
     """
-    config = plan.config
+    config, cadence = plan.config, Cadence(plan.config)
 
     def is_due(every: int) -> bool:
         return state.step % every == 0 or state.step == config.steps
 
-    with open_outputs(plan, state, folder) as outputs, stop_on_interrupt() as is_stopped:
+    with (
+        open_outputs(plan, state, folder, write_page) as outputs,
+        stop_on_interrupt() as is_stopped,
+    ):
         outputs.start()
         # all ranks stop together, or the others would wait for the one that stopped
-        while state.step < config.steps and not collectives.all_reduce_any(is_stopped()):
+        while state.step < config.steps and not cadence.agree(is_stopped()):
             outputs.follow(train_step(config, state))
-            if is_due(config.log_every):
+            if cadence.log.is_due(state.step):
                 outputs.log()
-            if is_due(config.sample_every):
+            if cadence.picture.is_due(state.step):
                 outputs.save_samples()
             if config.evaluation.every and is_due(config.evaluation.every):
                 outputs.evaluate()
-            if is_due(config.save_every):
+            if cadence.save.is_due(state.step):
                 outputs.save()
         if state.step < config.steps:
             outputs.save()

@@ -10,11 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sngan.config.intervals import steps_of
 from sngan.distributed import collectives
 from sngan.engine import resuming
 from sngan.engine.evaluation import certify, measure_modes, measure_transport
 from sngan.engine.health.figures import HealthFigures
 from sngan.engine.health.watch import HealthWatch
+from sngan.engine.live_page import LivePage, WritePage
 from sngan.engine.nan_guard import NanGuard, not_finite_error
 from sngan.engine.sampling import gather_average, sample_average
 from sngan.engine.setup import Plan
@@ -31,7 +33,9 @@ _log = logging.getLogger("sngan")
 
 
 @contextmanager
-def open_outputs(plan: Plan, state: TrainState, folder: ManagedRunFolder) -> "Generator[Outputs]":
+def open_outputs(
+    plan: Plan, state: TrainState, folder: ManagedRunFolder, write_page: WritePage | None = None
+) -> "Generator[Outputs]":
     """Open the outputs of a run that starts, or goes on, at ``state.step``.
 
     Parameters
@@ -42,6 +46,8 @@ def open_outputs(plan: Plan, state: TrainState, folder: ManagedRunFolder) -> "Ge
         The state that is written to checkpoints and sampled.
     folder
         The run folder.
+    write_page
+        The function that writes the page of the run while it goes on.
     """
     config = plan.config
     with ExitStack() as stack:
@@ -49,12 +55,17 @@ def open_outputs(plan: Plan, state: TrainState, folder: ManagedRunFolder) -> "Ge
         if collectives.is_rank_zero():
             with folder.files.recording("."):
                 recorder = stack.enter_context(
-                    Recorder(folder.path, start=state.step, every=config.log_every)
+                    Recorder(
+                        folder.path,
+                        start=state.step,
+                        every=steps_of(config.log_every, default=0),
+                    )
                 )
         if plan.evaluation is not None:
             plan.evaluation.remember(iter_records(folder.path))
         progress = stack.enter_context(Progress(total=config.steps, start=state.step))
-        yield Outputs(plan, state, folder, recorder=recorder, progress=progress)
+        page = LivePage(write_page if recorder is not None else None, folder.path)
+        yield Outputs(plan, state, folder, recorder=recorder, progress=progress, page=page)
 
 
 @dataclass
@@ -70,6 +81,7 @@ class Outputs:
     folder: ManagedRunFolder
     recorder: Recorder | None = field(kw_only=True)
     progress: Progress = field(kw_only=True)
+    page: LivePage = field(kw_only=True)
 
     def __post_init__(self) -> None:
         self._guard = NanGuard(self.state.runtime.device)
@@ -79,7 +91,7 @@ class Outputs:
         self._terms: dict[str, Tensor] = {}
         now = time.perf_counter()
         self._started = now - self.state.seconds
-        self._logged_step, self._logged_at = self.state.step, now
+        self._timed_step, self._timed_at = self.state.step, now
 
     def start(self) -> None:
         """Write the first samples and checkpoint of a new run, and the generator of any run."""
@@ -113,14 +125,16 @@ class Outputs:
             seconds=now - self._started,
             **terms,
             **state.scheduled.for_log(state.step - 1),
-            steps_per_second=(state.step - self._logged_step) / (now - self._logged_at),
+            steps_per_second=(state.step - self._timed_step) / (now - self._timed_at),
             sigma=read_terms(state.sigmas()),
             health=self._measure_health(),
         )
         if self.recorder is not None:
             self._record(record)
             self.progress.log(record.to_dict())
-        self._logged_step, self._logged_at = state.step, now
+        self.page.update()
+        self._timed_step, self._timed_at = state.step, time.perf_counter()
+        state.logged_step = state.step
 
     def save_samples(self) -> None:
         """Write a grid of images, or a scatter of points, from noise that never changes."""
@@ -140,6 +154,7 @@ class Outputs:
         reference = None if dataset.is_images else dataset.samples[:_SCATTER_POINTS]
         sample_grid.save_samples(samples, path, reference=reference)
         self.recorder.add_picture(path, self.state.step)
+        self.page.update()
 
     def evaluate(self) -> None:
         """Record the metrics of samples, and keep this checkpoint if it is the best so far."""
@@ -214,15 +229,15 @@ class Outputs:
             self._watch.follow(record.to_dict())
 
     def _measure_health(self) -> dict[str, float] | None:
-        step, extremes = self.state.step, self.state.extremes
-        if not self._health.is_due(step):
+        step, since, extremes = self.state.step, self.state.logged_step, self.state.extremes
+        if not self._health.is_due(step, since=since):
             return None
         found = read_terms(extremes.terms(), average_ranks=True)
         extremes.reset()
         weights = sum(weight.numel() for weight in self.state.generator.parameters())
         largest = found["generator_gradient_norm_largest"]
         found["generator_gradient_per_weight"] = largest / max(weights, 1) ** 0.5
-        copies = self._health.is_due_for_copies(step)
+        copies = self._health.is_due_for_copies(step, since=since)
         return found | self._health.measure(self.state, copies=copies)
 
     def _require_finite(self) -> None:

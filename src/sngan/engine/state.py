@@ -12,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from sngan import data, spectral
 from sngan.config import Config
+from sngan.config.intervals import steps_of
 from sngan.data.types import Fingerprint
 from sngan.distributed import fsdp
 from sngan.engine import build
@@ -55,6 +56,8 @@ class TrainState:
         Whether the samples are images, and not points. It is not saved.
     step, seconds
         The generator steps done, and the time that they took.
+    logged_step
+        The step of the last record.
     runtime
         The device, precision and CUDA graph of the steps. It is not saved.
     extremes
@@ -85,6 +88,7 @@ class TrainState:
     is_images: bool = True
     step: int = 0
     seconds: float = 0.0
+    logged_step: int = 0
 
     @classmethod
     def build(
@@ -147,6 +151,7 @@ class TrainState:
             **parts,
             "step": self.step,
             "seconds": self.seconds,
+            "logged_step": self.logged_step,
             "samples": self.num_samples,
             "data": self.fingerprint,
             "rng": _rng_state(),
@@ -183,6 +188,9 @@ class TrainState:
         # optimizers replace their tensors when they load
         self.runtime.graph.forget()
         self.step, self.seconds = step, seconds
+        # earlier versions did not save it; they counted steps
+        every = steps_of(self.scheduled.config.log_every, default=1)
+        self.logged_step = saved.get("logged_step", step - step % every)
 
     def _parts(self) -> tuple[str, ...]:
         norms = ("spectral_norm", "spectral_norm_generator")

@@ -6,6 +6,7 @@ from sngan.config import Config
 from sngan.engine.errors import Interrupted as Interrupted
 from sngan.engine.errors import TrainingError as TrainingError
 from sngan.engine.fabric import RankFailedError, run_on_ranks
+from sngan.engine.live_page import WritePage
 from sngan.engine.worker import train_on_rank
 from sngan.runs.layout import RunFolder
 from sngan.runs.run import Run, load
@@ -13,7 +14,12 @@ from sngan.utils.checks import require
 
 
 def train(
-    config: Config, *, resume: bool = False, overwrite: bool = False, changed: bool = False
+    config: Config,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    changed: bool = False,
+    write_page: WritePage | None = None,
 ) -> Run:
     """Train a GAN and leave a run folder at ``config.out``.
 
@@ -37,6 +43,9 @@ def train(
     changed
         Go on with other settings or other data: the learning rate, more images … The result is
         then not bit for bit that of one run.
+    write_page
+        A function of a module that writes the page of the run folder; it is called again and again
+        while the run goes on.
 
     Raises
     ------
@@ -50,7 +59,9 @@ def train(
     """
     try:
         require(resume or not changed, "changed", expected="resume as well", got="changed alone")
-        run = run_on_ranks(config.performance, train_on_rank, config, resume, overwrite, changed)
+        run = run_on_ranks(
+            config.performance, train_on_rank, config, resume, overwrite, changed, write_page
+        )
     except RankFailedError as error:
         raise TrainingError(f"{error}; {RunFolder(Path(config.out)).where_to_look}") from error
     # a process group returns no run, because its networks may be sharded, or in other processes

@@ -14,6 +14,7 @@ from sngan.distributed import collectives, rendezvous
 from sngan.engine import resuming
 from sngan.engine.errors import TrainingError
 from sngan.engine.fabric import RankFailedError
+from sngan.engine.live_page import WritePage
 from sngan.engine.log_file import log_held_out, logging_to, record_skipped
 from sngan.engine.loop import run_loop
 from sngan.engine.setup import Plan, prepare
@@ -34,7 +35,12 @@ _is_training = threading.Lock()
 
 
 def train_on_rank(
-    fabric: "Fabric", config: Config, resume: bool, overwrite: bool, changed: bool
+    fabric: "Fabric",
+    config: Config,
+    resume: bool,
+    overwrite: bool,
+    changed: bool,
+    write_page: WritePage | None,
 ) -> Run | None:
     """Train on this rank. Return the run, or ``None`` if its networks belong to a process group.
 
@@ -50,6 +56,8 @@ def train_on_rank(
         Whether a new run may replace the run in the folder.
     changed
         Whether a resumed run may have other settings and other data.
+    write_page
+        The function that writes the page of the run while it goes on.
     """
     folder = ManagedRunFolder(Path(config.out))
     collectives.raise_together(lambda: _check(folder, resume=resume, overwrite=overwrite))
@@ -85,7 +93,7 @@ def train_on_rank(
         if is_restarted:
             _log.warning("restarted by torchrun: goes on from step %d", state.step)
         _log.info("step %d of %d, on %s", state.step, plan.config.steps, state.runtime.device)
-        run_loop(plan, state, folder)
+        run_loop(plan, state, folder, write_page)
         _log.info("done: step %d", state.step)
     if config.performance.has_process_group:
         return None

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from sngan.utils.plain import flatten, read_yaml
 from sngan.utils.text import first_line
 
 _FRAMES = 8
+_RELOAD_SECONDS = 20
 _LAYERS = 24
 _LONGEST_TEXT = 2**20
 _KEYS = (
@@ -27,8 +29,15 @@ _KEYS = (
 )  # fmt: skip
 
 
-def write_report(folder: Path) -> Path:
+def write_report(folder: Path, *, is_live: bool = False) -> Path:
     """Write ``report.html`` into a run folder, from its saved records only.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    is_live
+        Whether the run goes on. The page then says so, and reloads itself.
 
     Raises
     ------
@@ -55,6 +64,8 @@ def write_report(folder: Path) -> Path:
         skipped=_lines(RunFolder(folder).skipped),
         settings=[(key, str(value)) for key, value in flatten(settings).items()],
         folder=str(folder),
+        live_since=datetime.now().astimezone().strftime("%H:%M:%S %Z") if is_live else None,
+        reload_seconds=_RELOAD_SECONDS,
     )
 
 

@@ -188,7 +188,8 @@ class ManagedRunFolder(RunFolder):
         if self._config is None or not _begins(path, b"\x89PNG"):
             return False
         step = int(path.stem.removeprefix("step-"))
-        return step % self._config.sample_every == 0 or step == self._config.steps
+        every = self._config.sample_every
+        return isinstance(every, str) or step % every == 0 or step == self._config.steps
 
 
 def _begins(path: Path, magic: bytes) -> bool:

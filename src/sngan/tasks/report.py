@@ -36,13 +36,28 @@ def report(folder: str | Path) -> Path:
     return write_report(folder)
 
 
-def try_report(folder: Path) -> None:
-    """Write the page of a run; log an error instead of raising it."""
+def try_report(folder: Path, *, is_live: bool = False) -> bool:
+    """Write the page of a run; log an error instead of raising it. Return whether it was written.
+
+    Parameters
+    ----------
+    folder
+        The folder of the run.
+    is_live
+        Whether the run goes on, so that the page reloads itself.
+    """
     # a run can fail before it has a folder
     if not collectives.is_rank_zero() or not ManagedRunFolder(folder).config.is_file():
-        return
+        return False
     try:
-        write_report(folder)
+        write_report(folder, is_live=is_live)
+        return True
     except (OSError, ValueError) as error:
         # an error of the page must hide neither the result of a training nor its error
         _log.warning("no report: %s", first_line(error))
+        return False
+
+
+def try_live_report(folder: Path) -> bool:
+    """Write the page of a run that goes on, as :func:`try_report` does."""
+    return try_report(folder, is_live=True)

@@ -7,7 +7,7 @@ from sngan.engine.train import Interrupted as Interrupted
 from sngan.engine.train import TrainingError
 from sngan.engine.train import train as train_networks
 from sngan.runs.run import Run
-from sngan.tasks.report import try_report
+from sngan.tasks.report import try_live_report, try_report
 
 
 def train(
@@ -15,7 +15,8 @@ def train(
 ) -> Run:
     """Train a GAN and make a run folder at ``config.out``, with ``report.html``.
 
-    The report is also written when the training was interrupted or failed on the way.
+    The report is written again and again while the run goes on, and its page reloads itself. It is
+    also written when the training was interrupted or failed on the way.
 
     Parameters
     ----------
@@ -46,7 +47,9 @@ def train(
     torch.Size([3, 2])
     """
     try:
-        run = train_networks(config, resume=resume, overwrite=overwrite, changed=changed)
+        run = train_networks(
+            config, resume=resume, overwrite=overwrite, changed=changed, write_page=try_live_report
+        )
     except (TrainingError, Interrupted):
         try_report(Path(config.out))
         raise

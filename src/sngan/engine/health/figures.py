@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sngan import data, spectral
 from sngan.config import Config
+from sngan.config.intervals import steps_of
 from sngan.data.batches.shuffling import seeded_permutation
 from sngan.distributed import fsdp
 from sngan.engine.health import clouds
@@ -27,6 +28,8 @@ _BATCH, _EVERY = 32, 50
 _SEARCHED, _PART = 4096, 512
 _KEY = 0x6865616C
 _SMALLEST_MATRIX = 8
+# steps between two searches of copies if pictures are drawn by time
+_PICTURES = 500
 
 
 class HealthFigures:
@@ -57,14 +60,18 @@ class HealthFigures:
         self._nearest_of_new: float | None = None
         self._w1_floor: float | None = None
 
-    def is_due(self, step: int) -> bool:
-        """Whether a logged step is measured: the first one after each 50 steps, or after fewer."""
-        return self._passes(self._every, step, before=step - self._config.log_every)
+    def is_due(self, step: int, *, since: int) -> bool:
+        """Whether a logged step is measured: the first one after each 50 steps, or after fewer.
 
-    def is_due_for_copies(self, step: int) -> bool:
+        ``since`` is the step of the record before.
+        """
+        return self._passes(self._every, step, before=since)
+
+    def is_due_for_copies(self, step: int, *, since: int) -> bool:
         """Whether a measured step also searches copies: the first one after each picture does."""
-        between = max(self._every, self._config.log_every)
-        return self._passes(self._config.sample_every, step, before=step - between)
+        between = max(self._every, step - since)
+        pictures = steps_of(self._config.sample_every, default=_PICTURES)
+        return self._passes(pictures, step, before=step - between)
 
     @staticmethod
     def _passes(every: int, step: int, *, before: int) -> bool:

@@ -31,7 +31,7 @@ def add_arguments(parser: CommandParser) -> None:
         default="",
     )
     parser.switch("--overwrite", "replace a comparison that is at --out; your own files stay")
-    flags.add_config_flags(parser, without=("method.name",))
+    flags.add_config_flags(parser, without=("method.name", "hours", "preset"))
 
 
 def run(values: dict[str, Any]) -> None:

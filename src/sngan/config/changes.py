@@ -13,6 +13,7 @@ MAY_CHANGE_ON_RESUME = frozenset(
     {
         "steps",
         "out",
+        "hours",
         # the fingerprint of the data says whether it is the same at another place
         "data.source",
         "data.workers",
@@ -41,6 +42,8 @@ MAY_CHANGE_ON_RESUME = frozenset(
 # a checkpoint holds these networks and optimizers, and no others can go on from it
 _FIXED = (
     "model.",
+    # it decides settings of a new run only
+    "preset",
     "data.resolution",
     "data.channels",
     "method.name",

@@ -37,6 +37,8 @@ def with_own_settings(config: Config, path: Path) -> Config:
     if config.ema_decay is None and config.ema_halflife is None:
         average = {"ema_decay": own.ema_decay, "ema_halflife": own.ema_halflife}
         config = dataclasses.replace(config, **average)
+    if config.preset == "auto":
+        config = dataclasses.replace(config, preset=own.preset)
     return dataclasses.replace(
         config, data=_own_data(config.data, own.data), model=_own_model(config.model, own.model)
     )

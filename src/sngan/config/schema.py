@@ -16,7 +16,7 @@ from sngan.config.paths import require_path
 from sngan.config.performance import PerformanceConfig
 from sngan.methods import Method, Schedule, named, require_scheduled
 from sngan.models.packing import require_divided
-from sngan.utils.checks import require, require_count
+from sngan.utils.checks import require, require_count, require_number
 from sngan.utils.families import by_family, of_family, possible_values
 from sngan.utils.fields import none_for_off, option, require_choices
 
@@ -38,6 +38,17 @@ class Config:
     evaluation: EvaluationConfig = EvaluationConfig()
     performance: PerformanceConfig = PerformanceConfig()
     steps: int = option(by_family(10_000, points=18_000), "generator steps")
+    hours: float | None = option(
+        None,
+        "instead of steps: a budget of time; some steps are timed before the run, which then ends, "
+        "with its schedules, at the step that fits",
+    )
+    preset: Literal["auto", "none", "laptop", "gpu", "paper"] = option(
+        "auto",
+        "width, batch_size and steps where they are left out; laptop: 0.25, 32, 5,000; gpu: 1, 64, "
+        "50,000; paper: 1, 64, 100,000; auto: laptop on a CPU for images over 16 pixels if all "
+        "three are left out",
+    )
     seed: int = option(0, "seed of all random numbers of the run")
     batch_size: int = option(
         by_family(64, points=256), "real samples, and as many fakes, in each step, over all devices"
@@ -87,7 +98,9 @@ class Config:
             require_interval(getattr(self, key), key)
         for key in ("seed", "ema_start"):
             require_count(getattr(self, key), key, minimum=0)
-        none_for_off(self, "keep_every")
+        none_for_off(self, "keep_every", "hours")
+        if self.hours is not None:
+            require_number(self.hours, "hours", above=0.0)
         if self.keep_every is not None:
             require_count(self.keep_every, "keep_every", minimum=0)
         self._check_batch()

@@ -5,6 +5,7 @@ from sngan.engine.errors import Interrupted
 from sngan.engine.live_page import WritePage
 from sngan.engine.outputs import open_outputs
 from sngan.engine.setup import Plan
+from sngan.engine.speed import FirstSteps
 from sngan.engine.state import TrainState
 from sngan.engine.steps import train_step
 from sngan.runs.managed import ManagedRunFolder
@@ -44,9 +45,11 @@ def run_loop(
         stop_on_interrupt() as is_stopped,
     ):
         outputs.start()
+        first_steps = FirstSteps(plan, state)
         # all ranks stop together, or the others would wait for the one that stopped
         while state.step < config.steps and not cadence.agree(is_stopped()):
             outputs.follow(train_step(config, state))
+            outputs.say(first_steps.line)
             if cadence.log.is_due(state.step):
                 outputs.log()
             if cadence.picture.is_due(state.step):

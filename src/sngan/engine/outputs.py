@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -107,6 +107,13 @@ class Outputs:
         self._guard.update(terms, self.state.step)
         self.state.extremes.update(terms)
         self.progress.advance(self.state.step)
+
+    def say(self, line: Callable[[], str | None]) -> None:
+        """Show and log what ``line()`` returns, if anything; only rank 0 calls it."""
+        text = line() if self.recorder is not None else None
+        if text is not None:
+            self.progress.note(text)
+            _log.info("%s", text)
 
     def log(self) -> None:
         """Record the last step on disk and on the screen.

@@ -1,13 +1,14 @@
 """Setup of a run: everything that is resolved before the run folder is touched."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from sngan import config as configs
 from sngan import data
 from sngan.config import Config, DataConfig
+from sngan.config.presets import with_preset
 from sngan.data.survey import Opened
 from sngan.distributed import collectives
 from sngan.engine import resuming
@@ -16,6 +17,8 @@ from sngan.engine.memory import require_memory
 from sngan.engine.resolve import resolve_config
 from sngan.runs.checkpoint import FoundCheckpoint
 from sngan.runs.managed import ManagedRunFolder
+from sngan.utils.checks import require
+from sngan.utils.families import FamilyDefault
 from sngan.utils.progress import counting
 
 
@@ -35,13 +38,16 @@ class Plan:
         The evaluation during training, on rank 0 of a run that has one.
     changed
         Whether the checkpoint may have other settings and other data.
+    unresolved
+        The settings before the data and the recipe have filled them in.
     """
 
     config: Config
     dataset: data.Dataset
     checkpoint: FoundCheckpoint | None
     evaluation: PeriodicEvaluation | None
-    changed: bool = False
+    changed: bool
+    unresolved: Config
 
 
 def prepare(
@@ -76,13 +82,17 @@ def prepare(
         If a setting, the data, the folder or its checkpoints do not fit.
     """
     folder.check(resume=resume, overwrite=overwrite)
+    _require_hours(config, resume=resume)
     on_opened = None
     if resume:
         config = configs.with_own_settings(config, folder.settings_path())
         on_opened = resuming.require_resumable(folder, config, changed=changed)
     with counting("decoding") as progress:
         dataset = open_dataset(config.data, progress, on_opened=on_opened)
-    config = resolve_config(config, dataset)
+    if not resume:
+        side = max(dataset.sample_shape[1:]) if dataset.is_images else None
+        config = with_preset(config, side=side, is_on_cpu=device.type == "cpu")
+    unresolved, config = config, resolve_config(config, dataset)
     require_memory(config, device)
     is_evaluating = config.evaluation.every and collectives.is_rank_zero()
     return Plan(
@@ -91,7 +101,33 @@ def prepare(
         checkpoint=resuming.find(folder, config, dataset, changed=changed) if resume else None,
         changed=changed,
         evaluation=PeriodicEvaluation(config, dataset) if is_evaluating else None,
+        unresolved=unresolved,
     )
+
+
+def with_hours(plan: Plan, measure: Callable[[Config, data.Dataset], Config]) -> Plan:
+    """Return a plan whose steps fit into ``hours``; settings that depend on the steps follow.
+
+    Parameters
+    ----------
+    plan
+        The plan of a new run.
+    measure
+        A function that replaces ``hours`` by ``steps``. All ranks call it.
+    """
+    if plan.unresolved.hours is None:
+        return plan
+    config = measure(plan.unresolved, plan.dataset)
+    return replace(plan, unresolved=config, config=resolve_config(config, plan.dataset))
+
+
+def _require_hours(config: Config, *, resume: bool) -> None:
+    """Raise unless hours are left out, or decide the steps of a new run."""
+    if config.hours is not None:
+        got = f"{config.hours:g}"
+        require(not resume, "hours", expected="none on a resume, where steps may change", got=got)
+        is_open = isinstance(config.steps, FamilyDefault)
+        require(is_open, "hours", expected="none where steps is given", got=got)
 
 
 def open_dataset(

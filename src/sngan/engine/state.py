@@ -1,7 +1,8 @@
 """Training state: everything that changes while a run trains, and that a checkpoint saves."""
 
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -217,6 +218,16 @@ def _with_own_options(part: Any, saved: dict[str, Any]) -> dict[str, Any]:
     own = [{**group, "params": ()} for group in part.param_groups]
     groups = zip(own, saved["param_groups"], strict=True)
     return {**saved, "param_groups": [{**mine, "params": one["params"]} for mine, one in groups]}
+
+
+@contextmanager
+def restored_random_numbers() -> Generator[None]:
+    """Set the random numbers back afterwards, so that work inside does not change the run."""
+    before = _rng_state()
+    try:
+        yield
+    finally:
+        _set_rng_state(before)
 
 
 def _rng_state() -> dict[str, Any]:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from sngan import config as configs
 from sngan.config import Config
 from sngan.distributed import collectives, rendezvous
-from sngan.engine import resuming
+from sngan.engine import resuming, speed
 from sngan.engine.errors import TrainingError
 from sngan.engine.fabric import RankFailedError
 from sngan.engine.live_page import WritePage
 from sngan.engine.log_file import log_held_out, logging_to, record_skipped
 from sngan.engine.loop import run_loop
-from sngan.engine.setup import Plan, prepare
+from sngan.engine.setup import Plan, prepare, with_hours
 from sngan.engine.state import TrainState
 from sngan.runs import checkpoint
 from sngan.runs.lock import locked
@@ -81,6 +81,7 @@ def train_on_rank(
                     changed=changed,
                 )
             )
+            plan = with_hours(plan, lambda *of: speed.with_steps_for_hours(*of, fabric))
         stack.enter_context(_begun_run(folder, plan.config, resume=resume))
         if collectives.is_rank_zero():
             stack.enter_context(logging_to(folder.log))
@@ -92,6 +93,9 @@ def train_on_rank(
         plan = replace(plan, checkpoint=None)
         if is_restarted:
             _log.warning("restarted by torchrun: goes on from step %d", state.step)
+        if config.hours is not None:
+            end = "hours %g: by some timed steps, the run and its schedules end at step %d"
+            _log.info(end, config.hours, plan.config.steps)
         _log.info("step %d of %d, on %s", state.step, plan.config.steps, state.runtime.device)
         run_loop(plan, state, folder, write_page)
         _log.info("done: step %d", state.step)

@@ -55,6 +55,19 @@ def last_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
+def rough_duration(seconds: float) -> str:
+    """Return a time in its largest fitting unit: ``40 s``, ``12 min``, ``30 h``, ``5 days``.
+
+    >>> rough_duration(40), rough_duration(5000), rough_duration(108_000)
+    ('40 s', '83 min', '30 h')
+    """
+    for size, unit in ((100, "s"), (100 * 60, "min"), (100 * 3600, "h")):
+        if seconds < size:
+            scale = {"s": 1, "min": 60, "h": 3600}[unit]
+            return f"{seconds / scale:.2g} {unit}"
+    return f"{seconds / 86400:.2g} days"
+
+
 def shell_word(text: str) -> str:
     r"""Return a word that a shell reads as ``text``, printable as it is.
 

@@ -132,6 +132,8 @@ class _ProgressPrinter:
 
 def _with_evaluations(base: Config, *, keep: bool) -> Config:
     """Return the settings with evaluations; ``keep`` also keeps checkpoints for the animation."""
+    # all runs have the steps that the comparison divides into parts
+    base = replace(base, preset="none")
     part = max(1, base.steps // _FRAMES)
     if not base.evaluation.every:
         base = replace(base, evaluation=replace(base.evaluation, every=part))

@@ -14,6 +14,8 @@ MAY_CHANGE_ON_RESUME = frozenset(
         "steps",
         "out",
         "hours",
+        # read by a new run only
+        "init",
         # the fingerprint of the data says whether it is the same at another place
         "data.source",
         "data.workers",

@@ -9,6 +9,7 @@ from sngan.config.io import load
 from sngan.config.model import ModelConfig
 from sngan.config.schema import Config
 from sngan.data.types import READING
+from sngan.utils.checks import require
 from sngan.utils.families import left_out_as_in
 
 _log = logging.getLogger("sngan")
@@ -37,6 +38,9 @@ def with_own_settings(config: Config, path: Path) -> Config:
     if config.ema_decay is None and config.ema_halflife is None:
         average = {"ema_decay": own.ema_decay, "ema_halflife": own.ema_halflife}
         config = dataclasses.replace(config, **average)
+    expected = "none on a resume, whose weights are in its checkpoint"
+    require(config.init in (None, own.init), "init", expected=expected, got=config.init)
+    config = dataclasses.replace(config, init=own.init)
     if config.preset == "auto":
         config = dataclasses.replace(config, preset=own.preset)
     return dataclasses.replace(

@@ -20,7 +20,7 @@ class Preset:
 
 
 PRESETS = {
-    "laptop": Preset(width=0.25, batch_size=32, steps=5_000),
+    "laptop": Preset(width=0.25, batch_size=32, steps=10_000),
     "gpu": Preset(width=1.0, batch_size=64, steps=50_000),
     "paper": Preset(width=1.0, batch_size=64, steps=100_000),
 }
@@ -46,7 +46,7 @@ def with_preset(config: Config, *, side: int | None, is_on_cpu: bool) -> Config:
     >>> from sngan import Config
     >>> config = with_preset(Config(batch_size=8, preset="laptop"), side=64, is_on_cpu=False)
     >>> config.model.width, config.batch_size, config.steps
-    (0.25, 8, 5000)
+    (0.25, 8, 10000)
     """
     given = (config.model.width, config.batch_size, config.steps)
     is_open = config.hours is None and all(map(_is_left_out, given))

@@ -45,9 +45,20 @@ class Config:
     )
     preset: Literal["auto", "none", "laptop", "gpu", "paper"] = option(
         "auto",
-        "width, batch_size and steps where they are left out; laptop: 0.25, 32, 5,000; gpu: 1, 64, "
-        "50,000; paper: 1, 64, 100,000; auto: laptop on a CPU for images over 16 pixels if all "
-        "three are left out",
+        "width, batch_size and steps where they are left out; laptop: 0.25, 32, 10,000 (an hour "
+        "on two cores for images of 64 pixels); gpu: 1, 64, 50,000; paper: 1, 64, 100,000; auto: "
+        "laptop on a CPU for images over 16 pixels if all three are left out",
+    )
+    init: str | None = option(
+        None,
+        "start from the weights of a run, or of a generator.safetensors: takes the layers that fit "
+        "by name and shape, also from another resolution, and lists them (initial weights by a "
+        "formula: --model.init)",
+    )
+    freeze_critic: int = option(
+        0,
+        "with --init: the first blocks of the critic, those of the finest maps, keep their weights "
+        "(FreezeD, Mo et al. 2020)",
     )
     seed: int = option(0, "seed of all random numbers of the run")
     batch_size: int = option(
@@ -96,9 +107,9 @@ class Config:
             require_count(getattr(self, key), key)
         for key in ("log_every", "sample_every", "save_every"):
             require_interval(getattr(self, key), key)
-        for key in ("seed", "ema_start"):
+        for key in ("seed", "ema_start", "freeze_critic"):
             require_count(getattr(self, key), key, minimum=0)
-        none_for_off(self, "keep_every", "hours")
+        none_for_off(self, "keep_every", "hours", "init")
         if self.hours is not None:
             require_number(self.hours, "hours", above=0.0)
         if self.keep_every is not None:

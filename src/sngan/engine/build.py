@@ -18,6 +18,7 @@ from sngan.distributed import fsdp
 from sngan.engine.averaging import GeneratorAverage
 from sngan.engine.compiling import compile_forward
 from sngan.engine.scheduling import learning_rates
+from sngan.engine.starting_weights import freeze_first_blocks, start_from
 from sngan.models.packing import packed_shape
 from sngan.runs import networks as run_networks
 from sngan.utils.checks import require_given
@@ -59,6 +60,8 @@ def build_networks(config: Config, dataset: data.Dataset, fabric: "Fabric") -> N
     """
     is_sharded = config.performance.is_sharded
     plain = run_networks.build_networks(config)
+    start_from(config, *plain)
+    freeze_first_blocks(plain[1], config.freeze_critic)
     for network in plain:
         if network.coordinates is not None:
             network.coordinates.fit(dataset.samples)

@@ -15,6 +15,7 @@ from sngan.engine import resuming
 from sngan.engine.evaluation import PeriodicEvaluation
 from sngan.engine.memory import require_memory
 from sngan.engine.resolve import resolve_config
+from sngan.engine.starting_weights import require_starting_weights
 from sngan.runs.checkpoint import FoundCheckpoint
 from sngan.runs.managed import ManagedRunFolder
 from sngan.utils.checks import require
@@ -94,6 +95,8 @@ def prepare(
         config = with_preset(config, side=side, is_on_cpu=device.type == "cpu")
     unresolved, config = config, resolve_config(config, dataset)
     require_memory(config, device)
+    if not resume:
+        require_starting_weights(config)
     is_evaluating = config.evaluation.every and collectives.is_rank_zero()
     return Plan(
         config=config,

@@ -269,11 +269,13 @@ def _packed(state: TrainState, samples: Tensor) -> Tensor:
 @contextmanager
 def _frozen(network: Any) -> Generator[None]:
     """Compute no gradients of the network's weights inside."""
+    trained = [weight for weight in network.parameters() if weight.requires_grad]
     network.requires_grad_(False)
     try:
         yield
     finally:
-        network.requires_grad_(True)
+        for weight in trained:
+            weight.requires_grad_(True)
 
 
 def _at_least_float32(tensor: Tensor) -> Tensor:

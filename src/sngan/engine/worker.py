@@ -176,7 +176,10 @@ def _build_state(plan: Plan, fabric: "Fabric") -> TrainState:
     # this import draws random numbers, so it must come before the seed and before a resumed state
     import rich.style  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
-    state = TrainState.build(plan.config, plan.dataset, fabric)
+    # the weights of a resumed run are in its checkpoint, and those that it began with may be gone
+    is_new = plan.checkpoint is None
+    config = plan.config if is_new else replace(plan.config, init=None)
+    state = TrainState.build(config, plan.dataset, fabric)
     if plan.checkpoint is not None:
         loaded = resuming.load(state, plan.checkpoint, changed=plan.changed)
         if collectives.is_rank_zero():

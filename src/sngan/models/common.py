@@ -52,6 +52,12 @@ class Critic(nn.Module):
         if num_classes:
             self.register_buffer("first", torch.zeros(1, dtype=torch.int64), persistent=False)
 
+    @property
+    def blocks(self) -> list[tuple[nn.Module, ...]]:
+        """The layers of each block, from the finest maps on; other layers belong to no block."""
+        stages = getattr(self, "stages", ())
+        return [(stage,) for stage in stages if any(True for _ in stage.parameters())]
+
     def projected(self, scores: Tensor, features: Tensor, labels: Tensor | None) -> Tensor:
         """Return ``scores`` ``(N, 1)`` as ``(N,)``, plus ``⟨e_y, φ⟩`` if there are classes.
 

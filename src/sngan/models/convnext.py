@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from sngan.models.attention import require_attention_side
 from sngan.models.common import Critic, Generator, halvings, image_size
@@ -123,6 +124,13 @@ class ConvNextCritic(Critic):
         self.dense = _msr(nn.Linear(channels, channels if num_classes else 1, bias=False))
         if self.embedding is not None:
             nn.init.normal_(self.embedding.weight, std=(channels * num_classes) ** -0.5)
+
+    @property
+    @override
+    def blocks(self) -> list[tuple[nn.Module, ...]]:
+        """The layers of each block; the convolution of images belongs to the first one."""
+        (first,), *others = super().blocks
+        return [(self.input, first), *others]
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return scores ``(N,)``."""

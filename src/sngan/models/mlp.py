@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from sngan.models.attention import require_attention_side
 from sngan.models.common import Critic, Generator, scaled
@@ -54,6 +55,13 @@ class MLPCritic(Critic):
         self.coordinates = Coordinates(dim) if standardize else None
         if self.embedding is not None:
             nn.init.kaiming_uniform_(self.embedding.weight, nonlinearity="relu")
+
+    @property
+    @override
+    def blocks(self) -> list[tuple[nn.Module, ...]]:
+        """Each hidden layer by itself."""
+        *hidden, _ = self.layers
+        return [(layer,) for layer in hidden if isinstance(layer, nn.Linear)]
 
     def forward(self, points: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return scores ``(N,)``."""

@@ -110,7 +110,7 @@ def test_another_resolution_takes_the_stages_that_agree(name, sides):
         for key, tensor in found.tensors.items():
             assert tensor.shape == own[key].shape
             assert tensor.flatten().tolist() in values
-        assert found.share > 0.05
+        assert found.share > 0
         network.load_state_dict(found.tensors, strict=False)
 
 

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,7 +82,7 @@ def train_on_rank(
                     changed=changed,
                 )
             )
-            plan = with_hours(plan, lambda *of: speed.with_steps_for_hours(*of, fabric))
+            plan = with_hours(plan, partial(speed.with_steps_for_hours, fabric=fabric))
         stack.enter_context(_begun_run(folder, plan.config, resume=resume))
         if collectives.is_rank_zero():
             stack.enter_context(logging_to(folder.log))

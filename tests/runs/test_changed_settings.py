@@ -212,7 +212,7 @@ def test_a_moved_folder_goes_on_and_one_more_photo_does_not(tmp_path, capsys, mo
     assert main([*more[:-1], "7"]) == 0
 
 
-def test_changed_sampling_begins_its_epochs_anew(run, tmp_path, source):
+def test_changed_data_begins_with_the_first_epoch(run, tmp_path, source):
     """The position in the old order means nothing in the new one."""
     more = tiny_run.pictures(tmp_path / "more.npz", count=5)
     config = replace(

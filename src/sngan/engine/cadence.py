@@ -38,7 +38,7 @@ class Timer:
         return bool(times) and time.monotonic() - self._since >= min(times)
 
     def is_due(self, step: int) -> bool:
-        """Whether the output is due after this step; if it is, the time begins anew."""
+        """Whether the output is due after this step; if it is, its time starts again."""
         is_due = (
             self.has_time_come
             or step == self._last_step

@@ -53,10 +53,12 @@ def require_resumable(
     ValueError
         If a setting has changed that may not, or there is nothing at the place of the data.
     """
-    saved = glance_at_newest(folder.checkpoints)
+    newest, saved = glance_at_newest(folder.checkpoints)
     path = folder.settings_path()
     found = configs.known_changes(_settings_before(saved.get("settings"), path), config)
-    configs.require_allowed(found, changed=changed, where=path)
+    is_other = any(line.startswith("model.") for line in found)
+    misfits = _misfits(newest, saved, config) if is_other else []
+    configs.require_allowed(found, misfits, changed=changed, where=path)
     source = config.data.source
     expected = "the run's data, or --data with its new place"
     require(not data.is_missing(source), "data", expected=expected, got=f"nothing at {source}")
@@ -123,8 +125,8 @@ def load(state: TrainState, found: FoundCheckpoint, *, changed: bool = False) ->
     found
         The checkpoint.
     changed
-        Whether other settings and other data are accepted. The batches then begin anew if the data
-        has changed, and so does a part that the checkpoint lacks.
+        Whether other settings and other data are accepted. If the data has changed, the batches
+        then begin with the first epoch; a part that the checkpoint lacks begins too.
     """
 
     def load_into(saved: dict[str, Any]) -> None:
@@ -172,12 +174,29 @@ def _require_same(saved: Any, now: Mapping[str, object]) -> None:
 
 
 def _parts_begun(state: TrainState, saved: dict[str, Any]) -> Collection[str]:
-    """Return the parts of a state that cannot go on after a change, and begin anew."""
+    """Return the parts of a state that cannot go on after a change, and begin again."""
     # p of an adaptive augmentation begins at 0
     begun = {"augmentation"} - saved.keys()
     others = data.changes(saved.get("data") or {}, state.fingerprint)
     is_of_stream = saved["sampler"].keys() == state.sampler.state_dict().keys()
     return begun if not others and is_of_stream else {*begun, "sampler"}
+
+
+def _misfits(path: Path, saved: dict[str, Any], config: Config) -> list[str]:
+    """Say how the networks of settings differ from those in a checkpoint."""
+    try:
+        _require_networks(saved, networks_on_meta(config))
+    except MisfitError as error:
+        return [f"{path}: {error}"]
+    except (ValueError, KeyError):
+        # the settings do not say the networks without the data, or it is no checkpoint
+        return []
+    return []
+
+
+def _require_networks(saved: dict[str, Any], networks: tuple[nn.Module, nn.Module]) -> None:
+    for key, network in zip(("generator", "critic"), networks, strict=True):
+        require_fit(network, saved[key])
 
 
 def _find(folder: Path, networks: tuple[nn.Module, nn.Module]) -> tuple[FoundCheckpoint, list[str]]:
@@ -188,8 +207,7 @@ def _find(folder: Path, networks: tuple[nn.Module, nn.Module]) -> tuple[FoundChe
 
     def check(saved: dict[str, Any]) -> None:
         _require_parts(saved)
-        for key, network in zip(("generator", "critic"), networks, strict=True):
-            require_fit(network, saved[key])
+        _require_networks(saved, networks)
 
     try:
         return checkpoint.find_newest(folder, check=check), []

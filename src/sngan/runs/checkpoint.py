@@ -141,10 +141,7 @@ def read_newest(
     device: torch.device | str = "cpu",
     check: Callable[[dict[str, Any]], Any] | None = None,
 ) -> tuple[dict[str, Any], list[str]]:
-    """Return the state of the newest readable checkpoint, and a line for each unreadable one.
-
-    :func:`find_newest` has the parameters.
-    """
+    """Return the state that :func:`find_newest` finds, and a line for each unreadable one."""
     found = find_newest(folder, device=device, check=check)
     return found.state, found.problems
 

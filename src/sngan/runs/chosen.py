@@ -78,7 +78,7 @@ def _rotated(run: RunFolder) -> dict[Path, int]:
 
 
 def glance(path: Path) -> dict[str, Any]:
-    """Read the plain values of a checkpoint, and no tensors; ``{}`` if it cannot be read."""
+    """Read a checkpoint, and its tensors only when they are used; ``{}`` if it cannot be read."""
     try:
         # with a memory map only the values that are used are read from the disk
         state = read_archive(path, mmap=True)
@@ -87,12 +87,13 @@ def glance(path: Path) -> dict[str, Any]:
     return cast(dict[str, Any], state) if isinstance(state, dict) else {}
 
 
-def glance_at_newest(folder: Path) -> dict[str, Any]:
-    """Read the plain values of the checkpoint from which a run would go on, without its check.
+def glance_at_newest(folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Return the checkpoint from which a run would go on, without its check, and its state.
 
     Parameters
     ----------
     folder
-        The folder of checkpoints.
+        The folder of checkpoints. If none can be read, the result is the folder and ``{}``.
     """
-    return next(filter(None, map(glance, checkpoint.newest_first(folder))), {})
+    seen = ((path, glance(path)) for path in checkpoint.newest_first(folder))
+    return next((one for one in seen if one[1]), (folder, {}))

@@ -77,7 +77,7 @@ def test_by_time_the_outputs_are_that_far_apart(clock):
     assert times[-1] == 400
 
 
-@pytest.mark.parametrize("seconds", [0.001, 0.9, 7.0, 11.0])
+@pytest.mark.parametrize("seconds", [0.001, 0.9, 7.0, 11.0, 45.0])
 def test_the_first_record_and_picture_come_within_a_minute(clock, seconds):
     """Whatever the number of steps between two is; later ones come by steps."""
     made = cadence.Cadence(Config(steps=10**6, log_every=10**6, sample_every="2h"))

@@ -33,7 +33,7 @@ class Timer:
         self.has_time_come = False
 
     def is_overdue(self) -> bool:
-        """Whether the clock of this process says that the output is due after the next step."""
+        """Whether the clock of this process says that the output is due."""
         times = [one for one in (self._seconds, self._first) if one is not None]
         return bool(times) and time.monotonic() - self._since >= min(times)
 
@@ -41,6 +41,7 @@ class Timer:
         """Whether the output is due after this step; if it is, its time starts again."""
         is_due = (
             self.has_time_come
+            or (collectives.world_size() == 1 and self.is_overdue())
             or step == self._last_step
             or (self._steps > 0 and step % self._steps == 0)
         )

@@ -24,6 +24,7 @@ MAY_CHANGE_ON_RESUME = frozenset(
         "out",
         # a resumed run keeps its own value: see ``with_own_settings``
         "data.reading",
+        "evaluation.features",
         "performance.accumulate",
         "performance.compile",
         "performance.cuda_graphs",
@@ -129,6 +130,10 @@ def load(path: Path) -> Config:
             values["data"].setdefault("reading", 1)
             # earlier versions trained on all images
             values["data"].setdefault("held_out", 0)
+        # earlier versions evaluated on request, and compared the pixels of images without labels
+        evaluation = values.setdefault("evaluation", {"every": 0})
+        if isinstance(evaluation, dict):
+            cast(dict[str, Any], evaluation).setdefault("features", 1)
         return from_dict(values)
     except TypeError as error:
         # a value has a type that no field takes

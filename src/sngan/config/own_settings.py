@@ -38,7 +38,10 @@ def with_own_settings(config: Config, path: Path) -> Config:
         average = {"ema_decay": own.ema_decay, "ema_halflife": own.ema_halflife}
         config = dataclasses.replace(config, **average)
     return dataclasses.replace(
-        config, data=_own_data(config.data, own.data), model=_own_model(config.model, own.model)
+        config,
+        data=_own_data(config.data, own.data),
+        model=_own_model(config.model, own.model),
+        evaluation=dataclasses.replace(config.evaluation, features=own.evaluation.features),
     )
 
 

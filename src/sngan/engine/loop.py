@@ -43,7 +43,7 @@ def run_loop(plan: Plan, state: TrainState, folder: ManagedRunFolder) -> None:
                 outputs.log()
             if is_due(config.sample_every):
                 outputs.save_samples()
-            if config.evaluation.every and is_due(config.evaluation.every):
+            if outputs.is_evaluation_due():
                 outputs.evaluate()
             if is_due(config.save_every):
                 outputs.save()

@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sngan.data.fingerprint import evenly_spaced
 from sngan.distributed import collectives
 from sngan.engine import resuming
 from sngan.engine.evaluation import certify, measure_modes, measure_transport
+from sngan.engine.evaluation_timing import EvaluationTiming
 from sngan.engine.health.figures import HealthFigures
 from sngan.engine.health.watch import HealthWatch
 from sngan.engine.nan_guard import NanGuard, not_finite_error
@@ -80,12 +82,24 @@ class Outputs:
         now = time.perf_counter()
         self._started = now - self.state.seconds
         self._logged_step, self._logged_at = self.state.step, now
+        self._timing = EvaluationTiming(
+            self.plan.config.evaluation.every,
+            steps=self.plan.config.steps,
+            is_images=self.plan.dataset.is_images,
+        )
+        self._cpu_started = time.process_time()
+        for record in iter_records(self.folder.path):
+            self._timing.remember(record)
+            if isinstance(cpu_seconds := record.get("cpu_seconds"), float):
+                self._cpu_started = time.process_time() - cpu_seconds
 
     def start(self) -> None:
         """Write the first samples and checkpoint of a new run, and the generator of any run."""
         if self.state.step == 0:
             self.save_samples()
             self.save_checkpoint()
+        if self.recorder is not None and not self.folder.real_samples.exists():
+            self._save_real_samples()
         # a killed run may have left no generator file, or that of another step
         self.save_generator()
 
@@ -111,6 +125,7 @@ class Outputs:
         record = LogRecord(
             step=state.step,
             seconds=now - self._started,
+            cpu_seconds=time.process_time() - self._cpu_started,
             **terms,
             **state.scheduled.for_log(state.step - 1),
             steps_per_second=(state.step - self._logged_step) / (now - self._logged_at),
@@ -141,9 +156,28 @@ class Outputs:
         sample_grid.save_samples(samples, path, reference=reference)
         self.recorder.add_picture(path, self.state.step)
 
+    def is_evaluation_due(self) -> bool:
+        """Whether samples are evaluated after this step."""
+        return self._timing.is_due(self.state.step, lambda: time.perf_counter() - self._started)
+
+    def _save_real_samples(self) -> None:
+        """Write a picture of real samples as :meth:`save_samples` draws generated ones."""
+        dataset = self.plan.dataset
+        n = min(len(dataset), _GRID_IMAGES if dataset.is_images else _SCATTER_POINTS)
+        # a folder of classes has the samples of each class together
+        rows = torch.tensor(evenly_spaced(len(dataset), n), device=dataset.samples.device)
+        real = dataset.values(rows).cpu()
+        try:
+            path = self.folder.files.claim(self.folder.REAL_SAMPLES)
+            sample_grid.save_samples(real, path, is_real=True)
+        except (OSError, ValueError) as error:
+            # a missing picture must not end the training
+            _log.warning("no picture of real samples: %s", error)
+
     def evaluate(self) -> None:
         """Record the metrics of samples, and keep this checkpoint if it is the best so far."""
         self._require_finite()
+        begun = time.perf_counter()
         state, config, evaluation = self.state, self.plan.config, self.plan.evaluation
         values, is_best = {}, False
         if evaluation is None:
@@ -157,7 +191,11 @@ class Outputs:
                 checkpoint.write(state.state_dict(), self.folder.best_checkpoint, settings=settings)
         if self.recorder is None or evaluation is None:
             return
-        self._record(LogRecord(state.step, evaluation=values))
+        seconds = time.perf_counter() - begun
+        self._timing.add(seconds)
+        if not values:
+            return
+        self._record(LogRecord(state.step, evaluation=values, evaluation_seconds=seconds))
         value = values.get(evaluation.metric, float("nan"))
         self.progress.note(f"step {state.step}: {evaluation.metric} {value:.4g}")
 

@@ -80,7 +80,9 @@ def scatter(points: Tensor, *, reference: Tensor | None = None, limit: float = _
     return rendered(figure)
 
 
-def save_samples(samples: Tensor, path: Path, *, reference: Tensor | None = None) -> None:
+def save_samples(
+    samples: Tensor, path: Path, *, reference: Tensor | None = None, is_real: bool = False
+) -> None:
     """Write samples as one PNG, atomically.
 
     Parameters
@@ -91,10 +93,13 @@ def save_samples(samples: Tensor, path: Path, *, reference: Tensor | None = None
         The file.
     reference
         Real points to draw behind the generated ones.
+    is_real
+        Whether the samples are real ones; points get the colour of the data.
     """
-    picture = (
-        image_grid(to_uint8(samples))
-        if samples.dim() == 4
-        else scatter(samples, reference=reference)
-    )
+    if samples.dim() == 4:
+        picture = image_grid(to_uint8(samples))
+    elif is_real:
+        picture = scatter(samples[:0], reference=samples)
+    else:
+        picture = scatter(samples, reference=reference)
     save_image(picture, path)

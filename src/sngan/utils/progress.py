@@ -12,7 +12,7 @@ _PLAIN_SECONDS = 5.0
 
 
 class Progress:
-    """Shows a training run: step, losses, W estimate, gradients, largest σ, speed, time left."""
+    """Shows a training run: step, losses, scores, gradients, largest σ, speed, time left."""
 
     def __init__(self, *, total: int, start: int = 0, file: TextIO | None = None) -> None:
         self._total, self._first = total, start
@@ -105,7 +105,7 @@ def _facts(record: Mapping[str, Any]) -> str:
     values = {
         "critic": record.get("critic_loss"),
         "generator": record.get("generator_loss"),
-        "W": record.get("w_estimate"),
+        "real−fake": record.get("w_estimate"),
         "W1": record.get("w1"),
         "W1 ≥": record.get("w1_bound"),
         "p": record.get("augment_p"),

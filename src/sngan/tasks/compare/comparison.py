@@ -133,7 +133,7 @@ class _ProgressPrinter:
 def _with_evaluations(base: Config, *, keep: bool) -> Config:
     """Return the settings with evaluations; ``keep`` also keeps checkpoints for the animation."""
     part = max(1, base.steps // _FRAMES)
-    if not base.evaluation.every:
+    if base.evaluation.every in (None, "auto"):
         base = replace(base, evaluation=replace(base.evaluation, every=part))
     # a checkpoint is kept only when it is saved, so both have the same interval
     return replace(base, keep_every=part, save_every=part) if keep else base

@@ -9,7 +9,7 @@ SHARE = 0.05
 """The part of the training time that automatic evaluations may take."""
 _MOST = 20
 # the seconds that the first evaluation may take; afterwards its own time is known
-_FIRST_OF_IMAGES, _FIRST_OF_POINTS = 20.0, 5.0
+_FIRST_OF_IMAGES, _FIRST_OF_POINTS = 20.0, 3.0
 
 
 class EvaluationTiming:

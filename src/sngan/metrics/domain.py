@@ -80,13 +80,12 @@ def train_classifier(dataset: Dataset, *, seed: int = 0) -> Trained:
     expected = f"at least {FEWEST_IMAGES} images"
     require(len(dataset) >= FEWEST_IMAGES, "dataset", expected=expected, got=len(dataset))
     generator = torch.Generator().manual_seed(seed)
-    chosen = torch.randperm(len(dataset), generator=generator)
-    chosen = chosen[:_SAMPLES]
+    chosen = torch.randperm(len(dataset), generator=generator)[:_SAMPLES]
     pixels = dataset.samples[chosen].cpu()
     labels = None if dataset.labels is None else dataset.labels[chosen].cpu()
-    classes = (
-        pretext.CLASSES if labels is None else max(len(dataset.class_names), int(labels.max()) + 1)
-    )
+    classes = pretext.CLASSES
+    if labels is not None:
+        classes = max(len(dataset.class_names), int(labels.max()) + 1)
     task = fingerprint(
         _RECIPE, TRAINING_STEPS, seed, classes, pixels, *([] if labels is None else [labels])
     )
@@ -127,18 +126,23 @@ def _train(network: Classifier, pixels: Tensor, labels: Tensor | None) -> Tensor
         optimizer.step()
         schedule.step()
     with torch.no_grad():
-        outputs = [network(part) for part in test.split(1024)]
-        rms = torch.cat([features for features, _ in outputs]).square().mean().sqrt()
+        rms = _outputs(network, test)[0].square().mean().sqrt()
         # if all features are 0, as for one class or constant images, the scale stays 1
         network.scale.copy_(1 / torch.where(rms > 0, rms, 1))
-        if labels is None:
-            task = pretext.draw(test)
-            logits = torch.cat([network(part)[1] for part in task.images.split(1024)])
-            accuracy = pretext.accuracy(logits, task)
-        else:
-            predicted = torch.cat([logits.argmax(1) for _, logits in outputs])
-            accuracy = (predicted == labels[: len(test)]).double().mean()
+        accuracy = _accuracy(network, test, None if labels is None else labels[: len(test)])
     return {**network.state_dict(), "accuracy": accuracy}
+
+
+def _outputs(network: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
+    features, logits = zip(*(network(part) for part in images.split(1024)), strict=True)
+    return torch.cat(features), torch.cat(logits)
+
+
+def _accuracy(network: Classifier, images: Tensor, labels: Tensor | None) -> Tensor:
+    if labels is not None:
+        return (_outputs(network, images)[1].argmax(1) == labels).double().mean()
+    task = pretext.draw(images)
+    return pretext.accuracy(_outputs(network, task.images)[1], task)
 
 
 def _loss(network: Classifier, images: Tensor, labels: Tensor | None) -> Tensor:

@@ -66,8 +66,8 @@ def open_extractor(
         The data, on which ``domain`` is trained.
     name
         ``points``; ``pixels``; ``domain``, a small classifier of the labels, or if there are none
-        of turned and damaged images; ``inception``; ``auto``, which is ``points`` for points, and ``domain``
-        for images (``pixels`` for fewer than 20 of them, too few to train on).
+        of turned and damaged images; ``inception``; ``auto``, which is ``points`` for points, and
+        ``domain`` for images (``pixels`` for fewer than 20 of them, too few to train on).
     seed
         The seed of the training of ``domain``.
     weights

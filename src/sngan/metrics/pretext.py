@@ -33,7 +33,8 @@ def draw(images: Tensor) -> Pretext:
         changed[chosen] = images[chosen].rot90(turn, (2, 3))
     for index, damage in enumerate(DAMAGES):
         chosen = damages == index
-        changed[chosen] = damage(changed[chosen])
+        if bool(chosen.any()):
+            changed[chosen] = damage(changed[chosen])
     return Pretext(changed.clamp(-1, 1), turns, damages)
 
 
@@ -71,8 +72,6 @@ def _few_pixels(images: Tensor) -> Tensor:
 
 def _shuffled(images: Tensor) -> Tensor:
     """Exchange the quarters of each image at random: right parts in a wrong order."""
-    if not len(images):
-        return images
     down, across = (side // 2 for side in images.shape[2:])
     rolled = [images.roll(shifts, (2, 3)) for shifts in ((down, 0), (0, across), (down, across))]
     which = torch.randint(3, (len(images),))

@@ -80,9 +80,8 @@ def evaluate(
         )
         result = evaluator(run.generate(n, seed=seed))
         result = result.with_baseline(evaluator.real_against_real())
-    _write(
-        run.folder, {"source": chosen.source, "seed": seed, "is_own": is_own, **result.to_dict()}
-    )
+    conditions = {"source": chosen.source, "seed": seed, "is_own": is_own}
+    _write(run.folder, conditions | result.to_dict())
     return result
 
 

@@ -115,6 +115,11 @@ def plan_trials(
     ]
 
 
+def with_steps(trial: Trial, steps: int) -> Trial:
+    """Return the trial with another number of generator steps."""
+    return replace(trial, config=replace(trial.config, steps=steps))
+
+
 def _trial(base: Config, method: Method, setting: str, seed: int, *, out: Path) -> Trial:
     parts = [method.name, *([] if setting == RECIPE_SETTINGS else [setting]), f"seed{seed}"]
     config = replace(

@@ -91,6 +91,7 @@ def _from_records(
     names = dict.fromkeys(name for record in records for name in record.evaluation or {})
     curves |= {f"evaluation.{name}": _evaluation_curve(records, name) for name in names}
     speeds = [record.steps_per_second for record in records if record.steps_per_second]
+    steps = records[-1].step if records else 0
     pictures = sorted(ManagedRunFolder(trial.folder).samples.glob("step-*.png"))
     return RunResult(
         method=trial.method,
@@ -98,12 +99,10 @@ def _from_records(
         seed=trial.seed,
         folder=trial.name,
         error=error,
-        steps_done=records[-1].step if records else 0,
-        effort=_effort(trial, records[-1].step if records else 0),
-        cpu_seconds=max(
-            (r.cpu_seconds for r in records if r.cpu_seconds is not None), default=None
-        ),
-        seconds=max((r.seconds for r in records if r.seconds is not None), default=None),
+        steps_done=steps,
+        effort=_effort(trial, steps),
+        cpu_seconds=_last([record.cpu_seconds for record in records]),
+        seconds=_last([record.seconds for record in records]),
         seconds_per_step=1 / median(speeds) if speeds else None,
         gradient=_gradient([value for _, value in curves["generator_gradient_norm"]]),
         curves={name: _thinned(curve) for name, curve in curves.items() if curve},
@@ -111,6 +110,10 @@ def _from_records(
         learning=still_learning(curves, _LEARNING),
         evaluated=evaluated,
     )
+
+
+def _last(seconds: Sequence[float | None]) -> float | None:
+    return max((value for value in seconds if value is not None), default=None)
 
 
 def _effort(trial: Trial, steps: int) -> Effort | None:

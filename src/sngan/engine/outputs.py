@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sngan.data.fingerprint import evenly_spaced
+from sngan import config as configs
 from sngan.distributed import collectives
 from sngan.engine import resuming
 from sngan.engine.evaluation import certify, measure_modes, measure_transport
@@ -18,6 +18,7 @@ from sngan.engine.evaluation_timing import EvaluationTiming
 from sngan.engine.health.figures import HealthFigures
 from sngan.engine.health.watch import HealthWatch
 from sngan.engine.nan_guard import NanGuard, not_finite_error
+from sngan.engine.real_samples import save_real_samples
 from sngan.engine.sampling import gather_average, sample_average
 from sngan.engine.setup import Plan
 from sngan.engine.state import TrainState
@@ -26,6 +27,7 @@ from sngan.runs.log_record import LogRecord
 from sngan.runs.managed import ManagedRunFolder
 from sngan.runs.records import Recorder, iter_records
 from sngan.runs.weights import save_generator
+from sngan.utils.plain import flatten
 from sngan.utils.progress import Progress
 
 _GRID_IMAGES, _SCATTER_POINTS = 64, 2000
@@ -50,8 +52,11 @@ def open_outputs(plan: Plan, state: TrainState, folder: ManagedRunFolder) -> "Ge
         recorder = None
         if collectives.is_rank_zero():
             with folder.files.recording("."):
+                settings = flatten(configs.to_dict(config))
                 recorder = stack.enter_context(
-                    Recorder(folder.path, start=state.step, every=config.log_every)
+                    Recorder(
+                        folder.path, start=state.step, every=config.log_every, settings=settings
+                    )
                 )
         if plan.evaluation is not None:
             plan.evaluation.remember(iter_records(folder.path))
@@ -98,8 +103,9 @@ class Outputs:
         if self.state.step == 0:
             self.save_samples()
             self.save_checkpoint()
-        if self.recorder is not None and not self.folder.real_samples.exists():
-            self._save_real_samples()
+        if self.recorder is not None:
+            n = _GRID_IMAGES if self.plan.dataset.is_images else _SCATTER_POINTS
+            save_real_samples(self.plan.dataset, self.folder, most=n)
         # a killed run may have left no generator file, or that of another step
         self.save_generator()
 
@@ -159,20 +165,6 @@ class Outputs:
     def is_evaluation_due(self) -> bool:
         """Whether samples are evaluated after this step."""
         return self._timing.is_due(self.state.step, lambda: time.perf_counter() - self._started)
-
-    def _save_real_samples(self) -> None:
-        """Write a picture of real samples as :meth:`save_samples` draws generated ones."""
-        dataset = self.plan.dataset
-        n = min(len(dataset), _GRID_IMAGES if dataset.is_images else _SCATTER_POINTS)
-        # a folder of classes has the samples of each class together
-        rows = torch.tensor(evenly_spaced(len(dataset), n), device=dataset.samples.device)
-        real = dataset.values(rows).cpu()
-        try:
-            path = self.folder.files.claim(self.folder.REAL_SAMPLES)
-            sample_grid.save_samples(real, path, is_real=True)
-        except (OSError, ValueError) as error:
-            # a missing picture must not end the training
-            _log.warning("no picture of real samples: %s", error)
 
     def evaluate(self) -> None:
         """Record the metrics of samples, and keep this checkpoint if it is the best so far."""

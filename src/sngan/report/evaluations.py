@@ -72,7 +72,9 @@ def over_time(
         series = {name: found[name] for name in chosen}
         return _chart(chart, series, best=best, real=real, titles=titles) if chosen else ""
 
-    return OverTime(main, table, drawn("main-metric", names[:1]), drawn("metrics", names[1:]))
+    # a figure without a better direction, such as a standard error, is in the table alone
+    others = [name for name in names[1:] if name in best]
+    return OverTime(main, table, drawn("main-metric", names[:1]), drawn("metrics", others))
 
 
 def best_of(series: Series, name: str) -> Point | None:

@@ -16,32 +16,47 @@ def unlabelled():
 def damaged(images, seed=0):
     """Images that are worse in one way each; none of them is a damage of the pretext task."""
     generator = torch.Generator().manual_seed(seed)
-    few = F.adaptive_avg_pool2d(images, 3) + 0.05 * torch.randn(
-        len(images), 1, 3, 3, generator=generator
-    )
     dark = torch.rand(images.shape, generator=generator) < 0.1
     return {
-        "blobs": F.interpolate(few, size=8, mode="bicubic"),
         "holes": torch.where(dark, -torch.ones(()), images),
         "rows": images[:, :, torch.randperm(8, generator=generator)],
     }
 
 
+def leaves(count, *, side=16, discs=40, seed=0):
+    """Pictures with the edges and sizes of photographs: discs of all sizes cover each other.
+
+    This "dead leaves" model has the statistics of natural images (Lee, Mumford and Huang 2001).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    x, y = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    images = torch.zeros(count, 3, side, side)
+    for _ in range(discs):
+        at = torch.rand(count, 2, 1, 1, generator=generator) * side
+        radius = 1.5 / torch.rand(count, 1, 1, generator=generator).clamp_min(0.1)
+        inside = (x - at[:, 0]).square() + (y - at[:, 1]).square() < radius.square()
+        colour = torch.rand(count, 3, 1, 1, generator=generator) * 255
+        images = torch.where(inside[:, None], colour, images)
+    return images.to(torch.uint8)
+
+
 @pytest.mark.slow
-def test_blobs_are_told_from_real_images_where_pixels_do_not(unlabelled, tmp_path, monkeypatch):
+def test_blobs_are_told_from_photographs_where_pixels_do_not(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    real = unlabelled.values(torch.arange(0, 1500, 3))
-    blobs = damaged(real)["blobs"]
+    photographs = Dataset("leaves", leaves(1500))
+    real = Dataset("more", leaves(500, seed=1)).values(torch.arange(500))
+    blobs = F.interpolate(F.adaptive_avg_pool2d(real, 4), size=16, mode="bicubic").clamp(-1, 1)
     values = {}
     for extractor in ("pixels", "auto"):
-        evaluator = Evaluator(unlabelled, extractor, samples=500)
+        evaluator = Evaluator(photographs, extractor, samples=500)
         values[extractor] = [evaluator(one).values for one in (real, blobs)]
+    # blobs are near the mean of the data, so pixels call them more like real than real ones
     of_real, of_blobs = values["pixels"]
-    # blobs are near the mean of the data, so pixels call them more precise than real images
-    assert of_blobs["precision"] > of_real["precision"] - 0.02
+    for name in ("precision", "density", "coverage"):
+        assert of_blobs[name] >= of_real[name] - 0.02, name
     of_real, of_blobs = values["auto"]
-    assert of_blobs["recall"] < of_real["recall"] - 0.3
-    assert of_blobs["coverage"] < of_real["coverage"] - 0.3
+    for name in ("precision", "recall", "density", "coverage"):
+        assert of_blobs[name] < of_real[name] - 0.1, name
     assert of_blobs["frechet"] > 20 * of_real["frechet"]
 
 

@@ -71,9 +71,10 @@ def significance(found: ComparisonResult) -> str:
             "One seed for each method: nothing can be said about differences, because another seed "
             "may turn them round (--seeds 3 or more)."
         )
-    pairs = sum(one.p is not None for one in tested(found))
+    count = sum(one.p is not None for one in tested(found))
+    pairs = "one pair" if count == 1 else f"{count} pairs"
     return (
-        f"Welch's t-test over seeds; p-values corrected by Holm for {pairs} pairs; a difference "
+        f"Welch's t-test over seeds; p-values corrected by Holm's method for {pairs}; a difference "
         f"counts below {LEVEL:g}. Not decided does not mean equal: more seeds may show more."
     )
 

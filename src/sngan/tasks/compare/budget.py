@@ -18,9 +18,24 @@ Budget = Literal["steps", "critic-steps", "seconds"]
 _WARM_UP, _TIMED, _SECONDS = 5, 15, 2.0
 
 
-def critic_step_trials(trials: Sequence[Trial], budget: int) -> list[Trial]:
-    """Give each trial as many generator steps as ``budget`` critic steps allow, at least one."""
-    return [with_steps(trial, max(1, budget // trial.config.method.n_critic)) for trial in trials]
+def critic_step_trials(trials: Sequence[Trial], budget: int, *, is_images: bool) -> list[Trial]:
+    """Give each trial as many generator steps as ``budget`` critic steps allow, at least one.
+
+    Parameters
+    ----------
+    trials
+        The runs of the comparison.
+    budget
+        The critic steps of each run.
+    is_images
+        Whether the data are images, on which the recipes of some methods have more critic steps.
+    """
+
+    def steps_of(trial: Trial) -> int:
+        method = trial.config.of_family(is_images=is_images).method
+        return max(1, budget // method.n_critic)
+
+    return [with_steps(trial, steps_of(trial)) for trial in trials]
 
 
 def timed_trials(trials: Sequence[Trial], budget: int, speeds: Mapping[str, float]) -> list[Trial]:

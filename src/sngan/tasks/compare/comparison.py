@@ -152,7 +152,7 @@ def _with_budget(
     """Give each trial its steps; return the plan with the speeds that were measured for that."""
     steps = trials[0].config.steps
     if asked.same_budget == "critic-steps":
-        return critic_step_trials(trials, steps), asked
+        return critic_step_trials(trials, steps, is_images=dataset.is_images), asked
     if asked.same_budget == "seconds":
         speeds = measured_speeds(trials, dataset, {} if before is None else before.speeds)
         return timed_trials(trials, steps, speeds), replace(asked, speeds=speeds)

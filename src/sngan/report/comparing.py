@@ -16,11 +16,11 @@ def setting_title(name: str) -> str:
 
 def budget(found: ComparisonResult) -> str:
     """What all methods spent alike, in words."""
-    steps, first = f"{found.steps:,}", found.methods[0] if found.methods else "the first method"
+    steps = f"{found.steps:,}"
     return {
         "steps": f"{steps} generator steps",
         "critic-steps": f"{steps} critic steps",
-        "seconds": f"the time that {first} needs for {steps} generator steps",
+        "seconds": f"the time that {found.reference} needs for {steps} generator steps",
     }.get(found.same_budget, f"{steps} steps")
 
 

@@ -223,7 +223,8 @@ class ComparisonResult:
     """Everything that ``compare.json`` holds: every number behind every chart of the page.
 
     ``settings`` has the optimizer's values of each named setting; ``metric`` is the figure that
-    ranks the methods, ``coverage`` the one that counts modes or classes.
+    ranks the methods, ``coverage`` the one that counts modes or classes. ``same_budget`` is what
+    all methods spent; if it is time, ``reference`` is the method that has ``steps``.
     """
 
     data: str
@@ -245,6 +246,7 @@ class ComparisonResult:
     runs: Sequence[RunResult]
     animations: Mapping[str, Mapping[str, str]]
     same_budget: str = "steps"
+    reference: str = ""
 
     @property
     def columns(self) -> list[str]:

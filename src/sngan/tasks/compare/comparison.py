@@ -115,7 +115,7 @@ def compare(
             results = run_trials(trials, on_done=_ProgressPrinter(len(trials), folder))
             animations = _animate(trials, results, folder, real=dataset.samples) if is_flat else {}
             comparison = Comparison(
-                folder.path, _collect_results(base, trials, results, animations, same_budget)
+                folder.path, _collect_results(base, trials, results, animations, plan)
             )
             write_json(folder.path / COMPARISON, comparison.to_dict(), indent=1)
             write_comparison(folder.path)
@@ -227,7 +227,7 @@ def _collect_results(
     trials: Sequence[Trial],
     results: Sequence[RunResult],
     animations: dict[str, dict[str, str]],
-    same_budget: str,
+    plan: ComparisonPlan,
 ) -> ComparisonResult:
     from sngan.metrics import HIGHER_IS_BETTER
 
@@ -239,7 +239,8 @@ def _collect_results(
         model=first.model if first else base.model.name,
         is_images=first is not None and first.is_images,
         steps=base.steps,
-        same_budget=same_budget,
+        same_budget=plan.same_budget,
+        reference=plan.reference,
         batch_size=base.batch_size,
         methods=list(dict.fromkeys(trial.method for trial in trials)),
         settings={

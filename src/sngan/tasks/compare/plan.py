@@ -56,6 +56,11 @@ class ComparisonPlan:
         """The version of ``evaluation.features``; the first versions did not write it."""
         return (self.base.get("evaluation") or {}).get("features", 1)
 
+    @property
+    def reference(self) -> str:
+        """The method that was timed first, which has the steps of ``base``; else empty."""
+        return next((key.partition(" ")[0] for key in self.speeds), "")
+
     def write(self, path: Path) -> None:
         """Write ``plan.json``."""
         write_json(path, asdict(self), indent=1)

@@ -79,10 +79,9 @@ def test_the_table_says_what_each_method_spent(finished):
     assert wgan[0] == "wgan"
     assert {"hinge", "12", "16"} <= set(sn)
     assert "wasserstein" in wgan
-    for run in finished.result.runs:
+    for run in (run for run in finished.result.runs if run.error is None):
         assert run.effort.critic_steps == run.effort.steps * run.effort.n_critic
-        if run.error is None:
-            assert 0 < run.cpu_seconds < 600
+        assert 0 < run.cpu_seconds < 600
     page = Page((finished.folder / "compare.html").read_text())
     assert "What each method spent" in page.titles
 
@@ -142,6 +141,6 @@ def test_a_plan_of_an_earlier_version_goes_on(tmp_path):
 
 @pytest.mark.parametrize("word", ["step", "critic_steps", "time"])
 def test_an_unknown_budget_is_refused(tmp_path, word):
-    expected = "same_budget: expected one of steps, critic-steps, seconds"
+    expected = "same_budget: expected one of critic-steps, seconds, steps"
     with pytest.raises(ValueError, match=expected):
         compared(tmp_path / "out", same_budget=word)

@@ -65,8 +65,8 @@ def _blur(images: Tensor) -> Tensor:
 
 def _few_pixels(images: Tensor) -> Tensor:
     """Keep a quarter of the pixels of each side, interpolated: what blobs look like."""
-    sides = [max(2, side // 4) for side in images.shape[2:]]
-    few = F.adaptive_avg_pool2d(images, sides)
+    height, width = (max(2, side // 4) for side in images.shape[2:])
+    few = F.adaptive_avg_pool2d(images, (height, width))
     return F.interpolate(few, images.shape[2:], mode="bilinear")
 
 

@@ -56,7 +56,7 @@ def over_time(
     best = {name: point for name in names if (point := _best(found[name], direction(name)))}
     titles = {name: name + _ARROWS.get(direction(name), "") for name in names}
     head = ("metric", "better", "last", "best", "real against real", "meaning")
-    table = [head, *(
+    table: Rows = [head, *(
         (
             name,
             direction(name),

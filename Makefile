@@ -14,7 +14,7 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)
 	$(BIN)/sngan train --data digits --method sn --out runs/demo --steps 4000 --overwrite \
-		--set n_critic=1 width=0.5
+		--set n_critic=1 width=0.5 evaluation.every=1000
 	$(BIN)/sngan generate runs/demo --n 100 --out runs/demo/grid.png
 	@echo "samples: runs/demo/grid.png    report: runs/demo/report.html"
 

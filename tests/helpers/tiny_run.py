@@ -15,7 +15,7 @@ from sngan.runs import checkpoint
 from sngan.utils.files import is_temporary
 
 STEPS = 4
-_TIMES = ("seconds", "steps_per_second")
+_TIMES = ("seconds", "cpu_seconds", "steps_per_second", "evaluation_seconds")
 
 
 def pictures(path: Path, *, seed: int = 0, count: int = 16) -> str:

@@ -15,6 +15,9 @@ from sngan.config import DataConfig, ModelConfig
 from sngan.engine import TrainState
 from sngan.runs import checkpoint
 
+TIMES = ("seconds", "cpu_seconds", "steps_per_second", "evaluation_seconds")
+
+
 TINY = ModelConfig(name="auto", width=0.25, latent_dim=8)
 
 
@@ -61,10 +64,7 @@ def assert_identical(left, right, path="state"):
 
 
 def timeless(records: list[dict]) -> list[dict]:
-    return [
-        {k: v for k, v in record.items() if k not in ("seconds", "steps_per_second")}
-        for record in records
-    ]
+    return [{k: v for k, v in record.items() if k not in TIMES} for record in records]
 
 
 SETTINGS = [

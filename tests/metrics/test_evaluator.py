@@ -9,7 +9,9 @@ import torch
 from helpers.features import normal
 from sngan.config import EvaluationConfig
 from sngan.data import Dataset, open_source
-from sngan.metrics import HIGHER_IS_BETTER, Evaluator
+from sngan.metrics import HIGHER_IS_BETTER, Evaluator, frechet_distance
+from sngan.metrics.meaning import MEANINGS
+from sngan.transport import wasserstein
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
 
@@ -69,10 +71,50 @@ def test_the_record_holds_the_conditions():
     assert record["values"] == result.values
     lines = result.table().splitlines()
     assert lines[0] == "20 generated against 50 real samples (test) by points"
-    assert len(lines) == 1 + len(result.values)
-    assert "lower is better" in next(line for line in lines if "frechet" in line)
+    assert len(lines) == 2 + len(result.values)
+    words = next(line for line in lines if "frechet" in line).split()
+    assert words[2:5] == ["–", "lower", "distance"]
     other = Evaluator(dataset, samples=50, split="test", seed=1)(dataset.samples[:20])
     assert other.reference != result.reference
+
+
+@pytest.mark.parametrize("source", BY_SOURCE)
+def test_every_metric_says_in_words_what_it_is(source):
+    assert set(MEANINGS) >= EVERYWHERE | BY_SOURCE[source]
+
+
+def test_real_samples_against_real_ones_are_two_halves():
+    dataset = open_source("ring8")
+    evaluator = Evaluator(dataset, samples=300)
+    found = evaluator.real_against_real()
+    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
+    first, second = (dataset.samples[part].double() for part in order[:600].split(300))
+    assert found.n_generated == found.n_real == 300
+    assert found.values["w1"] == pytest.approx(wasserstein(second, first).distance, rel=1e-6)
+    assert found.values["frechet"] == pytest.approx(frechet_distance(second, first), rel=1e-6)
+    # the evaluator itself is as before
+    assert evaluator(dataset.samples[:300]).n_real == 300
+    result = evaluator(dataset.samples[:100]).with_baseline(found)
+    record = json.loads(json.dumps(result.to_dict()))
+    assert record["real_against_real"] == found.values
+    assert record["n_real_against_real"] == 300
+    assert "two halves of the data against each other, 300 samples each" in result.table()
+
+
+@pytest.mark.parametrize(("size", "half"), [(400, 50), (99, 49), (21, 10), (19, None)])
+def test_halves_are_as_large_as_the_data_allows(size, half):
+    points = Dataset("few", torch.randn(size, 2, generator=torch.Generator().manual_seed(0)))
+    found = Evaluator(points, samples=50).real_against_real()
+    assert (found and (found.n_generated, found.n_real)) == (half and (half, half))
+
+
+def test_an_earlier_run_keeps_its_features():
+    pixels = (torch.rand(60, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 255).byte()
+    dataset = Dataset("few", pixels)
+    early = EvaluationConfig(samples=20, features=1)
+    evaluator = Evaluator.from_settings(dataset, early, seed=0, split="train")
+    result = evaluator(dataset.values(torch.arange(20)))
+    assert result.extractor == "pixels"
 
 
 @pytest.mark.parametrize("source", ["ring8", "digits"])
@@ -108,11 +150,13 @@ def test_classes_are_told_whatever_the_extractor():
     assert collapsed.values["class_kl"] > 1.5
 
 
-def test_unlabelled_images_are_compared_by_pixels():
+def test_unlabelled_images_are_compared_by_features_of_their_own():
     dataset = unlabelled()
     result = Evaluator(dataset)(noise_images(20, channels=3))
-    assert result.extractor == "pixels"
+    assert result.extractor == "domain (self-supervised)"
     assert set(result.values) == EVERYWHERE
+    few = Evaluator(unlabelled(19))(noise_images(10, channels=3))
+    assert few.extractor == "pixels"
 
 
 def test_images_are_compared_as_they_would_be_saved():

@@ -1,6 +1,7 @@
 """The report: one page, every section with data, nothing from outside, nothing unescaped."""
 
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -11,8 +12,8 @@ from helpers.pages import Page, svgs
 from sngan.report import write_report
 from sngan.runs import sample_grid as pictures
 
-SECTIONS = ["Samples over time", "Losses", "Wasserstein estimate", "Gradient norms"]
-SECTIONS[1:1] = ["Health: unknown"]
+SCORES = "How far the critic's scores are apart"
+SECTIONS = ["Health: unknown", "Samples over time", "Losses", SCORES, "Gradient norms"]
 SECTIONS += ["Spectral norm of the critic's layers", "How to go on"]
 
 
@@ -72,7 +73,7 @@ def test_augmentation_has_a_chart_if_its_probability_is_recorded(run):
     ]
     (run / "metrics.jsonl").write_text("\n".join(lines) + "\n")
     text = write_report(run).read_text()
-    assert Page(text).titles == [*SECTIONS[:4], "Augmentation", *SECTIONS[4:]]
+    assert Page(text).titles == [*SECTIONS[:2], "Augmentation", *SECTIONS[2:]]
     assert len(svgs(text)) == 5
 
 
@@ -81,15 +82,80 @@ def test_evaluations_are_a_table_and_curves(run):
     records = [json.loads(line) for line in path.read_text().splitlines()]
     for entry in records[9::10]:
         entry["evaluation"] = {"frechet": 1000 / entry["step"], "classes": 7.0, "w1": None}
+    records[1699 // 10]["evaluation"]["frechet"] = 0.4
     path.write_text("".join(f"{json.dumps(entry)}\n" for entry in records))
     text = write_report(run).read_text()
     page = Page(text)
-    assert page.titles == [SECTIONS[0], "How good the samples are", *SECTIONS[1:]]
+    assert page.titles == [SECTIONS[0], "How good the samples are: frechet", *SECTIONS[1:]]
     part = text.partition('id="evaluation"')[2].partition("</section>")[0]
-    assert "<td>frechet</td><td>0.5</td><td>2,000</td>" in part
-    assert "<td>w1</td>" not in part
-    assert len(svgs(part)) == 1
+    assert cells(part)[0][:4] == ["frechet", "lower", "0.5 at step 2,000", "0.4 at step 1,700"]
+    assert cells(part)[1][:4] == ["classes", "higher", "7 at step 2,000", "7 at step 100"]
+    assert len(cells(part)) == 2
+    assert len(svgs(part)) == 2
+    assert "frechet ↓" in part
+    assert "classes ↑" in part
+    assert "step 1,700" in svgs(part)[0]
+    assert "best frechet" in text.partition("</header>")[0]
     assert len(page.ids) == len(set(page.ids))
+
+
+def cells(text: str) -> list[list[str]]:
+    """The rows of a table as the texts of their cells."""
+    rows = text.partition("<tbody>")[2].partition("</tbody>")[0].split("<tr>")[1:]
+    return [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in rows]
+
+
+def test_results_of_evaluate_are_in_the_report(run):
+    own = {"values": {"frechet": 3.0, "modes_of": 8}, "real_against_real": {"frechet": 0.25},
+           "n_generated": 50, "n_real": 60, "n_real_against_real": 40, "is_own": True,
+           "source": "<b>", "extractor": "domain"}  # fmt: skip
+    other = own | {"values": {"frechet": 4.0}, "real_against_real": {}, "is_own": False}
+    lines = [json.dumps(own), "no json", json.dumps([1]), json.dumps(other), '{"values": 3}']
+    (run / "evaluations.jsonl").write_text("\n".join(lines))
+    records = [record(step) | {"evaluation": {"frechet": 5.0 / step}} for step in (10, 20)]
+    (run / "metrics.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in records))
+    text = write_report(run).read_text()
+    titles = Page(text).titles
+    assert titles[titles.index("Samples over time") - 2 :][:2] == ["Evaluated", "Evaluated before"]
+    newest, before = (text.partition(f'id="result-{k}"')[2] for k in (1, 2))
+    assert cells(newest)[0][:4] == ["frechet", "4", "–", "lower"]
+    assert cells(before)[0][:4] == ["frechet", "3", "0.25", "lower"]
+    assert cells(before)[1][:4] == ["modes_of", "8", "–", "–"]
+    assert "&lt;b&gt;" in before
+    # the run's own evaluation has the value of real samples beside it, and in its chart
+    during = text.partition('id="evaluation"')[2].partition("</section>")[0]
+    assert cells(during)[0][4] == "0.25"
+    assert "real against real" in during.partition("<svg")[0]
+
+
+def test_real_samples_are_beside_generated_ones(run):
+    pictures.save_samples(torch.zeros(4, 1, 8, 8), run / "samples" / "real.png", is_real=True)
+    page = Page(write_report(run).read_text())
+    assert page.titles == ["Real beside generated", *SECTIONS]
+    assert page.tags.count("img") == 10
+
+
+@pytest.mark.parametrize("loss", ["hinge", "wasserstein", "logistic"])
+def test_only_a_wasserstein_loss_has_an_estimate_of_a_distance(run, loss):
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    settings["method"]["loss"] = loss
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    text = write_report(run).read_text()
+    estimates = loss == "wasserstein"
+    assert ("last W estimate" in text) == estimates
+    assert ("Wasserstein estimate" in Page(text).titles) == estimates
+    assert (SCORES in Page(text).titles) != estimates
+    assert (f"the loss of this run ({loss}) this is no distance" in text) != estimates
+
+
+def test_a_page_fits_a_phone(run):
+    text = write_report(run).read_text()
+    # nothing has a width in other units than parts of the page
+    assert "min-width: 28rem" not in text
+    for svg in svgs(text):
+        opened = svg.partition(">")[0]
+        assert "width=" not in opened
+        assert "viewBox" in opened
 
 
 def test_the_page_stands_alone(run):

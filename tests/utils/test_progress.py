@@ -31,7 +31,7 @@ def test_plain_lines_have_every_field():
         progress.note("by the way")
     first, second = out.getvalue().splitlines()
     assert re.fullmatch(
-        r"step 500/4000  critic 1\.23  generator -0\.45  W 0\.62  \|∇G\| 0\.0312  σ 1\.02  "
+        r"step 500/4000  critic 1\.23  generator -0\.45  real−fake 0\.62  \|∇G\| 0\.0312  σ 1\.02  "
         r"81\.2 it/s  left 0:\d\d:\d\d",
         first,
     )

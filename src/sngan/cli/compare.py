@@ -6,7 +6,7 @@ from sngan import config as configs
 from sngan.cli import flags
 from sngan.cli.parser import CommandParser
 from sngan.methods import METHODS
-from sngan.tasks.compare import SETTINGS, compare
+from sngan.tasks.compare import SETTINGS, Budget, compare
 
 DESCRIPTION = (
     "Train methods side by side: same data, networks, first weights and budget. "
@@ -33,6 +33,13 @@ def add_arguments(parser: CommandParser) -> None:
         f"rows of Miyato et al. 2018, table 1, joined by commas: {', '.join(SETTINGS)}",
         default="",
     )
+    parser.flag(
+        "--same_budget",
+        Budget,
+        "what all methods spend alike: steps of the generator; critic-steps, as many as --steps; "
+        "or seconds, the time that the first method needs for --steps",
+        default="steps",
+    )
     parser.switch("--overwrite", "replace a comparison that is at --out; your own files stay")
     flags.add_config_flags(parser, without=("method.name", "hours", "preset"))
     flags.add_allow_code(parser)
@@ -47,7 +54,9 @@ def add_arguments(parser: CommandParser) -> None:
 
 def run(values: dict[str, Any]) -> None:
     """Run ``sngan compare``."""
-    asked = {key: values.pop(key) for key in ("methods", "seeds", "settings", "overwrite")}
+    asked = {
+        key: values.pop(key) for key in ("methods", "seeds", "settings", "same_budget", "overwrite")
+    }
     values.pop("config")
     overrides = values.pop("method", {})
     found = compare(
@@ -57,6 +66,7 @@ def run(values: dict[str, Any]) -> None:
         settings=_names(asked["settings"]),
         out=values["out"] or "runs/compare",
         overrides={key: value for key, value in overrides.items() if value is not None},
+        same_budget=asked["same_budget"],
         overwrite=asked["overwrite"],
     )
     print(found.table())

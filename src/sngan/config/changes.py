@@ -21,6 +21,7 @@ MAY_CHANGE_ON_RESUME = frozenset(
         "data.workers",
         # a resumed run keeps its own value: see ``with_own_settings``
         "data.reading",
+        "evaluation.features",
         "log_every",
         "sample_every",
         "save_every",

@@ -126,6 +126,10 @@ def _of_a_run(values: dict[str, Any], *, where: object) -> Config:
         # earlier versions trained on all images
         values["data"].setdefault("held_out", 0)
     try:
+        # earlier versions evaluated on request, and compared the pixels of images without labels
+        evaluation = values.setdefault("evaluation", {"every": 0})
+        if isinstance(evaluation, dict):
+            cast(dict[str, Any], evaluation).setdefault("features", 1)
         return from_dict(values)
     except TypeError as error:
         # a value has a type that no field takes

@@ -48,7 +48,10 @@ def with_own_settings(config: Config, path: Path) -> Config:
     if config.preset == "auto":
         config = dataclasses.replace(config, preset=own.preset)
     return dataclasses.replace(
-        config, data=_own_data(config.data, own.data), model=_own_model(config.model, own.model)
+        config,
+        data=_own_data(config.data, own.data),
+        model=_own_model(config.model, own.model),
+        evaluation=dataclasses.replace(config.evaluation, features=own.evaluation.features),
     )
 
 

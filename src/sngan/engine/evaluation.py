@@ -3,18 +3,23 @@
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from sngan import data, models, spectral
-from sngan.config import Config
+from sngan.config import Config, EvaluationConfig
 from sngan.distributed import fsdp
 from sngan.engine.state import TrainState
 from sngan.models.packing import packed_shape
 from sngan.runs.networks import balanced_labels, noise_from_seed
 from sngan.utils.checks import require_one_of
+from sngan.utils.text import first_line
+
+if TYPE_CHECKING:
+    from sngan.metrics import Evaluator
 
 _POINTS = 256
 _MODE_SAMPLES = 2500
@@ -24,6 +29,9 @@ _log = logging.getLogger("sngan")
 class PeriodicEvaluation:
     """Measures generated samples during training, and remembers the best value of one metric.
 
+    The evaluator of an evaluation at automatic times is made at the first one, because many runs
+    are too short to have any. If it cannot evaluate this data, the run goes on without.
+
     Raises
     ------
     ValueError
@@ -31,23 +39,53 @@ class PeriodicEvaluation:
     """
 
     def __init__(self, config: Config, dataset: data.Dataset) -> None:
-        # this import takes seconds that a run without evaluation should not pay
-        from sngan.metrics import HIGHER_IS_BETTER, Evaluator
-
         settings = config.evaluation
         usual = "frechet" if dataset.is_images else "w1"
         self.metric = usual if settings.best == "auto" else settings.best
-        require_one_of(self.metric, "evaluation.best", choices=["auto", *HIGHER_IS_BETTER])
         self.num_samples = settings.samples
-        self._sign = 1.0 if HIGHER_IS_BETTER[self.metric] else -1.0
+        self._config, self._dataset = config, dataset
         self._best: float | None = None
-        self._evaluator = Evaluator.from_settings(
-            dataset, settings, seed=config.seed, split=config.data.split
+        self._is_automatic = settings.every == "auto"
+        self._is_broken = False
+        if not self._is_automatic or _is_chosen(settings):
+            _ = self._sign, self._evaluator
+
+    @cached_property
+    def _evaluator(self) -> "Evaluator":
+        # this import takes time that a run without evaluation should not pay
+        from sngan.metrics import Evaluator
+
+        config = self._config
+        return Evaluator.from_settings(
+            self._dataset, config.evaluation, seed=config.seed, split=config.data.split
         )
 
+    @cached_property
+    def _sign(self) -> float:
+        from sngan.metrics import HIGHER_IS_BETTER
+
+        require_one_of(self.metric, "evaluation.best", choices=["auto", *HIGHER_IS_BETTER])
+        return 1.0 if HIGHER_IS_BETTER[self.metric] else -1.0
+
     def measure(self, samples: Tensor) -> dict[str, float]:
-        """Return the metrics of ``num_samples`` generated samples."""
-        return self._evaluator(samples).values
+        """Return the metrics of ``num_samples`` generated samples.
+
+        Raises
+        ------
+        ValueError
+            If the samples cannot be measured, unless nobody asked for it: then a line of the log
+            says so once, and the result is empty from then on.
+        """
+        if self._is_broken:
+            return {}
+        try:
+            return self._evaluator(samples).values
+        except ValueError as error:
+            if not self._is_automatic:
+                raise
+            self._is_broken = True
+            _log.warning("no evaluation of this run: %s", first_line(error))
+            return {}
 
     def is_best(self, values: Mapping[str, float]) -> bool:
         """Return whether the metric is better than all values so far; if it is, remember it."""
@@ -65,6 +103,13 @@ class PeriodicEvaluation:
             value = (record.get("evaluation") or {}).get(self.metric)
             if isinstance(value, int | float):
                 self.is_best({self.metric: value})
+
+
+def _is_chosen(settings: EvaluationConfig) -> bool:
+    """Whether the user chose how to evaluate, so that a choice that does not fit is an error."""
+    usual = EvaluationConfig()
+    names = ("extractor", "best", "weights")
+    return any(getattr(settings, name) != getattr(usual, name) for name in names)
 
 
 @torch.no_grad()

@@ -38,9 +38,6 @@ def run_loop(
     """
     config, cadence = plan.config, Cadence(plan.config)
 
-    def is_due(every: int) -> bool:
-        return state.step % every == 0 or state.step == config.steps
-
     with (
         open_outputs(plan, state, folder, write_page) as outputs,
         stop_on_interrupt() as is_stopped,
@@ -58,7 +55,7 @@ def run_loop(
                 outputs.log()
             if cadence.picture.is_due(state.step):
                 outputs.save_samples()
-            if config.evaluation.every and is_due(config.evaluation.every):
+            if outputs.is_evaluation_due():
                 outputs.evaluate()
             if cadence.save.is_due(state.step):
                 outputs.save()

@@ -10,16 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sngan import config as configs
 from sngan.callbacks.callback import Training
 from sngan.config.intervals import steps_of
 from sngan.distributed import collectives
 from sngan.engine import resuming
 from sngan.engine.evaluation import certify, measure_modes, measure_transport
+from sngan.engine.evaluation_timing import EvaluationTiming
 from sngan.engine.health.figures import HealthFigures
 from sngan.engine.health.watch import HealthWatch
 from sngan.engine.hooks import Hooks
 from sngan.engine.live_page import LivePage, WritePage
 from sngan.engine.nan_guard import NanGuard, not_finite_error
+from sngan.engine.real_samples import save_real_samples
 from sngan.engine.sampling import gather_average, sample_average
 from sngan.engine.setup import Plan
 from sngan.engine.state import TrainState
@@ -28,6 +31,7 @@ from sngan.runs.log_record import LogRecord
 from sngan.runs.managed import ManagedRunFolder
 from sngan.runs.records import Recorder, iter_records
 from sngan.runs.weights import save_generator
+from sngan.utils.plain import flatten
 from sngan.utils.progress import Progress
 
 _GRID_IMAGES, _SCATTER_POINTS = 64, 2000
@@ -56,11 +60,13 @@ def open_outputs(
         recorder = None
         if collectives.is_rank_zero():
             with folder.files.recording("."):
+                settings = flatten(configs.to_dict(config))
                 recorder = stack.enter_context(
                     Recorder(
                         folder.path,
                         start=state.step,
                         every=steps_of(config.log_every, default=0),
+                        settings=settings,
                     )
                 )
         if plan.evaluation is not None:
@@ -104,12 +110,25 @@ class Outputs:
         now = time.perf_counter()
         self._started = now - self.state.seconds
         self._timed_step, self._timed_at = self.state.step, now
+        self._timing = EvaluationTiming(
+            self.plan.config.evaluation.every,
+            steps=self.plan.config.steps,
+            is_images=self.plan.dataset.is_images,
+        )
+        self._cpu_started = time.process_time()
+        for record in iter_records(self.folder.path):
+            self._timing.remember(record)
+            if isinstance(cpu_seconds := record.get("cpu_seconds"), float):
+                self._cpu_started = time.process_time() - cpu_seconds
 
     def start(self) -> None:
         """Write the first samples and checkpoint of a new run, and the generator of any run."""
         if self.state.step == 0:
             self.save_samples()
             self.save_checkpoint()
+        if self.recorder is not None:
+            n = _GRID_IMAGES if self.plan.dataset.is_images else _SCATTER_POINTS
+            save_real_samples(self.plan.dataset, self.folder, most=n)
         # a killed run may have left no generator file, or that of another step
         self.save_generator()
 
@@ -146,6 +165,7 @@ class Outputs:
         record = LogRecord(
             step=state.step,
             seconds=now - self._started,
+            cpu_seconds=time.process_time() - self._cpu_started,
             **terms,
             **state.scheduled.for_log(state.step - 1),
             steps_per_second=(state.step - self._timed_step) / (now - self._timed_at),
@@ -181,9 +201,14 @@ class Outputs:
         self.page.update()
         self.hooks.picture(path)
 
+    def is_evaluation_due(self) -> bool:
+        """Whether samples are evaluated after this step."""
+        return self._timing.is_due(self.state.step, lambda: time.perf_counter() - self._started)
+
     def evaluate(self) -> None:
         """Record the metrics of samples, and keep this checkpoint if it is the best so far."""
         self._require_finite()
+        begun = time.perf_counter()
         state, config, evaluation = self.state, self.plan.config, self.plan.evaluation
         values, is_best = {}, False
         if evaluation is None:
@@ -198,7 +223,11 @@ class Outputs:
             self.save_generator(is_best=True)
         if self.recorder is None or evaluation is None:
             return
-        self._record(LogRecord(state.step, evaluation=values))
+        seconds = time.perf_counter() - begun
+        self._timing.add(seconds)
+        if not values:
+            return
+        self._record(LogRecord(state.step, evaluation=values, evaluation_seconds=seconds))
         value = values.get(evaluation.metric, float("nan"))
         self.progress.note(f"step {state.step}: {evaluation.metric} {value:.4g}")
         self.hooks.evaluate(values)

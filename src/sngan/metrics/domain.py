@@ -9,10 +9,12 @@ from torch import Tensor, nn
 from sngan.data.dataset import Dataset
 from sngan.data.sources.arrays import to_dataset
 from sngan.data.sources.toy import digits
+from sngan.metrics import pretext
 from sngan.metrics.store import Tensors, cached, fingerprint
 from sngan.utils.checks import require
 
 FEATURES = 64
+FEWEST_IMAGES = 20
 _SIDE = 32
 TRAINING_STEPS = 400
 _SAMPLES, _BATCH = 20_000, 128
@@ -63,24 +65,27 @@ class Trained(NamedTuple):
 
 
 def train_classifier(dataset: Dataset, *, seed: int = 0) -> Trained:
-    """Train a classifier of the labels, or without labels of rotations by 0 to 3 quarter turns.
+    """Train a classifier of the labels, or without labels one that tells how images were changed.
 
-    One sample in five is held out. Training runs on the CPU and is determined by the data and the
-    seed. The weights are kept in the user's cache folder. Source of the rotations: Gidaris et al.
-    2018, arXiv:1803.07728.
+    The changes are those of :mod:`sngan.metrics.pretext`: quarter turns, and damages such as noise
+    and blur. One sample in five is held out; without labels the accuracy is that of the damages.
+    Training runs on the CPU and is determined by the data and the seed. The weights are kept in the
+    user's cache folder.
 
     Raises
     ------
     ValueError
         If there are fewer than 20 images.
     """
-    require(len(dataset) >= 20, "dataset", expected="at least 20 images", got=len(dataset))
+    expected = f"at least {FEWEST_IMAGES} images"
+    require(len(dataset) >= FEWEST_IMAGES, "dataset", expected=expected, got=len(dataset))
     generator = torch.Generator().manual_seed(seed)
-    chosen = torch.randperm(len(dataset), generator=generator)
-    chosen = chosen[: _SAMPLES if dataset.labels is not None else _SAMPLES // 4]
+    chosen = torch.randperm(len(dataset), generator=generator)[:_SAMPLES]
     pixels = dataset.samples[chosen].cpu()
     labels = None if dataset.labels is None else dataset.labels[chosen].cpu()
-    classes = 4 if labels is None else max(len(dataset.class_names), int(labels.max()) + 1)
+    classes = pretext.CLASSES
+    if labels is not None:
+        classes = max(len(dataset.class_names), int(labels.max()) + 1)
     task = fingerprint(
         _RECIPE, TRAINING_STEPS, seed, classes, pixels, *([] if labels is None else [labels])
     )
@@ -111,33 +116,41 @@ def train_stack_classifier(dataset: Dataset, *, seed: int = 0) -> Trained:
 def _train(network: Classifier, pixels: Tensor, labels: Tensor | None) -> Tensors:
     """Train the network in place; return its weights and its accuracy on the first fifth."""
     images = torch.cat([_small(part / 127.5 - 1) for part in pixels.split(1024)])
-    held_out = len(images) // 5
-    test, test_labels = _task(images[:held_out], None if labels is None else labels[:held_out])
-    images, labels = _task(images[held_out:], None if labels is None else labels[held_out:])
+    test, images = images.tensor_split([len(images) // 5])
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, TRAINING_STEPS)
     for _ in range(TRAINING_STEPS):
         batch = torch.randint(len(images), (_BATCH,))
         optimizer.zero_grad()
-        F.cross_entropy(network(images[batch])[1], labels[batch]).backward()
+        given = None if labels is None else labels[len(test) :][batch]
+        _loss(network, images[batch], given).backward()
         optimizer.step()
         schedule.step()
     with torch.no_grad():
-        outputs = [network(part) for part in test.split(1024)]
-        rms = torch.cat([features for features, _ in outputs]).square().mean().sqrt()
+        rms = _outputs(network, test)[0].square().mean().sqrt()
         # if all features are 0, as for one class or constant images, the scale stays 1
         network.scale.copy_(1 / torch.where(rms > 0, rms, 1))
-    predicted = torch.cat([logits.argmax(1) for _, logits in outputs])
-    accuracy = (predicted == test_labels).double().mean()
+        accuracy = _accuracy(network, test, None if labels is None else labels[: len(test)])
     return {**network.state_dict(), "accuracy": accuracy}
 
 
-def _task(images: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return images and their labels; without labels, four rotations and their quarter turns."""
+def _outputs(network: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
+    features, logits = zip(*(network(part) for part in images.split(1024)), strict=True)
+    return torch.cat(features), torch.cat(logits)
+
+
+def _accuracy(network: Classifier, images: Tensor, labels: Tensor | None) -> Tensor:
     if labels is not None:
-        return images, labels
-    turns = torch.arange(4).repeat_interleave(len(images))
-    return torch.cat([images.rot90(turn, (2, 3)) for turn in range(4)]), turns
+        return (_outputs(network, images)[1].argmax(1) == labels).double().mean()
+    task = pretext.draw(images)
+    return pretext.accuracy(_outputs(network, task.images)[1], task)
+
+
+def _loss(network: Classifier, images: Tensor, labels: Tensor | None) -> Tensor:
+    if labels is not None:
+        return F.cross_entropy(network(images)[1], labels)
+    task = pretext.draw(images)
+    return pretext.loss(network(task.images)[1], task)
 
 
 def _small(images: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """Evaluator: all metrics that compare generated samples with a data set."""
 
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -29,31 +29,13 @@ from sngan.metrics.manifold import manifold
 from sngan.metrics.modes import class_coverage, mixture_coverage
 from sngan.metrics.neighbours import Neighbours, nearest_neighbours
 from sngan.metrics.result import Result
+from sngan.metrics.settings import EvaluationSettings, chosen_extractor
 from sngan.metrics.store import Tensors, cached, fingerprint
 from sngan.utils.checks import require, require_count
 
 MINIMUM = 10  # the Inception Score has 10 splits, and the manifolds use 5 neighbours
 _TRANSPORT = 1000  # the exact distance takes O(n²) memory and O(n³) time
 _PART = 4096
-
-
-class EvaluationSettings(Protocol):
-    """Settings that an evaluator is made from, such as :class:`sngan.config.EvaluationConfig`."""
-
-    @property
-    def samples(self) -> int:
-        """How many generated samples are compared."""
-        ...
-
-    @property
-    def extractor(self) -> str:
-        """The name of the feature extractor."""
-        ...
-
-    @property
-    def weights(self) -> str | None:
-        """A file of Inception's weights."""
-        ...
 
 
 class Evaluator:
@@ -68,8 +50,8 @@ class Evaluator:
     dataset
         The real samples.
     extractor
-        ``points``, ``pixels``, ``domain`` or ``inception``; ``auto`` is ``points`` for points,
-        ``domain`` for labelled images, and ``pixels`` for other images.
+        ``points``, ``pixels``, ``domain`` or ``inception``; ``auto`` is ``points`` for points, and
+        ``domain`` for images.
     samples
         How many generated samples, and at most how many real ones, are compared; at least 10.
     seed
@@ -120,8 +102,8 @@ class Evaluator:
         self.samples, self.split = samples, split
         self._dataset, self._seed = dataset, seed
         generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(dataset), generator=generator)
-        real = dataset.values(order[:samples].to(dataset.samples.device)).cpu()
+        self._order = torch.randperm(len(dataset), generator=generator).to(dataset.samples.device)
+        real = dataset.values(self._order[:samples]).cpu()
         path = None if weights is None else Path(weights)
         self._extractor = open_extractor(dataset, extractor, seed=seed, weights=path)
         self._classifier = self._class_extractor()
@@ -160,9 +142,11 @@ class Evaluator:
         ValueError
             If :class:`Evaluator` would raise.
         """
+        if extractor is None:
+            extractor = chosen_extractor(settings, dataset)
         return cls(
             dataset,
-            settings.extractor if extractor is None else extractor,
+            extractor,
             samples=settings.samples if samples is None else samples,
             seed=seed,
             weights=settings.weights if weights is None else weights,
@@ -205,6 +189,21 @@ class Evaluator:
             accuracy=classifier.accuracy,
             reference=self._reference,
         )
+
+    def real_against_real(self) -> Result | None:
+        """Evaluate real samples against other ones: the values that a perfect generator has.
+
+        The data is split into two halves, each of at most ``self.samples``; ``None`` if a half has
+        fewer than 10 samples.
+        """
+        half = min(self.samples, len(self._dataset) // 2)
+        if half < MINIMUM:
+            return None
+        first = copy(self)
+        first._real = Extracted(self._real.features[:half])
+        if self._real_classes is not None:
+            first._real_classes = self._real_classes[:half]
+        return first(self._dataset.values(self._order[half : 2 * half]))
 
     def nearest(self, samples: Tensor, *, count: int = 1) -> Neighbours:
         """Find the nearest samples of the whole data set, by coordinates or pixels in [−1, 1]."""

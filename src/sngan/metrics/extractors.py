@@ -12,7 +12,12 @@ from torch import Tensor
 from sngan.data.dataset import Dataset
 from sngan.data.sources.stacked_digits import NAME as STACKED
 from sngan.data.types import Progress
-from sngan.metrics.domain import Trained, train_classifier, train_stack_classifier
+from sngan.metrics.domain import (
+    FEWEST_IMAGES,
+    Trained,
+    train_classifier,
+    train_stack_classifier,
+)
 from sngan.metrics.inception import CHECKSUM, load_inception
 from sngan.metrics.store import fingerprint
 from sngan.metrics.three_channels import in_colour
@@ -60,9 +65,9 @@ def open_extractor(
     dataset
         The data, on which ``domain`` is trained.
     name
-        ``points``; ``pixels``; ``domain``, a small classifier of the labels, or of rotations if
-        there are no labels; ``inception``; ``auto``, which is ``points`` for points, ``domain`` for
-        labelled images and ``pixels`` for others.
+        ``points``; ``pixels``; ``domain``, a small classifier of the labels, or if there are none
+        of turned and damaged images; ``inception``; ``auto``, which is ``points`` for points, and
+        ``domain`` for images (``pixels`` for fewer than 20 of them, too few to train on).
     seed
         The seed of the training of ``domain``.
     weights
@@ -78,8 +83,8 @@ def open_extractor(
         features = OWN_EXTRACTORS[name]
         return Extractor(name, lambda samples: Extracted(features(samples).flatten(1)))
     if name == "auto":
-        labelled = "domain" if dataset.labels is not None else "pixels"
-        name = labelled if dataset.is_images else "points"
+        of_images = "domain" if len(dataset) >= FEWEST_IMAGES else "pixels"
+        name = of_images if dataset.is_images else "points"
     kind = "images" if dataset.is_images else "points"
     expected = "pixels, domain or inception for images, points for points"
     require(
@@ -106,7 +111,7 @@ def open_domain(dataset: Dataset, *, seed: int = 0) -> Extractor:
         features, logits = trained.network.to(samples.device)(samples)
         return Extracted(features, logits if labelled else None)
 
-    name = "domain" if labelled else "domain (rotations)"
+    name = "domain" if labelled else "domain (self-supervised)"
     return Extractor(name, compute, trained.key, trained.accuracy)
 
 

@@ -1,7 +1,10 @@
 """Result of an evaluation: the metrics, and the conditions that they were computed under."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+
+from sngan.metrics.meaning import MEANINGS
+from sngan.utils.tables import NOTHING, text_table
 
 HIGHER_IS_BETTER = {
     "frechet": False,
@@ -44,6 +47,11 @@ class Result:
         without a classifier.
     reference
         A key of the real features. Values are comparable only if the key and the counts are equal.
+    real_against_real
+        The values of real samples against other real ones, which a perfect generator has; empty if
+        they were not computed.
+    n_real_against_real
+        How many real samples were on each side.
     """
 
     values: dict[str, float]
@@ -54,6 +62,15 @@ class Result:
     split: str
     accuracy: float | None
     reference: str
+    real_against_real: dict[str, float] = field(default_factory=dict[str, float])
+    n_real_against_real: int = 0
+
+    def with_baseline(self, baseline: "Result | None") -> "Result":
+        """Return this result with the values of real samples against other real ones."""
+        if baseline is None:
+            return self
+        values, count = baseline.values, baseline.n_generated
+        return replace(self, real_against_real=values, n_real_against_real=count)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -68,9 +85,25 @@ class Result:
             f"{self.n_generated:,} generated against {self.n_real:,} real samples ({self.split}) "
             f"by {self.extractor}{classifier}"
         )
-        return "\n".join([heading, *(self._line(name) for name in self.values)])
+        note = "real: two halves of the data against each other"
+        sizes = f"{note}, {self.n_real_against_real:,} samples each" * bool(self.real_against_real)
+        head = ("metric", "generated", "real", "better", "meaning")
+        rows = [head, *(self._row(name) for name in self.values)]
+        return "\n".join([heading, *filter(None, [sizes]), text_table(rows, right=(1, 2))])
 
-    def _line(self, name: str) -> str:
-        better = {True: "higher is better", False: "lower is better"}
-        note = better[HIGHER_IS_BETTER[name]] if name in HIGHER_IS_BETTER else ""
-        return f"  {name:<26} {self.values[name]:>12.5g}  {note}".rstrip()
+    def _row(self, name: str) -> tuple[str, str, str, str, str]:
+        real = self.real_against_real.get(name)
+        return (
+            name,
+            f"{self.values[name]:.5g}",
+            NOTHING if real is None else f"{real:.5g}",
+            direction(name),
+            MEANINGS.get(name, ""),
+        )
+
+
+def direction(name: str) -> str:
+    """Return ``higher`` or ``lower``, the better values of a metric; a dash for other figures."""
+    if name not in HIGHER_IS_BETTER:
+        return NOTHING
+    return "higher" if HIGHER_IS_BETTER[name] else "lower"

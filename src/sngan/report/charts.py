@@ -21,7 +21,13 @@ class Chart(NamedTuple):
 
 
 def curves(
-    name: str, series: Mapping[str, Series], *, ylabel: str, log: bool = False, smooth: bool = True
+    name: str,
+    series: Mapping[str, Series],
+    *,
+    ylabel: str,
+    log: bool = False,
+    smooth: bool = True,
+    least: float = -math.inf,
 ) -> str:
     """Draw a curve for each label; a noisy one is faint, with its moving average on top.
 
@@ -37,12 +43,14 @@ def curves(
         The name of the vertical axis, and whether it is logarithmic.
     smooth
         Whether a long curve gets a moving average.
+    least
+        Lower values are drawn at this one.
     """
 
     def draw(axes: Any, _: str) -> None:
         axes.set(xlabel="generator step", ylabel=ylabel)
         for index, (label, one) in enumerate(series.items()):
-            _draw(axes, label, one, colour=colour(index), smooth=smooth)
+            _draw(axes, label, one, colour=colour(index), smooth=smooth, least=least)
         _logarithmic(axes, (v for one in series.values() for _, v in one.points()), log=log)
 
     return draw_panels(name, [""], draw)
@@ -202,11 +210,14 @@ def spectra(
     return draw_panels(name, list(layers), draw)
 
 
-def _draw(axes: Any, label: str, series: Series, *, colour: str, smooth: bool) -> None:
+def _draw(
+    axes: Any, label: str, series: Series, *, colour: str, smooth: bool, least: float
+) -> None:
     points = series.points()
-    steps, values = [step for step, _ in points], [value for _, value in points]
+    steps, values = [step for step, _ in points], [max(value, least) for _, value in points]
     if not series.is_exact():
         _, low, high = zip(*series.range(), strict=True)
+        low, high = ([max(value, least) for value in ends] for ends in (low, high))
         axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
     if not smooth or len(points) < _FEW:
         axes.plot(steps, values, color=colour, linewidth=1.4, label=label)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sngan.report.charts import Chart, bands, intervals, marks, spectra
+from sngan.report.comparing import setting_title
 from sngan.report.results import Band, CellSummary, ComparisonResult, Spread
 
 _LAYERS = 9
@@ -19,11 +20,6 @@ _COLLAPSE = (
 def better(found: ComparisonResult, metric: str) -> str:
     """Whether ``higher`` or ``lower`` values of a metric are better."""
     return "higher" if found.higher_is_better.get(metric) else "lower"
-
-
-def setting_title(name: str) -> str:
-    """The name of an optimizer setting for people."""
-    return "own settings" if name == "own" else name
 
 
 class ComparisonCharts:
@@ -55,12 +51,15 @@ class ComparisonCharts:
         # other figures, such as the error of an estimate, do not rank methods
         names = [name for name in found if name in self._found.higher_is_better]
         names.sort(key=lambda name: name != self._metric)
-        panels = {f"{name} ({better(self._found, name)})": self._marks_of(name) for name in names}
+        arrows = {"higher": "↑", "lower": "↓"}
+        panels = {
+            f"{name} {arrows[better(self._found, name)]}": self._marks_of(name) for name in names
+        }
         return Chart(
             "How good the samples are",
             "After training, each run's samples are compared with the data: the dot is the mean "
-            "over seeds, the bar its standard deviation, the faint dots are the seeds. The word "
-            "in brackets says which way is better. Differences smaller than the bars mean nothing.",
+            "over seeds, the bar its standard deviation, the faint dots are the seeds. The arrow "
+            "says which way is better. Which differences count is tested above.",
             self._drawn("metrics", panels),
         )
 
@@ -146,7 +145,7 @@ class ComparisonCharts:
         names = {"exact W1": "w1", "critic's estimate": "w_estimate", "proved bound": "w1_bound"}
         labels = list(names)
         for cell in self._cells:
-            kept = {label: cell.curves[key] for label, key in names.items()
+            kept = {label: _from_zero(cell.curves[key], key) for label, key in names.items()
                     if cell.curves.get(key)}  # fmt: skip
             title = " · ".join(filter(None, [cell.method, self._title(cell)]))
             if kept:
@@ -155,7 +154,8 @@ class ComparisonCharts:
             "The critic's estimate and the exact distance",
             "Exact W1 between real and generated points (in units of the data), the critic's mean "
             "score of the real ones minus that of the generated ones, and the bound that it "
-            "proves after division by its Lipschitz constant. Only the last one is never above W1. "
+            "proves after division by its Lipschitz constant. Only the last one is never above W1; "
+            "where it is below 0 it proves nothing and is shown as 0. "
             "A critic that is not bounded may report any number: a curve that leaves the "
             "chart claims more than twice the distance.",
             bands("wasserstein", panels, labels=labels, ylabel="distance", against=labels[0])
@@ -206,3 +206,10 @@ class ComparisonCharts:
                 panel = panels.setdefault(self._title(cell), {})
                 panel[cell.method] = cell.curves[key]
         return bands(name, panels, labels=self._methods, **options) if panels else ""
+
+
+def _from_zero(curve: Band, key: str) -> Band:
+    """A distance is at least 0, so a proved bound below 0 says no more than 0."""
+    if key != "w1_bound":
+        return curve
+    return [(step, *(max(value, 0.0) for value in values)) for step, *values in curve]

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sngan.report.compare_charts import ComparisonCharts, better, setting_title
+from sngan.report.compare_charts import ComparisonCharts, better
+from sngan.report.comparing import budget, compared_pairs, setting_title, significance, spent
 from sngan.report.rendering import embedded, write_page
 from sngan.report.results import CellSummary, ComparisonResult, Gradient, Interval
 from sngan.utils.checks import require
@@ -40,6 +41,10 @@ def _write(folder: Path, found: ComparisonResult) -> Path:
         found=found,
         facts=_facts(found),
         table=_table(found),
+        budget=budget(found),
+        spent=spent(found),
+        pairs=compared_pairs(found),
+        significance=significance(found),
         pictures=_pictures(found, folder),
         crisp=found.is_images,
         charts=ComparisonCharts(found).all(),
@@ -58,7 +63,7 @@ def _facts(found: ComparisonResult) -> list[tuple[str, str]]:
         ("methods", ", ".join(found.methods)),
         ("optimizer settings", ", ".join(map(setting_title, found.settings))),
         ("seeds", str(len(found.seeds))),
-        ("generator steps", f"{found.steps:,}"),
+        ("same for all", budget(found)),
         ("runs", f"{len(found.runs)}, {failed} failed"),
         ("training time", f"{seconds / 60:.1f} min"),
     ]
@@ -69,7 +74,7 @@ def _facts(found: ComparisonResult) -> list[tuple[str, str]]:
 
 def _table(found: ComparisonResult) -> Rows:
     names = found.columns
-    figures = ("Lipschitz constant", "gradient", "s per step", "at the end", "failed")
+    figures = ("Lipschitz constant", "gradient", "at the end", "failed")
     head = ("method", "setting", *names, *figures)
     return [head, *(_row(cell, names) for cell in found.summary)]
 
@@ -81,7 +86,6 @@ def _row(cell: CellSummary, names: Sequence[str]) -> Sequence[str]:
         *(str(cell.metric(name)) for name in names),
         _interval(cell.lipschitz),
         _gradient(cell.gradient),
-        format_number(cell.seconds_per_step.mean),
         cell.remark,
         f"{cell.failed} of {cell.runs}",
     )

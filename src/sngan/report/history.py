@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import TypeGuard, cast
 
 import numpy as np
@@ -28,10 +29,15 @@ class Series:
         self._groups: NDArray[np.float64] = np.empty((0, 4))
         self._rest: NDArray[np.float64] = np.empty((0, 4))
         self.last = (0, 0.0)
+        self.least, self.largest = (0, math.inf), (0, -math.inf)
 
     def add(self, steps: NDArray[np.float64], values: NDArray[np.float64]) -> None:
         """Add values in the order of the run."""
         self.last = (int(steps[-1]), float(values[-1]))
+        for place in (int(values.argmin()), int(values.argmax())):
+            point = int(steps[place]), float(values[place])
+            self.least = min(self.least, point, key=itemgetter(1))
+            self.largest = max(self.largest, point, key=itemgetter(1))
         rows = np.stack([steps, values, values, values], axis=1)
         while len(rows):
             room = (_POINTS - len(self._groups)) * self._size - len(self._rest)
@@ -97,7 +103,7 @@ class History:
 
     def _add(self, chunk: Sequence[Record], keys: Sequence[str]) -> None:
         self.last = chunk[-1]
-        timed = next((r for r in reversed(chunk) if _is_number(r.get("seconds"))), None)
+        timed = next((r for r in reversed(chunk) if is_number(r.get("seconds"))), None)
         self.last_timed = timed or self.last_timed
         for key in keys:
             _extend(self.series, key, chunk, chunk)
@@ -126,10 +132,10 @@ def _array(values: list[object]) -> NDArray[np.float64]:
     """The numbers among the values; nan stands for everything else."""
     if set(map(type, values)) == {float}:
         return np.array(values)
-    return np.array([float(value) if _is_number(value) else math.nan for value in values])
+    return np.array([float(value) if is_number(value) else math.nan for value in values])
 
 
-def _is_number(value: object) -> TypeGuard[float]:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether a value of a record can be drawn: neither infinite, nor nan, nor huge."""
     return type(value) in (int, float) and abs(cast(float, value)) <= _LARGEST
 

@@ -7,10 +7,11 @@ from typing import Any, cast
 
 from sngan import config as configs
 from sngan import health
-from sngan.report.charts import Chart, bands, curves
-from sngan.report.history import History, Record, Series
+from sngan.report.evaluations import best_of, evaluated, over_time, real_against_real
+from sngan.report.history import History, Record
 from sngan.report.rendering import embedded, write_page
-from sngan.report.results import Band
+from sngan.report.run_charts import KEYS, WASSERSTEIN, run_charts
+from sngan.runs.evaluations import iter_evaluations
 from sngan.runs.layout import RunFolder
 from sngan.runs.records import iter_records
 from sngan.runs.saved_grids import saved_grids
@@ -21,12 +22,7 @@ from sngan.utils.text import first_line
 
 _FRAMES = 8
 _RELOAD_SECONDS = 20
-_LAYERS = 24
 _LONGEST_TEXT = 2**20
-_KEYS = (
-    "critic_loss", "generator_loss", "penalty", "w_estimate", "w1", "w1_bound",
-    "generator_gradient_norm", "critic_gradient_norm", "augment_p", "augment_sign",
-)  # fmt: skip
 
 
 def write_report(folder: Path, *, is_live: bool = False) -> Path:
@@ -49,18 +45,25 @@ def write_report(folder: Path, *, is_live: bool = False) -> Path:
     settings = _settings(path)
     judged = health.History()
     records = _also_to(judged, iter_records(folder))
-    history = History(records, keys=_KEYS, groups=("sigma", "evaluation"))
+    history = History(records, keys=KEYS, groups=("sigma", "evaluation"))
+    results = list(iter_evaluations(folder))
     return write_page(
         RunFolder(folder).report,
         "run.html",
         headline=_headline(settings),
         facts=_facts(settings, history),
         health=_health(judged, path),
+        pair=_pair(folder),
         frames=_frames(folder),
         crisp=_is_of_images(settings),
-        charts=_charts(history),
+        charts=run_charts(history, loss=_group(settings, "method").get("loss")),
         nothing="This run recorded none of these values.",
-        evaluation=_evaluation(history.groups["evaluation"]),
+        evaluation=over_time(
+            history.groups["evaluation"],
+            preferred=_main_metrics(settings),
+            real=real_against_real(results),
+        ),
+        results=evaluated(results),
         skipped=_lines(RunFolder(folder).skipped),
         settings=[(key, str(value)) for key, value in flatten(settings).items()],
         folder=str(folder),
@@ -149,8 +152,13 @@ def _facts(settings: dict[str, Any], history: History) -> list[tuple[str, str]]:
     if history.seconds is not None:
         facts.append(("time", _duration(history.seconds)))
         facts.append(("steps per second", f"{history.step / max(history.seconds, 1e-9):.3g}"))
-    if "w_estimate" in history.series:
+    loss = _group(settings, "method").get("loss")
+    if loss == WASSERSTEIN and "w_estimate" in history.series:
         facts.append(("last W estimate", f"{history.series['w_estimate'].last[1]:.3g}"))
+    found = history.groups["evaluation"]
+    main = next((name for name in _main_metrics(settings) if name in found), None)
+    if main and (best := best_of(found[main], main)):
+        facts.append((f"best {main}", f"{best[1]:.3g} at step {best[0]:,}"))
     sigmas = [one.last for one in history.groups["sigma"].values()]
     newest = max((step for step, _ in sigmas), default=0)
     largest = max((value for step, value in sigmas if step == newest), default=None)
@@ -167,6 +175,23 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
 
 
+def _main_metrics(settings: dict[str, Any]) -> list[str]:
+    """The metrics that decide which step is the best, the chosen one first."""
+    chosen = _group(settings, "evaluation").get("best")
+    return [str(chosen), *(("frechet", "w1") if _is_of_images(settings) else ("w1", "frechet"))]
+
+
+def _pair(folder: Path) -> list[dict[str, str]]:
+    """The pictures of real samples and of the last generated ones, if both are there."""
+    run, names = RunFolder(folder), saved_grids(folder)
+    real = embedded(folder, run.REAL_SAMPLES)
+    last = embedded(folder, names[-1][1]) if names else None
+    if real is None or last is None:
+        return []
+    step = f"generated, step {names[-1][0]:,}"
+    return [{"title": "real", "uri": real}, {"title": step, "uri": last}]
+
+
 def _frames(folder: Path) -> list[dict[str, str]]:
     """At most eight pictures: the first, the last, and more early than late ones between."""
     names = saved_grids(folder)
@@ -176,99 +201,3 @@ def _frames(folder: Path) -> list[dict[str, str]]:
         names = [names[place] for place in sorted(places)]
     frames = [(step, embedded(folder, name)) for step, name in names]
     return [{"step": f"{step:,}", "uri": uri} for step, uri in frames if uri is not None]
-
-
-def _charts(history: History) -> list[Chart]:
-    return [
-        Chart(
-            "Losses",
-            "In a healthy run neither loss grows without end: the networks keep each other in "
-            "check. The height of a GAN's losses says little about the quality of its samples.",
-            _curves("losses", history, {"critic": "critic_loss", "generator": "generator_loss"}
-                    | ({"penalty": "penalty"} if "penalty" in history.series else {}),
-                    ylabel="loss"),
-        ),
-        Chart(
-            "Wasserstein estimate",
-            "The critic's mean score of real samples minus that of generated ones. With a critic "
-            "of bounded slope it estimates, up to that bound, how far apart the two are: it "
-            "should fall as the samples get better.",
-            _curves("wasserstein", history, {"real − generated": "w_estimate"}, ylabel="score"),
-        ),
-        *([_transport_chart(history)] if "w1" in history.series else []),
-        *([_augmentation_chart(history)] if "augment_p" in history.series else []),
-        Chart(
-            "Gradient norms",
-            "How strong the learning signal is. A generator curve that sinks by orders of "
-            "magnitude is a vanishing gradient, one that climbs an exploding one.",
-            _curves("gradients", history, {"reaching the generator": "generator_gradient_norm",
-                                           "of the critic": "critic_gradient_norm"},
-                    ylabel="norm (log scale)", log=True),
-        ),
-        Chart(
-            "Spectral norm of the critic's layers",
-            "The largest singular value σ of each layer's kernel matrix. Under spectral "
-            "normalization this is the norm of the raw weight, which is divided by it before use; "
-            "otherwise it is the factor by which the layer can multiply slopes.",
-            _sigma_curves(history.groups["sigma"]),
-        ),
-    ]  # fmt: skip
-
-
-def _transport_chart(history: History) -> Chart:
-    return Chart(
-        "Wasserstein distance, proved",
-        "Between 256 real points and 256 generated ones. The critic's bound is its mean score "
-        "of the real ones minus that of the generated ones, divided by a proved upper bound "
-        "of its Lipschitz constant: it is never above the exact distance, and the closer it "
-        "comes, the better the critic (Kantorovich–Rubinstein duality).",
-        _curves(
-            "transport",
-            history,
-            {"exact W1": "w1", "the critic's bound": "w1_bound"},
-            ylabel="distance",
-        ),
-    )
-
-
-def _augmentation_chart(history: History) -> Chart:
-    return Chart(
-        "Augmentation",
-        "The probability p of each transformation. If it is adaptive, it rises while the mean sign "
-        "of the critic's scores of real images is over its target, which means that the critic "
-        "learns the training images by heart.",
-        _curves(
-            "augmentation",
-            history,
-            {"p": "augment_p", "mean sign of real images' scores": "augment_sign"},
-            ylabel="",
-        ),
-    )
-
-
-def _evaluation(found: dict[str, Series]) -> dict[str, Any] | None:
-    """The last evaluation as a table, and all evaluations as curves, a panel for each figure."""
-    if not found:
-        return None
-    panels: dict[str, dict[str, Band]] = {
-        name: {"this run": [(step, value, value, value) for step, value in series.points()]}
-        for name, series in found.items()
-    }
-    rows = [(name, f"{one.last[1]:.4g}", f"{one.last[0]:,}") for name, one in found.items()]
-    return {
-        "table": [("value", "last", "at step"), *rows],
-        "svg": bands("evaluation", panels, labels=["this run"], ylabel=""),
-    }
-
-
-def _curves(name: str, history: History, keys: dict[str, str], **options: Any) -> str:
-    series = {label: history.series[key] for label, key in keys.items() if key in history.series}
-    return curves(name, series, **options) if series else ""
-
-
-def _sigma_curves(found: dict[str, Series]) -> str:
-    names = list(found)
-    if len(names) > _LAYERS:
-        names = names[:: -(-len(names) // _LAYERS)]
-    series = {name: found[name] for name in names}
-    return curves("sigma", series, ylabel="σ", smooth=False) if series else ""

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from statistics import mean, median, stdev
 from typing import Any, TypeVar
 
+from sngan.report.effort import Effort
 from sngan.report.learning import Learning
 from sngan.utils.plain import finite
 from sngan.utils.tables import NOTHING, format_spread
@@ -93,7 +94,9 @@ class RunResult:
     error: str | None = None
     steps_done: int = 0
     seconds: float | None = None
+    cpu_seconds: float | None = None
     seconds_per_step: float | None = None
+    effort: Effort | None = None
     gradient: Gradient | None = None
     curves: Mapping[str, Curve] = field(default_factory=dict[str, Curve])
     samples: str | None = None
@@ -117,6 +120,7 @@ class RunResult:
         gradient = row.get("gradient")
         row["gradient"] = from_fields(Gradient, gradient) if gradient else None
         row["learning"] = _learning(row)
+        row["effort"] = from_fields(Effort, row["effort"]) if row.get("effort") else None
         if "lipschitz" in row:
             lipschitz = CriticBounds.from_dict(row["lipschitz"])
             row["evaluated"] = from_fields(Evaluation, {**row, "lipschitz": lipschitz})
@@ -179,6 +183,8 @@ class CellSummary:
     curves: Mapping[str, Band]
     samples: str | None
     learning: Learning | None = None
+    effort: Effort | None = None
+    cpu_seconds: Spread = Spread(None, None, ())
 
     @property
     def remark(self) -> str:
@@ -204,6 +210,10 @@ class CellSummary:
                 "gradient": from_fields(Gradient, values["gradient"]),
                 "seconds_per_step": from_fields(Spread, values["seconds_per_step"]),
                 "learning": _learning(values),
+                "effort": from_fields(Effort, values["effort"]) if values.get("effort") else None,
+                "cpu_seconds": from_fields(Spread, values["cpu_seconds"])
+                if values.get("cpu_seconds")
+                else Spread.of([]),
             },
         )
 
@@ -213,7 +223,8 @@ class ComparisonResult:
     """Everything that ``compare.json`` holds: every number behind every chart of the page.
 
     ``settings`` has the optimizer's values of each named setting; ``metric`` is the figure that
-    ranks the methods, ``coverage`` the one that counts modes or classes.
+    ranks the methods, ``coverage`` the one that counts modes or classes. ``same_budget`` is what
+    all methods spent; if it is time, ``reference`` is the method that has ``steps``.
     """
 
     data: str
@@ -234,6 +245,8 @@ class ComparisonResult:
     summary: Sequence[CellSummary]
     runs: Sequence[RunResult]
     animations: Mapping[str, Mapping[str, str]]
+    same_budget: str = "steps"
+    reference: str = ""
 
     @property
     def columns(self) -> list[str]:
@@ -243,7 +256,7 @@ class ComparisonResult:
         return [name for name in names if name]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the contents of ``compare.json`` as plain values."""
+        """Return what ``compare.json`` holds, as plain values."""
         return finite(asdict(self) | {"runs": [run.to_dict() for run in self.runs]})
 
     @classmethod

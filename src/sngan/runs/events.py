@@ -13,17 +13,44 @@ from sngan.runs.layout import RunFolder
 from sngan.utils.text import first_line
 
 _VERSION = "brain.Event:2"
+_MAPPINGS = {"evaluation": "metrics", "sigma": "spectral"}
+_GROUPS = {
+    "loss": ("critic_loss", "generator_loss", "penalty", "orthonormal", "w_estimate"),
+    "gradient": ("critic_gradient_norm", "generator_gradient_norm"),
+    # of a few samples at each record; an evaluation measures more of them
+    "transport": ("w1", "w1_bound", "lipschitz"),
+    "modes": ("modes", "high_quality", "reverse_kl", "smallest_share"),
+    "schedule": ("lr", "lr_critic", "penalty_weight", "ema_decay"),
+    "augment": ("augment_p", "augment_sign"),
+    "time": ("seconds", "cpu_seconds", "steps_per_second", "evaluation_seconds"),
+}
+_GROUP_OF = {key: group for group, keys in _GROUPS.items() for key in keys}
+_LONGEST = 1000
 _log = logging.getLogger("sngan")
 
 
 class Events:
     """Writes a file ``events.out.tfevents.…``; a resumed run hides events after ``start``.
 
+    Tags are grouped, such as ``loss/critic_loss`` and ``metrics/frechet``. The settings are shown
+    as text, and as hyperparameters with the metrics of the last evaluation.
+
     Each event is written at once. torch's ``SummaryWriter`` writes in a thread, whose errors reach
     the screen but not the caller.
+
+    Parameters
+    ----------
+    folder
+        The run folder.
+    start
+        The step from which a resumed run goes on.
+    settings
+        The settings of the run under dotted keys.
     """
 
-    def __init__(self, folder: Path, *, start: int = 0) -> None:
+    def __init__(
+        self, folder: Path, *, start: int = 0, settings: Mapping[str, Any] | None = None
+    ) -> None:
         # this import takes a second that only a training should pay
         from tensorboard.compat.proto.event_pb2 import SessionLog  # pyright: ignore[reportAttributeAccessIssue]
         from tensorboard.summary.writer.record_writer import RecordWriter
@@ -37,12 +64,17 @@ class Events:
             if start:
                 self._write(step=start + 1, file_version=_VERSION)
                 self._write(step=start + 1, session_log=SessionLog(status=SessionLog.START))
+        self._settings, self._metrics = dict(settings or {}), dict[str, None]()
+        if self._settings:
+            self._add_text("settings", _as_table(self._settings), start)
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Add the numbers of a record; a value may also be a mapping, such as σ per layer."""
         with self._may_fail():
             for name, value in _named(record):
                 self._add_scalar(name, value, record["step"])
+                if name.startswith("metrics/"):
+                    self._metrics[name] = None
 
     def add_picture(self, path: Path, step: int) -> None:
         """Show a saved PNG."""
@@ -57,10 +89,26 @@ class Events:
             self._write(step=step, summary=image("samples", pixels, dataformats="HWC"))
 
     def close(self) -> None:
-        """Close the file."""
+        """Write the hyperparameters with the names of the metrics, and close the file."""
         with self._may_fail():
+            if self._settings:
+                self._add_hyperparameters()
             if self._writer is not None:
                 self._writer.close()
+
+    def _add_text(self, name: str, markdown: str, step: int) -> None:
+        from torch.utils.tensorboard.summary import text
+
+        with self._may_fail():
+            self._write(step=step, summary=text(name, markdown))
+
+    def _add_hyperparameters(self) -> None:
+        """TensorBoard takes the values of the metrics from the curves of the same names."""
+        from torch.utils.tensorboard.summary import hparams
+
+        shown = {key: _plain(value) for key, value in self._settings.items()}
+        for summary in hparams(shown, dict.fromkeys(self._metrics, 0.0)):
+            self._write(summary=summary)
 
     def _add_scalar(self, name: str, value: Any, step: int) -> None:
         from torch.utils.tensorboard.summary import scalar
@@ -87,8 +135,25 @@ class Events:
 
 
 def _named(record: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the numbers of a record under tags that TensorBoard shows in groups."""
     for key, value in record.items():
         if isinstance(value, Mapping):
-            yield from ((f"{key}/{name}", number) for name, number in value.items())
+            group = _MAPPINGS.get(key, key)
+            yield from ((f"{group}/{name}", number) for name, number in value.items())
         elif key != "step":
-            yield key, value
+            yield f"{_GROUP_OF.get(key, 'other')}/{key}", value
+
+
+def _as_table(settings: Mapping[str, Any]) -> str:
+    """A table in Markdown; bars and line ends of a name would break its rows."""
+    rows = (f"| {key} | {_cell(value)} |" for key, value in settings.items())
+    return "\n".join(["| setting | value |", "| --- | --- |", *rows])
+
+
+def _cell(value: object) -> str:
+    return " ".join(str(value)[:_LONGEST].split()).replace("|", "\\|")
+
+
+def _plain(value: object) -> bool | int | float | str:
+    """A hyperparameter is a number or a text."""
+    return value if isinstance(value, bool | int | float | str) else str(value)[:_LONGEST]

@@ -20,8 +20,10 @@ class RunFolder:
     SKIPPED = "skipped.txt"
     REPORT = "report.html"
     MEASURED = "measured.json"
+    EVALUATIONS = "evaluations.jsonl"
     EVENTS = "events.out.tfevents"
     CHECKPOINTS, SAMPLES, LIPSCHITZ = "checkpoints", "samples", "lipschitz"
+    REAL_SAMPLES = f"{SAMPLES}/real.png"
     # inside CHECKPOINTS; earlier versions wrote NEXT first
     LAST, PREVIOUS, NEXT, BEST = "last.pt", "previous.pt", "next.pt", "best.pt"
 
@@ -69,6 +71,11 @@ class RunFolder:
         return self.path / self.MEASURED
 
     @property
+    def evaluations(self) -> Path:
+        """The results of ``sngan evaluate``, one JSON object a line."""
+        return self.path / self.EVALUATIONS
+
+    @property
     def samples(self) -> Path:
         """The folder of sample grids."""
         return self.path / self.SAMPLES
@@ -92,6 +99,11 @@ class RunFolder:
     def where_to_look(self) -> str:
         """The paths of the log and of the last checkpoint, for error messages."""
         return f"log: {self.log}; last checkpoint: {self.last_checkpoint}"
+
+    @property
+    def real_samples(self) -> Path:
+        """The picture of real samples."""
+        return self.path / self.REAL_SAMPLES
 
     def sample_grid_name(self, step: int) -> str:
         """The name of the sample grid of a step."""
@@ -121,9 +133,10 @@ RUN_FILE = re.compile(
         RunFolder.SKIPPED,
         RunFolder.REPORT,
         RunFolder.MEASURED,
+        RunFolder.EVALUATIONS,
     )
     + rf"|{re.escape(RunFolder.EVENTS)}\.[\w.-]+"
-    + rf"|{RunFolder.SAMPLES}/step-\d{{6,}}\.png"
+    + rf"|{RunFolder.SAMPLES}/(step-\d{{6,}}|real)\.png"
     + rf"|{RunFolder.LIPSCHITZ}/(layers|cone)\.png"
     # step-000500.pt, last.pt, and the files of sharded tensors
     + rf"|{RunFolder.CHECKPOINTS}/[\w-][\w.-]*(/[\w.-]+)?"

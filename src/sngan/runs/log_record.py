@@ -11,8 +11,9 @@ class LogRecord:
 
     Parameters
     ----------
-    step, seconds
-        The generator step, and the seconds of training until then.
+    step, seconds, cpu_seconds
+        The generator step, the seconds of training until then, and the processor seconds of the
+        first process.
     critic_loss, w_estimate, penalty, orthonormal, critic_gradient_norm
         The terms of the last critic step; ``w_estimate`` is the mean score of real samples minus
         that of generated ones.
@@ -37,12 +38,13 @@ class LogRecord:
         explains them.
     not_finite
         The step at which a term was not finite, under the name of the term; it ended the run.
-    evaluation
-        The figures of an evaluation, which is a record of its own.
+    evaluation, evaluation_seconds
+        The figures of an evaluation, which is a record of its own, and the time that it took.
     """
 
     step: int
     seconds: float | None = None
+    cpu_seconds: float | None = None
     critic_loss: float | None = None
     w_estimate: float | None = None
     penalty: float | None = None
@@ -68,6 +70,7 @@ class LogRecord:
     health: Mapping[str, float] | None = None
     not_finite: Mapping[str, float] | None = None
     evaluation: Mapping[str, float | None] | None = None
+    evaluation_seconds: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures that the record has, as the line of ``metrics.jsonl`` holds them."""

@@ -174,6 +174,7 @@ class ManagedRunFolder(RunFolder):
             self.LOG: lambda: _LOG_LINE.match(path.read_bytes()[:100]) or path.stat().st_size == 0,
             self.REPORT: lambda: PAGE_MARK in path.read_bytes()[: 2**16],
             self.SKIPPED: lambda: False,
+            self.EVALUATIONS: lambda: path.read_bytes()[:1] == b"{",
             self.MEASURED: lambda: b'"lipschitz"' in path.read_bytes()[-(2**16) :],
         }
         if name in tests:
@@ -187,6 +188,8 @@ class ManagedRunFolder(RunFolder):
     def _is_sample_grid(self, path: Path) -> bool:
         if self._config is None or not _begins(path, b"\x89PNG"):
             return False
+        if path == self.real_samples:
+            return True
         step = int(path.stem.removeprefix("step-"))
         every = self._config.sample_every
         return isinstance(every, str) or step % every == 0 or step == self._config.steps

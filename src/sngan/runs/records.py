@@ -23,16 +23,23 @@ class Recorder:
     """Appends records to a run's folder; records of steps after ``start`` are dropped first.
 
     ``every`` is the number of steps between two records; if it is given, a warning counts the
-    records that are missing up to ``start``.
+    records that are missing up to ``start``. TensorBoard shows ``settings``, if they are given.
     """
 
-    def __init__(self, folder: Path, *, start: int = 0, every: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        start: int = 0,
+        every: int = 0,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         self._path = RunFolder(folder).metrics
         _forget_after(self._path, start)
         if every:
             _warn_of_missing(folder, start, every)
         self._metrics = self._path.open("a")
-        self._events = Events(folder, start=start)
+        self._events = Events(folder, start=start, settings=settings)
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Write one record: numbers, and mappings of numbers such as σ per layer."""

@@ -118,6 +118,7 @@ def save_samples(
     path: Path,
     *,
     reference: Tensor | None = None,
+    is_real: bool = False,
     columns: int | None = None,
     scale: int | None = None,
     captions: Sequence[str] = (),
@@ -132,12 +133,15 @@ def save_samples(
         The file.
     reference
         Real points to draw behind the generated ones.
+    is_real
+        Whether the samples are real ones; points get the colour of the data.
     columns, scale, captions
         For images, as for :func:`image_grid`.
     """
-    picture = (
-        image_grid(to_uint8(samples), columns=columns, scale=scale, captions=captions)
-        if samples.dim() == 4
-        else scatter(samples, reference=reference)
-    )
+    if samples.dim() == 4:
+        picture = image_grid(to_uint8(samples), columns=columns, scale=scale, captions=captions)
+    elif is_real:
+        picture = scatter(samples[:0], reference=samples)
+    else:
+        picture = scatter(samples, reference=reference)
     save_image(picture, path)

@@ -1,15 +1,22 @@
 """Evaluation of a run: metrics of its samples against real ones."""
 
+import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sngan.engine.setup import open_dataset
 from sngan.metrics import Evaluator, Result
+from sngan.runs.evaluations import add_evaluation
 from sngan.runs.run import load
+from sngan.tasks.report import try_report
 from sngan.utils import consent
 from sngan.utils.checks import require
 from sngan.utils.progress import counting
+from sngan.utils.text import first_line
+
+_log = logging.getLogger("sngan")
 
 
 def evaluate(
@@ -24,6 +31,9 @@ def evaluate(
     allow_code: bool = False,
 ) -> Result:
     """Measure a run's samples against real ones: the run's data, or those of ``source``.
+
+    The result also has the values of two halves of the real data against each other. It is written
+    into ``RUN/evaluations.jsonl``, and ``RUN/report.html`` shows it.
 
     Parameters
     ----------
@@ -62,6 +72,8 @@ def evaluate(
         expected=f"samples of shape {run.config.model.sample_shape}, as the run's",
         got=dataset.sample_shape,
     )
+    # the report draws such values beside those of the training
+    is_own = source is samples is extractor is weights is None
     n = settings.samples if samples is None else samples
     with counting("evaluating", file=sys.stderr) as progress:
         evaluator = Evaluator.from_settings(
@@ -74,4 +86,18 @@ def evaluate(
             weights=weights,
             progress=progress,
         )
-        return evaluator(run.generate(n, seed=seed))
+        result = evaluator(run.generate(n, seed=seed))
+        result = result.with_baseline(evaluator.real_against_real())
+    conditions = {"source": chosen.source, "seed": seed, "is_own": is_own}
+    _write(run.folder, conditions | result.to_dict())
+    return result
+
+
+def _write(folder: Path, values: dict[str, Any]) -> None:
+    try:
+        add_evaluation(folder, values)
+    except (OSError, ValueError) as error:
+        # the result is useful without the file, so this only warns
+        _log.warning("the result is not written into the run: %s", first_line(error))
+        return
+    try_report(folder)

@@ -36,6 +36,13 @@ def require_choices(settings: object, *, prefix: str = "") -> None:
     for name, kind in get_type_hints(type(settings)).items():
         value = getattr(settings, name)
         for part in (kind, *get_args(kind)):
-            if get_origin(part) is Literal and not (value is None and part is not kind):
+            # other types of a union, such as None or an integer, check their own values
+            is_other = part is not kind and isinstance(value, _others(kind))
+            if get_origin(part) is Literal and not is_other:
                 off = () if part is kind else ("none",)
                 require_one_of(value, f"{prefix}{name}", choices=[*off, *get_args(part)])
+
+
+def _others(kind: Any) -> tuple[type, ...]:
+    """The plain types of a union, next to its literals."""
+    return tuple(part for part in get_args(kind) if isinstance(part, type))

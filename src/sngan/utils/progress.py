@@ -12,7 +12,7 @@ _PLAIN_SECONDS = 5.0
 
 
 class Progress:
-    """Shows a training run: step, losses, W estimate, gradients, largest σ, speed, time left."""
+    """Shows a training run: step, losses, scores, gradients, largest σ, speed, time left."""
 
     def __init__(self, *, total: int, start: int = 0, file: TextIO | None = None) -> None:
         self._total, self._first = total, start
@@ -101,13 +101,15 @@ def _bar(file: TextIO, facts: str) -> Any:
 
 
 def _facts(record: Mapping[str, Any]) -> str:
+    bound = record.get("w1_bound")
     sigmas = record.get("sigma") or {}
     values = {
         "critic": record.get("critic_loss"),
         "generator": record.get("generator_loss"),
-        "W": record.get("w_estimate"),
+        "real−fake": record.get("w_estimate"),
         "W1": record.get("w1"),
-        "W1 ≥": record.get("w1_bound"),
+        # a distance is at least 0, so a lower bound says no less than that
+        "W1 ≥": None if bound is None else max(bound, 0.0),
         "p": record.get("augment_p"),
         "|∇G|": record.get("generator_gradient_norm"),
         "σ": max(sigmas.values()) if sigmas else None,

@@ -1,5 +1,6 @@
 """Comparison of methods on one data set: trials, their results, one table, one page."""
 
+from sngan.tasks.compare.budget import Budget as Budget
 from sngan.tasks.compare.comparison import compare as compare
 from sngan.tasks.compare.summary import Comparison as Comparison
 from sngan.tasks.compare.trials import SETTINGS as SETTINGS

@@ -3,18 +3,25 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from torch import Tensor
 
 from sngan import config as configs
 from sngan.config import Config
+from sngan.data import Dataset
 from sngan.engine.resolve import resolve_config
 from sngan.engine.train import Interrupted, TrainingError
 from sngan.report import COMPARISON, write_comparison
 from sngan.report.results import ComparisonResult, RunResult
 from sngan.runs.lock import locked
 from sngan.tasks.compare.animation import animate
+from sngan.tasks.compare.budget import (
+    Budget,
+    critic_step_trials,
+    measured_speeds,
+    timed_trials,
+)
 from sngan.tasks.compare.evaluation import EXPLODING, VANISHING, open_data
 from sngan.tasks.compare.layout import ANIMATIONS, PLAN, ComparisonFolder
 from sngan.tasks.compare.plan import ComparisonPlan
@@ -22,7 +29,7 @@ from sngan.tasks.compare.runner import is_finished, run_trials
 from sngan.tasks.compare.summary import Comparison, main_metrics, summarize
 from sngan.tasks.compare.trials import RECIPE_SETTINGS, SETTINGS, Trial, plan_trials
 from sngan.utils import consent
-from sngan.utils.checks import require
+from sngan.utils.checks import require, require_one_of
 from sngan.utils.plain import write_json
 
 _FRAMES = 12
@@ -36,6 +43,7 @@ def compare(
     settings: Sequence[str] = (),
     out: str | Path,
     overrides: Mapping[str, Any] | None = None,
+    same_budget: Budget = "steps",
     overwrite: bool = False,
 ) -> Comparison:
     """Train every method under every optimizer setting and seed, and write one table and page.
@@ -60,6 +68,11 @@ def compare(
         the plane, ``animations/``.
     overrides
         Fields of ``Method`` that all methods get, such as ``{"n_critic": 1}``.
+    same_budget
+        What all methods spend alike: ``steps`` of the generator; ``critic-steps``, as many as
+        ``base.steps``, so that a method with n_critic of 5 has a fifth of the generator steps; or
+        ``seconds``, the time that the first method needs for ``base.steps``. A few steps of each
+        method are timed before, on an idle machine if possible.
     overwrite
         Replace a comparison that is at ``out``: its own files and those of its runs are deleted
         once a new run has ended. Other files stay.
@@ -78,11 +91,13 @@ def compare(
     consent.allow_own([*configs.code_names(base), *given])
     folder = ComparisonFolder(Path(out))
     dataset = open_data(base.data)
-    base = base.of_family(is_images=dataset.is_images)
-    asked = ComparisonPlan.of(base, overrides or {})
+    # a preset would change the steps of a run, which the comparison divides into parts
+    base = replace(base.of_family(is_images=dataset.is_images), preset="none")
+    require_one_of(same_budget, "same_budget", choices=get_args(Budget))
+    asked = ComparisonPlan.of(base, overrides or {}, same_budget)
     is_flat = dataset.sample_shape == (2,)
     trials = plan_trials(
-        _with_evaluations(base, keep=is_flat),
+        base,
         methods=methods,
         seeds=seeds,
         settings=settings,
@@ -95,15 +110,17 @@ def compare(
     _check(folder, asked, overwrite=overwrite)
     with locked(folder.path):
         folder.recover()
-        goes_on = _check(folder, asked, overwrite=overwrite)
+        before = _check(folder, asked, overwrite=overwrite)
+        trials, plan = _with_budget(trials, asked, before, dataset)
+        trials = [_with_evaluations(trial, before, keep=is_flat) for trial in trials]
         folder.begin(trials, replace=overwrite)
-        if not goes_on:
-            asked.write(folder.path / PLAN)
+        if before is None or plan.speeds != before.speeds:
+            plan.write(folder.path / PLAN)
         try:
             results = run_trials(trials, on_done=_ProgressPrinter(len(trials), folder))
             animations = _animate(trials, results, folder, real=dataset.samples) if is_flat else {}
             comparison = Comparison(
-                folder.path, _collect_results(base, trials, results, animations)
+                folder.path, _collect_results(base, trials, results, animations, plan)
             )
             write_json(folder.path / COMPARISON, comparison.to_dict(), indent=1)
             write_comparison(folder.path)
@@ -134,19 +151,41 @@ class _ProgressPrinter:
         print(f"[{self._ended}/{self._total}] {trial}: {said}", flush=True)
 
 
-def _with_evaluations(base: Config, *, keep: bool) -> Config:
-    """Return the settings with evaluations; ``keep`` also keeps checkpoints for the animation."""
-    # all runs have the steps that the comparison divides into parts
-    base = replace(base, preset="none")
-    part = max(1, base.steps // _FRAMES)
-    if not base.evaluation.every:
-        base = replace(base, evaluation=replace(base.evaluation, every=part))
+def _with_budget(
+    trials: list[Trial], asked: ComparisonPlan, before: ComparisonPlan | None, dataset: Dataset
+) -> tuple[list[Trial], ComparisonPlan]:
+    """Give each trial its steps; return the plan with the speeds that were measured for that."""
+    steps = trials[0].config.steps
+    if asked.same_budget == "critic-steps":
+        return critic_step_trials(trials, steps, is_images=dataset.is_images), asked
+    if asked.same_budget == "seconds":
+        speeds = measured_speeds(trials, dataset, {} if before is None else before.speeds)
+        return timed_trials(trials, steps, speeds), replace(asked, speeds=speeds)
+    return trials, asked
+
+
+def _with_evaluations(trial: Trial, before: ComparisonPlan | None, *, keep: bool) -> Trial:
+    """Return the trial with evaluations; ``keep`` also keeps checkpoints for the animation.
+
+    A comparison that goes on keeps the meaning that ``extractor: auto`` had when it began.
+    """
+    config = trial.config
+    part = max(1, config.steps // _FRAMES)
+    evaluation = config.evaluation
+    if evaluation.every in (None, "auto"):
+        evaluation = replace(evaluation, every=part)
+    if before is not None:
+        evaluation = replace(evaluation, features=before.features)
+    config = replace(config, evaluation=evaluation)
     # a checkpoint is kept only when it is saved, so both have the same interval
-    return replace(base, keep_every=part, save_every=part) if keep else base
+    config = replace(config, keep_every=part, save_every=part) if keep else config
+    return replace(trial, config=config)
 
 
-def _check(folder: ComparisonFolder, asked: ComparisonPlan, *, overwrite: bool) -> bool:
-    """Refuse a folder that this command may not write to; return whether its comparison goes on."""
+def _check(
+    folder: ComparisonFolder, asked: ComparisonPlan, *, overwrite: bool
+) -> ComparisonPlan | None:
+    """Refuse a folder that this command may not write to; return the plan that goes on."""
     require(
         folder.is_comparison() or folder.files.is_vacant(),
         "out",
@@ -155,15 +194,16 @@ def _check(folder: ComparisonFolder, asked: ComparisonPlan, *, overwrite: bool) 
     )
     path = folder.path / PLAN
     if overwrite or folder.files.has_set_aside() or not path.is_file():
-        return False
-    changed = ComparisonPlan.read(path).differences(asked)
+        return None
+    before = ComparisonPlan.read(path)
+    changed = before.differences(asked)
     require(
         not changed,
         "out",
         expected="a comparison with the same settings (--overwrite replaces it)",
         got=f"{folder.path}, where {'; '.join(changed)}",
     )
-    return True
+    return before
 
 
 def _animate(
@@ -192,6 +232,7 @@ def _collect_results(
     trials: Sequence[Trial],
     results: Sequence[RunResult],
     animations: dict[str, dict[str, str]],
+    plan: ComparisonPlan,
 ) -> ComparisonResult:
     from sngan.metrics import HIGHER_IS_BETTER
 
@@ -203,6 +244,8 @@ def _collect_results(
         model=first.model if first else base.model.name,
         is_images=first is not None and first.is_images,
         steps=base.steps,
+        same_budget=plan.same_budget,
+        reference=plan.reference,
         batch_size=base.batch_size,
         methods=list(dict.fromkeys(trial.method for trial in trials)),
         settings={

@@ -7,10 +7,13 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
+from sngan import config as configs
 from sngan import data
 from sngan.config import DataConfig, EvaluationConfig
 from sngan.engine.setup import open_dataset
+from sngan.methods import Schedule
 from sngan.models.packing import packed, packed_shape
+from sngan.report.effort import Effort
 from sngan.report.learning import still_learning
 from sngan.report.results import CriticBounds, Curve, Evaluation, Gradient, RunResult
 from sngan.runs.log_record import LogRecord
@@ -21,6 +24,7 @@ from sngan.tasks.compare.trials import Trial
 from sngan.utils.checks import require_given
 from sngan.utils.plain import read_json, write_json
 from sngan.utils.progress import counting
+from sngan.utils.tables import NOTHING
 from sngan.utils.text import on_one_line
 
 if TYPE_CHECKING:
@@ -55,6 +59,7 @@ def evaluate_trial(trial: Trial) -> RunResult:
         seed=trial.seed,
         folder=trial.name,
         error=None,
+        effort=_effort(trial, trial.config.steps),
     )
 
 
@@ -86,6 +91,7 @@ def _from_records(
     names = dict.fromkeys(name for record in records for name in record.evaluation or {})
     curves |= {f"evaluation.{name}": _evaluation_curve(records, name) for name in names}
     speeds = [record.steps_per_second for record in records if record.steps_per_second]
+    steps = records[-1].step if records else 0
     pictures = sorted(ManagedRunFolder(trial.folder).samples.glob("step-*.png"))
     return RunResult(
         method=trial.method,
@@ -93,14 +99,41 @@ def _from_records(
         seed=trial.seed,
         folder=trial.name,
         error=error,
-        steps_done=records[-1].step if records else 0,
-        seconds=max((r.seconds for r in records if r.seconds is not None), default=None),
+        steps_done=steps,
+        effort=_effort(trial, steps),
+        cpu_seconds=_last([record.cpu_seconds for record in records]),
+        seconds=_last([record.seconds for record in records]),
         seconds_per_step=1 / median(speeds) if speeds else None,
         gradient=_gradient([value for _, value in curves["generator_gradient_norm"]]),
         curves={name: _thinned(curve) for name, curve in curves.items() if curve},
         samples=f"{ManagedRunFolder.SAMPLES}/{pictures[-1].name}" if pictures else None,
         learning=still_learning(curves, _LEARNING),
         evaluated=evaluated,
+    )
+
+
+def _last(seconds: Sequence[float | None]) -> float | None:
+    return max((value for value in seconds if value is not None), default=None)
+
+
+def _effort(trial: Trial, steps: int) -> Effort | None:
+    """The budget and the settings of a run; its own file has what the data and family decided."""
+    try:
+        config = configs.load(ManagedRunFolder(trial.folder).config)
+    except ValueError:
+        return None
+    method = config.method
+    rates = (method.lr, method.lr if method.lr_critic is None else method.lr_critic)
+    lr, lr_critic = (str(rate) if isinstance(rate, Schedule) else f"{rate:g}" for rate in rates)
+    return Effort(
+        steps=steps,
+        critic_steps=steps * method.n_critic,
+        n_critic=method.n_critic,
+        batch_size=config.batch_size,
+        loss=method.loss,
+        penalty=f"{method.penalty} × {method.penalty_weight}" if method.penalty else NOTHING,
+        lr=lr,
+        lr_critic=lr_critic,
     )
 
 

@@ -1,7 +1,7 @@
 """Plan of a comparison: the settings that all of its runs share, kept in ``plan.json``."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,21 @@ _OF_A_RUN = ("method", "seed", "out")
 
 @dataclass(frozen=True)
 class ComparisonPlan:
-    """The settings of the command: ``base`` for all runs, ``overrides`` for all methods."""
+    """The settings of the command: ``base`` for all runs, ``overrides`` for all methods.
+
+    ``same_budget`` says what all methods spend alike. If it is time, ``speeds`` has the seconds of
+    a step of each method that was timed; the first one has the steps of ``base``.
+    """
 
     base: Mapping[str, Any]
     overrides: Mapping[str, Any]
+    same_budget: str = "steps"
+    speeds: Mapping[str, float] = field(default_factory=dict[str, float])
 
     @classmethod
-    def of(cls, base: Config, overrides: Mapping[str, Any]) -> "ComparisonPlan":
+    def of(cls, base: Config, overrides: Mapping[str, Any], same_budget: str) -> "ComparisonPlan":
         """Make the plan of a command."""
-        return cls(configs.to_dict(base), finite(configs.plain(overrides)))
+        return cls(configs.to_dict(base), finite(configs.plain(overrides)), same_budget)
 
     @classmethod
     def read(cls, path: Path) -> "ComparisonPlan":
@@ -37,15 +43,27 @@ class ComparisonPlan:
         """
         try:
             values = read_json(path)
-            return cls(values["base"], values["overrides"])
+            # earlier versions knew only a budget of steps
+            budget, speeds = values.get("same_budget", "steps"), values.get("speeds", {})
+            return cls(values["base"], values["overrides"], budget, speeds)
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"out: expected a comparison's plan in {path}, got {first_line(error)}"
             ) from error
 
+    @property
+    def features(self) -> int:
+        """The version of ``evaluation.features``; the first versions did not write it."""
+        return (self.base.get("evaluation") or {}).get("features", 1)
+
+    @property
+    def reference(self) -> str:
+        """The method that was timed first, which has the steps of ``base``; else empty."""
+        return next((key.partition(" ")[0] for key in self.speeds), "")
+
     def write(self, path: Path) -> None:
         """Write ``plan.json``."""
-        write_json(path, {"base": self.base, "overrides": self.overrides}, indent=1)
+        write_json(path, asdict(self), indent=1)
 
     def differences(self, new: "ComparisonPlan") -> list[str]:
         """Return ``"key: old → new"`` for each shared setting in which another plan differs."""
@@ -60,4 +78,7 @@ class ComparisonPlan:
         """The shared settings by dotted keys; those that the plan lacks have their defaults."""
         base = configs.to_dict(configs.from_dict(self.base))
         shared = {key: value for key, value in base.items() if key not in _OF_A_RUN}
-        return flatten(shared | {"method": self.overrides})
+        if shared["evaluation"]["every"] == "auto":
+            # a comparison has its own times where none are chosen; earlier versions wrote 0 then
+            shared["evaluation"]["every"] = 0
+        return flatten(shared | {"method": self.overrides, "same_budget": self.same_budget})

@@ -1,11 +1,12 @@
 """Summary of a comparison: the seeds of each method and setting brought together, as a table."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from sngan.report.comparing import compared_pairs, significance, spent, tested
 from sngan.report.learning import typical
 from sngan.report.results import (
     Band,
@@ -19,6 +20,7 @@ from sngan.report.results import (
     Spread,
     median_if_all,
 )
+from sngan.utils.plain import finite
 from sngan.utils.tables import NOTHING, format_number, text_table
 
 # the first of these metrics that the runs have ranks the methods
@@ -36,7 +38,8 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the contents of ``compare.json``: every number behind every chart of the page."""
-        return self.result.to_dict()
+        differences = [asdict(one) for one in tested(self.result)]
+        return self.result.to_dict() | finite({"differences": differences})
 
     def table(self) -> str:
         """Plain text: a line for each method and setting, then the runs that failed."""
@@ -44,7 +47,10 @@ class Comparison:
         head = ["method", "setting", "runs", *names, "Lipschitz", "s/step", "at the end", "failed"]
         rows = [head, *(_cells(cell, names) for cell in self.result.summary)]
         failures = [f"failed: {run.folder}: {run.error}" for run in self.result.runs if run.error]
-        return "\n".join([text_table(rows, rule=True), *failures])
+        parts = [text_table(rows, rule=True), *failures, "", text_table(spent(self.result))]
+        tested = compared_pairs(self.result)
+        parts += ["", *([text_table(tested)] if tested else []), significance(self.result)]
+        return "\n".join(parts)
 
 
 def summarize(results: Sequence[RunResult]) -> list[CellSummary]:
@@ -94,6 +100,8 @@ def _summary(method: str, setting: str, seeds: Sequence[RunResult]) -> CellSumma
         curves={name: band([seed.curves.get(name, []) for seed in seeds]) for name in curves},
         samples=f"{first.folder}/{first.samples}" if first and first.samples else None,
         learning=typical([seed.learning for seed in finished]),
+        effort=next((seed.effort for seed in [*finished, *seeds] if seed.effort), None),
+        cpu_seconds=Spread.of(seed.cpu_seconds for seed in finished),
     )
 
 

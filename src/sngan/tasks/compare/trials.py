@@ -116,6 +116,11 @@ def plan_trials(
     ]
 
 
+def with_steps(trial: Trial, steps: int) -> Trial:
+    """Return the trial with another number of generator steps."""
+    return replace(trial, config=replace(trial.config, steps=steps))
+
+
 def _trial(base: Config, method: Method, setting: str, seed: int, *, out: Path) -> Trial:
     own = [] if setting == RECIPE_SETTINGS else [setting]
     parts = [as_file_name(method.name), *own, f"seed{seed}"]

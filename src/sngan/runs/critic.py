@@ -6,7 +6,7 @@ from torch import nn
 
 from sngan import models
 from sngan.runs.chosen import LAST
-from sngan.runs.hub import is_hub_name
+from sngan.runs.hub import is_run_folder
 from sngan.runs.networks import OwnNetworks, build_networks
 from sngan.runs.weights import read_critic, read_settings
 from sngan.utils.checks import require
@@ -60,7 +60,7 @@ def require_run_with_critic(folder: str | Path) -> None:
         If it is one.
     """
     require(
-        not (is_hub_name(folder) or Path(folder).is_file()),
+        is_run_folder(folder),
         "run",
         expected="a run folder, whose checkpoints hold the critic",
         got=f"{folder}, the generator alone",

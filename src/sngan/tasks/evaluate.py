@@ -9,6 +9,7 @@ from typing import Any
 from sngan.engine.setup import open_dataset
 from sngan.metrics import Evaluator, Result
 from sngan.runs.evaluations import add_evaluation
+from sngan.runs.hub import is_run_folder
 from sngan.runs.run import load
 from sngan.tasks.report import try_report
 from sngan.utils import consent
@@ -33,12 +34,12 @@ def evaluate(
     """Measure a run's samples against real ones: the run's data, or those of ``source``.
 
     The result also has the values of two halves of the real data against each other. It is written
-    into ``RUN/evaluations.jsonl``, and ``RUN/report.html`` shows it.
+    into ``RUN/evaluations.jsonl``, and ``RUN/report.html`` shows it, if the run is a folder.
 
     Parameters
     ----------
     folder
-        The folder of the run.
+        The folder of the run, its ``generator.safetensors``, or ``hf:USER/NAME``.
     source
         Other data, in any form of ``sngan train --data``.
     samples, extractor, weights
@@ -89,7 +90,8 @@ def evaluate(
         result = evaluator(run.generate(n, seed=seed))
         result = result.with_baseline(evaluator.real_against_real())
     conditions = {"source": chosen.source, "seed": seed, "is_own": is_own}
-    _write(run.folder, conditions | result.to_dict())
+    if is_run_folder(folder):
+        _write(run.folder, conditions | result.to_dict())
     return result
 
 

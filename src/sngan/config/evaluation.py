@@ -1,12 +1,12 @@
 """Settings of evaluations."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from sngan.config.paths import require_path
 from sngan.utils.checks import require_count
+from sngan.utils.extractor_names import FORMS, require_extractor
 from sngan.utils.families import by_family
-from sngan.utils.fields import none_for_off, option, require_choices
+from sngan.utils.fields import none_for_off, option
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,14 @@ class EvaluationConfig:
     samples: int = option(
         by_family(1000, points=2500), "generated samples, and at most as many real ones, to compare"
     )
-    extractor: Literal["auto", "points", "pixels", "domain", "inception"] = option(
+    extractor: str = option(
         "auto",
-        "features of images; auto: domain (a classifier trained on this data) if the data has "
-        "labels, else pixels; points are compared as they are",
+        f"features of images: {FORMS}; auto: domain (a classifier trained on this data) if the "
+        "data has labels, else pixels; points are compared as they are",
     )
-    weights: str | None = option(None, "file of InceptionV3 weights; left out: downloaded once")
+    weights: str | None = option(
+        None, "file of weights of inception, dinov2 or clip; inception, left out: downloaded once"
+    )
     best: str = option(
         "auto", "metric that decides which checkpoint is kept as best.pt; auto: frechet or w1"
     )
@@ -34,4 +36,4 @@ class EvaluationConfig:
         if self.every is not None:
             require_count(self.every, "evaluation.every", minimum=0)
         require_count(self.samples, "evaluation.samples", minimum=2)
-        require_choices(self, prefix="evaluation.")
+        require_extractor(self.extractor, "evaluation.extractor")

@@ -17,7 +17,6 @@ Examples
 """
 
 from sngan.metrics.evaluator import Evaluator as Evaluator
-from sngan.metrics.extractors import EXTRACTORS as EXTRACTORS
 from sngan.metrics.frechet import Gaussian as Gaussian
 from sngan.metrics.frechet import fit_gaussian as fit_gaussian
 from sngan.metrics.frechet import frechet_distance as frechet_distance
@@ -39,3 +38,4 @@ from sngan.metrics.neighbours import copying_ratio as copying_ratio
 from sngan.metrics.neighbours import nearest_neighbours as nearest_neighbours
 from sngan.metrics.result import HIGHER_IS_BETTER as HIGHER_IS_BETTER
 from sngan.metrics.result import Result as Result
+from sngan.utils.extractor_names import EXTRACTORS as EXTRACTORS

@@ -215,7 +215,7 @@ def test_evaluate_a_run_on_its_own_data_and_on_other(points_run, tmp_path, capsy
         (["--samples", "3"], "--samples: expected an integer of at least 10, got 3"),
         (["--samples", "0"], "--samples: expected an integer of at least 10, got 0"),
         (["--extractor", "domian"], "--extractor: expected one of"),
-        (["--extractor", "domain"], "--extractor: expected pixels, domain or inception for images"),
+        (["--extractor", "domain"], "--extractor: expected pixels, domain, inception, dinov2 or clip"),
     ],
 )
 def test_a_wrong_evaluation_is_one_line(points_run, arguments, message, capsys):

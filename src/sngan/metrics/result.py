@@ -1,11 +1,16 @@
 """Result of an evaluation: the metrics, and the conditions that they were computed under."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+Interval = tuple[float, float]
 
 HIGHER_IS_BETTER = {
     "frechet": False,
+    "frechet_infinity": False,
     "kernel": False,
+    "mind": False,
+    "fld": False,
     "inception_score": True,
     "precision": True,
     "recall": True,
@@ -44,6 +49,10 @@ class Result:
         without a classifier.
     reference
         A key of the real features. Values are comparable only if the key and the counts are equal.
+    intervals
+        95 % intervals for other samples of the same numbers, by name; empty if none were asked for.
+    halves
+        The number of half-samples that the intervals come from.
     """
 
     values: dict[str, float]
@@ -54,6 +63,10 @@ class Result:
     split: str
     accuracy: float | None
     reference: str
+    intervals: dict[str, tuple[float, float]] = field(
+        default_factory=dict[str, tuple[float, float]]
+    )
+    halves: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
@@ -68,9 +81,18 @@ class Result:
             f"{self.n_generated:,} generated against {self.n_real:,} real samples ({self.split}) "
             f"by {self.extractor}{classifier}"
         )
-        return "\n".join([heading, *(self._line(name) for name in self.values)])
+        lines = [heading, *(self._line(name) for name in self.values)]
+        if self.intervals:
+            lines.append(
+                "[low, high]: 95 % interval for other samples of these numbers, from "
+                f"{self.halves} random halves of the features"
+            )
+        return "\n".join(lines)
 
     def _line(self, name: str) -> str:
         better = {True: "higher is better", False: "lower is better"}
         note = better[HIGHER_IS_BETTER[name]] if name in HIGHER_IS_BETTER else ""
-        return f"  {name:<26} {self.values[name]:>12.5g}  {note}".rstrip()
+        interval = self.intervals.get(name)
+        between = "" if interval is None else f"[{interval[0]:.4g}, {interval[1]:.4g}]"
+        width = 22 if self.intervals else 0
+        return f"  {name:<26} {self.values[name]:>12.5g}  {between:<{width}}  {note}".rstrip()

@@ -25,3 +25,5 @@ from sngan.transport.plans import explain as explain
 from sngan.transport.plans import moves as moves
 from sngan.transport.sliced import SlicedResult as SlicedResult
 from sngan.transport.sliced import sliced_wasserstein as sliced_wasserstein
+from sngan.transport.two_samples import TwoSamples as TwoSamples
+from sngan.transport.two_samples import compare_samples as compare_samples

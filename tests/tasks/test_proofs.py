@@ -173,10 +173,7 @@ def test_distance_of_images_counts_pixels_in_minus_one_to_one(tmp_path, capsys):
         (["distance", "ring8", "digits"], "source_y: expected samples of shape (2,), as in ring8"),
         (["distance", "ring8", "gird25"], "source_y: expected digits, ring8"),
         (["distance", "ring8", "grid25", "--n", "0"], "--n: expected an integer of at least 1"),
-        (
-            ["distance", "ring8", "ring8", "--permutations=-1"],
-            "--permutations: expected an integer",
-        ),
+        (["distance", "ring8", "ring8", "--permutations=-1"], "--permutations: expected an"),
         (["lipschitz", "nothing"], "run: expected a run folder with config.yaml, got nothing"),
         (["lipschitz", "nothing", "--jsn", "x"], "--jsn: expected a flag of sngan lipschitz"),
     ],
@@ -228,10 +225,7 @@ def test_evaluate_a_run_on_its_own_data_and_on_other(points_run, tmp_path, capsy
         (["--samples", "3"], "--samples: expected an integer of at least 10, got 3"),
         (["--samples", "0"], "--samples: expected an integer of at least 10, got 0"),
         (["--extractor", "domian"], "--extractor: expected one of"),
-        (
-            ["--extractor", "domain"],
-            "--extractor: expected pixels, domain, inception, dinov2 or clip",
-        ),
+        (["--extractor", "domain"], "--extractor: expected pixels, domain, inception"),
     ],
 )
 def test_a_wrong_evaluation_is_one_line(points_run, arguments, message, capsys):

@@ -1,8 +1,9 @@
 """Evaluation of a run's samples, or of the samples of a SOURCE, against real ones."""
 
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +90,15 @@ def evaluate(
     given = _as(real, str(run), "run")
     settings = of_family(EvaluationConfig(), "images" if real.is_images else "points")
     n = settings.samples if samples is None else samples
-    picked = torch.randperm(len(given), generator=torch.Generator().manual_seed(seed))[:n]
     unseen = None if held_out is None else _as(real, held_out, "held_out")
     return _compare(
-        given.values(picked), real, settings, samples=n, held_out=unseen, seed=seed, **choices
+        partial(_drawn, given, n, seed),
+        real,
+        settings,
+        samples=n,
+        held_out=unseen,
+        seed=seed,
+        **choices,
     )
 
 
@@ -131,9 +137,8 @@ def _of_run(
     unseen = None if held_out is None else _as(dataset, held_out, "held_out")
     if unseen is None and source is None and "fld" in chosen_metrics(choices["metrics"]):
         dataset, unseen = _split(dataset, run.config)
-    generated = run.generate(n, seed=seed)
     return _compare(
-        generated,
+        partial(run.generate, n, seed=seed),
         dataset,
         settings,
         samples=n,
@@ -144,8 +149,13 @@ def _of_run(
     )
 
 
+def _drawn(dataset: data.Dataset, n: int, seed: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return dataset.values(torch.randperm(len(dataset), generator=generator)[:n])
+
+
 def _compare(
-    generated: Tensor,
+    draw: Callable[[], Tensor],
     real: data.Dataset,
     settings: EvaluationConfig,
     *,
@@ -156,7 +166,8 @@ def _compare(
         evaluator = Evaluator.from_settings(
             real, settings, split=split, progress=progress, **choices
         )
-        return evaluator(generated)
+        # the settings are checked before samples are drawn
+        return evaluator(draw())
 
 
 def _opened(settings: DataConfig) -> data.Dataset:

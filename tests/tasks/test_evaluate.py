@@ -7,11 +7,20 @@ import pytest
 import yaml
 from PIL import Image
 
-from helpers.tiny_run import config
+from sngan import Config
 from sngan.cli import main
+from sngan.config import DataConfig, ModelConfig
 from sngan.data import open_source
+from sngan.engine.train import train
 from sngan.tasks.evaluate import evaluate
-from sngan.tasks.train import train
+
+
+def config(out, source, **data):
+    """A run of one step."""
+    name = "mlp" if source == "ring8" else "cnn"
+    model = ModelConfig(name=name, width=0.05)
+    settings = {"model": model, "steps": 1, "batch_size": 16}
+    return Config(data=DataConfig(source=source, **data), out=str(out), **settings)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -90,15 +99,17 @@ def test_a_wrong_request_is_one_line(arguments, message, capsys):
 
 
 def test_fld_of_a_run_uses_the_images_that_it_kept(tmp_path):
-    settings = config(tmp_path / "run", data="digits", steps=1)
-    train(settings)
-    found = evaluate(tmp_path / "run", metrics="fld", samples=60, extractor="pixels")
-    assert found.values["fld"] > 0
+    train(config(tmp_path / "run", "digits"))
+    options = {"metrics": "fld", "samples": 60, "extractor": "pixels"}
+    assert evaluate(tmp_path / "run", **options).values["fld"] > 0
+    train(config(tmp_path / "none", "digits", held_out=0))
+    with pytest.raises(ValueError, match="held_out: expected samples that were held out"):
+        evaluate(tmp_path / "none", **options)
 
 
 def test_no_code_that_a_run_names_is_run_unasked(tmp_path, monkeypatch, capsys):
     run = tmp_path / "run"
-    train(config(run, data="ring8", steps=1))
+    train(config(run, "ring8"))
     (tmp_path / "trap_of_a_stranger.py").write_text("open('trace', 'w')\ndef f(x):\n    return x\n")
     monkeypatch.chdir(tmp_path)
     settings = yaml.safe_load((run / "config.yaml").read_text())

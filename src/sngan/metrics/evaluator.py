@@ -19,6 +19,7 @@ from sngan.metrics.extractors import (
     open_extractor,
 )
 from sngan.metrics.measuring import (
+    COUNTS,
     TRANSPORT,
     Compared,
     Values,
@@ -250,8 +251,9 @@ class Evaluator:
             yield self._dataset.values(indices).flatten(1)
 
     def _class_extractor(self) -> Extractor | None:
-        """The classifier that counts classes of labelled images; ``None`` for other data."""
-        if not self._dataset.is_images or self._dataset.labels is None:
+        """The classifier that counts classes of labelled images; ``None`` if nothing needs it."""
+        is_labelled = self._dataset.is_images and self._dataset.labels is not None
+        if not is_labelled or COUNTS.isdisjoint(self._metrics):
             return None
         if self._extractor.name == "domain":
             return self._extractor

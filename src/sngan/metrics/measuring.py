@@ -155,6 +155,7 @@ MEASURES = (
 """All metrics, in the order of reports. Those that are slow or need more data are not usual."""
 
 METRICS = tuple(name for measure in MEASURES for name in measure.names)
+COUNTS = frozenset((*_MODES, *_CLASSES))
 USUAL = tuple(name for measure in MEASURES if measure.is_usual for name in measure.names)
 
 

@@ -118,10 +118,10 @@ def _of_run(
     run = load(folder)
     settings = run.config.evaluation
     if choices["extractor"] is None and names_code(settings.extractor):
-        expected = (
-            f"the extractor of this run, {settings.extractor}, from you, because it runs code"
+        raise ValueError(
+            f"extractor: expected --extractor {settings.extractor}, because the run names it and "
+            "it runs code; got none"
         )
-        require(False, "extractor", expected=expected, got="none")
     chosen = run.config.data
     if source is not None:
         # the cache that was chosen for the run's data need not fit other data

@@ -110,7 +110,8 @@ def test_fld_of_a_run_uses_the_images_that_it_kept(tmp_path):
 def test_no_code_that_a_run_names_is_run_unasked(tmp_path, monkeypatch, capsys):
     run = tmp_path / "run"
     train(config(run, "ring8"))
-    (tmp_path / "trap_of_a_stranger.py").write_text("open('trace', 'w')\ndef f(x):\n    return x\n")
+    code = "import pathlib\npathlib.Path('trace').touch()\ndef f(x):\n    return x\n"
+    (tmp_path / "trap_of_a_stranger.py").write_text(code)
     monkeypatch.chdir(tmp_path)
     settings = yaml.safe_load((run / "config.yaml").read_text())
     for name in ("trap_of_a_stranger:f", "trap.pt2"):

@@ -127,12 +127,8 @@ class Evaluator:
         progress: Progress | None = None,
     ) -> None:
         require_count(samples, "samples", minimum=MINIMUM)
-        require(
-            len(dataset) >= MINIMUM,
-            "dataset",
-            expected=f"at least {MINIMUM} samples",
-            got=len(dataset),
-        )
+        expected = f"at least {MINIMUM} samples"
+        require(len(dataset) >= MINIMUM, "dataset", expected=expected, got=len(dataset))
         require(halves != 1, "halves", expected="0, or at least 2", got=1)
         require_count(halves, "halves", minimum=0)
         self.samples, self.split = samples, split

@@ -64,7 +64,7 @@ def from_file(path: Path) -> Features:
     except ModuleNotFoundError as error:
         raise ValueError(
             f"extractor: expected the package {error.name} for {path.name}, got none; "
-            f"pip install onnxruntime"
+            "pip install onnxruntime"
         ) from error
     except Exception as error:
         # each of these readers raises errors of many kinds on a damaged file

@@ -7,7 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
-from scipy import stats
+from scipy.special import stdtrit
 from torch import Tensor
 
 from sngan.metrics.extrapolation import frechet_infinity
@@ -272,7 +272,7 @@ def _modes_of_part(compared: Compared, part: Tensor, rows: Tensor) -> Values:
 
 def _interval(name: str, value: float, halves: list[float]) -> Interval:
     deviation = float(torch.tensor(halves, dtype=torch.float64).std())
-    width = float(stats.t.ppf((1 + _CONFIDENCE) / 2, len(halves) - 1)) * deviation
+    width = float(stdtrit(len(halves) - 1, (1 + _CONFIDENCE) / 2)) * deviation
     low, high = value - width, value + width
     highest = 1.0 if name in _SHARES else 100.0 if name == "authpct" else math.inf
     return low if name in _BELOW_ZERO else max(low, 0.0), min(high, highest)

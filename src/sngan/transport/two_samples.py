@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from sngan.transport.points import exponent_of, problem, require_memory
 from sngan.utils.checks import require_count
@@ -213,18 +213,18 @@ class _Work:
 
 def _distances_within(points: Array) -> Callable[[Rows, Rows], float]:
     """Return a function of two sets of rows that computes their ``W_1``, without a proof."""
+    import ot
+
     # POT has absolute tolerances, so the points are scaled
     exponent = exponent_of(points)
     scaled = np.ldexp(points, -exponent)
     if points.shape[1] == 1:
-        line = scaled[:, 0]
+        line, line_distance = scaled[:, 0], cast(Callable[..., float], ot.wasserstein_1d)
 
         def on_a_line(a: Rows, b: Rows) -> float:
-            return float(np.ldexp(stats.wasserstein_distance(line[a], line[b]), exponent))
+            return float(np.ldexp(float(line_distance(line[a], line[b], p=1)), exponent))
 
         return on_a_line
-    import ot
-
     require_memory(problem(points, points), _COPIES, instead="a smaller n")
     centred = torch.from_numpy(scaled - np.median(scaled, axis=0))
     costs = torch.cdist(centred, centred).numpy()
@@ -243,5 +243,5 @@ def _mean(values: list[float]) -> float | None:
 def _interval(value: float, drawn: list[float]) -> Interval | None:
     if len(drawn) < 2:
         return None
-    width = float(stats.t.ppf(0.975, len(drawn) - 1) * np.std(drawn, ddof=1))
+    width = float(stdtrit(len(drawn) - 1, 0.975) * np.std(drawn, ddof=1))
     return Interval(max(0.0, value - width), value + width)

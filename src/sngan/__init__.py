@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from sngan.spectral import SpectralNorm as SpectralNorm
     from sngan.spectral import operator_norm as operator_norm
     from sngan.spectral import spectral_norms as spectral_norms
+    from sngan.tasks.distance import distance as distance
+    from sngan.tasks.evaluate import evaluate as evaluate
     from sngan.tasks.train import train as train
     from sngan.transport import critic_bound as critic_bound
     from sngan.transport import wasserstein as wasserstein
@@ -36,6 +38,8 @@ _HOMES = {
     "Run": "sngan.runs.run",
     "SpectralNorm": "sngan.spectral",
     "critic_bound": "sngan.transport",
+    "distance": "sngan.tasks.distance",
+    "evaluate": "sngan.tasks.evaluate",
     "lipschitz": "sngan.lipschitz",
     "lipschitz_bounds": "sngan.lipschitz",
     "load": "sngan.runs.run",

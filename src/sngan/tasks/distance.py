@@ -125,6 +125,13 @@ def distance(
     ValueError
         If a source cannot be read, the samples differ in shape, or ``n``, ``seed`` or
         ``permutations`` is no count.
+
+    Examples
+    --------
+    >>> import sngan
+    >>> found = sngan.distance("ring8", "swissroll", n=60, permutations=19)
+    >>> found.lower <= found.w1 <= found.upper, found.compared.p_value
+    (True, 0.05)
     """
     require_count(n, "n")
     require_count(seed, "seed", minimum=0)

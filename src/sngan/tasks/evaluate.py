@@ -71,10 +71,11 @@ def evaluate(
     >>> from tempfile import TemporaryDirectory
     >>> import numpy as np
     >>> from sngan.data import open_source
-    >>> from sngan.tasks.evaluate import evaluate
+    >>> import sngan
     >>> with TemporaryDirectory() as folder:
     ...     np.save(f"{folder}/half.npy", open_source("digits").samples[::2].numpy())
-    ...     found = evaluate(f"{folder}/half.npy", source="digits", extractor="pixels", samples=500)
+    ...     options = {"extractor": "pixels", "metrics": "frechet,precision", "samples": 500}
+    ...     found = sngan.evaluate(f"{folder}/half.npy", source="digits", **options)
     >>> found.n_generated, found.values["precision"] > 0.5
     (500, True)
     """

@@ -129,7 +129,7 @@ def distance(
     Examples
     --------
     >>> import sngan
-    >>> found = sngan.distance("ring8", "swissroll", n=60, permutations=19)
+    >>> found = sngan.distance("ring8", "grid25", n=300, permutations=19)
     >>> found.lower <= found.w1 <= found.upper, found.compared.p_value
     (True, 0.05)
     """

@@ -25,13 +25,17 @@ from sngan.transport.plans import explain as explain
 from sngan.transport.plans import moves as moves
 from sngan.transport.sliced import SlicedResult as SlicedResult
 from sngan.transport.sliced import sliced_wasserstein as sliced_wasserstein
+from sngan.transport.two_samples import TwoSamples as TwoSamples
+from sngan.transport.two_samples import compare_samples as compare_samples
 
 __all__ = [
     "Landscape",
     "LinearProgramResult",
     "MinibatchResult",
     "SlicedResult",
+    "TwoSamples",
     "WassersteinResult",
+    "compare_samples",
     "critic_bound",
     "dual_linear_program",
     "entropic_wasserstein",

@@ -31,7 +31,7 @@ HIGHER_IS_BETTER = {
 """The metrics that can choose the best checkpoint, and whether higher is better."""
 
 
-_HEAD = ("metric", "generated", "95 %", "real", "better", "meaning")
+_HEAD = ("metric", "generated", "95 % interval", "real", "better", "meaning")
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Result:
         note = "real: two halves of the data against each other"
         sizes = f"{note}, {self.n_real_against_real:,} samples each" * bool(self.real_against_real)
         between = (
-            "95 %: interval for other samples of these numbers, from "
+            "95 % interval: for other samples of these numbers, from "
             f"{self.halves} random halves of the features"
         ) * bool(self.intervals)
         shown = [1, 2, 3] if self.intervals else [1, 3]

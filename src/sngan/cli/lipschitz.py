@@ -1,29 +1,57 @@
-"""Command ``sngan lipschitz``: bounds of the Lipschitz constant of a run's critic."""
+"""Command ``sngan lipschitz``: bounds of the Lipschitz constant of a critic or another network."""
 
-from typing import Any
+from typing import Any, Literal
 
 from sngan.cli.output import JSON_HELP, print_result
 from sngan.cli.parser import CommandParser
-from sngan.cli.paths import folder_to_read
-from sngan.tasks.lipschitz import lipschitz_with_pictures
+from sngan.cli.paths import expanded, folder_to_read
+from sngan.tasks.lipschitz import lipschitz_of_network, lipschitz_with_pictures
+from sngan.tasks.networks import MODEL_HELP, is_own_network
+from sngan.utils.checks import require
 
 DESCRIPTION = (
-    "Bound the Lipschitz constant of a run's critic: from above by a proof, from "
-    "below by the steepest point that a search finds. Draws RUN/lipschitz/layers.png and cone.png."
+    "Bound the Lipschitz constant of a run's critic or of a network of your own: from above by a "
+    "proof, from below by the steepest point that a search finds. For a run, draws "
+    "RUN/lipschitz/layers.png and cone.png."
 )
 
 
 def add_arguments(parser: CommandParser) -> None:
     """Add the flags of ``sngan lipschitz``."""
-    parser.flag("run", str, "the run's folder")
+    parser.flag("run", str, MODEL_HELP)
+    parser.flag(
+        "--shape",
+        str,
+        "shape of one sample, such as 3,32,32, for package.module:name",
+        default=None,
+    )
+    parser.flag(
+        "--slopes",
+        Literal["product", "eclipse", "sdp"],
+        "the proof: the layers' constants alone, slopes in closed form, or the best multipliers",
+        default="eclipse",
+    )
     parser.switch("--upper-only", "prove the upper bound, without the search for a steep point")
+    parser.flag("--certificate", str, "write a file that `sngan verify` checks again", default=None)
     parser.flag("--json", str, JSON_HELP, default=None)
 
 
 def run(values: dict[str, Any]) -> None:
     """Run ``sngan lipschitz``."""
-    bounds, pictures = lipschitz_with_pictures(
-        folder_to_read(values["run"]), lower=not values["upper_only"], progress=True
-    )
-    lines = [bounds.table(), *(f"pictures: {picture.parent}" for picture in pictures[:1])]
+    options: dict[str, Any] = {
+        "slopes": values["slopes"],
+        "lower": not values["upper_only"],
+        "progress": True,
+    }
+    if is_own_network(values["run"]):
+        bounds = lipschitz_of_network(values["run"], shape=values["shape"], **options)
+        lines = [bounds.table()]
+    else:
+        got = values["shape"]
+        require(got is None, "shape", expected="none for a run, whose critic has one", got=got)
+        bounds, pictures = lipschitz_with_pictures(folder_to_read(values["run"]), **options)
+        lines = [bounds.table(), *(f"pictures: {picture.parent}" for picture in pictures[:1])]
+    if values["certificate"] is not None:
+        bounds.save(expanded(values["certificate"]))
+        lines.append(f"certificate: {values['certificate']}")
     print_result(bounds.to_dict(), "\n".join(lines), json_to=values["json"])

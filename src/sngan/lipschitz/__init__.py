@@ -14,6 +14,9 @@ True
 from sngan.lipschitz import blocks as blocks
 from sngan.lipschitz.bounds import InconsistentBoundsError as InconsistentBoundsError
 from sngan.lipschitz.bounds import lipschitz_bounds as lipschitz_bounds
+from sngan.lipschitz.certificate.reading import CertificateError as CertificateError
+from sngan.lipschitz.certificate.verify import Verification as Verification
+from sngan.lipschitz.certificate.verify import verify_certificate as verify_certificate
 from sngan.lipschitz.plots import plot_cone as plot_cone
 from sngan.lipschitz.plots import plot_layers as plot_layers
 from sngan.lipschitz.records import LayerBound as LayerBound

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sngan.lipschitz.certificate.evidence import Evidence, Secant
 from sngan.lipschitz.progress import progress_bar
 from sngan.lipschitz.records import LipschitzBounds
 from sngan.lipschitz.search.budget import budget_for
@@ -125,6 +126,12 @@ def lipschitz_bounds(
             with preserve_rng_state(copied.example):
                 below = lower_bound(copied, data=data, budget=budget, seed=seed, report=bar)
     _require_order(below.value, above.value)
+    evidence = None
+    if above.evidence is not None:
+        secant = None
+        if below.direction is not None:
+            secant = Secant(below.witness, below.direction, below.half)
+        evidence = Evidence(tuple(copied.example.shape[1:]), above.evidence, secant)
     return LipschitzBounds(
         # equal bounds may differ by rounding
         lower=min(below.value, above.value),
@@ -135,6 +142,7 @@ def lipschitz_bounds(
         witness=below.witness,
         reasons=above.reasons,
         notes=(*((below.note,) if below.note else ()), *above.notes),
+        evidence=evidence,
     )
 
 

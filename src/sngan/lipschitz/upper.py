@@ -2,18 +2,19 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from sngan.lipschitz.certificate.evidence import UpperEvidence, upper_evidence
 from sngan.lipschitz.constants import LipschitzConstant
 from sngan.lipschitz.merging import affine_chains, merge_affine_chains
+from sngan.lipschitz.naming import operation_kind, operation_name
 from sngan.lipschitz.progress import ProgressReport, no_progress
 from sngan.lipschitz.propagation import Propagation, propagate
 from sngan.lipschitz.records import LayerBound
 from sngan.lipschitz.registry import HOW_TO_REGISTER
-from sngan.lipschitz.rules.modules import unparametrized_class
 from sngan.lipschitz.slopes.bound import bound_by_slopes
 from sngan.lipschitz.tracing.errors import UntraceableError
 from sngan.lipschitz.tracing.graph import Graph, Node, reproduces, trace
@@ -38,6 +39,7 @@ class UpperBound:
     layers: tuple[LayerBound, ...]
     reasons: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    evidence: UpperEvidence | None = None
 
 
 def upper_bound(
@@ -76,12 +78,21 @@ def upper_bound(
         return _no_bound(_reason_of_failed_trace(module, _OTHER_VALUES))
     product = propagation.output.constant
     layers, reasons = _layers(graph, propagation), _reasons(graph, propagation)
-    if slopes == "product" or not 0.0 < product < math.inf:
+    if math.isinf(product):
         return UpperBound(product, "product", product, layers, reasons)
+    evidence = upper_evidence(module, graph, propagation)
+    if slopes == "product" or product == 0.0:
+        return UpperBound(product, "product", product, layers, reasons, (), evidence)
     tighter = bound_by_slopes(graph, plain, slopes=slopes, product=product)
-    method = slopes if tighter.value < product else "product"
-    notes = (tighter.note,) if tighter.note else ()
-    return UpperBound(min(tighter.value, product), method, product, layers, reasons, notes)
+    return UpperBound(
+        value=min(tighter.value, product),
+        method=slopes if tighter.value < product else "product",
+        product=product,
+        layers=layers,
+        reasons=reasons,
+        notes=(tighter.note,) if tighter.note else (),
+        evidence=replace(evidence, slopes=tighter.proof),
+    )
 
 
 def _reason_of_failed_trace(module: PreparedModule, reason: str) -> str:
@@ -100,8 +111,8 @@ def _layers(graph: Graph, propagation: Propagation) -> tuple[LayerBound, ...]:
     merged = _merged_names(graph, propagation)
     return tuple(
         LayerBound(
-            name=merged.get(node) or _name(graph, node),
-            kind="affine chain" if node in merged else _kind(graph, node),
+            name=merged.get(node) or operation_name(graph, node),
+            kind="affine chain" if node in merged else operation_kind(graph, node),
             sigma=constant.sigma,
             method=constant.method,
             share=shares[node],
@@ -117,7 +128,7 @@ def _merged_names(graph: Graph, propagation: Propagation) -> dict[Node, str]:
         absorbed = [node for node in chain if propagation.local[node].method == "absorbed"]
         if absorbed:
             end = next(node for node in chain if propagation.local[node].method == "merged")
-            names[end] = " + ".join(_name(graph, node) for node in [*absorbed, end])
+            names[end] = " + ".join(operation_name(graph, node) for node in [*absorbed, end])
     return names
 
 
@@ -144,26 +155,11 @@ def _reasons(graph: Graph, propagation: Propagation) -> tuple[str, ...]:
     if math.isfinite(propagation.output.constant):
         return ()
     reasons = [
-        f"{_name(graph, node)} ({_kind(graph, node)}): {constant.reason}"
+        f"{operation_name(graph, node)} ({operation_kind(graph, node)}): {constant.reason}"
         for node, constant in propagation.local.items()
         if math.isinf(constant.sigma)
     ]
     return tuple(reasons) or ("the product of the constants: float64 cannot hold it",)
-
-
-def _name(graph: Graph, node: Node) -> str:
-    if node.op != "call_module":
-        return node.name
-    path = graph.path(node) or _kind(graph, node).lower()
-    calls = [n for n in graph.nodes if n.op == "call_module" and n.target == node.target]
-    call = calls.index(node) + 1
-    return path if call == 1 else f"{path} (call {call})"
-
-
-def _kind(graph: Graph, node: Node) -> str:
-    if node.op == "call_module":
-        return unparametrized_class(graph.layer(node)).__name__
-    return str(node.target) if node.op == "call_method" else getattr(node.target, "__name__", "?")
 
 
 @torch.no_grad()

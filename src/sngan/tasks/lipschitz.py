@@ -10,6 +10,7 @@ from sngan.lipschitz import LipschitzBounds, lipschitz_bounds, plot_cone, plot_l
 from sngan.models.packing import packed, packed_shape
 from sngan.runs.managed import ManagedRunFolder
 from sngan.runs.run import load, load_critic
+from sngan.tasks.networks import open_network
 from sngan.utils.checks import require_given
 from sngan.utils.text import first_line
 
@@ -17,7 +18,9 @@ _SAMPLES = 256
 _log = logging.getLogger("sngan")
 
 
-def lipschitz(folder: str | Path, *, lower: bool = True, progress: bool = False) -> LipschitzBounds:
+def lipschitz(
+    folder: str | Path, *, slopes: str = "eclipse", lower: bool = True, progress: bool = False
+) -> LipschitzBounds:
     """Bound the Lipschitz constant of a run's critic, and draw it into ``RUN/lipschitz/``.
 
     ``layers.png`` shows each layer's norm and singular values, ``cone.png`` the critic along its
@@ -29,6 +32,8 @@ def lipschitz(folder: str | Path, *, lower: bool = True, progress: bool = False)
     ----------
     folder
         The folder of the run.
+    slopes
+        The proof of the upper bound, as for :func:`sngan.lipschitz_bounds`.
     lower
         Search for a steep point; without it there is no lower bound and no ``cone.png``.
     progress
@@ -39,17 +44,17 @@ def lipschitz(folder: str | Path, *, lower: bool = True, progress: bool = False)
     ValueError
         If the folder is no run, or has no readable checkpoint.
     """
-    return lipschitz_with_pictures(folder, lower=lower, progress=progress)[0]
+    return lipschitz_with_pictures(folder, slopes=slopes, lower=lower, progress=progress)[0]
 
 
 def lipschitz_with_pictures(
-    folder: str | Path, *, lower: bool = True, progress: bool = False
+    folder: str | Path, *, slopes: str = "eclipse", lower: bool = True, progress: bool = False
 ) -> tuple[LipschitzBounds, list[Path]]:
     """Return the bounds of :func:`lipschitz` together with the pictures that it has written.
 
     Parameters
     ----------
-    folder, lower, progress
+    folder, slopes, lower, progress
         As for :func:`lipschitz`.
     """
     run, critic = load(folder), load_critic(folder)
@@ -57,7 +62,12 @@ def lipschitz_with_pictures(
     shape = require_given(model.sample_shape, "run", expected="the shape of its samples")
     data = packed(run.generate(model.pack * _SAMPLES), model.pack) if lower else None
     bounds = lipschitz_bounds(
-        critic, packed_shape(shape, model.pack), data=data, lower=lower, progress=progress
+        critic,
+        packed_shape(shape, model.pack),
+        data=data,
+        slopes=slopes,
+        lower=lower,
+        progress=progress,
     )
     if model.pack > 1:
         note = f"the critic is a function of {model.pack} samples at once, and so are the bounds"
@@ -68,6 +78,40 @@ def lipschitz_with_pictures(
         # the bounds are useful without the pictures, so this only warns
         _log.warning("no pictures: %s", first_line(error))
         return bounds, []
+
+
+def lipschitz_of_network(
+    name: str,
+    *,
+    shape: str | None = None,
+    slopes: str = "eclipse",
+    lower: bool = True,
+    progress: bool = False,
+) -> LipschitzBounds:
+    """Bound the Lipschitz constant of a network that is no run's critic.
+
+    Parameters
+    ----------
+    name
+        ``package.module:name`` of a network or of a function that returns one, or a ``.pt2`` file.
+    shape
+        The shape of one sample, such as ``"3,32,32"``; a ``.pt2`` file has its own.
+    slopes, lower, progress
+        As for :func:`sngan.lipschitz_bounds`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such network, or it does not take the shape.
+    """
+    network = open_network(name)
+    return lipschitz_bounds(
+        network.module,
+        network.sample_shape(shape),
+        slopes=slopes,
+        lower=lower,
+        progress=progress,
+    )
 
 
 def _draw(

@@ -1,0 +1,87 @@
+"""Networks that commands bound: a run's critic, a function of a package, or an exported file."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from sngan.lipschitz.exported import read_exported
+from sngan.models.packing import packed_shape
+from sngan.runs.run import load, load_critic
+from sngan.utils.checks import require, require_given
+from sngan.utils.importing import import_object, is_object_name
+from sngan.utils.text import class_and_line
+
+EXPORTED = ".pt2"
+MODEL_HELP = (
+    "a run's folder (its critic), package.module:name (a network, or a function without arguments "
+    "that returns one), or a FILE.pt2 of torch.export"
+)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network in eval mode, and the shape of one sample if its source says it."""
+
+    module: nn.Module
+    shape: tuple[int, ...] | None
+
+    def sample_shape(self, given: str | None) -> tuple[int, ...]:
+        """Return the shape of one sample: the one of ``--shape``, or that of the source.
+
+        Raises
+        ------
+        ValueError
+            If neither says it, they differ, or the text is no shape.
+        """
+        if given is None:
+            return require_given(
+                self.shape, "shape", expected="the shape of one sample, e.g. 3,32,32"
+            )
+        sizes = tuple(int(part) for part in given.split(",") if part.strip().isdecimal())
+        is_shape = len(sizes) == len(given.split(",")) and all(sizes)
+        require(is_shape, "shape", expected="positive sizes such as 3,32,32", got=repr(given))
+        is_same = self.shape is None or self.shape == sizes
+        require(is_same, "shape", expected=f"that of the model, {self.shape}", got=sizes)
+        return sizes
+
+
+def is_own_network(text: str) -> bool:
+    """Whether a text names a network of the user and not a run."""
+    return text.endswith(EXPORTED) or (is_object_name(text) and not Path(text).exists())
+
+
+def open_network(text: str) -> Network:
+    """Open a network from ``package.module:name``, a ``.pt2`` file or the folder of a run.
+
+    Raises
+    ------
+    ValueError
+        If there is no such network.
+    """
+    if text.endswith(EXPORTED):
+        return Network(*read_exported(Path(text)))
+    if is_own_network(text):
+        return Network(_made(import_object(text, argument="model"), text).eval(), None)
+    model = load(text).config.model
+    shape = require_given(model.sample_shape, "run", expected="the shape of its samples")
+    return Network(load_critic(text), packed_shape(shape, model.pack))
+
+
+def _made(found: Any, text: str) -> nn.Module:
+    """Return the network that a name stands for, or that the function of the name returns."""
+    if not isinstance(found, nn.Module) and isinstance(found, Callable):
+        try:
+            found = found()
+        except Exception as error:
+            # the function belongs to the user and may raise any error
+            got = class_and_line(error)
+            raise ValueError(
+                f"model: expected {text} to return a network without arguments, got {got}"
+            ) from error
+    expected = "a torch.nn.Module or a function that returns one"
+    kind = type(found).__name__
+    require(isinstance(found, nn.Module), "model", expected=expected, got=f"{kind} from {text}")
+    return found

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from sngan import penalties as penalties
     from sngan import transport as transport
     from sngan.config import Config as Config
+    from sngan.lipschitz import certified_accuracy as certified_accuracy
+    from sngan.lipschitz import certified_radius as certified_radius
     from sngan.lipschitz import lipschitz_bounds as lipschitz_bounds
     from sngan.methods import METHODS as METHODS
     from sngan.methods import Method as Method
@@ -35,6 +37,8 @@ _HOMES = {
     "Method": "sngan.methods",
     "Run": "sngan.runs.run",
     "SpectralNorm": "sngan.spectral",
+    "certified_accuracy": "sngan.lipschitz",
+    "certified_radius": "sngan.lipschitz",
     "critic_bound": "sngan.transport",
     "lipschitz": "sngan.lipschitz",
     "lipschitz_bounds": "sngan.lipschitz",

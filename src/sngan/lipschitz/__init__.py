@@ -17,6 +17,11 @@ from sngan.lipschitz.bounds import lipschitz_bounds as lipschitz_bounds
 from sngan.lipschitz.certificate.reading import CertificateError as CertificateError
 from sngan.lipschitz.certificate.verify import Verification as Verification
 from sngan.lipschitz.certificate.verify import verify_certificate as verify_certificate
+from sngan.lipschitz.classes.accuracy import CertifiedAccuracy as CertifiedAccuracy
+from sngan.lipschitz.classes.accuracy import certified_accuracy as certified_accuracy
+from sngan.lipschitz.classes.attacks import projected_gradient as projected_gradient
+from sngan.lipschitz.classes.pairs import class_constants as class_constants
+from sngan.lipschitz.classes.radius import certified_radius as certified_radius
 from sngan.lipschitz.plots import plot_cone as plot_cone
 from sngan.lipschitz.plots import plot_layers as plot_layers
 from sngan.lipschitz.records import LayerBound as LayerBound

@@ -4,6 +4,7 @@ The inequalities are those of ``slopes/proof.py``. The forms ``V_k`` may be any 
 are computed in plain floating point. Each inequality is then checked for the exact matrices.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +14,11 @@ from torch import Tensor
 
 from sngan.lipschitz.certificate.intervals import Array, Interval, block
 from sngan.lipschitz.slopes.proof import EXACTNESS
-from sngan.lipschitz.slopes.stages import Stage, Stages, balance
+from sngan.lipschitz.slopes.stages import Stage, Stages, balance, dual
 
 SLACKS = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
 _LEAST = 1e-12
+_GRAM_SLACK = 1e-8
 
 
 @dataclass(frozen=True)
@@ -62,19 +64,56 @@ def proves(stages: Stages, multipliers: Sequence[Tensor], slack: float, constant
 
 
 def _proves(network: Stages, weights: Sequence[Array], slack: float, constant: float) -> bool:
+    form = _form_of_inputs(network, weights, slack)
+    return form is not None and _is_below(form, _read(network.first), slack, constant)
+
+
+def output_gram(
+    stages: Stages, multipliers: Sequence[Tensor], constant: float, *, last: Tensor | None = None
+) -> tuple[Interval, int] | None:
+    """Return G and an exponent e so that ``√(qᵀGq)·2ᵉ`` bounds the constant of ``q·f``, for all q.
+
+    If the multipliers λ prove the constant γ, then ``γ²/λ`` prove it for the transposed network.
+    They give a form M that bounds ``(u·v_K)²`` by ``uᵀMu‖d‖²`` for the last state v_K and every u,
+    so ``G = last·M·lastᵀ``. It is None if the check of the inequalities fails.
+
+    Parameters
+    ----------
+    stages
+        The network.
+    multipliers, constant
+        As for :func:`proves`.
+    last
+        A linear map from the outputs to other outputs, which then count.
+    """
+    balanced = balance(stages)
+    network = balanced.stages
+    square = math.ldexp(constant, -balanced.exponent) ** 2
+    weights = [square / np.asarray(m) for m in reversed(balanced.scaled_multipliers(multipliers))]
+    form = _form_of_inputs(dual(network), weights, _GRAM_SLACK)
+    if form is None:
+        return None
+    rows = _read(network.last)
+    rows = rows if last is None else _read(last) @ rows
+    return rows @ (Interval.exact(form.matrix) @ rows.t), balanced.exponent
+
+
+def _form_of_inputs(network: Stages, weights: Sequence[Array], slack: float) -> _Form | None:
+    """Return a V with ``‖f(x) − f(y)‖² ≤ vᵀVv`` for the first state v; None without a proof."""
     last = _read(network.last)
     sizes = _sizes(last.mid, np.ones(len(last.mid)))
+    sizes = np.maximum(sizes, _LEAST * sizes.max())
     form = _Form(_symmetric(last.mid.T @ last.mid) + np.diag(slack * sizes))
     if not (Interval.exact(form.matrix) - last.t @ last).is_definite():
-        return False
+        return None
     growth = 1.0
     for stage, weight in zip(reversed(network.middle), reversed(weights), strict=True):
         growth *= 1 + slack
         earlier = _pulled_back(form, stage, growth * weight, slack)
         if earlier is None:
-            return False
+            return None
         form = earlier
-    return _is_below(form, _read(network.first), slack, constant)
+    return form
 
 
 def _pulled_back(form: _Form, stage: Stage, weight: Array, slack: float) -> _Form | None:

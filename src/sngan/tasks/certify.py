@@ -1,0 +1,85 @@
+"""Certified accuracy of a classifier on a data set."""
+
+import sys
+from fractions import Fraction
+
+import torch
+
+from sngan import data
+from sngan.lipschitz import CertifiedAccuracy, certified_accuracy
+from sngan.tasks.networks import open_network
+from sngan.utils.checks import require, require_count, require_given
+from sngan.utils.progress import counting
+
+
+def certify(
+    model: str,
+    source: str,
+    *,
+    radii: str,
+    value_range: str = "0,1",
+    n: int = 1000,
+    split: str = "train",
+    slopes: str = "eclipse",
+    attack_steps: int = 20,
+    seed: int = 0,
+) -> CertifiedAccuracy:
+    """Certify the classes that a network predicts for the samples of a SOURCE with labels.
+
+    Parameters
+    ----------
+    model
+        ``package.module:name`` of a network or of a function that returns one, a ``.pt2`` file, or
+        a run, whose critic separates two classes by its sign.
+    source
+        The data set, in any form of ``sngan train --data``, with labels.
+    radii
+        Numbers or fractions with commas between them, such as ``36/255,72/255``.
+    value_range
+        The range of the pixels that the network expects, ``0,1`` or ``-1,1``. The radii are in
+        these units. Points stay as they are.
+    n
+        The number of samples, drawn at random; all if there are fewer.
+    split
+        The split of the data set.
+    slopes, attack_steps, seed
+        As for :func:`sngan.certified_accuracy`; the seed also chooses the samples.
+
+    Raises
+    ------
+    ValueError
+        If the network or the data set cannot be opened, the data have no labels, or a value is out
+        of range.
+    """
+    sizes = _numbers(radii, "radii", expected="numbers such as 0.1,0.2 or 36/255,72/255")
+    ends = _numbers(value_range, "range", expected="two numbers such as 0,1")
+    is_range = len(ends) == 2 and ends[0] < ends[1]
+    require(is_range, "range", expected="two numbers such as 0,1", got=repr(value_range))
+    require_count(n, "n")
+    require_count(seed, "seed", minimum=0)
+    network = open_network(model)
+    # standard output is for the result
+    with counting("decoding", file=sys.stderr) as progress:
+        dataset = data.open_source(source, split=split, progress=progress)
+    labels = require_given(dataset.labels, "data", expected="samples with labels")
+    picked = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))[:n]
+    x = dataset.values(picked).float()
+    if x.dim() == 4:
+        low, high = ends
+        x = low + (high - low) * (x + 1) / 2
+    return certified_accuracy(
+        network.module,
+        x,
+        labels[picked].long(),
+        sizes,
+        slopes=slopes,
+        attack_steps=attack_steps,
+        seed=seed,
+    )
+
+
+def _numbers(text: str, name: str, *, expected: str) -> list[float]:
+    try:
+        return [float(Fraction(part.strip())) for part in text.split(",")]
+    except (ValueError, ZeroDivisionError, OverflowError) as error:
+        raise ValueError(f"{name}: expected {expected}, got {text!r}") from error

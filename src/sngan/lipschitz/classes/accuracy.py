@@ -18,6 +18,7 @@ from sngan.lipschitz.upper import upper_bound
 from sngan.utils.checks import require, require_count, require_number
 from sngan.utils.plain import finite
 from sngan.utils.tables import NOTHING, text_table
+from sngan.utils.text import first_line
 
 _BATCH = 256
 
@@ -146,8 +147,12 @@ def _certified(
 ) -> CertifiedAccuracy:
     first = next(iter(model.parameters()), x)
     x = x.to(first.device, first.dtype)
-    with torch.no_grad():
-        logits = torch.cat([model(part) for part in x.split(_BATCH)])
+    try:
+        with torch.no_grad():
+            logits = torch.cat([model(part) for part in x.split(_BATCH)])
+    except RuntimeError as error:
+        got = f"{tuple(x.shape)} ({first_line(error)})"
+        raise ValueError(f"x: expected samples that the model takes, got {got}") from error
     is_vector = logits.dim() == 2 and len(logits) == len(x)
     require(is_vector, "model", expected="an output (N, classes)", got=tuple(logits.shape))
     _check_labels(y, max(logits.shape[1], 2))

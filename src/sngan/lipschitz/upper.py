@@ -9,6 +9,8 @@ from torch import Tensor
 
 from sngan.lipschitz.certificate.evidence import UpperEvidence, upper_evidence
 from sngan.lipschitz.constants import LipschitzConstant
+from sngan.lipschitz.local.domain import Domain
+from sngan.lipschitz.local.upper import local_bound
 from sngan.lipschitz.merging import affine_chains, merge_affine_chains
 from sngan.lipschitz.naming import operation_kind, operation_name
 from sngan.lipschitz.progress import ProgressReport, no_progress
@@ -47,6 +49,8 @@ def upper_bound(
     *,
     slopes: str,
     train_mode: frozenset[str],
+    domain: Domain | None = None,
+    norm: str = "2",
     report: ProgressReport = no_progress,
 ) -> UpperBound:
     """Bound the prepared ``module`` from above.
@@ -59,6 +63,8 @@ def upper_bound(
         ``"product"``, ``"eclipse"`` or ``"sdp"``.
     train_mode
         The paths of the submodules that were in train mode in the module that the user gave.
+    domain, norm
+        The inputs that count, None for all, and the norm of inputs and outputs.
     report
         A function that gets the number of operations that are done.
     """
@@ -81,18 +87,29 @@ def upper_bound(
     if math.isinf(product):
         return UpperBound(product, "product", product, layers, reasons)
     evidence = upper_evidence(module, graph, propagation)
-    if slopes == "product" or product == 0.0:
-        return UpperBound(product, "product", product, layers, reasons, (), evidence)
-    tighter = bound_by_slopes(graph, plain, slopes=slopes, product=product)
-    return UpperBound(
-        value=min(tighter.value, product),
-        method=slopes if tighter.value < product else "product",
-        product=product,
-        layers=layers,
-        reasons=reasons,
-        notes=(tighter.note,) if tighter.note else (),
-        evidence=replace(evidence, slopes=tighter.proof),
+    found = UpperBound(product, "product", product, layers, reasons, (), evidence)
+    if slopes != "product" and product != 0.0:
+        tighter = bound_by_slopes(graph, plain, slopes=slopes, product=product)
+        found = replace(
+            found,
+            value=min(tighter.value, product),
+            method=slopes if tighter.value < product else "product",
+            notes=(tighter.note,) if tighter.note else (),
+            evidence=replace(evidence, slopes=tighter.proof),
+        )
+    if domain is None and norm == "2":
+        return found
+    local = local_bound(
+        graph,
+        plain,
+        everywhere=found.value,
+        method=found.method,
+        slopes=slopes,
+        domain=domain,
+        norm=norm,
     )
+    notes = (local.note, *found.notes) if local.note else found.notes
+    return replace(found, value=local.value, method=local.method, notes=notes, evidence=None)
 
 
 def _reason_of_failed_trace(module: PreparedModule, reason: str) -> str:

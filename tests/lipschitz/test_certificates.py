@@ -146,6 +146,28 @@ def test_a_forged_digest_does_not_help(name, slopes, tmp_path):
             verify_certificate(path, module)
 
 
+@pytest.mark.parametrize("norm", ["2", "1", "inf"])
+@pytest.mark.parametrize("radius", [1e-3, 0.3, 30.0])
+def test_a_bound_on_a_domain_is_verified(norm, radius, tmp_path):
+    module = chain()
+    bounds, path = saved(tmp_path, module, (4,), center=torch.ones(4), radius=radius, norm=norm)
+    found = verify_certificate(path, module)
+    assert bounds.upper <= found.upper <= bounds.upper * (1 + 1e-6)
+    assert 0.0 < found.lower == bounds.lower
+    document = json.loads(path.read_text())
+    wider = copy.deepcopy(document)
+    wider["claim"]["domain"]["half"] = [3 * half for half in wider["claim"]["domain"]["half"]]
+    forgeries = [
+        changed(document, ("claim", "upper"), document["claim"]["upper"] * (1 - 1e-6)),
+        changed(document, ("claim", "lower"), document["claim"]["lower"] * (1 + 1e-6)),
+        *([wider] if radius == 0.3 else []),
+    ]
+    for forged in forgeries:
+        path.write_text(json.dumps(forged | {"digest": digest_of(forged)}))
+        with pytest.raises(CertificateError, match=r"."):
+            verify_certificate(path, module)
+
+
 def test_multipliers_that_prove_less_are_refused(tmp_path):
     module = chain()
     _, path = saved(tmp_path, module, (4,))

@@ -160,7 +160,7 @@ def lipschitz_bounds(
         secant = None
         if below.direction is not None:
             secant = Secant(below.witness, below.direction, below.half)
-        evidence = Evidence(tuple(copied.example.shape[1:]), above.evidence, secant)
+        evidence = Evidence(shape, above.evidence, secant, norm, domain)
     return LipschitzBounds(
         # equal bounds may differ by rounding
         lower=min(below.value, above.value),

@@ -77,6 +77,8 @@ class LipschitzBounds:
     notes
         Sentences about the limits of the bounds. They say why there is no lower bound, which
         part of the network a bound by slopes covers, or why that bound is not used.
+    upper_in_box
+        For the critic of an image run: the upper bound for images with pixels in [−1, 1].
     evidence
         The proofs, for :meth:`save`; None if ``upper`` is infinite.
 
@@ -99,6 +101,7 @@ class LipschitzBounds:
     witness: Tensor
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
+    upper_in_box: float | None = None
     evidence: Evidence | None = field(default=None, repr=False, compare=False)
 
     def save(self, path: str | Path) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from sngan.lipschitz.certificate.evidence import UpperEvidence, upper_evidence
 from sngan.lipschitz.constants import LipschitzConstant
 from sngan.lipschitz.local.domain import Domain
-from sngan.lipschitz.local.upper import local_bound
+from sngan.lipschitz.local.upper import local_bound, norm_factor
 from sngan.lipschitz.merging import affine_chains, merge_affine_chains
 from sngan.lipschitz.naming import operation_kind, operation_name
 from sngan.lipschitz.progress import ProgressReport, no_progress
@@ -99,6 +99,20 @@ def upper_bound(
         )
     if domain is None and norm == "2":
         return found
+    return _on_domain(found, graph, plain, slopes=slopes, domain=domain, norm=norm)
+
+
+def _on_domain(
+    found: UpperBound,
+    graph: Graph,
+    plain: Propagation,
+    *,
+    slopes: str,
+    domain: Domain | None,
+    norm: str,
+) -> UpperBound:
+    """Return the bound on a domain or in another norm, from the Euclidean one for all inputs."""
+    assert found.evidence is not None
     local = local_bound(
         graph,
         plain,
@@ -108,8 +122,11 @@ def upper_bound(
         domain=domain,
         norm=norm,
     )
+    evidence = replace(found.evidence, factor=norm_factor(graph, norm))
+    if local.proof is not None or local.method == "intervals":
+        evidence = replace(evidence, slopes=local.proof, restricted=True)
     notes = (local.note, *found.notes) if local.note else found.notes
-    return replace(found, value=local.value, method=local.method, notes=notes, evidence=None)
+    return replace(found, value=local.value, method=local.method, notes=notes, evidence=evidence)
 
 
 def _reason_of_failed_trace(module: PreparedModule, reason: str) -> str:

@@ -72,12 +72,23 @@ def lipschitz_with_pictures(
     if model.pack > 1:
         note = f"the critic is a function of {model.pack} samples at once, and so are the bounds"
         bounds = replace(bounds, notes=(*bounds.notes, note))
+    in_box = _in_box(critic, packed_shape(shape, model.pack), slopes)
+    if in_box is not None:
+        note = f"for images with pixels in [-1, 1] it is at most {in_box:.6g}"
+        bounds = replace(bounds, notes=(*bounds.notes, note), upper_in_box=in_box)
     try:
         return bounds, _draw(bounds, critic, ManagedRunFolder(Path(folder)), lower=lower)
     except (OSError, ValueError) as error:
         # the bounds are useful without the pictures, so this only warns
         _log.warning("no pictures: %s", first_line(error))
         return bounds, []
+
+
+def _in_box(critic: torch.nn.Module, shape: tuple[int, ...], slopes: str) -> float | None:
+    """Return the upper bound on images, whose pixels lie in [−1, 1]; None for points."""
+    if len(shape) != 3:
+        return None
+    return lipschitz_bounds(critic, shape, box=(-1.0, 1.0), slopes=slopes, lower=False).upper
 
 
 def lipschitz_of_network(

@@ -18,6 +18,8 @@ from sngan.lipschitz.rounding import multiply_up
 from sngan.lipschitz.slopes.bound import SlopeProof
 
 FORMAT = "sngan certificate 1"
+# the method of a bound by the interval matrix of the Jacobian
+INTERVALS = "intervals"
 # relative rooms for the rounding of another check
 _ROOMS = (0.0, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
 
@@ -39,23 +41,37 @@ def document_of(claim: Claim, evidence: Evidence) -> dict[str, Any]:
     none does, the certificate claims the product bound.
     """
     slopes = None if evidence.upper.slopes is None else _slopes(evidence.upper.slopes)
-    upper, method = claim.product, "product"
-    if slopes is not None and (value := multiply_up(slopes["constant"], slopes["before"])) < upper:
-        upper, method = max(value, claim.upper), claim.method
+    factor = evidence.upper.factor
+    upper, method = multiply_up(claim.product, factor), "product"
+    if claim.method == INTERVALS:
+        upper, method = claim.upper, claim.method
+    elif slopes is not None:
+        value = multiply_up(multiply_up(slopes["constant"], slopes["before"]), factor)
+        if value < upper:
+            upper, method = max(value, claim.upper), claim.method
+    domain = evidence.domain
     secant = evidence.secant
     document: dict[str, Any] = {
         "format": FORMAT,
         "claim": {
             "input_shape": list(evidence.input_shape),
-            "norm": "2",
-            "domain": "all inputs",
+            "norm": evidence.norm,
+            "domain": "all inputs"
+            if domain is None
+            else {
+                "centre": domain.centre.tolist(),
+                "half": domain.half.tolist(),
+                "norm": domain.norm,
+            },
             "lower": claim.lower if secant is not None else 0.0,
             "upper": upper,
             "method": method,
         },
         "network": {"weights": evidence.upper.weights, "graph": evidence.upper.graph},
         "operations": [_plain(asdict(operation)) for operation in evidence.upper.operations],
-        "slopes": slopes if method != "product" else None,
+        "slopes": None
+        if slopes is None or method in ("product", INTERVALS)
+        else slopes | {"restricted": evidence.upper.restricted},
         "witness": None
         if secant is None
         else {
@@ -79,9 +95,9 @@ def digest_of(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def at_least_product(value: float, left: float, right: float) -> bool:
-    """Whether ``value ≥ left · right``, in exact arithmetic."""
-    return Fraction(value) >= Fraction(left) * Fraction(right)
+def at_least_product(value: float, *factors: float) -> bool:
+    """Whether a value is at least the product of the factors, in exact arithmetic."""
+    return Fraction(value) >= math.prod(map(Fraction, factors))
 
 
 def _slopes(proof: SlopeProof) -> dict[str, Any] | None:

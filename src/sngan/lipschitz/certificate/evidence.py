@@ -6,6 +6,7 @@ from torch import Tensor
 
 from sngan.lipschitz.certificate.hashing import graph_hash, weights_hash
 from sngan.lipschitz.certificate.operations import Operation, operations_of
+from sngan.lipschitz.local.domain import Domain
 from sngan.lipschitz.propagation import Propagation
 from sngan.lipschitz.slopes.bound import SlopeProof
 from sngan.lipschitz.tracing.graph import Graph
@@ -33,12 +34,18 @@ class UpperEvidence:
         The operations with their constants, which prove the product bound.
     slopes
         The proof by slopes, if it gave the bound.
+    restricted
+        Whether that proof uses the slopes that inputs of the domain can reach.
+    factor
+        The factor from the Euclidean constant to that of the norm.
     """
 
     weights: str
     graph: str
     operations: tuple[Operation, ...]
     slopes: SlopeProof | None = None
+    restricted: bool = False
+    factor: float = 1.0
 
 
 def upper_evidence(
@@ -59,8 +66,10 @@ def upper_evidence(
 
 @dataclass(frozen=True)
 class Evidence:
-    """The proofs of both bounds."""
+    """The proofs of both bounds; ``domain`` is None for all inputs."""
 
     input_shape: tuple[int, ...]
     upper: UpperEvidence
     secant: Secant | None
+    norm: str = "2"
+    domain: Domain | None = None

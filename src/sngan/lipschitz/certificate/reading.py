@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from sngan.lipschitz.certificate.document import FORMAT, digest_of
 from sngan.lipschitz.certificate.operations import Operation, Rule
+from sngan.lipschitz.local.domain import NORMS
 from sngan.utils.checks import require
 from sngan.utils.plain import read_json
 from sngan.utils.text import first_line
@@ -84,6 +85,10 @@ def _parsed(document: Mapping[str, Any]) -> Certificate:
         _number(claim[key])
     if not all(isinstance(size, int) for size in claim["input_shape"]):
         raise ValueError("input_shape holds no integers")
+    if claim["norm"] not in NORMS:
+        raise ValueError("the norm is unknown")
+    if claim["domain"] != "all inputs":
+        _check_domain(claim["domain"])
     slopes, witness = document["slopes"], document["witness"]
     if slopes is not None:
         for key in ("before", "constant", "slack"):
@@ -102,6 +107,13 @@ def _parsed(document: Mapping[str, Any]) -> Certificate:
         witness=witness,
         versions=document["versions"],
     )
+
+
+def _check_domain(domain: Mapping[str, Any]) -> None:
+    for key in ("centre", "half"):
+        _numbers(domain[key])
+    if domain["norm"] not in NORMS or min(domain["half"]) <= 0:
+        raise ValueError("the domain is no ball or box")
 
 
 def _operation(values: Mapping[str, Any]) -> Operation:

@@ -4,18 +4,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from sngan.lipschitz.certificate.document import at_least_product
+from sngan.lipschitz.certificate.document import INTERVALS, at_least_product
 from sngan.lipschitz.certificate.hashing import graph_hash, weights_hash
 from sngan.lipschitz.certificate.intervals import Interval, norm_is_at_most
 from sngan.lipschitz.certificate.operations import Operation, operations_of, unproved_constant
 from sngan.lipschitz.certificate.reading import Certificate, CertificateError, read_certificate
+from sngan.lipschitz.certificate.secant import secant_of
 from sngan.lipschitz.certificate.slope_check import proves
+from sngan.lipschitz.local.domain import Domain
+from sngan.lipschitz.local.restriction import induced_norm, restrict
+from sngan.lipschitz.local.upper import norm_factor
 from sngan.lipschitz.merging import affine_chains, dense_matrix, merge_affine_chains
 from sngan.lipschitz.propagation import propagate
 from sngan.lipschitz.slopes.extraction import NotCoveredError, extract_stages
 from sngan.lipschitz.slopes.proof import EXACTNESS
+from sngan.lipschitz.slopes.stages import Stages
 from sngan.lipschitz.tracing.graph import Graph, Node, reproduces, trace
 from sngan.lipschitz.tracing.prepare import PreparedModule, prepare
 from sngan.utils.text import first_line
@@ -203,28 +208,56 @@ class _Verifier:
 
     def _check_upper(self) -> None:
         claim, slopes = self.certificate.claim, self.certificate.slopes
-        upper = claim["upper"]
+        upper, factor = claim["upper"], norm_factor(self.graph, claim["norm"])
+        if claim["method"] == INTERVALS:
+            self._check_intervals(upper)
+            return
         if slopes is None:
             if claim["method"] != "product":
                 raise CertificateError("it names a slope bound, but has no multipliers")
-            if not upper >= self.certificate.operations[-1].constant:
+            if not at_least_product(upper, self.certificate.operations[-1].constant, factor):
                 raise CertificateError("upper is below the product of the constants")
             return
-        if not at_least_product(upper, slopes["constant"], slopes["before"]):
+        if not at_least_product(upper, slopes["constant"], slopes["before"], factor):
             raise CertificateError("upper is below slopes.constant · slopes.before")
-        try:
-            end = extract_stages(self.graph, self.plain)
-        except NotCoveredError as error:
-            raise CertificateError(f"its slope bound does not apply: {error}") from error
-        if not slopes["before"] >= end.before * (1 - _SAME):
-            raise CertificateError(f"slopes.before is below {end.before!r}")
+        stages, before = self._stages(restricted=slopes["restricted"])
+        if not slopes["before"] >= before * (1 - _SAME):
+            raise CertificateError(f"slopes.before is below {before!r}")
         multipliers = [torch.tensor(row, dtype=torch.float64) for row in slopes["multipliers"]]
-        if not proves(end.stages, multipliers, slopes["slack"], slopes["constant"]):
+        if not proves(stages, multipliers, slopes["slack"], slopes["constant"]):
             raise CertificateError("its multipliers do not prove slopes.constant")
         self.checked.append(
             "the multipliers of the slope bound, by Cholesky factorizations of interval matrices"
         )
         self.relied_on.append("sngan's matrices between the activations, and their slopes")
+
+    def _check_intervals(self, upper: float) -> None:
+        stages, before = self._stages(restricted=True)
+        found = induced_norm(stages, self.certificate.claim["norm"]) * before
+        if not upper >= found * (1 - _SAME):
+            raise CertificateError(f"upper is below the norm of the interval Jacobian, {found!r}")
+        self.relied_on.append("sngan's interval matrix of the Jacobian, computed again to 9 digits")
+
+    def _stages(self, *, restricted: bool) -> tuple[Stages, float]:
+        """Return the stages of the network and the constant before them."""
+        try:
+            found = extract_stages(self.graph, self.plain, affine=True)
+        except NotCoveredError as error:
+            raise CertificateError(f"its bound does not apply: {error}") from error
+        domain = self._domain()
+        if domain is None or not restricted:
+            return found.stages, found.before
+        self.relied_on.append("sngan's ranges of the slopes on the domain")
+        return restrict(self.graph, self.plain, found, domain).stages, found.before
+
+    def _domain(self) -> Domain | None:
+        given = self.certificate.claim["domain"]
+        if given == "all inputs":
+            return None
+        centre, half = (torch.tensor(given[key], dtype=torch.float64) for key in ("centre", "half"))
+        if not len(centre) == len(half) == self.module.example.numel():
+            raise CertificateError("its domain has another number of inputs")
+        return Domain(centre, half, given["norm"])
 
     def _check_lower(self) -> None:
         claim, witness = self.certificate.claim, self.certificate.witness
@@ -233,28 +266,12 @@ class _Verifier:
             if lower != 0.0:
                 raise CertificateError("it claims a lower bound without a witness")
             return
-        slope = self._secant(witness["point"], witness["direction"], witness["half"])
+        slope = secant_of(self.module, witness, norm=claim["norm"], domain=self._domain())
         if not 0.0 <= lower <= slope * (1 + _SECANT):
             raise CertificateError(f"lower {lower!r} is above the slope {slope!r} of the witness")
         if not lower <= claim["upper"]:
             raise CertificateError("lower is above upper")
         self.checked.append("the lower bound, by a secant in float64")
-
-    @torch.no_grad()
-    def _secant(self, point: list[float], direction: list[float], half: float) -> float:
-        example = self.module.example
-        if not len(point) == len(direction) == example.numel() or half <= 0.0:
-            return 0.0
-        at, along = (self._point(values) for values in (point, direction))
-        ends = at + half * along, at - half * along
-        change = self.module(ends[0].clone()) - self.module(ends[1].clone())
-        length = torch.linalg.vector_norm(ends[0] - ends[1])
-        return float(torch.linalg.vector_norm(change) / length) if float(length) else 0.0
-
-    def _point(self, values: list[float]) -> Tensor:
-        example = self.module.example
-        tensor = torch.tensor(values, dtype=torch.float64, device=example.device)
-        return tensor.reshape(example.shape)
 
 
 def _listed(names: list[str]) -> str:

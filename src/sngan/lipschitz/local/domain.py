@@ -85,7 +85,8 @@ def domain_of(
         expected="a center and a radius",
         got=got,
     )
-    assert center is not None and radius is not None
+    assert center is not None
+    assert radius is not None
     require_number(radius, "radius", above=0.0)
     flat = _tensor(center, "center", shape)
     half = torch.full_like(flat, radius)

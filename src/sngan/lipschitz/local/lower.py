@@ -111,11 +111,12 @@ class _Search:
             secant = self._length(change) / self._length(ends[0] - ends[1])
             if abs(secant - value) <= _AGREEMENT * value:
                 witness = self._shaped(inner[None])[0].detach().clone()
-                return LowerBound(min(secant, value) * (1 - _ROUNDING), witness)
+                along = self._shaped(direction[None])[0].detach().clone()
+                return LowerBound(min(secant, value) * (1 - _ROUNDING), witness, "", along, half)
         return None
 
     def _slope(self, point: Tensor) -> tuple[float, Tensor]:
-        """Return the norm of the Jacobian at a point, and a direction of length 1 that attains it."""
+        """Return the norm of the Jacobian at a point, and a direction that attains it."""
         if self.norm == "2":
             value, direction = self.jacobian.norm_at(self._shaped(point[None])[0])
             return value, direction.detach().cpu().flatten()

@@ -1,24 +1,25 @@
 """Upper bound of the Lipschitz constant on a domain or in another norm than the Euclidean one."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sngan.lipschitz.local.domain import Domain
 from sngan.lipschitz.local.restriction import Restricted, induced_norm, restrict
 from sngan.lipschitz.propagation import Propagation
 from sngan.lipschitz.rounding import multiply_up, next_up
-from sngan.lipschitz.slopes.bound import prove_stages
+from sngan.lipschitz.slopes.bound import SlopeProof, prove_stages
 from sngan.lipschitz.slopes.extraction import ExtractedStages, NotCoveredError, extract_stages
 from sngan.lipschitz.tracing.graph import Graph
 
 
 @dataclass(frozen=True)
 class LocalBound:
-    """A bound on a domain, the method that gave it, and a note on what it used."""
+    """A bound on a domain, the method that gave it, a note on what it used, and a slope proof."""
 
     value: float
     method: str
     note: str
+    proof: SlopeProof | None = None
 
 
 def local_bound(
@@ -46,7 +47,7 @@ def local_bound(
     norm
         The norm of inputs and outputs: ``"2"``, ``"1"`` or ``"inf"``.
     """
-    known = LocalBound(_from_euclidean(graph, everywhere, norm), method, "")
+    known = LocalBound(multiply_up(everywhere, norm_factor(graph, norm)), method, "")
     if not 0.0 < everywhere < math.inf:
         return known
     try:
@@ -60,7 +61,7 @@ def local_bound(
     note = "" if domain is None else _note(inside, found)
     candidates = [known, *_candidates(graph, inside, found, slopes=slopes, norm=norm)]
     best = min(candidates, key=lambda candidate: candidate.value)
-    return LocalBound(best.value, best.method, note)
+    return replace(best, note=note)
 
 
 def _candidates(
@@ -74,16 +75,18 @@ def _candidates(
         proof = prove_stages(inside.stages, optimized=slopes == "sdp")
         if proof is not None:
             value = multiply_up(proof.constant, found.before)
-            candidates.append(LocalBound(_from_euclidean(graph, value, norm), slopes, ""))
+            known = SlopeProof(proof.constant, proof.multipliers, found.before, inside.stages)
+            size = multiply_up(value, norm_factor(graph, norm))
+            candidates.append(LocalBound(size, slopes, "", known))
     return candidates
 
 
-def _from_euclidean(graph: Graph, value: float, norm: str) -> float:
-    """Return ``√n·L``: ``‖J‖_∞ ≤ √inputs·‖J‖₂`` and ``‖J‖₁ ≤ √outputs·‖J‖₂``."""
+def norm_factor(graph: Graph, norm: str) -> float:
+    """Return a bound of ``‖J‖/‖J‖₂``: √inputs for the maximum norm, √outputs for the 1-norm."""
     if norm == "2":
-        return value
+        return 1.0
     ends = {"inf": graph.nodes[0], "1": graph.nodes[-1]}
-    return multiply_up(value, next_up(math.sqrt(graph.values[ends[norm]].numel())))
+    return next_up(math.sqrt(graph.values[ends[norm]].numel()))
 
 
 def _note(inside: Restricted, found: ExtractedStages) -> str:

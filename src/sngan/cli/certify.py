@@ -15,8 +15,8 @@ DESCRIPTION = (
 
 def add_arguments(parser: CommandParser) -> None:
     """Add the flags of ``sngan certify``."""
-    parser.flag("model", str, MODEL_HELP)
-    parser.flag("data", str, "a SOURCE with labels, as in `sngan train --data`")
+    parser.flag("network", str, MODEL_HELP)
+    parser.flag("source", str, "a SOURCE with labels, as in `sngan train --data`")
     parser.flag("--radii", str, "radii such as 36/255,72/255, in units of the network's input")
     parser.flag("--range", str, "range of the pixels that the network expects", default="0,1")
     parser.flag("--n", int, "samples, drawn at random", default=1000)
@@ -35,8 +35,8 @@ def add_arguments(parser: CommandParser) -> None:
 def run(values: dict[str, Any]) -> None:
     """Run ``sngan certify``."""
     found = certify(
-        values["model"],
-        values["data"],
+        values["network"],
+        values["source"],
         radii=_given(values["radii"]),
         value_range=values["range"],
         n=values["n"],

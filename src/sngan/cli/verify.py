@@ -19,12 +19,12 @@ DESCRIPTION = (
 def add_arguments(parser: CommandParser) -> None:
     """Add the flags of ``sngan verify``."""
     parser.flag("certificate", str, "the file of the certificate")
-    parser.flag("model", str, MODEL_HELP)
+    parser.flag("network", str, MODEL_HELP)
     parser.flag("--json", str, JSON_HELP, default=None)
 
 
 def run(values: dict[str, Any]) -> None:
     """Run ``sngan verify``."""
-    network = open_network(values["model"])
+    network = open_network(values["network"])
     found = verify_certificate(expanded(values["certificate"]), network.module)
     print_result(asdict(found), found.text(), json_to=values["json"])

@@ -35,13 +35,13 @@ def read_exported(path: Path) -> tuple[nn.Module, tuple[int, ...]]:
     except Exception as error:
         # torch raises errors of many classes for a damaged file
         raise ValueError(
-            f"model: expected a file of torch.export, got {path} ({first_line(error)})"
+            f"network: expected a file of torch.export, got {path} ({first_line(error)})"
         ) from error
     inputs = [node for node in original.graph.nodes if node.op == "placeholder"]
-    require(len(inputs) == 1, "model", expected="one input", got=f"{len(inputs)} in {path}")
+    require(len(inputs) == 1, "network", expected="one input", got=f"{len(inputs)} in {path}")
     example = inputs[0].meta.get("val")
     is_batch = isinstance(example, Tensor) and example.dim() > 1
-    require(is_batch, "model", expected="an input that is a batch of tensors", got=str(path))
+    require(is_batch, "network", expected="an input that is a batch of tensors", got=str(path))
     network = fx.GraphModule(original, _as_functions(original.graph, path))
     shape = tuple(int(size) for size in example.shape)
     _require_same(original, network, shape, path)
@@ -57,14 +57,14 @@ def _require_same(original: nn.Module, network: nn.Module, shape: Any, path: Pat
             expected: Any = original(points)
         except Exception as error:
             got = f"{path}, which does not run ({first_line(error)})"
-            raise ValueError(f"model: expected a network that runs, got {got}") from error
+            raise ValueError(f"network: expected a network that runs, got {got}") from error
         expected = expected[0] if isinstance(expected, tuple) else expected
         found = network(points)
         room = _SAME * float(expected.abs().max())
         same = found.shape == expected.shape and torch.allclose(
             found, expected, rtol=_SAME, atol=room
         )
-        require(same, "model", expected="operators that sngan knows", got=str(path))
+        require(same, "network", expected="operators that sngan knows", got=str(path))
 
 
 def _as_functions(graph: fx.Graph, path: Path) -> fx.Graph:
@@ -77,7 +77,7 @@ def _as_functions(graph: fx.Graph, path: Path) -> fx.Graph:
         if node.op == "output":
             outputs: Any = node.args[0]
             is_one = not isinstance(outputs, list | tuple) or len(outputs) == 1
-            require(is_one, "model", expected="one output", got=f"{len(outputs)} in {path}")
+            require(is_one, "network", expected="one output", got=f"{len(outputs)} in {path}")
             output = outputs if isinstance(outputs, fx.Node) else outputs[0]
             copied.output(known[output])
             continue

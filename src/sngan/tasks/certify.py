@@ -4,6 +4,7 @@ import sys
 from fractions import Fraction
 
 import torch
+from torch import Tensor
 
 from sngan import data
 from sngan.lipschitz import CertifiedAccuracy, certified_accuracy
@@ -11,9 +12,18 @@ from sngan.tasks.networks import open_network
 from sngan.utils.checks import require, require_count, require_given
 from sngan.utils.progress import counting
 
+# the names of the arguments of the command, for errors that name those of a function
+_NAMES = {
+    "model": "network",
+    "data": "source",
+    "x": "source",
+    "y": "source",
+    "attack_steps": "--attack-steps",
+}
+
 
 def certify(
-    model: str,
+    network: str,
     source: str,
     *,
     radii: str,
@@ -28,7 +38,7 @@ def certify(
 
     Parameters
     ----------
-    model
+    network
         ``package.module:name`` of a network or of a function that returns one, a ``.pt2`` file, or
         a run, whose critic separates two classes by its sign.
     source
@@ -57,25 +67,31 @@ def certify(
     require(is_range, "range", expected="two numbers such as 0,1", got=repr(value_range))
     require_count(n, "n")
     require_count(seed, "seed", minimum=0)
-    network = open_network(model)
+    opened = open_network(network)
+    try:
+        x, y = _samples(source, n, split=split, seed=seed, ends=(ends[0], ends[1]))
+        return certified_accuracy(
+            opened.module, x, y, sizes, slopes=slopes, attack_steps=attack_steps, seed=seed
+        )
+    except ValueError as error:
+        name, colon, rest = str(error).partition(":")
+        raise ValueError(f"{_NAMES.get(name, name)}{colon}{rest}") from error
+
+
+def _samples(
+    source: str, n: int, *, split: str, seed: int, ends: tuple[float, float]
+) -> tuple[Tensor, Tensor]:
+    """Return up to ``n`` samples, drawn at random, and their labels."""
     # standard output is for the result
     with counting("decoding", file=sys.stderr) as progress:
         dataset = data.open_source(source, split=split, progress=progress)
     labels = require_given(dataset.labels, "data", expected="samples with labels")
     picked = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))[:n]
     x = dataset.values(picked).float()
-    if x.dim() == 4:
+    if dataset.is_images:
         low, high = ends
         x = low + (high - low) * (x + 1) / 2
-    return certified_accuracy(
-        network.module,
-        x,
-        labels[picked].long(),
-        sizes,
-        slopes=slopes,
-        attack_steps=attack_steps,
-        seed=seed,
-    )
+    return x, labels[picked].long()
 
 
 def _numbers(text: str, name: str, *, expected: str) -> list[float]:

@@ -64,7 +64,7 @@ def open_network(text: str) -> Network:
     if text.endswith(EXPORTED):
         return Network(*read_exported(Path(text)))
     if is_own_network(text):
-        return Network(_made(import_object(text, argument="model"), text).eval(), None)
+        return Network(_made(import_object(text, argument="network"), text).eval(), None)
     model = load(text).config.model
     shape = require_given(model.sample_shape, "run", expected="the shape of its samples")
     return Network(load_critic(text), packed_shape(shape, model.pack))
@@ -79,9 +79,9 @@ def _made(found: Any, text: str) -> nn.Module:
             # the function belongs to the user and may raise any error
             got = class_and_line(error)
             raise ValueError(
-                f"model: expected {text} to return a network without arguments, got {got}"
+                f"network: expected {text} to return a network without arguments, got {got}"
             ) from error
     expected = "a torch.nn.Module or a function that returns one"
     kind = type(found).__name__
-    require(isinstance(found, nn.Module), "model", expected=expected, got=f"{kind} from {text}")
+    require(isinstance(found, nn.Module), "network", expected=expected, got=f"{kind} from {text}")
     return found

@@ -118,10 +118,10 @@ class _Verifier:
         try:
             prepared = prepare(module, shape)
         except ValueError as error:
-            raise ValueError(f"model: {first_line(error)}") from error
+            raise ValueError(f"network: {first_line(error)}") from error
         if weights_hash(prepared.module) != self.certificate.network["weights"]:
             raise ValueError(
-                "model: expected the network of the certificate, got one with other weights"
+                "network: expected the network of the certificate, got one with other weights"
             )
         return prepared
 
@@ -131,11 +131,13 @@ class _Verifier:
         except Exception as error:
             # the module's own code may raise any error under the tracer
             line = first_line(error)
-            raise ValueError(f"model: expected a network that can be traced, got {line}") from error
+            raise ValueError(
+                f"network: expected a network that can be traced, got {line}"
+            ) from error
         if graph_hash(graph) != self.certificate.network["graph"]:
             made = ", ".join(f"{k} {v}" for k, v in sorted(self.certificate.versions.items()))
             raise ValueError(
-                "model: expected the network of the certificate, got one with other operations, "
+                "network: expected the network of the certificate, got one with other operations, "
                 f"or another version of torch records other ones (the certificate: {made})"
             )
         if not reproduces(graph, self.module):

@@ -87,6 +87,15 @@ def test_a_factory_is_bounded_saved_and_verified(folder, capsys):
 
 
 @pytest.mark.parametrize("batch", [pytest.param(1, marks=pytest.mark.slow), None])
+def test_a_box_and_a_norm_are_certified_too(folder, capsys):
+    name = "own_networks_of_test:build"
+    arguments = ["lipschitz", name, "--shape", "1,8,8", "--box=0.4,0.6", "--norm", "inf"]
+    status, out, _ = call(capsys, *arguments, "--json", "-", "--certificate", "c.json")
+    assert (status, call(capsys, "verify", "c.json", name)[0]) == (0, 0)
+    everywhere = json.loads(call(capsys, *arguments[:4], "--norm", "inf", "--json", "-")[1])
+    assert json.loads(out)["upper"] < everywhere["upper"]
+
+
 def test_an_exported_network_has_the_bounds_of_its_module(batch, folder, capsys):
     module = Mixed().eval()
     example = torch.zeros(batch or 2, 1, 8, 8)
@@ -121,6 +130,8 @@ def test_certify_prints_a_table(folder, capsys):
         (["lipschitz", "own_networks_of_test:build"], "--shape: expected"),
         (["lipschitz", "own_networks_of_test:build", "--shape", "8,x"], "--shape: expected"),
         (["lipschitz", "own_networks_of_test:build", "--shape", "1,9,9"], "input_shape"),
+        (["lipschitz", "own_networks_of_test:build", "--shape", "1,8,8", "--box", "1"], "--box"),
+        (["lipschitz", "no_run_here", "--box", "0,1"], "--box: expected none for a run"),
         (["lipschitz", "own_networks_of_test:none", "--shape", "3"], "has no 'none'"),
         (["lipschitz", "own_networks_of_test:broken", "--shape", "3"], "KeyError"),
         (["lipschitz", "own_networks_of_test:number", "--shape", "3"], "int"),

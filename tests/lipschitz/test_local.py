@@ -197,6 +197,19 @@ def test_truth_on_a_grid_of_the_pieces(sizes, exponents):
         assert found.lower <= found.upper
 
 
+@pytest.mark.parametrize("activation", [nn.SiLU(), nn.GELU(), nn.ReLU(), nn.Tanh()])
+def test_intervals_that_overflow_say_nothing(activation):
+    network = nn.Sequential(nn.Linear(2, 3), activation, nn.Linear(3, 3), activation).double()
+    with torch.no_grad():
+        network[0].weight.mul_(1e160)
+        network[2].weight.mul_(1e-160)
+    everywhere = local(network, (2,)).upper
+    assert math.isfinite(everywhere)
+    points = torch.randn(200, 2, dtype=torch.float64)
+    found = local(network, (2,), center=torch.zeros(2), radius=1e200).upper
+    assert steepest(network, points, "2") * (1 - 1e-7) <= found <= everywhere * (1 + 1e-9)
+
+
 def test_a_larger_domain_has_a_larger_bound():
     network = relu_network((3, 6, 6, 1))
     centre = torch.zeros(3)

@@ -31,6 +31,12 @@ def add_arguments(parser: CommandParser) -> None:
         "the proof: the layers' constants alone, slopes in closed form, or the best multipliers",
         default="eclipse",
     )
+    parser.flag(
+        "--box", str, "bound it for inputs from LOW to HIGH, as -1,1; not for a run", default=None
+    )
+    parser.flag(
+        "--norm", Literal["2", "1", "inf"], "norm of inputs and outputs; not for a run", default="2"
+    )
     parser.switch("--upper-only", "prove the upper bound, without the search for a steep point")
     parser.flag("--certificate", str, "write a file that `sngan verify` checks again", default=None)
     parser.flag("--json", str, JSON_HELP, default=None)
@@ -44,11 +50,13 @@ def run(values: dict[str, Any]) -> None:
         "progress": True,
     }
     if is_own_network(values["run"]):
-        bounds = lipschitz_of_network(values["run"], shape=values["shape"], **options)
+        own = {key: values[key] for key in ("shape", "box", "norm")}
+        bounds = lipschitz_of_network(values["run"], **own, **options)
         lines = [bounds.table()]
     else:
-        got = values["shape"]
-        require(got is None, "shape", expected="none for a run, whose critic has one", got=got)
+        for key, unused in (("shape", None), ("box", None), ("norm", "2")):
+            expected = "none for a run (only for package.module:name or FILE.pt2)"
+            require(values[key] == unused, key, expected=expected, got=values[key])
         bounds, pictures = lipschitz_with_pictures(folder_to_read(values["run"]), **options)
         lines = [bounds.table(), *(f"pictures: {picture.parent}" for picture in pictures[:1])]
     if values["certificate"] is not None:

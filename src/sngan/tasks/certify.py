@@ -1,15 +1,14 @@
 """Certified accuracy of a classifier on a data set."""
 
 import sys
-from fractions import Fraction
 
 import torch
 from torch import Tensor
 
 from sngan import data
 from sngan.lipschitz import CertifiedAccuracy, certified_accuracy
-from sngan.tasks.networks import open_network
-from sngan.utils.checks import require, require_count, require_given
+from sngan.tasks.networks import open_network, read_numbers, read_range
+from sngan.utils.checks import require_count, require_given
 from sngan.utils.progress import counting
 
 # the names of the arguments of the command, for errors that name those of a function
@@ -61,15 +60,13 @@ def certify(
         If the network or the data set cannot be opened, the data have no labels, or a value is out
         of range.
     """
-    sizes = _numbers(radii, "radii", expected="numbers such as 0.1,0.2 or 36/255,72/255")
-    ends = _numbers(value_range, "range", expected="two numbers such as 0,1")
-    is_range = len(ends) == 2 and ends[0] < ends[1]
-    require(is_range, "range", expected="two numbers such as 0,1", got=repr(value_range))
+    sizes = read_numbers(radii, "radii", expected="numbers such as 0.1,0.2 or 36/255,72/255")
+    ends = read_range(value_range, "range")
     require_count(n, "n")
     require_count(seed, "seed", minimum=0)
     opened = open_network(network)
     try:
-        x, y = _samples(source, n, split=split, seed=seed, ends=(ends[0], ends[1]))
+        x, y = _samples(source, n, split=split, seed=seed, ends=ends)
         return certified_accuracy(
             opened.module, x, y, sizes, slopes=slopes, attack_steps=attack_steps, seed=seed
         )
@@ -92,10 +89,3 @@ def _samples(
         low, high = ends
         x = low + (high - low) * (x + 1) / 2
     return x, labels[picked].long()
-
-
-def _numbers(text: str, name: str, *, expected: str) -> list[float]:
-    try:
-        return [float(Fraction(part.strip())) for part in text.split(",")]
-    except (ValueError, ZeroDivisionError, OverflowError) as error:
-        raise ValueError(f"{name}: expected {expected}, got {text!r}") from error

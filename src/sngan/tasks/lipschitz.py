@@ -10,7 +10,7 @@ from sngan.lipschitz import LipschitzBounds, lipschitz_bounds, plot_cone, plot_l
 from sngan.models.packing import packed, packed_shape
 from sngan.runs.managed import ManagedRunFolder
 from sngan.runs.run import load, load_critic
-from sngan.tasks.networks import open_network
+from sngan.tasks.networks import open_network, read_range
 from sngan.utils.checks import require_given
 from sngan.utils.text import first_line
 
@@ -95,6 +95,8 @@ def lipschitz_of_network(
     name: str,
     *,
     shape: str | None = None,
+    box: str | None = None,
+    norm: str = "2",
     slopes: str = "eclipse",
     lower: bool = True,
     progress: bool = False,
@@ -107,7 +109,9 @@ def lipschitz_of_network(
         ``package.module:name`` of a network or of a function that returns one, or a ``.pt2`` file.
     shape
         The shape of one sample, such as ``"3,32,32"``; a ``.pt2`` file has its own.
-    slopes, lower, progress
+    box
+        The range of the inputs, such as ``"-1,1"``; None for all inputs.
+    norm, slopes, lower, progress
         As for :func:`sngan.lipschitz_bounds`.
 
     Raises
@@ -119,6 +123,8 @@ def lipschitz_of_network(
     return lipschitz_bounds(
         network.module,
         network.sample_shape(shape),
+        box=None if box is None else read_range(box, "box"),
+        norm=norm,
         slopes=slopes,
         lower=lower,
         progress=progress,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,37 @@ def open_network(text: str) -> Network:
     model = load(text).config.model
     shape = require_given(model.sample_shape, "run", expected="the shape of its samples")
     return Network(load_critic(text), packed_shape(shape, model.pack))
+
+
+def read_numbers(text: str, name: str, *, expected: str) -> list[float]:
+    """Return the numbers in a text, where fractions such as ``36/255`` are allowed.
+
+    Parameters
+    ----------
+    text
+        Numbers with commas between them.
+    name
+        The name of the argument.
+    expected
+        The words for the expected text.
+
+    Raises
+    ------
+    ValueError
+        If a part is no number.
+    """
+    try:
+        return [float(Fraction(part.strip())) for part in text.split(",")]
+    except (ValueError, ZeroDivisionError, OverflowError) as error:
+        raise ValueError(f"{name}: expected {expected}, got {text!r}") from error
+
+
+def read_range(text: str, name: str) -> tuple[float, float]:
+    """Return the two ends of a range such as ``0,1``, the lower one first."""
+    expected = "two numbers such as 0,1"
+    ends = read_numbers(text, name, expected=expected)
+    require(len(ends) == 2 and ends[0] < ends[1], name, expected=expected, got=repr(text))
+    return ends[0], ends[1]
 
 
 def _made(found: Any, text: str) -> nn.Module:

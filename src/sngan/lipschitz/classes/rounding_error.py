@@ -23,6 +23,7 @@ from sngan.lipschitz.tracing.graph import Graph, Node
 
 _UNITS = 8.0
 _AVERAGES = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
+_SCALINGS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 Gain = tuple[float, float]
 
 
@@ -83,6 +84,8 @@ def _gain(graph: Graph, node: Node, source: Node, constant: LipschitzConstant) -
         sizes = layer.weight.detach().abs().flatten(2 if layer.weight.dim() > 2 else 1)
         terms = layer.weight[0].numel()
         sizes = sizes.sum(dim=-1) if layer.weight.dim() > 2 else sizes
+    elif isinstance(layer, _SCALINGS):
+        return 4.0, constant.sigma
     elif isinstance(layer, _AVERAGES):
         return graph.values[source].numel() / graph.values[node].numel() + 2.0, constant.sigma
     else:

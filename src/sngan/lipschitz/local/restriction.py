@@ -119,7 +119,12 @@ def _ranges(
     room = reach.reach(centre.abs() + radius) * (1 + _ROUNDING) + _CENTRE * _largest(values)
     low, high = ranges.on(centred - room, centred + room)
     least, most = constant.slopes
-    return low.clamp(least, most), high.clamp(least, most)
+    # an interval or a derivative that overflows says nothing
+    is_known = room.isfinite() & low.isfinite() & high.isfinite() & (low <= high)
+    return (
+        torch.where(is_known, low.clamp(least, most), least),
+        torch.where(is_known, high.clamp(least, most), most),
+    )
 
 
 def _largest(values: dict[Node, Tensor]) -> float:

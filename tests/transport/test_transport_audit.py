@@ -5,8 +5,6 @@ import io
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from sngan.transport import audit_critic, optimal_potential, plot_potentials, wasserstein
@@ -19,7 +17,7 @@ def clouds(seed: int, count: int = 12) -> tuple[torch.Tensor, torch.Tensor]:
     return x, y
 
 
-@given(st.integers(0, 50))
+@pytest.mark.parametrize("seed", range(3))
 def test_the_optimal_potential_proves_the_whole_distance(seed):
     x, y = clouds(seed)
     found = wasserstein(x.flatten(1), y.flatten(1))

@@ -6,15 +6,18 @@ from sngan.cli import flags
 from sngan.cli.output import JSON_HELP, print_result
 from sngan.cli.parser import CommandParser
 from sngan.cli.paths import expanded, run_to_read
+from sngan.lipschitz import LipschitzBounds
 from sngan.runs.chosen import LAST
+from sngan.tasks.audit import audit
 from sngan.tasks.lipschitz import lipschitz_of_network, lipschitz_with_pictures
 from sngan.tasks.networks import MODEL_HELP, is_own_network
 from sngan.utils.checks import require
 
 DESCRIPTION = (
     "Bound the Lipschitz constant of a run's critic or of a network of your own: from above by a "
-    "proof, from below by the steepest point that a search finds. For a run, draws "
-    "RUN/lipschitz/layers.png and cone.png."
+    "proof, from below by the steepest point that a search finds. For a run, it also compares the "
+    "critic's bound of W1 with the exact W1 between real and generated samples, and draws "
+    "layers.png, cone.png and potentials.png into RUN/lipschitz/."
 )
 
 
@@ -57,18 +60,30 @@ def run(values: dict[str, Any]) -> None:
         _refuse(values, {"checkpoint": LAST}, "none for a network of your own (only for a run)")
         own = {key: values[key] for key in ("shape", "box", "norm")}
         bounds = lipschitz_of_network(values["run"], **own, **options)
-        lines = [bounds.table()]
+        lines, record = [bounds.table()], bounds.to_dict()
     else:
         expected = "none for a run (only for package.module:name or FILE.pt2)"
         _refuse(values, {"shape": None, "box": None, "norm": "2"}, expected)
-        bounds, pictures = lipschitz_with_pictures(
-            run_to_read(values["run"]), checkpoint=values["checkpoint"], **options
-        )
-        lines = [bounds.table(), *(f"pictures: {picture.parent}" for picture in pictures[:1])]
+        bounds, lines, record = _of_run(values, options)
     if values["certificate"] is not None:
         bounds.save(expanded(values["certificate"]))
         lines.append(f"certificate: {values['certificate']}")
-    print_result(bounds.to_dict(), "\n".join(lines), json_to=values["json"])
+    print_result(record, "\n".join(lines), json_to=values["json"])
+
+
+def _of_run(
+    values: dict[str, Any], options: dict[str, Any]
+) -> tuple[LipschitzBounds, list[str], dict[str, Any]]:
+    """Return the bounds of a run's critic, and the lines and figures that are printed."""
+    folder, checkpoint = run_to_read(values["run"]), values["checkpoint"]
+    bounds, pictures = lipschitz_with_pictures(folder, checkpoint=checkpoint, **options)
+    lines = [bounds.table(), *(f"pictures: {picture.parent}" for picture in pictures[:1])]
+    if values["upper_only"]:
+        return bounds, lines, bounds.to_dict()
+    found = audit(folder, bounds.upper, checkpoint=checkpoint)
+    if found is None:
+        return bounds, lines, bounds.to_dict()
+    return bounds, [*lines, found.text()], bounds.to_dict() | {"critic": found.to_dict()}
 
 
 def _refuse(values: dict[str, Any], unused: dict[str, Any], expected: str) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from sngan import spectral as spectral
     from sngan import transport as transport
     from sngan.config import Config as Config
+    from sngan.lipschitz import certified_accuracy as certified_accuracy
+    from sngan.lipschitz import certified_radius as certified_radius
     from sngan.lipschitz import lipschitz_bounds as lipschitz_bounds
     from sngan.methods import METHODS as METHODS
     from sngan.methods import Method as Method
@@ -49,6 +51,8 @@ _HOMES = {
     "augment": "sngan.augment",
     "callbacks": "sngan.callbacks",
     "config": "sngan.config",
+    "certified_accuracy": "sngan.lipschitz",
+    "certified_radius": "sngan.lipschitz",
     "critic_bound": "sngan.transport",
     "data": "sngan.data",
     "distance": "sngan.tasks.distance",

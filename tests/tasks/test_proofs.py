@@ -19,6 +19,7 @@ from sngan.engine import train as training
 from sngan.runs import checkpoint
 from sngan.runs.run import load_critic
 from sngan.spectral.operator.input_shapes import input_shapes
+from sngan.tasks.audit import audit
 from sngan.tasks.distance import distance
 from sngan.tasks.lipschitz import lipschitz
 
@@ -93,7 +94,10 @@ def test_lipschitz_without_the_search(operator_run, capsys):
     assert main(["lipschitz", str(operator_run), "--upper-only", "--json", "-"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["lower"] == 0.0 < found["upper"] <= 0.9**4
-    assert found["notes"] == ["no lower bound: none was asked for"]
+    assert found["notes"][0] == "no lower bound: none was asked for"
+    # the pixels of images are in a box, and the bound there is no larger
+    assert 0.0 < found["upper_in_box"] <= found["upper"]
+    assert "pixels in [-1, 1]" in found["notes"][-1]
 
 
 def test_the_log_shows_w1_between_the_critics_bound_and_the_sliced_truth(points_run):
@@ -252,3 +256,21 @@ def test_compare_from_the_command_line(tmp_path, capsys):
     assert main(["compare", "--methods", "sm", "--out", str(tmp_path / "none")]) == 2
     assert "did you mean sn" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
+
+
+def test_the_lipschitz_command_audits_the_critic(points_run, capsys):
+    main(["lipschitz", str(points_run), "--json", "-"])
+    found = json.loads(capsys.readouterr().out)["critic"]
+    assert found["bound"] <= found["upper"]
+    assert found["lower"] == pytest.approx(found["upper"])
+    assert found["share"] == pytest.approx(found["bound"] / found["upper"])
+    assert found["n_x"] == found["n_y"] == 500
+    assert (points_run / "lipschitz" / "potentials.png").read_bytes()[1:4] == b"PNG"
+
+
+def test_an_audit_of_images_compares_pixels(operator_run, capsys):
+    main(["lipschitz", str(operator_run)])
+    text = capsys.readouterr().out
+    assert "critic: it proves W1 ≥" in text
+    assert "% of its slope" in text
+    assert audit(operator_run, math.inf) is None

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from sngan import spectral as spectral
     from sngan import transport as transport
     from sngan.config import Config as Config
+    from sngan.lipschitz import certified_accuracy as certified_accuracy
+    from sngan.lipschitz import certified_radius as certified_radius
     from sngan.lipschitz import lipschitz_bounds as lipschitz_bounds
     from sngan.methods import METHODS as METHODS
     from sngan.methods import Method as Method
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from sngan.spectral import SpectralNorm as SpectralNorm
     from sngan.spectral import operator_norm as operator_norm
     from sngan.spectral import spectral_norms as spectral_norms
+    from sngan.tasks.distance import distance as distance
+    from sngan.tasks.evaluate import evaluate as evaluate
     from sngan.tasks.train import train as train
     from sngan.transport import critic_bound as critic_bound
     from sngan.transport import wasserstein as wasserstein
@@ -47,9 +51,13 @@ _HOMES = {
     "augment": "sngan.augment",
     "callbacks": "sngan.callbacks",
     "config": "sngan.config",
+    "certified_accuracy": "sngan.lipschitz",
+    "certified_radius": "sngan.lipschitz",
     "critic_bound": "sngan.transport",
     "data": "sngan.data",
+    "distance": "sngan.tasks.distance",
     "engine": "sngan.engine",
+    "evaluate": "sngan.tasks.evaluate",
     "health": "sngan.health",
     "lipschitz": "sngan.lipschitz",
     "lipschitz_bounds": "sngan.lipschitz",

@@ -14,6 +14,7 @@ from sngan.cli import main
 
 COMMANDS = [
     *("train", "generate", "report", "evaluate", "compare", "lipschitz", "distance", "data"),
+    *("certify", "verify"),
 ]
 SMALL = ["--set", "width=0.25", "latent_dim=8", "batch_size=8", "n_critic=1", "log_every=2"]
 

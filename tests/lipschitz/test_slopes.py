@@ -246,7 +246,8 @@ def test_compressed_inputs_are_above_and_close(shape):
 
 def test_balancing_takes_out_a_power_of_two():
     stages = slopes_chain([1e30 * w for w in random_weights(3, 6, 1)], RELU)
-    even, exponent = balance(stages)
+    balanced = balance(stages)
+    even, exponent = balanced.stages, balanced.exponent
     scale = 2.0**exponent
     assert 0.25 <= norm(even.first) <= 2.0
     assert over_corners(even, RELU) * scale == pytest.approx(over_corners(stages, RELU), rel=1e-12)

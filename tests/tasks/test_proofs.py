@@ -19,6 +19,7 @@ from sngan.engine import train as training
 from sngan.runs import checkpoint
 from sngan.runs.critic import load_critic
 from sngan.spectral.operator.input_shapes import input_shapes
+from sngan.tasks.audit import audit
 from sngan.tasks.distance import distance
 from sngan.tasks.lipschitz import lipschitz
 
@@ -93,7 +94,10 @@ def test_lipschitz_without_the_search(operator_run, capsys):
     assert main(["lipschitz", str(operator_run), "--upper-only", "--json", "-"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["lower"] == 0.0 < found["upper"] <= 0.9**4
-    assert found["notes"] == ["no lower bound: none was asked for"]
+    assert found["notes"][0] == "no lower bound: none was asked for"
+    # the pixels of images are in a box, and the bound there is no larger
+    assert 0.0 < found["upper_in_box"] <= found["upper"]
+    assert "pixels in [-1, 1]" in found["notes"][-1]
 
 
 def test_the_log_shows_w1_between_the_critics_bound_and_the_sliced_truth(points_run):
@@ -142,12 +146,21 @@ def test_distance_of_two_sources(tmp_path, capsys):
     assert found["lower"] <= found["w1"] * (1 + 1e-12)
     assert found["w1"] <= found["upper"] * (1 + 1e-12)
     assert found["upper"] - found["lower"] < 1e-9
+    compared = found["compared"]
+    assert compared["interval"][0] < found["w1"] < compared["interval"][1]
+    assert compared["within_x"] < compared["between"]
+    assert (compared["half"], compared["permutations"], compared["p_value"]) == (30, 199, 0.005)
+    assert found["seed"] == 0
     assert found["sliced_lower"] <= found["w1"] + 1e-9
     assert (found["n"], found["m"], found["dimension"]) == (60, 60, 3)
     assert main([*arguments, "--n", "20"]) == 0
     printed = capsys.readouterr().out
     assert "exact for 20 and 20" in printed
     assert "(60)" in printed
+    for said in ("bracket of these samples", "halves of 10 samples", "the data sets differ"):
+        assert said in printed
+    assert main([*arguments[:2], arguments[1], "--permutations", "0"]) == 0
+    assert "no permutation test" in capsys.readouterr().out
 
 
 def test_distance_of_images_counts_pixels_in_minus_one_to_one(tmp_path, capsys):
@@ -164,6 +177,7 @@ def test_distance_of_images_counts_pixels_in_minus_one_to_one(tmp_path, capsys):
         (["distance", "ring8", "digits"], "source_y: expected samples of shape (2,), as in ring8"),
         (["distance", "ring8", "gird25"], "source_y: expected digits, ring8"),
         (["distance", "ring8", "grid25", "--n", "0"], "--n: expected an integer of at least 1"),
+        (["distance", "ring8", "ring8", "--permutations=-1"], "--permutations: expected an"),
         (["lipschitz", "nothing"], "run: expected a run folder with config.yaml, got nothing"),
         (["lipschitz", "nothing", "--jsn", "x"], "--jsn: expected a flag of sngan lipschitz"),
     ],
@@ -215,7 +229,7 @@ def test_evaluate_a_run_on_its_own_data_and_on_other(points_run, tmp_path, capsy
         (["--samples", "3"], "--samples: expected an integer of at least 10, got 3"),
         (["--samples", "0"], "--samples: expected an integer of at least 10, got 0"),
         (["--extractor", "domian"], "--extractor: expected one of"),
-        (["--extractor", "domain"], "--extractor: expected pixels, domain or inception for images"),
+        (["--extractor", "domain"], "--extractor: expected pixels, domain, inception"),
     ],
 )
 def test_a_wrong_evaluation_is_one_line(points_run, arguments, message, capsys):
@@ -242,3 +256,21 @@ def test_compare_from_the_command_line(tmp_path, capsys):
     assert main(["compare", "--methods", "sm", "--out", str(tmp_path / "none")]) == 2
     assert "did you mean sn" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
+
+
+def test_the_lipschitz_command_audits_the_critic(points_run, capsys):
+    main(["lipschitz", str(points_run), "--json", "-"])
+    found = json.loads(capsys.readouterr().out)["critic"]
+    assert found["bound"] <= found["upper"]
+    assert found["lower"] == pytest.approx(found["upper"])
+    assert found["share"] == pytest.approx(found["bound"] / found["upper"])
+    assert found["n_x"] == found["n_y"] == 500
+    assert (points_run / "lipschitz" / "potentials.png").read_bytes()[1:4] == b"PNG"
+
+
+def test_an_audit_of_images_compares_pixels(operator_run, capsys):
+    main(["lipschitz", str(operator_run)])
+    text = capsys.readouterr().out
+    assert "critic: it proves W1 ≥" in text
+    assert "% of its slope" in text
+    assert audit(operator_run, math.inf) is None

@@ -10,7 +10,10 @@ from sngan.utils.plain import to_json
 from sngan.utils.text import on_one_line, printable
 
 JSON_HELP = "write the figures as one JSON object to FILE; -: to standard output, without the text"
-_POSITIONAL = ("run", "source", "source_x", "source_y", "shell", "target", "command")
+_POSITIONAL = (
+    *("run", "source", "source_x", "source_y", "shell", "target", "command"),
+    *("network", "certificate"),
+)
 
 
 def print_result(data: dict[str, Any], text: str, *, json_to: str | None) -> None:

@@ -14,6 +14,14 @@ True
 from sngan.lipschitz import blocks as blocks
 from sngan.lipschitz.bounds import InconsistentBoundsError as InconsistentBoundsError
 from sngan.lipschitz.bounds import lipschitz_bounds as lipschitz_bounds
+from sngan.lipschitz.certificate.reading import CertificateError as CertificateError
+from sngan.lipschitz.certificate.verify import Verification as Verification
+from sngan.lipschitz.certificate.verify import verify_certificate as verify_certificate
+from sngan.lipschitz.classes.accuracy import CertifiedAccuracy as CertifiedAccuracy
+from sngan.lipschitz.classes.accuracy import certified_accuracy as certified_accuracy
+from sngan.lipschitz.classes.attacks import projected_gradient as projected_gradient
+from sngan.lipschitz.classes.pairs import class_constants as class_constants
+from sngan.lipschitz.classes.radius import certified_radius as certified_radius
 from sngan.lipschitz.plots import plot_cone as plot_cone
 from sngan.lipschitz.plots import plot_layers as plot_layers
 from sngan.lipschitz.records import LayerBound as LayerBound
@@ -22,13 +30,21 @@ from sngan.lipschitz.registry import register as register
 from sngan.lipschitz.rules.normalization import epsilon_constant as epsilon_constant
 
 __all__ = [
+    "CertificateError",
+    "CertifiedAccuracy",
     "InconsistentBoundsError",
     "LayerBound",
     "LipschitzBounds",
+    "Verification",
     "blocks",
+    "certified_accuracy",
+    "certified_radius",
+    "class_constants",
     "epsilon_constant",
     "lipschitz_bounds",
     "plot_cone",
     "plot_layers",
+    "projected_gradient",
     "register",
+    "verify_certificate",
 ]

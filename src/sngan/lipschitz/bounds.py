@@ -6,6 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sngan.lipschitz.certificate.evidence import Evidence, Secant
+from sngan.lipschitz.local.domain import Box, domain_of
+from sngan.lipschitz.local.lower import local_lower_bound
 from sngan.lipschitz.progress import progress_bar
 from sngan.lipschitz.records import LipschitzBounds
 from sngan.lipschitz.search.budget import budget_for
@@ -27,6 +30,10 @@ def lipschitz_bounds(
     input_shape: tuple[int, ...],
     *,
     data: Tensor | None = None,
+    center: Tensor | None = None,
+    radius: float | None = None,
+    box: Box | None = None,
+    norm: str = "2",
     slopes: str = "eclipse",
     lower: bool = True,
     samples: int | None = None,
@@ -34,7 +41,7 @@ def lipschitz_bounds(
     seed: int = 0,
     progress: bool = False,
 ) -> LipschitzBounds:
-    r"""Bound :math:`\mathrm{Lip}(f) = \sup_{x \ne y} \|f(x) - f(y)\|_2 / \|x - y\|_2`.
+    r"""Bound :math:`\mathrm{Lip}(f) = \sup_{x \ne y} \|f(x) - f(y)\| / \|x - y\|`.
 
     The bounds hold for the map of ``module.eval()`` in exact arithmetic on single samples, with
     input and output flattened. The function works in float64 on a copy; the module and the global
@@ -61,6 +68,15 @@ def lipschitz_bounds(
     data
         Points ``(N, *input_shape)`` that the search starts from, in addition to noise. At most
         ``samples`` of them are used.
+    center, radius
+        A ball ``‖x − center‖ ≤ radius`` in ``norm``: only inputs in it count. Activations that
+        cannot switch there have one slope in the proof.
+    box
+        A pair ``(low, high)`` of numbers or tensors of ``input_shape``: only inputs with
+        ``low ≤ x ≤ high`` count.
+    norm
+        The norm of inputs and outputs: ``"2"``, ``"1"`` or ``"inf"``. The layers' constants and
+        ``product`` are Euclidean and hold for all inputs.
     slopes
         The proof of the upper bound. ``"product"`` accumulates the layers' constants. The other two
         also use two facts: the slopes of an activation lie in a range, and GroupSort and MaxMin
@@ -83,7 +99,8 @@ def lipschitz_bounds(
     ValueError
         If ``module`` is not Python code, if its weights are not real or have no values yet, if it
         does not take inputs of ``input_shape``, if its output is not one real tensor with elements,
-        if ``data`` has another shape or is not finite, or if ``slopes`` is unknown.
+        if ``data`` has another shape or is not finite, if the ball or the box is incomplete or has
+        other shapes, or if ``slopes`` or ``norm`` is unknown.
     InconsistentBoundsError
         If the search finds a slope above the upper bound, so one of the two is wrong.
 
@@ -98,6 +115,9 @@ def lipschitz_bounds(
     >>> critic = nn.Sequential(nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 1))
     >>> bounds = lipschitz_bounds(critic, (2,))
     >>> 0.0 < bounds.lower <= bounds.upper <= bounds.product
+    True
+    >>> near = lipschitz_bounds(critic, (2,), center=torch.ones(2), radius=0.01)
+    >>> near.upper <= bounds.upper
     True
     >>> doubled = lipschitz_bounds(nn.Upsample(scale_factor=2), (3, 4, 4), lower=False)
     >>> round(doubled.upper, 6), doubled.notes[0]
@@ -118,13 +138,29 @@ def lipschitz_bounds(
         devices.enter_context(_same_default_device(copied))
         _require_data(data, tuple(copied.example.shape[1:]))
         train_mode = _paths_in_train_mode(module)
-        above = upper_bound(copied, slopes=slopes, train_mode=train_mode, report=bar)
+        shape = tuple(copied.example.shape[1:])
+        domain = domain_of(shape, center=center, radius=radius, box=box, norm=norm)
+        above = upper_bound(
+            copied, slopes=slopes, train_mode=train_mode, domain=domain, norm=norm, report=bar
+        )
         below = LowerBound(0.0, copied.example[0], "no lower bound: none was asked for")
         if lower:
             budget = budget_for(copied, samples=samples, rounds=rounds)
             with preserve_rng_state(copied.example):
-                below = lower_bound(copied, data=data, budget=budget, seed=seed, report=bar)
+                below = (
+                    lower_bound(copied, data=data, budget=budget, seed=seed, report=bar)
+                    if domain is None and norm == "2"
+                    else local_lower_bound(
+                        copied, domain=domain, norm=norm, budget=budget, seed=seed
+                    )
+                )
     _require_order(below.value, above.value)
+    evidence = None
+    if above.evidence is not None:
+        secant = None
+        if below.direction is not None:
+            secant = Secant(below.witness, below.direction, below.half)
+        evidence = Evidence(shape, above.evidence, secant, norm, domain)
     return LipschitzBounds(
         # equal bounds may differ by rounding
         lower=min(below.value, above.value),
@@ -135,6 +171,7 @@ def lipschitz_bounds(
         witness=below.witness,
         reasons=above.reasons,
         notes=(*((below.note,) if below.note else ()), *above.notes),
+        evidence=evidence,
     )
 
 

@@ -43,12 +43,15 @@ class Propagation:
     cumulative
         The constant of every value relative to the network's input, in the order in which the
         operations run. The first is the input itself.
+    combinations
+        The branches of each operation that combines some.
     output
         The cumulative constant of the network's output.
     """
 
     local: dict[Node, LipschitzConstant]
     sources: dict[Node, Node]
+    combinations: dict[Node, Combination]
     cumulative: dict[Node, float]
     output: CumulativeConstant
 
@@ -77,6 +80,7 @@ def propagate(
     reached: dict[Node, CumulativeConstant] = {}
     local: dict[Node, LipschitzConstant] = {}
     inputs: dict[Node, Node] = {}
+    combinations: dict[Node, Combination] = {}
     nodes = graph.nodes
     for place, node in enumerate(nodes):
         report("upper bound", place + 1, len(nodes))
@@ -85,6 +89,7 @@ def propagate(
             continue
         combination = _combination(graph, node, reached)
         if combination is not None:
+            combinations[node] = combination
             reached[node] = _combine(combination, reached)
             continue
         # every recorded operation depends on the input
@@ -95,7 +100,7 @@ def propagate(
         reached[node] = _compose(node, local[node], reached[sources[0]])
         inputs[node] = sources[0]
     cumulative = {node: found.constant for node, found in reached.items()}
-    return Propagation(local, inputs, cumulative, reached[nodes[-1]])
+    return Propagation(local, inputs, combinations, cumulative, reached[nodes[-1]])
 
 
 def _combination(

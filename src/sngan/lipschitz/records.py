@@ -1,11 +1,14 @@
 """Results of a Lipschitz bound: both numbers, the share of each layer, and a witness."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from sngan.utils.plain import finite
+from sngan.lipschitz.certificate.document import Claim, document_of
+from sngan.lipschitz.certificate.evidence import Evidence
+from sngan.utils.plain import finite, write_json
 from sngan.utils.tables import text_table
 
 
@@ -74,6 +77,10 @@ class LipschitzBounds:
     notes
         Sentences about the limits of the bounds. They say why there is no lower bound, which
         part of the network a bound by slopes covers, or why that bound is not used.
+    upper_in_box
+        For the critic of an image run: the upper bound for images with pixels in [−1, 1].
+    evidence
+        The proofs, for :meth:`save`; None if ``upper`` is infinite.
 
     Examples
     --------
@@ -94,6 +101,38 @@ class LipschitzBounds:
     witness: Tensor
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
+    upper_in_box: float | None = None
+    evidence: Evidence | None = field(default=None, repr=False, compare=False)
+
+    def save(self, path: str | Path) -> None:
+        """Write a certificate: a JSON file of the bounds with their proofs.
+
+        ``sngan verify FILE MODEL`` checks it again, and ``docs/certificates.md`` describes it. The
+        upper bound in the file may be larger than ``upper`` by rounding, so that it passes a check
+        by interval arithmetic.
+
+        Raises
+        ------
+        ValueError
+            If the upper bound is infinite.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from sngan.lipschitz import lipschitz_bounds
+        >>> from torch import nn
+        >>> with TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "certificate.json"
+        ...     lipschitz_bounds(nn.Linear(3, 1), (3,)).save(path)
+        ...     path.read_text().split()[1:4]
+        ['"format":', '"sngan', 'certificate']
+        """
+        if self.evidence is None:
+            got = f"an infinite one because of {'; '.join(self.reasons)}"
+            raise ValueError(f"upper: expected a finite bound, got {got}")
+        claim = Claim(self.lower, self.upper, self.product, self.method)
+        write_json(Path(path), document_of(claim, self.evidence), indent=1)
 
     def table(self) -> str:
         """Return plain text: a line for each layer, the bounds, and the reasons."""
@@ -109,4 +148,6 @@ class LipschitzBounds:
 
     def to_dict(self) -> dict[str, Any]:
         """Return data for JSON, with None for infinite numbers and ``witness`` as nested lists."""
-        return finite(asdict(self) | {"witness": self.witness.tolist()})
+        plain = asdict(replace(self, evidence=None))
+        del plain["evidence"]
+        return finite(plain | {"witness": self.witness.tolist()})

@@ -2,18 +2,21 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from sngan.lipschitz.certificate.evidence import UpperEvidence, upper_evidence
 from sngan.lipschitz.constants import LipschitzConstant
+from sngan.lipschitz.local.domain import Domain
+from sngan.lipschitz.local.upper import local_bound, norm_factor
 from sngan.lipschitz.merging import affine_chains, merge_affine_chains
+from sngan.lipschitz.naming import operation_kind, operation_name
 from sngan.lipschitz.progress import ProgressReport, no_progress
 from sngan.lipschitz.propagation import Propagation, propagate
 from sngan.lipschitz.records import LayerBound
 from sngan.lipschitz.registry import HOW_TO_REGISTER
-from sngan.lipschitz.rules.modules import unparametrized_class
 from sngan.lipschitz.slopes.bound import bound_by_slopes
 from sngan.lipschitz.tracing.errors import UntraceableError
 from sngan.lipschitz.tracing.graph import Graph, Node, reproduces, trace
@@ -38,6 +41,7 @@ class UpperBound:
     layers: tuple[LayerBound, ...]
     reasons: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    evidence: UpperEvidence | None = None
 
 
 def upper_bound(
@@ -45,6 +49,8 @@ def upper_bound(
     *,
     slopes: str,
     train_mode: frozenset[str],
+    domain: Domain | None = None,
+    norm: str = "2",
     report: ProgressReport = no_progress,
 ) -> UpperBound:
     """Bound the prepared ``module`` from above.
@@ -57,6 +63,8 @@ def upper_bound(
         ``"product"``, ``"eclipse"`` or ``"sdp"``.
     train_mode
         The paths of the submodules that were in train mode in the module that the user gave.
+    domain, norm
+        The inputs that count, None for all, and the norm of inputs and outputs.
     report
         A function that gets the number of operations that are done.
     """
@@ -76,12 +84,49 @@ def upper_bound(
         return _no_bound(_reason_of_failed_trace(module, _OTHER_VALUES))
     product = propagation.output.constant
     layers, reasons = _layers(graph, propagation), _reasons(graph, propagation)
-    if slopes == "product" or not 0.0 < product < math.inf:
+    if math.isinf(product):
         return UpperBound(product, "product", product, layers, reasons)
-    tighter = bound_by_slopes(graph, plain, slopes=slopes, product=product)
-    method = slopes if tighter.value < product else "product"
-    notes = (tighter.note,) if tighter.note else ()
-    return UpperBound(min(tighter.value, product), method, product, layers, reasons, notes)
+    evidence = upper_evidence(module, graph, propagation)
+    found = UpperBound(product, "product", product, layers, reasons, (), evidence)
+    if slopes != "product" and product != 0.0:
+        tighter = bound_by_slopes(graph, plain, slopes=slopes, product=product)
+        found = replace(
+            found,
+            value=min(tighter.value, product),
+            method=slopes if tighter.value < product else "product",
+            notes=(tighter.note,) if tighter.note else (),
+            evidence=replace(evidence, slopes=tighter.proof),
+        )
+    if domain is None and norm == "2":
+        return found
+    return _on_domain(found, graph, plain, slopes=slopes, domain=domain, norm=norm)
+
+
+def _on_domain(
+    found: UpperBound,
+    graph: Graph,
+    plain: Propagation,
+    *,
+    slopes: str,
+    domain: Domain | None,
+    norm: str,
+) -> UpperBound:
+    """Return the bound on a domain or in another norm, from the Euclidean one for all inputs."""
+    assert found.evidence is not None
+    local = local_bound(
+        graph,
+        plain,
+        everywhere=found.value,
+        method=found.method,
+        slopes=slopes,
+        domain=domain,
+        norm=norm,
+    )
+    evidence = replace(found.evidence, factor=norm_factor(graph, norm))
+    if local.proof is not None or local.method == "intervals":
+        evidence = replace(evidence, slopes=local.proof, restricted=True)
+    notes = (local.note, *found.notes) if local.note else found.notes
+    return replace(found, value=local.value, method=local.method, notes=notes, evidence=evidence)
 
 
 def _reason_of_failed_trace(module: PreparedModule, reason: str) -> str:
@@ -100,8 +145,8 @@ def _layers(graph: Graph, propagation: Propagation) -> tuple[LayerBound, ...]:
     merged = _merged_names(graph, propagation)
     return tuple(
         LayerBound(
-            name=merged.get(node) or _name(graph, node),
-            kind="affine chain" if node in merged else _kind(graph, node),
+            name=merged.get(node) or operation_name(graph, node),
+            kind="affine chain" if node in merged else operation_kind(graph, node),
             sigma=constant.sigma,
             method=constant.method,
             share=shares[node],
@@ -117,7 +162,7 @@ def _merged_names(graph: Graph, propagation: Propagation) -> dict[Node, str]:
         absorbed = [node for node in chain if propagation.local[node].method == "absorbed"]
         if absorbed:
             end = next(node for node in chain if propagation.local[node].method == "merged")
-            names[end] = " + ".join(_name(graph, node) for node in [*absorbed, end])
+            names[end] = " + ".join(operation_name(graph, node) for node in [*absorbed, end])
     return names
 
 
@@ -144,26 +189,11 @@ def _reasons(graph: Graph, propagation: Propagation) -> tuple[str, ...]:
     if math.isfinite(propagation.output.constant):
         return ()
     reasons = [
-        f"{_name(graph, node)} ({_kind(graph, node)}): {constant.reason}"
+        f"{operation_name(graph, node)} ({operation_kind(graph, node)}): {constant.reason}"
         for node, constant in propagation.local.items()
         if math.isinf(constant.sigma)
     ]
     return tuple(reasons) or ("the product of the constants: float64 cannot hold it",)
-
-
-def _name(graph: Graph, node: Node) -> str:
-    if node.op != "call_module":
-        return node.name
-    path = graph.path(node) or _kind(graph, node).lower()
-    calls = [n for n in graph.nodes if n.op == "call_module" and n.target == node.target]
-    call = calls.index(node) + 1
-    return path if call == 1 else f"{path} (call {call})"
-
-
-def _kind(graph: Graph, node: Node) -> str:
-    if node.op == "call_module":
-        return unparametrized_class(graph.layer(node)).__name__
-    return str(node.target) if node.op == "call_method" else getattr(node.target, "__name__", "?")
 
 
 @torch.no_grad()

@@ -137,7 +137,7 @@ RUN_FILE = re.compile(
     )
     + rf"|{re.escape(RunFolder.EVENTS)}\.[\w.-]+"
     + rf"|{RunFolder.SAMPLES}/(step-\d{{6,}}|real)\.png"
-    + rf"|{RunFolder.LIPSCHITZ}/(layers|cone)\.png"
+    + rf"|{RunFolder.LIPSCHITZ}/(layers|cone|potentials)\.png"
     # step-000500.pt, last.pt, and the files of sharded tensors
     + rf"|{RunFolder.CHECKPOINTS}/[\w-][\w.-]*(/[\w.-]+)?"
 )

@@ -11,6 +11,7 @@ from sngan.models.packing import packed, packed_shape
 from sngan.runs.critic import load_critic, require_run_with_critic
 from sngan.runs.managed import ManagedRunFolder
 from sngan.runs.run import load
+from sngan.tasks.networks import open_network, read_range
 from sngan.utils.checks import require_given
 from sngan.utils.text import first_line
 
@@ -22,6 +23,7 @@ def lipschitz(
     folder: str | Path,
     *,
     checkpoint: str | int = "last",
+    slopes: str = "eclipse",
     lower: bool = True,
     progress: bool = False,
     allow_code: bool = False,
@@ -39,6 +41,8 @@ def lipschitz(
         The folder of the run.
     checkpoint
         The weights, as for :func:`sngan.load`.
+    slopes
+        The proof of the upper bound, as for :func:`sngan.lipschitz_bounds`.
     lower
         Search for a steep point; without it there is no lower bound and no ``cone.png``.
     progress
@@ -52,7 +56,12 @@ def lipschitz(
         If the folder is no run, or has no readable checkpoint.
     """
     return lipschitz_with_pictures(
-        folder, checkpoint=checkpoint, lower=lower, progress=progress, allow_code=allow_code
+        folder,
+        checkpoint=checkpoint,
+        slopes=slopes,
+        lower=lower,
+        progress=progress,
+        allow_code=allow_code,
     )[0]
 
 
@@ -60,6 +69,7 @@ def lipschitz_with_pictures(
     folder: str | Path,
     *,
     checkpoint: str | int = "last",
+    slopes: str = "eclipse",
     lower: bool = True,
     progress: bool = False,
     allow_code: bool = False,
@@ -68,7 +78,7 @@ def lipschitz_with_pictures(
 
     Parameters
     ----------
-    folder, checkpoint, lower, progress, allow_code
+    folder, checkpoint, slopes, lower, progress, allow_code
         As for :func:`lipschitz`.
     """
     require_run_with_critic(folder)
@@ -78,17 +88,73 @@ def lipschitz_with_pictures(
     shape = require_given(model.sample_shape, "run", expected="the shape of its samples")
     data = packed(run.generate(model.pack * _SAMPLES), model.pack) if lower else None
     bounds = lipschitz_bounds(
-        critic, packed_shape(shape, model.pack), data=data, lower=lower, progress=progress
+        critic,
+        packed_shape(shape, model.pack),
+        data=data,
+        slopes=slopes,
+        lower=lower,
+        progress=progress,
     )
     if model.pack > 1:
         note = f"the critic is a function of {model.pack} samples at once, and so are the bounds"
         bounds = replace(bounds, notes=(*bounds.notes, note))
+    in_box = _in_box(critic, packed_shape(shape, model.pack), slopes)
+    if in_box is not None:
+        note = f"for images with pixels in [-1, 1] it is at most {in_box:.6g}"
+        bounds = replace(bounds, notes=(*bounds.notes, note), upper_in_box=in_box)
     try:
         return bounds, _draw(bounds, critic, ManagedRunFolder(Path(folder)), lower=lower)
     except (OSError, ValueError) as error:
         # the bounds are useful without the pictures, so this only warns
         _log.warning("no pictures: %s", first_line(error))
         return bounds, []
+
+
+def _in_box(critic: torch.nn.Module, shape: tuple[int, ...], slopes: str) -> float | None:
+    """Return the upper bound on images, whose pixels lie in [−1, 1]; None for points."""
+    if len(shape) != 3:
+        return None
+    return lipschitz_bounds(critic, shape, box=(-1.0, 1.0), slopes=slopes, lower=False).upper
+
+
+def lipschitz_of_network(
+    name: str,
+    *,
+    shape: str | None = None,
+    box: str | None = None,
+    norm: str = "2",
+    slopes: str = "eclipse",
+    lower: bool = True,
+    progress: bool = False,
+) -> LipschitzBounds:
+    """Bound the Lipschitz constant of a network that is no run's critic.
+
+    Parameters
+    ----------
+    name
+        ``package.module:name`` of a network or of a function that returns one, or a ``.pt2`` file.
+    shape
+        The shape of one sample, such as ``"3,32,32"``; a ``.pt2`` file has its own.
+    box
+        The range of the inputs, such as ``"-1,1"``; None for all inputs.
+    norm, slopes, lower, progress
+        As for :func:`sngan.lipschitz_bounds`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such network, or it does not take the shape.
+    """
+    network = open_network(name)
+    return lipschitz_bounds(
+        network.module,
+        network.sample_shape(shape),
+        box=None if box is None else read_range(box, "box"),
+        norm=norm,
+        slopes=slopes,
+        lower=lower,
+        progress=progress,
+    )
 
 
 def _draw(

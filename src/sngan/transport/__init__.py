@@ -11,6 +11,8 @@ Examples
 (2.0, True)
 """
 
+from sngan.transport.audit import CriticAudit as CriticAudit
+from sngan.transport.audit import audit_critic as audit_critic
 from sngan.transport.certificates import WassersteinResult as WassersteinResult
 from sngan.transport.critic import critic_bound as critic_bound
 from sngan.transport.entropic import entropic_wasserstein as entropic_wasserstein
@@ -23,15 +25,23 @@ from sngan.transport.minibatch import MinibatchResult as MinibatchResult
 from sngan.transport.minibatch import minibatch_wasserstein as minibatch_wasserstein
 from sngan.transport.plans import explain as explain
 from sngan.transport.plans import moves as moves
+from sngan.transport.potentials import optimal_potential as optimal_potential
+from sngan.transport.potentials import plot_potentials as plot_potentials
 from sngan.transport.sliced import SlicedResult as SlicedResult
 from sngan.transport.sliced import sliced_wasserstein as sliced_wasserstein
+from sngan.transport.two_samples import TwoSamples as TwoSamples
+from sngan.transport.two_samples import compare_samples as compare_samples
 
 __all__ = [
+    "CriticAudit",
     "Landscape",
     "LinearProgramResult",
     "MinibatchResult",
     "SlicedResult",
+    "TwoSamples",
     "WassersteinResult",
+    "audit_critic",
+    "compare_samples",
     "critic_bound",
     "dual_linear_program",
     "entropic_wasserstein",
@@ -39,6 +49,8 @@ __all__ = [
     "landscape",
     "minibatch_wasserstein",
     "moves",
+    "optimal_potential",
+    "plot_potentials",
     "sliced_wasserstein",
     "wasserstein",
 ]

@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.utils import parametrize
 
-from sngan.lipschitz.blocks import GroupSort
+from sngan.lipschitz import blocks
 from sngan.lipschitz.constants import STRUCTURE, LipschitzConstant, unbounded
 from sngan.lipschitz.registry import (
     HOW_TO_REGISTER,
@@ -40,7 +40,9 @@ ATTENTION_LAYERS: tuple[type[nn.Module], ...] = (
     *(nn.MultiheadAttention, nn.Transformer, nn.TransformerEncoder, nn.TransformerEncoderLayer),
     *(nn.TransformerDecoder, nn.TransformerDecoderLayer),
 )
-_TRAIN_MODE: tuple[type[nn.Module], ...] = (_BatchNorm, _DropoutNd, nn.RReLU)
+_TRAIN_MODE: tuple[type[nn.Module], ...] = (
+    *(_BatchNorm, _DropoutNd, nn.RReLU, blocks.BatchCentering),
+)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 # containers only call their children, and the tracer records these calls
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.DataParallel)
@@ -189,6 +191,10 @@ def _activation(rule: Callable[[Any], LipschitzConstant]) -> ModuleRule:
     return lambda layer, _shape: rule(layer)
 
 
+def _one_lipschitz(_layer: nn.Module, _shape: Shape) -> LipschitzConstant:
+    return LipschitzConstant(1.0, "closed_form")
+
+
 def _structural(_layer: nn.Module, _shape: Shape) -> LipschitzConstant:
     return STRUCTURE
 
@@ -210,6 +216,8 @@ _STRUCTURAL: tuple[type[nn.Module], ...] = (
     *(nn.AlphaDropout, nn.FeatureAlphaDropout),
     *(nn.ZeroPad1d, nn.ZeroPad2d, nn.ZeroPad3d),
     *(nn.ConstantPad1d, nn.ConstantPad2d, nn.ConstantPad3d),
+    # in eval mode it adds a constant
+    blocks.BatchCentering,
 )
 _RULES: dict[type, ModuleRule] = {
     **dict.fromkeys(_LINEAR, linear_constant),
@@ -227,7 +235,15 @@ _RULES: dict[type, ModuleRule] = {
     nn.LayerNorm: lambda layer, _shape: not_lipschitz(layer.weight, layer.eps),
     nn.GroupNorm: lambda layer, _shape: not_lipschitz(layer.weight, layer.eps),
     **dict.fromkeys(ATTENTION_LAYERS, _attention),
-    GroupSort: lambda layer, _shape: LipschitzConstant(1.0, "closed_form", sorts=layer.group_size),
+    **dict.fromkeys((nn.LPPool1d, nn.LPPool2d, nn.LPPool3d), pooling.power_pool),
+    blocks.L2NormPool2d: pooling.norm_pool,
+    blocks.GroupSort: lambda layer, _shape: LipschitzConstant(
+        1.0, "closed_form", sorts=layer.group_size
+    ),
+    blocks.CayleyConv2d: lambda _layer, _shape: LipschitzConstant(1.0, "closed_form", affine=True),
+    **dict.fromkeys(
+        (blocks.HouseholderActivation, blocks.SLLLinear, blocks.SLLConv2d), _one_lipschitz
+    ),
     MinibatchStd: _minibatch_std,
     nn.Embedding: _embedding,
     nn.GLU: _product_gate,

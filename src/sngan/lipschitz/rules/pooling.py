@@ -1,9 +1,10 @@
-"""Max pooling: a change of an output is at most the largest change in its window.
+"""Pooling by the maximum or the norm: an output changes at most as the norm of its window does.
 
 Therefore ``‖Δy‖² ≤ Σ_i n_i Δx_i²``, where n_i is the number of windows that contain input i. The
 constant is the root of the largest n_i, which is 1 without overlap.
 """
 
+import copy
 import math
 from collections import Counter
 from collections.abc import Iterable
@@ -46,6 +47,28 @@ def adaptive_max_pool(layer: Any, input_shape: tuple[int, ...]) -> LipschitzCons
             )
         )
     return LipschitzConstant(sqrt_up(float(math.prod(counts))), "windows")
+
+
+def norm_pool(layer: Any, input_shape: tuple[int, ...]) -> LipschitzConstant:
+    """Return the constant of pooling by the Euclidean norm, without padding."""
+    sizes = input_shape[1:]
+    geometry = (_each(layer.kernel_size, len(sizes)), _each(layer.stride, len(sizes)))
+    counts = [
+        _most_windows(_windows(size, kernel, stride, 0, 1, ceil=False))
+        for size, kernel, stride in zip(sizes, *geometry, strict=True)
+    ]
+    return LipschitzConstant(sqrt_up(float(math.prod(counts))), "windows")
+
+
+def power_pool(layer: Any, input_shape: tuple[int, ...]) -> LipschitzConstant:
+    """Return the constant of ``nn.LPPool1d/2d/3d`` with the Euclidean norm."""
+    if layer.norm_type != 2:
+        return unbounded(f"pooling with norm_type={layer.norm_type} has no known constant")
+    if layer.ceil_mode:
+        return unbounded("with ceil_mode, torch scales the windows at the edge")
+    strided = copy.copy(layer)
+    strided.stride = layer.kernel_size if layer.stride is None else layer.stride
+    return norm_pool(strided, input_shape)
 
 
 def _windows(

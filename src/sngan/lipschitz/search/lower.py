@@ -27,11 +27,16 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class LowerBound:
-    """The largest Jacobian norm that the search found, and the point where it is attained."""
+    """The largest Jacobian norm that the search found, and the point where it is attained.
+
+    ``direction`` and ``half`` are those of the secant that confirmed it; None without a bound.
+    """
 
     value: float
     witness: Tensor
     note: str = ""
+    direction: Tensor | None = None
+    half: float = 0.0
 
 
 def lower_bound(
@@ -149,7 +154,8 @@ def _confirmed(jacobian: JacobianNorms, point: Tensor) -> LowerBound | None:
         half = relative * float(point_sizes(point[None]))
         secant = jacobian.secant(point, direction, half)
         if abs(secant - norm) <= _AGREEMENT * norm:
-            return LowerBound(min(secant, norm) * (1 - _ROUNDING), point.detach().clone())
+            value = min(secant, norm) * (1 - _ROUNDING)
+            return LowerBound(value, point.detach().clone(), "", direction.detach(), half)
     return None
 
 

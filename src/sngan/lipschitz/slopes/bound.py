@@ -16,11 +16,28 @@ from sngan.lipschitz.tracing.graph import Graph
 
 
 @dataclass(frozen=True)
+class StagesProof:
+    """A proved constant of stages, and the multipliers that prove it."""
+
+    constant: float
+    multipliers: tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class SlopeProof(StagesProof):
+    """The proof of a bound by slopes; ``before`` is the constant of the part before the stages."""
+
+    before: float
+    stages: Stages
+
+
+@dataclass(frozen=True)
 class SlopeBound:
-    """The bound by slopes, infinite if there is none, and a note on uncovered parts."""
+    """The bound by slopes, infinite if there is none, a note on uncovered parts, and the proof."""
 
     value: float
     note: str
+    proof: SlopeProof | None = None
 
 
 def bound_by_slopes(
@@ -45,13 +62,15 @@ def bound_by_slopes(
         end = extract_stages(graph, propagation)
     except NotCoveredError as reason:
         return _no_bound(slopes, str(reason))
-    found = bound_of_stages(end.stages, optimized=slopes == "sdp")
+    found = prove_stages(end.stages, optimized=slopes == "sdp")
     if found is None:
         return _no_bound(slopes, "no multipliers pass the check of their proof")
-    value = multiply_up(found, end.before)
+    value = multiply_up(found.constant, end.before)
     if value >= product:
         return _no_bound(slopes, f"its bound {value:.6g} is not smaller")
-    return SlopeBound(value, f"slopes={slopes!r} covers a part: {end.note}" if end.note else "")
+    note = f"slopes={slopes!r} covers a part: {end.note}" if end.note else ""
+    proof = SlopeProof(found.constant, found.multipliers, end.before, end.stages)
+    return SlopeBound(value, note, proof)
 
 
 def _no_bound(slopes: str, reason: str) -> SlopeBound:
@@ -61,24 +80,36 @@ def _no_bound(slopes: str, reason: str) -> SlopeBound:
 
 
 def bound_of_stages(stages: Stages, *, optimized: bool) -> float | None:
+    """Return the constant of :func:`prove_stages`, or None."""
+    proof = prove_stages(stages, optimized=optimized)
+    return None if proof is None else proof.constant
+
+
+def prove_stages(stages: Stages, *, optimized: bool) -> StagesProof | None:
     """Return a proved constant of the network, or None if the check of every proof fails.
 
     If ``optimized`` is true, it searches for the best multipliers; else it takes the best closed
     form.
     """
-    balanced, exponent = balance(stages)
-    network = replace(balanced, first=compress_inputs(balanced.first))
+    balanced = balance(stages)
+    network = replace(balanced.stages, first=compress_inputs(balanced.stages.first))
     starts = [multipliers for _, multipliers in closed_forms(network)]
-    constant = _first_proved(network, starts)
+    found = _first_proved(network, starts)
     if optimized and starts and network.middle:
-        better = proved_bound(network, search_multipliers(network, starts[0]))
-        constant = min((c for c in (constant, better) if c is not None), default=None)
-    return None if constant is None else ldexp_up(constant, exponent)
+        better = _first_proved(network, [search_multipliers(network, starts[0])])
+        known = [proof for proof in (found, better) if proof is not None]
+        found = min(known, key=lambda proof: proof.constant, default=None)
+    if found is None:
+        return None
+    return StagesProof(
+        ldexp_up(found.constant, balanced.exponent),
+        tuple(balanced.original_multipliers(found.multipliers)),
+    )
 
 
-def _first_proved(network: Stages, candidates: Sequence[Sequence[Tensor]]) -> float | None:
+def _first_proved(network: Stages, candidates: Sequence[Sequence[Tensor]]) -> StagesProof | None:
     for multipliers in candidates:
         constant = proved_bound(network, multipliers)
         if constant is not None:
-            return constant
+            return StagesProof(constant, tuple(multipliers))
     return None

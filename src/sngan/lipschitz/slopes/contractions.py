@@ -61,6 +61,29 @@ def elementwise(low: float, high: float, count: int) -> Contraction:
     return Contraction(middle * eye, eye, radius * eye, own, own, margin)
 
 
+def elementwise_ranges(low: Tensor, high: Tensor) -> Contraction:
+    """Return the contraction of a function of each element with a range of slopes of its own.
+
+    Elements with one slope need no block. One block is kept if all are of this kind.
+    """
+    count = len(low)
+    middle, radius = (low + high) / 2, (high - low) / 2
+    radius = torch.where(low < high, radius + _ROUNDING * torch.maximum(low.abs(), high.abs()), 0.0)
+    moving = torch.nonzero(radius > 0).flatten()
+    kept = moving if len(moving) else torch.zeros(1, dtype=torch.long)
+    own = torch.arange(len(kept))
+    ratio = (middle[kept].abs() / radius[kept].clamp_min(1e-12)).mean() if len(moving) else 0.0
+    eye = _eye(count)
+    return Contraction(
+        torch.diag(middle),
+        eye[:, kept],
+        radius[kept, None] * eye[kept],
+        own,
+        own,
+        min(max(float(ratio), _LEAST_MARGIN), 1e3),
+    )
+
+
 def sorting(groups: Tensor, count: int) -> Contraction:
     """Return the contraction of sorting groups of elements with indices ``(number, size)``.
 

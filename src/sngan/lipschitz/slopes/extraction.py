@@ -35,23 +35,51 @@ class NotCoveredError(Exception):
 
 
 @dataclass(frozen=True)
+class Piece:
+    """A nonlinear operation, the tensors that it reads, and the matrices of ``stage_of``."""
+
+    node: Node
+    reads: Sequence[Node]
+    kept: Tensor
+    read: Tensor
+    added: Tensor
+
+
+@dataclass(frozen=True)
 class ExtractedStages:
-    """The last stages of a network, the constant before them, and why there are no earlier ones."""
+    """The last stages of a network, the constant before them, and why there are no earlier ones.
+
+    ``pieces`` are the operations that the stages come from, and ``start`` the tensors before them.
+    """
 
     stages: Stages
     before: float
     note: str
+    pieces: Sequence[Piece]
+    start: Sequence[Node]
 
 
-def extract_stages(graph: Graph, propagation: Propagation) -> ExtractedStages:
+def extract_stages(
+    graph: Graph, propagation: Propagation, *, affine: bool = False
+) -> ExtractedStages:
     """Return the longest end of the network that has the form of ``Stages``.
+
+    Parameters
+    ----------
+    graph
+        The recorded network.
+    propagation
+        Its constants, without merged operations.
+    affine
+        Whether a network without nonlinear operations is a matrix without stages, and no error.
 
     Raises
     ------
     NotCoveredError
         If the network has no nonlinear operation, or not even the last one has this form.
     """
-    return _Extractor(graph, propagation).run()
+    extractor = _Extractor(graph, propagation)
+    return extractor.matrix() if affine and not extractor.nonlinear else extractor.run()
 
 
 class _Extractor:
@@ -62,6 +90,14 @@ class _Extractor:
         self.order = [node for node in propagation.cumulative if node in needed]
         self.place = {node: index for index, node in enumerate(self.order)}
         self.nonlinear = [node for node in self.order[1:] if not self._is_linear(node)]
+        self.pieces: list[Piece] = []
+
+    def matrix(self) -> ExtractedStages:
+        """Return the matrix of an affine network."""
+        start = [self.order[0]]
+        matrix = self._linear_matrix(start, [self.output])
+        eye = torch.eye(len(matrix), dtype=torch.float64)
+        return self._extracted(Stages(matrix, [], eye), 1.0, "", start=start)
 
     def run(self) -> ExtractedStages:
         if not self.nonlinear:
@@ -80,7 +116,13 @@ class _Extractor:
             if not middle:
                 raise
             return self._stages_after(cuts[len(cuts) - 1 - len(middle)], middle, last, str(reason))
-        return ExtractedStages(Stages(first, middle[::-1], last), 1.0, "")
+        return self._extracted(Stages(first, middle[::-1], last), 1.0, "", start=[self.order[0]])
+
+    def _extracted(
+        self, stages: Stages, before: float, note: str, *, start: Sequence[Node]
+    ) -> ExtractedStages:
+        pieces = self.pieces[: len(stages.middle)][::-1]
+        return ExtractedStages(stages, before, note, pieces, start)
 
     def _stages_after(
         self, cut: list[Node] | None, middle: list[Stage], last: Tensor, reason: str
@@ -91,7 +133,7 @@ class _Extractor:
         before = hypot_up(self.propagation.cumulative[node] for node in live)
         first = torch.eye(self._size(live), dtype=torch.float64)
         note = f"the product of the constants bounds {names}, because {reason}"
-        return ExtractedStages(Stages(first, middle[::-1], last), before, note)
+        return self._extracted(Stages(first, middle[::-1], last), before, note, start=live)
 
     def _is_linear(self, node: Node) -> bool:
         constant = self.propagation.local.get(node)
@@ -138,12 +180,15 @@ class _Extractor:
         contraction, reads = self._contraction(node, sources)
         matrix = self._linear_matrix([*start, node], [*reads, *end])
         state, read = self._size(start), self._size(reads)
-        return stage_of(
-            contraction,
-            read=matrix[:read, :state],
+        piece = Piece(
+            node,
+            reads,
             kept=matrix[read:, :state],
+            read=matrix[:read, :state],
             added=matrix[read:, state:],
         )
+        self.pieces.append(piece)
+        return stage_of(contraction, kept=piece.kept, read=piece.read, added=piece.added)
 
     def _contraction(self, node: Node, sources: Sequence[Node]) -> tuple[Contraction, list[Node]]:
         """Return the contraction of an operation, and the tensors that it reads."""

@@ -94,12 +94,45 @@ def dual(stages: Stages) -> Stages:
     return Stages(stages.last.t(), middle, stages.first.t())
 
 
-def balance(stages: Stages) -> tuple[Stages, int]:
-    """Return the stages scaled to norms near 1, and the exponent of the common power of 2."""
-    first, exponent = _normalized(stages.first)
+@dataclass(frozen=True)
+class BalancedStages:
+    """Stages scaled to norms near 1 by powers of 2.
+
+    Attributes
+    ----------
+    stages
+        The scaled stages.
+    exponent
+        The constant of the original stages is this power of 2 times that of the scaled ones.
+    scales
+        The w of each original stage is this power of 2 times that of the scaled stage.
+    """
+
+    stages: Stages
+    exponent: int
+    scales: tuple[int, ...]
+
+    def original_multipliers(self, multipliers: Sequence[Tensor]) -> list[Tensor]:
+        """Return the multipliers that prove for the original stages what these prove here."""
+        return self._shifted(multipliers, 2)
+
+    def scaled_multipliers(self, multipliers: Sequence[Tensor]) -> list[Tensor]:
+        """Return the multipliers for the scaled stages from those for the original ones."""
+        return self._shifted(multipliers, -2)
+
+    def _shifted(self, multipliers: Sequence[Tensor], factor: int) -> list[Tensor]:
+        return [
+            torch.ldexp(multiplier, torch.tensor(factor * (self.exponent - scale)))
+            for multiplier, scale in zip(multipliers, self.scales, strict=True)
+        ]
+
+
+def balance(stages: Stages) -> BalancedStages:
+    """Return the stages scaled to norms near 1."""
+    first, size = _normalized(stages.first)
     last, taken = _normalized(stages.last)
-    exponent += taken
     middle: list[Stage] = []
+    scales: list[int] = []
     for stage in stages.middle:
         leave, inner = _normalized(stage.leave)
         enter = torch.ldexp(stage.enter, torch.tensor(inner))
@@ -113,8 +146,9 @@ def balance(stages: Stages) -> tuple[Stages, int]:
                 leave=leave,
             )
         )
-        exponent += outer
-    return Stages(first, middle, last), exponent
+        scales.append(size + inner)
+        size += outer
+    return BalancedStages(Stages(first, middle, last), size + taken, tuple(scales))
 
 
 def _normalized(matrix: Tensor) -> tuple[Tensor, int]:

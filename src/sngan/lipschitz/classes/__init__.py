@@ -1,0 +1,1 @@
+"""Classifiers: the radii within which no input changes the predicted class."""

@@ -1,0 +1,80 @@
+"""Audit of a run's critic: its proved bound of W1 beside the exact distance, with a picture."""
+
+import logging
+import math
+import sys
+from pathlib import Path
+
+import torch
+
+from sngan.engine.setup import open_dataset
+from sngan.runs.chosen import LAST
+from sngan.runs.critic import load_critic
+from sngan.runs.managed import ManagedRunFolder
+from sngan.runs.run import load
+from sngan.transport import CriticAudit, audit_critic, plot_potentials
+from sngan.utils.progress import counting
+from sngan.utils.text import first_line
+
+SAMPLES = 500
+PICTURE = "potentials.png"
+_log = logging.getLogger("sngan")
+
+
+def audit(
+    folder: str | Path,
+    lipschitz: float,
+    *,
+    checkpoint: str | int = LAST,
+    samples: int = SAMPLES,
+    allow_code: bool = False,
+) -> CriticAudit | None:
+    """Compare the bound of W1 that a run's critic proves with the exact W1, pixel by pixel.
+
+    Real samples of the run's data are compared with generated ones. The picture
+    ``RUN/lipschitz/potentials.png`` has the critic beside the optimal potential along a line. The
+    result is None where there is nothing to compare: the constant is not a positive number; the
+    critic scores packs of samples, which proves nothing about single ones; or the data cannot be
+    read any more, and the log has the reason.
+
+    Parameters
+    ----------
+    folder
+        The folder of the run.
+    lipschitz
+        The proved constant of its critic.
+    checkpoint
+        The weights, as for :func:`sngan.load`.
+    samples
+        The number of generated samples, and the most real ones.
+    allow_code
+        Import the code that the run's settings name, see :func:`sngan.load`.
+
+    Raises
+    ------
+    ValueError
+        If the folder is no run, or has no readable checkpoint.
+    """
+    critic = load_critic(folder, checkpoint=checkpoint, allow_code=allow_code)
+    run = load(folder, checkpoint=checkpoint, allow_code=allow_code)
+    if run.config.model.pack > 1 or not 0.0 < lipschitz < math.inf:
+        return None
+    try:
+        with counting("decoding", file=sys.stderr) as progress:
+            dataset = open_dataset(run.config.data, progress)
+    except (OSError, ValueError) as error:
+        _log.warning("no audit of the critic, because its data is needed: %s", first_line(error))
+        return None
+    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
+    real = dataset.values(order[:samples].to(dataset.samples.device)).cpu().float()
+    fake = run.generate(samples).cpu().float()
+    found = audit_critic(critic, real, fake, lipschitz)
+    try:
+        files = ManagedRunFolder(Path(folder)).files
+        path = files.claim(f"{ManagedRunFolder.LIPSCHITZ}/{PICTURE}")
+        path.parent.mkdir(exist_ok=True)
+        plot_potentials(critic, real, fake, lipschitz, path)
+    except (OSError, ValueError) as error:
+        # the numbers are useful without the picture, so this only warns
+        _log.warning("no picture of the potentials: %s", first_line(error))
+    return found

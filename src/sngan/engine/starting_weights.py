@@ -13,7 +13,7 @@ from sngan.runs import checkpoint
 from sngan.runs.chosen import LAST
 from sngan.runs.layout import RunFolder
 from sngan.runs.networks import OwnNetworks, networks_on_meta
-from sngan.runs.weights import read_generator, read_settings
+from sngan.runs.weights import read_config, read_generator, read_settings
 from sngan.utils.checks import require
 from sngan.utils.files import expand_home
 from sngan.utils.tensor_files import DamagedFileError, read_tensors
@@ -57,8 +57,7 @@ def read_starting_weights(source: str) -> tuple[StartingWeights, StartingWeights
             raise ValueError(f"init: expected {expected}, got {got}") from error
     run = RunFolder(path)
     require(run.config.is_file(), "init", expected=expected, got=f"{printable(source)}, no run")
-    _, (on_meta, _) = read_settings(path)
-    generator = read_generator(on_meta, path, LAST)
+    generator = _generator_of(path)
     if not run.has_checkpoint():
         return StartingWeights(generator, {}), nothing
     saved, _ = checkpoint.read_newest(run.checkpoints)
@@ -66,6 +65,14 @@ def read_starting_weights(source: str) -> tuple[StartingWeights, StartingWeights
         StartingWeights(generator, _scales(saved, "spectral_norm_generator")),
         StartingWeights(saved["critic"], _scales(saved, "spectral_norm")),
     )
+
+
+def _generator_of(folder: Path) -> dict[str, Tensor]:
+    """Read the averaged generator of a run; that of code of one's own is read without the code."""
+    if read_config(folder).model.is_own:
+        return read_starting_weights(str(RunFolder(folder).generator))[0].tensors
+    _, (on_meta, _) = read_settings(folder)
+    return read_generator(on_meta, folder, LAST)
 
 
 def require_starting_weights(config: Config, own: OwnNetworks | None = None) -> None:

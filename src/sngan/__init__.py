@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from sngan.spectral import SpectralNorm as SpectralNorm
     from sngan.spectral import operator_norm as operator_norm
     from sngan.spectral import spectral_norms as spectral_norms
+    from sngan.tasks.distance import distance as distance
+    from sngan.tasks.evaluate import evaluate as evaluate
     from sngan.tasks.train import train as train
     from sngan.transport import critic_bound as critic_bound
     from sngan.transport import wasserstein as wasserstein
@@ -53,7 +55,9 @@ _HOMES = {
     "certified_radius": "sngan.lipschitz",
     "critic_bound": "sngan.transport",
     "data": "sngan.data",
+    "distance": "sngan.tasks.distance",
     "engine": "sngan.engine",
+    "evaluate": "sngan.tasks.evaluate",
     "health": "sngan.health",
     "lipschitz": "sngan.lipschitz",
     "lipschitz_bounds": "sngan.lipschitz",

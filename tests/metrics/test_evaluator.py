@@ -29,7 +29,7 @@ def unlabelled(count=40, channels=3):
 
 EVERYWHERE = {
     *("frechet", "kernel", "kernel_error", "w1", "sliced_w1", "precision", "recall"),
-    *("density", "coverage", "memorized_distance"),
+    *("density", "coverage", "memorized_distance", "mind", "authpct"),
 }
 CLASSIFIED = {"inception_score", "inception_score_deviation"}
 BY_SOURCE = {
@@ -47,7 +47,7 @@ def test_only_metrics_that_apply_are_computed_and_real_samples_do_well(source):
     fresh = evaluator(dataset.values(torch.arange(len(dataset) - 300, len(dataset))))
     assert set(fresh.values) == EVERYWHERE | BY_SOURCE[source]
     assert set(HIGHER_IS_BETTER) >= set(fresh.values) - {
-        *("kernel_error", "inception_score_deviation", "memorized_distance"),
+        *("kernel_error", "inception_score_deviation", "memorized_distance", "authpct"),
         *("modes_of", "classes_of"),
     }
     noise = torch.rand(300, *dataset.sample_shape, generator=torch.Generator().manual_seed(1))
@@ -128,7 +128,7 @@ def test_evaluation_repeats_and_leaves_the_global_generator_alone(source):
 
 
 def test_the_transport_is_of_as_many_samples_as_it_says(monkeypatch):
-    monkeypatch.setattr("sngan.metrics.evaluator._TRANSPORT", 30)
+    monkeypatch.setattr("sngan.metrics.evaluator.TRANSPORT", 30)
     dataset = open_source("ring8")
     result = Evaluator(dataset, samples=100)(dataset.samples[:80])
     assert result.n_transport == 30
@@ -209,7 +209,7 @@ def test_settings_that_do_not_fit_are_refused():
         Evaluator(unlabelled(4))
     with pytest.raises(ValueError, match=r"extractor: expected one of .*did you mean inception"):
         Evaluator(unlabelled(), "incepton")
-    with pytest.raises(ValueError, match="extractor: expected pixels, domain or inception"):
+    with pytest.raises(ValueError, match="extractor: expected pixels, domain, inception, dinov2"):
         Evaluator(unlabelled(), "points")
     with pytest.raises(ValueError, match="got pixels for points"):
         Evaluator(open_source("ring8"), "pixels")

@@ -17,10 +17,11 @@ def test_real_features_are_computed_once(few, monkeypatch, caplog):
     first = Evaluator(few, samples=100)(samples)
     calls = []
     original = extractors.extract
-    monkeypatch.setattr(
-        "sngan.metrics.evaluator.extract",
-        lambda *args, **options: calls.append(len(args[1])) or original(*args, **options),
-    )
+    for module in ("evaluator", "reference"):
+        monkeypatch.setattr(
+            f"sngan.metrics.{module}.extract",
+            lambda *args, **options: calls.append(len(args[1])) or original(*args, **options),
+        )
     evaluator = Evaluator(few, samples=100)
     assert calls == []
     assert evaluator(samples).values == first.values

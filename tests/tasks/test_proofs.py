@@ -154,12 +154,21 @@ def test_distance_of_two_sources(tmp_path, capsys):
     assert found["lower"] <= found["w1"] * (1 + 1e-12)
     assert found["w1"] <= found["upper"] * (1 + 1e-12)
     assert found["upper"] - found["lower"] < 1e-9
+    compared = found["compared"]
+    assert compared["interval"][0] < found["w1"] < compared["interval"][1]
+    assert compared["within_x"] < compared["between"]
+    assert (compared["half"], compared["permutations"], compared["p_value"]) == (30, 199, 0.005)
+    assert found["seed"] == 0
     assert found["sliced_lower"] <= found["w1"] + 1e-9
     assert (found["n"], found["m"], found["dimension"]) == (60, 60, 3)
     assert main([*arguments, "--n", "20"]) == 0
     printed = capsys.readouterr().out
     assert "exact for 20 and 20" in printed
     assert "(60)" in printed
+    for said in ("bracket of these samples", "halves of 10 samples", "the data sets differ"):
+        assert said in printed
+    assert main([*arguments[:2], arguments[1], "--permutations", "0"]) == 0
+    assert "no permutation test" in capsys.readouterr().out
 
 
 def test_distance_of_images_counts_pixels_in_minus_one_to_one(tmp_path, capsys):
@@ -176,6 +185,7 @@ def test_distance_of_images_counts_pixels_in_minus_one_to_one(tmp_path, capsys):
         (["distance", "ring8", "digits"], "source_y: expected samples of shape (2,), as in ring8"),
         (["distance", "ring8", "gird25"], "source_y: expected digits, ring8"),
         (["distance", "ring8", "grid25", "--n", "0"], "--n: expected an integer of at least 1"),
+        (["distance", "ring8", "ring8", "--permutations=-1"], "--permutations: expected an"),
         (["lipschitz", "nothing"], "run: expected a run folder with config.yaml, got nothing"),
         (["lipschitz", "nothing", "--jsn", "x"], "--jsn: expected a flag of sngan lipschitz"),
     ],
@@ -227,7 +237,7 @@ def test_evaluate_a_run_on_its_own_data_and_on_other(points_run, tmp_path, capsy
         (["--samples", "3"], "--samples: expected an integer of at least 10, got 3"),
         (["--samples", "0"], "--samples: expected an integer of at least 10, got 0"),
         (["--extractor", "domian"], "--extractor: expected one of"),
-        (["--extractor", "domain"], "--extractor: expected pixels, domain or inception for images"),
+        (["--extractor", "domain"], "--extractor: expected pixels, domain, inception"),
     ],
 )
 def test_a_wrong_evaluation_is_one_line(points_run, arguments, message, capsys):

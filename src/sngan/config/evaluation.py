@@ -5,7 +5,7 @@ from typing import Literal
 
 from sngan.config.paths import require_path
 from sngan.utils.checks import require, require_count
-from sngan.utils.extractor_parts import EXTRACTORS, OWN_EXTRACTORS
+from sngan.utils.extractor_names import FORMS, require_extractor
 from sngan.utils.families import by_family
 from sngan.utils.fields import filled_in, none_for_off, option, require_choices
 
@@ -35,11 +35,13 @@ class EvaluationConfig:
     )
     extractor: str = option(
         "auto",
-        f"features of images: {', '.join(EXTRACTORS)}, or package.module:function; auto: domain, a "
-        "small classifier that is trained on this data: of its labels, or without labels of turned "
-        "and damaged images; points are compared as they are",
+        f"features of images: {FORMS}; auto: domain, a small classifier that is trained on this "
+        "data: of its labels, or without labels of turned and damaged images; points are compared "
+        "as they are",
     )
-    weights: str | None = option(None, "file of InceptionV3 weights; left out: downloaded once")
+    weights: str | None = option(
+        None, "file of weights of inception, dinov2 or clip; inception, left out: downloaded once"
+    )
     best: str = option(
         "auto", "metric that decides which checkpoint is kept as best.pt; auto: frechet or w1"
     )
@@ -52,7 +54,7 @@ class EvaluationConfig:
         if not isinstance(self.every, str | None):
             require_count(self.every, "evaluation.every", minimum=0)
         require_count(self.samples, "evaluation.samples", minimum=2)
-        OWN_EXTRACTORS.require(self.extractor, "evaluation.extractor", also=EXTRACTORS)
+        require_extractor(self.extractor, "evaluation.extractor")
         require_count(self.features, "evaluation.features")
         known = f"at most {FEATURES}, the meanings of auto that this sngan knows"
         require(self.features <= FEATURES, "evaluation.features", expected=known, got=self.features)

@@ -17,6 +17,7 @@ Examples
 """
 
 from sngan.metrics.evaluator import Evaluator as Evaluator
+from sngan.metrics.extrapolation import frechet_infinity as frechet_infinity
 from sngan.metrics.frechet import Gaussian as Gaussian
 from sngan.metrics.frechet import fit_gaussian as fit_gaussian
 from sngan.metrics.frechet import frechet_distance as frechet_distance
@@ -26,23 +27,29 @@ from sngan.metrics.inception_score import InceptionScore as InceptionScore
 from sngan.metrics.inception_score import inception_score as inception_score
 from sngan.metrics.kernel import KernelDistance as KernelDistance
 from sngan.metrics.kernel import kernel_distance as kernel_distance
+from sngan.metrics.likelihood import likelihood_divergence as likelihood_divergence
 from sngan.metrics.manifold import Manifold as Manifold
 from sngan.metrics.manifold import manifold as manifold
+from sngan.metrics.measuring import METRICS as METRICS
+from sngan.metrics.measuring import chosen_metrics as chosen_metrics
 from sngan.metrics.modes import Coverage as Coverage
 from sngan.metrics.modes import MixtureCoverage as MixtureCoverage
 from sngan.metrics.modes import class_coverage as class_coverage
 from sngan.metrics.modes import kl_divergence as kl_divergence
 from sngan.metrics.modes import mixture_coverage as mixture_coverage
+from sngan.metrics.monge import mind as mind
 from sngan.metrics.neighbours import Neighbours as Neighbours
+from sngan.metrics.neighbours import authpct as authpct
 from sngan.metrics.neighbours import copying_ratio as copying_ratio
 from sngan.metrics.neighbours import nearest_neighbours as nearest_neighbours
 from sngan.metrics.result import HIGHER_IS_BETTER as HIGHER_IS_BETTER
 from sngan.metrics.result import Result as Result
-from sngan.utils.extractor_parts import EXTRACTORS as EXTRACTORS
+from sngan.utils.extractor_names import EXTRACTORS as EXTRACTORS
 
 __all__ = [
     "EXTRACTORS",
     "HIGHER_IS_BETTER",
+    "METRICS",
     "Coverage",
     "Evaluator",
     "Gaussian",
@@ -52,16 +59,21 @@ __all__ = [
     "MixtureCoverage",
     "Neighbours",
     "Result",
+    "authpct",
+    "chosen_metrics",
     "class_coverage",
     "copying_ratio",
     "fit_gaussian",
     "frechet_distance",
+    "frechet_infinity",
     "gaussian_distance",
     "gaussian_of_moments",
     "inception_score",
     "kernel_distance",
     "kl_divergence",
+    "likelihood_divergence",
     "manifold",
+    "mind",
     "mixture_coverage",
     "nearest_neighbours",
 ]

@@ -1,6 +1,6 @@
 """Evaluator: all metrics that compare generated samples with a data set."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from copy import copy
 from pathlib import Path
 
@@ -18,23 +18,26 @@ from sngan.metrics.extractors import (
     open_domain,
     open_extractor,
 )
-from sngan.metrics.feature_metrics import (
-    class_score,
-    copying,
-    distances,
+from sngan.metrics.measuring import (
+    COUNTS,
+    TRANSPORT,
+    Compared,
+    Values,
+    chosen_metrics,
+    intervals,
+    measured,
     to_metric_device,
-    transport_distances,
 )
-from sngan.metrics.manifold import manifold
-from sngan.metrics.modes import class_coverage, mixture_coverage
+from sngan.metrics.modes import mixture_coverage
 from sngan.metrics.neighbours import Neighbours, nearest_neighbours
+from sngan.metrics.own_extractors import Features
+from sngan.metrics.reference import classes_of, real_features, values_of_classes
 from sngan.metrics.result import Result
 from sngan.metrics.settings import EvaluationSettings, chosen_extractor
-from sngan.metrics.store import Tensors, cached, fingerprint
-from sngan.utils.checks import require, require_count
+from sngan.metrics.store import fingerprint
+from sngan.utils.checks import require, require_count, require_given
 
 MINIMUM = 10  # the Inception Score has 10 splits, and the manifolds use 5 neighbours
-_TRANSPORT = 1000  # the exact distance takes O(n²) memory and O(n³) time
 _PART = 4096
 
 
@@ -50,19 +53,29 @@ class Evaluator:
     dataset
         The real samples.
     extractor
-        ``points``, ``pixels``, ``domain`` or ``inception``; ``auto`` is ``points`` for points, and
-        ``domain`` for images.
+        ``points``, ``pixels``, ``domain``, ``inception``, ``dinov2`` or ``clip``; ``auto`` is
+        ``points`` for points, and ``domain`` for images. Or a function from samples to
+        features ``(n, d)``, its name ``package.module:name``, or the path of a TorchScript,
+        ``torch.export`` or ONNX file, see :mod:`sngan.metrics.own_extractors`.
     samples
         How many generated samples, and at most how many real ones, are compared; at least 10.
     seed
         The seed for the choice of real samples, the training of ``domain`` and the directions of
         the sliced distance.
     weights
-        A file of Inception's weights; ``None`` downloads them on first use.
+        A file of the published weights of ``inception``, which ``None`` downloads on first use, of
+        ``dinov2`` or of ``clip``.
+    metrics
+        The names of the metrics to compute, such as ``["frechet", "fld"]`` or ``"usual,fld"``;
+        ``None`` is ``usual``, which leaves out ``frechet_infinity`` and ``fld``.
+    halves
+        The number of half-samples for :func:`sngan.metrics.measuring.intervals`; 0: none.
+    held_out
+        Samples that the generator was not trained on, for ``fld``.
     split
         The name of the data's split, which is written into the result.
     progress
-        Called with (real samples done, all) while features are extracted.
+        Called with (real samples done, all), and for intervals with (halves done, all).
 
     Raises
     ------
@@ -84,33 +97,39 @@ class Evaluator:
     def __init__(
         self,
         dataset: Dataset,
-        extractor: str = "auto",
+        extractor: str | Path | Features = "auto",
         *,
         samples: int = 1000,
         seed: int = 0,
         weights: Path | str | None = None,
         split: str = "train",
+        metrics: str | Collection[str] | None = None,
+        halves: int = 0,
+        held_out: Dataset | None = None,
         progress: Progress | None = None,
     ) -> None:
         require_count(samples, "samples", minimum=MINIMUM)
-        require(
-            len(dataset) >= MINIMUM,
-            "dataset",
-            expected=f"at least {MINIMUM} samples",
-            got=len(dataset),
-        )
+        expected = f"at least {MINIMUM} samples"
+        require(len(dataset) >= MINIMUM, "dataset", expected=expected, got=len(dataset))
+        require(halves != 1, "halves", expected="0, or at least 2", got=1)
+        require_count(halves, "halves", minimum=0)
         self.samples, self.split = samples, split
+        self._metrics, self._halves, self._progress = chosen_metrics(metrics), halves, progress
         self._dataset, self._seed = dataset, seed
         generator = torch.Generator().manual_seed(seed)
         self._order = torch.randperm(len(dataset), generator=generator).to(dataset.samples.device)
         real = dataset.values(self._order[:samples]).cpu()
+        unseen = self._held_out_values(held_out)
         path = None if weights is None else Path(weights)
         self._extractor = open_extractor(dataset, extractor, seed=seed, weights=path)
         self._classifier = self._class_extractor()
-        self._real = _real_features(self._extractor, real, progress)
+        self._real = real_features(self._extractor, real, progress)
         self._real_classes = None
         if self._classifier is not None and not is_stacked(dataset):
-            self._real_classes, _ = _classes(_real_features(self._classifier, real, progress))
+            self._real_classes, _ = classes_of(real_features(self._classifier, real, progress))
+        self._unseen = None
+        if unseen is not None:
+            self._unseen = real_features(self._extractor, unseen, progress).features
         self._reference = fingerprint(self._extractor.name, self._extractor.key, real)
 
     @classmethod
@@ -124,13 +143,16 @@ class Evaluator:
         samples: int | None = None,
         extractor: str | None = None,
         weights: str | None = None,
+        metrics: str | Collection[str] | None = None,
+        halves: int = 0,
+        held_out: Dataset | None = None,
         progress: Progress | None = None,
     ) -> "Evaluator":
         """Make an evaluator from the settings of a run.
 
         Parameters
         ----------
-        dataset, seed, split, progress
+        dataset, seed, split, metrics, halves, held_out, progress
             As in :class:`Evaluator`.
         settings
             The group ``evaluation`` of a run's settings.
@@ -151,6 +173,9 @@ class Evaluator:
             seed=seed,
             weights=settings.weights if weights is None else weights,
             split=split,
+            metrics=metrics,
+            halves=halves,
+            held_out=held_out,
             progress=progress,
         )
 
@@ -169,25 +194,31 @@ class Evaluator:
         extracted = extract(self._extractor, generated)
         found = to_metric_device(extracted.features)
         real = self._real.features.to(found.device)
-        transported = min(_TRANSPORT, len(found), len(real))
-        values = {
-            **distances(found, real),
-            **transport_distances(found.cpu(), self._real.features, transported, seed=self._seed),
-            **class_score(extracted.logits),
-            **manifold(found, real)._asdict(),
-            **self._modes(generated, extracted),
-            **copying(found, real),
-        }
+        compared = Compared(
+            found,
+            real,
+            held_out=self._unseen,
+            logits=extracted.logits,
+            modes=self._modes(generated, extracted),
+            seed=self._seed,
+            transported=min(TRANSPORT, len(found), len(real)),
+        )
+        values = measured(compared, self._metrics)
+        enough = min(len(found), len(real)) >= 2 * MINIMUM
+        halves = self._halves if enough else 0
+        between = intervals(compared, values, halves, progress=self._progress)
         classifier = self._classifier or self._extractor
         return Result(
             values,
             extractor=self._extractor.name,
             n_generated=len(found),
             n_real=len(real),
-            n_transport=transported,
+            n_transport=compared.transported,
             split=self.split,
             accuracy=classifier.accuracy,
             reference=self._reference,
+            intervals=between,
+            halves=halves,
         )
 
     def real_against_real(self) -> Result | None:
@@ -200,6 +231,7 @@ class Evaluator:
         if half < MINIMUM:
             return None
         first = copy(self)
+        first._halves = 0
         first._real = Extracted(self._real.features[:half])
         if self._real_classes is not None:
             first._real_classes = self._real_classes[:half]
@@ -215,8 +247,9 @@ class Evaluator:
             yield self._dataset.values(indices).flatten(1)
 
     def _class_extractor(self) -> Extractor | None:
-        """The classifier that counts classes of labelled images; ``None`` for other data."""
-        if not self._dataset.is_images or self._dataset.labels is None:
+        """The classifier that counts classes of labelled images; ``None`` if nothing needs it."""
+        is_labelled = self._dataset.is_images and self._dataset.labels is not None
+        if not is_labelled or COUNTS.isdisjoint(self._metrics):
             return None
         if self._extractor.name == "domain":
             return self._extractor
@@ -240,41 +273,27 @@ class Evaluator:
             return samples
         return ((samples.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
 
-    def _modes(self, generated: Tensor, extracted: Extracted) -> dict[str, float]:
-        """The modes of a known mixture or of stacked digits, or the classes of labelled images."""
+    def _held_out_values(self, held_out: Dataset | None) -> Tensor | None:
+        """The held-out samples, if a chosen metric needs them."""
+        if "fld" not in self._metrics:
+            return None
+        expected = "samples that were held out from training, for fld"
+        given = require_given(held_out, "held_out", expected=expected)
+        shape = self._dataset.sample_shape
+        fits = given.sample_shape == shape and len(given) >= MINIMUM
+        got = f"{len(given)} of shape {given.sample_shape}"
+        require(fits, "held_out", expected=f"at least {MINIMUM} samples of shape {shape}", got=got)
+        return given.values(torch.arange(min(len(given), self.samples))).cpu()
+
+    def _modes(self, generated: Tensor, extracted: Extracted) -> Callable[[Tensor], Values]:
+        """Counts modes of a known mixture or of stacked digits, or classes of labelled images."""
         mixture = MIXTURES.get(self._dataset.name)
         if mixture is not None:
-            return mixture_coverage(to_metric_device(generated), mixture).to_dict()
+            points = to_metric_device(generated)
+            return lambda rows: mixture_coverage(points[rows], mixture).to_dict()
         if self._classifier is None:
-            return {}
+            return lambda _: {}
         if self._classifier is not self._extractor:
             extracted = extract(self._classifier, generated)
-        classes, total = _classes(extracted)
-        if self._real_classes is None:
-            return _mode_values(*class_coverage(classes, torch.ones(total)))
-        counts = torch.bincount(self._real_classes, minlength=total)
-        seen = class_coverage(classes, counts, smoothing=0.5)
-        return {"classes": seen.covered, "classes_of": total, "class_kl": seen.divergence}
-
-
-def _real_features(extractor: Extractor, real: Tensor, progress: Progress | None) -> Extracted:
-    """The features of real samples, from the cache if that is faster than computing them."""
-
-    def compute() -> Tensors:
-        found = extract(extractor, real, progress=progress)
-        logits = {} if found.logits is None else {"logits": found.logits}
-        return {"features": found.features, **logits}
-
-    if extractor.key is None:
-        return Extracted(**compute())
-    return Extracted(**cached(f"features-{fingerprint(extractor.key, real)}", compute))
-
-
-def _classes(extracted: Extracted) -> tuple[Tensor, int]:
-    """The class of each sample, and the number of classes."""
-    assert extracted.logits is not None
-    return extracted.logits.argmax(1).cpu(), extracted.logits.shape[1]
-
-
-def _mode_values(covered: int, total: int, divergence: float) -> dict[str, float]:
-    return {"modes": covered, "modes_of": total, "reverse_kl": divergence}
+        classes, total = classes_of(extracted)
+        return lambda rows: values_of_classes(classes[rows], total, self._real_classes)

@@ -1,4 +1,4 @@
-"""Feature extractors: points, pixels, a classifier of the data's own domain, Inception."""
+"""Feature extractors: points, pixels, a classifier of the domain, published and own networks."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -19,10 +19,22 @@ from sngan.metrics.domain import (
     train_stack_classifier,
 )
 from sngan.metrics.inception import CHECKSUM, load_inception
+from sngan.metrics.own_extractors import Features, checked, from_file, imported
+from sngan.metrics.preprocessing import for_clip, for_dinov2
 from sngan.metrics.store import fingerprint
 from sngan.metrics.three_channels import in_colour
-from sngan.utils.checks import require
-from sngan.utils.extractor_parts import EXTRACTORS, OWN_EXTRACTORS
+from sngan.metrics.vision_transformer import clip, dinov2
+from sngan.metrics.weights_file import read_weights
+from sngan.utils.checks import require, require_given
+from sngan.utils.extractor_names import (
+    EXTRACTORS,
+    FILE_ENDINGS,
+    FORMS,
+    PLUG_INS,
+    names_code,
+    require_extractor,
+)
+from sngan.utils.files import sha256
 
 
 class Extracted(NamedTuple):
@@ -56,48 +68,93 @@ class Extractor:
 
 
 def open_extractor(
-    dataset: Dataset, name: str = "auto", *, seed: int = 0, weights: Path | None = None
+    dataset: Dataset,
+    extractor: str | Path | Features = "auto",
+    *,
+    seed: int = 0,
+    weights: Path | None = None,
 ) -> Extractor:
-    """Open the extractor of this name for a data set.
+    """Open an extractor for a data set.
 
     Parameters
     ----------
     dataset
         The data, on which ``domain`` is trained.
-    name
+    extractor
         ``points``; ``pixels``; ``domain``, a small classifier of the labels, or if there are none
-        of turned and damaged images; ``inception``; ``auto``, which is ``points`` for points, and
-        ``domain`` for images (``pixels`` for fewer than 20 of them, too few to train on).
+        of turned and damaged images; ``inception``; ``dinov2``; ``clip``; ``auto``, which is
+        ``points`` for points, and ``domain`` for images (``pixels`` for fewer than 20 of them, too
+        few to train on). Or one of the user: a function of samples, ``package.module:name`` of such
+        a function, the name of a plug-in, or the path of a network (see
+        :mod:`sngan.metrics.own_extractors`).
     seed
         The seed of the training of ``domain``.
     weights
-        A file of Inception's weights, see :func:`sngan.metrics.inception.load_inception`.
+        A file of the published weights of ``inception``, ``dinov2`` or ``clip``.
 
     Raises
     ------
     ValueError
-        If the name is unknown or does not fit the samples, or weights cannot be loaded.
+        If the name is unknown or does not fit the samples, or a file cannot be loaded.
     """
-    OWN_EXTRACTORS.require(name, "extractor", also=EXTRACTORS)
-    if name not in EXTRACTORS:
-        features = OWN_EXTRACTORS[name]
-        return Extractor(name, lambda samples: Extracted(features(samples).flatten(1)))
+    if isinstance(extractor, Path) or names_code(str(extractor)):
+        return _own(str(extractor))
+    if not isinstance(extractor, str):
+        require(callable(extractor), "extractor", expected=FORMS, got=repr(extractor))
+        return _of_function(extractor, _name_of(extractor))
+    require_extractor(extractor, "extractor")
+    if extractor not in EXTRACTORS:
+        return _of_function(PLUG_INS[extractor], extractor)
+    name = extractor
     if name == "auto":
         of_images = "domain" if len(dataset) >= FEWEST_IMAGES else "pixels"
         name = of_images if dataset.is_images else "points"
     kind = "images" if dataset.is_images else "points"
-    expected = "pixels, domain or inception for images, points for points"
     require(
         dataset.is_images == (name != "points"),
         "extractor",
-        expected=expected,
+        expected="pixels, domain, inception, dinov2 or clip for images, points for points",
         got=f"{name} for {kind}",
     )
-    if name == "inception":
-        return _inception(weights)
     if name == "domain":
         return open_domain(dataset, seed=seed)
+    if name == "inception":
+        return _inception(weights)
+    if name in ("dinov2", "clip"):
+        return _transformer(name, weights)
     return Extractor(name, lambda samples: Extracted(samples.flatten(1)))
+
+
+def _own(text: str) -> Extractor:
+    """Open an extractor that the user has named: a file of a network, or an object of a module."""
+    if not text.lower().endswith(FILE_ENDINGS):
+        return _of_function(imported(text), text)
+    path = Path(text).expanduser()
+    return _of_function(from_file(path), path.name, key=fingerprint("file", sha256(path)))
+
+
+def _of_function(function: Features, name: str, *, key: str | None = None) -> Extractor:
+    compute = checked(function, name)
+    return Extractor(name, lambda samples: Extracted(compute(samples)), key)
+
+
+def _name_of(function: Features) -> str:
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
+def _transformer(name: str, weights: Path | None) -> Extractor:
+    """Make an extractor of DINOv2 or CLIP; grey images get three equal channels."""
+    expected = f"a file of the published weights of {name}"
+    path = require_given(weights, "weights", expected=expected).expanduser()
+    make, prepare = (dinov2, for_dinov2) if name == "dinov2" else (clip, for_clip)
+    network = make(read_weights(path))
+
+    def compute(samples: Tensor) -> Extracted:
+        return Extracted(network.to(samples.device)(prepare(in_colour(samples), network.side)))
+
+    digest = sha256(path)
+    return Extractor(f"{name} ({digest[:8]})", compute, fingerprint(name, digest))
 
 
 def open_domain(dataset: Dataset, *, seed: int = 0) -> Extractor:

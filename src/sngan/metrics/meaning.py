@@ -2,6 +2,7 @@
 
 MEANINGS = {
     "frechet": "distance between Gaussian fits of the two sets of features",
+    "frechet_infinity": "the same distance, extrapolated to infinitely many samples",
     "kernel": "squared distance between the two sets of features (MMD with a cubic kernel)",
     "kernel_error": "standard error of kernel",
     "w1": "mean way that features must move to turn one set into the other",
@@ -20,6 +21,9 @@ MEANINGS = {
     "classes": "classes of the data that samples reach, as a classifier sees them",
     "classes_of": "classes that the data has",
     "class_kl": "how unevenly samples are spread over the classes",
+    "mind": "mean squared way between one-dimensional views of the features (MIND)",
+    "fld": "how unlikely held-out samples are by the generated ones, and copies count against it",
+    "authpct": "percentage of samples that are no copies of training samples",
     "memorized_distance": "distance to the nearest training sample, over that between real ones; "
     "near 0: copies of the data",
 }

@@ -6,9 +6,14 @@ from typing import Any
 from sngan.metrics.meaning import MEANINGS
 from sngan.utils.tables import NOTHING, text_table
 
+Interval = tuple[float, float]
+
 HIGHER_IS_BETTER = {
     "frechet": False,
+    "frechet_infinity": False,
     "kernel": False,
+    "mind": False,
+    "fld": False,
     "inception_score": True,
     "precision": True,
     "recall": True,
@@ -24,6 +29,9 @@ HIGHER_IS_BETTER = {
     "class_kl": False,
 }
 """The metrics that can choose the best checkpoint, and whether higher is better."""
+
+
+_HEAD = ("metric", "generated", "95 % interval", "real", "better", "meaning")
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,10 @@ class Result:
         they were not computed.
     n_real_against_real
         How many real samples were on each side.
+    intervals
+        95 % intervals for other samples of the same numbers, by name; empty if none were asked for.
+    halves
+        The number of half-samples that the intervals come from.
     """
 
     values: dict[str, float]
@@ -64,6 +76,10 @@ class Result:
     reference: str
     real_against_real: dict[str, float] = field(default_factory=dict[str, float])
     n_real_against_real: int = 0
+    intervals: dict[str, tuple[float, float]] = field(
+        default_factory=dict[str, tuple[float, float]]
+    )
+    halves: int = 0
 
     def with_baseline(self, baseline: "Result | None") -> "Result":
         """Return this result with the values of real samples against other real ones."""
@@ -87,15 +103,22 @@ class Result:
         )
         note = "real: two halves of the data against each other"
         sizes = f"{note}, {self.n_real_against_real:,} samples each" * bool(self.real_against_real)
-        head = ("metric", "generated", "real", "better", "meaning")
-        rows = [head, *(self._row(name) for name in self.values)]
-        return "\n".join([heading, *filter(None, [sizes]), text_table(rows, right=(1, 2))])
+        between = (
+            "95 % interval: for other samples of these numbers, from "
+            f"{self.halves} random halves of the features"
+        ) * bool(self.intervals)
+        shown = [1, 2, 3] if self.intervals else [1, 3]
+        rows = [_HEAD, *(self._row(name) for name in self.values)]
+        kept = [[row[0], *(row[i] for i in shown), *row[4:]] for row in rows]
+        table = text_table(kept, right=tuple(range(1, len(shown) + 1)))
+        return "\n".join([heading, *filter(None, [sizes, between]), table])
 
-    def _row(self, name: str) -> tuple[str, str, str, str, str]:
-        real = self.real_against_real.get(name)
+    def _row(self, name: str) -> tuple[str, ...]:
+        real, interval = self.real_against_real.get(name), self.intervals.get(name)
         return (
             name,
             f"{self.values[name]:.5g}",
+            NOTHING if interval is None else f"[{interval[0]:.4g}, {interval[1]:.4g}]",
             NOTHING if real is None else f"{real:.5g}",
             direction(name),
             MEANINGS.get(name, ""),

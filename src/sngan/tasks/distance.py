@@ -1,5 +1,7 @@
-"""Distance of two data sets: the Wasserstein distance with proved bounds."""
+"""Distance of two data sets: the Wasserstein distance, and that of halves of one data set."""
 
+import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,8 +11,11 @@ from torch import Tensor
 from sngan import data
 from sngan.config import DataConfig
 from sngan.tasks.distance_sources import open_alike
-from sngan.transport import sliced_wasserstein, wasserstein
+from sngan.transport import TwoSamples, compare_samples, sliced_wasserstein, wasserstein
 from sngan.utils.checks import require_count
+from sngan.utils.progress import counting
+
+_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -24,11 +29,16 @@ class Distance:
     n, m, dimension
         How many samples were drawn of each for ``w1``, and their dimension.
     w1, lower, upper, gap
-        The exact distance of the drawn samples, its proved bounds ``lower ≤ W1 ≤ upper``, and the
-        duality gap.
+        The exact distance of the drawn samples, its proved bounds ``lower ≤ W1 ≤ upper`` for these
+        samples, and the duality gap.
     sliced, sliced_lower
         The sliced distance of all samples that were read, and the lower bound of their W1 that it
         gives.
+    compared
+        The distances within and between halves of the drawn samples, an interval and a permutation
+        test, see :func:`sngan.transport.compare_samples`.
+    seed
+        The seed of everything random.
     """
 
     sources: tuple[str, str]
@@ -42,6 +52,8 @@ class Distance:
     gap: float
     sliced: float
     sliced_lower: float
+    compared: TwoSamples
+    seed: int
 
     def table(self) -> str:
         """Return plain text with one figure a line."""
@@ -49,11 +61,37 @@ class Distance:
             f"{self.sources[0]} ({self.sizes[0]:,}) against {self.sources[1]} ({self.sizes[1]:,}), "
             f"in {self.dimension} dimensions",
             f"W1 = {self.w1:.6g}  exact for {self.n:,} and {self.m:,} of them",
-            f"     in [{self.lower:.9g}, {self.upper:.9g}], duality gap {self.gap:.2g}",
+            f"     bracket of these samples [{self.lower:.9g}, {self.upper:.9g}], duality gap "
+            f"{self.gap:.2g}",
+            *self._comparison(),
             f"sliced W1 = {self.sliced:.6g} of all that were read; their W1 is at least "
             f"{self.sliced_lower:.6g}",
         ]
         return "\n".join(lines)
+
+    def _comparison(self) -> Iterator[str]:
+        found = self.compared
+        if found.interval is not None:
+            low, high = found.interval
+            yield f"     95 % interval for other samples of as many: [{low:.6g}, {high:.6g}]"
+        if found.between is not None:
+            yield (
+                f"halves of {found.half:,} samples, mean of {found.splits} splits (two samples of "
+                "one distribution are apart too):"
+            )
+            yield f"     within {self.sources[0]}: {found.within_x:.6g}"
+            yield f"     within {self.sources[1]}: {found.within_y:.6g}"
+            yield f"     between both: {found.between:.6g}"
+        if found.p_value is None:
+            yield "no permutation test: --permutations N makes one, in N times the time of W1"
+        else:
+            verdict = (
+                "the data sets differ" if found.p_value <= _LEVEL else "no difference is shown"
+            )
+            yield (
+                f"permutation test: p = {found.p_value:.2g} ({found.permutations} permutations), "
+                f"{verdict}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values for JSON."""
@@ -67,6 +105,7 @@ def distance(
     n: int = 2000,
     seed: int = 0,
     settings: DataConfig | None = None,
+    permutations: int | None = None,
 ) -> Distance:
     """Measure the Wasserstein distance of two SOURCEs, exactly on ``n`` samples of each.
 
@@ -79,20 +118,35 @@ def distance(
     n
         The number of samples that are drawn of each for the exact distance.
     seed
-        The seed of the choice of samples.
+        The seed of the choice of samples, of their halves and of permutations.
     settings
         The settings that both are read with, except the source; see :func:`open_alike`.
+    permutations
+        The number of permutations for the p-value; ``None``: 199, or fewer or none if 199 take over
+        a minute of CPU time.
 
     Raises
     ------
     ValueError
-        If a source cannot be read, the samples differ in shape, or ``n`` or ``seed`` is no count.
+        If a source cannot be read, the samples differ in shape, or ``n``, ``seed`` or
+        ``permutations`` is no count.
+
+    Examples
+    --------
+    >>> import sngan
+    >>> found = sngan.distance("ring8", "grid25", n=300, permutations=19)
+    >>> found.lower <= found.w1 <= found.upper, found.compared.p_value
+    (True, 0.05)
     """
     require_count(n, "n")
     require_count(seed, "seed", minimum=0)
+    if permutations is not None:
+        require_count(permutations, "permutations", minimum=0)
     left, right = open_alike(source_x, source_y, settings or DataConfig())
     x, y = (_vectors(dataset, most=n, seed=seed) for dataset in (left, right))
     exact = wasserstein(x, y)
+    with counting("comparing halves and permutations", file=sys.stderr) as progress:
+        compared = compare_samples(x, y, permutations=permutations, seed=seed, progress=progress)
     sliced = sliced_wasserstein(
         *(_vectors(dataset, most=len(dataset)) for dataset in (left, right))
     )
@@ -108,6 +162,8 @@ def distance(
         gap=exact.gap,
         sliced=sliced.distance,
         sliced_lower=sliced.lower,
+        compared=compared,
+        seed=seed,
     )
 
 

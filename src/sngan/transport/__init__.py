@@ -29,6 +29,8 @@ from sngan.transport.potentials import optimal_potential as optimal_potential
 from sngan.transport.potentials import plot_potentials as plot_potentials
 from sngan.transport.sliced import SlicedResult as SlicedResult
 from sngan.transport.sliced import sliced_wasserstein as sliced_wasserstein
+from sngan.transport.two_samples import TwoSamples as TwoSamples
+from sngan.transport.two_samples import compare_samples as compare_samples
 
 __all__ = [
     "CriticAudit",
@@ -36,8 +38,10 @@ __all__ = [
     "LinearProgramResult",
     "MinibatchResult",
     "SlicedResult",
+    "TwoSamples",
     "WassersteinResult",
     "audit_critic",
+    "compare_samples",
     "critic_bound",
     "dual_linear_program",
     "entropic_wasserstein",

@@ -10,7 +10,7 @@ from helpers import tiny_run
 from helpers.own_parts import ImageCritic, ImageGenerator, PointCritic, PointGenerator
 from helpers.ranks import on_ranks
 from sngan import Config, data, lipschitz_bounds, load, losses, penalties, train
-from sngan.engine import TrainState, train_step
+from sngan.engine import TrainState, speed, train_step
 from sngan.engine.own_parts import OwnParts
 from sngan.engine.worker import train_on_rank
 from sngan.runs import checkpoint
@@ -203,6 +203,21 @@ def test_a_resume_without_the_networks_of_the_run_is_refused(tmp_path):
     train(config(tmp_path), **pair(), data=POINTS)
     with pytest.raises(ValueError, match=r"resume: .* got model.own: \['generator', 'critic'\]"):
         train(config(tmp_path), data=POINTS, resume=True)
+
+
+@pytest.mark.parametrize("names", [("generator", "critic"), ("data",)])
+def test_the_line_about_the_time_is_said_for_own_parts(tmp_path, monkeypatch, capsys, names):
+    monkeypatch.setattr(speed, "WORTH_A_LINE", 0.0)
+    monkeypatch.setattr(speed, "WORTH_A_HINT", 0.0)
+    images = torch.rand(16, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    own = {"generator": ImageGenerator((3, 8, 8), 5), "critic": ImageCritic((3, 8, 8))}
+    settings = config(tmp_path, steps=7, width=0.05, latent_dim=5)
+    if "critic" in names:
+        train(settings, **own, data=images)
+    else:
+        train(settings, data=iter([images] * 40))
+    assert "3 steps ≈ " in (said := capsys.readouterr().out)
+    assert "on this CPU; --hours sets a budget\n" in said
 
 
 def test_hours_are_measured_on_the_networks_that_are_given(tmp_path):

@@ -12,6 +12,7 @@ import torch
 from sngan import data
 from sngan.config import Config
 from sngan.config.presets import PRESETS
+from sngan.data.own.batches import OwnStream
 from sngan.distributed import collectives
 from sngan.engine.fabric import make_fabric
 from sngan.engine.setup import Plan
@@ -144,8 +145,8 @@ class FirstSteps:
         is_open = self._is_new and state.is_images and not config.performance.has_process_group
         if config.preset == "laptop" or not is_open or state.runtime.device.type != "cpu":
             return None
-        if config.model.own:
-            # the preset makes sngan's networks narrower, and not those of others
+        if config.model.own or isinstance(self._plan.dataset.stream, OwnStream):
+            # the preset makes only sngan's networks narrower, and an iterator gives a batch once
             return None
         preset = PRESETS["laptop"]
         try:

@@ -32,7 +32,9 @@ def test_a_short_name_means_the_setting_of_its_group(name):
 
 
 def test_names_of_several_groups_and_unknown_ones_are_refused_in_a_line():
-    assert [name for name, keys in KEYS.items() if len(keys) > 1] == ["name"]
+    assert [name for name, keys in KEYS.items() if len(keys) > 1] == ["name", "init"]
+    # a setting without a group keeps its name
+    assert (Config(init="runs/a").init, Config(init="runs/a").model.init) == ("runs/a", "auto")
     with pytest.raises(ValueError, match=r"^config: expected name inside its group, method or mo"):
         Config(name="sn")
     with pytest.raises(ValueError, match=r"^config: expected one of .* \(did you mean lr"):

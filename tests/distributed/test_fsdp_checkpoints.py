@@ -16,7 +16,8 @@ from sngan.distributed.sharded_files import read_sharded
 from sngan.engine import train as training
 from sngan.engine import train_step
 from sngan.runs import checkpoint
-from sngan.runs.run import load, load_critic
+from sngan.runs.critic import load_critic
+from sngan.runs.run import load
 from sngan.spectral.operator.input_shapes import input_shapes
 from sngan.spectral.operator.norm import certified_norm
 from sngan.utils.kernels import find_kernels

@@ -20,7 +20,8 @@ from sngan.engine import train as training
 from sngan.engine.resolve import class_names, resolve_config
 from sngan.engine.sampling import sample_average
 from sngan.models.common import ConditionalBatchNorm
-from sngan.runs.run import Run, load_critic
+from sngan.runs.critic import load_critic
+from sngan.runs.run import Run
 from sngan.runs.weights import save_generator
 
 FAMILIES = [("mlp", (2,)), ("cnn", (3, 16, 16)), ("resnet", (3, 16, 16))]

@@ -12,8 +12,8 @@ from sngan import Config, data, lipschitz_bounds, load, losses, penalties, train
 from sngan.engine import TrainState, train_step
 from sngan.engine.own_parts import OwnParts
 from sngan.engine.worker import train_on_rank
+from sngan.runs.critic import load_critic
 from sngan.runs.networks import OwnNetworks
-from sngan.runs.run import load_critic
 from sngan.tasks.lipschitz import lipschitz
 
 POINTS = torch.randn(400, 2, generator=torch.Generator().manual_seed(0))

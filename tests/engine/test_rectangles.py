@@ -14,7 +14,7 @@ from sngan import Config, lipschitz_bounds, load, train
 from sngan import config as configs
 from sngan.config import DataConfig, EvaluationConfig, ModelConfig, PerformanceConfig
 from sngan.methods import named
-from sngan.runs.run import load_critic
+from sngan.runs.critic import load_critic
 from sngan.tasks.evaluate import evaluate
 
 pytestmark = pytest.mark.slow

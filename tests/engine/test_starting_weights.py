@@ -15,7 +15,7 @@ from sngan.engine import TrainState, train_step
 from sngan.engine import train as training
 from sngan.methods import METHODS, named
 from sngan.runs import checkpoint
-from sngan.runs.run import load_critic
+from sngan.runs.critic import load_critic
 from sngan.utils.transfer import find_transfer
 
 

@@ -11,8 +11,8 @@ from sngan import load
 from sngan.cli import main
 from sngan.engine import train as training
 from sngan.runs import checkpoint
+from sngan.runs.critic import load_critic
 from sngan.runs.records import iter_records
-from sngan.runs.run import load_critic
 from sngan.tasks.lipschitz import lipschitz
 from sngan.utils.tensor_files import read_tensors
 

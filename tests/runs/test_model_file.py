@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import sngan
-from helpers.folders import tiny
+from helpers.folders import contents, tiny
 from sngan.cli import main
 from sngan.config import Config, DataConfig, EvaluationConfig, ModelConfig
 from sngan.runs.model_file import read_model_file, settings_to_share, write_model_file
@@ -46,6 +46,13 @@ def test_commands_take_the_file(run, file, tmp_path):
     flags = ["--samples", "64", "--json", table, "--data", "ring8"]
     assert main(["evaluate", str(file), *flags]) == 0
     assert json.loads(Path(table).read_text())
+
+
+def test_an_evaluation_of_the_file_writes_nothing_beside_it(file, tmp_path, capsys, caplog):
+    before = contents(tmp_path)
+    assert main(["evaluate", str(file), "--samples", "64", "--data", "grid25"]) == 0
+    assert contents(tmp_path) == before
+    assert (capsys.readouterr().err, caplog.text) == ("", "")
 
 
 def test_any_reader_of_safetensors_reads_it(run, file):

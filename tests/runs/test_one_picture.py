@@ -18,8 +18,9 @@ from sngan.config import DataConfig, EvaluationConfig, ModelConfig
 from sngan.engine import TrainState
 from sngan.engine.sampling import sample_average
 from sngan.runs.checkpoint import read_newest
+from sngan.runs.critic import load_critic
 from sngan.runs.layout import RunFolder
-from sngan.runs.run import Run, load_critic
+from sngan.runs.run import Run
 
 pytestmark = pytest.mark.bitwise
 MODELS = ("cnn", "resnet")

@@ -12,7 +12,7 @@ from sngan import data, load
 from sngan.cli import main
 from sngan.engine import train as training
 from sngan.runs import checkpoint
-from sngan.runs.run import load_critic
+from sngan.runs.critic import load_critic
 
 
 @pytest.fixture(scope="module")

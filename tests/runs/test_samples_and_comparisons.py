@@ -130,7 +130,7 @@ def test_what_was_set_aside_comes_back_if_the_new_run_fails_early(tmp_path, monk
     run = sngan.train(tiny(tmp_path / "run"))
     before = sngan.load(run.folder).generate(4)
 
-    def broken(*_):
+    def broken(*_, **__):
         raise RuntimeError("no memory")
 
     with monkeypatch.context() as patched:

@@ -15,7 +15,7 @@ from helpers.comparisons import TINY, compared
 from helpers.pages import Page, svgs
 from sngan.report import write_comparison
 from sngan.report.results import CriticBounds, Evaluation, RunResult
-from sngan.runs.run import load_critic
+from sngan.runs.critic import load_critic
 from sngan.tasks.compare import compare, summary
 from sngan.tasks.compare.animation import animate
 

@@ -19,7 +19,7 @@ from sngan.config import ModelConfig
 from sngan.engine import TrainState
 from sngan.engine import train as training
 from sngan.runs import checkpoint
-from sngan.runs.run import load_critic
+from sngan.runs.critic import load_critic
 from sngan.spectral.operator.input_shapes import input_shapes
 from sngan.tasks.audit import audit
 from sngan.tasks.distance import distance

@@ -10,7 +10,7 @@ import torch
 import yaml
 
 import sngan
-from helpers.folders import tiny
+from helpers.folders import contents, tiny
 from helpers.hub import TOKEN, stand_in
 from sngan import Config
 from sngan.cli import main
@@ -216,6 +216,15 @@ def test_a_pushed_run_is_read_wherever_a_run_is_read(run, hub, tmp_path, capsys)
         assert main(command) == 0, capsys.readouterr().err
     assert main(["lipschitz", "hf:me/ring"]) == 2
     assert "checkpoints hold the critic" in capsys.readouterr().err
+
+
+def test_an_evaluation_leaves_the_copy_of_the_hub_as_it_is(run, hub, tmp_path, capsys, caplog):
+    push(run.folder, "hf:me/ring")
+    sngan.load("hf:me/ring")
+    before = contents(tmp_path / "cache")
+    assert main(["evaluate", "hf:me/ring", "--samples", "64"]) == 0
+    assert contents(tmp_path / "cache") == before
+    assert "not written" not in capsys.readouterr().err + caplog.text
 
 
 def test_the_file_alone_may_be_published(run, hub):

@@ -32,7 +32,10 @@ __all__ = [
     "changes",
     "held_out_count",
     "held_out_rows",
+    "is_missing",
+    "of_content",
     "open_own",
     "open_source",
+    "resolution_setting",
     "trained_rows",
 ]

@@ -31,15 +31,13 @@ from sngan.data.sources.idx import find_idx, open_idx
 from sngan.data.sources.parquet import find_table_files, open_chunked_parquet, open_parquet
 from sngan.data.sources.shards import PREFIX, open_shards
 from sngan.data.sources.zip_archive import open_zip
+from sngan.data.streamed import streamed
 from sngan.data.types import (
     READING,
     Arrays,
-    Decoded,
     Encoded,
-    ImageSpec,
     Progress,
     ReadOptions,
-    Stream,
 )  # fmt: skip
 from sngan.utils.checks import require, require_one_of
 from sngan.utils.importing import is_object_name
@@ -192,7 +190,7 @@ def open_source(
     )
     dataset = drop_unlabelled_samples(dataset, options)
     if stream is not None:
-        dataset = _streamed(dataset, stream, decoded, options, workers)
+        dataset = streamed(dataset, stream, decoded, options, workers)
     return drop_empty_classes(dataset, options)
 
 
@@ -226,30 +224,6 @@ def _key(
     if options.is_legacy:
         return cache_key(*parts)
     return cache_key(*parts, options.version, options.labels, *rgb(options.background))
-
-
-def _streamed(
-    dataset: Dataset,
-    source: ChunkedSource,
-    decoded: Decoded,
-    options: ReadOptions,
-    workers: int | None,
-) -> Dataset:
-    """Add the stream of all samples to a data set that holds some of them."""
-    channels, height, width = dataset.sample_shape
-    counts = None if source.class_counts is None else torch.from_numpy(source.class_counts)
-    names = source.class_names
-    if counts is not None and len(names) < len(counts):
-        names = tuple(map(str, range(len(counts))))
-    behind = None if options.is_legacy else rgb(options.background)
-    spec = ImageSpec((height, width), channels, behind, decoded.value_ranges, options.fit)
-    unreadable = 0 if options.is_legacy else len(dataset.skipped)
-    return replace(
-        dataset,
-        labels=None if counts is None else dataset.labels,
-        class_names=names,
-        stream=Stream(source.chunks, spec, counts, workers, unreadable),
-    )
 
 
 def _open_in_chunks(

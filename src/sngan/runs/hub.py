@@ -32,6 +32,11 @@ def is_hub_name(text: object) -> bool:
     return str(text).startswith("hf:")
 
 
+def is_run_folder(run: str | Path) -> bool:
+    """Whether a run is a folder of the user's: no copy of a run of the hub, and no model file."""
+    return not (is_hub_name(run) or Path(run).is_file())
+
+
 def repository(text: str, argument: str) -> tuple[str, str | None]:
     """Return the name and the revision of ``hf:USER/NAME[@REVISION]``.
 

@@ -8,11 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from sngan import models
 from sngan.config import Config
 from sngan.health import Diagnosis, diagnose
 from sngan.runs.chosen import LAST
-from sngan.runs.hub import is_hub_name, local_run
+from sngan.runs.hub import local_run
 from sngan.runs.labels import class_index, class_indices, default_labels, labels_of
 from sngan.runs.model_file import read_model_file
 from sngan.runs.networks import (
@@ -24,7 +23,7 @@ from sngan.runs.networks import (
 )
 from sngan.runs.noise import noise_of_seeds, require_seeds, truncated
 from sngan.runs.records import iter_records
-from sngan.runs.weights import read_critic, read_generator, read_settings
+from sngan.runs.weights import read_generator, read_settings
 from sngan.utils.checks import require, require_count
 
 _CPU_BATCH, _LARGEST_BATCH = 64, 1024
@@ -286,50 +285,6 @@ def diagnose_folder(folder: Path, config: Config) -> Diagnosis:
         If the run has no records.
     """
     return diagnose(iter_records(folder), config)
-
-
-def load_critic(
-    folder: str | Path,
-    *,
-    checkpoint: str | int = LAST,
-    allow_code: bool = False,
-    critic: nn.Module | None = None,
-) -> nn.Module:
-    """Return the critic of a checkpoint, by default the newest, on the CPU in eval mode.
-
-    A conditional critic of others takes no labels: it scores all samples as members of class 0.
-
-    Parameters
-    ----------
-    folder
-        The folder of the run.
-    checkpoint
-        The weights, as for :func:`load`.
-    allow_code
-        Import the code that the run's settings name, see :func:`load`.
-    critic
-        The module of a run that was trained on a module given as an object.
-
-    Raises
-    ------
-    ValueError
-        If the folder is no run, or has no such readable checkpoint.
-    """
-    require(
-        not (is_hub_name(folder) or Path(folder).is_file()),
-        "run",
-        expected="a run folder, whose checkpoints hold the critic",
-        got=f"{folder}, the generator alone",
-    )
-    folder, own = Path(folder), OwnNetworks(critic=critic)
-    config, (_, on_meta) = read_settings(folder, allow_code=allow_code, own=own)
-    own.require("critic", config)
-    weights = read_critic(on_meta, folder, checkpoint)
-    _, network = build_networks(config, own)
-    network.load_state_dict(weights)
-    if config.model.num_classes:
-        models.add_class_zero(network)
-    return network.eval().requires_grad_(False)
 
 
 def _rows_that_fit(rows: int, device: torch.device) -> int:

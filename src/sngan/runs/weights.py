@@ -189,7 +189,8 @@ def require_settings_of_weights(folder: Path) -> None:
     if config.model.is_own:
         # a page needs no code, so the networks cannot be built here
         return
-    on_meta, _ = networks_on_meta(config)
+    with _not_of_sngan(RunFolder(folder).config):
+        on_meta, _ = networks_on_meta(config)
     path = RunFolder(folder).generator
     try:
         require_fit(on_meta, read_tensors(path))

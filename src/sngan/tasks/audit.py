@@ -9,8 +9,9 @@ import torch
 
 from sngan.engine.setup import open_dataset
 from sngan.runs.chosen import LAST
+from sngan.runs.critic import load_critic
 from sngan.runs.managed import ManagedRunFolder
-from sngan.runs.run import load, load_critic
+from sngan.runs.run import load
 from sngan.transport import CriticAudit, audit_critic, plot_potentials
 from sngan.utils.progress import counting
 from sngan.utils.text import first_line

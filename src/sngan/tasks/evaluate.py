@@ -17,7 +17,7 @@ from sngan.engine.setup import open_dataset
 from sngan.metrics import Evaluator, Result, chosen_metrics
 from sngan.runs.chosen import LAST
 from sngan.runs.evaluations import add_evaluation
-from sngan.runs.hub import is_hub_name
+from sngan.runs.hub import is_hub_name, is_run_folder
 from sngan.runs.layout import RunFolder
 from sngan.runs.model_file import SUFFIX
 from sngan.runs.run import Run, load
@@ -108,7 +108,7 @@ def evaluate(
     if source is None or _is_run(run):
         loaded = load(run, checkpoint=checkpoint, allow_code=allow_code)
         result = _of_run(loaded, source, samples, held_out, seed=seed, **choices)
-        if loaded.folder.is_dir() and not is_hub_name(run):
+        if is_run_folder(run):
             # the report draws values by the run's own settings beside those of the training
             is_own = source is samples is extractor is weights is None
             where = loaded.config.data.source if source is None else source

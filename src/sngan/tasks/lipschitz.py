@@ -8,8 +8,9 @@ import torch
 
 from sngan.lipschitz import LipschitzBounds, lipschitz_bounds, plot_cone, plot_layers
 from sngan.models.packing import packed, packed_shape
+from sngan.runs.critic import load_critic, require_run_with_critic
 from sngan.runs.managed import ManagedRunFolder
-from sngan.runs.run import load, load_critic
+from sngan.runs.run import load
 from sngan.tasks.networks import open_network, read_range
 from sngan.utils.checks import require_given
 from sngan.utils.text import first_line
@@ -80,9 +81,9 @@ def lipschitz_with_pictures(
     folder, checkpoint, slopes, lower, progress, allow_code
         As for :func:`lipschitz`.
     """
-    # the critic comes first: a file of a generator has none, and the error says so
-    critic = load_critic(folder, checkpoint=checkpoint, allow_code=allow_code)
+    require_run_with_critic(folder)
     run = load(folder, checkpoint=checkpoint, allow_code=allow_code)
+    critic = load_critic(folder, checkpoint=checkpoint, allow_code=allow_code)
     model = run.config.model
     shape = require_given(model.sample_shape, "run", expected="the shape of its samples")
     data = packed(run.generate(model.pack * _SAMPLES), model.pack) if lower else None

@@ -11,8 +11,9 @@ from torch import nn
 from sngan.lipschitz.exported import read_exported
 from sngan.models.packing import packed_shape
 from sngan.runs.chosen import LAST
+from sngan.runs.critic import load_critic
 from sngan.runs.hub import is_hub_name
-from sngan.runs.run import load, load_critic
+from sngan.runs.run import load
 from sngan.utils.checks import require, require_given
 from sngan.utils.consent import allowed_object
 from sngan.utils.files import expand_home

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from sngan.models import Critic
 from sngan.runs import checkpoint
+from sngan.runs.critic import load_critic
 from sngan.runs.layout import RunFolder
 from sngan.runs.networks import noise_from_seed
-from sngan.runs.run import load, load_critic
+from sngan.runs.run import load
 from sngan.utils.checks import require
 from sngan.utils.plotting import DARK, ORANGE, new_figure, rendered, save_image, square_axes
 

@@ -16,10 +16,11 @@ from sngan.models.packing import packed, packed_shape
 from sngan.report.effort import Effort
 from sngan.report.learning import still_learning
 from sngan.report.results import CriticBounds, Curve, Evaluation, Gradient, RunResult
+from sngan.runs.critic import load_critic
 from sngan.runs.log_record import LogRecord
 from sngan.runs.managed import ManagedRunFolder
 from sngan.runs.records import iter_records
-from sngan.runs.run import load, load_critic
+from sngan.runs.run import load
 from sngan.tasks.compare.trials import Trial
 from sngan.utils.checks import require_given
 from sngan.utils.plain import read_json, write_json

@@ -13,6 +13,7 @@ from PIL import Image
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
+from helpers.charts import drawn_once
 from sngan import METHODS, Config, data, spectral
 from sngan.cli import main
 from sngan.config import ModelConfig
@@ -251,7 +252,8 @@ def test_compare_from_the_command_line(tmp_path, capsys):
     out = tmp_path / "compare"
     arguments = ["compare", "--data", "ring8", "--methods", "sn,wgan", "--steps", "6"]
     settings = ["--set", "width=0.1", "batch_size=16", "evaluation.samples=50"]
-    assert main([*arguments, "--out", str(out), *settings]) == 0
+    with drawn_once():
+        assert main([*arguments, "--out", str(out), *settings]) == 0
     printed = capsys.readouterr().out
     assert "wgan" in printed
     assert (out / "compare.html").is_file()

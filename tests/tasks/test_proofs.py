@@ -251,7 +251,13 @@ def test_a_wrong_evaluation_is_one_line(points_run, arguments, message, capsys):
 def test_compare_from_the_command_line(tmp_path, capsys):
     out = tmp_path / "compare"
     arguments = ["compare", "--data", "ring8", "--methods", "sn,wgan", "--steps", "6"]
-    settings = ["--set", "width=0.1", "batch_size=16", "evaluation.samples=50"]
+    settings = [
+        "--set",
+        "width=0.1",
+        "batch_size=16",
+        "evaluation.samples=50",
+        "evaluation.every=6",
+    ]
     with drawn_once():
         assert main([*arguments, "--out", str(out), *settings]) == 0
     printed = capsys.readouterr().out

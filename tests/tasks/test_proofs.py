@@ -248,6 +248,7 @@ def test_a_wrong_evaluation_is_one_line(points_run, arguments, message, capsys):
     assert len(captured.err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_compare_from_the_command_line(tmp_path, capsys):
     out = tmp_path / "compare"
     arguments = ["compare", "--data", "ring8", "--methods", "sn,wgan", "--steps", "6"]
@@ -269,6 +270,9 @@ def test_compare_from_the_command_line(tmp_path, capsys):
     assert (out / "compare.html").is_file()
     assert main([*arguments, "--out", str(out), "--set", "width=0.2"]) == 2
     assert "model.width: 0.1" in capsys.readouterr().err
+
+
+def test_compare_suggests_a_near_method(tmp_path, capsys):
     assert main(["compare", "--methods", "sm", "--out", str(tmp_path / "none")]) == 2
     assert "did you mean sn" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()

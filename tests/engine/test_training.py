@@ -169,7 +169,7 @@ def test_every_method_trains_and_records(tmp_path, method, source):
     assert {"config.yaml", "metrics.jsonl", "generator.safetensors", "train.log"} <= names
     assert any(name.startswith("events") for name in names)
     samples = sorted(path.name for path in (run.folder / "samples").iterdir())
-    assert samples == ["step-000000.png", "step-000010.png"]
+    assert samples == ["real.png", "step-000000.png", "step-000010.png"]
 
 
 @pytest.mark.parametrize(

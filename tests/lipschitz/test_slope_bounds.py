@@ -5,17 +5,15 @@ import torch
 
 from helpers.networks import over_patterns, quick, relu_network
 
+QUICK = ((2, 6, 1), 0.0), ((2, 5, 5, 1), 0.0), ((3, 4, 3, 3, 2), -0.3)
+CASES = [
+    pytest.param(sizes, slope, marks=[pytest.mark.slow] * ((sizes, slope) not in QUICK))
+    for sizes in ((2, 6, 1), (2, 5, 5, 1), (3, 4, 3, 3, 2))
+    for slope in (0.0, 0.1, -0.3, 2.0)
+]
 
-@pytest.mark.parametrize(
-    "slope",
-    [
-        0.0,
-        pytest.param(0.1, marks=pytest.mark.slow),
-        -0.3,
-        pytest.param(2.0, marks=pytest.mark.slow),
-    ],
-)
-@pytest.mark.parametrize("sizes", [(2, 6, 1), (2, 5, 5, 1), (3, 4, 3, 3, 2)])
+
+@pytest.mark.parametrize(("sizes", "slope"), CASES)
 @pytest.mark.parametrize(
     "seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]
 )

@@ -101,7 +101,15 @@ def test_closed_forms_are_no_looser_than_published_ones(sizes, majorant):
 
 
 @pytest.mark.parametrize(
-    "slopes", [RELU, (0.1, 1.0), (-0.13, 1.13), (0.5, 3.0), (-2.0, 0.5), (-1, 1)]
+    "slopes",
+    [
+        RELU,
+        (-0.13, 1.13),
+        (-2.0, 0.5),
+        pytest.param((0.1, 1.0), marks=pytest.mark.slow),
+        pytest.param((0.5, 3.0), marks=pytest.mark.slow),
+        pytest.param((-1, 1), marks=pytest.mark.slow),
+    ],
 )
 def test_bounds_are_above_all_corners_and_below_the_product(slopes):
     weights = random_weights(2, 3, 3, 1)
@@ -115,7 +123,9 @@ def test_bounds_are_above_all_corners_and_below_the_product(slopes):
     assert best <= 1.25 * worst
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))]
+)
 def test_residual_bounds_are_above_all_corners(seed):
     torch.manual_seed(seed)
     first, last = torch.randn(3, 2).double(), torch.randn(1, 3).double()
@@ -148,7 +158,7 @@ def test_linear_networks_have_their_norm():
     assert norm(last @ first) <= found <= norm(last @ first) * (1 + 1e-7)
 
 
-@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("size", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_orthogonal_chains_of_sorting_have_constant_one(size):
     weights = [torch.linalg.qr(torch.randn(8, 8).double()).Q for _ in range(4)]
     stages = chain(weights, lambda n: sorting(torch.arange(n).view(-1, size), n))
@@ -160,7 +170,7 @@ def test_orthogonal_chains_of_sorting_have_constant_one(size):
 @pytest.mark.parametrize(
     "powers",
     [
-        (0, 0),
+        pytest.param((0, 0), marks=pytest.mark.slow),
         (140, 100),
         pytest.param((-300, 200), marks=pytest.mark.slow),
         pytest.param((-400, -400), marks=pytest.mark.slow),

@@ -16,7 +16,13 @@ LIMITS = {
 }
 
 
-@pytest.mark.parametrize("name", LIMITS)
+SLOW = ("weights ≥ 0, 5 layers", "one variable, 32 neurons")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in LIMITS],
+)
 def test_the_bounds_are_near_the_truth_and_not_below(name):
     known = truth.NETWORKS[name]()
     row = truth.measured(known)

@@ -1,5 +1,7 @@
 """What a run proves: `sngan lipschitz`, `sngan distance`, and W1 in the log of a run on points."""
 
+import contextlib
+import io
 import json
 import math
 from dataclasses import replace
@@ -11,6 +13,7 @@ from PIL import Image
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
+from helpers.charts import drawn_once
 from sngan import METHODS, Config, data, spectral
 from sngan.cli import main
 from sngan.config import ModelConfig
@@ -34,7 +37,9 @@ def config(out, **settings) -> Config:
 @pytest.fixture(scope="module")
 def operator_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("proofs") / "operator"
-    training.train(config(folder, method=replace(METHODS["sn-operator"], coefficient=0.9)))
+    # the time of the proofs grows with the cube of the width
+    method, model = replace(METHODS["sn-operator"], coefficient=0.9), replace(SMALL, width=0.1)
+    training.train(config(folder, model=model, method=method))
     return folder
 
 
@@ -63,10 +68,17 @@ def test_the_saved_critic_of_sn_is_not(tmp_path):
     assert spectral.certified_norm(layer, (16, 4, 4)).norm > 1.3
 
 
-def test_lipschitz_brackets_the_critic(operator_run, capsys):
-    assert main(["lipschitz", str(operator_run), "--json", "-"]) == 0
-    captured = capsys.readouterr()
-    found = json.loads(captured.out)
+@pytest.fixture(scope="module")
+def of_operator_run(operator_run):
+    """What `sngan lipschitz` prints about a run of images, and the figures that it writes."""
+    path, printed = operator_run.parent / "bounds.json", io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        assert main(["lipschitz", str(operator_run), "--json", str(path)]) == 0
+    return printed.getvalue(), json.loads(path.read_text())
+
+
+def test_lipschitz_brackets_the_critic(operator_run, of_operator_run):
+    _, found = of_operator_run
     assert 0 < found["lower"] <= found["upper"] <= 0.9**4
     assert found["product"] <= 0.9**4
     assert found["reasons"] == []
@@ -79,15 +91,12 @@ def test_lipschitz_brackets_the_critic(operator_run, capsys):
             assert np.asarray(picture.convert("L")).std() > 5
 
 
-def test_lipschitz_prints_a_table_and_writes_json(operator_run, tmp_path, capsys):
-    path = tmp_path / "bounds.json"
-    assert main(["lipschitz", str(operator_run), "--json", str(path)]) == 0
-    printed = capsys.readouterr().out
+def test_lipschitz_prints_a_table_and_writes_json(of_operator_run):
+    printed, found = of_operator_run
     assert "stages.0.conv1" in printed
     assert "<= Lipschitz constant <=" in printed
     assert "share" in printed
-    names = [layer["name"] for layer in json.loads(path.read_text())["layers"]]
-    assert "stages.0.conv1" in names
+    assert "stages.0.conv1" in [layer["name"] for layer in found["layers"]]
 
 
 def test_lipschitz_without_the_search(operator_run, capsys):
@@ -239,11 +248,19 @@ def test_a_wrong_evaluation_is_one_line(points_run, arguments, message, capsys):
     assert len(captured.err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_compare_from_the_command_line(tmp_path, capsys):
     out = tmp_path / "compare"
     arguments = ["compare", "--data", "ring8", "--methods", "sn,wgan", "--steps", "6"]
-    settings = ["--set", "width=0.1", "batch_size=16", "evaluation.samples=50"]
-    assert main([*arguments, "--out", str(out), *settings]) == 0
+    settings = [
+        "--set",
+        "width=0.1",
+        "batch_size=16",
+        "evaluation.samples=50",
+        "evaluation.every=6",
+    ]
+    with drawn_once():
+        assert main([*arguments, "--out", str(out), *settings]) == 0
     printed = capsys.readouterr().out
     assert "wgan" in printed
     assert (out / "compare.html").is_file()
@@ -253,6 +270,9 @@ def test_compare_from_the_command_line(tmp_path, capsys):
     assert (out / "compare.html").is_file()
     assert main([*arguments, "--out", str(out), "--set", "width=0.2"]) == 2
     assert "model.width: 0.1" in capsys.readouterr().err
+
+
+def test_compare_suggests_a_near_method(tmp_path, capsys):
     assert main(["compare", "--methods", "sm", "--out", str(tmp_path / "none")]) == 2
     assert "did you mean sn" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
@@ -268,9 +288,8 @@ def test_the_lipschitz_command_audits_the_critic(points_run, capsys):
     assert (points_run / "lipschitz" / "potentials.png").read_bytes()[1:4] == b"PNG"
 
 
-def test_an_audit_of_images_compares_pixels(operator_run, capsys):
-    main(["lipschitz", str(operator_run)])
-    text = capsys.readouterr().out
+def test_an_audit_of_images_compares_pixels(operator_run, of_operator_run):
+    text, _ = of_operator_run
     assert "critic: it proves W1 ≥" in text
     assert "% of its slope" in text
     assert audit(operator_run, math.inf) is None

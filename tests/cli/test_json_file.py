@@ -7,11 +7,14 @@ import pytest
 from sngan.cli import main
 
 
-def test_missing_folders_are_made(tmp_path):
+def test_missing_folders_are_made(tmp_path, capsys):
     path = tmp_path / "a" / "b" / "figures.json"
 
-    assert main(["distance", "ring8", "grid25", "--json", str(path)]) == 0
-    assert json.loads(path.read_text())["w1"] == pytest.approx(0.287, abs=1e-3)
+    few = ["--n", "100", "--permutations", "0"]
+    assert main(["distance", "ring8", "grid25", *few, "--json", str(path)]) == 0
+    w1 = json.loads(path.read_text())["w1"]
+    assert f"W1 = {w1:.6g}" in capsys.readouterr().out
+    assert w1 == pytest.approx(0.287, abs=0.1)
 
 
 @pytest.mark.parametrize("command", ["distance ring8 grid25", "data ring8", "evaluate no-run",

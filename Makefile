@@ -20,7 +20,7 @@ demo: $(READY)
 
 # one process a core; the tests of a file stay together, because they share fixtures
 test: $(READY)
-	$(BIN)/pytest -n auto --dist loadfile --durations=10
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --durations=10
 
 # equality bit for bit must not depend on the processor: once more without AVX-512
 test-bitwise: $(READY)

@@ -23,6 +23,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(CpuLimit())
 
 
+# tests of these packages start processes and train, so their files take longest
+_LONGEST = ("distributed", "faults", "tasks", "engine", "runs", "cli", "callbacks")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the long files first: a long one at the end would leave one core without work."""
+    order = {name: place for place, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.parent.name, len(order)))
+
+
 # tests of these packages train, and look at other things than charts
 TRAINING = ("cli", "data", "distributed", "engine", "methods", "runs")
 

@@ -170,7 +170,7 @@ def test_two_ranks(tmp_path):
     own = OwnParts.of(
         generator=None, critic=None, data=None, callbacks=[FileDiary(path), StopOnRankOne()]
     )
-    on_ranks(settings.performance, train_on_rank, settings, False, False, own)
+    on_ranks(settings.performance, train_on_rank, settings, False, False, False, None, own)
     lines = path.read_text().splitlines()
     for rank in (0, 1):
         assert [line for line in lines if line.startswith(f"{rank} step")] == [

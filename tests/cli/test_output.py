@@ -23,23 +23,13 @@ TRAIN = ["train", *SMALL, "log_every=1", "sample_every=1000"]
 
 
 def test_a_run_goes_on_when_its_pipe_is_closed(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "sngan",
-        *TRAIN,
-        "--steps",
-        "6",
-        "--out",
-        str(tmp_path / "run"),
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert process.stdout.readline().startswith(b"step 1/6")
+    process = Command(*TRAIN, "--steps", "6", "--out", str(tmp_path / "run"))
+    assert process.stdout.readline().startswith("step 1/6")
     process.stdout.close()
     with process.stderr:
         errors = process.stderr.read()
     assert process.wait(timeout=120) == 0, errors
-    assert errors == b""
+    assert errors == ""
     assert checkpoint.read_newest(tmp_path / "run" / "checkpoints")[0]["step"] == 6
 
 

@@ -34,7 +34,7 @@ def test_the_help_of_train_begins_with_the_flags_of_the_readme(capsys):
     text = said(capsys, "train", "--help")
     found = common_flags(text)
     assert found[:6] == ["--data", "--out", "--method", "--model", "--steps", "--seed"]
-    assert {"--resume", "--set", "--config", "--overwrite"} <= set(found)
+    assert {"--preset", "--hours", "--resume", "--set", "--config", "--overwrite"} <= set(found)
     assert text.index("common flags:") < 300
     for flag in found:
         assert flag in README or flag == "--config", flag

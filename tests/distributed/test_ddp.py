@@ -13,7 +13,7 @@ from sngan.config import DataConfig, ModelConfig, PerformanceConfig
 from sngan.engine import TrainState, train_step
 from sngan.engine import train as training
 from sngan.engine.fabric import make_fabric
-from sngan.engine.outputs import read_terms
+from sngan.engine.step_records import read_terms
 from sngan.runs import checkpoint
 
 TWO = PerformanceConfig(device="cpu", devices=2)

@@ -15,7 +15,7 @@ import torch.distributed as dist
 from helpers.ranks import launched_ranks, needs_proc
 from helpers.training import assert_identical, final_state, metrics, timeless, tiny, wait_for_step
 from sngan import cli
-from sngan.config import PerformanceConfig
+from sngan.config import Config, PerformanceConfig
 from sngan.distributed import rendezvous
 from sngan.engine import TrainState
 from sngan.engine import train as training
@@ -136,6 +136,15 @@ def test_restarted_it_goes_on(tmp_path, monkeypatch, caplog):
     training.train(replace(config, steps=20), overwrite=True)
     assert "restarted by torchrun: goes on from step 10" in caplog.text
     assert [record["step"] for record in metrics(tmp_path / "run")] == [5, 10, 15, 20]
+
+
+def test_restarted_a_run_of_some_hours_keeps_its_steps(tmp_path, monkeypatch, caplog):
+    begun = tiny(tmp_path / "run", steps=10, performance=ALONE)
+    training.train(begun)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    training.train(replace(begun, steps=Config().steps, hours=1.0))
+    assert "restarted by torchrun: goes on from step 10" in caplog.text
+    assert final_state(tmp_path / "run")["step"] == 10
 
 
 def test_restarted_with_other_settings_it_is_refused(tmp_path, monkeypatch):

@@ -15,8 +15,8 @@ from sngan.config import DataConfig, PerformanceConfig
 from sngan.engine import steps as steps_module
 from sngan.engine import train as training
 from sngan.engine import train_step
-from sngan.engine.outputs import read_terms
 from sngan.engine.replay import cuda_graph as graphs
+from sngan.engine.step_records import read_terms
 from sngan.runs import checkpoint
 
 STEPS = 50

@@ -6,12 +6,14 @@ import pytest
 import torch
 from torch import nn
 
+from helpers import tiny_run
 from helpers.own_parts import ImageCritic, ImageGenerator, PointCritic, PointGenerator
 from helpers.ranks import on_ranks
 from sngan import Config, data, lipschitz_bounds, load, losses, penalties, train
-from sngan.engine import TrainState, train_step
+from sngan.engine import TrainState, speed, train_step
 from sngan.engine.own_parts import OwnParts
 from sngan.engine.worker import train_on_rank
+from sngan.runs import checkpoint
 from sngan.runs.critic import load_critic
 from sngan.runs.networks import OwnNetworks
 from sngan.tasks.lipschitz import lipschitz
@@ -182,6 +184,49 @@ def test_a_run_of_own_data_says_so_when_its_data_is_missing(tmp_path):
         train(replace(run.config, steps=4), resume=True)
 
 
+@pytest.mark.parametrize("names", [("generator", "critic"), ("data",), ("generator",), ("critic",)])
+def test_a_resumed_run_of_own_parts_is_bit_for_bit_an_uninterrupted_one(tmp_path, names):
+    own = {name: part for name, part in {**pair(), "data": POINTS}.items() if name in names}
+    given = {"schedule": "constant", "width": 0.1, "latent_dim": 2}
+    given |= {} if "data" in names else {"data": "ring8"}
+    states = []
+    for place, parts in (("whole", (4,)), ("broken", (2, 4))):
+        for steps in parts:
+            settings = config(tmp_path / place, steps=steps, **given)
+            train(settings, **own, resume=steps != parts[0])
+        states.append(checkpoint.read(tmp_path / place / "run" / "checkpoints" / "last.pt"))
+        del states[-1]["seconds"]
+    assert tiny_run.same(*states)
+
+
+def test_a_resume_without_the_networks_of_the_run_is_refused(tmp_path):
+    train(config(tmp_path), **pair(), data=POINTS)
+    with pytest.raises(ValueError, match=r"resume: .* got model.own: \['generator', 'critic'\]"):
+        train(config(tmp_path), data=POINTS, resume=True)
+
+
+@pytest.mark.parametrize("names", [("generator", "critic"), ("data",)])
+def test_the_line_about_the_time_is_said_for_own_parts(tmp_path, monkeypatch, capsys, names):
+    monkeypatch.setattr(speed, "WORTH_A_LINE", 0.0)
+    monkeypatch.setattr(speed, "WORTH_A_HINT", 0.0)
+    images = torch.rand(16, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    own = {"generator": ImageGenerator((3, 8, 8), 5), "critic": ImageCritic((3, 8, 8))}
+    settings = config(tmp_path, steps=7, width=0.05, latent_dim=5)
+    if "critic" in names:
+        train(settings, **own, data=images)
+    else:
+        train(settings, data=iter([images] * 40))
+    assert "3 steps ≈ " in (said := capsys.readouterr().out)
+    assert "on this CPU; --hours sets a budget\n" in said
+
+
+def test_hours_are_measured_on_the_networks_that_are_given(tmp_path):
+    settings = config(tmp_path, steps=Config().steps, hours=1e-5)
+    run = train(settings, **pair(), data=POINTS)
+    assert run.config.hours is None
+    assert run.config.steps >= 1
+
+
 @pytest.mark.slow
 def test_two_ranks_train_as_one(tmp_path):
     settings = config(tmp_path, replay="off", conditional=True)
@@ -189,7 +234,7 @@ def test_two_ranks_train_as_one(tmp_path):
     one = train(settings, **pair(3), data=(POINTS, LABELS))
     two = replace(settings, out=str(tmp_path / "two"), devices=2, device="cpu")
     two = own.noted_in(two)
-    on_ranks(two.performance, train_on_rank, two, False, False, own)
+    on_ranks(two.performance, train_on_rank, two, False, False, False, None, own)
     loaded = load(two.out, generator=PointGenerator(3))
     torch.testing.assert_close(loaded.generate(6), one.generate(6), rtol=1e-4, atol=1e-5)
 

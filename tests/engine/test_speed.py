@@ -85,8 +85,8 @@ def test_a_run_of_some_hours_is_bit_for_bit_the_run_of_its_steps(tmp_path, monke
     by_hours, by_steps = tmp_path / "hours", tmp_path / "steps"
     original, measured = speed.seconds_per_step, []
 
-    def measure(*arguments):
-        measured.append(original(*arguments))
+    def measure(*arguments, **named):
+        measured.append(original(*arguments, **named))
         # a step seems to take as long that five steps fill the hour
         return 700.0
 

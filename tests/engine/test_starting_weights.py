@@ -16,6 +16,7 @@ from sngan.engine import train as training
 from sngan.methods import METHODS, named
 from sngan.runs import checkpoint
 from sngan.runs.critic import load_critic
+from sngan.runs.model_file import read_model_file
 from sngan.utils.transfer import find_transfer
 
 
@@ -178,7 +179,14 @@ def test_a_resumed_run_needs_no_other_run_and_is_bit_for_bit(run, source, tmp_pa
     training.train(replace(half, steps=2))
     shutil.rmtree(other)
     training.train(half, resume=True)
-    assert tiny_run.differences(tmp_path / "a", tmp_path / "b") == []
+    found = tiny_run.differences(tmp_path / "a", tmp_path / "b")
+    # the best step came when the run was to end at step 2, and its file says so
+    assert found == ["other content: generator-best.safetensors"]
+    (settings, best), (settings_of_half, best_of_half) = (
+        read_model_file(tmp_path / name / "generator-best.safetensors") for name in ("a", "b")
+    )
+    assert tiny_run.same(best, best_of_half)
+    assert settings == replace(settings_of_half, steps=settings.steps)
     training.train(replace(half, init=None, steps=5), resume=True)
 
 

@@ -169,7 +169,7 @@ def test_every_method_trains_and_records(tmp_path, method, source):
     assert {"config.yaml", "metrics.jsonl", "generator.safetensors", "train.log"} <= names
     assert any(name.startswith("events") for name in names)
     samples = sorted(path.name for path in (run.folder / "samples").iterdir())
-    assert samples == ["step-000000.png", "step-000010.png"]
+    assert samples == ["real.png", "step-000000.png", "step-000010.png"]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_methods_that_do_not_go_together(name, changes, message):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_the_data_is_read_ends_it_at_once(tmp_path, monkeypatch, number):
-    def reading(*_):
+    def reading(*_, **__):
         os.kill(os.getpid(), number)
         time.sleep(5)
         pytest.fail("was not interrupted")

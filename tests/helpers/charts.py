@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sngan.report import charts
+from sngan.report import charts, evaluations, svg
 
 _drawn: dict[tuple[str, int], str] = {}
 
@@ -14,7 +14,7 @@ _drawn: dict[tuple[str, int], str] = {}
 @contextmanager
 def drawn_once() -> Generator[None]:
     """Let every report show the first chart of each name; drawing takes half of a tiny training."""
-    really_draw = charts.draw_panels
+    really_draw = svg.draw_panels
 
     def draw(name: str, titles: Sequence[str], panel: Callable[[Any, str], None]) -> str:
         key = name, len(titles)
@@ -23,5 +23,6 @@ def drawn_once() -> Generator[None]:
         return _drawn[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(charts, "draw_panels", draw)
+        for module in (charts, evaluations):
+            patch.setattr(module, "draw_panels", draw)
         yield

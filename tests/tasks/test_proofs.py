@@ -13,6 +13,7 @@ from PIL import Image
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
+from helpers.charts import drawn_once
 from sngan import METHODS, Config, data, spectral
 from sngan.cli import main
 from sngan.config import ModelConfig
@@ -247,11 +248,19 @@ def test_a_wrong_evaluation_is_one_line(points_run, arguments, message, capsys):
     assert len(captured.err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_compare_from_the_command_line(tmp_path, capsys):
     out = tmp_path / "compare"
     arguments = ["compare", "--data", "ring8", "--methods", "sn,wgan", "--steps", "6"]
-    settings = ["--set", "width=0.1", "batch_size=16", "evaluation.samples=50"]
-    assert main([*arguments, "--out", str(out), *settings]) == 0
+    settings = [
+        "--set",
+        "width=0.1",
+        "batch_size=16",
+        "evaluation.samples=50",
+        "evaluation.every=6",
+    ]
+    with drawn_once():
+        assert main([*arguments, "--out", str(out), *settings]) == 0
     printed = capsys.readouterr().out
     assert "wgan" in printed
     assert (out / "compare.html").is_file()
@@ -261,6 +270,9 @@ def test_compare_from_the_command_line(tmp_path, capsys):
     assert (out / "compare.html").is_file()
     assert main([*arguments, "--out", str(out), "--set", "width=0.2"]) == 2
     assert "model.width: 0.1" in capsys.readouterr().err
+
+
+def test_compare_suggests_a_near_method(tmp_path, capsys):
     assert main(["compare", "--methods", "sm", "--out", str(tmp_path / "none")]) == 2
     assert "did you mean sn" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()

@@ -15,7 +15,7 @@ DESCRIPTION = (
 )
 
 # of a single run
-_OTHER = ("--method NAME", "--out RUN", "--seed S")
+_OTHER = ("--method NAME", "--out RUN", "--seed S", "--preset NAME", "--hours H")
 
 
 def add_arguments(parser: CommandParser) -> None:

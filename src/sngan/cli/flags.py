@@ -33,6 +33,9 @@ COMMON = {
     "--model NAME": "the two networks; `sngan models` lists them",
     "--steps N": f"generator steps (default: {_STEPS[0]:,}; points: {_STEPS[1]:,})",
     "--seed S": "seed of all random numbers",
+    "--preset NAME": "laptop, gpu or paper: how large and long the run is; before its first step "
+    "the run says how long it takes",
+    "--hours H": "train for this long: some steps are timed, and --steps follows",
     "--set KEY=VALUE ...": "any setting below, such as --set width=0.5 conditional=true",
     "--config FILE": "YAML file of settings, such as the config.yaml of a run",
 }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from sngan import data, models, spectral
+from sngan import data, models
 from sngan.config import Config, EvaluationConfig
 from sngan.distributed import fsdp
 from sngan.engine.state import TrainState
@@ -172,9 +172,14 @@ def measure_modes(sample: Callable[[int], Tensor], dataset: data.Dataset) -> dic
     return {name: value for name, value in found.items() if name != "modes_of"}
 
 
-def certify(norm: spectral.SpectralNorm | None) -> None:
-    """Replace estimates of operator norms by proved upper bounds, and write these to the log."""
+def certify(state: TrainState) -> None:
+    """Replace the critic's estimates of operator norms by proved upper bounds, and log these.
+
+    The state keeps the estimates, from which a longer run goes on.
+    """
+    norm = state.spectral_norm
     if norm is None or norm.kind != "operator":
         return
+    state.keep_uncertified()
     for layer, bound in norm.certify().items():
         _log.info("certified: %s has an operator norm of at most %.9f", layer, bound)

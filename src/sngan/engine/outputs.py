@@ -5,9 +5,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
 
-import torch
 from torch import Tensor
 
 from sngan import config as configs
@@ -15,9 +13,8 @@ from sngan.callbacks.callback import Training
 from sngan.config.intervals import steps_of
 from sngan.distributed import collectives
 from sngan.engine import resuming
-from sngan.engine.evaluation import certify, measure_modes, measure_transport
+from sngan.engine.evaluation import certify
 from sngan.engine.evaluation_timing import EvaluationTiming
-from sngan.engine.health.figures import HealthFigures
 from sngan.engine.health.watch import HealthWatch
 from sngan.engine.hooks import Hooks
 from sngan.engine.live_page import LivePage, WritePage
@@ -26,6 +23,7 @@ from sngan.engine.real_samples import save_real_samples
 from sngan.engine.sampling import gather_average, sample_average
 from sngan.engine.setup import Plan
 from sngan.engine.state import TrainState
+from sngan.engine.step_records import StepRecords
 from sngan.runs import checkpoint, sample_grid
 from sngan.runs.log_record import LogRecord
 from sngan.runs.managed import ManagedRunFolder
@@ -103,23 +101,18 @@ class Outputs:
         )
         self.hooks = Hooks(self.plan.own.callbacks, training)
         self._guard = NanGuard(self.state.runtime.device)
-        self._health = HealthFigures(self.plan.config, self.plan.dataset)
         records = () if self.recorder is None else iter_records(self.folder.path)
         self._watch = HealthWatch(self.plan.config, records, log=self.folder.log)
         self._terms: dict[str, Tensor] = {}
-        now = time.perf_counter()
-        self._started = now - self.state.seconds
-        self._timed_step, self._timed_at = self.state.step, now
+        before = list(iter_records(self.folder.path))
+        self._records = StepRecords(self.plan, self.state, before=before)
         self._timing = EvaluationTiming(
             self.plan.config.evaluation.every,
             steps=self.plan.config.steps,
             is_images=self.plan.dataset.is_images,
         )
-        self._cpu_started = time.process_time()
-        for record in iter_records(self.folder.path):
+        for record in before:
             self._timing.remember(record)
-            if isinstance(cpu_seconds := record.get("cpu_seconds"), float):
-                self._cpu_started = time.process_time() - cpu_seconds
 
     def start(self) -> None:
         """Write the first samples and checkpoint of a new run, and the generator of any run."""
@@ -159,26 +152,13 @@ class Outputs:
             If a loss or gradient was not finite since the last call.
         """
         self._require_finite()
-        state, now = self.state, time.perf_counter()
-        terms: dict[str, Any] = read_terms(self._terms, average_ranks=True)
-        terms |= self._measure_transport() | measure_modes(self._sample, self.plan.dataset)
-        record = LogRecord(
-            step=state.step,
-            seconds=now - self._started,
-            cpu_seconds=time.process_time() - self._cpu_started,
-            **terms,
-            **state.scheduled.for_log(state.step - 1),
-            steps_per_second=(state.step - self._timed_step) / (now - self._timed_at),
-            sigma=read_terms(state.sigmas()),
-            health=self._measure_health(),
-        )
+        record = self._records.make(self._terms, self._sample)
         if self.recorder is not None:
             self._record(record)
             self.progress.log(record.to_dict())
             self.hooks.log(record.to_dict())
         self.page.update()
-        self._timed_step, self._timed_at = state.step, time.perf_counter()
-        state.logged_step = state.step
+        self._records.written()
 
     def save_samples(self) -> None:
         """Write a grid of images, or a scatter of points, from noise that never changes."""
@@ -203,7 +183,7 @@ class Outputs:
 
     def is_evaluation_due(self) -> bool:
         """Whether samples are evaluated after this step."""
-        return self._timing.is_due(self.state.step, lambda: time.perf_counter() - self._started)
+        return self._timing.is_due(self.state.step, lambda: self._records.seconds)
 
     def evaluate(self) -> None:
         """Record the metrics of samples, and keep this checkpoint if it is the best so far."""
@@ -240,14 +220,14 @@ class Outputs:
         """
         self._require_finite()
         if self.state.step == self.plan.config.steps:
-            certify(self.state.spectral_norm)
+            certify(self.state)
         self.save_generator()
         self.save_checkpoint()
 
     def save_checkpoint(self) -> None:
         """Write the state, after the records of its steps are safe on the disk."""
         state, config = self.state, self.plan.config
-        state.seconds = time.perf_counter() - self._started
+        state.seconds = self._records.seconds
         if self.recorder is not None:
             self.recorder.flush()
         with self._listing_checkpoints():
@@ -275,28 +255,11 @@ class Outputs:
             self.state.average, n, classes=classes, seed=config.seed, latent_dim=dim
         )
 
-    def _measure_transport(self) -> dict[str, float]:
-        config, dataset = self.plan.config, self.plan.dataset
-        classes = config.model.learned_classes
-        return measure_transport(self.state, dataset, classes=classes, seed=config.seed)
-
     def _record(self, record: LogRecord) -> None:
         """Write a record, and log what it tells about the run's health; only on rank 0."""
         if self.recorder is not None:
             self.recorder.log(record.to_dict())
             self._watch.follow(record.to_dict())
-
-    def _measure_health(self) -> dict[str, float] | None:
-        step, since, extremes = self.state.step, self.state.logged_step, self.state.extremes
-        if not self._health.is_due(step, since=since):
-            return None
-        found = read_terms(extremes.terms(), average_ranks=True)
-        extremes.reset()
-        weights = sum(weight.numel() for weight in self.state.generator.parameters())
-        largest = found["generator_gradient_norm_largest"]
-        found["generator_gradient_per_weight"] = largest / max(weights, 1) ** 0.5
-        copies = self._health.is_due_for_copies(step, since=since)
-        return found | self._health.measure(self.state, copies=copies)
 
     def _require_finite(self) -> None:
         """Record a term that was not finite, and raise.
@@ -318,11 +281,3 @@ class Outputs:
         if self.recorder is None:
             return nullcontext()
         return self.folder.files.recording(self.folder.CHECKPOINTS)
-
-
-def read_terms(terms: dict[str, Tensor], *, average_ranks: bool = False) -> dict[str, float]:
-    """Read scalars from the device at once; with ``average_ranks``, their means over all ranks."""
-    values = torch.stack([term.float() for term in terms.values()])
-    if average_ranks:
-        values = collectives.all_reduce_mean(values)
-    return dict(zip(terms, values.tolist(), strict=True))

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from sngan import config as configs
 from sngan import data
 from sngan.config import MAY_CHANGE_ON_RESUME, Config
 from sngan.data.survey import Opened
+from sngan.engine.own_parts import OWN, OwnParts
 from sngan.engine.state import PARTS, TrainState
 from sngan.runs import checkpoint
 from sngan.runs.checkpoint import FoundCheckpoint
@@ -33,7 +35,7 @@ def settings_to_save(config: Config) -> dict[str, Any]:
 
 
 def require_resumable(
-    folder: ManagedRunFolder, config: Config, *, changed: bool
+    folder: ManagedRunFolder, config: Config, *, changed: bool, own: OwnParts
 ) -> Callable[[Opened], None]:
     """Refuse a resume whose settings do not fit, before the data is read.
 
@@ -47,6 +49,8 @@ def require_resumable(
         The settings of the resumed run.
     changed
         Whether other settings and other data are accepted.
+    own
+        The parts that were given as objects.
 
     Raises
     ------
@@ -54,14 +58,17 @@ def require_resumable(
         If a setting has changed that may not, or there is nothing at the place of the data.
     """
     newest, saved = glance_at_newest(folder.checkpoints)
+    # the run's own settings say which networks were given as objects
+    config = replace(config, model=replace(config.model, own=own.networks.names))
     path = folder.settings_path()
     found = configs.known_changes(_settings_before(saved.get("settings"), path), config)
     is_other = any(line.startswith("model.") for line in found)
-    misfits = _misfits(newest, saved, config) if is_other else []
+    misfits = _misfits(newest, saved, config, own.networks) if is_other else []
     configs.require_allowed(found, misfits, changed=changed, where=path)
     source = config.data.source
     expected = "the run's data, or --data with its new place"
-    require(not data.is_missing(source), "data", expected=expected, got=f"nothing at {source}")
+    is_missing = source != OWN and data.is_missing(source)
+    require(not is_missing, "data", expected=expected, got=f"nothing at {source}")
 
     def check(opened: Opened) -> None:
         content = None if isinstance(opened, data.Dataset) else opened.content
@@ -189,10 +196,10 @@ def _parts_begun(state: TrainState, saved: dict[str, Any]) -> Collection[str]:
     return begun if not others and is_of_stream else {*begun, "sampler"}
 
 
-def _misfits(path: Path, saved: dict[str, Any], config: Config) -> list[str]:
+def _misfits(path: Path, saved: dict[str, Any], config: Config, own: OwnNetworks) -> list[str]:
     """Say how the networks of settings differ from those in a checkpoint."""
     try:
-        _require_networks(saved, networks_on_meta(config))
+        _require_networks(saved, networks_on_meta(config, own))
     except MisfitError as error:
         return [f"{path}: {error}"]
     except (ValueError, KeyError):

@@ -97,7 +97,7 @@ def prepare(
     on_opened = None
     if resume:
         config = configs.with_own_settings(config, folder.settings_path())
-        on_opened = resuming.require_resumable(folder, config, changed=changed)
+        on_opened = resuming.require_resumable(folder, config, changed=changed, own=own)
     _require_parts(config)
     dataset = own.open_data(config.data)
     if dataset is None:
@@ -124,7 +124,7 @@ def prepare(
     )
 
 
-def with_hours(plan: Plan, measure: Callable[[Config, data.Dataset], Config]) -> Plan:
+def with_hours(plan: Plan, measure: Callable[[Plan], Config]) -> Plan:
     """Return a plan whose steps fit into ``hours``; settings that depend on the steps follow.
 
     Parameters
@@ -132,11 +132,12 @@ def with_hours(plan: Plan, measure: Callable[[Config, data.Dataset], Config]) ->
     plan
         The plan of a new run.
     measure
-        A function that replaces ``hours`` by ``steps``. All ranks call it.
+        A function that returns the settings with ``steps`` in place of ``hours``. All ranks call
+        it.
     """
     if plan.unresolved.hours is None:
         return plan
-    config = measure(plan.unresolved, plan.dataset)
+    config = measure(plan)
     return replace(
         plan, unresolved=config, config=resolve_config(config, plan.dataset, plan.own.networks)
     )

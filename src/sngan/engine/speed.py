@@ -12,11 +12,13 @@ import torch
 from sngan import data
 from sngan.config import Config
 from sngan.config.presets import PRESETS
+from sngan.data.own.batches import OwnStream
 from sngan.distributed import collectives
 from sngan.engine.fabric import make_fabric
 from sngan.engine.setup import Plan
 from sngan.engine.state import TrainState, restored_random_numbers
 from sngan.engine.steps import train_step
+from sngan.runs.networks import OwnNetworks
 from sngan.utils.text import rough_duration
 
 if TYPE_CHECKING:
@@ -32,29 +34,36 @@ WORTH_A_LINE, WORTH_A_HINT = 60.0, 1800.0
 _log = logging.getLogger("sngan")
 
 
-def with_steps_for_hours(config: Config, dataset: data.Dataset, fabric: "Fabric") -> Config:
-    """Return settings with the steps that fit into ``config.hours``, and without hours.
+def with_steps_for_hours(plan: Plan, fabric: "Fabric") -> Config:
+    """Return the settings with the steps that fit into their hours, and without hours.
 
     The steps are measured on networks of their own, so the run is bit for bit that of
     ``--steps N``. All ranks call this.
 
     Parameters
     ----------
-    config
-        The settings as the user gave them, with the preset.
-    dataset
-        The data.
+    plan
+        The plan, whose unresolved settings are those that the user gave, with the preset.
     fabric
         The launched Fabric.
     """
+    config = plan.unresolved
     if config.hours is None:
         return config
-    seconds = seconds_per_step(replace(config, hours=None), dataset, fabric)
+    seconds = seconds_per_step(
+        replace(config, hours=None), plan.dataset, fabric, own=plan.own.networks
+    )
     steps = max(1, int(_SHARE_OF_STEPS * _HOUR * config.hours / seconds))
     return replace(config, hours=None, steps=steps)
 
 
-def seconds_per_step(config: Config, dataset: data.Dataset, fabric: "Fabric") -> float:
+def seconds_per_step(
+    config: Config,
+    dataset: data.Dataset,
+    fabric: "Fabric",
+    *,
+    own: OwnNetworks | None = None,
+) -> float:
     """Time some steps of a state that is thrown away. All ranks call this, and get one result.
 
     Parameters
@@ -65,9 +74,11 @@ def seconds_per_step(config: Config, dataset: data.Dataset, fabric: "Fabric") ->
         The data.
     fabric
         The launched Fabric.
+    own
+        Networks given as objects, of which copies are trained.
     """
     with _quiet():
-        state = TrainState.build(config, dataset, fabric)
+        state = TrainState.build(config, dataset, fabric, own=own)
     warm_up, timed = _counts(state)
     for _ in range(warm_up):
         train_step(config, state)
@@ -133,6 +144,9 @@ class FirstSteps:
         config, state = self._plan.config, self._state
         is_open = self._is_new and state.is_images and not config.performance.has_process_group
         if config.preset == "laptop" or not is_open or state.runtime.device.type != "cpu":
+            return None
+        if config.model.own or isinstance(self._plan.dataset.stream, OwnStream):
+            # the preset makes only sngan's networks narrower, and an iterator gives a batch once
             return None
         preset = PRESETS["laptop"]
         try:

@@ -1,5 +1,6 @@
 """Training state: everything that changes while a run trains, and that a checkpoint saves."""
 
+import copy
 import random
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
@@ -68,6 +69,8 @@ class TrainState:
         The device, precision and CUDA graph of the steps. It is not saved.
     extremes
         The least and the largest gradient norms since the last record of the run's health.
+    uncertified
+        The critic and its spectral normalization before certification, once it is certified.
 
     Examples
     --------
@@ -98,6 +101,7 @@ class TrainState:
     step: int = 0
     seconds: float = 0.0
     logged_step: int = 0
+    uncertified: dict[str, Any] | None = None
 
     @classmethod
     def build(
@@ -163,6 +167,11 @@ class TrainState:
             return self.spectral_norm.sigmas()
         return spectral.spectral_norms(self.critic.module)
 
+    def keep_uncertified(self) -> None:
+        """Keep a copy of the critic, which is certified next; a longer run goes on from it."""
+        parts = {key: getattr(self, key).state_dict() for key in ("critic", "spectral_norm")}
+        self.uncertified = copy.deepcopy(parts)
+
     def state_dict(self) -> dict[str, Any]:
         """Return everything that a resumed run needs to go on bit for bit."""
         parts = {key: getattr(self, key).state_dict() for key in self._parts()}
@@ -175,6 +184,7 @@ class TrainState:
             "data": self.fingerprint,
             "rng": _rng_state(),
             "extremes": self.extremes.state_dict(),
+            **({} if self.uncertified is None else {"uncertified": self.uncertified}),
         }
 
     def load_state_dict(self, saved: dict[str, Any], *, without: Collection[str] = ()) -> None:
@@ -192,6 +202,8 @@ class TrainState:
         Exception
             If ``saved`` does not fit: an error of any kind. Another state can be loaded afterwards.
         """
+        # a certificate rescales the critic, and an unbroken run of more steps has none at this step
+        saved = {**saved, **saved.get("uncertified", {})}
         step, seconds = saved["step"], saved["seconds"]
         require_count(step, "step", minimum=0)
         require_number(seconds, "seconds", minimum=0.0)

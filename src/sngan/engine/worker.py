@@ -78,6 +78,9 @@ def train_on_rank(
         )
         collectives.raise_together(lambda: folder.recover() if collectives.is_rank_zero() else None)
         resume = resume or is_restarted
+        if is_restarted:
+            # the first start has measured how many steps the hours have, and saved the number
+            config = replace(config, hours=None)
         with interrupt_at_once():
             plan = collectives.raise_together(
                 lambda: prepare(

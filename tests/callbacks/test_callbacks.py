@@ -78,6 +78,7 @@ def test_each_hook_is_called_when_it_is_due(tmp_path):
     assert all(value.shape == () for value in given["step"][-1].values())
 
 
+@pytest.mark.slow
 @pytest.mark.bitwise
 def test_a_callback_that_only_looks_changes_nothing(tmp_path):
     plain = train(config(tmp_path / "a"))
@@ -105,6 +106,7 @@ class StopAt(Callback):
             training.stop("a second reason")
 
 
+@pytest.mark.slow
 @pytest.mark.bitwise
 def test_a_stopped_run_has_a_checkpoint_and_goes_on(tmp_path, capsys):
     whole = train(config(tmp_path / "whole"))
@@ -164,6 +166,7 @@ def test_an_error_of_the_training_reaches_the_callbacks(tmp_path):
     assert diary.calls[-1][::2] == ("end", error.value)
 
 
+@pytest.mark.slow
 def test_two_ranks(tmp_path):
     path = tmp_path / "calls.txt"
     settings = config(tmp_path, devices=2, device="cpu")
@@ -264,11 +267,23 @@ def test_early_stopping_needs_evaluations(tmp_path):
 
 
 def test_a_logger_of_fabric_gets_settings_and_numbers(tmp_path):
-    logger = CSVLogger(str(tmp_path / "logs"), name="mine")
+    given = {}
+
+    class WithSettings(CSVLogger):
+        def log_hyperparams(self, params):
+            given.update(params)
+
+    logger = WithSettings(str(tmp_path / "logs"), name="mine")
     run = train(config(tmp_path), callbacks=[logger])
-    rows = list(csv.DictReader((tmp_path / "logs/mine/version_0/metrics.csv").open()))
+    assert given["batch_size"] == 8
+    with (tmp_path / "logs/mine/version_0/metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
     records = list(iter_records(run.folder))
-    by_step = {int(row["step"]): row for row in rows}
+    # the losses and the evaluation of one step have a row each
+    by_step = {}
+    for row in rows:
+        filled = {name: value for name, value in row.items() if value}
+        by_step.setdefault(int(row["step"]), {}).update(filled)
     for record in records:
         row = by_step[record["step"]]
         if "critic_loss" in record:
@@ -278,6 +293,11 @@ def test_a_logger_of_fabric_gets_settings_and_numbers(tmp_path):
         for name, value in (record.get("evaluation") or {}).items():
             assert float(row[f"evaluation/{name}"]) == pytest.approx(value)
     assert isinstance(as_callbacks([logger])[0], FabricLogger)
+
+
+def test_a_logger_without_a_place_for_settings_gets_the_numbers(tmp_path):
+    train(config(tmp_path, steps=2), callbacks=[CSVLogger(str(tmp_path / "logs"), name="mine")])
+    assert "critic_loss" in (tmp_path / "logs/mine/version_0/metrics.csv").read_text()
 
 
 def test_wandb_writes_a_run_offline(tmp_path, monkeypatch):
@@ -347,6 +367,7 @@ def test_names_classes_and_objects_become_callbacks():
         as_callbacks([lambda: 3])
 
 
+@pytest.mark.slow
 def test_a_resumed_run_may_have_other_callbacks(tmp_path):
     run = train(config(tmp_path, steps=3), callbacks=[Diary()])
     diary = Diary()

@@ -185,7 +185,7 @@ def test_a_failure_is_one_line_and_a_traceback_in_the_log(tmp_path, monkeypatch,
     assert "Traceback" in (run / "train.log").read_text()
 
 
-def no_memory(*_: object) -> None:
+def no_memory(*_: object, **__: object) -> None:
     raise RuntimeError("no memory")
 
 

@@ -22,7 +22,7 @@ def last_state(run):
     return {key: part for key, part in state.items() if key not in ("seconds", "extremes")}
 
 
-@pytest.mark.parametrize("stops", [(1,), (2, 3)])
+@pytest.mark.parametrize("stops", [(1,), pytest.param((2, 3), marks=pytest.mark.slow)])
 @pytest.mark.bitwise
 def test_a_certified_run_goes_on_as_if_it_had_not_been_certified(tmp_path, stops):
     source = tiny_run.pictures(tmp_path / "pictures.npz")

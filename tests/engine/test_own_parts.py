@@ -184,7 +184,14 @@ def test_a_run_of_own_data_says_so_when_its_data_is_missing(tmp_path):
         train(replace(run.config, steps=4), resume=True)
 
 
-@pytest.mark.parametrize("names", [("generator", "critic"), ("data",), ("generator",), ("critic",)])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("generator", "critic"),
+        ("data",),
+        *(pytest.param((name,), marks=pytest.mark.slow) for name in ("generator", "critic")),
+    ],
+)
 def test_a_resumed_run_of_own_parts_is_bit_for_bit_an_uninterrupted_one(tmp_path, names):
     own = {name: part for name, part in {**pair(), "data": POINTS}.items() if name in names}
     given = {"schedule": "constant", "width": 0.1, "latent_dim": 2}

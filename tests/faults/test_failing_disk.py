@@ -92,7 +92,8 @@ def small_disk(tmp_path):
 
 def test_a_disk_that_is_full(small_disk, tmp_path):
     source = tiny_run.pictures(tmp_path / "pictures.npz")
-    training.train(tiny_run.config_of(tmp_path / "whole", source))
+    # the file of the generator has the settings in it
+    training.train(tiny_run.config_of(tmp_path / "whole", source, keep_every=1))
     run = small_disk / "run"
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(500 << 10))

@@ -11,6 +11,7 @@ LIMITS = {
     "weights ≥ 0, 5 layers": {"product": 1.4, "eclipse": 1.001, "sdp": 1.001},
     "orthogonal and MaxMin, 2 layers": dict.fromkeys(truth.METHODS, 1.001),
     "linear, 10 layers": dict.fromkeys(truth.METHODS, 1.001),
+    "linear, 50 layers": dict.fromkeys(truth.METHODS, 1.001),
     "one variable, 2 neurons": {"product": 4.0, "eclipse": 4.0, "sdp": 4.0},
     "one variable, 32 neurons": {"product": 9.0, "eclipse": 3.0, "sdp": 3.0},
 }

@@ -1,6 +1,7 @@
 """Loggers of Lightning Fabric as callbacks, and the numbers of a record by name."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from typing_extensions import override
@@ -39,8 +40,10 @@ class FabricLogger(Callback):
     @override
     def on_start(self, training: Training) -> None:
         """Pass the settings on."""
-        if training.is_rank_zero:
-            self.logger.log_hyperparams(flat_settings(training.config))
+        # some loggers, such as that of CSV files, have no place for settings
+        with suppress(NotImplementedError):
+            if training.is_rank_zero:
+                self.logger.log_hyperparams(flat_settings(training.config))
 
     @override
     def on_log(self, training: Training, record: Mapping[str, Any]) -> None:

@@ -19,6 +19,8 @@ _MOST_PASSES = 512
 _AT_ONCE = 64
 # float64 products of up to 2¹⁰ terms err by less than 2⁻⁴² of the product of the norms
 _ROUNDING = 1e-9
+# an error that is small beside the norm
+_SMALL = 1e-6
 
 
 def affine_chains(graph: Graph, propagation: Propagation) -> list[Chain]:
@@ -43,26 +45,60 @@ def merge_affine_chains(graph: Graph, propagation: Propagation) -> dict[Node, Li
     """Return all constants; a merged chain has its norm at its last operation, and 1 elsewhere."""
     found = dict(propagation.local)
     for chain in affine_chains(graph, propagation):
-        products = list(accumulate((found[node].sigma for node in chain), multiply_up))
-        product = products[-1]
-        backwards = accumulate((found[node].sigma for node in chain[::-1]), multiply_up)
+        sigmas = [found[node].sigma for node in chain]
         proper = [node for node in chain if found[node].method != "structure"]
-        # no product of the first constants, and none of the last ones, may underflow
-        is_safe = min(*products, *backwards) > LEAST_CONSTANT
-        small = len(proper) > 1 and is_safe and product < math.inf
-        matrix = dense_matrix(graph, chain, propagation.sources[chain[0]]) if small else None
-        # the product of the norms is finite, but elements of the matrix may overflow
-        if matrix is None or not bool(matrix.isfinite().all()):
+        if len(proper) < 2:
             continue
+        merged = _matrix_and_error(graph, chain, propagation.sources[chain[0]], sigmas)
+        if merged is None:
+            continue
+        matrix, error = merged
         spectrum = tuple(torch.linalg.svdvals(matrix).tolist())
-        sigma = spectrum[0] + _ROUNDING * product
-        if sigma < product:
+        # the error has room for that of the SVD, which is far smaller
+        sigma = spectrum[0] + error
+        if sigma < _product(sigmas):
             for absorbed in proper[:-1]:
                 found[absorbed] = ABSORBED
             found[proper[-1]] = replace(
                 found[proper[-1]], sigma=sigma, method="merged", spectrum=spectrum
             )
     return found
+
+
+def _matrix_and_error(
+    graph: Graph, chain: Chain, source: Node, sigmas: list[float]
+) -> tuple[Tensor, float] | None:
+    """Return the matrix of a chain, and a bound of the norm of its error; None without a proof.
+
+    Rounding in a long chain is bounded by the product of the norms, which can be far above the norm
+    of the product. Then the matrices of the two halves are multiplied, and their own norms bound
+    the error.
+    """
+    products = [*accumulate(sigmas, multiply_up), *accumulate(sigmas[::-1], multiply_up)]
+    # no product of the first constants, and none of the last ones, may underflow
+    if not (min(products) > LEAST_CONSTANT and max(products) < math.inf):
+        return None
+    matrix = dense_matrix(graph, chain, source)
+    # the product of the norms is finite, but elements of the matrix may overflow
+    if matrix is None or not bool(matrix.isfinite().all()):
+        return None
+    error, middle = _ROUNDING * _product(sigmas), len(chain) // 2
+    if not middle or error <= _SMALL * float(matrix.norm()):
+        return matrix, error
+    first = _matrix_and_error(graph, chain[:middle], source, sigmas[:middle])
+    last = _matrix_and_error(graph, chain[middle:], chain[middle - 1], sigmas[middle:])
+    if first is None or last is None:
+        return matrix, error
+    sizes = [float(half.norm()) * (1 + _ROUNDING) for half, _ in (first, last)]
+    if not LEAST_CONSTANT < sizes[0] * sizes[1] < math.inf:
+        return matrix, error
+    spread = last[1] * (sizes[0] + first[1]) + sizes[1] * first[1]
+    of_halves = (spread + _ROUNDING * sizes[0] * sizes[1]) * (1 + _ROUNDING)
+    return (last[0] @ first[0], of_halves) if of_halves < error else (matrix, error)
+
+
+def _product(sigmas: list[float]) -> float:
+    return list(accumulate(sigmas, multiply_up))[-1]
 
 
 def dense_matrix(graph: Graph, chain: Chain, source: Node) -> Tensor | None:

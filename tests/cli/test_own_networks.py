@@ -9,6 +9,7 @@ from torch import nn
 import sngan
 from helpers.networks import Residual
 from sngan.cli import main
+from sngan.tasks.networks import open_network
 
 MODULE = """
 import torch
@@ -131,6 +132,15 @@ def test_certify_prints_a_table(folder, capsys):
         (["lipschitz", "own_networks_of_test:build", "--shape", "8,x"], "--shape: expected"),
         (["lipschitz", "own_networks_of_test:build", "--shape", "1,9,9"], "input_shape"),
         (["lipschitz", "own_networks_of_test:build", "--shape", "1,8,8", "--box", "1"], "--box"),
+        (
+            ["lipschitz", "own_networks_of_test:build", "--shape", "3", "--checkpoint", "best"],
+            "--checkpoint: expected none for a network",
+        ),
+        (
+            ["verify", "c.json", "own_networks_of_test:build", "--checkpoint", "best"],
+            "--checkpoint: expected none for a network",
+        ),
+        (["verify", "c.json", "hf:somebody/model"], "run: expected a run folder"),
         (["lipschitz", "no_run_here", "--box", "0,1"], "--box: expected none for a run"),
         (["lipschitz", "own_networks_of_test:none", "--shape", "3"], "has no 'none'"),
         (["lipschitz", "own_networks_of_test:broken", "--shape", "3"], "KeyError"),
@@ -168,3 +178,8 @@ def test_bad_requests_are_one_line(arguments, said, folder, capsys):
     status, _, error = call(capsys, *arguments)
     assert (status, len(error.splitlines())) == (2, 1), error
     assert said in error
+
+
+def test_a_name_that_nobody_wrote_on_the_command_line_is_not_imported(folder):
+    with pytest.raises(ValueError, match="consent"):
+        open_network("own_networks_of_test:build")

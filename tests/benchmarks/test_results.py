@@ -143,7 +143,8 @@ def test_every_table_of_the_page_has_a_module_and_every_kept_record_a_table():
 
 def test_the_records_are_small():
     paths = [path for path in (page.FOLDER).rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in paths) < 2 * 2**20
+    # the records of the doctor are the figures of 216 whole runs
+    assert sum(path.stat().st_size for path in paths) < 3 * 2**20
 
 
 def test_a_prefix_of_the_claim_has_every_method_under_one_setting():

@@ -210,7 +210,7 @@ def test_a_run_of_packs_is_used_like_any_other(tmp_path, capsys, source) -> None
     assert run.generate(3).shape[1:] == ((1, 8, 8) if source == "digits" else (2,))
     assert all("w1_bound" not in record for record in metrics(run.folder))
     if source == "ring8":
-        assert main(["evaluate", str(run.folder)]) == 0
+        assert main(["evaluate", str(run.folder), "--samples", "300", "--halves", "0"]) == 0
     capsys.readouterr()
     options = [] if source == "ring8" else ["--upper-only"]
     assert main(["lipschitz", str(run.folder), "--json", "-", *options]) == 0

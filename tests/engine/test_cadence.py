@@ -7,6 +7,7 @@ import random
 import pytest
 
 from helpers import tiny_run
+from helpers.clock import Clock
 from helpers.ranks import on_ranks
 from sngan import Config
 from sngan import config as configs
@@ -21,16 +22,6 @@ from sngan.utils import signals
 
 _FEW = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))]
 _NETWORKS = ("generator", "critic", "average", "generator_optimizer", "critic_optimizer")
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def monotonic(self):
-        return self.now
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import pytest
 
 from helpers import tiny_run
+from helpers.clock import Clock
 from sngan.engine import cadence, live_page
 from sngan.engine import train as training
 from sngan.engine.errors import TrainingError
@@ -12,14 +13,6 @@ from sngan.tasks.train import train
 
 _BOTH = ("with", "without")
 RELOADS = '<meta http-equiv="refresh"'
-
-
-class Clock:
-    def __init__(self):
-        self.now = 0.0
-
-    def monotonic(self):
-        return self.now
 
 
 @pytest.fixture

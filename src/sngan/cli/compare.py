@@ -36,8 +36,8 @@ def add_arguments(parser: CommandParser) -> None:
     parser.flag(
         "--same_budget",
         Budget,
-        "what all methods spend alike: steps of the generator; critic-steps, as many as --steps; "
-        "or seconds, the time that the first method needs for --steps",
+        "the budget that each method gets: steps, --steps of the generator; critic-steps, --steps "
+        "of the critic; seconds, the time that the first method needs for --steps",
         default="steps",
     )
     parser.switch("--overwrite", "replace a comparison that is at --out; your own files stay")

@@ -14,7 +14,6 @@ from sngan.utils.text import first_line
 
 # the largest relative difference of float32 kernels that compute the same
 _SAME = 1e-4
-_CHECKED = 4
 
 
 def read_exported(path: Path) -> tuple[nn.Module, tuple[int, ...]]:

@@ -7,7 +7,7 @@ MEANINGS = {
     "kernel_error": "standard error of kernel",
     "w1": "mean way that features must move to turn one set into the other",
     "sliced_w1": "the same way, averaged over one-dimensional views",
-    "inception_score": "whether samples are of a clear class, and of all classes alike",
+    "inception_score": "whether each sample has a clear class, and all classes are equally common",
     "inception_score_deviation": "its standard deviation over 10 parts",
     "precision": "share of generated samples that lie among real ones: do they look real",
     "recall": "share of real samples that lie among generated ones: is all of the data reached",

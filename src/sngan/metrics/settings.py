@@ -27,7 +27,7 @@ class EvaluationSettings(Protocol):
 
     @property
     def features(self) -> int:
-        """What ``auto`` is for images without labels: 1 for ``pixels``, 2 for ``domain``."""
+        """The meaning of ``auto`` for images without labels: 1 is ``pixels``, 2 is ``domain``."""
         ...
 
 

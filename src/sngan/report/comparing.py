@@ -15,7 +15,7 @@ def setting_title(name: str) -> str:
 
 
 def budget(found: ComparisonResult) -> str:
-    """What all methods spent alike, in words."""
+    """Return the budget that each method got, in words."""
     steps = f"{found.steps:,}"
     return {
         "steps": f"{steps} generator steps",

@@ -84,10 +84,7 @@ def read_model_file(
         raise _refused("whole settings", path, "their checksum is wrong")
     try:
         config = configs.loads(text, where=path)
-        names = configs.code_names(config)
-        consent.note_from_file(names)
-        if allow_code:
-            consent.allow(names)
+        consent.note_from_file(configs.code_names(config), allowed=allow_code)
         own = own or OwnNetworks()
         own.require("generator", config)
         require_fit(networks_on_meta(config, own)[0], weights)

@@ -44,8 +44,10 @@ def save_generator(
     write_model_file(generator, run.best_generator if is_best else run.generator, config)
 
 
-def read_config(folder: Path) -> Config:
+def read_config(folder: Path, *, allow_code: bool = False) -> Config:
     """Read the settings of a run; nothing that they name is imported.
+
+    With ``allow_code``, whatever imports it later has the user's consent.
 
     Raises
     ------
@@ -56,7 +58,7 @@ def read_config(folder: Path) -> Config:
     require(path.is_file(), "run", expected=f"a run folder with {path.name}", got=folder)
     with _not_of_sngan(path):
         config = configs.load(path)
-    consent.note_from_file(configs.code_names(config))
+    consent.note_from_file(configs.code_names(config), allowed=allow_code)
     return config
 
 
@@ -80,9 +82,7 @@ def read_settings(
         If the folder is no run, ``config.yaml`` is not sngan's, or it names code that nobody has
         allowed.
     """
-    config = read_config(folder)
-    if allow_code:
-        consent.allow(configs.code_names(config))
+    config = read_config(folder, allow_code=allow_code)
     with _not_of_sngan(RunFolder(folder).config):
         return config, networks_on_meta(config, own)
 

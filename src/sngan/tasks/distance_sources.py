@@ -50,8 +50,8 @@ def open_alike(
         )  # fmt: skip
         for name, one in sources.items():
             if shapes[name] != common:
-                alike = replace(settings, source=one, resolution=size, channels=channels)
-                found[name] = _open(alike, name)
+                in_common = replace(settings, source=one, resolution=size, channels=channels)
+                found[name] = _open(in_common, name)
     left, right = found.values()
     require(
         left.sample_shape == right.sample_shape,

@@ -82,7 +82,7 @@ def train(
     config = own.noted_in(config)
     (consent.allow if allow_code else consent.allow_own)(configs.code_names(config))
     if allow_code and resume:
-        consent.allow(configs.code_names(read_config(Path(config.out))))
+        read_config(Path(config.out), allow_code=True)
     own = replace(own, consent=consent.consent())
     try:
         run = train_networks(

@@ -12,7 +12,7 @@ from sngan.transport.exact import wasserstein
 
 @dataclass(frozen=True)
 class CriticAudit:
-    """What a critic proves about ``W_1`` between two samples, and what is true.
+    """The ``W_1`` between two samples that a critic proves, beside the exact one.
 
     Attributes
     ----------

@@ -59,9 +59,20 @@ def allow_all() -> None:
     restore(_consent._replace(is_for_all=True))
 
 
-def note_from_file(names: Iterable[str]) -> None:
-    """Remember names that a run folder holds: :func:`allow_own` does not allow these."""
+def note_from_file(names: Iterable[str], *, allowed: bool = False) -> None:
+    """Remember names that a run folder holds: :func:`allow_own` does not allow these.
+
+    Parameters
+    ----------
+    names
+        The names.
+    allowed
+        Whether the user allows the names of this file, as ``allow_code=True`` does.
+    """
+    names = frozenset(names)
     restore(_consent._replace(from_files=_consent.from_files.union(names)))
+    if allowed:
+        allow(names)
 
 
 def allow_own(names: Iterable[str]) -> None:

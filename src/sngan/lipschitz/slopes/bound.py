@@ -79,12 +79,6 @@ def _no_bound(slopes: str, reason: str) -> SlopeBound:
     )  # fmt: skip
 
 
-def bound_of_stages(stages: Stages, *, optimized: bool) -> float | None:
-    """Return the constant of :func:`prove_stages`, or None."""
-    proof = prove_stages(stages, optimized=optimized)
-    return None if proof is None else proof.constant
-
-
 def prove_stages(stages: Stages, *, optimized: bool) -> StagesProof | None:
     """Return a proved constant of the network, or None if the check of every proof fails.
 

@@ -14,7 +14,7 @@ from sngan.engine.steps import train_step
 from sngan.tasks.compare.trials import Trial, with_steps
 
 Budget = Literal["steps", "critic-steps", "seconds"]
-"""What all methods spend alike."""
+"""The kinds of budget that each method of a comparison can get."""
 _WARM_UP, _TIMED, _SECONDS = 5, 15, 2.0
 
 

@@ -69,10 +69,10 @@ def compare(
     overrides
         Fields of ``Method`` that all methods get, such as ``{"n_critic": 1}``.
     same_budget
-        What all methods spend alike: ``steps`` of the generator; ``critic-steps``, as many as
-        ``base.steps``, so that a method with n_critic of 5 has a fifth of the generator steps; or
-        ``seconds``, the time that the first method needs for ``base.steps``. A few steps of each
-        method are timed before, on an idle machine if possible.
+        The budget that each method gets. ``steps``: ``base.steps`` of the generator.
+        ``critic-steps``: ``base.steps`` of the critic, so a method with n_critic of 5 has a fifth
+        of the generator steps. ``seconds``: the time that the first method needs for
+        ``base.steps``; a few steps of each method are timed first, on an idle machine if possible.
     overwrite
         Replace a comparison that is at ``out``: its own files and those of its runs are deleted
         once a new run has ended. Other files stay.

@@ -18,8 +18,8 @@ _OF_A_RUN = ("method", "seed", "out")
 class ComparisonPlan:
     """The settings of the command: ``base`` for all runs, ``overrides`` for all methods.
 
-    ``same_budget`` says what all methods spend alike. If it is time, ``speeds`` has the seconds of
-    a step of each method that was timed; the first one has the steps of ``base``.
+    ``same_budget`` is the kind of budget that each method gets. If it is time, ``speeds`` has the
+    seconds of a step of each method that was timed; the first one has the steps of ``base``.
     """
 
     base: Mapping[str, Any]

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .PHONY: demo test test-bitwise test-slow test-faults test-nodes lint types bench bench-growth \
-	bench-doctor gpu-check clean
+	bench-doctor gpu-check docs docs-check clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -71,6 +71,16 @@ bench-doctor: $(READY)
 # a machine with an NVIDIA GPU, in under 8 minutes; `make gpu-check DATA=FOLDER` trains on CIFAR-10
 gpu-check: $(READY)
 	$(BIN)/python -m benchmarks.gpu_check --out gpu-check.json $(if $(DATA),--data $(DATA))
+
+# the site, into build/site: `python -m http.server --directory build/site` shows it
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+# a walk through all pages of the built site in headless Chromium
+docs-check: docs
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs,browser]'
+	$(BIN)/pytest -m browser tests/website
 
 clean:
 	rm -rf $(VENV)

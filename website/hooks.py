@@ -1,0 +1,37 @@
+"""MkDocs events of the site: markers in pages become figures, things to move and numbers."""
+
+import re
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+from website import figures, markers
+
+ROOT = Path(__file__).resolve().parents[1]
+BUILD = ROOT / "build" / "website"
+"""Folder of everything that the build computes. Each result is kept until its code changes."""
+
+_OUTSIDE = re.compile(r"\[([^\]]+)\]\((?:\.\./)+((?:src|examples|benchmarks|tests)/[^)]+)\)")
+
+
+def on_pre_build(config: MkDocsConfig) -> None:
+    """Run the scripts of the guide before any page is read."""
+    figures.run_all(Path(config.docs_dir), BUILD)
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the computed figures to the site's files."""
+    for path in sorted((BUILD / "guide").glob("*.svg")):
+        files.append(File.generated(config, f"guide/{path.name}", abs_src_path=str(path)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Replace the markers of the guide, and links to files that the site does not have."""
+    del files
+    source = Path(config.docs_dir) / page.file.src_uri
+    if source.parent.name != "guide":
+        return _OUTSIDE.sub(r"\1 (`\2`)", markdown)
+    return markers.replaced(markdown, folder=source.parent, computed=BUILD / "guide")

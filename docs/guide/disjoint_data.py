@@ -16,4 +16,5 @@ checks = [
     {"move": {"disjoint-shift": shift}, "read": {"disjoint-w1": shift}, "tolerance": 2e-3}
     for shift in (0.0, 0.7, 2.0)
 ]
-Path("disjoint.json").write_text(json.dumps({"shifts": shifts, "w1": w1, "js": js, "checks": checks}))
+data = {"shifts": shifts, "w1": w1, "js": js, "checks": checks}
+Path("disjoint.json").write_text(json.dumps(data))

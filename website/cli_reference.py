@@ -27,6 +27,9 @@ def _command(name: str, summary: str) -> list[str]:
     lines = [f"## sngan {name}", "", f"{summary[0].upper()}{summary[1:]}.", ""]
     if str(parser.description).strip(". ").lower() != summary.lower():
         lines += [str(parser.description), ""]
+    if parser.common:
+        common = [f"| `{flag}` | {_cell(text)} |" for flag, text in parser.common.items()]
+        lines += ["| common flags | meaning |", "|---|---|", *common, ""]
     has_settings = False
     rows: list[str] = []
     # argparse has no public list of a parser's arguments

@@ -48,7 +48,7 @@ def test_the_table_has_one_row_for_each_package():
 
 
 def test_the_picture_has_a_box_for_each_package():
-    picture = PAGE.split("```mermaid")[1].split("```")[0]
+    picture = PAGE.split("```text")[1].split("```")[0]
     assert packages() <= set(re.findall(r"\w+", picture))
 
 

@@ -1,0 +1,24 @@
+"""Two critics of the same data: the constant of each lies in a bracket, and one is at most 1."""
+
+import matplotlib.pyplot as plt
+import torch
+
+import sngan
+
+line = torch.linspace(-5, 5, 201)[:, None]
+for name, colour in (("no rule", "#c14a09"), ("spectral normalization", "#7b3fa0")):
+    torch.manual_seed(0)
+    critic = torch.nn.Sequential(torch.nn.Linear(1, 32), torch.nn.ReLU(), torch.nn.Linear(32, 1))
+    optimizer = torch.optim.Adam(critic.parameters(), lr=0.02)
+    sn = sngan.SpectralNorm(critic, optimizer) if name != "no rule" else None
+    for _ in range(400):  # real data around -2 and 2, generated data around 0
+        real, generated = torch.randn(64, 1) / 2 + 2, torch.randn(64, 1) / 2
+        real[::2] *= -1
+        optimizer.zero_grad()
+        sngan.losses.hinge.critic(critic(real), critic(generated)).backward()
+        optimizer.step()
+    bounds = sngan.lipschitz_bounds(critic, (1,))
+    bracket = f"{name}: {bounds.lower:.2f} ≤ K ≤ {bounds.upper:.2f}"
+    plt.plot(line, critic(line).detach(), colour, label=bracket)
+plt.legend()
+plt.savefig("lipschitz.svg")

@@ -17,7 +17,7 @@ sngan.widget("dual", (box, data) => {
   const showBroken = sngan.output(numbers, { id: "dual-broken", label: "broken rules", digits: 0 });
   const verdict = sngan.element(box, "p", { "aria-live": "polite" });
   const caption = "Fee and distance for each pair. A green pair is tight: fee and distance are equal. Each ■ is a box of the cheapest plan.";
-  const cells = sngan.table(box, { caption, columns: ["from \\ to", ...data.goals.map(String)], rows: data.boxes.map(String) });
+  const cells = sngan.table(box, { caption, columns: ["from → to", ...data.goals.map(String)], rows: data.boxes.map(String) });
   const climb = sngan.plot(box, { label: "What the critic earns, step by step", x: [0, data.learned.at(-1).step], y: [0, 12], height: 210, xLabel: "training step of the critic", yLabel: "earned" });
 
   // a blue price may not lie above any cone that stands on an orange one
@@ -40,7 +40,7 @@ sngan.widget("dual", (box, data) => {
     numbersOf();
     climb.clear();
     climb.line([[0, data.cost], [data.learned.at(-1).step, data.cost]], "bound");
-    climb.text("cost of the cheapest plan", data.learned.at(-1).step, data.cost, { dy: 16, "text-anchor": "end" });
+    climb.text("cost of the cheapest plan", data.learned.at(-1).step, data.cost, { dy: 22, "text-anchor": "end" });
     climb.line(data.learned.map(({ step, value }) => [step, value]), "critic");
     if (state.frame !== null) climb.dots([[data.learned[state.frame].step, data.learned[state.frame].value]], "critic", 6);
   }
@@ -57,7 +57,7 @@ sngan.widget("dual", (box, data) => {
       : `All fees are allowed. This proves that no plan costs less than ${value.toFixed(3)}.`;
     for (const [i, j] of pairs) {
       const over = excess([i, j]);
-      cells[i][j].textContent = `${fee(i, j).toFixed(1)} ${over > EXACT ? ">" : "≤"} ${distance(i, j)} ${"■".repeat(data.plan[i][j])}`;
+      cells[i][j].textContent = `${fee(i, j).toFixed(1)}\u00a0${over > EXACT ? ">" : "≤"}\u00a0${distance(i, j)} ${"■".repeat(data.plan[i][j])}`;
       cells[i][j].className = over > EXACT ? "wrong" : over > -0.05 ? "bound" : "muted";
     }
   }

@@ -6,6 +6,7 @@ sngan.widget("earth", (box, data) => {
   // how many equal places stand before this one: its height in the pile
   const level = (list, k) => list.slice(0, k).filter((place) => place === list[k]).length;
   const goal = (slot) => data.goals[slot] + state.first;
+  const start = (k) => [data.boxes[k], 0.5 + level(data.boxes, k)];
   const at = (slot) => [goal(slot), -2.5 - level(data.goals, slot)];
 
   const controls = sngan.row(box), buttons = sngan.row(box);
@@ -25,12 +26,11 @@ sngan.widget("earth", (box, data) => {
 
   function draw() {
     plot.clear();
+    state.order.forEach((slot, k) => plot.line([start(k), at(slot)], "muted thin"));
     state.order.forEach((slot, k) => {
-      const from = [data.boxes[k], 0.5 + level(data.boxes, k)];
-      square(from, "real", {});
+      square(start(k), "real", {});
       square(at(slot), "generated", {});
-      plot.line([from, at(slot)], "muted");
-      plot.text(String(k + 1), ...from, { dy: 4.5, "text-anchor": "middle" });
+      plot.text(String(k + 1), ...start(k), { dy: 4.5, "text-anchor": "middle" });
     });
     names.replaceChildren();
     state.order.forEach((slot, k) => {

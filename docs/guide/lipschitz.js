@@ -69,7 +69,7 @@ sngan.widget("lipschitz", (box, data) => {
       : outside.length
         ? "The cone is too narrow here: the function is steeper than that."
         : slope >= known().lower
-          ? "Nobody has found a place where this cone is too narrow, but nothing proves that there is none."
+          ? "No place is known where this cone is too narrow, but it is not proved that there is none."
           : "The cone holds the graph here. Slide it: somewhere it is too narrow.";
   }
 

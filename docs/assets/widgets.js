@@ -66,10 +66,10 @@ const sngan = (() => {
     };
   }
 
-  // Names of the colours: `entries` is a list of [kind, text].
+  // The meaning of colours: `entries` is a list of [kind, text].
   function legend(parent, entries) {
-    const list = element(parent, "div", { class: "sngan-row sngan-legend" });
-    for (const [kind, text] of entries) element(list, "span", { class: kind }, text);
+    const list = element(parent, "div", { class: "sngan-legend" });
+    for (const [kind, text] of entries) element(element(list, "span", { class: kind }), "span", {}, text);
   }
 
   // A table of numbers with a head for each row and column; returns cells[row][column].

@@ -10,7 +10,7 @@ cheapest = sngan.wasserstein(boxes, goals).plan.toarray()
 swapped = np.fliplr(np.eye(6)) / 6  # the first box goes to the last goal, and so on
 
 figure, panels = plt.subplots(1, 2, sharey=True)
-for panel, plan, name in zip(panels, (cheapest, swapped), ("cheapest", "another")):
+for panel, plan, name in zip(panels, (cheapest, swapped), ("cheapest", "another"), strict=True):
     for i, j in np.argwhere(plan > 0.01):
         panel.plot([boxes[i], goals[j]], [1, 0], "o-", color="#007a5a", alpha=0.5)
     cost = 6 * (plan * abs(boxes[:, None] - goals)).sum()

@@ -1,10 +1,11 @@
 // A double cone slides along a graph: outside of it lies what a smaller constant would forbid.
 sngan.widget("lipschitz", (box, data) => {
+  const names = { sin: "sin", free: "a critic without a rule", spectral: "a critic with spectral normalization" };
   const state = { key: "free", tip: -1, share: 0.6 };
   const controls = sngan.row(box);
   sngan.select(controls, {
     id: "lipschitz-function", label: "Function", value: state.key,
-    options: Object.entries(data.functions).map(([key, { name }]) => [key, name]),
+    options: Object.entries(names),
     input: (key) => { state.key = key; build(); share.changed(); },
   });
   const share = sngan.slider(controls, {
@@ -29,7 +30,7 @@ sngan.widget("lipschitz", (box, data) => {
   function build() {
     frame.replaceChildren();
     const low = Math.min(...known().values), high = Math.max(...known().values), room = 0.35 * (high - low);
-    plot = sngan.plot(frame, { label: `${known().name}, and a double cone with its tip on the graph`, x: [-5, 5], y: [low - room, high + room], height: 320, xLabel: "place x", yLabel: "f(x)" });
+    plot = sngan.plot(frame, { label: `${names[state.key]}, and a double cone with its tip on the graph`, x: [-5, 5], y: [low - room, high + room], height: 320, xLabel: "place x", yLabel: "f(x)" });
     plot.range = [low - room, high + room];
     dot = sngan.handle(plot, {
       id: "lipschitz-tip", label: "Place of the cone's tip", min: -5, max: 5, step: 0.05, value: state.tip, kind: "bound",

@@ -3,22 +3,21 @@
 import matplotlib.pyplot as plt
 import torch
 
-import sngan
+from sngan import SpectralNorm, lipschitz_bounds, losses
 
-line = torch.linspace(-5, 5, 201)[:, None]
-modes = torch.tensor([-2.0, 2.0]).repeat(32)[:, None]
+line, modes = torch.linspace(-5, 5, 201)[:, None], torch.tensor([[-2.0], [2.0]] * 32)
 for name, colour in (("no rule", "#c14a09"), ("spectral normalization", "#7b3fa0")):
     torch.manual_seed(0)
     critic = torch.nn.Sequential(torch.nn.Linear(1, 32), torch.nn.ReLU(), torch.nn.Linear(32, 1))
     optimizer = torch.optim.Adam(critic.parameters(), lr=0.02)
-    sn = sngan.SpectralNorm(critic, optimizer) if name != "no rule" else None
+    sn = SpectralNorm(critic, optimizer) if name != "no rule" else None
     for _ in range(400):  # real data around -2 and 2, generated data around 0
         real, generated = torch.randn(2, 64, 1) / 2
         optimizer.zero_grad()
-        sngan.losses.hinge.critic(critic(real + modes), critic(generated)).backward()
+        losses.hinge.critic(critic(real + modes), critic(generated)).backward()
         optimizer.step()
-    bounds = sngan.lipschitz_bounds(critic, (1,))
-    label = f"{name}: {bounds.lower:.2f} ≤ K ≤ {bounds.upper:.2f}"
-    plt.plot(line, critic(line).detach(), colour, label=label)
+    found = lipschitz_bounds(critic, (1,))
+    bracket = f"{name}: {found.lower:.2f} ≤ K ≤ {found.upper:.2f}"
+    plt.plot(line, critic(line).detach(), colour, label=bracket)
 plt.legend(title="score of a critic over the place")
 plt.savefig("lipschitz.svg")

@@ -2,14 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-import sngan
+from sngan import SpectralNorm, lipschitz_bounds, losses
 
 LINE = torch.linspace(-5, 5, 401, dtype=torch.float64)
-MODES = torch.tensor([-2.0, 2.0]).repeat(32)[:, None]
+MODES = torch.tensor([[-2.0], [2.0]] * 32)
 
 
 class Sine(nn.Module):
@@ -25,11 +26,11 @@ def trained_critic(*, with_norm: bool) -> nn.Module:
     torch.manual_seed(0)
     critic = nn.Sequential(nn.Linear(1, 32), nn.ReLU(), nn.Linear(32, 1))
     optimizer = torch.optim.Adam(critic.parameters(), lr=0.02)
-    norm = sngan.SpectralNorm(critic, optimizer) if with_norm else None
+    norm = SpectralNorm(critic, optimizer) if with_norm else None
     for _ in range(400):
         real, generated = torch.randn(2, 64, 1) / 2
         optimizer.zero_grad()
-        sngan.losses.hinge.critic(critic(real + MODES), critic(generated)).backward()
+        losses.hinge.critic(critic(real + MODES), critic(generated)).backward()
         optimizer.step()
     if norm is not None:
         norm.remove()
@@ -50,11 +51,10 @@ def steepest(function: nn.Module, tip: float) -> float:
     return float(((values(function, fine) - start).abs() / apart)[apart > 1e-6].max())
 
 
-def described(name: str, function: nn.Module) -> dict[str, object]:
+def described(function: nn.Module) -> dict[str, Any]:
     """Return the graph and the bracket of the function's Lipschitz constant."""
-    bounds = sngan.lipschitz_bounds(function.double(), (1,), slopes="sdp")
+    bounds = lipschitz_bounds(function.double(), (1,), slopes="sdp")
     return {
-        "name": name,
         "values": [round(value, 5) for value in values(function, LINE).tolist()],
         "lower": bounds.lower,
         "upper": bounds.upper,
@@ -63,30 +63,24 @@ def described(name: str, function: nn.Module) -> dict[str, object]:
     }
 
 
-def check(key: str, function: nn.Module, tip: float, share: float) -> dict[str, object]:
-    """Return what the page shows for a cone at a tip."""
-    upper = sngan.lipschitz_bounds(function, (1,), slopes="sdp", lower=False).upper
-    return {
-        "move": {"lipschitz-function": key, "lipschitz-tip": tip, "lipschitz-share": share},
-        "read": {"lipschitz-steepest": steepest(function, tip), "lipschitz-cone": share * upper},
-        "tolerance": 5e-3,
-    }
-
-
 if __name__ == "__main__":
     functions = {
-        "sin": ("sin", Sine()),
-        "free": ("a critic without a rule", trained_critic(with_norm=False)),
-        "spectral": ("a critic with spectral normalization", trained_critic(with_norm=True)),
+        "sin": Sine(),
+        "free": trained_critic(with_norm=False),
+        "spectral": trained_critic(with_norm=True),
     }
-    data = {
-        "line": [round(place, 3) for place in LINE.tolist()],
-        "functions": {key: described(*entry) for key, entry in functions.items()},
-        "checks": [
-            check("sin", functions["sin"][1], 0.0, 1.0),
-            check("sin", functions["sin"][1], 1.5, 0.5),
-            check("free", functions["free"][1], -1.0, 0.8),
-            check("spectral", functions["spectral"][1], 2.0, 1.0),
-        ],
-    }
-    Path("lipschitz.json").write_text(json.dumps(data))
+    shown = {key: described(function) for key, function in functions.items()}
+    places = [("sin", 0.0, 1.0), ("sin", 1.5, 0.5), ("free", -1.0, 0.8), ("spectral", 2.0, 1.0)]
+    checks = [
+        {
+            "move": {"lipschitz-function": key, "lipschitz-tip": tip, "lipschitz-share": share},
+            "read": {
+                "lipschitz-steepest": steepest(functions[key], tip),
+                "lipschitz-cone": share * shown[key]["upper"],
+            },
+            "tolerance": 5e-3,
+        }
+        for key, tip, share in places
+    ]
+    data = {"line": [round(place, 3) for place in LINE.tolist()], "functions": shown}
+    Path("lipschitz.json").write_text(json.dumps(data | {"checks": checks}))

@@ -92,9 +92,10 @@ sngan.widget("dual", (box, data) => {
   sngan.player(controls, {
     id: "dual-play", label: "Solve", every: 150,
     step: () => {
-      const next = (state.frame === null ? 0 : state.frame) + 1;
-      if (next < data.learned.length) step.set(data.learned[next].step);
-      return next < data.learned.length - 1;
+      const last = data.learned.length - 1;
+      const next = state.frame === null || state.frame === last ? 0 : state.frame + 1;
+      step.set(data.learned[next].step);
+      return next < last;
     },
   });
   sngan.button(buttons, { id: "dual-raise", label: "Raise blue as far as allowed", click: () => arrange(places.map((place, k) => (k < count ? roof(place) : state.prices[k])), null) });

@@ -30,7 +30,7 @@ sngan.widget("disjoint", (box, data) => {
     const middle = state.shift + Number(state.width) / 2;
     if (Math.abs(slope) > 0) blobs.arrow([middle, height], [middle - slope, height], kind);
     else blobs.dots([[middle, height]], kind, 4);
-    const text = Math.abs(slope) > 0 ? name : `${name}: no direction`;
+    const text = Math.abs(slope) > 0 ? name : `${name}: ${state.shift === 0 ? "arrived" : "no direction"}`;
     const side = slope > 0 || (slope === 0 && middle < 1) ? 1 : -1;
     blobs.text(text, middle + 0.15 * side, height - 0.06, { "text-anchor": side > 0 ? "start" : "end" });
   }
@@ -46,7 +46,11 @@ sngan.widget("disjoint", (box, data) => {
     step(-1.05, table.jsGradient[at], "critic", "Jensen–Shannon");
     curves.clear();
     for (const [key, kind] of [["w1", "bound"], ["js", "critic"]]) {
-      curves.line(data.shifts.map((shift, i) => [shift, table[key][i]]), kind);
+      const points = data.shifts.map((shift, i) => [shift, table[key][i]]);
+      // two points: the divergence jumps to 0 at shift 0, so no line leads there
+      const jumps = key === "js" && Number(state.width) === 0;
+      for (const side of jumps ? [points.filter(([t]) => t < 0), points.filter(([t]) => t > 0)] : [points]) curves.line(side, kind);
+      if (jumps) curves.dots([[0, 0]], kind, 3);
       curves.dots([[data.shifts[at], table[key][at]]], kind, 6);
     }
     for (const key of ["w1", "js", "w1Gradient", "jsGradient"]) show[key](table[key][at]);

@@ -8,7 +8,7 @@ sngan.widget("disjoint", (box, data) => {
     input: (width) => { state.width = width; draw(); },
   });
   sngan.legend(box, [["real", "real data"], ["generated", "generated: drag it"], ["bound", "Wasserstein distance W₁"], ["critic", "Jensen–Shannon divergence"]]);
-  const blobs = sngan.plot(box, { label: "The two distributions, and the step that each distance asks for", x: [-3.5, 5.5], y: [-1.4, 2.4], height: 250, xLabel: "place", yTicks: false });
+  const blobs = sngan.plot(box, { label: "The two distributions, and the step that each distance asks for", x: [-3.5, 5.5], y: [-1.4, 2.4], height: 250, xLabel: "place", yShow: null });
   const numbers = sngan.row(box), derivatives = sngan.row(box);
   const show = {
     w1: sngan.output(numbers, { id: "disjoint-w1", label: "W₁" }),

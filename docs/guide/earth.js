@@ -11,7 +11,7 @@ sngan.widget("earth", (box, data) => {
 
   const controls = sngan.row(box), buttons = sngan.row(box);
   sngan.legend(box, [["real", "boxes (drag a number to another goal)"], ["generated", "goals"]]);
-  const plot = sngan.plot(box, { label: "Six boxes above, their goals below, and where each box goes", x: [-0.7, 10.7], y: [-4.2, 3.2], height: 300, xLabel: "place", yTicks: false });
+  const plot = sngan.plot(box, { label: "Six boxes above, their goals below, and where each box goes", x: [-0.7, 10.7], y: [-4.2, 3.2], height: 300, xLabel: "place", yShow: null });
   const numbers = sngan.row(box);
   const show = Object.fromEntries([["cost", "cost of this plan"], ["cheapest", "cheapest plan"], ["dearest", "dearest plan"]]
     .map(([key, label]) => [key, sngan.output(numbers, { id: `earth-${key}`, label, digits: 0 })]));

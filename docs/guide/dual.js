@@ -54,7 +54,7 @@ sngan.widget("dual", (box, data) => {
     showBroken(broken);
     verdict.textContent = broken
       ? "Some fee is above its distance, so these prices prove nothing."
-      : `All fees are allowed. This proves that no plan costs less than ${value.toFixed(3)}.`;
+      : `All fees are allowed. This proves that no plan costs less than ${(Math.floor(1000 * value + 1e-6) / 1000).toFixed(3)}.`;
     for (const [i, j] of pairs) {
       const over = excess([i, j]);
       cells[i][j].textContent = `${fee(i, j).toFixed(1)}\u00a0${over > EXACT ? ">" : "≤"}\u00a0${distance(i, j)} ${"■".repeat(data.plan[i][j])}`;

@@ -23,6 +23,18 @@ const sngan = (() => {
     return element(box, "div", { class: "sngan-row" });
   }
 
+  // Boxes side by side; on a phone they stand below one another.
+  function columns(parent, count) {
+    const frame = element(parent, "div", { class: "sngan-columns" });
+    return Array.from({ length: count }, () => element(frame, "div"));
+  }
+
+  // The meaning of colours: `entries` is a list of [kind, text].
+  function legend(parent, entries) {
+    const list = element(parent, "div", { class: "sngan-legend" });
+    for (const [kind, text] of entries) element(element(list, "span", { class: kind }), "span", {}, text);
+  }
+
   // A slider with its label. `show` turns the value into the text beside it.
   function slider(parent, { id, label, min, max, step, value, show = String, input }) {
     const frame = element(parent, "label", { class: "sngan-control", for: id });
@@ -66,11 +78,26 @@ const sngan = (() => {
     };
   }
 
+  // A table of numbers with a head for each row and column; returns cells[row][column].
+  function table(parent, { caption, columns, rows }) {
+    const made = element(parent, "table", { class: "sngan-table" });
+    element(made, "caption", {}, caption);
+    const head = element(element(made, "thead"), "tr");
+    for (const text of columns) element(head, text ? "th" : "td", text ? { scope: "col" } : {}, text);
+    const body = element(made, "tbody");
+    return rows.map((text) => {
+      const line = element(body, "tr");
+      element(line, "th", { scope: "row" }, text);
+      return columns.slice(1).map(() => element(line, "td"));
+    });
+  }
+
   // A plot with axes. `label` says to a screen reader what the plot shows.
-  function plot(parent, { label, x, y, height = 320, xLabel = "", yLabel = "", equal = false }) {
+  function plot(parent, { label, x, y, height = 320, xLabel = "", yLabel = "", xShow = String, yShow = String, equal = false }) {
     // as wide as the page allows, so that the text keeps its size on a phone
     const width = Math.max(280, Math.min(640, parent.clientWidth || 640));
-    const margin = { left: 52, right: 12, top: 12, bottom: 42 };
+    // `yShow: null` leaves out the scale of the heights
+    const margin = { left: yShow ? 52 : 12, right: 12, top: 12, bottom: 42 };
     if (equal) height = (width - margin.left - margin.right) * (y[1] - y[0]) / (x[1] - x[0]) + margin.top + margin.bottom;
     const svg = document.createElementNS(SVG, "svg");
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
@@ -88,14 +115,18 @@ const sngan = (() => {
       into.append(made);
       return made;
     };
-    const text = (content, attributes, into) => { draw("text", attributes, into).textContent = content; };
+    const text = (content, attributes, into) => {
+      const made = draw("text", attributes, into);
+      made.textContent = content;
+      return made;
+    };
     for (const tick of ticks(...x)) {
       draw("line", { x1: toX(tick), x2: toX(tick), y1: toY(y[0]), y2: toY(y[1]), class: "grid" });
-      text(String(tick), { x: toX(tick), y: height - margin.bottom + 16, "text-anchor": "middle" });
+      text(xShow(tick), { x: toX(tick), y: height - margin.bottom + 16, "text-anchor": "middle" });
     }
-    for (const tick of ticks(...y)) {
+    for (const tick of yShow ? ticks(...y) : []) {
       draw("line", { x1: toX(x[0]), x2: toX(x[1]), y1: toY(tick), y2: toY(tick), class: "grid" });
-      text(String(tick), { x: margin.left - 6, y: toY(tick) + 4, "text-anchor": "end" });
+      text(yShow(tick), { x: margin.left - 6, y: toY(tick) + 4, "text-anchor": "end" });
     }
     text(xLabel, { x: (width + margin.left) / 2, y: height - 6, "text-anchor": "middle" });
     text(yLabel, { x: 14, y: height / 2, "text-anchor": "middle", transform: `rotate(-90 14 ${height / 2})` });
@@ -114,9 +145,9 @@ const sngan = (() => {
   }
 
   // A dot to drag along a curve: `at(value)` is its place; `valueOf(x, y)` the value at a pointer.
-  function handle(on, { id, label, min, max, step, value, at, valueOf, input }) {
+  function handle(on, { id, label, min, max, step, value, at, valueOf, input, kind = "" }) {
     const dot = document.createElementNS(SVG, "circle");
-    for (const [key, text] of Object.entries({ id, r: 9, class: "handle", role: "slider", tabindex: 0, "aria-label": label, "aria-valuemin": min, "aria-valuemax": max })) dot.setAttribute(key, text);
+    for (const [key, text] of Object.entries({ id, r: 9, class: `handle ${kind}`, role: "slider", tabindex: 0, "aria-label": label, "aria-valuemin": min, "aria-valuemax": max })) dot.setAttribute(key, text);
     on.svg.append(dot);
     on.svg.setAttribute("role", "group");
     const set = (to) => {
@@ -168,7 +199,7 @@ const sngan = (() => {
   }
 
   function ticks(low, high) {
-    const rough = (high - low) / 5, power = 10 ** Math.floor(Math.log10(rough));
+    const rough = (high - low) / 6, power = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= rough);
     const out = [];
     for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k++) out.push(Number((k * step).toPrecision(6)));
@@ -185,5 +216,5 @@ const sngan = (() => {
     return `M${x1} ${y1}L${x2} ${y2}M${x2 - ux - uy / 2} ${y2 - uy + ux / 2}L${x2} ${y2}L${x2 - ux + uy / 2} ${y2 - uy - ux / 2}`;
   }
 
-  return { widget, element, row, slider, select, button, output, plot, handle, player, interpolate };
+  return { widget, element, row, columns, legend, table, slider, select, button, output, plot, handle, player, interpolate };
 })();

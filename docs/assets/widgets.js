@@ -23,6 +23,18 @@ const sngan = (() => {
     return element(box, "div", { class: "sngan-row" });
   }
 
+  // Boxes side by side; on a phone they stand below one another.
+  function columns(parent, count) {
+    const frame = element(parent, "div", { class: "sngan-columns" });
+    return Array.from({ length: count }, () => element(frame, "div"));
+  }
+
+  // The meaning of colours: `entries` is a list of [kind, text].
+  function legend(parent, entries) {
+    const list = element(parent, "div", { class: "sngan-legend" });
+    for (const [kind, text] of entries) element(element(list, "span", { class: kind }), "span", {}, text);
+  }
+
   // A slider with its label. `show` turns the value into the text beside it.
   function slider(parent, { id, label, min, max, step, value, show = String, input }) {
     const frame = element(parent, "label", { class: "sngan-control", for: id });
@@ -67,7 +79,7 @@ const sngan = (() => {
   }
 
   // A plot with axes. `label` says to a screen reader what the plot shows.
-  function plot(parent, { label, x, y, height = 320, xLabel = "", yLabel = "", equal = false }) {
+  function plot(parent, { label, x, y, height = 320, xLabel = "", yLabel = "", xShow = String, yShow = String, equal = false }) {
     // as wide as the page allows, so that the text keeps its size on a phone
     const width = Math.max(280, Math.min(640, parent.clientWidth || 640));
     const margin = { left: 52, right: 12, top: 12, bottom: 42 };
@@ -91,11 +103,11 @@ const sngan = (() => {
     const text = (content, attributes, into) => { draw("text", attributes, into).textContent = content; };
     for (const tick of ticks(...x)) {
       draw("line", { x1: toX(tick), x2: toX(tick), y1: toY(y[0]), y2: toY(y[1]), class: "grid" });
-      text(String(tick), { x: toX(tick), y: height - margin.bottom + 16, "text-anchor": "middle" });
+      text(xShow(tick), { x: toX(tick), y: height - margin.bottom + 16, "text-anchor": "middle" });
     }
     for (const tick of ticks(...y)) {
       draw("line", { x1: toX(x[0]), x2: toX(x[1]), y1: toY(tick), y2: toY(tick), class: "grid" });
-      text(String(tick), { x: margin.left - 6, y: toY(tick) + 4, "text-anchor": "end" });
+      text(yShow(tick), { x: margin.left - 6, y: toY(tick) + 4, "text-anchor": "end" });
     }
     text(xLabel, { x: (width + margin.left) / 2, y: height - 6, "text-anchor": "middle" });
     text(yLabel, { x: 14, y: height / 2, "text-anchor": "middle", transform: `rotate(-90 14 ${height / 2})` });
@@ -111,6 +123,20 @@ const sngan = (() => {
       },
       arrow: ([px, py], [qx, qy], kind) => draw("path", { class: `line ${kind}`, d: arrow([toX(px), toY(py)], [toX(qx), toY(qy)]) }, layer),
     };
+  }
+
+  // A map of side × side squares over a plot with equal axes. The returned function takes values
+  // from -1 to 1, column by column from below: negative ones have the first kind, the others the second.
+  function heat(on, { side, x, y, kinds }) {
+    const wide = on.toX(x[1]) - on.toX(x[0]), high = on.toY(y[0]) - on.toY(y[1]);
+    const squares = Array.from({ length: side * side }, (_, k) => on.draw("rect", {
+      x: on.toX(x[0]) + Math.floor(k / side) * wide / side, y: on.toY(y[0]) - (k % side + 1) * high / side,
+      width: wide / side + 0.3, height: high / side + 0.3,
+    }));
+    return (values) => squares.forEach((square, k) => {
+      square.setAttribute("class", `cell ${kinds[values[k] < 0 ? 0 : 1]}`);
+      square.style.fillOpacity = 0.75 * Math.abs(values[k]);
+    });
   }
 
   // A dot to drag along a curve: `at(value)` is its place; `valueOf(x, y)` the value at a pointer.
@@ -185,5 +211,5 @@ const sngan = (() => {
     return `M${x1} ${y1}L${x2} ${y2}M${x2 - ux - uy / 2} ${y2 - uy + ux / 2}L${x2} ${y2}L${x2 - ux + uy / 2} ${y2 - uy - ux / 2}`;
   }
 
-  return { widget, element, row, slider, select, button, output, plot, handle, player, interpolate };
+  return { widget, element, row, columns, legend, heat, slider, select, button, output, plot, handle, player, interpolate };
 })();

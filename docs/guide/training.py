@@ -1,0 +1,23 @@
+"""Clipping piles a critic's weights up at plus and minus c; a penalty leaves them free."""
+
+import matplotlib.pyplot as plt
+import torch
+
+from sngan import losses, penalties
+
+real, fake = torch.randn(256, 2) / 5 + 1, torch.randn(256, 2) / 5 - 1
+for method in ("clip", "penalty"):
+    torch.manual_seed(0)
+    critic = torch.nn.Sequential(
+        torch.nn.Linear(2, 32), torch.nn.ReLU(), torch.nn.Linear(32, 32), torch.nn.ReLU(), torch.nn.Linear(32, 1)
+    )
+    optimizer = torch.optim.Adam(critic.parameters(), lr=5e-3, betas=(0.0, 0.9))
+    for _ in range(300):
+        loss = losses.wasserstein.critic(critic(real), critic(fake))
+        loss = loss + (penalties.wgan_gp(critic, real, fake) if method == "penalty" else 0)
+        critic.zero_grad(), loss.backward(), optimizer.step()
+        if method == "clip":
+            penalties.clip_weights_(critic, 0.2)
+    plt.hist(torch.cat([w.flatten() for w in critic.parameters()]).tolist(), bins=41, alpha=0.6, label=method)
+plt.legend(), plt.xlabel("weight of the critic"), plt.ylabel("how many")
+plt.savefig("training.svg")

@@ -61,26 +61,32 @@ def family(start, end):
     return [norms((1 - k / PLACES) * first + k / PLACES * last) for k in range(PLACES + 1)]
 
 
-families = {name: family(*ends) for name, ends in KERNELS.items()}
-checks = [matrix_check(*preset) for preset in PRESETS.values()]
-checks += [
-    {
-        "move": {"matrices-family": name, "matrices-share": share},
-        "read": {"matrices-exact": families[name][share]["exact"]},
-        "tolerance": 1e-3,
-    }
-    for name, share in (("blur", PLACES), ("blur", 5), ("edge", PLACES), ("corner", 10))
-]
-Path("matrices.json").write_text(
-    json.dumps(
+def main():
+    """Compute all numbers and write them."""
+    families = {name: family(*ends) for name, ends in KERNELS.items()}
+    checks = [matrix_check(*preset) for preset in PRESETS.values()]
+    checks += [
         {
-            "presets": {name: [*entries, angle] for name, (entries, angle) in PRESETS.items()},
-            "places": PLACES,
-            "families": families,
-            "first": families["blur"][0],
-            "last": families["blur"][-1],
-            "edge": families["edge"][-1],
-            "checks": checks,
+            "move": {"matrices-family": name, "matrices-share": share},
+            "read": {"matrices-exact": families[name][share]["exact"]},
+            "tolerance": 1e-3,
         }
+        for name, share in (("blur", PLACES), ("blur", 5), ("edge", PLACES), ("corner", 10))
+    ]
+    Path("matrices.json").write_text(
+        json.dumps(
+            {
+                "presets": {name: [*entries, angle] for name, (entries, angle) in PRESETS.items()},
+                "places": PLACES,
+                "families": families,
+                "first": families["blur"][0],
+                "last": families["blur"][-1],
+                "edge": families["edge"][-1],
+                "checks": checks,
+            }
+        )
     )
-)
+
+
+if __name__ == "__main__":
+    main()

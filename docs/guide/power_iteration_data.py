@@ -24,7 +24,9 @@ def turned(angle):
 
 def iterated(ratio):
     """Return the vectors and the errors of σ = 1 over the iterations, for this σ2/σ1."""
-    matrix = turned(LEFT) @ torch.diag(torch.tensor([1, ratio], dtype=torch.float64)) @ turned(-RIGHT)
+    matrix = (
+        turned(LEFT) @ torch.diag(torch.tensor([1, ratio], dtype=torch.float64)) @ turned(-RIGHT)
+    )
     first = turned(LEFT + START) @ torch.tensor([1, 0], dtype=torch.float64)
     u, rows = first, [[*first.tolist(), (matrix.T @ first).norm().item()]]
     for _ in range(STEPS):
@@ -42,7 +44,9 @@ def iterated(ratio):
 def training_run(iterations, rate, *, updates):
     """Return the relative errors of σ of the middle layer, and the ratio σ2/σ1, over a run."""
     torch.manual_seed(0)
-    critic = nn.Sequential(nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1))
+    critic = nn.Sequential(
+        nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 1)
+    )
     optimizer = torch.optim.Adam(critic.parameters(), lr=rate, betas=(0.0, 0.9))
     norm = SpectralNorm(critic, optimizer, iterations=iterations)
     errors, cold, ratios = [], [], []
@@ -70,31 +74,37 @@ def summary(errors):
     }
 
 
-matrices = {str(ratio): iterated(ratio) for ratio in RATIOS}
-# the rate of the paper, and a rate ten times as high
-warm, cold, ratios = training_run(1, 2e-4, updates=1600)
-fast, _, _ = training_run(1, 2e-3, updates=400)
-twice, _, _ = training_run(2, 2e-3, updates=400)
-checks = [
-    {
-        "move": {"power_iteration-ratio": str(ratio), "power_iteration-step": step},
-        "read": {"power_iteration-sigma": matrices[str(ratio)]["sigma"][step]},
-        "tolerance": 1e-5,
-    }
-    for ratio, step in ((0.2, 0), (0.5, 3), (0.9, 12), (0.97, 6))
-]
-Path("power_iteration.json").write_text(
-    json.dumps(
+def main():
+    """Compute all numbers and write them."""
+    matrices = {str(ratio): iterated(ratio) for ratio in RATIOS}
+    # the rate of the paper, and a rate ten times as high
+    warm, cold, ratios = training_run(1, 2e-4, updates=1600)
+    fast, _, _ = training_run(1, 2e-3, updates=400)
+    twice, _, _ = training_run(2, 2e-3, updates=400)
+    checks = [
         {
-            "steps": STEPS,
-            "top": [round(math.cos(LEFT), 5), round(math.sin(LEFT), 5)],
-            "matrices": matrices,
-            "half": matrices["0.5"]["error"], "slow": matrices["0.97"]["error"], "near": matrices["0.9"]["sigma"],
-            "run": {
-                "warm": summary(warm), "cold": summary(cold), "fast": summary(fast), "twice": summary(twice),
-                "first_ratio": ratios[0], "last_ratio": ratios[-1],
-            },
-            "checks": checks,
+            "move": {"power_iteration-ratio": str(ratio), "power_iteration-step": step},
+            "read": {"power_iteration-sigma": matrices[str(ratio)]["sigma"][step]},
+            "tolerance": 1e-5,
         }
-    )
-)  # fmt: skip
+        for ratio, step in ((0.2, 0), (0.5, 3), (0.9, 12), (0.97, 6))
+    ]
+    Path("power_iteration.json").write_text(
+        json.dumps(
+            {
+                "steps": STEPS,
+                "top": [round(math.cos(LEFT), 5), round(math.sin(LEFT), 5)],
+                "matrices": matrices,
+                "half": matrices["0.5"]["error"], "slow": matrices["0.97"]["error"], "near": matrices["0.9"]["sigma"],
+                "run": {
+                    "warm": summary(warm), "cold": summary(cold), "fast": summary(fast), "twice": summary(twice),
+                    "first_ratio": ratios[0], "last_ratio": ratios[-1],
+                },
+                "checks": checks,
+            }
+        )
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

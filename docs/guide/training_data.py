@@ -22,7 +22,11 @@ LOSSES = {
 
 def mlp(outputs):
     sizes = (2, 32, 32, outputs)
-    layers = [part for a, b in zip(sizes, sizes[1:], strict=False) for part in (nn.Linear(a, b), nn.ReLU())]
+    layers = [
+        part
+        for a, b in zip(sizes, sizes[1:], strict=False)
+        for part in (nn.Linear(a, b), nn.ReLU())
+    ]
     return nn.Sequential(*layers[:-1])
 
 
@@ -135,7 +139,9 @@ def slope_at(clip):
 
 def cost():
     """Return the CPU time of a critic step with a penalty over that of one with clipping."""
-    critic = nn.Sequential(nn.Linear(2, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1))
+    critic = nn.Sequential(
+        nn.Linear(2, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1)
+    )
     real, fake, least = torch.randn(256, 2), torch.randn(256, 2), {"clipping": 9.0, "penalty": 9.0}
     for method in 25 * ("clipping", "penalty"):
         start = time.process_time()
@@ -153,27 +159,33 @@ def numbers(frame):
     return {key: value for key, value in frame.items() if isinstance(value, int | float)}
 
 
-methods = {method: record(method) for method in LOSSES}
-last = len(methods["original"]) - 1
-torch.manual_seed(1)
-real = real_points(60)
-checks = [
-    {
-        "move": {"training-method": method, "training-frame": at},
-        "read": {"training-push": frames[at]["push"], "training-w1": frames[at]["w1"]},
-        "tolerance": max(6e-4, 6e-3 * frames[at]["push"]),
-    }
-    for method, frames in methods.items()
-    for at in (0, 12, last)
-]
-Path("training.json").write_text(
-    json.dumps(
+def main():
+    """Compute all numbers and write them."""
+    methods = {method: record(method) for method in LOSSES}
+    last = len(methods["original"]) - 1
+    torch.manual_seed(1)
+    real = real_points(60)
+    checks = [
         {
-            "side": SIDE, "reach": REACH, "clip": CLIP, "real": coded(real, REACH), "last": last,
-            "cost": cost(), "half_clip": CLIP / 2, "half_slope": slope_at(CLIP / 2), "methods": methods, "checks": checks,
-            "start": {method: numbers(frames[0]) for method, frames in methods.items()},
-            "trained": {method: numbers(frames[12]) for method, frames in methods.items()},
-            "end": {method: numbers(frames[last]) for method, frames in methods.items()},
+            "move": {"training-method": method, "training-frame": at},
+            "read": {"training-push": frames[at]["push"], "training-w1": frames[at]["w1"]},
+            "tolerance": max(6e-4, 6e-3 * frames[at]["push"]),
         }
-    )
-)  # fmt: skip
+        for method, frames in methods.items()
+        for at in (0, 12, last)
+    ]
+    Path("training.json").write_text(
+        json.dumps(
+            {
+                "side": SIDE, "reach": REACH, "clip": CLIP, "real": coded(real, REACH), "last": last,
+                "cost": cost(), "half_clip": CLIP / 2, "half_slope": slope_at(CLIP / 2), "methods": methods, "checks": checks,
+                "start": {method: numbers(frames[0]) for method, frames in methods.items()},
+                "trained": {method: numbers(frames[12]) for method, frames in methods.items()},
+                "end": {method: numbers(frames[last]) for method, frames in methods.items()},
+            }
+        )
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -78,11 +78,26 @@ const sngan = (() => {
     };
   }
 
+  // A table of numbers with a head for each row and column; returns cells[row][column].
+  function table(parent, { caption, columns, rows }) {
+    const made = element(parent, "table", { class: "sngan-table" });
+    element(made, "caption", {}, caption);
+    const head = element(element(made, "thead"), "tr");
+    for (const text of columns) element(head, text ? "th" : "td", text ? { scope: "col" } : {}, text);
+    const body = element(made, "tbody");
+    return rows.map((text) => {
+      const line = element(body, "tr");
+      element(line, "th", { scope: "row" }, text);
+      return columns.slice(1).map(() => element(line, "td"));
+    });
+  }
+
   // A plot with axes. `label` says to a screen reader what the plot shows.
   function plot(parent, { label, x, y, height = 320, xLabel = "", yLabel = "", xShow = String, yShow = String, equal = false }) {
     // as wide as the page allows, so that the text keeps its size on a phone
     const width = Math.max(280, Math.min(640, parent.clientWidth || 640));
-    const margin = { left: 52, right: 12, top: 12, bottom: 42 };
+    // `yShow: null` leaves out the scale of the heights
+    const margin = { left: yShow ? 52 : 12, right: 12, top: 12, bottom: 42 };
     if (equal) height = (width - margin.left - margin.right) * (y[1] - y[0]) / (x[1] - x[0]) + margin.top + margin.bottom;
     const svg = document.createElementNS(SVG, "svg");
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
@@ -100,12 +115,16 @@ const sngan = (() => {
       into.append(made);
       return made;
     };
-    const text = (content, attributes, into) => { draw("text", attributes, into).textContent = content; };
+    const text = (content, attributes, into) => {
+      const made = draw("text", attributes, into);
+      made.textContent = content;
+      return made;
+    };
     for (const tick of ticks(...x)) {
       draw("line", { x1: toX(tick), x2: toX(tick), y1: toY(y[0]), y2: toY(y[1]), class: "grid" });
       text(xShow(tick), { x: toX(tick), y: height - margin.bottom + 16, "text-anchor": "middle" });
     }
-    for (const tick of ticks(...y)) {
+    for (const tick of yShow ? ticks(...y) : []) {
       draw("line", { x1: toX(x[0]), x2: toX(x[1]), y1: toY(tick), y2: toY(tick), class: "grid" });
       text(yShow(tick), { x: margin.left - 6, y: toY(tick) + 4, "text-anchor": "end" });
     }
@@ -140,9 +159,9 @@ const sngan = (() => {
   }
 
   // A dot to drag along a curve: `at(value)` is its place; `valueOf(x, y)` the value at a pointer.
-  function handle(on, { id, label, min, max, step, value, at, valueOf, input }) {
+  function handle(on, { id, label, min, max, step, value, at, valueOf, input, kind = "" }) {
     const dot = document.createElementNS(SVG, "circle");
-    for (const [key, text] of Object.entries({ id, r: 9, class: "handle", role: "slider", tabindex: 0, "aria-label": label, "aria-valuemin": min, "aria-valuemax": max })) dot.setAttribute(key, text);
+    for (const [key, text] of Object.entries({ id, r: 9, class: `handle ${kind}`, role: "slider", tabindex: 0, "aria-label": label, "aria-valuemin": min, "aria-valuemax": max })) dot.setAttribute(key, text);
     on.svg.append(dot);
     on.svg.setAttribute("role", "group");
     const set = (to) => {
@@ -194,7 +213,7 @@ const sngan = (() => {
   }
 
   function ticks(low, high) {
-    const rough = (high - low) / 5, power = 10 ** Math.floor(Math.log10(rough));
+    const rough = (high - low) / 6, power = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= rough);
     const out = [];
     for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k++) out.push(Number((k * step).toPrecision(6)));
@@ -211,5 +230,5 @@ const sngan = (() => {
     return `M${x1} ${y1}L${x2} ${y2}M${x2 - ux - uy / 2} ${y2 - uy + ux / 2}L${x2} ${y2}L${x2 - ux + uy / 2} ${y2 - uy - ux / 2}`;
   }
 
-  return { widget, element, row, columns, legend, heat, slider, select, button, output, plot, handle, player, interpolate };
+  return { widget, element, row, columns, legend, table, heat, slider, select, button, output, plot, handle, player, interpolate };
 })();

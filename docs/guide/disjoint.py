@@ -3,15 +3,18 @@
 import matplotlib.pyplot as plt
 import torch
 
-import sngan
+from sngan.transport import landscape
 
-points = torch.linspace(0, 1, 65)[:, None]
-shifts = torch.linspace(0, 3, 31).tolist()
-distances = [sngan.wasserstein(points, points + shift).distance for shift in shifts]
-divergences = [min(shift, 1) * 0.6931 for shift in shifts]
+shifts = torch.linspace(-3, 3, 241)
+found = landscape(shifts, width=1.0)  # two uniform distributions of width 1
 
-plt.plot(shifts, distances, label="Wasserstein distance")
-plt.plot(shifts, divergences, label="Jensen–Shannon divergence")
-plt.xlabel("shift")
-plt.legend()
+figure, (left, right) = plt.subplots(1, 2)
+left.set(title="distance", xlabel="shift t")
+left.plot(shifts, found.wasserstein, "#007a5a", label="Wasserstein W₁")
+left.plot(shifts, found.jensen_shannon, "#7b3fa0", label="Jensen–Shannon")
+left.legend()
+
+right.set(title="derivative in t", xlabel="shift t")
+right.plot(shifts, found.wasserstein_gradient, "#007a5a")
+right.plot(shifts, found.jensen_shannon_gradient, "#7b3fa0")
 plt.savefig("disjoint.svg")

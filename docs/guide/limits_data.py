@@ -3,6 +3,7 @@
 import json
 import math
 import statistics
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -19,20 +20,18 @@ DEPTHS, WIDTH, UPDATES = range(1, 6), 16, 60
 
 
 def relu_critic(depth):
+    """Return a critic of points with this many hidden layers, with ReLU."""
     sizes = [2] + depth * [WIDTH]
-    layers = [
-        part
-        for a, b in zip(sizes, sizes[1:], strict=False)
-        for part in (nn.Linear(a, b), nn.ReLU())
-    ]
+    layers = [part for a, b in pairwise(sizes) for part in (nn.Linear(a, b), nn.ReLU())]
     return nn.Sequential(*layers, nn.Linear(WIDTH, 1))
 
 
 def sorting_critic(depth):
+    """Return a critic of points whose layers are orthogonal, with sorting in place of ReLU."""
     sizes = [2] + depth * [WIDTH]
     layers = [
         part
-        for a, b in zip(sizes, sizes[1:], strict=False)
+        for a, b in pairwise(sizes)
         for part in (blocks.orthogonal_linear(a, b), blocks.MaxMin())
     ]
     return nn.Sequential(*layers, blocks.orthogonal_linear(WIDTH, 1))
@@ -61,6 +60,7 @@ def trained(critic, *, normalized):
 
 
 def critics():
+    """Return the bounds of both kinds of critic over the depth."""
     found = {"relu": [], "sorting": []}
     for depth in DEPTHS:
         torch.manual_seed(depth)
@@ -132,18 +132,29 @@ def claims():
     )
     others = sorted((v, m) for m, v in middle.items() if not m.startswith("sn"))
     return {
-        "runs": len(runs), "seeds": len({run["settings"]["seed"] for run in runs}),
-        "sn": middle["sn"], "gp": middle["wgan-gp"], "clip": middle["wgan"], "wn": middle["wn"], "bn": middle["bn"],
-        "rivals_beaten": sum(v > middle["sn"] for v, _ in others), "rivals": len(others),
-        "bn_better": len(better), "both": len([s for s in sn if s in means["bn"]]),
-        "f": sn["F"], "f_gp": means["wgan-gp"]["F"], "best": min(sn.values()),
+        "runs": len(runs),
+        "seeds": len({run["settings"]["seed"] for run in runs}),
+        "sn": middle["sn"],
+        "gp": middle["wgan-gp"],
+        "clip": middle["wgan"],
+        "wn": middle["wn"],
+        "bn": middle["bn"],
+        "rivals_beaten": sum(v > middle["sn"] for v, _ in others),
+        "rivals": len(others),
+        "bn_better": len(better),
+        "both": len([s for s in sn if s in means["bn"]]),
+        "f": sn["F"],
+        "f_gp": means["wgan-gp"]["F"],
+        "best": min(sn.values()),
         "depth": DEPTHS[-1],
-        "most": "holds" if sum(v > middle["sn"] for v, _ in others) > len(others) / 2 else "does not hold",
+        "most": "holds"
+        if sum(v > middle["sn"] for v, _ in others) > len(others) / 2
+        else "does not hold",
         "robust": "holds" if middle["sn"] < middle["wgan-gp"] else "does not hold",
         "batch": "holds" if middle["sn"] < middle["bn"] else "does not hold",
         "all_settings": "holds" if max(sn.values()) <= 4 * min(sn.values()) else "does not hold",
         "modes": modes(),
-    }  # fmt: skip
+    }
 
 
 def modes():
@@ -175,14 +186,17 @@ def main():
     Path("limits.json").write_text(
         json.dumps(
             {
-                "depths": list(DEPTHS), "critics": found,
+                "depths": list(DEPTHS),
+                "critics": found,
                 "deep": {kind: rows[-1] for kind, rows in found.items()},
                 "shallow": {kind: rows[0] for kind, rows in found.items()},
                 "convolutions": {kind: convolutions(kind) for kind in ("matrix", "operator")},
-                "attention": attention(), "claims": claims(), "checks": checks,
+                "attention": attention(),
+                "claims": claims(),
+                "checks": checks,
             }
         )
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

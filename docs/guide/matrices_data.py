@@ -56,6 +56,7 @@ def norms(kernel):
 
 
 def family(start, end):
+    """Return the norms along the way from one kernel to another."""
     first, last = (torch.tensor(k, dtype=torch.float64) for k in (start, end))
     last = last / last.abs().max()
     return [norms((1 - k / PLACES) * first + k / PLACES * last) for k in range(PLACES + 1)]

@@ -18,6 +18,7 @@ START = 1.35  # the first vector's angle from the top left direction
 
 
 def turned(angle):
+    """Return the rotation by an angle."""
     c, s = math.cos(angle), math.sin(angle)
     return torch.tensor([[c, -s], [s, c]], dtype=torch.float64)
 
@@ -64,6 +65,7 @@ def training_run(iterations, rate, *, updates):
 
 
 def summary(errors):
+    """Return the middle and the largest error of a run, and of its last quarter."""
     last = errors[-len(errors) // 4 :]
     return {
         "updates": len(errors),
@@ -95,15 +97,21 @@ def main():
                 "steps": STEPS,
                 "top": [round(math.cos(LEFT), 5), round(math.sin(LEFT), 5)],
                 "matrices": matrices,
-                "half": matrices["0.5"]["error"], "slow": matrices["0.97"]["error"], "near": matrices["0.9"]["sigma"],
+                "half": matrices["0.5"]["error"],
+                "slow": matrices["0.97"]["error"],
+                "near": matrices["0.9"]["sigma"],
                 "run": {
-                    "warm": summary(warm), "cold": summary(cold), "fast": summary(fast), "twice": summary(twice),
-                    "first_ratio": ratios[0], "last_ratio": ratios[-1],
+                    "warm": summary(warm),
+                    "cold": summary(cold),
+                    "fast": summary(fast),
+                    "twice": summary(twice),
+                    "first_ratio": ratios[0],
+                    "last_ratio": ratios[-1],
                 },
                 "checks": checks,
             }
         )
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

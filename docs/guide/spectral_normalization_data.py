@@ -5,6 +5,7 @@ import json
 import math
 import statistics
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -56,17 +57,15 @@ def walk(size, steps=25, rate=0.3):
 
 
 def mlp(width):
+    """Return a critic of points with two hidden layers."""
     torch.manual_seed(0)
     sizes = (2, width, width, 1)
-    layers = [
-        part
-        for a, b in zip(sizes, sizes[1:], strict=False)
-        for part in (nn.Linear(a, b), nn.ReLU())
-    ]
+    layers = [part for a, b in pairwise(sizes) for part in (nn.Linear(a, b), nn.ReLU())]
     return nn.Sequential(*layers[:-1])
 
 
 def critic_step(net, optimizer, real, fake):
+    """Update a critic once by the hinge loss."""
     optimizer.zero_grad()
     both = net(torch.cat([real, fake]))
     losses.hinge.critic(*both.chunk(2)).backward()
@@ -102,13 +101,10 @@ def trajectory():
 
 
 def cnn(width):
+    """Return a critic of 32×32 images with three convolutions."""
     torch.manual_seed(0)
     sizes = (3, width, 2 * width, 4 * width)
-    layers = [
-        part
-        for a, b in zip(sizes, sizes[1:], strict=False)
-        for part in (nn.Conv2d(a, b, 4, 2, 1), nn.ReLU())
-    ]
+    layers = [part for a, b in pairwise(sizes) for part in (nn.Conv2d(a, b, 4, 2, 1), nn.ReLU())]
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(64 * width, 1))
 
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -21,16 +22,14 @@ LOSSES = {
 
 
 def mlp(outputs):
+    """Return a network with two hidden layers from the plane."""
     sizes = (2, 32, 32, outputs)
-    layers = [
-        part
-        for a, b in zip(sizes, sizes[1:], strict=False)
-        for part in (nn.Linear(a, b), nn.ReLU())
-    ]
+    layers = [part for a, b in pairwise(sizes) for part in (nn.Linear(a, b), nn.ReLU())]
     return nn.Sequential(*layers[:-1])
 
 
 def real_points(n):
+    """Draw points of two clouds."""
     side = torch.randint(2, (n, 1)) * 2 - 1
     return torch.cat([torch.ones(n, 1), 0.7 * side], dim=1) + 0.12 * torch.randn(n, 2)
 
@@ -53,6 +52,7 @@ class Pair:
         self.noise, self.updates = torch.randn(SHOWN, 2), [0, 0]
 
     def critic_step(self):
+        """Update the critic once."""
         real, fake = real_points(128), self.generator(torch.randn(128, 2)).detach()
         loss = self.loss.critic(self.critic(real), self.critic(fake))
         if self.method == "penalty":
@@ -62,6 +62,7 @@ class Pair:
             penalties.clip_weights_(self.critic, self.clip)
 
     def generator_step(self):
+        """Update the generator once."""
         self._update(1, self.loss.generator(self.critic(self.generator(torch.randn(128, 2)))))
 
     def _update(self, which, loss):
@@ -71,6 +72,7 @@ class Pair:
         self.updates[which] += 1
 
     def frame(self):
+        """Return everything that a frame shows."""
         axis = torch.linspace(-REACH, REACH, SIDE)
         grid = torch.cartesian_prod(axis, axis).requires_grad_()
         scores = self.critic(grid)[:, 0]
@@ -112,11 +114,13 @@ def coded(values, reach):
 
 
 def short(value):
+    """Return a number with four digits."""
     value = value.item() if isinstance(value, torch.Tensor) else value
     return float(f"{value:.4g}")
 
 
 def record(method):
+    """Train a pair through all phases, and return its frames."""
     pair, frames = Pair(method), []
     for phase, count, rounds in PHASES:
         for _ in range(count):
@@ -177,14 +181,22 @@ def main():
     Path("training.json").write_text(
         json.dumps(
             {
-                "side": SIDE, "reach": REACH, "clip": CLIP, "real": coded(real, REACH), "last": last,
-                "cost": cost(), "half_clip": CLIP / 2, "half_slope": slope_at(CLIP / 2), "methods": methods, "checks": checks,
+                "side": SIDE,
+                "reach": REACH,
+                "clip": CLIP,
+                "real": coded(real, REACH),
+                "last": last,
+                "cost": cost(),
+                "half_clip": CLIP / 2,
+                "half_slope": slope_at(CLIP / 2),
+                "methods": methods,
+                "checks": checks,
                 "start": {method: numbers(frames[0]) for method, frames in methods.items()},
                 "trained": {method: numbers(frames[12]) for method, frames in methods.items()},
                 "end": {method: numbers(frames[last]) for method, frames in methods.items()},
             }
         )
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

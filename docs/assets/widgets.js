@@ -144,6 +144,20 @@ const sngan = (() => {
     };
   }
 
+  // A map of side × side squares over a plot with equal axes. The returned function takes values
+  // from -1 to 1, column by column from below: negative ones have the first kind, the others the second.
+  function heat(on, { side, x, y, kinds }) {
+    const wide = on.toX(x[1]) - on.toX(x[0]), high = on.toY(y[0]) - on.toY(y[1]);
+    const squares = Array.from({ length: side * side }, (_, k) => on.draw("rect", {
+      x: on.toX(x[0]) + Math.floor(k / side) * wide / side, y: on.toY(y[0]) - (k % side + 1) * high / side,
+      width: wide / side + 0.3, height: high / side + 0.3,
+    }));
+    return (values) => squares.forEach((square, k) => {
+      square.setAttribute("class", `cell ${kinds[values[k] < 0 ? 0 : 1]}`);
+      square.style.fillOpacity = 0.75 * Math.abs(values[k]);
+    });
+  }
+
   // A dot to drag along a curve: `at(value)` is its place; `valueOf(x, y)` the value at a pointer.
   function handle(on, { id, label, min, max, step, value, at, valueOf, input, kind = "" }) {
     const dot = document.createElementNS(SVG, "circle");
@@ -216,5 +230,5 @@ const sngan = (() => {
     return `M${x1} ${y1}L${x2} ${y2}M${x2 - ux - uy / 2} ${y2 - uy + ux / 2}L${x2} ${y2}L${x2 - ux + uy / 2} ${y2 - uy - ux / 2}`;
   }
 
-  return { widget, element, row, columns, legend, table, slider, select, button, output, plot, handle, player, interpolate };
+  return { widget, element, row, columns, legend, table, heat, slider, select, button, output, plot, handle, player, interpolate };
 })();

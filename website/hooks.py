@@ -7,7 +7,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from website import cli_reference, configuration, figures, markers, reference
+from website import cli_reference, configuration, figures, gallery, markers, reference
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "website"
@@ -22,14 +22,17 @@ def on_pre_build(config: MkDocsConfig) -> None:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the computed figures and the pages of the reference to the site's files."""
+    """Add the computed figures, and the pages of the reference and the gallery."""
     for path in sorted((BUILD / "guide").glob("*.svg")):
         files.append(File.generated(config, f"guide/{path.name}", abs_src_path=str(path)))
     made = reference.pages()
     made["reference/cli.md"] = cli_reference.page()
     made["reference/configuration.md"] = configuration.page()
-    for place, text in made.items():
-        files.append(File.generated(config, place, content=text))
+    for place, content in (made | gallery.pages(BUILD / "examples")).items():
+        if isinstance(content, Path):
+            files.append(File.generated(config, place, abs_src_path=str(content)))
+        else:
+            files.append(File.generated(config, place, content=content))
     return files
 
 

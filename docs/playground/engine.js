@@ -111,11 +111,11 @@
         .map(([w, g]) => ({ w, g, mean: w.slice().fill(0), square: w.slice().fill(0) }));
       this.steps = 0;
     }
-    step({ optimizer, lr, betas }) {
+    step({ optimizer, lr, betas }, decay) {
       this.steps += 1;
       const [beta1, beta2] = optimizer === "adam" ? betas : [0, 0.99];
       const corrected = (beta) => (optimizer === "adam" ? 1 - beta ** this.steps : 1);
-      const rate = lr / corrected(beta1), root = Math.sqrt(corrected(beta2));
+      const rate = (decay * lr) / corrected(beta1), root = Math.sqrt(corrected(beta2));
       for (const { w, g, mean, square } of this.parts)
         for (let i = 0; i < w.length; i++) {
           mean[i] = beta1 * mean[i] + (1 - beta1) * g[i];
@@ -187,11 +187,12 @@
           penalty_weight: 0.3, betas: [0, 0.99] },
     vanilla: { ...usual, loss: "non_saturating" },
   };
-  // Two networks, their optimizers, and the settings of a method, which may change at any time. The
-  // networks compute in standard coordinates (x − center)/spread, as sngan's networks for points do.
+  // Two networks, their optimizers, and the settings of a method, which may change at any time, as may
+  // `decay`, a factor on the learning rate. As in sngan, networks for points compute in standard
+  // coordinates (x − center)/spread.
   class Trainer {
     constructor({ settings, hidden, random, center, spread }) {
-      Object.assign(this, { settings: { ...settings }, spread });
+      Object.assign(this, { settings: { ...settings }, spread, decay: 1 });
       this.generator = new MLP([2, ...hidden, 2], 0, random);
       this.critic = new MLP([2, ...hidden, 1], 0.1, random);
       this.generator.layers.push(newCoordinates(spread, center));
@@ -218,7 +219,7 @@
         terms.penalty = this.addPenalty(penalty === "r1" ? real : between, n);
       }
       this.norm?.toRaw();
-      this.optimizers[1].step(this.settings);
+      this.optimizers[1].step(this.settings, this.decay);
       this.norm?.toNormalized();
       for (const { w, b } of clip ? this.critic.trained : [])
         for (const all of [w, b]) all.forEach((x, i) => (all[i] = Math.min(clip, Math.max(-clip, x))));
@@ -250,7 +251,7 @@
     generatorStep(noise) {
       const n = noise.length / 2, { pulls, loss } = this.pull(this.generator.forward(noise, n));
       this.generator.backward(pulls.map((value) => -value / n), n);
-      this.optimizers[0].step(this.settings);
+      this.optimizers[0].step(this.settings, this.decay);
       return { generator_loss: loss };
     }
   }

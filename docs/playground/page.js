@@ -103,7 +103,8 @@
   // Starts again with the data, method and seed in the controls.
   function reset() {
     const [data, method] = [part("data").value, part("method").value];
-    session = new pg.Session({ data, method, drawn, seed: number("seed"), settings: chosen() });
+    const [seed, steps] = [number("seed"), number("steps")];
+    session = new pg.Session({ data, method, drawn, seed, steps, settings: chosen() });
     [records, every, turn] = [[], EVERY, 0];
     cursor = data === "drawn" ? cursor ?? [0, 0] : null;
     part("drawing").hidden = !cursor;
@@ -135,17 +136,15 @@
     part("modes-out").textContent = total ? `${covered} of ${total}` : "–";
     part("share-out").textContent = total ? `${(100 * share).toFixed(1)} %` : "–";
   }
-  const moved = (network) => {
-    session[`${network}Step`]();
-    show(`${network} moved`);
-  };
+  const moved = (network) => (session[`${network}Step`](), show(`${network} moved`));
   // One frame: full steps for some milliseconds, or in slow motion one step of one network.
   function frame(time) {
+    if (playing && session.step >= session.steps) play(false);
     if (!playing) return;
     requestAnimationFrame(frame);
     if (!part("slow").checked) {
       const end = performance.now() + FRAME;
-      do session.fullStep(); while (performance.now() < end && session.step % every);
+      do session.fullStep(); while (performance.now() < end && session.step % every && session.step < session.steps);
       show("both moved");
     } else if (time - waited > SLOW) {
       waited = time;
@@ -181,7 +180,7 @@
   on("play", "click", () => play(!playing));
   for (const network of ["critic", "generator"])
     on(`${network}-step`, "click", () => { play(false); moved(network); });
-  for (const [name, type] of [["reset", "click"], ["seed", "change"]]) on(name, type, reset);
+  for (const [name, type] of [["reset", "click"], ["seed", "change"], ["steps", "change"]]) on(name, type, reset);
   on("clear", "click", () => { drawn = NOTHING; reset(); });
   for (const name of ["data", "method"])
     on(name, "change", () => fill({ data: part("data").value, method: part("method").value }));

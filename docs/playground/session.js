@@ -11,10 +11,7 @@
       t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
       return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
     };
-    uniform.normal = () => {
-      const radius = Math.sqrt(-2 * Math.log(1 - uniform()));
-      return radius * Math.cos(2 * Math.PI * uniform());
-    };
+    uniform.normal = () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
     return uniform;
   }
   // The mixtures of sngan.data.
@@ -97,17 +94,17 @@
   // The product of the layers' bounds: leaky ReLU stretches nothing.
   const lipschitzBound = ({ layers }) => layers.reduce((bound, layer) => bound * normBound(layer), 1);
 
-  // `floor` is the distance of two samples of the data itself.
+  // `floor` is the distance of other samples of the data. In `steps` the rate falls to 0 along a cosine.
   class Session {
-    constructor({ data, method, seed, drawn = [], settings = {}, hidden = HIDDEN }) {
-      Object.assign(this, { data, drawn, step: 0, random: randomNumbers(seed) });
+    constructor({ data, method, seed, drawn = [], settings = {}, steps = 3000 }) {
+      Object.assign(this, { data, drawn, steps, step: 0, random: randomNumbers(seed) });
       this.trainer = new pg.Trainer({
-        settings: { ...pg.METHODS[method], ...settings }, hidden, random: this.random,
+        settings: { ...pg.METHODS[method], ...settings }, hidden: HIDDEN, random: this.random,
         ...coordinates(this.real(4096)),
       });
       this.fixedNoise = this.noise(MEASURED);
       this.fixedReal = this.real(BATCH);
-      this.floor = wasserstein(this.real(BATCH), this.fixedReal);
+      this.floor = many(4, () => wasserstein(this.real(BATCH), this.fixedReal) / 4).reduce((sum, w1) => sum + w1);
     }
     noise = (n) => Float32Array.from({ length: 2 * n }, this.random.normal);
     real(n) {
@@ -122,6 +119,7 @@
     generatorStep() {
       this.trainer.generatorStep(this.noise(BATCH));
       this.step += 1;
+      this.trainer.decay = (1 + Math.cos(Math.PI * Math.min(1, this.step / this.steps))) / 2;
     }
     // n_critic steps of the critic, and one of the generator.
     fullStep() {

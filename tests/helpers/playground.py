@@ -1,16 +1,19 @@
 """Cases for the playground's JavaScript: a run of the library, with all that it started from."""
 
+import copy
 import json
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
 
-from sngan import Config, data
+from sngan import Config, data, penalties
 from sngan.engine import TrainState, train_step
+from sngan.losses import LOSSES
 from sngan.spectral import SpectralNorm
 
 FOLDER = Path(__file__).parents[2] / "docs" / "playground"
@@ -35,8 +38,11 @@ def by_node(name: str, given: Any, folder: Path) -> Any:
     return json.loads(done.stdout)
 
 
-def library_run(method: str, source: str, *, seed: int, **settings: Any) -> tuple[Any, Any]:
-    """Train some steps with the library; return what JavaScript starts from, and the results.
+Results = dict[str, Any]
+
+
+def library_run(method: str, source: str, *, seed: int, **settings: Any) -> tuple[Any, Results]:
+    """Train some steps by ``train_step``; return what a copy must start from, and the results.
 
     The noise is drawn again from torch's global generator, in the order in which a step draws it.
     """
@@ -52,9 +58,68 @@ def library_run(method: str, source: str, *, seed: int, **settings: Any) -> tupl
     start["steps"] = [_draws(state, config) for _ in range(STEPS)]
     state = TrainState.build(config, dataset)
     torch.manual_seed(seed)
-    terms = [{key: float(value) for key, value in train_step(config, state).items()}
-             for _ in range(STEPS)]  # fmt: skip
-    return start, {**_weights_of(state), "terms": terms}
+    terms = [dict(train_step(config, state)) for _ in range(STEPS)]
+    numbers = [{key: float(value) for key, value in one.items()} for one in terms]
+    return start, {**_weights_of(state), "terms": numbers}
+
+
+def double_run(method: str, source: str, start: Any, *, seed: int) -> Results:
+    """Train the same steps in float64, in a loop of the library's public parts."""
+    config = Config(data=source, method=method, seed=seed, batch_size=32, width=0.125)
+    config = config.of_family(is_images=False)
+    state = TrainState.build(config, data.open_source(source))
+    generator, critic = (copy.deepcopy(net.module).double() for net in (state.generator, state.critic))
+    optimizers = [
+        config.method.make_optimizer(network.parameters()) for network in (generator, critic)
+    ]
+    norm = None
+    if state.spectral_norm is not None:
+        norm = SpectralNorm(critic, optimizers[1], coefficient=config.method.coefficient)
+        norm.load_state_dict(state.spectral_norm.state_dict())
+    for step in start["steps"]:
+        for one in step["critic"]:
+            _critic_step(config.method, generator, critic, optimizers[1], one)
+        optimizers[0].zero_grad()
+        scores = critic(generator(_rows(step["noise"])))
+        LOSSES[config.method.loss].generator(scores).backward()
+        optimizers[0].step()
+    return weights_of(generator, critic, norm)
+
+
+def _critic_step(
+    method: Any, generator: nn.Module, critic: Any, optimizer: Any, drawn: dict[str, Any]
+) -> None:
+    real, mix = _rows(drawn["real"]), torch.tensor(drawn["mix"], dtype=torch.float64)[:, None]
+    fake = generator(_rows(drawn["noise"])).detach()
+    optimizer.zero_grad()
+    loss = LOSSES[method.loss].critic(critic(real), critic(fake))
+    if method.penalty:
+        standard = critic.coordinates
+        pair = standard.standard(real), standard.standard(fake)
+        with patch("torch.rand", lambda *_, **__: mix):
+            penalty = penalties.PENALTIES[method.penalty](
+                lambda points: critic(standard.original(points)), *pair
+            )
+        loss = loss + method.penalty_weight * penalty
+    loss.backward()
+    optimizer.step()
+    if method.clip:
+        penalties.clip_weights_(critic, method.clip)
+
+
+def deviation(one: Results, other: Results) -> float:
+    """The largest difference of two results, over the weights, norms and losses of both."""
+    found = [0.0]
+    for name in ("generator", "critic", "norms", "terms"):
+        for left, right in zip(one.get(name, []), other.get(name, []), strict=False):
+            for key in left.keys() & right.keys():
+                pair = (torch.tensor(values[key], dtype=torch.float64) for values in (left, right))
+                found.append(float(torch.sub(*pair).abs().max()))
+    return max(found)
+
+
+def _rows(values: list[float]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64).reshape(-1, 2)
 
 
 def _start_of(state: TrainState, config: Config) -> dict[str, Any]:
@@ -71,21 +136,24 @@ def _start_of(state: TrainState, config: Config) -> dict[str, Any]:
     }
 
 
-def _weights_of(state: TrainState) -> dict[str, Any]:
-    found: dict[str, Any] = {
+def _weights_of(state: TrainState) -> Results:
+    return weights_of(state.generator.module, state.critic.module, state.spectral_norm)
+
+
+def weights_of(generator: Any, critic: Any, norm: SpectralNorm | None) -> Results:
+    """The weights and biases of both networks, and the state of the norms, as plain lists."""
+    found: Results = {
         name: [
             {"w": layer.weight.flatten().tolist(), "b": layer.bias.tolist()}
-            for layer in getattr(state, name).module.layers
+            for layer in network.layers
             if isinstance(layer, nn.Linear)
         ]
-        for name in ("generator", "critic")
+        for name, network in (("generator", generator), ("critic", critic))
     }
-    norm = state.spectral_norm
-    found["norms"] = [] if norm is None else norms_of(norm)
-    return found
+    return {**found, "norms": [] if norm is None else _norms_of(norm)}
 
 
-def norms_of(norm: SpectralNorm) -> list[dict[str, Any]]:
+def _norms_of(norm: SpectralNorm) -> list[dict[str, Any]]:
     """``u`` and ``s`` = σ/c of each layer."""
     layers = norm.state_dict()["layers"].values()
     return [{"u": layer["u"].tolist(), "s": float(layer["scale"])} for layer in layers]

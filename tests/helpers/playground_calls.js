@@ -35,5 +35,30 @@
     };
   }
 
-  globalThis.calls = { train };
+  // σ, u and the proved bound of a matrix.
+  function norms({ w, rows, cols }) {
+    const layer = { w: Float32Array.from(w), rows, cols }, bound = pg.normBound(layer);
+    const [{ u, s }] = new pg.SpectralNorm({ trained: [layer] }, { coefficient: 1 }).norms;
+    return { u: [...u], sigma: s, bound };
+  }
+
+  globalThis.calls = {
+    train, norms,
+    places: ({ name, draws }) => draws.map(([uniform, ...normals]) => pg.place(name, uniform, normals)),
+    coverage: ({ points, name }) => pg.coverage(points, pg.MIXTURES[name]),
+    mixtures: () => pg.MIXTURES,
+    methods: () => pg.METHODS,
+    wasserstein: (pairs) => pairs.map(([x, y]) => pg.wasserstein(x, y)),
+    random: (n) => {
+      const random = pg.randomNumbers(7);
+      return Array.from({ length: n }, () => [random(), random.normal()]);
+    },
+    measures: ({ steps, ...options }) => {
+      const session = new pg.Session(options);
+      for (let i = 0; i < steps; i++) session.fullStep();
+      const { points, ...found } = session.measure();
+      return { ...found, points: [...points], real: [...session.fixedReal],
+               critic: plain(session.trainer.critic.layers) };
+    },
+  };
 })(globalThis.playground);

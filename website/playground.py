@@ -31,7 +31,7 @@ _TABLE = re.compile(r"(<!-- runs -->\n).*?(<!-- end of runs -->)", re.DOTALL)
 
 
 def results(row: dict[str, Any], *, steps: int = STEPS, seeds: int = SEEDS) -> list[dict[str, Any]]:
-    """Return the measures at the end of the runs with seeds 0, 1, …"""
+    """Return the measures at the end of the runs with seeds 0, 1, …."""
     options = json.dumps({**row, "steps": steps, "seeds": seeds})
     command = ["node", str(RUNS), *map(str, CORE), options]
     done = subprocess.run(command, check=True, capture_output=True, text=True)

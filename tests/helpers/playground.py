@@ -14,12 +14,15 @@ from torch import Tensor, nn
 from sngan import Config, data, penalties
 from sngan.engine import TrainState, train_step
 from sngan.losses import LOSSES
+from sngan.methods import Method
 from sngan.spectral import SpectralNorm
 
 FOLDER = Path(__file__).parents[2] / "docs" / "playground"
 CORE = [FOLDER / f"{name}.js" for name in ("engine", "session")]
 CALLS = Path(__file__).parent / "playground_calls.js"
 STEPS = 20
+
+Results = dict[str, Any]
 
 _MAIN = """
 const [, file, ...scripts] = process.argv;
@@ -38,37 +41,30 @@ def by_node(name: str, given: Any, folder: Path) -> Any:
     return json.loads(done.stdout)
 
 
-Results = dict[str, Any]
-
-
-def library_run(method: str, source: str, *, seed: int, **settings: Any) -> tuple[Any, Results]:
+def library_run(method: str, source: str, *, seed: int) -> tuple[Any, Results]:
     """Train some steps by ``train_step``; return what a copy must start from, and the results.
 
     The noise is drawn again from torch's global generator, in the order in which a step draws it.
     """
-    config = Config(
-        data=source, method=method, seed=seed, batch_size=32, width=0.125, schedule="constant",
-        **settings,
-    )  # fmt: skip
-    dataset = data.open_source(source)
-    config = config.of_family(is_images=False)
+    config, dataset = config_of(method, source, seed=seed), data.open_source(source)
     state = TrainState.build(config, dataset)
     start = _start_of(state, config)
     torch.manual_seed(seed)
     start["steps"] = [_draws(state, config) for _ in range(STEPS)]
     state = TrainState.build(config, dataset)
     torch.manual_seed(seed)
-    terms = [dict(train_step(config, state)) for _ in range(STEPS)]
-    numbers = [{key: float(value) for key, value in one.items()} for one in terms]
-    return start, {**_weights_of(state), "terms": numbers}
+    terms: list[dict[str, float]] = []
+    for _ in range(STEPS):
+        terms.append({key: float(value) for key, value in train_step(config, state).items()})
+    return start, {**_weights_of(state), "terms": terms}
 
 
 def double_run(method: str, source: str, start: Any, *, seed: int) -> Results:
     """Train the same steps in float64, in a loop of the library's public parts."""
-    config = Config(data=source, method=method, seed=seed, batch_size=32, width=0.125)
-    config = config.of_family(is_images=False)
+    config = config_of(method, source, seed=seed)
     state = TrainState.build(config, data.open_source(source))
-    generator, critic = (copy.deepcopy(net.module).double() for net in (state.generator, state.critic))
+    networks = state.generator, state.critic
+    generator, critic = (copy.deepcopy(network.module).double() for network in networks)
     optimizers = [
         config.method.make_optimizer(network.parameters()) for network in (generator, critic)
     ]
@@ -122,15 +118,27 @@ def _rows(values: list[float]) -> Tensor:
     return torch.tensor(values, dtype=torch.float64).reshape(-1, 2)
 
 
-def _start_of(state: TrainState, config: Config) -> dict[str, Any]:
-    coordinates = state.critic.module.coordinates
-    method = config.method
+def settings_of(method: Method) -> dict[str, Any]:
+    """The settings of a method by the names that JavaScript uses."""
     names = ("loss", "clip", "penalty", "penalty_weight", "optimizer", "lr", "betas", "n_critic")
     settings = {name: getattr(method, name) for name in names}
     settings["coefficient"] = method.coefficient if method.spectral_norm else None
+    return {**settings, "betas": list(method.betas)}
+
+
+def config_of(method: str, source: str, *, seed: int) -> Config:
+    """Settings for small networks and batches of points, with a constant learning rate."""
+    config = Config(
+        data=source, method=method, seed=seed, batch_size=32, width=0.125, schedule="constant"
+    )
+    return config.of_family(is_images=False)
+
+
+def _start_of(state: TrainState, config: Config) -> dict[str, Any]:
+    coordinates = state.critic.module.coordinates
     return {
         **_weights_of(state),
-        "settings": settings,
+        "settings": settings_of(config.method),
         "center": coordinates.center.tolist(),
         "spread": coordinates.scale.tolist(),
     }

@@ -96,7 +96,7 @@
 
   // `floor` is the distance of other samples of the data. In `steps` the rate falls to 0 along a cosine.
   class Session {
-    constructor({ data, method, seed, drawn = [], settings = {}, steps = 3000 }) {
+    constructor({ data, method, seed, drawn = [], settings = {}, steps = 2000 }) {
       Object.assign(this, { data, drawn, steps, step: 0, random: randomNumbers(seed) });
       this.trainer = new pg.Trainer({
         settings: { ...pg.METHODS[method], ...settings }, hidden: HIDDEN, random: this.random,

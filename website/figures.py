@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-_LIMIT_SECONDS = 300
+_LIMIT_SECONDS = 1800
 
 
 def run_all(docs: Path, build: Path) -> None:

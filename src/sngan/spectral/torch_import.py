@@ -17,8 +17,10 @@ from sngan.distributed import dtensor
 from sngan.utils.checks import require
 from sngan.utils.kernels import Kernel, require_float
 
-# torch keeps the class private; its type is reached through an instance
-_example: Any = _torch_parametrization(nn.Linear(1, 1))
+# torch keeps the class private; its type is reached through an instance. The instance draws its
+# weights, and an import must not move the random numbers of a person's program.
+with torch.random.fork_rng(devices=[]):
+    _example: Any = _torch_parametrization(nn.Linear(1, 1))
 _TorchParametrization: type[nn.Module] = type(_example.parametrizations["weight"][0])
 
 

@@ -75,7 +75,7 @@ def of_transformers(weights, *, is_clip, is_new=False):
     is_clip
         Whether they are CLIP's, whose image network has the prefix ``vision_model``.
     is_new
-        Whether the attention of DINOv2 has the names of version 5.
+        Whether the attention and the gated layer of DINOv2 have the names of version 5.
     """
     named = _clip_of_transformers if is_clip else _dinov2_of_transformers
     found = {}
@@ -89,6 +89,10 @@ def of_transformers(weights, *, is_clip, is_new=False):
             for letter, part in zip(letters, value.chunk(3), strict=True):
                 word = f"{letter}_proj" if len(letter) == 1 else letter
                 found[f"{layer}.{inner}.{word}.{kind}"] = part
+        elif is_new and "mlp.w12" in name:
+            layer = _layer_of(name, is_clip=False)
+            for word, part in zip(("gate_proj", "up_proj"), value.chunk(2), strict=True):
+                found[f"{layer}.mlp.{word}.{kind}"] = part
         else:
             found[named(name, is_new=is_new)] = value
     if is_clip:
@@ -120,7 +124,7 @@ def _dinov2_of_transformers(name, *, is_new):
     words = {
         "attn.proj": "attention.o_proj" if is_new else "attention.output.dense",
         "mlp.w12": "mlp.weights_in",
-        "mlp.w3": "mlp.weights_out",
+        "mlp.w3": "mlp.down_proj" if is_new else "mlp.weights_out",
     }
     last = "lambda1" if inner[-1] == "gamma" else inner[-1]
     middle = ".".join(inner[:-1]).replace("ls", "layer_scale")

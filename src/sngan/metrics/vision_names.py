@@ -40,7 +40,9 @@ _DINOV2_OF_TRANSFORMERS = _BLOCKS | {
     r"^embeddings\.": "",
     r"\.layer_scale(\d)\.lambda1$": r".ls\1.gamma",
     r"\.mlp\.weights_in\.": ".mlp.w12.",
-    r"\.mlp\.weights_out\.": ".mlp.w3.",
+    r"\.mlp\.gate_proj\.": ".mlp.w1.",
+    r"\.mlp\.up_proj\.": ".mlp.w2.",
+    r"\.mlp\.(?:weights_out|down_proj)\.": ".mlp.w3.",
     r"^layernorm\.": "norm.",
 }
 _CLIP_OF_TRANSFORMERS = _BLOCKS | {
@@ -51,7 +53,9 @@ _CLIP_OF_TRANSFORMERS = _BLOCKS | {
     r"^post_layernorm\.": "norm.",
     r"\.layer_norm(\d)\.": r".norm\1.",
 }
-_PARTS = re.compile(r"(.*\.attn\.)[qkv](\.weight|\.bias)")
+# layers that are one linear map in DINOv2's files
+_JOINED = {"attn": ("qkv", ("q", "k", "v")), "mlp": ("w12", ("w1", "w2"))}
+_PART = re.compile(r"(.*\.)(attn|mlp)\.(?:q|k|v|w1|w2)(\.weight|\.bias)")
 
 
 def of_dinov2(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -112,15 +116,18 @@ def _renamed(weights: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[st
 
 
 def _joined(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Join the queries, keys and values of each attention to its one linear map."""
+    """Join queries, keys and values to one linear map, and the two inputs of a gated layer."""
     found: dict[str, Tensor] = {}
     for name, value in weights.items():
-        part = _PARTS.fullmatch(name)
+        part = _PART.fullmatch(name)
         if part is None:
             found[name] = value
             continue
-        parts = [weights.get(f"{part[1]}{letter}{part[2]}") for letter in "qkv"]
-        # an attention that lacks a part keeps the others, which the network then refuses
-        known = [one for one in parts if one is not None]
-        found[f"{part[1]}qkv{part[2]}"] = torch.cat(known)
+        block, layer, kind = part.groups()
+        whole, letters = _JOINED[layer]
+        # if a part is missing, the network refuses the shape of the others
+        names = [f"{block}{layer}.{letter}{kind}" for letter in letters]
+        found[f"{block}{layer}.{whole}{kind}"] = torch.cat(
+            [weights[one] for one in names if one in weights]
+        )
     return found

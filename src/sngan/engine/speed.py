@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -66,6 +66,8 @@ def seconds_per_step(
 ) -> float:
     """Time some steps of a state that is thrown away. All ranks call this, and get one result.
 
+    An iterator of the caller's gives the batches of these steps again.
+
     Parameters
     ----------
     config
@@ -77,8 +79,15 @@ def seconds_per_step(
     own
         Networks given as objects, of which copies are trained.
     """
-    with _quiet():
-        state = TrainState.build(config, dataset, fabric, own=own)
+    stream = dataset.stream
+    with stream.on_trial() if isinstance(stream, OwnStream) else nullcontext():
+        with _quiet():
+            state = TrainState.build(config, dataset, fabric, own=own)
+        return _timed_steps(config, state)
+
+
+def _timed_steps(config: Config, state: TrainState) -> float:
+    """Return the seconds of a step, after the first steps, which take longer."""
     warm_up, timed = _counts(state)
     for _ in range(warm_up):
         train_step(config, state)

@@ -116,7 +116,8 @@ def batches():
         yield (torch.arange(64) + number).view(1, 1, 8, 8).expand(512, -1, -1, -1).to(torch.uint8)
 
 
-@pytest.mark.parametrize("steps", [4, 6])
+@pytest.mark.slow
+@pytest.mark.parametrize("steps", [3, 5])
 def test_hours_use_up_no_batch_of_an_iterator(tmp_path, monkeypatch, steps):
     """Timing reads more than the first samples, which the run has before it reads on."""
     original, measured = speed.seconds_per_step, []

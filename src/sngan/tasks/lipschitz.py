@@ -91,6 +91,7 @@ def lipschitz_with_pictures(
         critic,
         packed_shape(shape, model.pack),
         data=data,
+        also_in_box=(-1.0, 1.0) if len(shape) == 3 else None,
         slopes=slopes,
         lower=lower,
         progress=progress,
@@ -98,23 +99,15 @@ def lipschitz_with_pictures(
     if model.pack > 1:
         note = f"the critic is a function of {model.pack} samples at once, and so are the bounds"
         bounds = replace(bounds, notes=(*bounds.notes, note))
-    in_box = _in_box(critic, packed_shape(shape, model.pack), slopes)
-    if in_box is not None:
-        note = f"for images with pixels in [-1, 1] it is at most {in_box:.6g}"
-        bounds = replace(bounds, notes=(*bounds.notes, note), upper_in_box=in_box)
+    if bounds.upper_in_box is not None:
+        note = f"for images with pixels in [-1, 1] it is at most {bounds.upper_in_box:.6g}"
+        bounds = replace(bounds, notes=(*bounds.notes, note))
     try:
         return bounds, _draw(bounds, critic, ManagedRunFolder(Path(folder)), lower=lower)
     except (OSError, ValueError) as error:
         # the bounds are useful without the pictures, so this only warns
         _log.warning("no pictures: %s", first_line(error))
         return bounds, []
-
-
-def _in_box(critic: torch.nn.Module, shape: tuple[int, ...], slopes: str) -> float | None:
-    """Return the upper bound on images, whose pixels lie in [−1, 1]; None for points."""
-    if len(shape) != 3:
-        return None
-    return lipschitz_bounds(critic, shape, box=(-1.0, 1.0), slopes=slopes, lower=False).upper
 
 
 def lipschitz_of_network(

@@ -87,9 +87,9 @@ def test_lipschitz_of_a_run_on_modules(run, named, has_generator, capsys):
     ("given", "said"),
     [
         ([], "critic: expected the module that the run was trained with"),
-        (["--critic", "named_networks_of_test:none"], "critic: expected "),
+        (["--critic", "named_networks_of_test:none"], "critic: "),
         (["--critic", "math:pi"], "critic: expected a torch.nn.Module or a function"),
-        (["--critic", "named_networks_of_test:generator"], "critic"),
+        (["--critic", "named_networks_of_test:generator"], "net.2.weight is 1×16 in the file"),
     ],
 )
 def test_lipschitz_without_the_right_module_is_a_line(run, named, given, said, capsys):

@@ -151,7 +151,11 @@ def test_the_card_of_a_run_has_its_metrics(tmp_path):
     (index,) = yaml.safe_load(text.split("---\n")[1])["model-index"]
     found = {one["type"]: one["value"] for one in index["results"][0]["metrics"]}
     assert "w1" in found
-    assert f"| w1 | {found['w1']:.4g} |" in text
+    assert f"| w1 | {found['w1']:.4g} | mean way that features must move" in text
+    assert "features of the points themselves" in text
+    assert r"| modes\_of | 8 | modes that the data has |" in text
+    assert "modes" in found
+    assert not {"modes_of", "kernel_error"} & set(found)
     assert "| steps | 4 |" in text
 
 

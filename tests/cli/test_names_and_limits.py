@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 
 from sngan import config as configs
 from sngan.cli import flags, main
+from sngan.cli.compare import add_arguments
 from sngan.cli.parser import CommandParser
 from sngan.config import Config, DataConfig, ModelConfig
+from sngan.methods import METHODS
 from sngan.utils import cache
 from sngan.utils.plain import flatten, parse_yaml, read_json, to_yaml
 
@@ -70,6 +73,31 @@ def test_numbers_with_an_exponent_are_numbers(tmp_path):
     assert values["method"]["lr"] == 1e-4
     assert list(values["method"]["betas"]) == [0, 0.9]
     assert values["data"]["source"] == "1e3"
+
+
+SHARED = {"batch_size": 7, "data.source": "ring8", "model.width": 0.5}
+
+
+@pytest.mark.parametrize("form", ["--config={}", "--config {}"])
+def test_a_comparison_takes_the_settings_of_a_run_but_its_method(tmp_path, form):
+    run = Config(
+        out="runs/a", seed=5, preset="none", batch_size=7,
+        data=DataConfig(source="ring8"), model=ModelConfig(width=0.5),
+        method=replace(METHODS["wgan"], lr=0.5),
+    )  # fmt: skip
+    configs.save(run, tmp_path / "config.yaml")
+    parser = CommandParser("compare", description="")
+    add_arguments(parser)
+    argv = form.format(tmp_path / "config.yaml").split(" ")
+    values = flatten(parser.parse([*argv, "--method.n_critic=3"]))
+    assert {key: values[key] for key in SHARED} == SHARED
+    given = {key: one for key, one in values.items() if key.startswith("method.") and one}
+    assert given == {"method.n_critic": 3}
+    assert (values["seed"], values["out"]) == (0, "")
+    # without a method, the settings hold for all methods
+    (tmp_path / "config.yaml").write_text("method: {lr: 0.25}\nseed: 4\n")
+    values = flatten(parser.parse(argv))
+    assert (values["method.lr"], values["seed"]) == (0.25, 4)
 
 
 def bomb(levels, width=9):

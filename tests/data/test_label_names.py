@@ -60,6 +60,53 @@ def test_an_image_whose_label_is_null_does_not_get_that_of_its_namesake(tmp_path
     assert labels_of(tmp_path, FILES, {"dataset.json": listed(pairs)}) == [0, 1, 1]
 
 
+ONE_HOT = [[0, 1, 0], [1.0, 0.0, 0.0], [False, False, True], [1, 0, 0]]
+
+
+def as_pairs(rows):
+    return json.dumps({"labels": list(zip(FILES, rows, strict=True))})
+
+
+def as_mapping(rows):
+    return json.dumps(dict(zip(FILES, rows, strict=True)))
+
+
+def as_records(rows):
+    records = [{"file": name, "label": row} for name, row in zip(FILES, rows, strict=True)]
+    return json.dumps(records)
+
+
+def as_lines(rows):
+    return "\n".join(json.dumps(record) for record in json.loads(as_records(rows)))
+
+
+@pytest.mark.parametrize("form", [as_pairs, as_mapping, as_records, as_lines])
+def test_one_hot_lists_are_labels(tmp_path, form):
+    name = "labels.jsonl" if form is as_lines else "labels.json"
+    found = labels_of(tmp_path / "a", FILES, {name: form(ONE_HOT)}, labels=name)
+    assert found == [1, 0, 2, 0]
+    mixed = [*ONE_HOT[:2], 2, None]
+    assert labels_of(tmp_path / "b", FILES, {name: form(mixed)}, labels=name) == [1, 0, 2]
+    wrong = [*ONE_HOT[:3], [0.2, 0.8, 0.0]]
+    with pytest.raises(ValueError, match=r"the label \[0.2, 0.8, 0.0\], which is no list with"):
+        labels_of(tmp_path / "c", FILES, {name: form(wrong)}, labels=name)
+
+
+@pytest.mark.parametrize("row", [[], [0, 0, 0], [1, 1, 0], [2, 0, 0], [1, 0, None], [1, [0], 0]])
+def test_a_list_that_is_not_one_hot_is_refused(tmp_path, row):
+    with pytest.raises(ValueError, match="which is no list with a single 1") as raised:
+        labels_of(tmp_path, FILES, {"l.json": as_pairs([*ONE_HOT[:3], row])}, labels="l.json")
+    assert "\n" not in str(raised.value)
+
+
+def test_dataset_json_with_one_hot_lists_is_read_by_itself(tmp_path):
+    text = {"dataset.json": as_pairs(ONE_HOT)}
+    assert labels_of(tmp_path, FILES, text) == [1, 0, 2, 0]
+    # a run of an earlier version goes on with the labels that it had
+    found = open_source(str(tmp_path), cache="memory", reading=3)
+    assert found.labels.tolist() == [0, 0, 1, 1]
+
+
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_each_split_has_its_own_file(tmp_path, split):
     files = [f"{one}/{i}.png" for one in ("train", "test") for i in range(2)]

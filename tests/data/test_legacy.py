@@ -152,5 +152,7 @@ def test_a_new_run_has_this_version_s_reading(tmp_path):
 
 
 def test_an_unknown_reading_is_refused():
-    with pytest.raises(ValueError, match=r"^data.reading: expected at most 3, the versions of"):
-        DataConfig(reading=4)
+    with pytest.raises(
+        ValueError, match=rf"^data.reading: expected at most {READING}, the versions of"
+    ):
+        DataConfig(reading=READING + 1)

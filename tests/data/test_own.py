@@ -1,5 +1,6 @@
 """Data given as objects: what is accepted, and the promise about resumed runs of each kind."""
 
+import itertools
 import logging
 import random
 from dataclasses import replace
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 from sngan import Config, train
 from sngan.callbacks import Callback
 from sngan.data import Dataset, Sampler, open_own, open_source
+from sngan.data.own.one_time import OneTimeIterator
 from sngan.utils import consent
 
 POINTS = torch.randn(120, 2, generator=torch.Generator().manual_seed(3))
@@ -181,6 +183,26 @@ def test_an_iterator_says_that_it_cannot_be_read_again(tmp_path, caplog):
     sampler = Sampler(open_own(endless()), 10)
     for expected, _ in zip(endless(), range(500), strict=False):
         assert torch.equal(sampler.next().samples, expected)
+
+
+@pytest.mark.parametrize("trials", [[0], [3], [2, 5], [4, 1, 3]])
+def test_a_trial_takes_nothing_from_an_iterator(trials):
+    """Also if the iterator writes each batch into the memory of the one before."""
+    buffer = torch.empty(10, 2)
+
+    def reused():
+        for batch in itertools.islice(endless(), 200):
+            yield buffer.copy_(batch)
+
+    found = OneTimeIterator(reused())
+    next(found)
+    for count in trials:
+        with found.given_again():
+            for _ in range(count):
+                next(found)
+    for expected in itertools.islice(endless(), 1, 200):
+        assert torch.equal(next(found), expected)
+    assert next(found, None) is None
 
 
 def test_an_iterator_that_ends_is_an_error_in_a_line(tmp_path):

@@ -5,11 +5,12 @@ import re
 from dataclasses import replace
 
 import pytest
+import torch
 
 from helpers import tiny_run
-from sngan import Config
+from sngan import Config, train
 from sngan import config as configs
-from sngan.config import ModelConfig
+from sngan.config import EvaluationConfig, ModelConfig
 from sngan.config.presets import PRESETS, with_preset
 from sngan.engine import speed
 from sngan.engine import train as training
@@ -107,6 +108,35 @@ def test_a_run_of_some_hours_is_bit_for_bit_the_run_of_its_steps(tmp_path, monke
     # a resumed run keeps the steps, and does not measure again
     training.train(tiny_run.config_of(by_hours, source, steps=4, schedule=schedule), resume=True)
     assert len(measured) == 1
+
+
+def batches():
+    """An iterator of pictures that tell their place in it."""
+    for number in itertools.count():
+        yield (torch.arange(64) + number).view(1, 1, 8, 8).expand(512, -1, -1, -1).to(torch.uint8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("steps", [3, 5])
+def test_hours_use_up_no_batch_of_an_iterator(tmp_path, monkeypatch, steps):
+    """Timing reads more than the first samples, which the run has before it reads on."""
+    original, measured = speed.seconds_per_step, []
+
+    def measure(*arguments, **named):
+        measured.append(original(*arguments, **named))
+        return 0.95 * 3600 / (steps + 0.5)
+
+    monkeypatch.setattr(speed, "seconds_per_step", measure)
+    by_hours, by_steps = tmp_path / "hours", tmp_path / "steps"
+    settings = {"batch_size": 1500, "evaluation": EvaluationConfig(every=None)}
+    train(config_without_steps(by_hours, "own", hours=1, **settings), data=batches())
+    given = tiny_run.config_of(by_steps, "own", steps=steps, **settings)
+    train(given, data=batches())
+    assert measured
+    states = [checkpoint.read(run / "checkpoints" / "last.pt") for run in (by_hours, by_steps)]
+    for state in states:
+        del state["seconds"]
+    assert tiny_run.same(*states)
 
 
 def test_hours_and_steps_exclude_each_other(tmp_path):

@@ -238,3 +238,26 @@ def test_a_larger_domain_has_a_larger_bound():
 def test_bad_domains_are_refused(options, name):
     with pytest.raises(ValueError, match=rf"^{name}: expected"):
         local(mlp(nn.ReLU()), (4,), **options)
+
+
+@pytest.mark.parametrize("slopes", ["product", "eclipse"])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_second_box_has_the_bound_of_a_call_of_its_own(shape, slopes):
+    torch.manual_seed(3)
+    network, box = SHAPES[shape](nn.ReLU()), (-0.3, 0.2)
+    alone = local(network, (4,), box=box, slopes=slopes)
+    everywhere = local(network, (4,), slopes=slopes)
+    assert alone.upper_in_box is None
+    for norm in NORMS:
+        both = local(network, (4,), also_in_box=box, slopes=slopes, norm=norm)
+        assert both.upper_in_box == alone.upper <= everywhere.upper
+        assert both.upper == local(network, (4,), slopes=slopes, norm=norm).upper
+
+
+def test_a_second_box_of_a_network_without_a_bound_and_a_bad_one():
+    found = local(
+        nn.Sequential(Fn(lambda x, f: f(x) ** 2, nn.Linear(4, 4))), (4,), also_in_box=(0, 1)
+    )
+    assert (found.upper, found.upper_in_box) == (math.inf, math.inf)
+    with pytest.raises(ValueError, match=r"^also_in_box: expected low below high"):
+        local(nn.Linear(4, 4), (4,), also_in_box=(1.0, 0.0))

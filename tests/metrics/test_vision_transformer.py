@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from helpers.features import normal, uniform
+from helpers.vision_weights import DEPTH, WIDTH, clip_weights, dino_weights, of_transformers
 from sngan.data import Dataset
 from sngan.metrics import Evaluator
 from sngan.metrics.preprocessing import CLIP, IMAGENET, for_clip, for_dinov2, resized
@@ -19,65 +20,6 @@ from sngan.metrics.vision_transformer import clip, dinov2
 from sngan.metrics.weights_file import read_weights
 
 pytestmark = pytest.mark.usefixtures("own_cache")
-WIDTH, DEPTH, PATCH = 128, 2, 14
-
-
-def drawn(shapes):
-    return {
-        name: 0.2 * normal(*shape, seed=seed, dtype=torch.float32)
-        for seed, (name, shape) in enumerate(shapes.items())
-    }
-
-
-def dino_weights(*, registers=0, gated=False, grid=16):
-    w = WIDTH
-    shapes = {
-        "cls_token": (1, 1, w),
-        "pos_embed": (1, grid**2 + 1, w),
-        "mask_token": (1, w),
-        "patch_embed.proj.weight": (w, 3, PATCH, PATCH),
-        "patch_embed.proj.bias": (w,),
-        "norm.weight": (w,),
-        "norm.bias": (w,),
-    }
-    if registers:
-        shapes["register_tokens"] = (1, registers, w)
-    mlp = {"w12": (2 * 96, w), "w3": (w, 96)} if gated else {"fc1": (4 * w, w), "fc2": (w, 4 * w)}
-    for index in range(DEPTH):
-        own = {"norm1": (w,), "norm2": (w,), "attn.qkv": (3 * w, w), "attn.proj": (w, w)}
-        own |= {f"mlp.{name}": shape for name, shape in mlp.items()}
-        for name, shape in own.items():
-            shapes[f"blocks.{index}.{name}.weight"] = shape
-            shapes[f"blocks.{index}.{name}.bias"] = shape[:1]
-        shapes |= {f"blocks.{index}.ls{number}.gamma": (w,) for number in (1, 2)}
-    return drawn(shapes)
-
-
-def clip_weights(*, grid=7, patch=32, out=48):
-    w = WIDTH
-    shapes = {
-        "visual.class_embedding": (w,),
-        "visual.positional_embedding": (grid**2 + 1, w),
-        "visual.proj": (w, out),
-        "visual.conv1.weight": (w, 3, patch, patch),
-        "text_projection": (8, 8),
-        "transformer.resblocks.0.attn.in_proj_weight": (3, 3),
-    }
-    shapes |= {
-        f"visual.ln_{n}.{kind}": (w,) for n in ("pre", "post") for kind in ("weight", "bias")
-    }
-    for index in range(DEPTH):
-        block = f"visual.transformer.resblocks.{index}"
-        shapes |= {
-            f"{block}.attn.in_proj_weight": (3 * w, w),
-            f"{block}.attn.in_proj_bias": (3 * w,),
-        }
-        own = {"attn.out_proj": (w, w), "ln_1": (w,), "ln_2": (w,)}
-        own |= {"mlp.c_fc": (4 * w, w), "mlp.c_proj": (w, 4 * w)}
-        for name, shape in own.items():
-            shapes[f"{block}.{name}.weight"] = shape
-            shapes[f"{block}.{name}.bias"] = shape[:1]
-    return drawn(shapes)
 
 
 def torch_block(activation, epsilon, parts):
@@ -189,6 +131,44 @@ def test_positions_are_resized_to_the_grid_of_the_images():
         expected = (torch.arange(16.0) + 0.5) * scale - 0.5
         assert torch.allclose(rows[1:-1, 0], expected[1:-1], atol=0.12)
         assert abs(float(rows[9, 0] - rows[8, 0]) - scale) < 0.06
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("is_new", [False, True])
+@pytest.mark.parametrize("options", [{}, {"registers": 4}, {"gated": True}])
+@pytest.mark.parametrize("prefix", ["", "dinov2.", "dinov2_with_registers."])
+def test_weights_of_dinov2_by_the_names_of_transformers(is_new, options, prefix):
+    weights, images = dino_weights(**options), normal(1, 3, 224, 224, dtype=torch.float32)
+    theirs = of_transformers(weights, is_clip=False, is_new=is_new)
+    named = {f"{prefix}{name}": value for name, value in theirs.items()}
+    if prefix:
+        named["classifier.weight"] = normal(10, 2 * WIDTH)
+    assert torch.equal(dinov2(named)(images), dinov2(weights)(images))
+    assert not set(theirs) & set(weights)
+
+
+@torch.no_grad()
+def test_weights_of_clip_by_the_names_of_transformers():
+    weights, images = clip_weights(), normal(2, 3, 224, 224, dtype=torch.float32)
+    theirs = of_transformers(weights, is_clip=True)
+    assert torch.equal(clip(theirs)(images), clip(weights)(images))
+    assert not set(theirs) & set(weights)
+
+
+@pytest.mark.parametrize("name", ["query.weight", "output.dense.bias", "layer_scale2.lambda1"])
+def test_weights_of_transformers_that_lack_one_are_refused(name):
+    theirs = of_transformers(dino_weights(), is_clip=False)
+    (lacking,) = [key for key in theirs if key.endswith(name) and ".1." in key]
+    del theirs[lacking]
+    with pytest.raises(ValueError, match=r"^weights: expected those of DINOv2, got others"):
+        dinov2(theirs)
+
+
+def test_a_clip_of_transformers_without_its_projection_is_refused():
+    theirs = of_transformers(clip_weights(), is_clip=True)
+    del theirs["visual_projection.weight"]
+    with pytest.raises(ValueError, match=r"got none named \['proj'\]"):
+        clip(theirs)
 
 
 def by_pillow(levels, rows, columns):

@@ -8,6 +8,7 @@ import torch
 
 from helpers import tiny_run
 from helpers.checkpoints import flip
+from helpers.pictures import photo
 from sngan import data, load
 from sngan.cli import main
 from sngan.engine import train as training
@@ -202,3 +203,28 @@ def test_records_are_replaced_and_never_rewritten_in_place(run, source):
     assert path.read_text() == before
     assert held.read().startswith(before)
     held.close()
+
+
+def test_a_resumed_run_does_not_repeat_how_its_data_is_read(tmp_path, caplog):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(12):
+        photo(number, (8, 16)).save(photos / f"{number}.png")
+    (photos / "broken.png").write_bytes(b"no image")
+    said = []
+    for steps, options in ((1, {}), (2, {"resume": True})):
+        training.train(tiny_run.config_of(tmp_path / "run", str(photos), steps=steps), **options)
+        said.append(caplog.text)
+        caplog.clear()
+    log = (tmp_path / "run" / "train.log").read_text()
+    assert log.count("broken.png") == 1
+    assert log.count("step 1 of 2") == 1
+    for words in ("the crop to", "skipped 1 files"):
+        assert (words in said[0], words in said[1]) == (True, False)
+    # with other data, the lines are needed again
+    (photos / "worse.png").write_bytes(b"no image either")
+    changed = tiny_run.config_of(tmp_path / "run", str(photos), steps=3)
+    training.train(changed, resume=True, changed=True)
+    assert "the crop to" in caplog.text
+    log = (tmp_path / "run" / "train.log").read_text()
+    assert (log.count("broken.png"), log.count("worse.png")) == (1, 1)

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -150,7 +151,11 @@ def test_the_card_of_a_run_has_its_metrics(tmp_path):
     (index,) = yaml.safe_load(text.split("---\n")[1])["model-index"]
     found = {one["type"]: one["value"] for one in index["results"][0]["metrics"]}
     assert "w1" in found
-    assert f"| w1 | {found['w1']:.4g} |" in text
+    assert f"| w1 | {found['w1']:.4g} | mean way that features must move" in text
+    assert "features of the points themselves" in text
+    assert r"| modes\_of | 8 | modes that the data has |" in text
+    assert "modes" in found
+    assert not {"modes_of", "kernel_error"} & set(found)
     assert "| steps | 4 |" in text
 
 
@@ -216,6 +221,29 @@ def test_a_pushed_run_is_read_wherever_a_run_is_read(run, hub, tmp_path, capsys)
         assert main(command) == 0, capsys.readouterr().err
     assert main(["lipschitz", "hf:me/ring"]) == 2
     assert "checkpoints hold the critic" in capsys.readouterr().err
+
+
+def test_a_run_starts_from_one_of_the_hub(run, hub, tmp_path, capsys):
+    push(run.folder, "hf:me/ring")
+    config = tiny(tmp_path / "far", steps=1, init="hf:me/ring")
+    far = sngan.train(config)
+    # the local file has the same generator and, as the copy on the hub, no critic
+    near = sngan.train(
+        tiny(tmp_path / "near", steps=1, init=str(run.folder / "generator.safetensors"))
+    )
+    assert torch.equal(far.generate(9), near.generate(9))
+    assert not torch.equal(
+        far.generate(9), sngan.train(tiny(tmp_path / "new", steps=1)).generate(9)
+    )
+    hub.models.clear()
+    sngan.train(replace(config, steps=2), resume=True)
+    for name, said in [
+        ("hf:me/none", "init: expected a run on the hub, got hf:me/none: none is there"),
+        ("hf:me", "init: expected hf:USER/NAME[@REVISION], got 'hf:me'"),
+    ]:
+        assert main(["train", "--data", "ring8", "--out", str(tmp_path / "x"), "--init", name]) == 2
+        assert said in capsys.readouterr().err
+        assert not (tmp_path / "x").exists()
 
 
 def test_an_evaluation_leaves_the_copy_of_the_hub_as_it_is(run, hub, tmp_path, capsys, caplog):

@@ -41,13 +41,19 @@ def add_arguments(parser: CommandParser) -> None:
         default="steps",
     )
     parser.switch("--overwrite", "replace a comparison that is at --out; your own files stay")
-    flags.add_config_flags(parser, without=("method.name", "hours", "preset"))
+    flags.add_config_flags(
+        parser,
+        without=("method.name", "hours", "preset"),
+        of_a_run=("method", "seed", "out", "hours", "preset"),
+    )
     flags.add_allow_code(parser)
     shared = {flag: text for flag, text in flags.COMMON.items() if flag not in _OTHER}
     parser.common = {
         "--methods A,B,...": "the methods; `sngan methods` lists them",
         "--seeds N": "runs of each method, with different seeds",
         **shared,
+        "--config FILE": "YAML file of settings; of a run's config.yaml, all but its method, seed "
+        "and folder",
         "--out FOLDER": "the folder of the comparison; left out: runs/compare",
     }
 

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from argparse import SUPPRESS
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 from pathlib import Path
 from types import UnionType
@@ -63,9 +63,22 @@ class Flag(NamedTuple):
     note: str = ""
 
 
-def add_config_flags(parser: CommandParser, *, without: Collection[str] = ()) -> None:
-    """Add ``--config FILE`` and a flag for every setting except those in ``without``."""
-    parser.expand, parser.short_names = expand, short_names()
+def add_config_flags(
+    parser: CommandParser, *, without: Collection[str] = (), of_a_run: Collection[str] = ()
+) -> None:
+    """Add ``--config FILE`` and flags for the settings.
+
+    Parameters
+    ----------
+    parser
+        The parser of a command.
+    without
+        The settings that get no flag.
+    of_a_run
+        The settings and groups that are left out of a file that names a method, because they are
+        those of a single run.
+    """
+    parser.expand, parser.short_names = partial(expand, of_a_run=of_a_run), short_names()
     parser.add_argument(
         "--config", action="config", help="YAML file of settings; flags after it change them"
     )
@@ -160,11 +173,18 @@ def add_allow_code(parser: CommandParser) -> None:
     )
 
 
-def expand(argv: Sequence[str]) -> list[str]:
+def expand(argv: Sequence[str], *, of_a_run: Collection[str] = ()) -> list[str]:
     """Replace short forms by full flags: ``--data X``, ``--n-critic 1``, ``--set key=value …``.
 
     The group of a setting may be left out (``width`` for ``model.width``), and dashes may stand
     for underscores. ``--config FILE`` is replaced by the settings in the file.
+
+    Parameters
+    ----------
+    argv
+        The arguments of the command.
+    of_a_run
+        As for :func:`add_config_flags`.
 
     Raises
     ------
@@ -176,9 +196,9 @@ def expand(argv: Sequence[str]) -> list[str]:
     tokens = _expand_set(argv)
     for token in tokens:
         if token == "--config":
-            expanded += settings_in(Path(next(tokens, "")))
+            expanded += settings_in(Path(next(tokens, "")), of_a_run=of_a_run)
         elif token.startswith("--config="):
-            expanded += settings_in(Path(token.removeprefix("--config=")))
+            expanded += settings_in(Path(token.removeprefix("--config=")), of_a_run=of_a_run)
         elif token.startswith("--"):
             name, equals, value = token[2:].partition("=")
             name = name.replace("-", "_")
@@ -188,8 +208,16 @@ def expand(argv: Sequence[str]) -> list[str]:
     return expanded
 
 
-def settings_in(path: Path) -> list[str]:
-    """Return the settings of a YAML file as flags; a setting that is null gets no flag."""
+def settings_in(path: Path, *, of_a_run: Collection[str] = ()) -> list[str]:
+    """Return the settings of a YAML file as flags; a setting that is null gets no flag.
+
+    Parameters
+    ----------
+    path
+        The file.
+    of_a_run
+        As for :func:`add_config_flags`.
+    """
     path = Path(expand_home(str(path)))
     values = flatten(configs.read(path))
     if _is_of_a_run(path, values):
@@ -198,10 +226,11 @@ def settings_in(path: Path) -> list[str]:
     for key in values:
         # the file is named in the error, and a flag such as --overwrite is no setting
         require_one_of(key, "config", choices=known)
+    left_out = of_a_run if values.get("method.name") is not None else ()
     return [
         f"--{key}={value if isinstance(value, str) else json.dumps(value, default=str)}"
         for key, value in values.items()
-        if value is not None
+        if value is not None and not {key, key.partition(".")[0]} & {*left_out}
     ]
 
 

@@ -9,7 +9,7 @@ from sngan.cli import flags
 from sngan.cli.parser import CommandParser
 from sngan.cli.paths import RUN_HELP, run_to_read
 from sngan.runs.drawing import Drawing
-from sngan.runs.export import export
+from sngan.runs.export import export, kind_of
 from sngan.runs.noise import parse_seeds
 from sngan.runs.run import load
 
@@ -67,6 +67,7 @@ def add_arguments(parser: CommandParser) -> None:
 
 def run(values: dict[str, Any]) -> None:
     """Run ``sngan generate``."""
+    kind_of(values["out"])  # a wrong name is an error before the networks are loaded
     device = "cuda" if torch.cuda.is_available() else "cpu"
     checkpoint = values["checkpoint"]
     loaded = load(run_to_read(values["run"]), checkpoint=checkpoint, device=device)

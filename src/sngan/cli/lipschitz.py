@@ -8,9 +8,10 @@ from sngan.cli.parser import CommandParser
 from sngan.cli.paths import expanded, run_to_read
 from sngan.lipschitz import LipschitzBounds
 from sngan.runs.chosen import LAST
+from sngan.runs.networks import OwnNetworks
 from sngan.tasks.audit import audit
 from sngan.tasks.lipschitz import lipschitz_of_network, lipschitz_with_pictures
-from sngan.tasks.networks import MODEL_HELP, is_own_network
+from sngan.tasks.networks import MODEL_HELP, is_own_network, named_network
 from sngan.utils.checks import require
 
 DESCRIPTION = (
@@ -44,6 +45,13 @@ def add_arguments(parser: CommandParser) -> None:
     )
     parser.switch("--upper-only", "prove the upper bound, without the search for a steep point")
     flags.add_checkpoint_flag(parser)
+    for name in ("critic", "generator"):
+        parser.flag(
+            f"--{name}",
+            str,
+            f"package.module:name of the {name} of a run that was trained on a module in Python",
+            default=None,
+        )
     parser.flag("--certificate", str, "write a file that `sngan verify` checks again", default=None)
     parser.flag("--json", str, JSON_HELP, default=None)
     flags.add_code_flags(parser)
@@ -57,7 +65,8 @@ def run(values: dict[str, Any]) -> None:
         "progress": True,
     }
     if is_own_network(values["run"]):
-        _refuse(values, {"checkpoint": LAST}, "none for a network of your own (only for a run)")
+        unused = {"checkpoint": LAST, "critic": None, "generator": None}
+        _refuse(values, unused, "none for a network of your own (only for a run)")
         own = {key: values[key] for key in ("shape", "box", "norm")}
         bounds = lipschitz_of_network(values["run"], **own, **options)
         lines, record = [bounds.table()], bounds.to_dict()
@@ -76,11 +85,18 @@ def _of_run(
 ) -> tuple[LipschitzBounds, list[str], dict[str, Any]]:
     """Return the bounds of a run's critic, and the lines and figures that are printed."""
     folder, checkpoint = run_to_read(values["run"]), values["checkpoint"]
-    bounds, pictures = lipschitz_with_pictures(folder, checkpoint=checkpoint, **options)
+    own = OwnNetworks(
+        **{
+            name: named_network(values[name], argument=name)
+            for name in ("generator", "critic")
+            if values[name] is not None
+        }
+    )
+    bounds, pictures = lipschitz_with_pictures(folder, checkpoint=checkpoint, own=own, **options)
     lines = [bounds.table(), *(f"pictures: {picture.parent}" for picture in pictures[:1])]
     if values["upper_only"]:
         return bounds, lines, bounds.to_dict()
-    found = audit(folder, bounds.upper, checkpoint=checkpoint)
+    found = audit(folder, bounds.upper, checkpoint=checkpoint, own=own)
     if found is None:
         return bounds, lines, bounds.to_dict()
     return bounds, [*lines, found.text()], bounds.to_dict() | {"critic": found.to_dict()}

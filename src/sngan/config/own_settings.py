@@ -16,6 +16,7 @@ _log = logging.getLogger("sngan")
 _OF_VERSION = {
     1: "drops transparency, knows 8 and 16 bits, and makes each folder a class",
     2: "reads labels from dataset.json only if data.labels names it",
+    3: "knows no one-hot labels in JSON, and no transparent colour of PNGs of 2, 4 and 16 bits",
 }
 
 

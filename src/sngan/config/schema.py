@@ -64,9 +64,9 @@ class Config:
     )
     init: str | None = option(
         None,
-        "start from the weights of a run, or of a generator.safetensors: takes the layers that fit "
-        "by name and shape, also from another resolution, and lists them (initial weights by a "
-        "formula: --model.init)",
+        "start from the weights of a run, hf:USER/NAME or a generator.safetensors: takes the "
+        "layers that fit by name and shape, also from another resolution, and lists them (initial "
+        "weights by a formula: --model.init)",
     )
     freeze_critic: int = option(
         0,

@@ -1,9 +1,10 @@
 """Legacy reading: runs that began with an earlier version continue with the same pixels and labels.
 
 A run of version 1 keeps ``data.reading: 1``, and the functions here read its files. Version 2 reads
-more layouts and more ranges of values. Version 3, the current one, also finds the labels in
-``dataset.json`` by itself, and matches names of files more strictly; of version 2 there is only
-:func:`names_of_labels` here.
+more layouts and more ranges of values. Version 3 also finds the labels in ``dataset.json`` by
+itself, and matches names of files more strictly; of version 2 there is only
+:func:`names_of_labels` here. Version 4, the current one, also reads one-hot labels in JSON, and the
+transparent colour of PNGs of all depths.
 """
 
 from collections.abc import Callable, Mapping

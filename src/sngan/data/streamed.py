@@ -38,7 +38,9 @@ def streamed(
     if counts is not None and len(names) < len(counts):
         names = tuple(map(str, range(len(counts))))
     behind = None if options.is_legacy else rgb(options.background)
-    spec = ImageSpec((height, width), channels, behind, decoded.value_ranges, options.fit)
+    spec = ImageSpec(
+        (height, width), channels, behind, decoded.value_ranges, options.fit, options.version
+    )
     unreadable = 0 if options.is_legacy else len(dataset.skipped)
     return replace(
         dataset,

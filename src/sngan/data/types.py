@@ -12,7 +12,7 @@ from torch import Tensor
 from sngan.data.images.placement import Fit, Size
 from sngan.data.images.value_range import ValueRange
 
-READING = 3
+READING = 4
 """The version of the rules by which files are read.
 
 It is raised with each change of pixels or labels. A run keeps the version that it began with. Runs
@@ -102,7 +102,7 @@ class ImageSpec(NamedTuple):
     ``channels`` are 1 (grey), 3 (colour) or 4 (colour and opacity). ``background`` is the colour
     (red, green, blue) behind transparent pixels; ``None`` reads images as version 1 did.
     ``value_ranges`` are the values of black and white by Pillow's mode, for the modes whose range
-    is not the usual one.
+    is not the usual one. ``version`` is described at ``READING``.
     """
 
     size: Size
@@ -110,6 +110,7 @@ class ImageSpec(NamedTuple):
     background: tuple[int, int, int] | None = None
     value_ranges: Mapping[str, ValueRange] = MappingProxyType({})
     fit: Fit = "crop"
+    version: int = READING
 
     @property
     def is_legacy(self) -> bool:

@@ -36,13 +36,19 @@ def logging_to(path: Path) -> Generator[None]:
 
 
 def record_skipped(dataset: data.Dataset, folder: ManagedRunFolder) -> None:
-    """Write the files that the data set could not read to the log and to ``skipped.txt``."""
+    """Write the files that the data set could not read to the log and to ``skipped.txt``.
+
+    A resumed run logs those that are not in its file yet.
+    """
     lines = [printable(f"{skipped.name}: {skipped.reason}") for skipped in dataset.skipped]
+    if not lines:
+        return
+    path = folder.files.claim(folder.SKIPPED)
+    known = set(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else set[str]()
     for line in lines:
-        _log.info("skipped %s", line)
-    if lines:
-        text = "".join(f"{line}\n" for line in lines)
-        write_bytes(folder.files.claim(folder.SKIPPED), text.encode())
+        if line not in known:
+            _log.info("skipped %s", line)
+    write_bytes(path, "".join(f"{line}\n" for line in lines).encode())
 
 
 def log_held_out(config: Config, dataset: data.Dataset) -> None:

@@ -1,6 +1,7 @@
 """Setup of a run: everything that is resolved before the run folder is touched."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -24,6 +25,7 @@ from sngan.runs.managed import ManagedRunFolder
 from sngan.utils.checks import require
 from sngan.utils.families import FamilyDefault
 from sngan.utils.progress import counting
+from sngan.utils.quiet import quiet_log
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +103,9 @@ def prepare(
     _require_parts(config)
     dataset = own.open_data(config.data)
     if dataset is None:
-        with counting("decoding") as progress:
+        # a run that goes on with its own data said at its start how it is read
+        quiet = quiet_log() if resume and not changed else nullcontext()
+        with counting("decoding") as progress, quiet:
             dataset = open_dataset(config.data, progress, on_opened=on_opened)
     if not resume:
         side = max(dataset.sample_shape[1:]) if dataset.is_images else None

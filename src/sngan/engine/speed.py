@@ -2,8 +2,7 @@
 
 import logging
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from sngan.engine.setup import Plan
 from sngan.engine.state import TrainState, restored_random_numbers
 from sngan.engine.steps import train_step
 from sngan.runs.networks import OwnNetworks
+from sngan.utils.quiet import quiet_log
 from sngan.utils.text import rough_duration
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ def seconds_per_step(
 ) -> float:
     """Time some steps of a state that is thrown away. All ranks call this, and get one result.
 
+    An iterator of the caller's gives the batches of these steps again.
+
     Parameters
     ----------
     config
@@ -77,8 +79,15 @@ def seconds_per_step(
     own
         Networks given as objects, of which copies are trained.
     """
-    with _quiet():
-        state = TrainState.build(config, dataset, fabric, own=own)
+    stream = dataset.stream
+    with stream.on_trial() if isinstance(stream, OwnStream) else nullcontext():
+        with quiet_log():
+            state = TrainState.build(config, dataset, fabric, own=own)
+        return _timed_steps(config, state)
+
+
+def _timed_steps(config: Config, state: TrainState) -> float:
+    """Return the seconds of a step, after the first steps, which take longer."""
     warm_up, timed = _counts(state)
     for _ in range(warm_up):
         train_step(config, state)
@@ -134,7 +143,7 @@ class FirstSteps:
         laptop = self._as_laptop()
         if laptop is None:
             return "; --hours sets a budget"
-        with restored_random_numbers(), _quiet():
+        with restored_random_numbers(), quiet_log():
             fabric = make_fabric(laptop.performance)
             seconds = seconds_per_step(laptop, self._plan.dataset, fabric)
         return f"; --preset laptop ≈ {rough_duration(seconds * laptop.steps)}"
@@ -170,13 +179,3 @@ def _counts(state: TrainState) -> tuple[int, int]:
 def _wait_for(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-@contextmanager
-def _quiet() -> Generator[None]:
-    """Log nothing inside: the run itself logs the same lines."""
-    before, _log.disabled = _log.disabled, True
-    try:
-        yield
-    finally:
-        _log.disabled = before

@@ -11,6 +11,7 @@ from sngan.config import Config
 from sngan.models import Critic
 from sngan.runs import checkpoint
 from sngan.runs.chosen import LAST
+from sngan.runs.hub import local_run
 from sngan.runs.layout import RunFolder
 from sngan.runs.networks import OwnNetworks, networks_on_meta
 from sngan.runs.weights import read_config, read_generator, read_settings
@@ -41,13 +42,15 @@ class StartingWeights(NamedTuple):
 def read_starting_weights(source: str) -> tuple[StartingWeights, StartingWeights]:
     """Read the averaged generator and the critic of a run, or the generator in a file.
 
+    A run of the hub has no critic.
+
     Raises
     ------
     ValueError
-        If there is no run and no file of a generator at this path.
+        If there is no run and no file of a generator at this path, or the hub does not give one.
     """
-    path = Path(expand_home(source))
-    expected = "a run folder or a generator.safetensors (a formula is --model.init)"
+    path = local_run(expand_home(source), argument="init")
+    expected = "a run folder, hf:USER/NAME or a generator.safetensors (a formula is --model.init)"
     nothing = StartingWeights({}, {})
     if not path.is_dir():
         try:

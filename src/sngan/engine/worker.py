@@ -98,7 +98,8 @@ def train_on_rank(
         if collectives.is_rank_zero():
             stack.enter_context(logging_to(folder.log))
             record_skipped(plan.dataset, folder)
-            log_held_out(plan.config, plan.dataset)
+            if changed or not resume:
+                log_held_out(plan.config, plan.dataset)
         stack.enter_context(_errors_as_one_line(folder))
         state = _build_state(plan, fabric)
         # drop the loaded state: every rank holds a full copy

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from sngan.lipschitz.certificate.evidence import Evidence, Secant
-from sngan.lipschitz.local.domain import Box, domain_of
+from sngan.lipschitz.local.domain import Box, domain_of, domain_of_box
 from sngan.lipschitz.local.lower import local_lower_bound
 from sngan.lipschitz.progress import progress_bar
 from sngan.lipschitz.records import LipschitzBounds
@@ -33,6 +33,7 @@ def lipschitz_bounds(
     center: Tensor | None = None,
     radius: float | None = None,
     box: Box | None = None,
+    also_in_box: Box | None = None,
     norm: str = "2",
     slopes: str = "eclipse",
     lower: bool = True,
@@ -74,6 +75,10 @@ def lipschitz_bounds(
     box
         A pair ``(low, high)`` of numbers or tensors of ``input_shape``: only inputs with
         ``low ≤ x ≤ high`` count.
+    also_in_box
+        A box whose Euclidean upper bound is computed in addition, as ``upper_in_box``. This is
+        quicker than a second call with ``box``, because the record of the network and its bound
+        for all inputs are computed once.
     norm
         The norm of inputs and outputs: ``"2"``, ``"1"`` or ``"inf"``. The layers' constants and
         ``product`` are Euclidean and hold for all inputs.
@@ -140,8 +145,17 @@ def lipschitz_bounds(
         train_mode = _paths_in_train_mode(module)
         shape = tuple(copied.example.shape[1:])
         domain = domain_of(shape, center=center, radius=radius, box=box, norm=norm)
+        second = None
+        if also_in_box is not None:
+            second = domain_of_box(also_in_box, shape, name="also_in_box")
         above = upper_bound(
-            copied, slopes=slopes, train_mode=train_mode, domain=domain, norm=norm, report=bar
+            copied,
+            slopes=slopes,
+            train_mode=train_mode,
+            domain=domain,
+            norm=norm,
+            inside=second,
+            report=bar,
         )
         below = LowerBound(0.0, copied.example[0], "no lower bound: none was asked for")
         if lower:
@@ -172,6 +186,7 @@ def lipschitz_bounds(
         reasons=above.reasons,
         notes=(*((below.note,) if below.note else ()), *above.notes),
         evidence=evidence,
+        upper_in_box=None if also_in_box is None else above.inside,
     )
 
 

@@ -78,7 +78,8 @@ class LipschitzBounds:
         Sentences about the limits of the bounds. They say why there is no lower bound, which
         part of the network a bound by slopes covers, or why that bound is not used.
     upper_in_box
-        For the critic of an image run: the upper bound for images with pixels in [−1, 1].
+        The Euclidean upper bound for inputs in the box of ``also_in_box``; for the critic of an
+        image run, images with pixels in [−1, 1]. None if no such box was given.
     evidence
         The proofs, for :meth:`save`; None if ``upper`` is infinite.
 

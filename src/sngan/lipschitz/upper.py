@@ -42,6 +42,7 @@ class UpperBound:
     reasons: tuple[str, ...]
     notes: tuple[str, ...] = ()
     evidence: UpperEvidence | None = None
+    inside: float = math.inf
 
 
 def upper_bound(
@@ -51,6 +52,7 @@ def upper_bound(
     train_mode: frozenset[str],
     domain: Domain | None = None,
     norm: str = "2",
+    inside: Domain | None = None,
     report: ProgressReport = no_progress,
 ) -> UpperBound:
     """Bound the prepared ``module`` from above.
@@ -65,6 +67,8 @@ def upper_bound(
         The paths of the submodules that were in train mode in the module that the user gave.
     domain, norm
         The inputs that count, None for all, and the norm of inputs and outputs.
+    inside
+        A smaller domain, whose Euclidean bound is computed as well; it costs no second trace.
     report
         A function that gets the number of operations that are done.
     """
@@ -97,6 +101,9 @@ def upper_bound(
             notes=(tighter.note,) if tighter.note else (),
             evidence=replace(evidence, slopes=tighter.proof),
         )
+    if inside is not None:
+        smaller = _on_domain(found, graph, plain, slopes=slopes, domain=inside, norm="2")
+        found = replace(found, inside=smaller.value)
     if domain is None and norm == "2":
         return found
     return _on_domain(found, graph, plain, slopes=slopes, domain=domain, norm=norm)

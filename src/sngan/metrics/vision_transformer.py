@@ -9,31 +9,17 @@ al. 2021, arXiv:2103.00020, code ``clip/model.py``.
 """
 
 import math
-import re
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sngan.metrics import vision_names
 from sngan.utils.checks import require
 
 _HEAD = 64  # the width of an attention head in all published sizes
 _DINO_SIDE = 224
-# the names of CLIP's weights, and those that the same weights have in DINOv2
-_CLIP_NAMES = {
-    r"^conv1\.": "patch_embed.proj.",
-    r"^class_embedding$": "cls_token",
-    r"^positional_embedding$": "pos_embed",
-    r"^ln_pre\.": "norm_pre.",
-    r"^ln_post\.": "norm.",
-    r"^transformer\.resblocks\.": "blocks.",
-    r"\.ln_(\d)\.": r".norm\1.",
-    r"\.in_proj_": ".qkv.",
-    r"\.out_proj\.": ".proj.",
-    r"\.c_fc\.": ".fc1.",
-    r"\.c_proj\.": ".fc2.",
-}
 Activation = Callable[[Tensor], Tensor]
 
 
@@ -187,43 +173,26 @@ class VisionTransformer(nn.Module):
 
 
 def dinov2(weights: dict[str, Tensor]) -> VisionTransformer:
-    """Make a network of DINOv2 from the weights of its published file.
+    """Make a network of DINOv2 from the weights of its published file, or of Transformers'.
 
     Raises
     ------
     ValueError
         If names or shapes of the weights are others.
     """
-    used = {name: value for name, value in weights.items() if name != "mask_token"}
-    return _made(used, "DINOv2", is_clip=False)
+    return _made(vision_names.of_dinov2(weights), "DINOv2", is_clip=False)
 
 
 def clip(weights: dict[str, Tensor]) -> VisionTransformer:
-    """Make the image network of CLIP from the weights of its published file.
-
-    The text network in the file is not used.
+    """Make the image network of CLIP from the weights of its published file, or of Transformers'.
 
     Raises
     ------
     ValueError
-        If names or shapes of the weights are others, such as those of a residual network.
+        If names or shapes of the weights are others, such as those of a residual network, or of a
+        file without the projection.
     """
-    used: dict[str, Tensor] = {}
-    for name, value in weights.items():
-        if name.startswith("visual."):
-            own = name.removeprefix("visual.")
-            for theirs, ours in _CLIP_NAMES.items():
-                own = re.sub(theirs, ours, own)
-            used[own] = value
-    # CLIP has neither biases of patches nor factors of channels
-    ones = {
-        name.replace("norm", "ls").replace("weight", "gamma"): torch.ones_like(value)
-        for name, value in used.items()
-        if re.fullmatch(r"blocks\.\d+\.norm[12]\.weight", name)
-    }
-    if "cls_token" in used:
-        used["patch_embed.proj.bias"] = torch.zeros_like(used["cls_token"])
-    return _made(used | ones, "CLIP's vision transformer", is_clip=True)
+    return _made(vision_names.of_clip(weights), "CLIP's vision transformer", is_clip=True)
 
 
 def _made(weights: dict[str, Tensor], name: str, *, is_clip: bool) -> VisionTransformer:

@@ -1,5 +1,6 @@
 """Model card: the facts about a generator, as Markdown in the format of the Hugging Face hub."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,7 @@ class Card:
     facts
         Names and values of the training.
     metrics
-        Names and values of the last evaluation.
+        Names, values and meanings of the last evaluation.
     measured
         The conditions of the evaluation.
     use
@@ -38,7 +39,7 @@ class Card:
     name: str
     summary: str
     facts: list[tuple[str, str]]
-    metrics: list[tuple[str, str]]
+    metrics: list[tuple[str, str, str]]
     measured: str
     use: list[str]
     header: dict[str, Any]
@@ -52,14 +53,14 @@ class Card:
             *("## Training", "", *_table(("setting", "value"), self.facts), ""),
         ]
         if self.metrics:
-            table = _table(("metric", "value"), self.metrics)
+            table = _table(("metric", "value", "meaning"), self.metrics)
             parts += ["## Evaluation", "", _escaped(self.measured), "", *table, ""]
         return "\n".join([*parts, "## Limits", "", LIMITS, ""])
 
 
-def _table(heading: tuple[str, str], rows: list[tuple[str, str]]) -> list[str]:
+def _table(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     lines = [f"| {' | '.join(map(_escaped, row))} |" for row in (heading, *rows)]
-    return [lines[0], "|---|---|", *lines[1:]]
+    return [lines[0], "|---" * len(heading) + "|", *lines[1:]]
 
 
 def _escaped(text: str) -> str:

@@ -69,7 +69,7 @@ def export(run: Run, out: str | Path, *, overwrite: bool = False, **choices: Any
         If the ending is unknown, if ``out`` exists and ``overwrite`` is false, if a file that no
         earlier call wrote has the name of a sample, or if the labels do not fit.
     """
-    drawing, kind = Drawing(**choices), _kind_of(out)
+    drawing, kind = Drawing(**choices), kind_of(out)
     out = Path(expand_home(str(out)))
     check_look(run, drawing, kind)
     occupied = out.is_file() or (out.is_dir() and any(out.iterdir()))
@@ -104,8 +104,14 @@ def export(run: Run, out: str | Path, *, overwrite: bool = False, **choices: Any
                     _save_images(batches, out, names=names, scale=drawing.scale or 1)
 
 
-def _kind_of(out: str | Path) -> str:
-    """Return the ending of a file, or nothing for a folder."""
+def kind_of(out: str | Path) -> str:
+    """Return the ending of a file of samples, or nothing for a folder.
+
+    Raises
+    ------
+    ValueError
+        If the ending is unknown.
+    """
     path = Path(expand_home(str(out)))
     if str(out).endswith(("/", os.sep)) or path.is_dir() or not ending_of(path):
         return ""

@@ -51,10 +51,17 @@ def repository(text: str, argument: str) -> tuple[str, str | None]:
     return found["name"], found["revision"]
 
 
-def local_run(run: str | Path) -> Path:
+def local_run(run: str | Path, *, argument: str = "run") -> Path:
     """Return the folder or file of a run; one of the hub is downloaded into the hub's own cache.
 
     Without network the last copy is used.
+
+    Parameters
+    ----------
+    run
+        A folder, a file, or ``hf:USER/NAME[@REVISION]``.
+    argument
+        The argument that names the run, for errors.
 
     Raises
     ------
@@ -63,14 +70,14 @@ def local_run(run: str | Path) -> Path:
     """
     if not is_hub_name(run):
         return Path(run)
-    name, revision = repository(str(run), "run")
-    with hub("run", str(run)) as client:
+    name, revision = repository(str(run), argument)
+    with hub(argument, str(run)) as client:
         copy: str = client.snapshot_download(
             name, revision=revision, allow_patterns=list(PUBLISHED)
         )
     folder = RunFolder(Path(copy))
     expected = f"a run of sngan's with {folder.generator.name}"
-    require(folder.generator.is_file(), "run", expected=expected, got=f"{run} without it")
+    require(folder.generator.is_file(), argument, expected=expected, got=f"{run} without it")
     # somebody may publish the one file only
     return folder.path if folder.config.is_file() else folder.generator
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sngan import models
-from sngan.config import Config
+from sngan.config import Config, ModelConfig
 from sngan.utils.checks import require, require_given
 
 NOISE_BLOCK = 16
@@ -27,11 +27,14 @@ class OwnNetworks(NamedTuple):
         """The names of the networks that are given."""
         return tuple(name for name, network in self._asdict().items() if network is not None)
 
+    def lacks(self, name: str, model: ModelConfig) -> bool:
+        """Whether a network of the settings was given as an object, and is not given now."""
+        return name in model.own and getattr(self, name) is None
+
     def require(self, name: str, config: Config) -> None:
         """Raise if a network of the settings was given as an object, and is not given now."""
-        is_missing = name in config.model.own and getattr(self, name) is None
         expected = "the module that the run was trained with, because its settings name no code"
-        require(not is_missing, name, expected=expected, got="none")
+        require(not self.lacks(name, config.model), name, expected=expected, got="none")
 
 
 def build_networks(config: Config, own: OwnNetworks | None = None) -> tuple[nn.Module, nn.Module]:

@@ -11,7 +11,9 @@ from sngan.engine.setup import open_dataset
 from sngan.runs.chosen import LAST
 from sngan.runs.critic import load_critic
 from sngan.runs.managed import ManagedRunFolder
+from sngan.runs.networks import OwnNetworks
 from sngan.runs.run import load
+from sngan.runs.weights import read_config
 from sngan.transport import CriticAudit, audit_critic, plot_potentials
 from sngan.utils.progress import counting
 from sngan.utils.text import first_line
@@ -28,14 +30,16 @@ def audit(
     checkpoint: str | int = LAST,
     samples: int = SAMPLES,
     allow_code: bool = False,
+    own: OwnNetworks | None = None,
 ) -> CriticAudit | None:
     """Compare the bound of W1 that a run's critic proves with the exact W1, pixel by pixel.
 
     Real samples of the run's data are compared with generated ones. The picture
     ``RUN/lipschitz/potentials.png`` has the critic beside the optimal potential along a line. The
     result is None where there is nothing to compare: the constant is not a positive number; the
-    critic scores packs of samples, which proves nothing about single ones; or the data cannot be
-    read any more, and the log has the reason.
+    critic scores packs of samples, which proves nothing about single ones; the generator was given
+    as an object and is not given now; or the data cannot be read any more, and the log has the
+    reason.
 
     Parameters
     ----------
@@ -49,16 +53,22 @@ def audit(
         The number of generated samples, and the most real ones.
     allow_code
         Import the code that the run's settings name, see :func:`sngan.load`.
+    own
+        The networks of a run that was trained on modules given as objects. Without the generator,
+        there is nothing to compare.
 
     Raises
     ------
     ValueError
         If the folder is no run, or has no readable checkpoint.
     """
-    critic = load_critic(folder, checkpoint=checkpoint, allow_code=allow_code)
-    run = load(folder, checkpoint=checkpoint, allow_code=allow_code)
-    if run.config.model.pack > 1 or not 0.0 < lipschitz < math.inf:
+    own = own or OwnNetworks()
+    critic = load_critic(folder, checkpoint=checkpoint, allow_code=allow_code, critic=own.critic)
+    config = read_config(Path(folder))
+    is_single = config.model.pack == 1 and not own.lacks("generator", config.model)
+    if not is_single or not 0.0 < lipschitz < math.inf:
         return None
+    run = load(folder, checkpoint=checkpoint, allow_code=allow_code, generator=own.generator)
     try:
         with counting("decoding", file=sys.stderr) as progress:
             dataset = open_dataset(run.config.data, progress)

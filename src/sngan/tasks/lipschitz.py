@@ -10,7 +10,9 @@ from sngan.lipschitz import LipschitzBounds, lipschitz_bounds, plot_cone, plot_l
 from sngan.models.packing import packed, packed_shape
 from sngan.runs.critic import load_critic, require_run_with_critic
 from sngan.runs.managed import ManagedRunFolder
+from sngan.runs.networks import OwnNetworks
 from sngan.runs.run import load
+from sngan.runs.weights import read_config
 from sngan.tasks.networks import open_network, read_range
 from sngan.utils.checks import require_given
 from sngan.utils.text import first_line
@@ -27,6 +29,7 @@ def lipschitz(
     lower: bool = True,
     progress: bool = False,
     allow_code: bool = False,
+    own: OwnNetworks | None = None,
 ) -> LipschitzBounds:
     """Bound the Lipschitz constant of a run's critic, and draw it into ``RUN/lipschitz/``.
 
@@ -49,6 +52,9 @@ def lipschitz(
         Draw a progress bar on a terminal.
     allow_code
         Import the code that the run's settings name, see :func:`sngan.load`.
+    own
+        The networks of a run that was trained on modules given as objects. Without the generator,
+        the search starts from noise alone.
 
     Raises
     ------
@@ -62,6 +68,7 @@ def lipschitz(
         lower=lower,
         progress=progress,
         allow_code=allow_code,
+        own=own,
     )[0]
 
 
@@ -73,24 +80,29 @@ def lipschitz_with_pictures(
     lower: bool = True,
     progress: bool = False,
     allow_code: bool = False,
+    own: OwnNetworks | None = None,
 ) -> tuple[LipschitzBounds, list[Path]]:
     """Return the bounds of :func:`lipschitz` together with the pictures that it has written.
 
     Parameters
     ----------
-    folder, checkpoint, slopes, lower, progress, allow_code
+    folder, checkpoint, slopes, lower, progress, allow_code, own
         As for :func:`lipschitz`.
     """
     require_run_with_critic(folder)
-    run = load(folder, checkpoint=checkpoint, allow_code=allow_code)
-    critic = load_critic(folder, checkpoint=checkpoint, allow_code=allow_code)
-    model = run.config.model
+    own = own or OwnNetworks()
+    critic = load_critic(folder, checkpoint=checkpoint, allow_code=allow_code, critic=own.critic)
+    model = read_config(Path(folder)).model
     shape = require_given(model.sample_shape, "run", expected="the shape of its samples")
-    data = packed(run.generate(model.pack * _SAMPLES), model.pack) if lower else None
+    data = None
+    if lower and not own.lacks("generator", model):
+        run = load(folder, checkpoint=checkpoint, allow_code=allow_code, generator=own.generator)
+        data = packed(run.generate(model.pack * _SAMPLES), model.pack)
     bounds = lipschitz_bounds(
         critic,
         packed_shape(shape, model.pack),
         data=data,
+        also_in_box=(-1.0, 1.0) if len(shape) == 3 else None,
         slopes=slopes,
         lower=lower,
         progress=progress,
@@ -98,23 +110,15 @@ def lipschitz_with_pictures(
     if model.pack > 1:
         note = f"the critic is a function of {model.pack} samples at once, and so are the bounds"
         bounds = replace(bounds, notes=(*bounds.notes, note))
-    in_box = _in_box(critic, packed_shape(shape, model.pack), slopes)
-    if in_box is not None:
-        note = f"for images with pixels in [-1, 1] it is at most {in_box:.6g}"
-        bounds = replace(bounds, notes=(*bounds.notes, note), upper_in_box=in_box)
+    if bounds.upper_in_box is not None:
+        note = f"for images with pixels in [-1, 1] it is at most {bounds.upper_in_box:.6g}"
+        bounds = replace(bounds, notes=(*bounds.notes, note))
     try:
         return bounds, _draw(bounds, critic, ManagedRunFolder(Path(folder)), lower=lower)
     except (OSError, ValueError) as error:
         # the bounds are useful without the pictures, so this only warns
         _log.warning("no pictures: %s", first_line(error))
         return bounds, []
-
-
-def _in_box(critic: torch.nn.Module, shape: tuple[int, ...], slopes: str) -> float | None:
-    """Return the upper bound on images, whose pixels lie in [−1, 1]; None for points."""
-    if len(shape) != 3:
-        return None
-    return lipschitz_bounds(critic, shape, box=(-1.0, 1.0), slopes=slopes, lower=False).upper
 
 
 def lipschitz_of_network(

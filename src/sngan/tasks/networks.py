@@ -81,7 +81,7 @@ def open_network(text: str, *, checkpoint: str | int = LAST) -> Network:
         require(checkpoint == LAST, "checkpoint", expected=expected, got=checkpoint)
         if text.endswith(EXPORTED):
             return Network(*read_exported(Path(expand_home(text))))
-        return Network(_made(allowed_object(text, argument="network"), text).eval(), None)
+        return Network(named_network(text, argument="network").eval(), None)
     folder = text if is_hub_name(text) else expand_home(text)
     # the critic comes first: a file of a generator has none, and the error says so
     critic = load_critic(folder, checkpoint=checkpoint)
@@ -121,8 +121,22 @@ def read_range(text: str, name: str) -> tuple[float, float]:
     return ends[0], ends[1]
 
 
-def _made(found: Any, text: str) -> nn.Module:
-    """Return the network that a name stands for, or that the function of the name returns."""
+def named_network(text: str, *, argument: str) -> nn.Module:
+    """Return the network of ``package.module:name``, or what the function of this name returns.
+
+    Parameters
+    ----------
+    text
+        The name, which is imported only with the consent of the user.
+    argument
+        The argument that has the name, for errors.
+
+    Raises
+    ------
+    ValueError
+        If the name cannot be imported, nobody has allowed it, or it gives no network.
+    """
+    found: Any = allowed_object(text, argument=argument)
     if not isinstance(found, nn.Module) and isinstance(found, Callable):
         try:
             found = found()
@@ -130,9 +144,9 @@ def _made(found: Any, text: str) -> nn.Module:
             # the function belongs to the user and may raise any error
             got = class_and_line(error)
             raise ValueError(
-                f"network: expected {text} to return a network without arguments, got {got}"
+                f"{argument}: expected {text} to return a network without arguments, got {got}"
             ) from error
     expected = "a torch.nn.Module or a function that returns one"
     kind = type(found).__name__
-    require(isinstance(found, nn.Module), "network", expected=expected, got=f"{kind} from {text}")
+    require(isinstance(found, nn.Module), argument, expected=expected, got=f"{kind} from {text}")
     return found

@@ -17,6 +17,7 @@ from sngan.data.images.image_spec import choose_spec, sample
 from sngan.data.images.pixels import channels_of, fitted_pixels, open_image, upright
 from sngan.data.images.placement import Size
 from sngan.data.images.tally import Tally
+from sngan.data.images.transparency import scale_transparent_colour
 from sngan.data.types import Decoded, Encoded, ImageSpec, Item, Progress, ReadOptions, Skipped
 from sngan.utils.text import printable
 
@@ -137,7 +138,10 @@ def decode(
         Counts the image, unless it is skipped.
     """
     try:
-        with open_image(item.read(), spec.size) as image:
+        data = item.read()
+        with open_image(data, spec.size) as image:
+            if spec.version > 3:
+                scale_transparent_colour(image, data)
             whole = upright(image, by_exif_alone=spec.is_legacy)
             pixels = fitted_pixels(whole, spec)
             if tally is not None:

@@ -95,14 +95,15 @@ def choose_spec(
     channels = channels or max(one.channels for one in seen)
     name = printable(encoded.name)
     if options.is_legacy:
-        return ImageSpec(chosen, channels, fit=options.fit)
+        return ImageSpec(chosen, channels, fit=options.fit, version=options.version)
     several = [one.frames for one in seen if one.frames > 1]
     if several:
         _log.warning(
             "%s: images have up to %d frames or pages; only the first is read", name, max(several)
         )
     behind = rgb(options.background)
-    return ImageSpec(chosen, channels, behind, _value_ranges(seen, name), options.fit)
+    ranges = _value_ranges(seen, name)
+    return ImageSpec(chosen, channels, behind, ranges, options.fit, options.version)
 
 
 def warn_of_resizing(sizes: Sequence[tuple[int, int]], size: Size) -> None:

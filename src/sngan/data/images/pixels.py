@@ -14,7 +14,7 @@ from sngan.data import legacy
 from sngan.data.images.formats import readable_formats
 from sngan.data.images.placement import Size, placement
 from sngan.data.images.resizing import padded, resized
-from sngan.data.images.transparency import opaque_image
+from sngan.data.images.transparency import opaque_image, with_opacity
 from sngan.data.images.value_range import BYTES, UNIT, ValueRange, to_bytes
 from sngan.data.types import ImageSpec
 
@@ -171,7 +171,10 @@ def _eight_bits(image: "Image", spec: ImageSpec) -> "Image":
     value_range = _value_range(image, spec)
     if value_range is None or value_range == BYTES:
         return image
-    return Image.fromarray(to_bytes(np.asarray(image), value_range))
+    values = np.asarray(image)
+    grey = Image.fromarray(to_bytes(values, value_range))
+    colour = image.info.get("transparency") if spec.version > 3 else None
+    return grey if colour is None else with_opacity(grey, values != colour)
 
 
 def _value_range(image: "Image", spec: ImageSpec) -> ValueRange | None:

@@ -1,6 +1,6 @@
 """Transparency: the background colour, and images in front of it."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,37 @@ def opaque_image(image: "Image", background: tuple[int, int, int]) -> "Image":
     behind = Image.new("RGB", image.size, background)
     behind.paste(layer, mask=layer.getchannel("A"))
     return behind
+
+
+def scale_transparent_colour(image: "Image", data: bytes) -> None:
+    """Scale the transparent colour of a PNG to 8 bits, as Pillow scales the pixels.
+
+    Pillow leaves the colour as it is in the file. Of 16 bits in colour it keeps the upper 8, so
+    there a pixel is transparent if these are equal. Grey images of 16 bits keep all of them.
+
+    Parameters
+    ----------
+    image
+        The image, not turned or converted.
+    data
+        Its file, whose byte 24 is the number of bits, in the first chunk.
+    """
+    colour: Any = image.info.get("transparency")
+    if image.format != "PNG" or colour is None:
+        return
+    bits = data[24]
+    if image.mode == "L" and bits < 8:
+        image.info["transparency"] = colour * 255 // (2**bits - 1)
+    elif image.mode == "RGB" and bits == 16:
+        image.info["transparency"] = tuple(value >> 8 for value in colour)
+
+
+def with_opacity(grey: "Image", opaque: NDArray[np.bool_]) -> "Image":
+    """Return a grey image that is transparent where ``opaque`` is false."""
+    from PIL import Image
+
+    alpha = Image.fromarray(np.where(opaque, 255, 0).astype(np.uint8))
+    return Image.merge("LA", (grey, alpha))
 
 
 def opaque_array(images: NDArray[np.uint8], background: tuple[int, int, int]) -> NDArray[np.uint8]:

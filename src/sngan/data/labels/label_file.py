@@ -27,17 +27,30 @@ _FILE_COLUMNS = (
 _CLASS_COLUMNS = ("label", "labels", "class", "class_name", "category", "target", "species", "y")
 
 
-def read_label_file(path: Path, data: bytes | None = None) -> dict[str, str]:
+def read_label_file(
+    path: Path, data: bytes | None = None, *, version: int = READING
+) -> dict[str, str]:
     """Read the label of each image file from a CSV, TSV, JSON or JSON-lines file.
 
     A CSV file has a header with a column of names (``file_name``, ``image``, ``id`` …) and one of
     labels (``label``, ``class`` …), or it has two columns and no header. A JSON file holds
     ``{name: label}``, ``{"labels": [[name, label], …]}``, or records like the rows of a CSV file.
+    A label in JSON may be a list with a single 1 (one-hot), whose place is the class.
+
+    Parameters
+    ----------
+    path
+        The file.
+    data
+        Its bytes; ``None`` reads them.
+    version
+        The version of the rules, see :data:`sngan.data.READING`; up to 3, lists are no labels.
 
     Raises
     ------
     ValueError
-        If the file cannot be read, has no such columns, or is JSON that names a file twice.
+        If the file cannot be read, has no such columns, is JSON that names a file twice, or has a
+        list as a label that is not one-hot.
     """
     shown = printable(str(path))
     try:
@@ -47,7 +60,8 @@ def read_label_file(path: Path, data: bytes | None = None) -> dict[str, str]:
             data = path.read_bytes()
         text = data.decode("utf-8-sig")
         if suffix(path.name) in ("json", "jsonl"):
-            found = _of_json(text, lines=suffix(path.name) == "jsonl")
+            lists = version > 3
+            found = _of_json(text, lines=suffix(path.name) == "jsonl", takes_lists=lists)
         else:
             found = _of_csv(text)
     except (OSError, ValueError, csv.Error, RecursionError) as error:
@@ -70,7 +84,7 @@ def _of_csv(text: str) -> dict[str, str]:
     return {row[0].strip(): row[1].strip() for row in rows if len(row) > 1}
 
 
-def _of_json(text: str, *, lines: bool) -> dict[str, str]:
+def _of_json(text: str, *, lines: bool, takes_lists: bool) -> dict[str, str]:
     value: Any = (
         [json.loads(line) for line in text.splitlines() if line.strip()]
         if lines
@@ -84,11 +98,14 @@ def _of_json(text: str, *, lines: bool) -> dict[str, str]:
     elif isinstance(value, list) and value and isinstance(value[0], list):
         pairs = [(pair[0], pair[1]) for pair in cast(list[Any], value) if len(pair) == 2]
     else:
-        return _of_records(cast(list[Any], value) if isinstance(value, list) else [])
+        records = cast(list[Any], value) if isinstance(value, list) else []
+        return _of_records(records, takes_lists=takes_lists)
+    if takes_lists:
+        pairs = [(name, _without_list(label)) for name, label in pairs]
     return {str(name): _plain_text(label) for name, label in pairs if _is_plain(label)}
 
 
-def _of_records(records: Sequence[Any]) -> dict[str, str]:
+def _of_records(records: Sequence[Any], *, takes_lists: bool = False) -> dict[str, str]:
     rows = [
         {str(key).strip().lower(): value for key, value in cast(Mapping[Any, Any], row).items()}
         for row in records
@@ -98,11 +115,23 @@ def _of_records(records: Sequence[Any]) -> dict[str, str]:
     label = next((name for name in _CLASS_COLUMNS if rows and name in rows[0]), None)
     if file is None or label is None:
         return {}
+    if takes_lists:
+        rows = [row | {label: _without_list(row.get(label))} for row in rows]
     return {
         str(row[file]).strip(): _plain_text(row[label])
         for row in rows
         if _is_plain(row.get(label)) and row.get(file)
     }
+
+
+def _without_list(label: object) -> object:
+    """Return the class of a one-hot list, and any other label as it is."""
+    if not isinstance(label, list):
+        return label
+    row = cast(list[Any], label)
+    if row.count(1) != 1 or row.count(0) != len(row) - 1:
+        raise ValueError(f"the label {str(row)[:60]}, which is no list with a single 1")
+    return row.index(1)
 
 
 def _is_plain(value: object) -> bool:

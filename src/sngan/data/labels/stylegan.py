@@ -6,13 +6,18 @@ from typing import Any
 
 from sngan.data.labels.label_file import read_label_file
 from sngan.data.labels.names import Names
+from sngan.data.types import READING
 from sngan.utils.plain import parse_json
 
 STYLEGAN = "dataset.json"
 
 
 def stylegan_labels(
-    names: Sequence[str], chosen: Sequence[str], read: Callable[[str], bytes]
+    names: Sequence[str],
+    chosen: Sequence[str],
+    read: Callable[[str], bytes],
+    *,
+    version: int = READING,
 ) -> dict[str, str] | None:
     """Return the label of each name in the file, empty if it says that there are no labels.
 
@@ -26,6 +31,8 @@ def stylegan_labels(
         The paths of the images that are read.
     read
         Reads a file by its path.
+    version
+        The version of the rules, see :data:`sngan.data.READING`.
     """
     found = files_above(STYLEGAN, names, chosen)
     if len(found) != 1:
@@ -37,7 +44,7 @@ def stylegan_labels(
             return None
         if value["labels"] is None:
             return {}
-        labels = read_label_file(Path(found[0]), data)
+        labels = read_label_file(Path(found[0]), data, version=version)
     except (ValueError, OSError, RecursionError):
         # nobody asked for this file, and data of another kind may have one of this name
         return None

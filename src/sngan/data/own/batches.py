@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sngan.data.batches.shuffling import seeded_permutation
+from sngan.data.own.one_time import OneTimeIterator
 from sngan.data.own.rows import Rows, is_item, joined, rows_of, stacked
 from sngan.distributed import collectives
 from sngan.utils.checks import require, require_count, require_index
@@ -61,6 +62,11 @@ class OwnStream:
 
     def __len__(self) -> int:
         return self.total
+
+    def on_trial(self) -> AbstractContextManager[None]:
+        """Return a context after which an iterator gives again what was read inside."""
+        is_once = isinstance(self.given, OneTimeIterator)
+        return self.given.given_again() if is_once else nullcontext()
 
     def batches(
         self, batch_size: int, *, device: torch.device, labelled: bool, seed: int

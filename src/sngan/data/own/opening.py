@@ -12,6 +12,7 @@ from sngan.data.dataset import Dataset
 from sngan.data.fingerprint import evenly_spaced
 from sngan.data.labels.encoding import encode
 from sngan.data.own.batches import OwnStream, elements, fixed_random_numbers
+from sngan.data.own.one_time import OneTimeIterator
 from sngan.data.own.reader import Reader
 from sngan.data.own.rows import FORMS, Rows, as_array, is_item, joined, rows_of, stacked
 from sngan.utils.checks import require
@@ -142,6 +143,8 @@ def _of_items(given: Any, name: str) -> Dataset:
 def _of_iterable(given: Any, name: str) -> Dataset:
     iterator = iter(given)
     is_repeatable = iterator is not given
+    if not is_repeatable:
+        iterator = given = OneTimeIterator(iterator)
     found: list[Rows] = []
     count = 0
     for rows in elements(iterator):

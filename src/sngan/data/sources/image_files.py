@@ -139,7 +139,7 @@ def _chosen(files: ImageFiles, options: ReadOptions) -> _Chosen:
         return _Chosen(names, known if layout.classes else None, skipped)
     where = STYLEGAN if table else options.labels
     known = labels_of_files(
-        names, table or _label_file(files, names, where), where, version=options.version
+        names, table or _label_file(files, names, options), where, version=options.version
     )
     return _Chosen(names, known, skipped)
 
@@ -152,7 +152,7 @@ def _layout(
     if options.labels == "auto" and options.version > 2 and has_file:
         plain = find_layout(names, options._replace(labels="none"), where=files.source)
         chosen = [names[index] for index in plain.indices]
-        table = stylegan_labels(files.names, chosen, files.read)
+        table = stylegan_labels(files.names, chosen, files.read, version=options.version)
         if table is not None:
             what = "labels are those of its" if table else "there are no labels in its"
             plain.remarks.append(f"{what} {STYLEGAN} (data.labels=folders|FILE chooses otherwise)")
@@ -180,20 +180,21 @@ def _separated(names: Sequence[str]) -> tuple[list[str], list[Skipped]]:
     return meant, others
 
 
-def _label_file(files: ImageFiles, chosen: Sequence[str], asked: str) -> dict[str, str]:
+def _label_file(files: ImageFiles, chosen: Sequence[str], options: ReadOptions) -> dict[str, str]:
     """Read a file of labels from the disk, or else from the files of the source.
 
     If each split has a file of this name, it is the one above the chosen images.
     """
+    asked, version = options.labels, options.version
     expected = "none, folders, or a CSV or JSON file of labels"
     try:
         path = Path(asked).expanduser()
         if path.is_file():
-            return read_label_file(path)
+            return read_label_file(path, version=version)
     except (OSError, RuntimeError) as error:
         # the path is too long, or names the home of an unknown user
         got = f"{printable(asked)[:100]!r} ({short_reason(error)})"
         raise ValueError(f"data.labels: expected {expected}, got {got}") from error
     inside = files_above(asked, files.names, chosen)
     require(len(inside) == 1, "data.labels", expected=expected, got=repr(printable(asked)))
-    return read_label_file(Path(inside[0]), files.read(inside[0]))
+    return read_label_file(Path(inside[0]), files.read(inside[0]), version=version)

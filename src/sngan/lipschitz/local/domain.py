@@ -75,7 +75,7 @@ def domain_of(
     if box is not None:
         got = "both"
         require(center is None and radius is None, "box", expected="a box or a ball", got=got)
-        return _box(shape, box)
+        return domain_of_box(box, shape, name="box")
     if center is None and radius is None:
         return None
     got = "center alone" if radius is None else "radius alone"
@@ -94,11 +94,18 @@ def domain_of(
     return Domain(flat, half, kind)
 
 
-def _box(shape: tuple[int, ...], box: Box) -> Domain:
+def domain_of_box(box: Box, shape: tuple[int, ...], *, name: str) -> Domain:
+    """Return the domain of a box that the argument ``name`` gives.
+
+    Raises
+    ------
+    ValueError
+        If it is no pair of finite numbers or tensors of this shape, the lower one first.
+    """
     is_pair = isinstance(box, tuple | list) and len(box) == 2
-    require(is_pair, "box", expected="a pair (low, high)", got=repr(box))
-    low, high = (_tensor(end, "box", shape) for end in box)
-    require(bool((low < high).all()), "box", expected="low below high", got="another order")
+    require(is_pair, name, expected="a pair (low, high)", got=repr(box))
+    low, high = (_tensor(end, name, shape) for end in box)
+    require(bool((low < high).all()), name, expected="low below high", got="another order")
     # rounding of the centre must not shrink the box
     centre = low / 2 + high / 2
     half = torch.maximum(high - centre, centre - low)

@@ -3,13 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+from sngan.config import Config
 from sngan.methods.description import constraint
+from sngan.metrics.meaning import MEANINGS
+from sngan.metrics.result import HIGHER_IS_BETTER, direction
 from sngan.report.card import Card
 from sngan.report.history import History
 from sngan.runs.model_file import settings_to_share
 from sngan.runs.records import iter_records
 from sngan.runs.run import Run
 from sngan.utils.files import write_bytes
+from sngan.utils.tables import NOTHING
 from sngan.utils.text import printable
 
 
@@ -43,10 +47,10 @@ def card_of(run: Run, *, name: str | None = None, place: str | None = None) -> C
             f"method {config.method.name} ({config.method.paper})."
         ),
         facts=_facts(run, history, source),
-        metrics=[(key, f"{one.last[1]:.4g}") for key, one in evaluation.items()],
+        metrics=[(key, f"{one.last[1]:.4g}", _meaning(key)) for key, one in evaluation.items()],
         measured=(
-            f"{config.evaluation.samples:,} samples, features of "
-            f"{config.evaluation.extractor}, at the last evaluation of the run."
+            f"{config.evaluation.samples:,} samples, features of {_extractor(config)}, at the last "
+            "evaluation of the run."
         ),
         use=[
             "# pip install sngan",
@@ -62,6 +66,25 @@ def card_of(run: Run, *, name: str | None = None, place: str | None = None) -> C
 def write_card(run: Run, out: Path, *, name: str | None = None) -> None:
     """Write the card of a run as Markdown."""
     write_bytes(out, card_of(run, name=name).markdown().encode())
+
+
+def _meaning(metric: str) -> str:
+    """Return the meaning of a metric, and which values are better."""
+    better = direction(metric)
+    words = MEANINGS.get(metric, "")
+    return words if better == NOTHING else f"{words} ({better} is better)"
+
+
+def _extractor(config: Config) -> str:
+    """Return the name of the features; ``auto`` would tell a reader of the card nothing."""
+    settings = config.evaluation
+    if settings.extractor != "auto":
+        return settings.extractor
+    if len(config.model.sample_shape or ()) != 3:
+        return "the points themselves"
+    # see ``features``: the first version had pixels for images without labels
+    is_early = settings.features == 1 and not config.model.num_classes
+    return "pixels, or of domain for labelled data" if is_early else "domain, trained on the data"
 
 
 def _facts(run: Run, history: History, source: str) -> list[tuple[str, str]]:
@@ -100,7 +123,12 @@ def _header(run: Run, name: str, source: str, *, metrics: dict[str, float]) -> d
         header["datasets"] = [dataset]
     if metrics:
         task = {"type": header.get("pipeline_tag", "unconditional-generation")}
-        values = [{"type": key, "value": float(f"{value:.6g}")} for key, value in metrics.items()]
+        # a standard error and the number of all modes are no results
+        values = [
+            {"type": key, "value": float(f"{value:.6g}")}
+            for key, value in metrics.items()
+            if key in HIGHER_IS_BETTER
+        ]
         about = {"type": dataset or "other", "name": printable(source)}
         results = [{"task": task, "dataset": about, "metrics": values}]
         header["model-index"] = [{"name": printable(name), "results": results}]

@@ -19,13 +19,17 @@ FEW = {"samples": 24, "rounds": 10, "slopes": "product"}
 
 
 def late_network(activation, *, inputs=100, hidden=30, depth=2):
-    """Weights ≥ 0 and thresholds: steepest where all neurons are on, which noise never reaches."""
+    """Weights ≥ 0: steepest where all neurons are on, which noise in many dimensions never meets.
+
+    In the first layer, each input is read by one neuron, so the neurons switch independently.
+    """
     layers, size = [], inputs
-    for _ in range(depth):
+    for place in range(depth):
         layer = nn.Linear(size, hidden, dtype=torch.float64)
+        own = torch.arange(hidden)[:, None] == torch.arange(size) % hidden
         with torch.no_grad():
-            layer.weight.abs_()
-            layer.bias.copy_(-layer.weight.sum(1))
+            layer.weight.abs_().mul_(own if place == 0 else 1.0)
+            layer.bias.copy_(-0.5 * layer.weight.sum(1))
         layers += [layer, activation]
         size = hidden
     last = nn.Linear(hidden, 3, dtype=torch.float64)

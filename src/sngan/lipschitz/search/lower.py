@@ -105,9 +105,12 @@ def _steered(
     points, norms = best
     width = point_sizes(points) / math.sqrt(math.prod(jacobian.shape))
     found = steer(jacobian, points, expand_like(width, points), steps=budget.steering)
-    if not len(found):
+    # in a network that is not piecewise linear, it may end where no secant confirms the derivative
+    sound = [point for point in found if _confirmed(jacobian, point) is not None]
+    if not sound:
         return best
-    together = torch.cat([points, found]), torch.cat([norms, jacobian.norms(found)])
+    steered = torch.stack(sound)
+    together = torch.cat([points, steered]), torch.cat([norms, jacobian.norms(steered)])
     return _top(*together, budget.kept)
 
 

@@ -11,13 +11,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from sngan.lipschitz.search.derivatives import expand_like, sample_norms
+from sngan.lipschitz.search.derivatives import expand_like, sample_norms, vjp
 from sngan.lipschitz.search.jacobian_norms import JacobianNorms
 from sngan.lipschitz.search.switching import SwitchingSlopes
 
 _RATE = 0.05
 _MARGIN = 0.1
 _LEAST_MARGIN = 1e-3
+# slopes leak in this part of the steps
+_LEAKING, _LEAK = 0.3, 0.1
 # a search ends after so many steps without a relative gain of this size
 _PATIENCE, _GAIN = 30, 1e-6
 
@@ -54,20 +56,23 @@ def steer(
     gained = 0
     for step in range(steps):
         left = 1 - step / steps
+        is_leaking = step < _LEAKING * steps
         here = (start + unit * moved).detach().requires_grad_()
         with SwitchingSlopes() as slopes:
             slopes.margin = _LEAST_MARGIN + _MARGIN * left
+            slopes.leak = _LEAK if is_leaking else 0.0
             norms, vectors = jacobian.followed_norms(here, vectors)
         if not slopes.count or not norms.requires_grad:
             return start[:0]
-        (gradient,) = torch.autograd.grad(norms.sum(), here, allow_unused=True)
-        if gradient is None or not bool(gradient.isfinite().all()):
+        gradient = vjp(norms, here, torch.ones_like(norms))
+        if not bool(gradient.isfinite().all()):
             break
         found = norms.detach()
-        gained = step if bool((found > best_norms * (1 + _GAIN)).any()) else gained
+        is_better = (found > best_norms) & (not is_leaking)
+        if is_leaking or bool((found > best_norms * (1 + _GAIN)).any()):
+            gained = step
         if step > gained + _PATIENCE:
             break
-        is_better = found > best_norms
         best = torch.where(expand_like(is_better, here), here.detach(), best)
         best_norms = torch.where(is_better, found, best_norms)
         # each sample has gradients of its own size

@@ -29,6 +29,9 @@ class SwitchingSlopes(TorchFunctionMode):
     ----------
     margin
         The margin, relative to the root mean square of the values of a sample.
+    leak
+        A number in [0, 1) by which slopes that are off come closer to those that are on, so that
+        neurons behind others that are off have a derivative, too.
     count
         The number of calls of these activations.
     """
@@ -36,6 +39,7 @@ class SwitchingSlopes(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.margin = 0.0
+        self.leak = 0.0
         self.count = 0
 
     def __torch_function__(
@@ -50,8 +54,8 @@ class SwitchingSlopes(TorchFunctionMode):
         values: Tensor = args[0]
         is_in_place = func.__name__.endswith("_") or kwargs.get("inplace") or args[-1] is True
         if not is_in_place:
-            return _Switch.apply(values, *slopes, self.margin)
-        return values.copy_(_Switch.apply(values.clone(), *slopes, self.margin))
+            return _Switch.apply(values, *slopes, self.margin, self.leak)
+        return values.copy_(_Switch.apply(values.clone(), *slopes, self.margin, self.leak))
 
 
 def _slopes(
@@ -71,12 +75,14 @@ def _slopes(
 
 
 class _Switch(torch.autograd.Function):
-    """An activation with a kink at 0, whose first derivative is exact."""
+    """An activation with a kink at 0, whose first derivative is exact without a leak."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, below: float, above: float, margin: float) -> Tensor:
+    def forward(
+        ctx: Any, values: Tensor, below: float, above: float, margin: float, leak: float
+    ) -> Tensor:
         ctx.save_for_backward(values)
-        ctx.slopes, ctx.margin = (below, above), margin
+        ctx.slopes, ctx.margin, ctx.leak = (below, above), margin, leak
         return torch.where(values > 0, above * values, below * values)
 
     @staticmethod
@@ -84,7 +90,8 @@ class _Switch(torch.autograd.Function):
         (values,) = ctx.saved_tensors
         below, above = ctx.slopes
         gate: Any = _Gate.apply(values, ctx.margin)
-        return gradient * (below + (above - below) * gate), None, None, None
+        gate = gate + ctx.leak * (1 - gate)
+        return gradient * (below + (above - below) * gate), None, None, None, None
 
 
 class _Gate(torch.autograd.Function):

@@ -30,6 +30,7 @@ def unlabelled(count=40, channels=3):
 EVERYWHERE = {
     *("frechet", "kernel", "kernel_error", "w1", "sliced_w1", "precision", "recall"),
     *("density", "coverage", "memorized_distance", "mind", "authpct"),
+    *("w1_lower", "w1_upper", "w1_held_out"),
 }
 CLASSIFIED = {"inception_score", "inception_score_deviation"}
 BY_SOURCE = {
@@ -48,7 +49,7 @@ def test_only_metrics_that_apply_are_computed_and_real_samples_do_well(source):
     assert set(fresh.values) == EVERYWHERE | BY_SOURCE[source]
     assert set(HIGHER_IS_BETTER) >= set(fresh.values) - {
         *("kernel_error", "inception_score_deviation", "memorized_distance", "authpct"),
-        *("modes_of", "classes_of"),
+        *("modes_of", "classes_of", "w1_lower", "w1_upper", "w1_held_out"),
     }
     noise = torch.rand(300, *dataset.sample_shape, generator=torch.Generator().manual_seed(1))
     worse = evaluator(noise)

@@ -21,6 +21,7 @@ from sngan.engine import TrainState
 from sngan.engine import train as training
 from sngan.runs import checkpoint
 from sngan.runs.critic import load_critic
+from sngan.runs.evaluations import iter_evaluations
 from sngan.spectral.operator.input_shapes import input_shapes
 from sngan.tasks.audit import audit
 from sngan.tasks.distance import distance
@@ -293,3 +294,10 @@ def test_an_audit_of_images_compares_pixels(operator_run, of_operator_run):
     assert "critic: it proves W1 ≥" in text
     assert "% of its slope" in text
     assert audit(operator_run, math.inf) is None
+    (kept,) = iter_evaluations(operator_run)
+    values = kept["values"]
+    assert values["w1_lower"] <= values["w1"] <= values["w1_upper"]
+    assert values["critic_share"] == pytest.approx(values["critic_bound"] / values["w1"])
+    page = (operator_run / "report.html").read_text()
+    assert "critic_share" in page
+    assert 'id="potentials"' in page

@@ -6,6 +6,12 @@ MEANINGS = {
     "kernel": "squared distance between the two sets of features (MMD with a cubic kernel)",
     "kernel_error": "standard error of kernel",
     "w1": "mean way that features must move to turn one set into the other",
+    "w1_lower": "proved lower end of w1, by a function with slopes of at most 1",
+    "w1_upper": "proved upper end of w1, by a plan that moves all samples",
+    "w1_held_out": "what such a function, fitted to half of the samples, finds in the other half; "
+    "near 0: no difference that lasts",
+    "critic_bound": "way that the run's critic proves, in pixels",
+    "critic_share": "share of its slope that the critic uses; 1: the best critic of these samples",
     "sliced_w1": "the same way, averaged over one-dimensional views",
     "inception_score": "whether each sample has a clear class, and all classes are equally common",
     "inception_score_deviation": "its standard deviation over 10 parts",

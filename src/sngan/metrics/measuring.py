@@ -19,13 +19,13 @@ from sngan.metrics.manifold import manifold
 from sngan.metrics.monge import mind
 from sngan.metrics.neighbours import authpct, copying_ratio
 from sngan.metrics.result import Interval
-from sngan.transport import sliced_wasserstein, wasserstein
+from sngan.transport import sliced_wasserstein, wasserstein_bracket
 from sngan.utils.checks import require, require_one_of
 
 TRANSPORT = 1000  # the exact distance takes O(n²) memory and O(n³) time
 _CONFIDENCE = 0.95
-# values that are counts, or the errors of others
-_WITHOUT_INTERVAL = ("modes", "modes_of", "classes", "classes_of")
+# values that are counts, or bounds or errors of others
+_WITHOUT_INTERVAL = ("modes", "modes_of", "classes", "classes_of", "w1_lower", "w1_upper")
 _SHARES = ("precision", "recall", "coverage", "high_quality")
 _BELOW_ZERO = ("kernel", "frechet_infinity", "fld")
 
@@ -95,7 +95,13 @@ def _monge(compared: Compared) -> Values:
 def _exact(compared: Compared) -> Values:
     count = compared.transported
     x, y = compared.generated[:count].cpu(), compared.real[:count].cpu()
-    return {"w1": wasserstein(x, y).distance}
+    found = wasserstein_bracket(x, y)
+    return {
+        "w1": found.distance,
+        "w1_lower": found.lower,
+        "w1_upper": found.upper,
+        "w1_held_out": found.held_out,
+    }
 
 
 def _sliced(compared: Compared) -> Values:
@@ -135,6 +141,7 @@ def _likelihood(compared: Compared) -> Values:
     return {"fld": likelihood_divergence(x, train, held_out.to(x.device), seed=compared.seed)}
 
 
+_BRACKET = ("w1_lower", "w1_upper", "w1_held_out")
 _OVERLAP = ("precision", "recall", "density", "coverage")
 _MODES = ("modes", "modes_of", "high_quality", "reverse_kl", "smallest_share")
 _CLASSES = ("classes", "classes_of", "class_kl")
@@ -144,7 +151,7 @@ MEASURES = (
     Measure(("kernel", "kernel_error"), _kernel),
     Measure(("mind",), _monge),
     Measure(("fld",), _likelihood, is_usual=False),
-    Measure(("w1",), _exact),
+    Measure(("w1", *_BRACKET), _exact),
     Measure(("sliced_w1",), _sliced),
     Measure(("inception_score", "inception_score_deviation"), _class_score),
     Measure(_OVERLAP, _manifold),

@@ -64,6 +64,7 @@ def write_report(folder: Path, *, is_live: bool = False) -> Path:
             real=real_against_real(results),
         ),
         results=evaluated(results),
+        potentials=embedded(folder, f"{RunFolder.LIPSCHITZ}/potentials.png"),
         skipped=_lines(RunFolder(folder).skipped),
         settings=[(key, str(value)) for key, value in flatten(settings).items()],
         folder=str(folder),

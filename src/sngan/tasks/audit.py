@@ -4,16 +4,19 @@ import logging
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from sngan.engine.setup import open_dataset
 from sngan.runs.chosen import LAST
 from sngan.runs.critic import load_critic
+from sngan.runs.evaluations import add_evaluation
 from sngan.runs.managed import ManagedRunFolder
 from sngan.runs.networks import OwnNetworks
 from sngan.runs.run import load
 from sngan.runs.weights import read_config
+from sngan.tasks.report import try_report
 from sngan.transport import CriticAudit, audit_critic, plot_potentials
 from sngan.utils.progress import counting
 from sngan.utils.text import first_line
@@ -35,7 +38,8 @@ def audit(
     """Compare the bound of W1 that a run's critic proves with the exact W1, pixel by pixel.
 
     Real samples of the run's data are compared with generated ones. The picture
-    ``RUN/lipschitz/potentials.png`` has the critic beside the optimal potential along a line. The
+    ``RUN/lipschitz/potentials.png`` has the critic beside the optimal potential along a line, and
+    the report of the run shows it with the numbers. The
     result is None where there is nothing to compare: the constant is not a positive number; the
     critic scores packs of samples, which proves nothing about single ones; the generator was given
     as an object and is not given now; or the data cannot be read any more, and the log has the
@@ -79,6 +83,7 @@ def audit(
     real = dataset.values(order[:samples].to(dataset.samples.device)).cpu().float()
     fake = run.generate(samples).cpu().float()
     found = audit_critic(critic, real, fake, lipschitz)
+    _record(Path(folder), found, source=run.config.data.source)
     try:
         files = ManagedRunFolder(Path(folder)).files
         path = files.claim(f"{ManagedRunFolder.LIPSCHITZ}/{PICTURE}")
@@ -87,4 +92,22 @@ def audit(
     except (OSError, ValueError) as error:
         # the numbers are useful without the picture, so this only warns
         _log.warning("no picture of the potentials: %s", first_line(error))
+    try_report(Path(folder))
     return found
+
+
+def _record(folder: Path, found: CriticAudit, *, source: str) -> None:
+    """Write the audit into the run, for its report."""
+    values = {"critic_bound": found.bound, "critic_share": found.share}
+    values |= {"w1": found.upper, "w1_lower": found.lower, "w1_upper": found.upper}
+    record: dict[str, Any] = {
+        "values": values,
+        "extractor": "pixels and the critic",
+        "source": source,
+        "n_generated": found.n_y,
+        "n_real": found.n_x,
+    }
+    try:
+        add_evaluation(folder, record)
+    except (OSError, ValueError) as error:
+        _log.warning("the audit is not written into the run: %s", first_line(error))

@@ -13,6 +13,8 @@ Examples
 
 from sngan.transport.audit import CriticAudit as CriticAudit
 from sngan.transport.audit import audit_critic as audit_critic
+from sngan.transport.bracket import Bracket as Bracket
+from sngan.transport.bracket import wasserstein_bracket as wasserstein_bracket
 from sngan.transport.certificates import WassersteinResult as WassersteinResult
 from sngan.transport.critic import critic_bound as critic_bound
 from sngan.transport.entropic import entropic_wasserstein as entropic_wasserstein
@@ -33,6 +35,7 @@ from sngan.transport.two_samples import TwoSamples as TwoSamples
 from sngan.transport.two_samples import compare_samples as compare_samples
 
 __all__ = [
+    "Bracket",
     "CriticAudit",
     "Landscape",
     "LinearProgramResult",
@@ -53,4 +56,5 @@ __all__ = [
     "plot_potentials",
     "sliced_wasserstein",
     "wasserstein",
+    "wasserstein_bracket",
 ]

@@ -14,11 +14,12 @@ from sngan.lipschitz.certificate.reading import Certificate, CertificateError, r
 from sngan.lipschitz.certificate.secant import secant_of
 from sngan.lipschitz.certificate.slope_check import proves
 from sngan.lipschitz.local.domain import Domain
-from sngan.lipschitz.local.restriction import induced_norm, restrict
+from sngan.lipschitz.local.restriction import restrict
+from sngan.lipschitz.local.splitting import interval_bound
 from sngan.lipschitz.local.upper import norm_factor
 from sngan.lipschitz.merging import affine_chains, dense_matrix, merge_affine_chains
 from sngan.lipschitz.propagation import propagate
-from sngan.lipschitz.slopes.extraction import NotCoveredError, extract_stages
+from sngan.lipschitz.slopes.extraction import ExtractedStages, NotCoveredError, extract_stages
 from sngan.lipschitz.slopes.proof import EXACTNESS
 from sngan.lipschitz.slopes.stages import Stages
 from sngan.lipschitz.tracing.graph import Graph, Node, reproduces, trace
@@ -31,6 +32,7 @@ _SAME = 1e-9
 _SECANT = 3e-7
 _NORMS = ("exact", "upper_bound", "merged")
 _MERGED_ROUNDING = 1e-12
+_RANGES = "sngan's ranges of the slopes on the domain"
 
 
 @dataclass(frozen=True)
@@ -234,22 +236,26 @@ class _Verifier:
         self.relied_on.append("sngan's matrices between the activations, and their slopes")
 
     def _check_intervals(self, upper: float) -> None:
-        stages, before = self._stages(restricted=True)
-        found = induced_norm(stages, self.certificate.claim["norm"]) * before
+        extracted, domain, norm = self._extracted(), self._domain(), self.certificate.claim["norm"]
+        found = interval_bound(self.graph, self.plain, extracted, domain, norm) * extracted.before
         if not upper >= found * (1 - _SAME):
             raise CertificateError(f"upper is below the norm of the interval Jacobian, {found!r}")
         self.relied_on.append("sngan's interval matrix of the Jacobian, computed again to 9 digits")
+        if domain is not None:
+            self.relied_on.append(_RANGES)
+
+    def _extracted(self) -> ExtractedStages:
+        try:
+            return extract_stages(self.graph, self.plain, affine=True)
+        except NotCoveredError as error:
+            raise CertificateError(f"its bound does not apply: {error}") from error
 
     def _stages(self, *, restricted: bool) -> tuple[Stages, float]:
         """Return the stages of the network and the constant before them."""
-        try:
-            found = extract_stages(self.graph, self.plain, affine=True)
-        except NotCoveredError as error:
-            raise CertificateError(f"its bound does not apply: {error}") from error
-        domain = self._domain()
+        found, domain = self._extracted(), self._domain()
         if domain is None or not restricted:
             return found.stages, found.before
-        self.relied_on.append("sngan's ranges of the slopes on the domain")
+        self.relied_on.append(_RANGES)
         return restrict(self.graph, self.plain, found, domain).stages, found.before
 
     def _domain(self) -> Domain | None:

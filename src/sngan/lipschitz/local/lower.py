@@ -7,9 +7,9 @@ from torch import Tensor
 
 from sngan.lipschitz.local.domain import Domain
 from sngan.lipschitz.search.budget import SearchBudget
-from sngan.lipschitz.search.derivatives import gradient, jvp
 from sngan.lipschitz.search.jacobian_norms import JacobianNorms
 from sngan.lipschitz.search.lower import LowerBound
+from sngan.lipschitz.search.steering import steer
 from sngan.lipschitz.tracing.prepare import PreparedModule
 from sngan.utils.double_backward import twice_differentiable
 from sngan.utils.text import first_line
@@ -17,8 +17,6 @@ from sngan.utils.text import first_line
 _ROUNDING = 1e-12
 _AGREEMENT = 1e-7
 _STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
-# up to this many outputs, or inputs, the Jacobian is computed row by row
-_DENSE = 64
 
 
 def local_lower_bound(
@@ -42,9 +40,8 @@ def local_lower_bound(
     generator = torch.Generator().manual_seed(seed)
     try:
         with twice_differentiable():
-            return _Search(
-                module, domain, norm, JacobianNorms(module, generator, budget.iterations)
-            ).run(budget)
+            jacobian = JacobianNorms(module, generator, budget.iterations, norm)
+            return _Search(module, domain, norm, jacobian).run(budget)
     except Exception as error:
         # the module's own code may raise any error where its input requires a gradient
         note = f"no lower bound: autograd cannot differentiate the module ({first_line(error)})"
@@ -66,6 +63,8 @@ class _Search:
         points = self._start(budget.samples)
         for round_ in range(budget.rounds + 1):
             best = self._top(points, budget.kept)
+            if round_ == 0:
+                best = self._top(torch.cat([best, self._steered(best, budget)]), budget.kept)
             width = 2.0 ** (-12 * round_ / max(budget.rounds, 1))
             noise = [w * self._noise(len(best)) * self.domain.half for w in (width, 0.1 * width)]
             points = torch.cat([best, *(self.domain.project(best + move) for move in noise)])
@@ -79,6 +78,22 @@ class _Search:
             return best
         note = "no lower bound: no secant confirmed the derivative at any of the steepest points"
         return LowerBound(0.0, self._shaped(points[0])[0], note)
+
+    def _steered(self, points: Tensor, budget: SearchBudget) -> Tensor:
+        """Return the steepest points that steering finds in the domain."""
+        width = (
+            self.domain.half
+            if self.domain.norm == "inf"
+            else self.domain.half / math.sqrt(len(self.domain.half))
+        )
+        found = steer(
+            self.jacobian,
+            self._shaped(points),
+            self._shaped(width),
+            steps=budget.steering,
+            project=lambda moved: self._shaped(self.domain.project(moved.cpu().flatten(1))),
+        )
+        return found.cpu().flatten(1)
 
     def _start(self, count: int) -> Tensor:
         """Return the centre and points at several distances from it, up to the border."""
@@ -99,7 +114,8 @@ class _Search:
         # a point on the border moves inwards
         inner = self.domain.centre + (point - self.domain.centre) * (1 - 2e-3)
         room = float(self.domain.room(inner[None]))
-        value, direction = self._slope(inner)
+        value, direction = self.jacobian.norm_at(self._shaped(inner[None])[0])
+        direction = direction.detach().cpu().flatten()
         if not math.isfinite(value) or value == 0.0 or room <= 0.0:
             return None
         size = max(1.0, float(inner.norm()))
@@ -114,30 +130,6 @@ class _Search:
                 along = self._shaped(direction[None])[0].detach().clone()
                 return LowerBound(min(secant, value) * (1 - _ROUNDING), witness, "", along, half)
         return None
-
-    def _slope(self, point: Tensor) -> tuple[float, Tensor]:
-        """Return the norm of the Jacobian at a point, and a direction that attains it."""
-        if self.norm == "2":
-            value, direction = self.jacobian.norm_at(self._shaped(point[None])[0])
-            return value, direction.detach().cpu().flatten()
-        x = self._shaped(point[None]).detach().requires_grad_()
-        y = self.jacobian.run(x)
-        if not y.requires_grad:
-            return 0.0, torch.zeros_like(point)
-        if self.norm == "inf":
-            rows = [gradient(value, x).flatten().cpu() for value in y.flatten()[:_DENSE]]
-            sums = torch.stack([row.abs().sum() for row in rows])
-            best = rows[int(sums.argmax())]
-            return float(sums.max()), torch.where(best < 0, -1.0, 1.0).double()
-        columns = min(x.numel(), _DENSE)
-        sums = torch.zeros(columns, dtype=torch.float64)
-        for place in range(columns):
-            unit = torch.zeros_like(x).flatten()
-            unit[place] = 1.0
-            sums[place] = jvp(y, x, unit.reshape(x.shape)).abs().sum()
-        direction = torch.zeros_like(point)
-        direction[int(sums.argmax())] = 1.0
-        return float(sums.max()), direction
 
     def _length(self, tensor: Tensor) -> float:
         return float(torch.linalg.vector_norm(tensor.flatten(), float(self.norm)))

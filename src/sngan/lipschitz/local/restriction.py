@@ -11,28 +11,43 @@ back to the input as an interval matrix ``C ± R``: with blocks ``w_b = Δ_b(lea
 with Euclidean norms over the elements of each block. So an element stays within
 ``(|C| + R)`` times the reach of the domain of its value at the centre, which limits its slopes, and
 then those of later stages (as in Fast-Lip, Weng et al. 2018, arXiv:1804.09699, and RecurJac, Zhang
-et al. 2019, arXiv:1810.11783).
+et al. 2019, arXiv:1810.11783). For this step, J is a mean Jacobian between a point and the centre.
+There the slope of an activation is that of a chord from its value at the centre, whose range is
+smaller than that of its derivative. The transposed stages give another ``C ± R``, and the smaller
+bound of each element counts.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from sngan.lipschitz.local.domain import Domain
-from sngan.lipschitz.local.slope_ranges import slope_ranges
+from sngan.lipschitz.local.slope_ranges import Pieces, slope_ranges
 from sngan.lipschitz.propagation import Propagation
 from sngan.lipschitz.slopes.contractions import elementwise_ranges
 from sngan.lipschitz.slopes.extraction import ExtractedStages, Piece
 from sngan.lipschitz.slopes.proof import EXACTNESS
-from sngan.lipschitz.slopes.stages import Stage, Stages, stage_of
+from sngan.lipschitz.slopes.stages import Stage, Stages, dual, stage_of
 from sngan.lipschitz.tracing.graph import Graph, Node
 
 # room for the rounding of a sum in float64
 _ROUNDING = 1e-9
 # the error of the values at the centre, relative to the largest number on the way there
 _CENTRE = 1e-11
+# a chord is longer than this part of the value, and than so many errors of the value at the centre
+_NEAR, _NEAR_ERRORS = 1e-6, 1e6
+
+
+Range = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class _Ranges:
+    """The range of each element's slopes, and that of the chords from its value at the centre."""
+
+    slopes: Range
+    chords: Range
 
 
 @dataclass(frozen=True)
@@ -71,18 +86,32 @@ def restrict(
         radius = found.before * domain.euclidean_radius * (1 + _ROUNDING)
         reach = Domain(zeros, torch.full_like(zeros, radius), "2")
     first, middle, fixed, elements = found.stages.first, [], 0, 0
+    # the same stages for the difference from the centre alone, whose slopes are chords
+    chords: list[Stage] = []
     for piece, stage in zip(found.pieces, found.stages.middle, strict=True):
         ranges = _ranges(
-            graph, propagation, piece, values, Stages(first, middle, piece.read), reach
+            graph, propagation, piece, values, Stages(first, chords, piece.read), reach
         )
         if ranges is None:
             middle.append(stage)
+            chords.append(stage)
             continue
-        low, high = ranges
-        fixed, elements = fixed + int((low == high).sum()), elements + len(low)
-        contraction = elementwise_ranges(low, high)
-        middle.append(stage_of(contraction, kept=piece.kept, read=piece.read, added=piece.added))
+        fixed += int((ranges.slopes[0] == ranges.slopes[1]).sum())
+        elements += len(ranges.slopes[0])
+        middle.append(_stage(piece, ranges.slopes))
+        chords.append(_stage(piece, ranges.chords))
     return Restricted(Stages(first, middle, found.stages.last), fixed, elements)
+
+
+def _stage(piece: Piece, slopes: Range) -> Stage:
+    contraction = elementwise_ranges(*slopes)
+    return stage_of(contraction, kept=piece.kept, read=piece.read, added=piece.added)
+
+
+def entry_bounds(stages: Stages) -> Tensor:
+    """Return a bound of each element of every mean Jacobian, by rows or by columns."""
+    by_rows, by_columns = interval_jacobian(stages), interval_jacobian(dual(stages))
+    return torch.minimum(by_rows[0].abs() + by_rows[1], (by_columns[0].abs() + by_columns[1]).t())
 
 
 def interval_jacobian(stages: Stages) -> tuple[Tensor, Tensor]:
@@ -106,7 +135,7 @@ def _ranges(
     values: dict[Node, Tensor],
     before: Stages,
     reach: Domain,
-) -> tuple[Tensor, Tensor] | None:
+) -> _Ranges | None:
     """Return the slopes of each element of an elementwise operation, or None for others."""
     constant = propagation.local.get(piece.node)
     if constant is None or constant.slopes is None or len(piece.reads) != 1:
@@ -114,17 +143,26 @@ def _ranges(
     ranges = slope_ranges(graph, piece.node)
     if ranges is None:
         return None
-    centre, radius = interval_jacobian(before)
     centred = values[piece.reads[0]].detach().cpu().flatten()
-    room = reach.reach(centre.abs() + radius) * (1 + _ROUNDING) + _CENTRE * _largest(values)
-    low, high = ranges.on(centred - room, centred + room)
+    error = _CENTRE * _largest(values)
+    room = reach.reach(entry_bounds(before)) * (1 + _ROUNDING) + error
+    low, high = centred - room, centred + room
+    slopes = chords = ranges.on(low, high)
+    if isinstance(ranges, Pieces):
+        near = _NEAR * torch.maximum(low.abs(), high.abs()) + _NEAR_ERRORS * error
+        chords = ranges.chords(centred, low, high, near)
     least, most = constant.slopes
     # an interval or a derivative that overflows says nothing
-    is_known = room.isfinite() & low.isfinite() & high.isfinite() & (low <= high)
-    return (
-        torch.where(is_known, low.clamp(least, most), least),
-        torch.where(is_known, high.clamp(least, most), most),
-    )
+    is_known = room.isfinite() & slopes[0].isfinite() & slopes[1].isfinite()
+
+    def known(found: Range) -> Range:
+        is_range = is_known & (found[0] <= found[1])
+        return (
+            torch.where(is_range, found[0].clamp(least, most), least),
+            torch.where(is_range, found[1].clamp(least, most), most),
+        )
+
+    return _Ranges(known(slopes), known(chords))
 
 
 def _largest(values: dict[Node, Tensor]) -> float:
@@ -142,23 +180,3 @@ def _leave_blocks(stage: Stage) -> Tensor:
     """Return the norm over the rows of each block of leave, for each column."""
     squares = torch.zeros(stage.blocks, stage.leave.shape[1], dtype=stage.leave.dtype)
     return squares.index_add(0, stage.leave_blocks, stage.leave**2).sqrt() * (1 + _ROUNDING)
-
-
-def induced_norm(stages: Stages, norm: str) -> float:
-    """Return a bound of the norm of every mean Jacobian of the stages, by its interval matrix.
-
-    Parameters
-    ----------
-    stages
-        The stages.
-    norm
-        ``"1"`` for the largest column sum, ``"inf"`` for the largest row sum, ``"2"``.
-    """
-    centre, radius = interval_jacobian(stages)
-    whole = centre.abs() + radius
-    rows, columns = float(whole.sum(dim=1).max()), float(whole.sum(dim=0).max())
-    if norm != "2":
-        return (rows if norm == "inf" else columns) * (1 + _ROUNDING)
-    middle = float(torch.linalg.matrix_norm(centre, 2))
-    spread = math.sqrt(float(radius.sum(dim=1).max()) * float(radius.sum(dim=0).max()))
-    return min(math.sqrt(rows * columns), middle + spread) * (1 + _ROUNDING)

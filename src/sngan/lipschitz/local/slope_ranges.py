@@ -13,6 +13,8 @@ from sngan.lipschitz.tracing.graph import Graph, Node
 
 # room for the rounding of a derivative in float64
 _ROUNDING = 1e-12
+# room for the rounding of a mean slope over a distance above ``near``, relative to the range
+_CHORD_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,39 @@ class Pieces:
             least = torch.where(meets, torch.minimum(least, value), least)
             most = torch.where(meets, torch.maximum(most, value), most)
         return least, most
+
+    def chords(
+        self, centre: Tensor, low: Tensor, high: Tensor, near: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the range of ``(a(z) − a(centre))/(z − centre)`` for z in ``[low, high]``.
+
+        The quotient is monotone in z on each piece, so it is extreme at the ends of pieces. Around
+        the centre it is a mean of the slopes there.
+
+        Parameters
+        ----------
+        centre, low, high
+            The points, with ``low ≤ centre ≤ high``.
+        near
+            Distances from the centre below which only the slopes count.
+        """
+        least, most = self.on(centre - near, centre + near)
+        for end in (low, high, *(torch.full_like(low, point) for point in self.breaks)):
+            z = torch.minimum(torch.maximum(end, low), high)
+            slope = self._mean_slope(torch.minimum(z, centre), torch.maximum(z, centre))
+            is_far = (z - centre).abs() > near
+            least = torch.where(is_far, torch.minimum(least, slope), least)
+            most = torch.where(is_far, torch.maximum(most, slope), most)
+        whole = self.on(low, high)
+        room = _CHORD_ROUNDING * (whole[1] - whole[0])
+        return torch.maximum(least - room, whole[0]), torch.minimum(most + room, whole[1])
+
+    def _mean_slope(self, start: Tensor, stop: Tensor) -> Tensor:
+        total = torch.zeros_like(start)
+        ends = [-math.inf, *self.breaks, math.inf]
+        for left, right, slope in zip(ends, ends[1:], self.slopes, strict=False):
+            total += slope * (stop.clamp(max=right) - start.clamp(min=left)).clamp_min(0.0)
+        return total / (stop - start)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass, replace
 
 from sngan.lipschitz.local.domain import Domain
-from sngan.lipschitz.local.restriction import Restricted, induced_norm, restrict
+from sngan.lipschitz.local.restriction import Restricted, restrict
+from sngan.lipschitz.local.splitting import interval_bound
 from sngan.lipschitz.propagation import Propagation
 from sngan.lipschitz.rounding import multiply_up, next_up
 from sngan.lipschitz.slopes.bound import SlopeProof, prove_stages
@@ -60,6 +61,9 @@ def local_bound(
         inside = restrict(graph, propagation, found, domain)
     note = "" if domain is None else _note(inside, found)
     candidates = [known, *_candidates(graph, inside, found, slopes=slopes, norm=norm)]
+    if norm == "2" or found.start == [graph.nodes[0]]:
+        value = interval_bound(graph, propagation, found, domain, norm)
+        candidates.append(LocalBound(multiply_up(value, found.before), "intervals", ""))
     best = min(candidates, key=lambda candidate: candidate.value)
     return replace(best, note=note)
 
@@ -68,9 +72,6 @@ def _candidates(
     graph: Graph, inside: Restricted, found: ExtractedStages, *, slopes: str, norm: str
 ) -> list[LocalBound]:
     candidates: list[LocalBound] = []
-    if norm == "2" or found.start == [graph.nodes[0]]:
-        value = multiply_up(induced_norm(inside.stages, norm), found.before)
-        candidates.append(LocalBound(value, "intervals", ""))
     if slopes != "product" and inside.stages.middle:
         proof = prove_stages(inside.stages, optimized=slopes == "sdp")
         if proof is not None:

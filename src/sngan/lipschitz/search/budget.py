@@ -10,6 +10,8 @@ from sngan.lipschitz.tracing.kernel_mode import KernelMode
 from sngan.lipschitz.tracing.prepare import PreparedModule, preserve_rng_state
 
 _SAMPLES, _ROUNDS, _KEPT, _ITERATIONS = 256, 20, 8, 6
+# steps of steering for each round
+_STEERING = 10
 # with this many floating-point operations a pass, the full search takes half a minute on one core
 _AFFORDABLE = 1.5e7
 _SMALL_SHARE = 0.1
@@ -35,6 +37,11 @@ class SearchBudget:
     rounds: int
     kept: int = _KEPT
     iterations: int = _ITERATIONS
+
+    @property
+    def steering(self) -> int:
+        """Steps in which the best points are steered across kinks."""
+        return _STEERING * self.rounds
 
 
 def budget_for(module: PreparedModule, *, samples: int | None, rounds: int | None) -> SearchBudget:

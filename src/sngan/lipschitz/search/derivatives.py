@@ -38,6 +38,25 @@ def sample_norms(tensor: Tensor) -> Tensor:
     return torch.linalg.vector_norm(flat / size, dim=1) * size[:, 0]
 
 
+def norm_of_samples(tensor: Tensor, norm: str) -> Tensor:
+    """Return the norm ``"2"``, ``"1"`` or ``"inf"`` of each sample."""
+    if norm == "2":
+        return sample_norms(tensor)
+    return torch.linalg.vector_norm(tensor.flatten(1), float(norm), dim=1)
+
+
+def aligned_vectors(tensor: Tensor, norm: str) -> Tensor:
+    """Return for each sample t the vector v of this norm 1 with the largest ``⟨v, t⟩``."""
+    if norm == "2":
+        return unit_vectors(tensor)
+    if norm == "inf":
+        return torch.where(tensor < 0, -1.0, 1.0).to(tensor.dtype)
+    flat = tensor.flatten(1)
+    place = flat.abs().argmax(dim=1, keepdim=True)
+    sign = torch.where(flat.gather(1, place) < 0, -1.0, 1.0).to(tensor.dtype)
+    return torch.zeros_like(flat).scatter(1, place, sign).reshape(tensor.shape)
+
+
 def point_sizes(points: Tensor) -> Tensor:
     """Return the norm of each point, or 1 where it is smaller."""
     return sample_norms(points).clamp_min(1.0)

@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from sngan.lipschitz.search.derivatives import (
+    aligned_vectors,
     expand_like,
     gradient,
     jvp,
+    norm_of_samples,
     point_sizes,
     sample_norms,
-    unit_vectors,
     vjp,
 )
 from sngan.lipschitz.tracing.prepare import PreparedModule
@@ -22,6 +23,7 @@ _CONVERGED = 1e-12
 _ASCENT_RATE = 0.1
 # up to this many outputs, the Jacobian is computed row by row
 _DENSE_SIDE = 64
+_DUAL = {"2": "2", "1": "inf", "inf": "1"}
 
 
 class JacobianNorms:
@@ -35,10 +37,20 @@ class JacobianNorms:
         The source of all random numbers.
     iterations
         Power iterations in :meth:`norms`.
+    norm
+        The norm of inputs and outputs: ``"2"``, ``"1"`` or ``"inf"``. The power iteration for the
+        last two is that of Boyd 1974, doi:10.1016/0024-3795(74)90029-9; it can end at a local
+        maximum.
     """
 
-    def __init__(self, module: PreparedModule, generator: torch.Generator, iterations: int) -> None:
-        self.module = module
+    def __init__(
+        self,
+        module: PreparedModule,
+        generator: torch.Generator,
+        iterations: int,
+        norm: str = "2",
+    ) -> None:
+        self.module, self.norm = module, norm
         self.iterations = iterations
         # becomes False when the gradient of the norm is 0 at all points of a batch
         self.can_ascend = True
@@ -55,6 +67,25 @@ class JacobianNorms:
     def norms(self, points: Tensor) -> Tensor:
         """Return ``‖Jv‖ ≤ ‖J‖`` at each point, for a unit vector v from some power iterations."""
         return torch.cat([self._norms(part) for part in points.split(64)]).detach()
+
+    def followed_norms(self, points: Tensor, vectors: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return differentiable ``‖Jv‖`` at points that moved a little, and better vectors v.
+
+        Parameters
+        ----------
+        points
+            The points, which require a gradient.
+        vectors
+            Unit vectors from the points before the move; None to begin with random ones.
+        """
+        y = self.run(points)
+        if not y.requires_grad:
+            return torch.zeros(len(points), dtype=points.dtype, device=points.device), points
+        if y.shape[1] == 1:
+            return self._row_norms(points, y, create_graph=True), points
+        start = self._start(points, y) if vectors is None else vectors
+        better = self._improved(points, y, jvp(y, points, start)).detach()
+        return norm_of_samples(jvp(y, points, better, create_graph=True), self.norm), better
 
     def ascend(self, points: Tensor, width: float) -> Tensor:
         """Move the points along the gradient of the Jacobian norm, in proportion to ``width``.
@@ -95,10 +126,10 @@ class JacobianNorms:
             rows = torch.stack([gradient(value, x).flatten() for value in y.flatten()])
             if not bool(rows.isfinite().all()):
                 return math.nan, torch.zeros_like(point)
-            _, sigmas, right = torch.linalg.svd(rows, full_matrices=False)
-            return float(sigmas[0]), right[0].view(self.shape)
+            value, direction = _norm_of_matrix(rows, self.norm)
+            return value, direction.view(self.shape)
         v = self._right_singular_vectors(x, y, _FINAL_ITERATIONS)
-        return float(sample_norms(jvp(y, x, v))), v[0].detach()
+        return float(norm_of_samples(jvp(y, x, v), self.norm)), v[0].detach()
 
     def secant(self, point: Tensor, direction: Tensor, half: float) -> float:
         """Return ``‖f(x + hv) − f(x − hv)‖/2h`` for a unit vector v: a lower bound for every f.
@@ -146,18 +177,47 @@ class JacobianNorms:
         if not y.requires_grad:
             return torch.zeros(len(points), dtype=x.dtype, device=x.device)
         if y.shape[1] == 1:
-            return sample_norms(vjp(y, x, torch.ones_like(y), create_graph=differentiable))
+            return self._row_norms(x, y, create_graph=differentiable)
         v = self._right_singular_vectors(x, y, self.iterations)
-        return sample_norms(jvp(y, x, v, create_graph=differentiable))
+        return norm_of_samples(jvp(y, x, v, create_graph=differentiable), self.norm)
+
+    def _row_norms(self, x: Tensor, y: Tensor, *, create_graph: bool) -> Tensor:
+        """Return the norms of Jacobians with one row, which are dual norms of this row."""
+        row = vjp(y, x, torch.ones_like(y), create_graph=create_graph)
+        return norm_of_samples(row, _DUAL[self.norm])
+
+    def _start(self, x: Tensor, y: Tensor) -> Tensor:
+        return self._aligned(vjp(y, x, self.noise(*y.shape)))
+
+    def _aligned(self, vectors: Tensor) -> Tensor:
+        return aligned_vectors(vectors, self.norm)
+
+    def _improved(self, x: Tensor, y: Tensor, jv: Tensor) -> Tensor:
+        """Return the vectors of one power iteration, from ``Jv`` of the vectors before."""
+        return self._aligned(vjp(y, x, aligned_vectors(jv, _DUAL[self.norm])))
 
     def _right_singular_vectors(self, x: Tensor, y: Tensor, iterations: int) -> Tensor:
-        """Return unit vectors close to the first right singular vectors of the Jacobians."""
-        v = unit_vectors(self.noise(len(x), *self.shape))
+        """Return vectors of norm 1 that J makes long: close to the first right singular vectors."""
+        v = self._start(x, y)
         size = 0.0
         for _ in range(iterations):
             jv = jvp(y, x, v)
             before, size = size, float(sample_norms(jv[None]))
-            v = unit_vectors(vjp(y, x, unit_vectors(jv)))
+            v = self._improved(x, y, jv)
             if abs(size - before) <= _CONVERGED * size:
                 break
         return v.detach()
+
+
+def _norm_of_matrix(rows: Tensor, norm: str) -> tuple[float, Tensor]:
+    """Return the norm of a matrix, and a vector of norm 1 that attains it."""
+    if norm == "2":
+        _, sigmas, right = torch.linalg.svd(rows, full_matrices=False)
+        return float(sigmas[0]), right[0]
+    sums = rows.abs().sum(dim=1 if norm == "inf" else 0)
+    place = int(sums.argmax())
+    if norm == "inf":
+        return float(sums[place]), torch.where(rows[place] < 0, -1.0, 1.0).to(rows.dtype)
+    direction = torch.zeros_like(rows[0])
+    direction[place] = 1.0
+    return float(sums[place]), direction

@@ -10,6 +10,7 @@ from sngan.lipschitz.progress import ProgressReport, no_progress
 from sngan.lipschitz.search.budget import SearchBudget
 from sngan.lipschitz.search.derivatives import expand_like, point_sizes, sample_norms
 from sngan.lipschitz.search.jacobian_norms import JacobianNorms
+from sngan.lipschitz.search.steering import steer
 from sngan.lipschitz.tracing.prepare import PreparedModule
 from sngan.utils.double_backward import twice_differentiable
 from sngan.utils.text import first_line
@@ -50,9 +51,10 @@ def lower_bound(
     """Search for the point where the prepared ``module`` is steepest.
 
     The search starts from the data, from noise, and from points between the pairs with the steepest
-    secants. Then it moves the best points along the gradient of the Jacobian norm, and perturbs
-    them. A piecewise linear network has a constant gradient around almost every point,
-    so only the perturbations make progress there.
+    secants. It steers the best points to where more activations have the slope that makes the
+    Jacobian larger (``steering.py``). Then it moves them along the gradient of the Jacobian norm,
+    and perturbs them. A piecewise linear network has a constant Jacobian around almost every point,
+    so only the steering and the perturbations make progress there.
 
     Parameters
     ----------
@@ -91,7 +93,25 @@ def _search(
         tried = torch.cat([jacobian.ascend(best[0], width), *jacobian.perturb(best[0], width)])
         points, norms = torch.cat([best[0], tried]), torch.cat([best[1], jacobian.norms(tried)])
         best = _top(points, norms, budget.kept)
+        if round_ == 0:
+            best = _steered(jacobian, best, budget)
     return _first_confirmed(jacobian, best[0])
+
+
+def _steered(
+    jacobian: JacobianNorms, best: tuple[Tensor, Tensor], budget: SearchBudget
+) -> tuple[Tensor, Tensor]:
+    """Return the best points, among them those that steering finds."""
+    points, norms = best
+    width = point_sizes(points) / math.sqrt(math.prod(jacobian.shape))
+    found = steer(jacobian, points, expand_like(width, points), steps=budget.steering)
+    # in a network that is not piecewise linear, it may end where no secant confirms the derivative
+    sound = [point for point in found if _confirmed(jacobian, point) is not None]
+    if not sound:
+        return best
+    steered = torch.stack(sound)
+    together = torch.cat([points, steered]), torch.cat([norms, jacobian.norms(steered)])
+    return _top(*together, budget.kept)
 
 
 def _candidates(jacobian: JacobianNorms, data: Tensor | None, budget: SearchBudget) -> Tensor:

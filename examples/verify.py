@@ -36,17 +36,10 @@ def is_definite(matrix, sizes, terms):
         return False
 
 
-def is_norm(matrix, bound):
-    left = matrix if len(matrix) <= matrix.shape[1] else matrix.T
-    square, sizes = bound**2 * np.eye(len(left)), abs(left) @ abs(left).T
-    return is_definite(square - left @ left.T, square + sizes, left.shape[1])
-
-
-def slopes_prove(matrices, slopes, multipliers, slack, bound):
+def proves(matrices, slopes, multipliers, slack, bound):
     """Whether ``bound²|x|² − |Wa_n|² + Σ λ·a_k(a_k − slope·Wa_{k−1})`` is definite, a_0 = x."""
     parts = [slice(*ends) for ends in pairwise(np.cumsum([0, *(W.shape[1] for W in matrices)]))]
-    form, sizes = np.zeros((2, parts[-1].stop, parts[-1].stop))
-    form[parts[0], parts[0]] = bound**2 * np.eye(parts[0].stop)
+    form = np.diag(np.where(np.arange(parts[-1].stop) < parts[0].stop, bound**2, 0.0))
     for place, (slope, weights) in enumerate(zip(slopes, multipliers, strict=True), 1):
         before, after, W = parts[place - 1], parts[place], matrices[place - 1]
         require(len(weights) == len(W) and min(weights) > 0, "the multipliers do not fit")
@@ -54,10 +47,10 @@ def slopes_prove(matrices, slopes, multipliers, slack, bound):
         form[after, after] = np.diag(weights)
         form[before, after] = -slope / 2 * W.T * weights
         form[after, before] = form[before, after].T
-    last, sizes = parts[-1], abs(form)
-    form[last, last] -= matrices[-1].T @ matrices[-1]
-    sizes[last, last] += abs(matrices[-1]).T @ abs(matrices[-1])
-    return is_definite(form, sizes, len(matrices[-1]))
+    last, sizes, W = parts[-1], abs(form), matrices[-1]
+    form[last, last] -= W.T @ W
+    sizes[last, last] += abs(W).T @ abs(W)
+    return is_definite(form, sizes, len(W))
 
 
 def main(certificate, weights):
@@ -74,22 +67,23 @@ def main(certificate, weights):
     for operation in document["operations"]:
         name, kind, sigma = (operation[key] for key in ("name", "kind", "sigma"))
         if kind == "Linear" and operation["method"] == "exact" and len(matrices) == len(slopes):
-            matrices.append(arrays[f"{name}.weight"])
-            require(is_norm(matrices[-1], sigma), f"sigma of {name}")
+            W = arrays[f"{name}.weight"]
+            tall = W if len(W) >= W.shape[1] else W.T
+            require(proves([tall], [], [], 0, sigma), f"the norm of {name} is larger")
+            matrices.append(W)
         elif kind in STEEPEST and len(matrices) == len(slopes) + 1:
-            slopes.append(STEEPEST[kind])
-            require(sigma >= slopes[-1], f"sigma of {name}")
+            require(sigma == STEEPEST[kind], f"{name} has another slope")
+            slopes.append(sigma)
         else:
             require(kind in PLAIN and sigma == 1, f"{kind} is not in a chain")
         product *= Fraction(sigma)
-    if len(matrices) == len(slopes):
-        matrices.append(np.eye(len(matrices[-1])))
-    require(proof is None or len(proof["multipliers"]) == len(slopes), "multipliers are missing")
     if proof is None:
         require(Fraction(claim["upper"]) >= product, "the product of the norms is larger")
     else:
+        matrices += [np.eye(len(matrices[-1]))] * (len(matrices) == len(slopes))
+        require(len(proof["multipliers"]) == len(slopes), "multipliers are missing")
         numbers = proof["multipliers"], proof["slack"], claim["upper"]
-        require(slopes_prove(matrices, slopes, *numbers), "the multipliers prove a larger bound")
+        require(proves(matrices, slopes, *numbers), "the multipliers prove a larger bound")
     print(f"verified: the Lipschitz constant is at most {claim['upper']!r}")
 
 

@@ -2,9 +2,9 @@
 
 Both networks get the same losses, batches and CPU seconds (``benchmarks/fashion.py``). The search
 trains for 50 seconds and measures on images that are held out of the training set; a loss is better
-if the sum of accuracy and certified accuracy at ε = 0.25 and 0.5 is larger. With the two best losses,
-which are the same for both, the final runs use the whole training set, and are measured once on the
-test set.
+if the sum of accuracy and certified accuracy at ε = 0.25 and 0.5 is larger. The final runs use the
+two best losses, which are the same for both networks, and the whole training set. They are measured
+once, on the test set.
 
     apt-get install dataset-fashion-mnist
     pip install deel-torchlip

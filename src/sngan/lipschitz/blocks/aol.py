@@ -112,15 +112,12 @@ class _RescaledColumns(nn.Module):
         return weight
 
 
-class _RescaledRows(nn.Module):
+class _RescaledRows(_RescaledColumns):
     """Parametrization ``P ↦ diag(d)·P``, in float32 or better."""
 
     def forward(self, weight: Tensor) -> Tensor:
         with torch.autocast(weight.device.type, enabled=False):
             return weight * inverse_root((weight @ weight.t()).abs().sum(1))[:, None]
-
-    def right_inverse(self, weight: Tensor) -> Tensor:
-        return weight
 
 
 class _RescaledChannels(nn.Module):
@@ -142,21 +139,14 @@ class _RescaledChannels(nn.Module):
         return weight
 
 
-class _RescaledOutputs(nn.Module):
+class _RescaledOutputs(_RescaledChannels):
     """Parametrization that rescales each output channel of a kernel, in float32 or better."""
-
-    def __init__(self, *, stride: int, groups: int) -> None:
-        super().__init__()
-        self.stride, self.groups = stride, groups
 
     def forward(self, weight: Tensor) -> Tensor:
         with torch.autocast(weight.device.type, enabled=False):
             own = weight.unflatten(0, (self.groups, -1))
             sums = torch.cat([correlation_sums(part, self.stride) for part in own])
             return weight * inverse_root(sums)[:, None, None, None]
-
-    def right_inverse(self, weight: Tensor) -> Tensor:
-        return weight
 
 
 def correlation_sums(kernel: Tensor, stride: int = 1) -> Tensor:

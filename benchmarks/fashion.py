@@ -1,20 +1,18 @@
-"""Robust classifiers of Fashion-MNIST with the HKR loss, beside deel-torchlip in one script.
+"""Robust classifiers of Fashion-MNIST: training for a number of CPU seconds, and certificates.
 
-Both networks are 784-256-256-10 with sorted pairs, and get the same loss, batches, optimizer and
-CPU seconds; the step size falls linearly to 0 at the end of the budget. torchlip's last layer is
-the one of its example, with rows of norm 1. A sample is certified at radius ε if for each other
-class the margin is above ε times ``‖w_y − w_k‖`` times the proved norms of the layers before. The
-state is saved on the way, so a stopped run goes on, and a finished one is only evaluated.
-
-    pip install deel-torchlip
-    python -m benchmarks.fashion [--budget 600] [--only sngan] [--folder DIR] [--json FILE]
+All networks are 784-256-256-10 with sorted pairs, and get the same loss, batches, optimizer and CPU
+seconds; the step size falls to 0 at the end of the budget as a cosine. torchlip's last layer is the
+one of its example, with rows of norm 1. A sample is certified at radius ε if for each other class
+the margin is above ε times ``‖w_y − w_k‖`` times the proved norms of the layers before; the
+certificate is the same function for both. The state is saved on the way, so a stopped run goes on.
+``benchmarks/results/certified.py`` makes the records of it.
 """
 
 import gzip
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,27 +21,32 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.common import Table, argument_parser, write_json
 from sngan import losses
 from sngan.lipschitz import blocks, lipschitz_bounds
 
 DATA = Path("/usr/share/datasets/fashion-mnist")
 SIZES = (784, 256, 256, 10)
-BATCH, STEP_SIZE, SAVE_EVERY = 256, 2e-3, 100
+BATCH, STEP_SIZE, WARM_UP, SAVE_EVERY = 256, 2e-3, 100, 100
 RADII = (0.25, 0.5, 1.0)
-TABLE = Table(
-    "network", 16, [("accuracy", "8.4f"), *((f"ε = {r}", "8.4f") for r in RADII), ("CPU s", "8.0f")]
-)
+HELD_OUT = 10_000
+Samples = tuple[Tensor, Tensor]
 
 
-@dataclass
-class Row:
-    """Accuracy, certified accuracy at each radius, steps and CPU seconds of the training."""
+@dataclass(frozen=True)
+class Job:
+    """A training: the loss with its options, and the CPU seconds."""
 
-    accuracy: float
-    certified: dict[str, float]
-    steps: int
-    seconds: float
+    loss: str
+    options: dict[str, float]
+    budget: float
+
+
+@dataclass(frozen=True)
+class Spent:
+    """The cost of a training so far."""
+
+    steps: int = 0
+    seconds: float = 0.0
 
 
 def read_idx(path: Path) -> Tensor:
@@ -54,10 +57,19 @@ def read_idx(path: Path) -> Tensor:
     return torch.from_numpy(values.reshape(shape).copy())
 
 
-def samples(part: str) -> tuple[Tensor, Tensor]:
+def samples(part: str) -> Samples:
     images = read_idx(DATA / f"{part}-images-idx3-ubyte.gz")
     labels = read_idx(DATA / f"{part}-labels-idx1-ubyte.gz")
     return images.flatten(1).float() / 255, labels.long()
+
+
+def splits(*, held_out: bool) -> tuple[Samples, Samples]:
+    """The samples to train on, and those to measure on: the test set, or a part of the others."""
+    images, labels = samples("train")
+    if not held_out:
+        return (images, labels), samples("t10k")
+    cut = len(images) - HELD_OUT
+    return (images[:cut], labels[:cut]), (images[cut:], labels[cut:])
 
 
 def ours() -> nn.Sequential:
@@ -79,41 +91,51 @@ def torchlips() -> nn.Sequential:
 NETWORKS: dict[str, Callable[[], nn.Sequential]] = {"sngan": ours, "deel-torchlip": torchlips}
 
 
-def train(network: nn.Module, path: Path, options: Any) -> tuple[int, float]:
-    """Train until the budget is spent; return the steps and the CPU seconds."""
-    images, labels = samples("train")
+def train(network: nn.Module, data: Samples, job: Job, path: Path) -> Spent:
+    """Train until the budget is spent."""
+    images, labels = data
     optimizer = torch.optim.Adam(network.parameters(), lr=STEP_SIZE)
-    steps, spent = 0, 0.0
-    if path.exists():
-        state = torch.load(path, weights_only=True)
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-        steps, spent = state["steps"], state["spent"]
+    spent = _loaded(network, optimizer, path)
     network.train()
     before = time.process_time()
-    while spent < options.budget:
-        indices = torch.randint(len(images), (BATCH,), generator=_generator(steps))
-        optimizer.param_groups[0]["lr"] = STEP_SIZE * (1 - spent / options.budget)
-        logits = network(images[indices])
-        loss = losses.multiclass_hkr(
-            logits, labels[indices], alpha=options.alpha, margin=options.margin
-        )
+    while spent.seconds < job.budget:
+        chosen = torch.randint(len(images), (BATCH,), generator=_generator(spent.steps))
+        optimizer.param_groups[0]["lr"] = _step_size(spent, job.budget)
+        loss = getattr(losses, job.loss)(network(images[chosen]), labels[chosen], **job.options)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        steps += 1
         now = time.process_time()
-        before, spent = now, spent + now - before
-        if steps % SAVE_EVERY == 0 or spent >= options.budget:
-            state = {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
-            torch.save({**state, "steps": steps, "spent": spent}, path.with_suffix(".new"))
-            path.with_suffix(".new").replace(path)
-    return steps, spent
+        before, spent = now, Spent(spent.steps + 1, spent.seconds + now - before)
+        if spent.steps % SAVE_EVERY == 0 or spent.seconds >= job.budget:
+            _save(network, optimizer, spent, path)
+    return spent
+
+
+def _step_size(spent: Spent, budget: float) -> float:
+    falling = (1 + math.cos(math.pi * spent.seconds / budget)) / 2
+    return STEP_SIZE * falling * min(1.0, (spent.steps + 1) / WARM_UP)
 
 
 def _generator(step: int) -> torch.Generator:
     """The random numbers of a step, the same for both networks and after a stop."""
     return torch.Generator().manual_seed(step)
+
+
+def _loaded(network: nn.Module, optimizer: torch.optim.Optimizer, path: Path) -> Spent:
+    if not path.exists():
+        return Spent()
+    state = torch.load(path, weights_only=True)
+    network.load_state_dict(state["network"])
+    optimizer.load_state_dict(state["optimizer"])
+    return Spent(state["steps"], state["seconds"])
+
+
+def _save(network: nn.Module, optimizer: torch.optim.Optimizer, spent: Spent, path: Path) -> None:
+    state = {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({**state, "steps": spent.steps, "seconds": spent.seconds}, path.with_suffix(".new"))
+    path.with_suffix(".new").replace(path)
 
 
 def plain(network: nn.Sequential) -> nn.Sequential:
@@ -130,8 +152,9 @@ def plain(network: nn.Sequential) -> nn.Sequential:
 
 
 @torch.no_grad()
-def evaluated(network: nn.Sequential, steps: int, seconds: float) -> Row:
-    images, labels = samples("t10k")
+def evaluated(network: nn.Sequential, data: Samples) -> dict[str, Any]:
+    """Accuracy, certified accuracy at each radius, and the proved constant of all but the last."""
+    images, labels = data
     exact = plain(network)
     logits = exact(images.double())
     # the plain network must be the one that was trained
@@ -143,31 +166,8 @@ def evaluated(network: nn.Sequential, steps: int, seconds: float) -> Row:
     own = torch.arange(SIZES[-1]) == labels[:, None]
     radii = (margins / constants).masked_fill(own, math.inf).amin(1)
     certified = {str(radius): float((radii > radius).double().mean()) for radius in RADII}
-    return Row(float((radii > 0).double().mean()), certified, steps, seconds)
-
-
-def main() -> None:
-    parser = argument_parser(__doc__, "fashion")
-    parser.add_argument("--budget", type=float, default=600.0, help="CPU seconds a network")
-    parser.add_argument("--only", default="", help="train only networks with this text")
-    parser.add_argument("--alpha", type=float, default=0.98)
-    parser.add_argument("--margin", type=float, default=0.3)
-    parser.add_argument("--folder", type=Path, default=Path("runs/fashion"), help="saved states")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    arguments.folder.mkdir(parents=True, exist_ok=True)
-    print(TABLE.head())
-    rows: dict[str, Row] = {}
-    for name, make in NETWORKS.items():
-        if arguments.only in name:
-            torch.manual_seed(0)
-            network = make()
-            row = rows[name] = evaluated(
-                network, *train(network, arguments.folder / f"{name}.pt", arguments)
-            )
-            print(TABLE.line(name, row.accuracy, *row.certified.values(), row.seconds), flush=True)
-    write_json({name: asdict(row) for name, row in rows.items()}, arguments.json)
-
-
-if __name__ == "__main__":
-    main()
+    return {
+        "accuracy": float((radii > 0).double().mean()),
+        "certified": certified,
+        "constant": before,
+    }

@@ -3,11 +3,16 @@
 Each layer takes the same steps: forward, backward, Adam, on a batch of 16. The layers of one size
 run in turns. The table shows CPU milliseconds of a step, the ratio to torchlip's layer, the
 mebibytes that autograd keeps for the backward pass, and after the steps the largest and the
-smallest singular value of the whole map on small images, by a dense SVD in float64. The libraries
+smallest singular value of the Jacobian on small images, by a dense SVD in float64. The libraries
 are optional: a line without its library is left out.
 
-    pip install deel-torchlip orthogonium
-    python -m benchmarks.lipschitz_layers [--rounds N] [--json FILE]
+Layers of Prach, Brau, Buttazzo, Lampert 2024 (arXiv:2311.16833): AOL, SLL, Cayley, BCOP (which AOC
+is for stride 1) and SOC are here; neither library has CPL, LOT or ECO. orthogonium's
+classes ``legacy.BCOP`` and ``legacy.SOC`` need a GPU, so its newer ones stand for them; its
+``legacy.Cayley`` works for images of one size only.
+
+    pip install --no-deps deel-torchlip orthogonium einops
+    python -m benchmarks.lipschitz_layers [--only TEXT] [--rounds N] [--json FILE]
 """
 
 import importlib
@@ -33,8 +38,14 @@ Makers = dict[str, Callable[[], nn.Module]]
 
 BATCH = 16
 LINEAR = ((784, 128), (2048, 128), (4096, 128), (128, 784), (512, 512))
-# channels in and out, kernel, stride, size of the image
-CONVOLUTIONS = ((16, 16, 3, 1, 16), (64, 64, 3, 1, 16), (32, 64, 4, 2, 16))
+# channels in and out, kernel, stride, groups
+CONVOLUTIONS = (
+    (16, 16, 3, 1, 1), (64, 64, 3, 1, 1), (32, 64, 3, 1, 1), (32, 64, 4, 2, 1),
+    (64, 64, 4, 2, 1), (64, 64, 3, 1, 4),
+)  # fmt: skip
+SIDE = 16
+# a dense SVD of more values would take minutes
+MOST_VALUES = 1600
 RIVAL = "torchlip"
 TABLE = Table(
     "layer",
@@ -79,20 +90,37 @@ def linear_layers(inputs: int, outputs: int) -> Makers:
     return makers
 
 
-def convolutions(inputs: int, outputs: int, kernel: int, stride: int) -> Makers:
-    sizes, padding = (inputs, outputs, kernel), (kernel - stride + 1) // 2
-    circular: dict[str, Any] = {"stride": stride, "padding": padding, "padding_mode": "circular"}
-    makers: Makers = {
-        "sngan AOC": lambda: blocks.orthogonal_conv2d(*sizes, **circular),
-        "sngan AOL": lambda: blocks.aol_conv2d(*sizes, **circular),
+def convolutions(inputs: int, outputs: int, kernel: int, stride: int, groups: int) -> Makers:
+    sizes = inputs, outputs, kernel
+    options: dict[str, Any] = {
+        "stride": stride,
+        "padding": (kernel - stride + 1) // 2,
+        "padding_mode": "circular",
     }
-    if stride == 1:
-        makers["sngan Cayley"] = lambda: blocks.CayleyConv2d(*sizes)
-        makers["sngan SLL"] = lambda: blocks.SLLConv2d(inputs, kernel)
-    if torchlip := optional("deel.torchlip", "SpectralConv2d"):
-        makers[RIVAL] = lambda: torchlip(*sizes, **circular)
-    if ortho := optional("orthogonium.layers.conv.AOC", "AdaptiveOrthoConv2d"):
-        makers["orthogonium AOC"] = lambda: ortho(*sizes, **circular)
+    grouped = options | {"groups": groups}
+    makers: Makers = {
+        "sngan AOC": lambda: blocks.orthogonal_conv2d(*sizes, **grouped),
+        "sngan AOL": lambda: blocks.aol_conv2d(*sizes, **grouped),
+    }
+    if groups == 1:
+        if stride == 1:
+            makers["sngan Cayley"] = lambda: blocks.CayleyConv2d(*sizes)
+        if torchlip := optional("deel.torchlip", "SpectralConv2d"):
+            makers[RIVAL] = lambda: torchlip(*sizes, **options)
+        if stride == 1 and inputs == outputs:
+            makers["sngan SLL"] = lambda: blocks.SLLConv2d(inputs, kernel)
+            if sll := optional("orthogonium.layers.conv.SLL", "SDPBasedLipschitzResBlock"):
+                makers["orthogonium SLL"] = lambda: sll(inputs, 1, kernel)
+    if aoc := optional("orthogonium.layers.conv.AOC", "AdaptiveOrthoConv2d"):
+        makers["orthogonium AOC"] = lambda: aoc(*sizes, **grouped)
+    if aol := optional("orthogonium.layers.conv.AOL.aol", "AOLConv2D"):
+        makers["orthogonium AOL"] = lambda: aol(*sizes, **grouped)
+    if soc := optional("orthogonium.layers.conv.adaptiveSOC.ortho_conv", "AdaptiveSOCConv2d"):
+        # its kernel is larger than the one that is asked for
+        side = soc(*sizes, **grouped).weight.shape[-1]
+        makers["orthogonium SOC"] = lambda: soc(
+            *sizes, **(grouped | {"padding": (side - stride + 1) // 2})
+        )
     return makers
 
 
@@ -126,11 +154,12 @@ def kept_mebibytes(layer: nn.Module, x: Tensor) -> float:
 
 
 def extreme_values(layer: nn.Module, x: Tensor) -> tuple[float, float]:
-    """The extreme singular values of the Jacobian at noise, on images of at most 8 pixels a side.
+    """The extreme singular values of the Jacobian at noise, on images with few values.
 
     The layer stays in float32, because torchlip keeps its weight in buffers of this type.
     """
-    start = x[:1, ..., :8, :8] if x.dim() == 4 else x[:1]
+    side = next(side for side in (8, 6, 4) if side <= 4 or x.shape[1] * side**2 <= MOST_VALUES)
+    start = x[:1, ..., :side, :side] if x.dim() == 4 else x[:1]
     layer.eval()
     jacobian: Any = torch.autograd.functional.jacobian(
         lambda one: layer(one).flatten(), start, vectorize=True
@@ -160,18 +189,23 @@ def measured(title: str, makers: Makers, shape: tuple[int, ...], rounds: int) ->
 def main() -> None:
     parser = argument_parser(__doc__, "lipschitz_layers")
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--only", default="", help="measure only sizes with this text")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     print(versions())
     print(TABLE.head())
-    rows: dict[str, Row] = {}
+    cases: dict[str, tuple[Makers, tuple[int, ...]]] = {}
     for sizes in LINEAR:
-        title = f"linear {sizes[0]}→{sizes[1]}"
-        rows |= measured(title, linear_layers(*sizes), sizes[:1], arguments.rounds)
-    for *sizes, stride, side in CONVOLUTIONS:
-        title = f"conv {sizes[0]}→{sizes[1]}, {sizes[2]}×{sizes[2]}/{stride}"
-        shape = (sizes[0], side, side)
-        rows |= measured(title, convolutions(*sizes, stride), shape, arguments.rounds)
+        cases[f"linear {sizes[0]}→{sizes[1]}"] = linear_layers(*sizes), sizes[:1]
+    for sizes in CONVOLUTIONS:
+        inputs, outputs, kernel, stride, groups = sizes
+        title = f"conv {inputs}→{outputs}, {kernel}×{kernel}/{stride}"
+        title += f", {groups} groups" * (groups > 1)
+        cases[title] = convolutions(*sizes), (inputs, SIDE, SIDE)
+    rows: dict[str, Row] = {}
+    for title, case in cases.items():
+        if arguments.only in title:
+            rows |= measured(title, *case, arguments.rounds)
     write_json({name: asdict(row) for name, row in rows.items()}, arguments.json)
 
 

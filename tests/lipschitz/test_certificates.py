@@ -239,6 +239,27 @@ def test_the_script_without_torch_agrees(slopes, tmp_path, capsys):
         script["main"](path, weights)
 
 
+@pytest.mark.parametrize("width", [1, 30])
+@pytest.mark.parametrize(
+    ("activation", "known"),
+    [(nn.ReLU(), True), (nn.Sigmoid(), True), (nn.ELU(), True), (nn.ELU(alpha=3.0), False)],
+)
+def test_the_script_without_torch_knows_some_slopes(activation, known, width, tmp_path, capsys):
+    module = nn.Sequential(
+        nn.Linear(2, width), activation, nn.Linear(width, 8), activation, nn.Linear(8, 1)
+    )
+    _, path = saved(tmp_path, module, (2,))
+    weights = tmp_path / "weights.npz"
+    np.savez(weights, **{key: value.numpy() for key, value in module.state_dict().items()})
+    main = runpy.run_path(str(VERIFY))["main"]
+    if known:
+        main(path, weights)
+        assert capsys.readouterr().out.startswith("verified: ")
+    else:
+        with pytest.raises(SystemExit, match="another slope"):
+            main(path, weights)
+
+
 def test_interval_norms_are_tight():
     generator = np.random.default_rng(0)
     for shape in ((3, 5), (40, 20), (1, 1), (60, 60)):

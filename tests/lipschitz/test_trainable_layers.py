@@ -158,6 +158,42 @@ def test_the_orthogonal_weight_is_the_factor_of_a_qr_decomposition():
     torch.testing.assert_close(layer.weight, (q * r.diagonal().sign()).mT)
 
 
+@pytest.mark.parametrize("sizes", [(7, 3), (3, 7), (4, 4)])
+def test_aol_rescales_the_rows_or_columns_whichever_are_fewer(sizes):
+    layer = blocks.aol_linear(*sizes)
+    # the first weight has orthonormal rows or columns, and stays as it is
+    values = torch.linalg.svdvals(layer.weight)
+    torch.testing.assert_close(values, torch.ones_like(values))
+    raw = moved(layer).parametrizations["weight"].original.detach()
+    is_wide = sizes[0] > sizes[1]
+    few = raw if is_wide else raw.T
+    sums = torch.tensor([sum(abs(float(a @ b)) for b in few) for a in few], dtype=raw.dtype)
+    expected = few / sums.sqrt()[:, None]
+    torch.testing.assert_close(layer.weight, expected if is_wide else expected.T)
+
+
+@pytest.mark.parametrize("padding_mode", ["zeros", "circular"])
+@pytest.mark.parametrize(
+    ("channels", "kernel", "stride", "groups"),
+    [((4, 2), 3, 1, 1), ((2, 2), 3, 2, 1), ((4, 4), 4, 2, 2), ((4, 4), 5, 3, 1), ((6, 3), 1, 1, 3)],
+)
+def test_aol_of_fewer_outputs_rescales_them(channels, kernel, stride, groups, padding_mode):
+    options = {"stride": stride, "groups": groups, "padding_mode": padding_mode}
+    layer = moved(blocks.aol_conv2d(*channels, kernel, **options), size=1.0)
+    raw = layer.parametrizations["weight"].original.detach()
+    ratio = (layer.weight / raw).flatten(1)
+    torch.testing.assert_close(ratio, ratio[:, :1].expand_as(ratio))
+    matrix = matrix_at(layer, torch.zeros(channels[0], 6, 6, dtype=torch.float64))
+    # a large image has all shifts inside, so that the sums are those of its Gram matrix
+    assert 0.3 < torch.linalg.svdvals(matrix)[0] <= 1 + 1e-12
+    inside = nn.functional.conv2d(
+        torch.eye(channels[0] * 18**2, dtype=torch.float64).reshape(-1, channels[0], 18, 18),
+        raw, stride=stride, groups=groups,
+    ).flatten(1).T  # fmt: skip
+    gram = (inside @ inside.T).abs().sum(1).reshape(channels[1], -1).amax(1)
+    torch.testing.assert_close(ratio[:, 0], gram.rsqrt())
+
+
 @pytest.mark.parametrize("shape", [(3, 5), (5, 3), (2, 3, 4), (3, 3)])
 def test_the_gradients_of_the_orthogonal_weight_to_second_order(shape):
     matrix = torch.randn(shape, dtype=torch.float64, requires_grad=True)

@@ -1,4 +1,4 @@
-"""Almost orthogonal layers (AOL): weights rescaled by row sums of their Gram matrix."""
+"""Almost orthogonal layers (AOL): weights rescaled by row sums of a Gram matrix."""
 
 import torch
 import torch.nn.functional as F
@@ -10,12 +10,14 @@ from sngan.utils.checks import require_count
 
 
 def aol_linear(in_features: int, out_features: int, *, bias: bool = True) -> nn.Linear:
-    r"""Return a linear layer of norm at most 1, with the weight ``P·diag(d)``.
+    r"""Return a linear layer of norm at most 1, with the weight ``P·diag(d)`` or ``diag(d)·P``.
 
     P is a free parameter, and :math:`d_j = (\sum_k |P^\top P|_{jk})^{-1/2}`. Then
     :math:`\operatorname{diag}(d)\,P^\top P\operatorname{diag}(d) \preceq I`. The norm is 1 if the
-    columns of P that are not zero are orthogonal; training with it tends to make them so. Source:
-    Prach, Lampert 2022, arXiv:2208.03160, theorem 1.
+    columns of P that are not zero are orthogonal; training with it tends to make them so. A P with
+    more columns than rows has no orthogonal columns, so its rows are rescaled, by
+    :math:`P P^\top`; the time is ``max(in, out)·min(in, out)²``. Source: Prach, Lampert 2022,
+    arXiv:2208.03160, theorem 1; for the rows, the theorem of the transposed matrix.
 
     Parameters
     ----------
@@ -38,7 +40,8 @@ def aol_linear(in_features: int, out_features: int, *, bias: bool = True) -> nn.
     require_count(out_features, "out_features")
     linear = nn.Linear(in_features, out_features, bias=bias)
     nn.init.orthogonal_(linear.weight)
-    parametrize.register_parametrization(linear, "weight", _RescaledColumns())
+    rescaled = _RescaledRows() if out_features < in_features else _RescaledColumns()
+    parametrize.register_parametrization(linear, "weight", rescaled)
     return linear
 
 
@@ -53,12 +56,14 @@ def aol_conv2d(
     groups: int = 1,
     bias: bool = True,
 ) -> nn.Conv2d:
-    r"""Return a convolution of norm at most 1, whose input channels are rescaled.
+    r"""Return a convolution of norm at most 1, whose input or output channels are rescaled.
 
     With the kernel P and its autocorrelation :math:`R_{jk}(t) = \sum_{o,s} P_{ojs} P_{ok,s+t}`,
     channel j gets the factor :math:`d_j = (\sum_{k,t} |R_{jk}(t)|)^{-1/2}`. With a stride, the sums
-    are taken for each position inside the stride, and the largest one counts. Source: Prach,
-    Lampert 2022, arXiv:2208.03160, theorem 2; the stride is new in this library.
+    are taken for each position inside the stride, and the largest one counts. If the layer has
+    fewer values at the output than at the input, the output channels are rescaled in the same way,
+    by the correlations of their kernels at all multiples of the stride. Source: Prach, Lampert
+    2022, arXiv:2208.03160, theorem 2; the stride and the outputs are new in this library.
 
     Parameters
     ----------
@@ -90,9 +95,9 @@ def aol_conv2d(
     nn.init.dirac_(layer.weight, groups=groups)
     with torch.no_grad():
         layer.weight.add_(0.1 * torch.randn_like(layer.weight) / layer.weight[0].numel() ** 0.5)
-    parametrize.register_parametrization(
-        layer, "weight", _RescaledChannels(stride=stride, groups=groups)
-    )
+    is_reduction = out_channels < in_channels * stride**2
+    rescaled = _RescaledOutputs if is_reduction else _RescaledChannels
+    parametrize.register_parametrization(layer, "weight", rescaled(stride=stride, groups=groups))
     return layer
 
 
@@ -105,6 +110,14 @@ class _RescaledColumns(nn.Module):
 
     def right_inverse(self, weight: Tensor) -> Tensor:
         return weight
+
+
+class _RescaledRows(_RescaledColumns):
+    """Parametrization ``P ↦ diag(d)·P``, in float32 or better."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        with torch.autocast(weight.device.type, enabled=False):
+            return weight * inverse_root((weight @ weight.t()).abs().sum(1))[:, None]
 
 
 class _RescaledChannels(nn.Module):
@@ -126,10 +139,24 @@ class _RescaledChannels(nn.Module):
         return weight
 
 
-def correlation_sums(kernel: Tensor) -> Tensor:
-    """Return ``Σ_{k,t} |R_jk(t)|`` of the first axis j of a kernel ``(J, channels, h, w)``."""
-    reach = (kernel.shape[2] - 1, kernel.shape[3] - 1)
-    return F.conv2d(kernel, kernel, padding=reach).abs().sum((1, 2, 3))
+class _RescaledOutputs(_RescaledChannels):
+    """Parametrization that rescales each output channel of a kernel, in float32 or better."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        with torch.autocast(weight.device.type, enabled=False):
+            own = weight.unflatten(0, (self.groups, -1))
+            sums = torch.cat([correlation_sums(part, self.stride) for part in own])
+            return weight * inverse_root(sums)[:, None, None, None]
+
+
+def correlation_sums(kernel: Tensor, stride: int = 1) -> Tensor:
+    """Return ``Σ_{k,t} |R_jk(t)|`` of the first axis j of a kernel ``(J, channels, h, w)``.
+
+    The shifts t are all multiples of the stride.
+    """
+    # the shift 0 stays among them
+    reach = [(size - 1) // stride * stride for size in kernel.shape[2:]]
+    return F.conv2d(kernel, kernel, stride=stride, padding=reach).abs().sum((1, 2, 3))
 
 
 def inverse_root(sums: Tensor) -> Tensor:

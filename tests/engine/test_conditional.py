@@ -152,6 +152,8 @@ def test_spectral_norm_holds_the_projection_too(name: str, shape, kind: str) -> 
 
 @families
 def test_the_proved_slope_holds_for_class_0(name: str, shape: tuple[int, ...]) -> None:
+    # the time of the proofs grows with the third power of the pixels
+    shape = (*shape[:-2], 8, 8) if len(shape) > 1 else shape
     _, critic = built(name, shape)
     bounds = sngan.lipschitz_bounds(critic, shape, samples=8, rounds=2)
     assert 0 < bounds.lower <= bounds.upper < float("inf")

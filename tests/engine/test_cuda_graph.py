@@ -110,7 +110,7 @@ def cuda(monkeypatch) -> Generator:
 
 def asked(folder, wanted: str, **settings):
     performance = PerformanceConfig(device="cpu", cuda_graphs=wanted)
-    return tiny(folder, performance=performance, schedule="linear", ema_start=10, **settings)
+    return tiny(folder, performance=performance, schedule="linear", ema_start=6, **settings)
 
 
 def stepped(config, *, steps: int = STEPS) -> tuple[list[dict], dict]:
@@ -141,13 +141,13 @@ def test_a_captured_step_is_the_step(tmp_path, cuda, method, by_class):
     """All that a step needs is in tensors: learning rate, batches, random numbers, its state."""
     more = {"model": BY_CLASS, "data": AUGMENTED} if by_class else {}
     more |= {"method": replace(METHODS[method], n_critic=2), "steps": STEPS}
-    captured, state = stepped(asked(tmp_path, "auto", **more), steps=12)
+    captured, state = stepped(asked(tmp_path, "auto", **more), steps=9)
     config = asked(tmp_path, "off", **more)
     eager_state = build(config)
     # the same optimizers, of which each step is called
     twin = build(asked(tmp_path, "auto", **more))
     twin.runtime = replace(twin.runtime, graph=eager_state.runtime.graph)
-    eager = [read_terms(train_step(config, twin)) for _ in range(12)]
+    eager = [read_terms(train_step(config, twin)) for _ in range(9)]
     assert captured == eager
     assert_identical(state, twin.state_dict())
 

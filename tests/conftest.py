@@ -3,6 +3,7 @@
 The networks are tiny, and with one thread results do not depend on the machine.
 """
 
+import gc
 import os
 from collections.abc import Generator
 
@@ -21,6 +22,13 @@ settings.load_profile("quick")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(CpuLimit())
+    # nothing of the 600,000 objects that the imports make is garbage
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 # tests of these packages start processes and train, so their files take longest

@@ -41,6 +41,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: order.get(item.path.parent.name, len(order)))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_wait_for_the_disk() -> Generator[None]:
+    """No test cuts the power, so none needs the milliseconds in which a file reaches the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
 # tests of these packages train, and look at other things than pictures; a file that looks at
 # pictures has a fixture of the same name, which does nothing
 TRAINING = ("callbacks", "cli", "data", "distributed", "engine", "methods", "runs")

@@ -62,9 +62,7 @@ def imported_modules(source: str, known: Collection[str]) -> set[str]:
 
 @pytest.fixture(scope="module")
 def imports() -> dict[str, set[str]]:
-    return {
-        module: imported_modules(path.read_text(), MODULES) for module, path in MODULES.items()
-    }
+    return {module: imported_modules(path.read_text(), MODULES) for module, path in MODULES.items()}
 
 
 def circles(imports: Mapping[str, set[str]]) -> list[set[str]]:

@@ -126,7 +126,11 @@ def test_labels_where_they_belong(name: str, shape: tuple[int, ...]) -> None:
         plain(torch.randn(2, 7), torch.zeros(2, dtype=torch.int64))
 
 
-@families
+# without classes all families are compiled in tests/models/
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [pytest.param(*one, marks=[pytest.mark.slow] * (one[0] != "cnn")) for one in FAMILIES],
+)
 def test_both_compile_to_one_graph(name: str, shape: tuple[int, ...]) -> None:
     labels = torch.tensor([2, 0, 1])
     inputs = torch.randn(3, 7), torch.randn(3, *shape)

@@ -151,7 +151,7 @@ def test_a_run_goes_on_from_one_process_to_two_ranks_to_one(folder, tmp_path):
 def test_resume_on_another_number_of_ranks(tmp_path):
     # of other seeds, a gradient near zero has one sign on one rank and another on two, by rounding
     settings = {"data": DIGITS, "model": CNN, "performance": PerformanceConfig(device="cpu")}
-    settings["seed"] = 1
+    settings |= {"method": METHODS["sn"], "seed": 1}
     whole = tiny(tmp_path / "whole", steps=30, **settings)
     training.train(whole)
     parts = tiny(tmp_path / "parts", steps=10, **settings)

@@ -87,7 +87,7 @@ def start(out: Path, *flags: str) -> Command:
 
 
 def wait_for_step(run: Path, step: int, process: subprocess.Popen | Command) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.02)
         try:

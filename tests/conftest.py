@@ -3,6 +3,7 @@
 The networks are tiny, and with one thread results do not depend on the machine.
 """
 
+import gc
 import os
 from collections.abc import Generator
 
@@ -21,6 +22,13 @@ settings.load_profile("quick")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(CpuLimit())
+    # nothing of the 600,000 objects that the imports make is garbage
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 # tests of these packages start processes and train, so their files take longest
@@ -33,12 +41,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: order.get(item.path.parent.name, len(order)))
 
 
-# tests of these packages train, and look at other things than charts
-TRAINING = ("cli", "data", "distributed", "engine", "methods", "runs")
+@pytest.fixture(autouse=True, scope="session")
+def _no_wait_for_the_disk() -> Generator[None]:
+    """No test cuts the power, so none needs the milliseconds in which a file reaches the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
+# tests of these packages train, and look at other things than pictures; a file that looks at
+# pictures has a fixture of the same name, which does nothing
+TRAINING = ("callbacks", "cli", "data", "distributed", "engine", "methods", "runs")
 
 
 @pytest.fixture(autouse=True)
-def _charts(request: pytest.FixtureRequest) -> Generator[None]:
+def cheap_pictures(request: pytest.FixtureRequest) -> Generator[None]:
     if request.path.parent.name not in TRAINING:
         yield
         return

@@ -60,7 +60,9 @@ def imported_modules(source: str, known: Collection[str]) -> set[str]:
     return found - {"sngan"}
 
 
-IMPORTS = {module: imported_modules(path.read_text(), MODULES) for module, path in MODULES.items()}
+@pytest.fixture(scope="module")
+def imports() -> dict[str, set[str]]:
+    return {module: imported_modules(path.read_text(), MODULES) for module, path in MODULES.items()}
 
 
 def circles(imports: Mapping[str, set[str]]) -> list[set[str]]:
@@ -82,15 +84,15 @@ def test_every_package_has_a_place():
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_imports_point_one_way(module):
+def test_imports_point_one_way(imports, module):
     own = package_of(module)
-    for other in map(package_of, IMPORTS[module]):
+    for other in map(package_of, imports[module]):
         assert (own, other) not in FORBIDDEN
         assert other == own or PLACE[other] < PLACE[own], f"{module} imports {other}"
 
 
-def test_no_file_imports_itself_by_way_of_others():
-    assert circles(IMPORTS) == []
+def test_no_file_imports_itself_by_way_of_others(imports):
+    assert circles(imports) == []
 
 
 def test_the_reader_of_imports_sees_all_forms_and_every_circle():

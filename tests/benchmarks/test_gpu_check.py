@@ -11,6 +11,7 @@ from benchmarks.limited import run_limited
 
 from benchmarks import gpu_check, gpu_parts
 from helpers import limited_functions
+from helpers.ranks import needs_proc
 
 ROOT = Path(__file__).parents[2]
 DRY = gpu_parts.Options(dry_run=True)
@@ -44,15 +45,18 @@ def test_a_part_that_fails_dies_or_raises_is_recorded_and_the_rest_goes_on():
     assert found["parts"]["returns"]["result"] == {"value": "given"}
 
 
+@needs_proc
 def test_a_function_that_hangs_ends_with_all_its_processes(tmp_path):
-    path = tmp_path / "written by its child"
+    path = tmp_path / "number of its child"
     begun = time.monotonic()
     found = run_limited(limited_functions.hangs_with_a_child, str(path), 3)
     assert found["error"] == "not done after 3 s"
     assert time.monotonic() - begun < 60
-    if Path(f"{path}.started").exists():
-        time.sleep(4)
-        assert not path.exists()
+    # on a busy machine it may be ended before it has a child
+    if path.exists():
+        child = Path("/proc") / path.read_text() / "stat"
+        # a process that has ended may stay in the table, as a zombie
+        assert not child.exists() or child.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 @pytest.mark.slow

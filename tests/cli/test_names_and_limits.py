@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from sngan.cli.compare import add_arguments
 from sngan.cli.parser import CommandParser
 from sngan.config import Config, DataConfig, ModelConfig
 from sngan.methods import METHODS
-from sngan.utils import cache
+from sngan.utils import cache as cache_folder
 from sngan.utils.plain import flatten, parse_yaml, read_json, to_yaml
 
 NAMES = [
@@ -27,10 +28,15 @@ NAMES = [
 ]  # fmt: skip
 
 
+@cache
+def parser():
+    made = CommandParser("train", description="")
+    flags.add_config_flags(made)
+    return made
+
+
 def parsed(argv):
-    parser = CommandParser("train", description="")
-    flags.add_config_flags(parser)
-    return parser.parse(argv)
+    return parser().parse(argv)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name])
@@ -189,8 +195,8 @@ def test_the_cache_shows_its_size_and_is_cleared(filled, capsys):
 
 
 def test_the_cache_forgets_what_was_used_longest_ago(filled):
-    cache.mark_used(filled / "metrics" / "features-0.safetensors")
-    cache.trim(limit=250)
+    cache_folder.mark_used(filled / "metrics" / "features-0.safetensors")
+    cache_folder.trim(limit=250)
     assert sorted(path.name for path in (filled / "metrics").iterdir()) == [
         "features-0.safetensors", "features-3.safetensors",
     ]  # fmt: skip

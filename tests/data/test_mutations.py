@@ -2,6 +2,7 @@
 
 import resource
 import time
+import unicodedata
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +13,8 @@ from helpers.zoo.mutations import FORMATS, STREAMED, damaged
 from sngan.data import Sampler, open_source
 
 MOST_SECONDS, MOST_MEMORY = 5, 500 * 2**20
+# what a terminal obeys or hides; a name may have spaces that Python calls unprintable
+UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 @pytest.fixture(scope="module", params=FORMATS)
@@ -43,7 +46,7 @@ def assert_survived(victim, seed: int, cache_dir) -> None:
         kind, said = outcome(source, cache, cache_dir)
         # a subclass is an error of a library that was not translated
         assert kind in ("", "ValueError")
-        assert said.isprintable()
+        assert not {unicodedata.category(character) for character in said} & UNSEEN
         assert len(said) < 1000
         assert not said or path.name in said or str(path.parent) in said
         assert time.thread_time() - started < MOST_SECONDS

@@ -22,6 +22,8 @@ from sngan.engine import train as training
 from sngan.runs import checkpoint
 
 STEPS = 400
+# torch itself would wait for half an hour; a busy machine takes a minute to start two ranks again
+PATIENCE = 240
 SETTINGS = "width=0.1 batch_size=8 n_critic=1 log_every=20 save_every=20 sample_every=400"
 
 
@@ -67,7 +69,7 @@ def test_a_restarted_run_is_the_undisturbed_one_bit_for_bit(tmp_path, undisturbe
     killed, before = time.monotonic(), checkpoint.read_newest(run / "checkpoints")[0]["step"]
     assert before < STEPS
     wait_for_step(run, before + 20, process)
-    assert time.monotonic() - killed < 60
+    assert time.monotonic() - killed < PATIENCE
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert errors.count("sngan: restarted by torchrun: goes on from step ") == 1
@@ -100,8 +102,8 @@ def test_without_restarts_a_killed_rank_ends_the_run(tmp_path, victim):
     wait_for_step(run, 40, process)
     pids = kill(process, victim)
     killed = time.monotonic()
-    _, errors = process.communicate(timeout=60)
-    assert time.monotonic() - killed < 60
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert time.monotonic() - killed < PATIENCE
     assert process.returncode == 1
     assert f"rank      : {victim} (local_rank: {victim})" in errors
     assert "Signal 9 (SIGKILL)" in errors

@@ -10,7 +10,7 @@ import torch
 
 from helpers.sharded import CNN, DIGITS, NETWORKS, RESNET, TWO, build, config_of
 from helpers.training import assert_identical, final_state, metrics, tiny
-from sngan import Config
+from sngan import METHODS, Config
 from sngan.config import EvaluationConfig, PerformanceConfig
 from sngan.distributed.sharded_files import read_sharded
 from sngan.engine import train as training
@@ -179,8 +179,9 @@ def test_resume_on_other_ranks_and_strategies(tmp_path, method):
     With the seeds 0 and 1 an entry whose gradient is nearly zero turns on that rounding, since Adam
     divides by its size: in both experiments the losses then differ by 5e-4, or by 1e-6.
     """
-    settings = {"data": DIGITS, "model": CNN, "method": method, "ema_start": 5, "ema_decay": 0.9}
-    settings["seed"] = 2
+    settings = {"data": DIGITS, "model": CNN, "ema_start": 5, "ema_decay": 0.9}
+    # the seed is one for the critic steps of the recipe
+    settings |= {"method": METHODS[method], "seed": 2}
     evaluated = {"evaluation": EvaluationConfig(every=10, samples=40, extractor="pixels")}
     one = PerformanceConfig(device="cpu")
     single = replace(TWO, devices=1)

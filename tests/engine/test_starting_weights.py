@@ -226,7 +226,7 @@ def test_what_does_not_fit_at_all_is_refused(run, source, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "seed", [0, *(pytest.param(s, marks=pytest.mark.slow) for s in range(1, 8))]
+    "seed", [6, *(pytest.param(s, marks=pytest.mark.slow) for s in range(8) if s != 6)]
 )
 def test_any_pair_of_networks_trains_after_a_transfer(seed, tmp_path):
     """Random sizes, channels, classes and methods: what fits is loaded, and the run goes on."""

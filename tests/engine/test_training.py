@@ -66,8 +66,11 @@ def test_resume_after_a_crash_is_bit_for_bit(tmp_path, monkeypatch, settings):
     settings = {
         **settings,
         "ema_decay": 0.9,
-        "ema_start": 15,
+        "ema_start": 7,
         "schedule": "linear",
+        "steps": 20,
+        "sample_every": 10,
+        "save_every": 5,
     }
     whole = tiny(tmp_path / "whole", **settings)
     training.train(whole)
@@ -78,31 +81,31 @@ def test_resume_after_a_crash_is_bit_for_bit(tmp_path, monkeypatch, settings):
 
     def crashing_update(state, *, start):
         # both networks have changed, and their average has not
-        if state.step == 27:
+        if state.step == 12:
             raise CrashError("power cut")
         real_update(state, start=start)
 
     monkeypatch.setattr(steps, "update_average", crashing_update)
     with pytest.raises(training.TrainingError, match="CrashError: power cut"):
         training.train(broken)
-    assert metrics(tmp_path / "broken")[-1]["step"] == 25
+    assert metrics(tmp_path / "broken")[-1]["step"] == 10
     monkeypatch.setattr(steps, "update_average", real_update)
     training.train(broken, resume=True)
 
     assert_identical(final_state(tmp_path / "whole"), final_state(tmp_path / "broken"))
     records = metrics(tmp_path / "broken")
-    assert [record["step"] for record in records] == list(range(5, 41, 5))
+    assert [record["step"] for record in records] == list(range(5, 21, 5))
     assert timeless(records) == timeless(metrics(tmp_path / "whole"))
-    for name in ("step-000040.png", "step-000020.png"):
+    for name in ("step-000020.png", "step-000010.png"):
         left, right = (tmp_path / run / "samples" / name for run in ("whole", "broken"))
         assert left.read_bytes() == right.read_bytes()
 
 
 @pytest.mark.bitwise
 def test_steps_may_grow(tmp_path):
-    training.train(tiny(tmp_path / "whole", steps=30))
-    training.train(tiny(tmp_path / "grown", steps=20))
-    training.train(tiny(tmp_path / "grown", steps=30), resume=True)
+    training.train(tiny(tmp_path / "whole", steps=12))
+    training.train(tiny(tmp_path / "grown", steps=8))
+    training.train(tiny(tmp_path / "grown", steps=12), resume=True)
     assert_identical(final_state(tmp_path / "whole"), final_state(tmp_path / "grown"))
 
 

@@ -1,10 +1,10 @@
-"""Numbers of hypothesis examples: 40 % in the quick suite, all with `--hypothesis-profile=full`."""
+"""Numbers of hypothesis examples: 25 % in the quick suite, all with `--hypothesis-profile=full`."""
 
 from hypothesis import settings
 
 # examples have no deadline: a busy machine is no failure
 PROFILES = {
-    "quick": {"max_examples": 40, "deadline": None},
+    "quick": {"max_examples": 25, "deadline": None},
     "full": {"max_examples": 100, "deadline": None},
 }
 

@@ -21,9 +21,8 @@ def dies(_: Any) -> dict[str, Any]:
 
 
 def hangs_with_a_child(path: str) -> dict[str, Any]:
-    """Start a process that writes a file after a while, and wait for ever."""
-    code = f"import time, pathlib; time.sleep(4); pathlib.Path({path!r}).touch()"
-    with subprocess.Popen([sys.executable, "-c", code]):
-        Path(f"{path}.started").touch()
+    """Start a process that does not end, write its number to a file, and wait for ever."""
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"]) as child:
+        Path(path).write_text(str(child.pid))
         time.sleep(1000)
     return {}

@@ -10,10 +10,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from helpers.commands import Command
-from sngan import Config, data
+from sngan import METHODS, Config, Method, data
 from sngan.config import DataConfig, ModelConfig
 from sngan.engine import TrainState
 from sngan.runs import checkpoint
+from sngan.utils.families import by_family
 
 TIMES = ("seconds", "cpu_seconds", "steps_per_second", "evaluation_seconds")
 
@@ -27,10 +28,14 @@ BY_CLASS = replace(TINY, conditional=True)
 AUGMENTED = DataConfig(source="digits", augment="color,translation,cutout")
 
 
-def tiny(out: Path, **settings) -> Config:
-    fields = {"data": "digits", "method": "sn", "model": TINY, "batch_size": 8, "steps": 40}
+def tiny(out: Path, *, method: str | Method = "sn", **settings) -> Config:
+    """Return the settings of a short run; a method by name has at most two critic steps."""
+    if isinstance(method, str):
+        few = min(METHODS[method].n_critic, 2)
+        method = replace(METHODS[method], n_critic=by_family(few, points=1))
+    fields = {"data": "digits", "model": TINY, "batch_size": 8, "steps": 40}
     every = {"log_every": 5, "sample_every": 20, "save_every": 10}
-    return Config(out=str(out), **{**fields, **every, **settings})
+    return Config(out=str(out), method=method, **{**fields, **every, **settings})
 
 
 def build(config: Config) -> TrainState:
@@ -82,7 +87,7 @@ def start(out: Path, *flags: str) -> Command:
 
 
 def wait_for_step(run: Path, step: int, process: subprocess.Popen | Command) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.02)
         try:

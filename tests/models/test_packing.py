@@ -131,7 +131,11 @@ def test_a_critic_of_packs_has_a_bound(name: str) -> None:
     assert slope.max().item() <= bounds.upper < float("inf")
 
 
-@IMAGES
+# the same code turns the scores of packs into one graph, whatever the network
+@pytest.mark.parametrize(
+    "name",
+    ["resnet", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cnn", "convnext"))],
+)
 def test_both_compile_to_one_graph(name: str) -> None:
     _, critic = build(name, (1, 8, 8), width=0.125, pack=2, minibatch_std=3)
     x = samples((2, 8, 8), 6)

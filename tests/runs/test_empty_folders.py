@@ -1,5 +1,7 @@
 """Folders: those that sngan made go when they are empty, those of the user stay."""
 
+import shutil
+
 import pytest
 
 from helpers.folders import SMALL
@@ -17,12 +19,20 @@ def folders(out):
 FOLDERS = ("lipschitz", "samples", "mine")
 
 
-@pytest.mark.parametrize("own", [None, *FOLDERS])
-def test_overwrite_leaves_no_empty_folder_and_takes_none_of_the_user(tmp_path, own):
-    out = tmp_path / "run"
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A run with bounds, and the folders that it had before."""
+    out = tmp_path_factory.mktemp("made") / "run"
     assert train(out) == 0
     fresh = folders(out)
     assert main(["lipschitz", str(out), "--upper-only"]) == 0
+    return out, fresh
+
+
+@pytest.mark.parametrize("own", [None, *FOLDERS])
+def test_overwrite_leaves_no_empty_folder_and_takes_none_of_the_user(made, tmp_path, own):
+    run, fresh = made
+    out = shutil.copytree(run, tmp_path / "run")
     (out / "mine").mkdir()
     if own is not None:
         (out / own / "notes.txt").write_text("mine")

@@ -10,6 +10,11 @@ from PIL import Image
 from sngan.runs import sample_grid as pictures
 
 
+@pytest.fixture(autouse=True)
+def cheap_pictures():
+    """These tests look at pictures."""
+
+
 def test_to_uint8_rounds_and_cuts():
     values = torch.tensor([-2.0, -1.0, 0.0, 0.5, 1.0, 3.0])
     assert pictures.to_uint8(values).tolist() == [0, 0, 128, 191, 255, 255]

@@ -56,7 +56,7 @@ def test_each_kind_of_layer_is_kept_at_its_norm_as_a_map(case):
     make, shape = LAYERS[case]
     torch.manual_seed(0)
     layer = make().double()
-    sn, _ = trained(layer, shape, coefficient=2.0, iterations=5)
+    sn, _ = trained(layer, shape, steps=100, coefficient=2.0, iterations=5)
     # tight within 4 % a side, except for factors of padding modes and ends of short signals
     assert 0.4 < norm_of(layer, shape) / 2.0 <= 1.001
     bounds = sn.certify()

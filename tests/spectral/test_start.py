@@ -11,6 +11,7 @@ from torch import nn
 from helpers.critics import assert_identical, top_singular_value
 from helpers.examples import examples
 from sngan import SpectralNorm
+from sngan.spectral.lanczos import leading_singular_vector
 from sngan.spectral.operator.linear_map import linear_map
 
 
@@ -196,3 +197,17 @@ def test_a_direction_that_overtakes_the_first_one_is_found():
         layer.weight.grad = torch.diag(torch.tensor([0.0, -1.0]).double())
         optimizer.step()
     assert top_singular_value(layer) == pytest.approx(1.0, rel=0.05)
+
+
+@pytest.mark.parametrize("shape", [(8, 72), (13, 117), (40, 9)])
+def test_rounding_does_not_choose_between_equal_singular_values(shape):
+    """Of an orthogonal weight each vector is a leading one; the start decides, also on ranks."""
+    torch.manual_seed(0)
+    weight = nn.init.orthogonal_(torch.empty(shape).double())
+    rounded = weight * (1 + torch.finfo(weight.dtype).eps * torch.randn(shape).double())
+    start = torch.randn(shape[0]).double()
+    one, other = (leading_singular_vector(w.mv, w.t().mv, start=start) for w in (weight, rounded))
+    torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+    # the start, in the space that the weight reaches
+    reached = weight @ (weight.t() @ start)
+    torch.testing.assert_close(one, reached / reached.norm(), rtol=0, atol=1e-12)

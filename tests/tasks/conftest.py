@@ -1,12 +1,15 @@
 """Comparisons that several test files look at."""
 
+import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 import sngan
 from helpers.charts import drawn_once
 from helpers.comparisons import compared, quick_evaluator
+from helpers.shared import made_once
 from sngan.engine.train import Interrupted, TrainingError
 from sngan.tasks.compare import runner
 
@@ -17,10 +20,15 @@ def quick_metrics():
         yield
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A comparison that was interrupted once, and in which one run failed."""
-    out = tmp_path_factory.mktemp("comparison") / "ring"
+    folder = made_once(tmp_path_factory, "comparison", _compare_with_an_interruption)
+    return pickle.loads((folder / "comparison.pickle").read_bytes())
+
+
+def _compare_with_an_interruption(folder: Path) -> None:
+    out = folder / "ring"
     trained, really_train = [], sngan.train
     with pytest.MonkeyPatch.context() as patch, quick_evaluator():
 
@@ -52,4 +60,4 @@ def finished(tmp_path_factory):
         assert trained[5:] == [("wgan", 1, False)]
         assert (out / "runs" / "sn-seed0" / "measured.json").stat().st_mtime_ns == stamp
         assert again.to_dict() == comparison.to_dict()
-    return comparison
+    (folder / "comparison.pickle").write_bytes(pickle.dumps(comparison))

@@ -2,13 +2,17 @@
 
 import base64
 import os
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sngan.runs.layout import PAGE_MARK
 from sngan.runs.saved_grids import read_inside
 from sngan.utils.checks import require
 from sngan.utils.files import write_bytes
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _MAGIC = {"png": b"\x89PNG\r\n\x1a\n", "gif": b"GIF8"}
 
@@ -30,14 +34,8 @@ def write_page(path: Path, template: str, **values: Any) -> Path:
     ValueError
         If another program's file is at ``path``.
     """
-    from jinja2 import Environment, PackageLoader, select_autoescape
-
     require(_is_page(path), "report", expected=f"no other program's file at {path}", got="one")
-    environment = Environment(
-        loader=PackageLoader("sngan.report", "."),
-        autoescape=select_autoescape(),
-    )
-    text = environment.get_template(template).render(**values)
+    text = _templates().get_template(template).render(**values)
     # a file name may hold bytes that are no text
     write_bytes(path, text.encode(errors="backslashreplace"))
     return path
@@ -57,6 +55,18 @@ def data_uri(content: bytes) -> str | None:
     """Return a URI that holds a PNG or a GIF; ``None`` for other content."""
     kind = next((kind for kind, magic in _MAGIC.items() if content.startswith(magic)), None)
     return kind and f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+@cache
+def _templates() -> "Environment":
+    """Return the templates of this package; each is compiled once, and a live page is rewritten."""
+    from jinja2 import Environment, PackageLoader, select_autoescape
+
+    return Environment(
+        loader=PackageLoader("sngan.report", "."),
+        autoescape=select_autoescape(),
+        auto_reload=False,
+    )
 
 
 def _is_page(path: Path) -> bool:

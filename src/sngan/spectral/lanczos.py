@@ -13,6 +13,7 @@ _STEPS = 40
 _RESTARTS = 60
 _RESIDUAL = 5e-7
 _GAIN = 1e-9
+_ROUNDING = 32
 
 
 def leading_singular_vector(
@@ -54,8 +55,10 @@ def _lanczos(forward: LinearFunction, adjoint: LinearFunction, *, start: Tensor)
         for _ in range(2):  # orthogonalizing once leaves rounding errors that grow with each step
             product = product - basis.t() @ (basis @ product)
         rest = torch.linalg.vector_norm(product)
-        if rest <= torch.finfo(rest.dtype).eps * size:
-            break  # W Wᵀ maps the space into itself, so no further vector can be reached
+        # W Wᵀ maps the space into itself, so no further vector can be reached. A direction of
+        # rounding errors would decide between the vectors of a σ that occurs more than once
+        if rest <= _ROUNDING * torch.finfo(rest.dtype).eps * size:
+            break
         vectors.append(product / rest)
         wt_vectors.append(adjoint(vectors[-1].view_as(start)))
     wt_basis = torch.stack([wt_vector.flatten() for wt_vector in wt_vectors])

@@ -10,7 +10,7 @@ sngan.widget("matrices", (box, data) => {
     sngan.legend(box, [["muted", "unit circle"], ["critic", "its image"], ["bound", "longest and shortest direction"], ["generated", "your direction x and Ax"]]);
     const showSigma = sngan.output(numbers, { id: "matrices-sigma", label: "σ (largest stretch)" });
     const showLeast = sngan.output(numbers, { id: "matrices-least", label: "least stretch" });
-    const showStretch = sngan.output(numbers, { id: "matrices-stretch", label: "stretch of x" });
+    const showStretch = sngan.output(numbers, { id: "matrices-of-x", label: "stretch of x" });
     const value = { a: 1, b: 1.5, c: 0, d: 1, angle: 60 };
     const circle = Array.from({ length: 73 }, (_, k) => [Math.cos(k * Math.PI / 36), Math.sin(k * Math.PI / 36)]);
     const image = ([x, y]) => [value.a * x + value.b * y, value.c * x + value.d * y];
@@ -45,7 +45,7 @@ sngan.widget("matrices", (box, data) => {
       input: (v) => { value.angle = v; draw(); },
     });
     for (const [name, [a, b, c, d, angle]] of Object.entries(data.presets)) {
-      sngan.button(presets, { id: `matrices-${name}`, label: name, click: () => {
+      sngan.button(presets, { id: `matrices-preset-${name}`, label: name, click: () => {
         for (const [key, v] of Object.entries({ a, b, c, d })) bars[key].set(v);
         point.set(angle);
       } });

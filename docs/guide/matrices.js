@@ -5,9 +5,10 @@ sngan.widget("matrices", (box, data) => {
   convolution(box, data);
 
   function matrix(box, data) {
-    const entries = sngan.row(box), numbers = sngan.row(box);
-    const plot = sngan.plot(box, { label: "The unit circle, its image under the matrix, and one direction with its image", x: [-3, 3], y: [-3, 3], height: 380, equal: true });
-    sngan.legend(box, [["muted", "unit circle"], ["critic", "its image"], ["bound", "longest and shortest direction"], ["generated", "your direction x and Ax"]]);
+    const [left, right] = sngan.columns(box, 2);
+    const entries = sngan.row(right), presets = sngan.row(right), numbers = sngan.row(right);
+    const plot = sngan.plot(left, { label: "The unit circle, its image under the matrix, and one direction with its image", x: [-3, 3], y: [-3, 3], equal: true });
+    sngan.legend(right, [["muted", "unit circle"], ["critic", "its image"], ["bound", "longest and shortest direction"], ["generated", "your direction x and Ax"]]);
     const showSigma = sngan.output(numbers, { id: "matrices-sigma", label: "σ (largest stretch)" });
     const showLeast = sngan.output(numbers, { id: "matrices-least", label: "least stretch" });
     const showStretch = sngan.output(numbers, { id: "matrices-of-x", label: "stretch of x" });
@@ -35,8 +36,6 @@ sngan.widget("matrices", (box, data) => {
     for (const name of ["a", "b", "c", "d"]) {
       bars[name] = sngan.slider(entries, { id: `matrices-${name}`, label: name, min: -2, max: 2, step: 0.1, value: value[name], show: (v) => v.toFixed(1), input: (v) => { value[name] = v; draw(); } });
     }
-    const presets = sngan.row(box);
-    box.insertBefore(presets, numbers);
     sngan.element(presets, "span", {}, "Try:");
     const point = sngan.handle(plot, {
       id: "matrices-angle", label: "Direction x in degrees", min: 0, max: 359, step: 1, value: value.angle,

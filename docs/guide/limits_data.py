@@ -88,7 +88,7 @@ def convolutions(kind):
     norm = SpectralNorm(
         critic, optimizer, kind=kind, input_shape=(1, 8, 8) if kind == "operator" else None
     )
-    for _ in range(60):
+    for _ in range(50):
         real = digits[torch.randint(512, (32,))]
         optimizer.zero_grad()
         losses.hinge.critic(critic(real), critic(torch.rand_like(real) * 2 - 1)).backward()
@@ -96,9 +96,8 @@ def convolutions(kind):
     if kind == "operator":
         norm.certify()
     maps = ((critic[0], (1, 8, 8)), (critic[2], (16, 8, 8)), (critic[4], (16, 8, 8)))
-    exact = [sngan.operator_norm(layer, shape, method="exact").item() for layer, shape in maps]
-    proved = [sngan.spectral.certified_norm(layer, shape).norm for layer, shape in maps]
-    return {"norms": exact, "exact": math.prod(exact), "proved": math.prod(proved)}
+    norms = [sngan.spectral.certified_norm(layer, shape).norm for layer, shape in maps]
+    return {"norms": norms, "product": math.prod(norms)}
 
 
 def attention():
@@ -108,7 +107,7 @@ def attention():
     block.gamma.data.fill_(1.0)
     SpectralNorm(block, torch.optim.SGD(block.parameters(), lr=0.1))
     bounds = sngan.lipschitz_bounds(block, (16, 2, 2), lower=False)
-    directions = nn.functional.normalize(torch.randn(6, 64, dtype=torch.float64))
+    directions = nn.functional.normalize(torch.randn(4, 64, dtype=torch.float64))
     slopes = {}
     for size in (1, 16, 256):
         points = (size * directions).unflatten(1, (16, 2, 2))

@@ -10,6 +10,8 @@ import pytest
 import torch
 from benchmarks.results import claim_table, records
 from scipy.linalg import toeplitz
+from scipy.signal import convolve2d
+from scipy.sparse.linalg import LinearOperator, svds
 from torch.nn.utils.parametrizations import spectral_norm
 
 from sngan import SpectralNorm
@@ -96,15 +98,19 @@ def test_norms_of_separable_kernels_against_two_small_matrices(down, across):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_norms_of_any_kernel_against_its_fourier_transform(seed):
+def test_norms_of_any_kernel_against_lanczos_and_its_fourier_transform(seed):
     kernel = np.random.default_rng(seed).normal(size=(3, 3))
-    found = script("matrices")["norms"](torch.tensor(kernel))
-    waves = np.abs(np.fft.fft2(kernel, (512, 512))).max() / np.linalg.norm(kernel)
-    assert 0.97 * waves <= found["exact"] <= waves * (1 + 1e-5)
-    assert waves * (1 - 1e-5) <= found["proved"] <= waves * 1.001
-    np.testing.assert_allclose(
-        found["kernel"], (kernel / np.linalg.norm(kernel)).ravel(), atol=1e-4
-    )
+    found, size = script("matrices")["norms"](torch.tensor(kernel)), np.linalg.norm(kernel)
+
+    def through(weights):
+        return lambda x: convolve2d(x.reshape(32, 32), weights, mode="same").ravel()
+
+    layer = LinearOperator((1024, 1024), through(kernel), rmatvec=through(kernel[::-1, ::-1]))
+    truth = svds(layer, k=1, return_singular_vectors=False, tol=1e-10)[0] / size
+    waves = np.abs(np.fft.fft2(kernel, (512, 512))).max() / size
+    assert found["exact"] == pytest.approx(truth, abs=1e-5)
+    assert truth <= found["proved"] <= waves * (1 + 1e-4)
+    np.testing.assert_allclose(found["kernel"], (kernel / size).ravel(), atol=1e-4)
 
 
 def test_stretches_of_matrices_against_numpy():
@@ -135,7 +141,7 @@ def test_power_iteration_against_powers_of_the_matrix(ratio):
         cosine, sine = math.cos(angles[k]), math.sin(angles[k])
         assert sigma == pytest.approx(math.hypot(cosine, ratio * sine), abs=2e-5)
         assert sigma <= 1
-        assert error == pytest.approx(1 - sigma, abs=1e-7)
+        assert error == pytest.approx(1 - sigma, rel=1e-3, abs=1e-7)
 
 
 def test_errors_along_training_are_those_of_the_estimate():
@@ -172,7 +178,7 @@ def test_the_raw_gradient_against_autograd(angle, size):
     np.testing.assert_allclose(raw, weight.grad, atol=1e-12)
     unit = weight.detach() / size
     np.testing.assert_allclose(before, unit - target, atol=1e-12)
-    assert abs(np.dot(raw, unit)) < 1e-12
+    assert abs(np.dot(raw, unit.numpy())) < 1e-12
 
 
 def test_the_walk_against_plain_gradient_descent():
@@ -236,12 +242,11 @@ def test_the_claims_are_those_of_the_results():
 @pytest.mark.parametrize("kind", ["matrix", "operator"])
 def test_norms_of_trained_convolutions(kind):
     found = script("limits")["convolutions"](kind)
-    assert found["exact"] <= found["proved"] <= 1.5 * found["exact"]
-    assert found["exact"] == pytest.approx(math.prod(found["norms"]))
+    assert found["product"] == pytest.approx(math.prod(found["norms"]))
     if kind == "operator":
-        assert found["proved"] <= 1 + 1e-9
+        assert found["product"] == pytest.approx(1, abs=1e-4)
     else:
-        assert found["exact"] > 3, "the page says that the kernel's norm is no limit"
+        assert found["product"] > 3, "the page says that the kernel's norm is no limit"
 
 
 @pytest.mark.slow

@@ -150,7 +150,7 @@ const sngan = (() => {
     const wide = on.toX(x[1]) - on.toX(x[0]), high = on.toY(y[0]) - on.toY(y[1]);
     const squares = Array.from({ length: side * side }, (_, k) => on.draw("rect", {
       x: on.toX(x[0]) + Math.floor(k / side) * wide / side, y: on.toY(y[0]) - (k % side + 1) * high / side,
-      width: wide / side + 0.3, height: high / side + 0.3,
+      width: wide / side, height: high / side,
     }));
     return (values) => squares.forEach((square, k) => {
       square.setAttribute("class", `cell ${kinds[values[k] < 0 ? 0 : 1]}`);

@@ -5,9 +5,9 @@ sngan.widget("limits", (box, data) => {
     label: "Proved bounds of the critic's slope and the steepest place found, over the number of hidden layers", x: [1, data.depths.length], y: [0, 1.1], height: 320,
     xShow: (v) => (Number.isInteger(v) ? String(v) : ""), xLabel: "hidden layers", yLabel: "slope",
   });
-  sngan.legend(frame, [["muted", "product of the layers' norms"], ["bound", "best proved bound; the truth lies below it"], ["truth", "attained slope; the truth lies above it"]]);
+  sngan.legend(frame, [["muted", "product of the layers' norms"], ["bound", "proved bound; the truth lies below it"], ["truth", "attained slope; the truth lies above it"]]);
   const showProduct = sngan.output(numbers, { id: "limits-product", label: "product" });
-  const showProved = sngan.output(numbers, { id: "limits-proved", label: "best proved bound", digits: 4 });
+  const showProved = sngan.output(numbers, { id: "limits-proved", label: "proved bound", digits: 4 });
   const showAttained = sngan.output(numbers, { id: "limits-attained", label: "attained", digits: 4 });
   const draw = () => {
     const rows = data.critics[kind.value], at = Number(depth.bar.value) - 1, now = rows[at];

@@ -16,7 +16,7 @@ from sngan.lipschitz import blocks
 from sngan.models.attention import SelfAttention
 
 RECORDS = Path(__file__).resolve().parents[2] / "benchmarks/results/records"
-DEPTHS, WIDTH, UPDATES = range(1, 6), 16, 60
+DEPTHS, WIDTH, UPDATES = range(1, 5), 16, 100
 
 
 def relu_critic(depth):
@@ -37,20 +37,29 @@ def sorting_critic(depth):
     return nn.Sequential(*layers, blocks.orthogonal_linear(WIDTH, 1))
 
 
+def clouds(n):
+    """Draw points of a ring of eight clouds, and of the same ring with wider clouds."""
+    angles = torch.randint(8, (2, n)) * (math.pi / 4)
+    centres = torch.stack([angles.cos(), angles.sin()], dim=2)
+    return centres + torch.tensor([0.02, 0.3])[:, None, None] * torch.randn(2, n, 2)
+
+
 def trained(critic, *, normalized):
-    """Train a critic between two clouds of points, and return its bounds."""
+    """Train a critic between narrow and wide clouds of points, and return its bounds."""
     optimizer = torch.optim.Adam(critic.parameters(), lr=2e-3, betas=(0.0, 0.9))
     norm = (
         SpectralNorm(critic, optimizer, kind="operator", input_shape=(2,)) if normalized else None
     )
     for _ in range(UPDATES):
-        real, fake = torch.randn(64, 2) + 1, torch.randn(64, 2) - 1
+        real, fake = clouds(128)
         optimizer.zero_grad()
         losses.wasserstein.critic(critic(real), critic(fake)).backward()
         optimizer.step()
     if norm is not None:
         norm.certify()
-    bounds = sngan.lipschitz_bounds(critic, (2,), slopes="sdp", samples=128, rounds=10)
+    # the semidefinite program takes seconds, and gains little where all singular values are 1
+    slopes = "sdp" if normalized else "eclipse"
+    bounds = sngan.lipschitz_bounds(critic, (2,), slopes=slopes, samples=64, rounds=6)
     # rounded outwards, so that the bracket stays one
     return {
         "product": math.ceil(bounds.product * 1e5) / 1e5,
@@ -81,7 +90,7 @@ def convolutions(kind):
     norm = SpectralNorm(
         critic, optimizer, kind=kind, input_shape=(1, 8, 8) if kind == "operator" else None
     )
-    for _ in range(60):
+    for _ in range(50):
         real = digits[torch.randint(512, (32,))]
         optimizer.zero_grad()
         losses.hinge.critic(critic(real), critic(torch.rand_like(real) * 2 - 1)).backward()
@@ -89,9 +98,8 @@ def convolutions(kind):
     if kind == "operator":
         norm.certify()
     maps = ((critic[0], (1, 8, 8)), (critic[2], (16, 8, 8)), (critic[4], (16, 8, 8)))
-    exact = [sngan.operator_norm(layer, shape, method="exact").item() for layer, shape in maps]
-    proved = [sngan.operator_norm(layer, shape).item() for layer, shape in maps]
-    return {"norms": exact, "exact": math.prod(exact), "proved": math.prod(proved)}
+    norms = [sngan.spectral.certified_norm(layer, shape).norm for layer, shape in maps]
+    return {"norms": norms, "product": math.prod(norms)}
 
 
 def attention():
@@ -101,7 +109,7 @@ def attention():
     block.gamma.data.fill_(1.0)
     SpectralNorm(block, torch.optim.SGD(block.parameters(), lr=0.1))
     bounds = sngan.lipschitz_bounds(block, (16, 2, 2), lower=False)
-    directions = nn.functional.normalize(torch.randn(20, 64, dtype=torch.float64))
+    directions = nn.functional.normalize(torch.randn(4, 64, dtype=torch.float64))
     slopes = {}
     for size in (1, 16, 256):
         points = (size * directions).unflatten(1, (16, 2, 2))
@@ -181,7 +189,7 @@ def main():
             },
             "tolerance": 1e-3,
         }
-        for kind, at in (("relu", 0), ("relu", 3), ("relu", last), ("sorting", last))
+        for kind, at in (("relu", 0), ("relu", 1), ("relu", last), ("sorting", last))
     ]
     Path("limits.json").write_text(
         json.dumps(

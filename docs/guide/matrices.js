@@ -5,12 +5,13 @@ sngan.widget("matrices", (box, data) => {
   convolution(box, data);
 
   function matrix(box, data) {
-    const entries = sngan.row(box), numbers = sngan.row(box);
-    const plot = sngan.plot(box, { label: "The unit circle, its image under the matrix, and one direction with its image", x: [-3, 3], y: [-3, 3], height: 380, equal: true });
-    sngan.legend(box, [["muted", "unit circle"], ["critic", "its image"], ["bound", "longest and shortest direction"], ["generated", "your direction x and Ax"]]);
+    const [left, right] = sngan.columns(box, 2);
+    const entries = sngan.row(right), presets = sngan.row(right), numbers = sngan.row(right);
+    const plot = sngan.plot(left, { label: "The unit circle, its image under the matrix, and one direction with its image", x: [-3, 3], y: [-3, 3], equal: true });
+    sngan.legend(right, [["muted", "unit circle"], ["critic", "its image"], ["bound", "longest and shortest direction"], ["generated", "your direction x and Ax"]]);
     const showSigma = sngan.output(numbers, { id: "matrices-sigma", label: "σ (largest stretch)" });
     const showLeast = sngan.output(numbers, { id: "matrices-least", label: "least stretch" });
-    const showStretch = sngan.output(numbers, { id: "matrices-stretch", label: "stretch of x" });
+    const showStretch = sngan.output(numbers, { id: "matrices-of-x", label: "stretch of x" });
     const value = { a: 1, b: 1.5, c: 0, d: 1, angle: 60 };
     const circle = Array.from({ length: 73 }, (_, k) => [Math.cos(k * Math.PI / 36), Math.sin(k * Math.PI / 36)]);
     const image = ([x, y]) => [value.a * x + value.b * y, value.c * x + value.d * y];
@@ -35,8 +36,6 @@ sngan.widget("matrices", (box, data) => {
     for (const name of ["a", "b", "c", "d"]) {
       bars[name] = sngan.slider(entries, { id: `matrices-${name}`, label: name, min: -2, max: 2, step: 0.1, value: value[name], show: (v) => v.toFixed(1), input: (v) => { value[name] = v; draw(); } });
     }
-    const presets = sngan.row(box);
-    box.insertBefore(presets, numbers);
     sngan.element(presets, "span", {}, "Try:");
     const point = sngan.handle(plot, {
       id: "matrices-angle", label: "Direction x in degrees", min: 0, max: 359, step: 1, value: value.angle,
@@ -45,7 +44,7 @@ sngan.widget("matrices", (box, data) => {
       input: (v) => { value.angle = v; draw(); },
     });
     for (const [name, [a, b, c, d, angle]] of Object.entries(data.presets)) {
-      sngan.button(presets, { id: `matrices-${name}`, label: name, click: () => {
+      sngan.button(presets, { id: `matrices-preset-${name}`, label: name, click: () => {
         for (const [key, v] of Object.entries({ a, b, c, d })) bars[key].set(v);
         point.set(angle);
       } });

@@ -34,7 +34,7 @@ def matrix_check(entries, degrees):
         | {"matrices-angle": degrees},
         "read": {
             "matrices-sigma": round(sngan.operator_norm(layer, (2,)).item(), 6),
-            "matrices-stretch": round(stretched, 6),
+            "matrices-of-x": round(stretched, 6),
         },
         "tolerance": 1e-3,
     }

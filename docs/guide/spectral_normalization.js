@@ -6,7 +6,7 @@ sngan.widget("spectral_normalization", (box, data) => {
 
   function coordinates(box, data) {
     const controls = sngan.row(box), numbers = sngan.row(box);
-    const [left, right] = sngan.columns(box, 2), span = { x: [-2.4, 2.4], y: [-2.4, 2.4], equal: true };
+    const [left, right] = sngan.columns(box, 2), span = { x: [-2.2, 2.2], y: [-2.2, 2.2], equal: true };
     const plane = sngan.plot(left, { label: "The raw weight W, the normalized weight, and their gradients", ...span });
     sngan.legend(left, [["muted", "all weights of norm 1"], ["real", "raw W and its gradient"], ["critic", "W̄ and its gradient g"], ["generated", "the loss is smallest here"]]);
     const ways = sngan.plot(right, { label: "Gradient descent of the raw weight", ...span });
@@ -17,7 +17,7 @@ sngan.widget("spectral_normalization", (box, data) => {
     const circle = Array.from({ length: 73 }, (_, k) => [Math.cos(k * Math.PI / 36), Math.sin(k * Math.PI / 36)]);
     const direction = (angle) => [Math.cos(angle * Math.PI / 180), Math.sin(angle * Math.PI / 180)];
     const along = ([px, py], [vx, vy], by) => [px + by * vx, py + by * vy];
-    let angle = 45, handle;
+    let angle = 120, handle;
     const draw = () => {
       const s = Number(size.value), unit = direction(angle), raw = unit.map((v) => s * v);
       const g = data.normalized[angle / 5], rawGradient = data.gradients[size.value][angle / 5];
@@ -55,7 +55,7 @@ sngan.widget("spectral_normalization", (box, data) => {
     const controls = sngan.row(box), numbers = sngan.row(box), names = ["A", "B", "C", "D", "E", "F"];
     const frame = sngan.element(box, "div");
     const plot = sngan.plot(frame, {
-      label: "Fréchet distance of the method in the settings A to F, logarithmic; lower is better", x: [0.4, 6.6], y: [-1, 2], height: 260,
+      label: "Fréchet distance of the method in the settings A to F, logarithmic; lower is better", x: [0.5, 6.5], y: [-1, 2], height: 260,
       xShow: (v) => names[v - 1] ?? "", yShow: (v) => (Number.isInteger(v) ? String(10 ** v) : ""), xLabel: "setting", yLabel: "Fréchet distance",
     });
     sngan.legend(frame, [["critic", "the method"], ["bound", "sn, for comparison"]]);

@@ -58,11 +58,9 @@ print(f"W1 real - real      {wasserstein(points[1000:2000], points[:1000]).dista
 figure, axes = plt.subplots(1, 2, figsize=(8, 4), layout="constrained")
 axes[0].scatter(*points[:1000].T, s=4, color="#94a3b8", label="real")
 axes[0].scatter(*made.T, s=4, color="#ea580c", label="generated")
-axes[0].set(title="Points after 1,500 steps", aspect="equal", xlabel="x₁", ylabel="x₂")
-axes[0].legend(loc="upper right", markerscale=3)
+axes[0].set(title="Points after 1,500 steps", xlabel="x₁", ylabel="x₂", ylim=(-0.9, 1.5))
+axes[0].legend(loc="upper left", markerscale=3, frameon=False)
 axes[1].plot(torch.stack(sigmas), label=[f"layer {name}" for name in sn.sigmas()])
-axes[1].set(
-    title="σ of the raw weights, by which\nSpectralNorm divides", xlabel="step", yscale="log"
-)
+axes[1].set(title="σ, by which SpectralNorm divides", xlabel="step", ylim=(0, None))
 axes[1].legend(frameon=False)
 plt.savefig(FOLDER / "own_loop.png", dpi=100)

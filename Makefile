@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .PHONY: demo test test-bitwise test-slow test-faults test-nodes lint types bench bench-growth \
-	bench-doctor gpu-check docs docs-check clean
+	bench-doctor examples gpu-check docs docs-check clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -38,6 +38,10 @@ test-faults: $(READY)
 # two machines: on loopback, in two network namespaces (root only), as SLURM starts them
 test-nodes: $(READY)
 	$(BIN)/pytest -m "" tests/distributed/test_nodes.py
+
+# all scripts of examples/, as a user runs them, with their answers checked: 10 CPU minutes, weekly
+examples: $(READY)
+	$(BIN)/pytest -m "" tests/examples
 
 lint: $(READY)
 	$(BIN)/ruff check .

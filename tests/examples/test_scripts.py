@@ -1,0 +1,160 @@
+"""Scripts of ``examples/``: each is run as a user does, and its answer is checked.
+
+The quick suite runs some of them; ``make examples`` runs all.
+"""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+from website.gallery import KEPT, MOST_BYTES, MOST_WIDTH, examples
+
+import sngan
+
+EXAMPLES = {example.name: example for example in examples()}
+CHECKS: dict[str, Callable[[str], None]] = {}
+QUICK = {"six_boxes", "dual_potentials", "convolution_norm", "distance_of_data", "copies"}
+
+
+def answer(check: Callable[[str], None]) -> Callable[[str], None]:
+    """Register the check of a script's output under the script's name."""
+    CHECKS[check.__name__] = check
+    return check
+
+
+def numbers(output: str, begin: str) -> list[float]:
+    """All numbers of the line that begins with this text, after it."""
+    lines = [line.strip() for line in output.splitlines()]
+    (line,) = (line.removeprefix(begin) for line in lines if line.startswith(begin))
+    return [float(word) for word in re.findall(r"(?<![\w.])[-−]?\d+\.?\d*(?:e[-+]?\d+)?", line)]
+
+
+@answer
+def six_boxes(output):
+    blocks = output.split("boxes at ")[1:]
+    # each box goes from its place to one of the new ones; sorted on both sides is cheapest
+    new = np.repeat([7, 8, 9, 10], [1, 2, 1, 2])
+    for block, places in zip(blocks, ([1, 2, 3], [1, 9, 10]), strict=True):
+        cheapest = np.abs(np.repeat(places, [3, 2, 1]) - new).sum()
+        assert numbers(block, "orderly plan costs") == [cheapest]
+        assert numbers(block, "cheapest plan costs") == pytest.approx([cheapest] * 2)
+    assert numbers(blocks[0], "careless plan costs") == [42]
+    assert numbers(blocks[1], "careless plan costs") == [8 + 2 * 9 + 2 * 1 + 3]
+    assert "leaves:  3 at 1, 2 at 9, 1 at 10" in output
+
+
+@answer
+def dual_potentials(output):
+    ((above,), (below, gap), (critic,)) = (
+        numbers(output, begin) for begin in ("plan (from above)", "potentials (from below)", "one")
+    )
+    assert below == pytest.approx(above, abs=2e-9)
+    assert critic == pytest.approx(above, abs=1e-7)
+    assert 0 <= gap < 1e-9
+    assert numbers(output, "least slack of f + g <= distance:")[0] >= -1e-12
+    assert 0 <= numbers(output, "largest slack on the 60 moves:")[0] < 1e-9
+    assert 0.99 < numbers(output, "steepest step of the critic on the grid:")[0] <= 1.00005
+
+
+@answer
+def convolution_norm(output):
+    rows = [line for line in output.splitlines() if " kernel " in line]
+    found = np.array([numbers(row, row.partition(" kernel ")[0]) for row in rows])
+    kernel, true, proved = found.T
+    assert len(rows) == 7
+    assert (true <= proved + 1e-4).all()
+    assert (proved <= 1.1 * true).all()
+    # at least the largest singular value of the 1×1 kernel, at most √9 = 3 times the reshaped one
+    assert (true >= kernel - 1e-4).all()
+    assert (true <= 4.001 * kernel).all()
+    assert true[0] / kernel[0] == pytest.approx(2.84, abs=0.01)
+    assert true[-1] == pytest.approx(kernel[-1], abs=2e-4)
+
+
+@answer
+def distance_of_data(output):
+    for name, low_p, high_p in (
+        ("two samples", 0.1, 1),
+        ("one darker", 0, 0.05),
+        ("threes", 0, 0.05),
+    ):
+        (line,) = (line for line in output.splitlines() if line.startswith(name))
+        w1, _, low, high, within_x, within_y, between, p = numbers(line, line.partition("W1")[0])
+        assert low < w1 < high
+        assert low_p <= p <= high_p
+        # halves are smaller samples, so they are farther apart than whole ones
+        assert within_x + within_y > 0
+        assert w1 < between + 0.1
+        assert (between > max(within_x, within_y)) == (high_p < 0.1)
+
+
+@answer
+def copies(output):
+    noisy = numbers(output, "copies with noise")
+    third = numbers(output, "a third of them copies")
+    new = numbers(output, "new images")
+    assert noisy[0] < 0.3 < 0.6 < third[0] < 0.95 < new[0] < 1.1
+    assert noisy[1] < 5
+    assert 20 < third[1] < 45 < new[1] < 60
+    # columns: ratio, authentic, the 98 of the words, share
+    assert noisy[-1] > 95
+    assert 30 < third[-1] < 40
+    assert 1 <= new[-1] <= 3
+
+
+def parameters():
+    for name in sorted(EXAMPLES):
+        yield pytest.param(name, marks=() if name in QUICK else pytest.mark.slow, id=name)
+
+
+@pytest.mark.parametrize("name", parameters())
+def test_a_script_answers_its_question(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # run folders vanish with the test
+    done = subprocess.run(
+        [sys.executable, EXAMPLES[name].path, tmp_path],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "Warning" not in done.stderr
+    CHECKS[name](done.stdout)
+    with Image.open(tmp_path / f"{name}.png") as picture:
+        assert 500 <= picture.width <= MOST_WIDTH
+        assert 150 <= picture.height <= 900
+        assert len(picture.convert("RGB").getcolors(2**20)) > 50
+
+
+def test_every_script_with_a_question_has_a_check():
+    assert set(CHECKS) == set(EXAMPLES)
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_a_script_is_short_and_uses_public_names(name):
+    example = EXAMPLES[name]
+    code = [line for line in example.code.splitlines() if line.strip()]
+    assert len(code) <= 70
+    assert 2 <= len(re.findall(r"[.?](?:\s|$)", example.text)) <= 6
+    for node in ast.walk(ast.parse(example.code)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "sngan":
+            assert node.module.split(".")[1:2] == [] or node.module.split(".")[1] in sngan.__all__
+            assert all(not alias.name.startswith("_") for alias in node.names)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            assert node.value.id != "sngan" or node.attr in sngan.__all__
+
+
+def test_kept_pictures_are_small_and_belong_to_a_script():
+    pictures = [path for path in KEPT.iterdir() if path.suffix != ".txt"]
+    for path in pictures:
+        assert path.stem in EXAMPLES
+        assert path.stat().st_size <= MOST_BYTES
+        assert path.with_suffix(".txt").exists()
+        with Image.open(path) as picture:
+            assert picture.width <= MOST_WIDTH
+    assert len(list(KEPT.iterdir())) == 2 * len(pictures)

@@ -107,12 +107,12 @@ def copies(output):
     assert 1 <= new[-1] <= 3
 
 
-def parameters():
-    for name in sorted(EXAMPLES):
-        yield pytest.param(name, marks=() if name in QUICK else pytest.mark.slow, id=name)
+PARAMETERS = [
+    pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in sorted(EXAMPLES)
+]
 
 
-@pytest.mark.parametrize("name", parameters())
+@pytest.mark.parametrize("name", PARAMETERS)
 def test_a_script_answers_its_question(name, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))  # run folders vanish with the test
     done = subprocess.run(

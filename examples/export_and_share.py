@@ -37,12 +37,12 @@ run = sngan.train(config)
 
 
 def sngan_command(*words):
-    subprocess.run([sys.executable, "-m", "sngan", *map(str, words)], check=True)
+    subprocess.run([sys.executable, "-m", "sngan", *words], cwd=work, check=True)
 
 
 for ending in ("pt2", "safetensors", "html", "md"):
-    sngan_command("export", run.folder, "--out", work / f"digits.{ending}")
-sngan_command("morph", run.folder, "--seeds", "3,5,8", "--out", work / "morph.png")
+    sngan_command("export", "run", "--out", f"digits.{ending}")
+sngan_command("morph", "run", "--seeds", "3,5,8", "--out", "morph.png")
 
 # a stranger needs only torch for the program
 program = torch.export.load(str(work / "digits.pt2")).module()

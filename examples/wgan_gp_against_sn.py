@@ -4,6 +4,7 @@ Both train the same networks on the same points, 25 clusters, for the same numbe
 with its usual settings for points. The page shows the CPU time of a step, how steep the critic is
 at real and at generated points, and the exact Wasserstein distance to the data on the way. The
 gradient penalty pulls slopes to 1 where it looks; spectral normalization bounds them everywhere.
+The networks see points of standard deviation 1, and these have 0.57, so their 1 is a slope of 1.8.
 
 Run: python examples/wgan_gp_against_sn.py  (about 60 s on two CPU cores)
 """
@@ -57,9 +58,8 @@ for name, colour in (("wgan-gp", "#2563eb"), ("sn", "#ea580c")):
         f"{found.max():.2f} at most, proved at most {bounds.upper:.2f}"
     )
     axes[0].bar(name, 1000 * seconds / STEPS, color=colour)
-    axes[1].hist(
-        found / found.mean(), 40, (0, 3), color=colour, histtype="step", lw=1.8, label=name
-    )
+    style = {"color": colour, "histtype": "step", "lw": 1.8, "label": name}
+    axes[1].hist(found / found.mean(), bins=40, range=(0, 3), **style)
     axes[2].plot(range(EVERY, STEPS + 1, EVERY), distances, color=colour, marker=".", label=name)
 floor = sngan.wasserstein(data.samples[1000:2000], real).distance
 print(f"floor of W1: {floor:.3f}, real points against others")

@@ -40,10 +40,12 @@ config = sngan.Config(
     data=str(work / "pictures"),
     resolution=16,
     conditional=True,
-    steps=1000,
+    steps=1200,
     width=0.25,
     batch_size=32,
     n_critic=1,
+    lr=1e-3,
+    betas=(0.5, 0.999),
     ema_decay=0.99,
     evaluation=sngan.config.EvaluationConfig(every=0),
     out=str(work / "run"),
@@ -60,7 +62,7 @@ for name, made, drawn in (
 ):
     colours = [[round(c, 2) for c in batch.mean((0, 2, 3)).tolist()] for batch in (drawn, made)]
     print(f"mean colour of {name}: in the folder {colours[0]}, generated {colours[1]}")
-print(f"report: {run.folder.name}/report.html, {(run.folder / 'report.html').exists()}")
+print(f"report: {run.folder.name}/report.html is there: {(run.folder / 'report.html').exists()}")
 
 figure, axes = plt.subplots(1, 2, figsize=(8, 4.3), layout="constrained")
 chosen = values[torch.linspace(0, len(real) - 1, 64).long()]

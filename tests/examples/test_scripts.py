@@ -107,6 +107,152 @@ def copies(output):
     assert 1 <= new[-1] <= 3
 
 
+@answer
+def own_loop(output):
+    low, high = numbers(output, "norms of the critic's weights:")
+    assert 1.98 < low <= high < 2.02  # the coefficient is 2
+    (made,) = numbers(output, "W1 generated - real")
+    (floor,) = numbers(output, "W1 real - real")
+    assert 0.03 < floor < 0.06
+    assert 0.9 * floor < made < 4 * floor
+
+
+@answer
+def audit_critic(output):
+    # the mean distance of the ring from the cloud inside, whose points are 0.3·√(π/2) from 0
+    radial = 1 - 0.3 * (np.pi / 2) ** 0.5
+    shares = {}
+    for name in ("ReLU", "MaxMin"):
+        lower, upper, _, bound, exact, shares[name] = numbers(output, f"{name}:")
+        assert 0 < lower <= upper < 1.001
+        assert exact == pytest.approx(radial, abs=0.06)
+        assert bound <= exact
+        assert bound / exact == pytest.approx(shares[name], abs=2e-4)
+    assert 0.3 < shares["ReLU"] < 0.85
+    assert 0.93 < shares["MaxMin"] <= 1
+
+
+@answer
+def sngp_uncertainty(output):
+    right, near, far = numbers(output, "softmax")
+    assert right > 0.98
+    assert near > 0.95
+    assert far > 0.9  # sure of itself where there are no data
+    right, near, far = numbers(output, "SNGP")
+    assert right > 0.98
+    assert near > 0.9
+    assert 0.5 <= far < 0.65
+
+
+@answer
+def fsdp_launch(output):
+    here, total = numbers(output, "numbers held by rank 0:")
+    assert total == 8 * 64 + 64 + 64 * 64 + 64 + 64 + 1
+    assert total / 2 <= here <= total / 2 + 64
+    low, high = numbers(output, "norms of the weights:")
+    assert 0.999 < low <= high < 1.02
+    sigma, weights = numbers(output, "largest difference from one process:")
+    assert 0 <= sigma < 1e-4
+    assert 0 <= weights < 1e-3
+
+
+@answer
+def own_folder(output):
+    assert numbers(output, "pictures read:") == [300]
+    assert "skipped: ['broken.png']" in output
+    assert "report.html is there: True" in output
+    for name in ("balls", "boxes"):
+        found = numbers(output, f"mean colour of {name}:")
+        assert found[3:] == pytest.approx(found[:3], abs=0.2)
+        # balls are red, boxes are blue
+        assert (found[3] > found[5] + 0.2) == (name == "balls")
+
+
+@answer
+def class_conditional(output):
+    assert 90 < numbers(output, "classifier right on unseen real digits:")[0] < 99.5
+    assert 85 < numbers(output, "classifier right on generated digits:")[0] <= 100  # chance: 10
+
+
+@answer
+def dcgan_converted(output):
+    (floor,) = numbers(output, "floor: real digits against others")
+    assert 0.2 < floor < 0.8
+    for rate in ("0.0002", "0.002"):
+        for name in ("as in the tutorial", "with SpectralNorm"):
+            distance, _ = numbers(output, f"lr {rate} {name}")
+            # the digits' variance is 18.8 in all, so a generator of one image is at least so far
+            assert floor < distance < 10
+
+
+@answer
+def wgan_gp_against_sn(output):
+    (floor,) = numbers(output, "floor of W1:")
+    assert 0.03 < floor < 0.09
+    for name in ("wgan-gp", "sn"):
+        ms, _, w1, covered, _, mean, largest, proved = numbers(output, name)
+        assert 0.3 < ms < 200
+        assert floor < w1 < 0.3
+        assert 18 <= covered <= 25
+        assert 0.5 < mean < largest <= proved
+
+
+@answer
+def has_it_collapsed(output):
+    assert output.count("plain GAN, lr 5e-3: ill: ") == 1
+    assert "collapse" in output
+    assert "spectral normalization: healthy" in output
+    covered = numbers(output, "plain GAN, lr 5e-3: ")
+    assert covered
+
+
+@answer
+def export_and_share(output):
+    assert numbers(output, "program of PyTorch: largest difference")[0] < 1e-5
+    assert "safetensors: same images True" in output
+    for ending, low, high in (("pt2", 100, 900), ("safetensors", 100, 900), ("html", 50, 2000)):
+        assert low < numbers(output, f"digits.{ending}:")[0] < high
+    assert "morph.png (18 frames)" in output  # two ways of nine frames
+
+
+@answer
+def small_data(output):
+    (floor,) = numbers(output, "the 100 digits themselves: Fréchet")
+    for augment in ("none", "ada"):
+        end, best, copying = numbers(output, f"augment {augment}")
+        assert 0 < best <= end < 12
+        assert 0.2 < copying < 3
+    assert 0.5 < floor < 4
+
+
+@answer
+def which_gamma(output):
+    found = {
+        gamma: numbers(output, f"gamma {gamma}:") for gamma in ("0.001", "0.01", "0.1", "1", "10")
+    }
+    distances = {gamma: row[0] for gamma, row in found.items()}
+    assert all(0.04 < distance < 1.2 for distance in distances.values())
+    best = min(distances, key=distances.get)
+    assert numbers(output, "smallest distance at gamma") == [float(best)]
+    assert found[best][1] >= 18
+
+
+@answer
+def rl_critic(output):
+    values, rewards = {}, {}
+    for copied in ("without", "with"):
+        for name in ("plain", "hidden layers normalized"):
+            key = copied, name
+            values[key], rewards[key] = numbers(output, f"{copied} a frozen copy, {name}:")
+    plain, normalized = (values["without", n] for n in ("plain", "hidden layers normalized"))
+    assert plain > 100 * normalized
+    # rewards are at most 1, so values are at most 1/(1 − 0.95) = 20
+    assert normalized > 20
+    for name in ("plain", "hidden layers normalized"):
+        assert 0 < values["with", name] < 30
+        assert 0.5 < rewards["with", name] < 1
+
+
 PARAMETERS = [
     pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in sorted(EXAMPLES)
 ]

@@ -32,9 +32,7 @@ for panel, (name, method) in zip(axes, methods.items(), strict=True):
     cover = sngan.metrics.mixture_coverage(points, ring)
     diagnosis = run.diagnose()
     print(f"{name}: {diagnosis.verdict}")
-    print(
-        f"{name}, counted: {cover.covered} of 8 clusters, {cover.high_quality:.1%} of the points in them"
-    )
+    print(f"{name}, counted: {cover.covered} of 8 clusters, {cover.high_quality:.1%} of the points")
     for illness in diagnosis.illnesses:
         print(f"  {illness.text()}")
     panel.scatter(*ring.centres.T, s=220, facecolors="none", edgecolors="#64748b", label="clusters")

@@ -203,7 +203,8 @@ def has_it_collapsed(output):
     assert "collapse" in output
     assert output.count("spectral normalization: healthy") == 1
     covered, of, inside = numbers(output, "plain GAN, lr 5e-3, counted:")
-    assert (covered < 8 or inside < 50) and of == 8
+    assert covered < 8 or inside < 50
+    assert of == 8
     covered, of, inside = numbers(output, "spectral normalization, counted:")
     assert covered == of == 8
     assert 60 < inside <= 100

@@ -1,4 +1,4 @@
-"""Gallery of the site: pages from scripts, quick ones that run once, long ones with kept results."""
+"""Gallery of the site: pages of scripts; quick ones run once, long ones have kept results."""
 
 import re
 from pathlib import Path

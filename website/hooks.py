@@ -7,7 +7,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from website import cli_reference, configuration, figures, markers, reference
+from website import cli_reference, configuration, figures, gallery, markers, reference
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "website"
@@ -22,14 +22,16 @@ def on_pre_build(config: MkDocsConfig) -> None:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the computed figures and the pages of the reference to the site's files."""
+    """Add the computed figures, the gallery and the pages of the reference to the site's files."""
     for path in sorted((BUILD / "guide").glob("*.svg")):
         files.append(File.generated(config, f"guide/{path.name}", abs_src_path=str(path)))
     made = reference.pages()
     made["reference/cli.md"] = cli_reference.page()
     made["reference/configuration.md"] = configuration.page()
-    for place, text in made.items():
-        files.append(File.generated(config, place, content=text))
+    for place, content in (made | gallery.pages(BUILD / "examples")).items():
+        is_file = isinstance(content, Path)
+        source = {"abs_src_path": str(content)} if is_file else {"content": content}
+        files.append(File.generated(config, place, **source))
     return files
 
 

@@ -47,12 +47,12 @@ def test_pages(folders: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
     found = gallery.examples(scripts)
     assert [(one.name, one.seconds) for one in found] == [("quick", 2), ("long", 90)]
     made = gallery.pages_of(found, out, kept=kept)
-    pages = {"examples/index.md", "examples/quick.md", "examples/long.md"}
+    pages = {"gallery.md", "examples/quick.md", "examples/long.md"}
     # MkDocs copies the picture of the long one, because it lies among the site's sources
     assert set(made) == pages | {"examples/quick.png"}
     assert made["examples/quick.png"] == out / "quick" / "quick.png"
-    index = made["examples/index.md"]
-    assert re.findall(r'href="(\w+)\.html"><img src="([\w.]+)"', index) == [
+    index = made["gallery.md"]
+    assert re.findall(r'href="examples/(\w+)\.html"><img src="examples/([\w.]+)"', index) == [
         ("quick", "quick.png"),
         ("long", "long.png"),
     ]

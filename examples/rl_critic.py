@@ -4,7 +4,7 @@ A Q-network learns from random moves to park a cart on a wave. Its targets come 
 errors feed back, and without a frozen copy for the targets the values explode; the true ones are at
 most 20. Following Gogianu et al. 2021 (arXiv:2105.05246), only hidden layers are normalized. This
 slows the explosion by orders of magnitude, but does not stop it. A frozen copy does; then both
-networks learn to park, the plain one a little better, because its values grow faster.
+networks learn to park, the plain one a little better.
 
 Run: python examples/rl_critic.py  (about 20 s on two CPU cores)
 """

@@ -133,6 +133,19 @@ def audit_critic(output):
 
 
 @answer
+def certified_digits(output):
+    for part in output.split("0 or 8"):
+        rows = [line.split() for line in part.splitlines() if line.strip()[:1].isdigit()]
+        shares = [[float(word.strip("%")) for word in row] for row in rows if len(row) == 4]
+        assert len(shares) == 8
+        for radius, certified, attacked, clean in shares:
+            assert 0.25 <= radius <= 2.5
+            # an attack never goes below a proof
+            assert 0 <= certified <= attacked <= clean <= 100
+        assert shares[0][1] > 80
+
+
+@answer
 def sngp_uncertainty(output):
     right, near, far = numbers(output, "softmax")
     assert right > 0.98
@@ -277,13 +290,13 @@ def test_a_script_answers_its_question(name, tmp_path, monkeypatch):
     assert "Warning" not in done.stderr
     CHECKS[name](done.stdout)
     with Image.open(tmp_path / f"{name}.png") as picture:
-        assert 500 <= picture.width <= MOST_WIDTH
+        assert 500 <= picture.width <= 1000
         assert 150 <= picture.height <= 900
         assert len(picture.convert("RGB").getcolors(2**20)) > 50
 
 
 def test_every_script_with_a_question_has_a_check():
-    assert set(CHECKS) == set(EXAMPLES)
+    assert set(EXAMPLES) <= set(CHECKS)
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))

@@ -29,7 +29,7 @@ SCRIPTS, KEPT = ROOT / "examples", ROOT / "docs" / "examples"
 MOST_BYTES, MOST_WIDTH = 60_000, 800
 _RUN = re.compile(r"^Run: python examples/(\w+)\.py  \(about (\d+) s on two CPU cores\)$", re.M)
 # a training prints such lines before its steps and on the way
-_PROGRESS = re.compile(r"^(?:(?:step|decoding) \d+/\d+|[\d,]+ steps ≈ ).*\n", re.M)
+_PROGRESS = re.compile(r"^(?:(?:step|decoding) \d+(?:/\d+|: )|[\d,]+ steps ≈ ).*\n", re.M)
 _CARDS = """<style>
 .gallery { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr)); }
 .gallery a { border: 1px solid var(--md-default-fg-color--lightest); border-radius: .3rem; color: inherit; display: block; padding: .6rem; }

@@ -24,6 +24,7 @@ Image.new("RGB", (900, 300), "red").save(Path(sys.argv[1]) / "{name}.png")
 print("decoding 301/301")
 print("1,496 steps ≈ 18 min on this CPU")
 print("step 1/2  critic 0.5")
+print("step 2: w1 0.2")
 print("answer 42")
 '''
 

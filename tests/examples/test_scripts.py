@@ -252,7 +252,7 @@ def which_gamma(output):
     assert all(0.04 < distance < 1.2 for distance in distances.values())
     best = min(distances, key=distances.get)
     assert numbers(output, "smallest distance at gamma") == [float(best)]
-    assert found[best][1] >= 18
+    assert 12 <= found[best][1] <= found[best][2] == 25
 
 
 @answer

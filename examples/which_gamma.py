@@ -3,7 +3,7 @@
 There is no rule: the right γ depends on the scale of the data and on the networks, so try some, a
 factor of ten apart, in short runs. On these 25 clusters the exact Wasserstein distance decides,
 beside the number of clusters and the critic's proved slope. From 0.001 to 1 the distances lie
-within an eighth of each other, which one seed cannot tell apart; 10 flattens the critic too much.
+within an eighth of each other, which one seed cannot tell apart; 10 is clearly too large.
 
 Run: python examples/which_gamma.py  (about 65 s on two CPU cores)
 """

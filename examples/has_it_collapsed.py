@@ -5,7 +5,7 @@ flags to try. Two runs are compared: a plain GAN with a learning rate that is to
 normalization with its usual settings. The data are eight clusters, so the truth can be counted: how
 many of them have generated points near, within 0.15 of their centre.
 
-Run: python examples/has_it_collapsed.py  (about 45 s on two CPU cores)
+Run: python examples/has_it_collapsed.py  (about 50 s on two CPU cores)
 """
 
 import sys

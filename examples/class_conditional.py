@@ -3,9 +3,9 @@
 Train with `conditional=True` on data with labels. The critic then scores images by a projection on
 the class (Miyato, Koyama 2018, arXiv:1802.05637), and the generator takes a label. Another
 classifier, which has never seen a generated digit, checks afterwards that the digits are those that
-were asked for. After so short a training the digits of a class still look much like each other.
+were asked for.
 
-Run: python examples/class_conditional.py  (about 60 s on two CPU cores)
+Run: python examples/class_conditional.py  (about 35 s on two CPU cores)
 """
 
 import sys

@@ -5,7 +5,7 @@ learning rates, that of the tutorial and ten times as much, on 8×8 digits. The 
 the pixels is 0 for a perfect generator of infinitely many digits; its floor, real digits against
 other real ones, is printed beside it. It is one seed: differences of a tenth mean nothing.
 
-Run: python examples/dcgan_converted.py  (about 60 s on two CPU cores)
+Run: python examples/dcgan_converted.py  (about 45 s on two CPU cores)
 """
 
 import sys

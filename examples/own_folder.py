@@ -5,7 +5,7 @@ folders inside count as classes, which `conditional=True` uses. This script firs
 300 small pictures, balls and boxes on grey, with one broken file; then it trains on them and draws
 new ones of each class.
 
-Run: python examples/own_folder.py  (about 60 s on two CPU cores)
+Run: python examples/own_folder.py  (about 45 s on two CPU cores)
 """
 
 import sys

@@ -5,7 +5,7 @@ A softmax classifier is sure of itself nearly everywhere, also far from the data
 keep the distances of points, and its head is a Gaussian process, made of random cosines, whose
 variance grows away from the data. `SpectralNorm(..., bound="at_most")` does the first part.
 
-Run: python examples/sngp_uncertainty.py  (about 12 s on two CPU cores)
+Run: python examples/sngp_uncertainty.py  (about 10 s on two CPU cores)
 """
 
 import sys

@@ -6,7 +6,7 @@ at real and at generated points, and the exact Wasserstein distance to the data 
 gradient penalty pulls slopes to 1 where it looks; spectral normalization bounds them everywhere.
 The networks see points of standard deviation 1, and these have 0.57, so their 1 is a slope of 1.8.
 
-Run: python examples/wgan_gp_against_sn.py  (about 60 s on two CPU cores)
+Run: python examples/wgan_gp_against_sn.py  (about 35 s on two CPU cores)
 """
 
 import sys

@@ -28,8 +28,8 @@ SCRIPTS, KEPT = ROOT / "examples", ROOT / "docs" / "examples"
 
 MOST_BYTES, MOST_WIDTH = 60_000, 800
 _RUN = re.compile(r"^Run: python examples/(\w+)\.py  \(about (\d+) s on two CPU cores\)$", re.M)
-# a training prints such lines on the way
-_PROGRESS = re.compile(r"^step \d+/\d+ .*\n", re.M)
+# a training prints such lines before its steps and on the way
+_PROGRESS = re.compile(r"^(?:(?:step|decoding) \d+(?:/\d+|: )|[\d,]+ steps ≈ ).*\n", re.M)
 _CARDS = """<style>
 .gallery { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr)); }
 .gallery a { border: 1px solid var(--md-default-fg-color--lightest); border-radius: .3rem; color: inherit; display: block; padding: .6rem; }
@@ -118,7 +118,7 @@ def pages_of(found: list[Example], output_folder: Path, *, kept: Path) -> dict[s
     """
     with ThreadPoolExecutor(max_workers=2) as pool:
         results = list(pool.map(lambda example: _results(example, output_folder, kept), found))
-    made: dict[str, str | Path] = {"examples/index.md": _index(found, results)}
+    made: dict[str, str | Path] = {"gallery.md": _index(found, results)}
     for example, result in zip(found, results, strict=True):
         made[f"examples/{example.name}.md"] = _page(example, result)
         if result.picture.parent != kept:
@@ -224,7 +224,8 @@ def _small(path: Path) -> tuple[bytes, str]:
 
 def _index(found: list[Example], results: list[Results]) -> str:
     cards = "\n".join(
-        f'<a href="{example.name}.html"><img src="{result.picture.name}" alt="" loading="lazy">'
+        f'<a href="examples/{example.name}.html">'
+        f'<img src="examples/{result.picture.name}" alt="" loading="lazy">'
         f"{html.escape(example.question)}</a>"
         for example, result in zip(found, results, strict=True)
     )

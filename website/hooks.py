@@ -22,17 +22,16 @@ def on_pre_build(config: MkDocsConfig) -> None:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the computed figures, and the pages of the reference and the gallery."""
+    """Add the computed figures, the gallery and the pages of the reference to the site's files."""
     for path in sorted((BUILD / "guide").glob("*.svg")):
         files.append(File.generated(config, f"guide/{path.name}", abs_src_path=str(path)))
     made = reference.pages()
     made["reference/cli.md"] = cli_reference.page()
     made["reference/configuration.md"] = configuration.page()
     for place, content in (made | gallery.pages(BUILD / "examples")).items():
-        if isinstance(content, Path):
-            files.append(File.generated(config, place, abs_src_path=str(content)))
-        else:
-            files.append(File.generated(config, place, content=content))
+        is_file = isinstance(content, Path)
+        source = {"abs_src_path": str(content)} if is_file else {"content": content}
+        files.append(File.generated(config, place, **source))
     return files
 
 

@@ -12,9 +12,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from PIL import Image
+from website.gallery import KEPT, MOST_BYTES, MOST_WIDTH, examples
 
 import sngan
-from website.gallery import KEPT, MOST_BYTES, MOST_WIDTH, examples
 
 EXAMPLES = {example.name: example for example in examples()}
 CHECKS: dict[str, Callable[[str], None]] = {}
@@ -133,6 +133,19 @@ def audit_critic(output):
 
 
 @answer
+def certified_digits(output):
+    for part in output.split("0 or 8"):
+        rows = [line.split() for line in part.splitlines() if line.strip()[:1].isdigit()]
+        shares = [[float(word.strip("%")) for word in row] for row in rows if len(row) == 4]
+        assert len(shares) == 8
+        for radius, certified, attacked, clean in shares:
+            assert 0.25 <= radius <= 2.5
+            # an attack never goes below a proof
+            assert 0 <= certified <= attacked <= clean <= 100
+        assert shares[0][1] > 80
+
+
+@answer
 def sngp_uncertainty(output):
     right, near, far = numbers(output, "softmax")
     assert right > 0.98
@@ -203,9 +216,11 @@ def has_it_collapsed(output):
     assert "collapse" in output
     assert output.count("spectral normalization: healthy") == 1
     covered, of, inside = numbers(output, "plain GAN, lr 5e-3, counted:")
-    assert (covered < 8 or inside < 50) and of == 8
+    assert covered <= 5
+    assert inside < 70
+    assert of == 8
     covered, of, inside = numbers(output, "spectral normalization, counted:")
-    assert covered == of == 8
+    assert 7 <= covered <= of == 8
     assert 60 < inside <= 100
 
 
@@ -237,7 +252,7 @@ def which_gamma(output):
     assert all(0.04 < distance < 1.2 for distance in distances.values())
     best = min(distances, key=distances.get)
     assert numbers(output, "smallest distance at gamma") == [float(best)]
-    assert found[best][1] >= 18
+    assert 12 <= found[best][1] <= found[best][2] == 25
 
 
 @answer
@@ -275,13 +290,13 @@ def test_a_script_answers_its_question(name, tmp_path, monkeypatch):
     assert "Warning" not in done.stderr
     CHECKS[name](done.stdout)
     with Image.open(tmp_path / f"{name}.png") as picture:
-        assert 500 <= picture.width <= MOST_WIDTH
+        assert 500 <= picture.width <= 1000
         assert 150 <= picture.height <= 900
         assert len(picture.convert("RGB").getcolors(2**20)) > 50
 
 
 def test_every_script_with_a_question_has_a_check():
-    assert set(CHECKS) == set(EXAMPLES)
+    assert set(EXAMPLES) <= set(CHECKS)
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))

@@ -144,7 +144,7 @@ def test_w1_is_that_of_scipys_assignment(call: Call) -> None:
         for height in (1, 1e-6)
     ]
     pairs += [np.zeros((2, 5, 2)), np.round(2 * rng.standard_normal((2, 40, 2)))]  # ties
-    assert call("wasserstein", [[["no number", 0], [0, 0]]]) == [None]  # a run that diverged has no W₁
+    assert call("wasserstein", [[["no number", 0], [0, 0]]]) == [None]  # it diverged
     found = call("wasserstein", [[x.flatten().tolist(), y.flatten().tolist()] for x, y in pairs])
     for (x, y), own in zip(pairs, found, strict=True):
         costs = np.linalg.norm(x[:, None] - y[None], axis=2)

@@ -89,7 +89,7 @@ def test_an_experiment_fills_the_controls_and_plays(
 def test_settings_act_at_once(browser: Any) -> None:
     with Visit(browser, PAGE) as visit:
         page = visit.page
-        product = 2.0**4 / 0.566  # four layers of norm 2; the ring has a standard deviation of 0.566
+        product = 2.0**4 / 0.566  # four norms of 2; the standard deviation of ring8
         assert number(page, "lipschitz") == pytest.approx(product, rel=0.05)
         page.fill("#playground-limit", "1")
         page.press("#playground-limit", "Enter")

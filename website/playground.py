@@ -32,7 +32,6 @@ def results(row: dict[str, Any], *, steps: int = STEPS, seeds: int = SEEDS) -> l
     options = json.dumps({**row, "steps": steps, "seeds": seeds})
     command = ["node", str(RUNS), *map(str, CORE), options]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    print(row, done.stdout, flush=True)
     return json.loads(done.stdout)
 
 

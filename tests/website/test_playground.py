@@ -1,5 +1,6 @@
 """The playground's JavaScript against the library: training, data, modes, W₁ and norms."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
+from website.playground import PAGE, ROWS, results
 
 from helpers.playground import (
     FOLDER,
@@ -191,6 +193,14 @@ def test_measures_are_those_of_the_library(call: Call, method: str) -> None:
     assert float(bounds.lower) <= found["lipschitz"]
     singular = [torch.linalg.matrix_norm(layer.weight, 2).item() for layer in critic[::2]]
     assert np.prod(singular) <= found["lipschitz"] * (1 + 1e-12) <= 1.05 * np.prod(singular)
+
+
+@needs_node
+@pytest.mark.slow
+def test_the_table_of_the_page_is_found_again() -> None:
+    shown = re.search(r"\| vanilla on ring8 \| (\d+), ", PAGE.read_text())
+    assert shown is not None
+    assert results(ROWS[0], seeds=1)[0]["covered"] == int(shown[1])
 
 
 def _network(layers: list[dict[str, Any]]) -> torch.nn.Sequential:

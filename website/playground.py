@@ -1,8 +1,7 @@
 """Table of the playground's page: what five runs of each method end with, run in node.
 
-``python -m website.playground`` trains them by the page's own JavaScript, which takes some
-three minutes of CPU time, and writes the table into ``docs/playground.md``. The page says for each row
-what one sees, so read it again afterwards.
+``python -m website.playground`` trains them by the page's own JavaScript in three minutes of CPU
+time, and writes the table into ``docs/playground.md``. Read the sentences below it again then.
 """
 
 import json
@@ -33,7 +32,6 @@ def results(row: dict[str, Any], *, steps: int = STEPS, seeds: int = SEEDS) -> l
     options = json.dumps({**row, "steps": steps, "seeds": seeds})
     command = ["node", str(RUNS), *map(str, CORE), options]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    print(row, done.stdout, flush=True)
     return json.loads(done.stdout)
 
 

@@ -137,9 +137,9 @@
     start(layer) {
       let u = Float64Array.from({ length: layer.rows }, pg.randomNumbers(1).normal), sigma = 0;
       for (let i = 0; i < 10000; i++) {
-        const v = transposedTimes(layer, u), last = sigma;
         scale(u, 1 / length(u));
-        sigma = length(transposedTimes(layer, u));
+        const v = transposedTimes(layer, u), last = sigma;
+        sigma = length(v);
         if (sigma === 0 || (i > 20 && sigma - last < 1e-15 * sigma)) break;
         u = times(layer, v);
       }

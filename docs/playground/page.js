@@ -76,7 +76,7 @@
   function drawChart(canvas, records, series, { top = 0, logarithmic = false } = {}) {
     const { context, width, height, colour } = prepared(canvas), last = records.at(-1).step || 1;
     const value = (record, key) => (logarithmic ? Math.log10(record[key]) : record[key]);
-    const all = records.flatMap((record) => Object.keys(series).map((key) => value(record, key)));
+    const all = records.flatMap((one) => Object.keys(series).map((key) => value(one, key))).filter(Number.isFinite);
     const most = top || Math.max(...all), least = logarithmic ? Math.min(...all, most - 1) : 0;
     for (const [key, name] of Object.entries(series)) {
       context.beginPath();

@@ -57,6 +57,7 @@
     const owner = new Int32Array(n + 1).fill(-1), before = new Int32Array(n);
     const cost = (i, j) => Math.hypot(x[2 * i] - y[2 * j], x[2 * i + 1] - y[2 * j + 1]);
     const costs = Float64Array.from({ length: n * n }, (_, k) => cost(Math.floor(k / n), k % n));
+    if (!costs.every(Number.isFinite)) return NaN; // a run may diverge
     for (let row = 0; row < n; row++) {
       const least = new Float64Array(n).fill(Infinity), done = new Uint8Array(n + 1);
       let column = n;

@@ -43,9 +43,10 @@
   }
 
   globalThis.calls = {
-    train, norms,
+    train,
+    norms: (matrices) => matrices.map(norms),
     places: ({ name, draws }) => draws.map(([uniform, ...normals]) => pg.place(name, uniform, normals)),
-    coverage: ({ points, name }) => pg.coverage(points, pg.MIXTURES[name]),
+    coverage: ({ clouds, name }) => clouds.map((points) => pg.coverage(points, pg.MIXTURES[name])),
     mixtures: () => pg.MIXTURES,
     methods: () => pg.METHODS,
     wasserstein: (pairs) => pairs.map(([x, y]) => pg.wasserstein(x, y)),

@@ -1,5 +1,6 @@
 """The playground's JavaScript against the library: training, data, modes, W₁ and norms."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
+from website.playground import PAGE, ROWS, results
 
 from helpers.playground import (
     FOLDER,
@@ -43,24 +45,26 @@ def test_the_javascript_is_short() -> None:
 
 
 @needs_node
+@pytest.mark.parametrize(
+    "sources", [SOURCES[2:], pytest.param(SOURCES[:2], marks=pytest.mark.slow)], ids=" ".join
+)
 @pytest.mark.parametrize("method", OFFERED)
-def test_twenty_steps_equal_the_librarys(call: Call, method: str) -> None:
+def test_twenty_steps_equal_the_librarys(call: Call, method: str, sources: list[str]) -> None:
     """JavaScript sums in double precision, so it is compared with the library in float64 as well.
 
     Where an exact gradient is zero, as that of a bias behind which all points have one slope, Adam
     divides the rounding error by itself, and float32 does not decide the step. The library's own
     two runs differ in these cases; in all others JavaScript must equal ``train_step``.
     """
-    decided = 0
-    for source in SOURCES:
+    for source in sources:
         start, single = library_run(method, source, seed=0)
         double = double_run(method, source, start, seed=0)
         found = call("train", start)
         assert deviation(found, double) < AGREE, source
-        if deviation(single, double) < AGREE:
-            decided += 1
+        is_decided = deviation(single, double) < AGREE
+        assert is_decided or source != "swissroll"
+        if is_decided:
             assert deviation(found, single) < AGREE, source
-    assert decided >= 1
 
 
 @needs_node
@@ -88,7 +92,7 @@ def test_the_recipes_are_the_librarys(call: Call) -> None:
 def test_the_mixtures_are_the_librarys(call: Call) -> None:
     for name, mixture in call("mixtures").items():
         own = data.MIXTURES[name]
-        np.testing.assert_allclose(mixture["centres"], own.centres.numpy(), atol=1e-7)
+        np.testing.assert_allclose(mixture["centres"], own.centres.numpy(), rtol=0, atol=1e-6)
         assert mixture["std"] == own.std
 
 
@@ -122,17 +126,16 @@ def test_random_numbers_are_uniform_and_normal(call: Call) -> None:
 
 @needs_node
 @pytest.mark.parametrize("source", ["ring8", "grid25"])
-@pytest.mark.parametrize("spread", [0.004, 0.015, 0.3])
-def test_modes_are_counted_as_by_the_library(call: Call, source: str, spread: float) -> None:
-    mixture = data.MIXTURES[source]
-    rng = np.random.default_rng(0)
+def test_modes_are_counted_as_by_the_library(call: Call, source: str) -> None:
+    mixture, rng = data.MIXTURES[source], np.random.default_rng(0)
     near = mixture.centres.numpy()[rng.integers(0, 5, 200)]
-    points = (near + spread * rng.standard_normal((200, 2))).astype(np.float32)
-    expected = metrics.mixture_coverage(torch.from_numpy(points), mixture)
-    found = call("coverage", {"points": points.flatten().tolist(), "name": source})
-    assert found["covered"] == expected.covered
-    assert found["total"] == expected.total
-    assert found["share"] == pytest.approx(expected.high_quality, abs=1e-12)
+    clouds = [near + spread * rng.standard_normal((200, 2)) for spread in (0.004, 0.015, 0.3)]
+    found = call("coverage", {"clouds": [x.flatten().tolist() for x in clouds], "name": source})
+    for points, own in zip(clouds, found, strict=True):
+        expected = metrics.mixture_coverage(torch.from_numpy(points), mixture)
+        assert own["covered"] == expected.covered
+        assert own["total"] == expected.total
+        assert own["share"] == pytest.approx(expected.high_quality, abs=1e-12)
 
 
 @needs_node
@@ -144,6 +147,7 @@ def test_w1_is_that_of_scipys_assignment(call: Call) -> None:
         for height in (1, 1e-6)
     ]
     pairs += [np.zeros((2, 5, 2)), np.round(2 * rng.standard_normal((2, 40, 2)))]  # ties
+    assert call("wasserstein", [[["no number", 0], [0, 0]]]) == [None]  # it diverged
     found = call("wasserstein", [[x.flatten().tolist(), y.flatten().tolist()] for x, y in pairs])
     for (x, y), own in zip(pairs, found, strict=True):
         costs = np.linalg.norm(x[:, None] - y[None], axis=2)
@@ -152,25 +156,25 @@ def test_w1_is_that_of_scipys_assignment(call: Call) -> None:
         )
 
 
-@needs_node
-@pytest.mark.parametrize("shape", [(32, 32), (1, 32), (32, 2), (5, 1), (1, 1)])
-@pytest.mark.parametrize("kind", ["random", "orthogonal", "rank one", "zero"])
-def test_norms_are_those_of_an_svd(call: Call, shape: tuple[int, int], kind: str) -> None:
-    rng = np.random.default_rng(2)
-    w = rng.standard_normal(shape)
-    if kind == "orthogonal":
+def _matrices() -> list[np.ndarray[Any, Any]]:
+    rng, found = np.random.default_rng(2), []
+    for shape in [(32, 32), (1, 32), (32, 2), (5, 1), (1, 1)]:
+        w = rng.standard_normal(shape)
         left, _, right = np.linalg.svd(w, full_matrices=False)
-        w = left @ right
-    elif kind != "random":
-        w = np.outer(w[:, 0], w[0]) * (kind != "zero")
-    w = w.astype(np.float32)
-    found = call("norms", {"w": w.flatten().tolist(), "rows": shape[0], "cols": shape[1]})
-    sigma = np.linalg.svd(w.astype(np.float64), compute_uv=False)[0]
-    assert sigma * (1 - 1e-12) <= found["bound"] <= 1.014 * sigma
-    # the scale of a zero matrix is 1, so that it stays zero
-    assert found["sigma"] == pytest.approx(sigma or 1, rel=1e-6)
-    u = np.array(found["u"])
-    assert np.linalg.norm(w.T @ u) == pytest.approx(sigma, rel=1e-6)
+        found += [w, 1e3 * w, left @ right, np.outer(w[:, 0], w[0]), 0 * w]
+    return [w.astype(np.float32) for w in found]
+
+
+@needs_node
+def test_norms_are_those_of_an_svd(call: Call) -> None:
+    matrices = _matrices()
+    given = [{"w": w.flatten().tolist(), "rows": w.shape[0], "cols": w.shape[1]} for w in matrices]
+    for w, found in zip(matrices, call("norms", given), strict=True):
+        sigma = np.linalg.svd(w.astype(np.float64), compute_uv=False)[0]
+        assert sigma * (1 - 1e-12) <= found["bound"] <= 1.014 * sigma
+        # the scale of a zero matrix is 1, so that it stays zero
+        assert found["sigma"] == pytest.approx(sigma or 1, rel=1e-6)
+        assert np.linalg.norm(w.T @ np.array(found["u"])) == pytest.approx(sigma, rel=1e-6)
 
 
 @needs_node
@@ -190,6 +194,14 @@ def test_measures_are_those_of_the_library(call: Call, method: str) -> None:
     assert float(bounds.lower) <= found["lipschitz"]
     singular = [torch.linalg.matrix_norm(layer.weight, 2).item() for layer in critic[::2]]
     assert np.prod(singular) <= found["lipschitz"] * (1 + 1e-12) <= 1.05 * np.prod(singular)
+
+
+@needs_node
+@pytest.mark.slow
+def test_the_table_of_the_page_is_found_again() -> None:
+    shown = re.search(r"\| vanilla on ring8 \| (\d+), ", PAGE.read_text())
+    assert shown is not None
+    assert results(ROWS[0], seeds=1)[0]["covered"] == int(shown[1])
 
 
 def _network(layers: list[dict[str, Any]]) -> torch.nn.Sequential:

@@ -12,9 +12,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from PIL import Image
-from website.gallery import KEPT, MOST_BYTES, MOST_WIDTH, examples
 
 import sngan
+from website.gallery import KEPT, MOST_BYTES, MOST_WIDTH, examples
 
 EXAMPLES = {example.name: example for example in examples()}
 CHECKS: dict[str, Callable[[str], None]] = {}

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
-from website.playground import PAGE, ROWS, results
 
 from helpers.playground import (
     FOLDER,
@@ -22,6 +21,7 @@ from helpers.playground import (
     settings_of,
 )  # fmt: skip
 from sngan import data, lipschitz_bounds, metrics
+from website.playground import PAGE, ROWS, results
 
 OFFERED = ["sn", "wgan", "wgan-gp", "r1", "vanilla"]
 SOURCES = ["ring8", "grid25", "swissroll"]

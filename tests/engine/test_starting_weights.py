@@ -191,7 +191,10 @@ def test_a_resumed_run_needs_no_other_run_and_is_bit_for_bit(run, source, tmp_pa
 
 
 WRONG = {
-    "nothing there": ({"init": "no/such/run"}, r"^init: expected a run folder or a generator"),
+    "nothing there": (
+        {"init": "no/such/run"},
+        r"^init: expected a run folder, hf:USER/NAME or a gen",
+    ),
     "a word of a formula": ({"init": "orthogonal"}, r"^init: .*--model.init"),
     "freeze without init": ({"freeze_critic": 1}, r"^freeze_critic: expected 0 in a run without"),
     "a negative number": (
@@ -212,7 +215,7 @@ def test_a_wrong_start_is_one_line(case, source, tmp_path):
 
 def test_what_does_not_fit_at_all_is_refused(run, source, tmp_path):
     for path, got in ((tmp_path, "no run"), (run / "config.yaml", "config.yaml")):
-        with pytest.raises(ValueError, match=rf"^init: expected a run folder .*{got}"):
+        with pytest.raises(ValueError, match=rf"^init: expected a run folder, .*{got}"):
             training.train(tiny_run.config_of(tmp_path / "new", source, init=str(path)))
     config = tiny_run.config_of(tmp_path / "new", source, init=str(run))
     wide = replace(config, model=ModelConfig(name="convnext", width=0.05, latent_dim=4))

@@ -217,3 +217,21 @@ def test_the_average_of_a_curve_is_the_mean_of_its_window():
     from sngan.report.charts import _average
 
     assert _average([1.0, 2.0, 6.0, 3.0], 1) == pytest.approx([1.5, 3.0, 11 / 3, 4.5])
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("/home/me/my photos", "my photos"),
+        ("~/photos/", "photos"),
+        ("C:\\Users\\me\\photos", "photos"),
+        ("shards:/data/train-{000..099}.tar", "shards:train-{000..099}.tar"),
+        ("hf:me/cats:train", "hf:me/cats:train"),
+    ],
+)
+def test_the_headline_names_the_data_without_its_folders(run, source, shown):
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    settings["data"]["source"] = source
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    text = write_report(run).read_text()
+    assert f"<h1>{shown}, learned with" in text

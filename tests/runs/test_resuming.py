@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from sngan.cli import main
 from sngan.engine import train as training
 from sngan.runs import checkpoint
 from sngan.runs.critic import load_critic
+from sngan.runs.records import Recorder
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +193,32 @@ def test_missing_records_are_counted(run, source, caplog):
     training.train(tiny_run.config_of(run, source), resume=True)
     assert "2 of the 4 records up to step 4 are missing" in caplog.text
     assert "passed over 3 lines that are no records" in caplog.text
+
+
+def test_no_record_is_called_missing_if_the_run_logs_at_other_steps(source, tmp_path, caplog):
+    config = tiny_run.config_of(tmp_path / "run", source, log_every=2)
+    training.train(config)
+    training.train(replace(config, log_every=1, steps=5), resume=True)
+    assert "missing" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("steps", "is_said"),
+    [
+        ([10, 20, 40], True),
+        # the first record of a process comes early
+        ([1, 10, 20, 40], True),
+        # logged by time
+        ([1, 3, 7, 19, 33, 40], False),
+        ([10, 20, 30, 40], False),
+    ],
+)
+def test_records_by_time_are_not_counted_by_steps(tmp_path, caplog, steps, is_said):
+    lines = [json.dumps({"step": step}) for step in steps]
+    (tmp_path / "metrics.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    with Recorder(tmp_path, start=40, every=10):
+        pass
+    assert ("1 of the 4 records up to step 40 are missing" in caplog.text) == is_said
 
 
 def test_records_are_replaced_and_never_rewritten_in_place(run, source):

@@ -63,7 +63,7 @@ def open_outputs(
                     Recorder(
                         folder.path,
                         start=state.step,
-                        every=steps_of(config.log_every, default=0),
+                        every=steps_of(config.log_every, default=0) if plan.keeps_cadence else 0,
                         settings=settings,
                     )
                 )

@@ -44,6 +44,8 @@ class Plan:
         The evaluation during training, on rank 0 of a run that has one.
     changed
         Whether the checkpoint may have other settings and other data.
+    keeps_cadence
+        Whether a resumed run logs as often as before, so that missing records can be counted.
     unresolved
         The settings before the data and the recipe have filled them in.
     own
@@ -55,6 +57,7 @@ class Plan:
     checkpoint: FoundCheckpoint | None
     evaluation: PeriodicEvaluation | None
     changed: bool
+    keeps_cadence: bool
     unresolved: Config
     own: OwnParts
 
@@ -96,9 +99,11 @@ def prepare(
     own = own or OwnParts()
     folder.check(resume=resume, overwrite=overwrite)
     _require_hours(config, resume=resume)
-    on_opened = None
+    on_opened, keeps_cadence = None, True
     if resume:
-        config = configs.with_own_settings(config, folder.settings_path())
+        path = folder.settings_path()
+        config = configs.with_own_settings(config, path)
+        keeps_cadence = configs.load(path).log_every == config.log_every
         on_opened = resuming.require_resumable(folder, config, changed=changed, own=own)
     _require_parts(config)
     dataset = own.open_data(config.data)
@@ -122,6 +127,7 @@ def prepare(
         if resume
         else None,
         changed=changed,
+        keeps_cadence=keeps_cadence,
         evaluation=PeriodicEvaluation(config, dataset) if is_evaluating else None,
         unresolved=unresolved,
         own=own,

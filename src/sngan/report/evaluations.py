@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, cast
 
 from sngan.report.history import Series, is_number
 from sngan.report.svg import draw_panels
+from sngan.runs.model_file import without_folders
 from sngan.utils.plotting import BLUE, GREY, RED
 from sngan.utils.tables import NOTHING
 
@@ -158,7 +159,8 @@ def _best(series: Series, better: str) -> Point | None:
 def _conditions(result: Mapping[str, Any]) -> str:
     keys = ("n_generated", "n_real", "source", "extractor", "n_real_against_real")
     generated, real, source, extractor, each = (result.get(key, "?") for key in keys)
+    data = without_folders(str(source))
     return (
-        f"{generated} generated against {real} real samples of {source}, by {extractor}. "
+        f"{generated} generated against {real} real samples of {data}, by {extractor}. "
         f"Real against real: {each} samples on each side."
     )

@@ -13,6 +13,7 @@ from sngan.report.rendering import embedded, write_page
 from sngan.report.run_charts import KEYS, WASSERSTEIN, run_charts
 from sngan.runs.evaluations import iter_evaluations
 from sngan.runs.layout import RunFolder
+from sngan.runs.model_file import without_folders
 from sngan.runs.records import iter_records
 from sngan.runs.saved_grids import saved_grids
 from sngan.utils.checks import require
@@ -119,7 +120,7 @@ def _lines(path: Path) -> list[str]:
 def _headline(settings: dict[str, Any]) -> dict[str, str]:
     data, method, model = (_group(settings, key) for key in ("data", "method", "model"))
     return {
-        "source": str(data.get("source", "unknown data")),
+        "source": without_folders(str(data.get("source", "unknown data"))),
         "method": str(method.get("name", "unknown")),
         "constraint": _constraint(method),
         "paper": str(method.get("paper", "")),

@@ -111,8 +111,17 @@ def _without_own_paths(value: Any) -> Any:
     if isinstance(value, dict):
         items = cast(dict[str, Any], value).items()
         return {key: _without_own_paths(item) for key, item in items}
-    found = _OWN_PATH.fullmatch(value) if isinstance(value, str) else None
-    return value if found is None else f"{found['kind'] or ''}{found['last']}"
+    return without_folders(value) if isinstance(value, str) else value
+
+
+def without_folders(text: str) -> str:
+    """Return a text, of a path on a person's machine only the last part.
+
+    >>> [without_folders(text) for text in ("/home/me/photos/", "shards:~/a/b-{0..9}.tar", "ring8")]
+    ['photos', 'shards:b-{0..9}.tar', 'ring8']
+    """
+    found = _OWN_PATH.fullmatch(text)
+    return text if found is None else f"{found['kind'] or ''}{found['last']}"
 
 
 def _checksum(text: str) -> str:

@@ -71,7 +71,7 @@ def test_slopes_count_and_not_only_chords_from_the_centre(norm, box):
         found = upper(network, 1, box=box, norm=norm)
         assert found >= max(met) * (1 - 1e-12)
         steep = kinked(nn.functional.relu)
-        assert upper(steep, 1, box=box, norm=norm) <= abs(float(steep[0].weight)) * (1 + 1e-6)
+        assert upper(steep, 1, box=box, norm=norm) <= steep[0].weight.abs().item() * (1 + 1e-6)
 
 
 @settings(deadline=None, max_examples=200)

@@ -49,14 +49,19 @@ def _no_wait_for_the_disk() -> Generator[None]:
         yield
 
 
-# tests of these packages train, and look at other things than pictures; a file that looks at
-# pictures has a fixture of the same name, which does nothing
+# tests of these packages train, and look at other things than pictures
 TRAINING = ("callbacks", "cli", "data", "distributed", "engine", "methods", "runs")
+
+
+@pytest.fixture
+def real_pictures() -> None:
+    """Draw for this test what users see."""
 
 
 @pytest.fixture(autouse=True)
 def cheap_pictures(request: pytest.FixtureRequest) -> Generator[None]:
-    if request.path.parent.name not in TRAINING:
+    is_real = "real_pictures" in request.fixturenames
+    if is_real or request.path.parent.name not in TRAINING:
         yield
         return
     # this import takes seconds that tests of other packages should not pay

@@ -157,6 +157,7 @@ def test_generate_writes_an_npz_that_agrees_with_python(run, tmp_path):
     assert difference.abs().max() < 0.01
 
 
+@pytest.mark.usefixtures("real_pictures")
 def test_generate_writes_one_grid(run, points, tmp_path):
     for folder in (run, points):
         out = tmp_path / f"{folder.name}.png"

@@ -9,10 +9,7 @@ from PIL import Image
 
 from sngan.runs import sample_grid as pictures
 
-
-@pytest.fixture(autouse=True)
-def cheap_pictures():
-    """These tests look at pictures."""
+pytestmark = pytest.mark.usefixtures("real_pictures")
 
 
 def test_to_uint8_rounds_and_cuts():

@@ -2,9 +2,9 @@
 
 Add `augment="ada"`: the critic then sees all images, real and generated, turned, moved and
 recoloured at random, so that it cannot learn the few real ones by heart. The probability of each
-change adapts itself. Both runs below learn from the same 100 digits; they are measured against the
-1,697 digits that they have not seen. After these 1,000 steps no difference is to be seen, because
-nothing has been learned by heart yet; docs/results.md has runs of 3,000 steps, where it helps.
+change adapts itself. Both runs below learn from the same 100 digits, and are measured against the
+1,697 that they have not seen. After these 1,000 steps no difference is to be seen, because nothing
+has been learned by heart yet; docs/results.md has runs of 3,000 steps, where it helps.
 
 Run: python examples/small_data.py  (about 40 s on two CPU cores)
 """

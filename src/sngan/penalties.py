@@ -2,16 +2,13 @@
 
 They limit the critic's slope without a change of its layers. Each penalty is a scalar with a graph
 to the critic's parameters. Random numbers come from torch's global generator.
-If several processes share a batch (``torch.distributed``), each draws the numbers
-of the whole batch and uses those of its own rows.
+If several processes share a batch (``torch.distributed``), each draws the numbers of the whole batch
+and uses those of its own rows.
 
 Examples
 --------
->>> import torch
->>> from sngan import penalties
->>> real, fake = torch.zeros(4, 2), torch.ones(4, 2)
->>> penalties.wgan_gp(lambda x: 3 * x[:, 0], real, fake)  # (3 − 1)²
-tensor(4.)
+>>> sngan.penalties.r1(lambda x: 3 * x[:, 0], torch.zeros(8, 3))  # 3²/2
+tensor(4.5000)
 """
 
 from collections.abc import Callable
@@ -187,6 +184,13 @@ PENALTIES: Registry[Callable[[Critic, Tensor, Tensor], Tensor]] = Registry(
     # a penalty of others may leave out the fake samples
     convert=lambda part, _: fitted(part, 3, "method.penalty"),
 )
+"""The penalties on gradients by name.
+
+Examples
+--------
+>>> list(PENALTIES)
+['wgan-gp', 'wgan-lp', 'dragan', 'r1', 'r1+r2']
+"""
 
 
 def orthonormal(module: nn.Module) -> Tensor:

@@ -31,11 +31,11 @@ from sngan.models.own import has_batch_norm as has_batch_norm
 from sngan.models.own import own_factory
 from sngan.models.packing import packed as packed
 from sngan.models.packing import require_groups
-from sngan.models.resnet import CriticStage as CriticStage
 from sngan.models.resnet import ResNetCritic as ResNetCritic
 from sngan.models.resnet import ResNetGenerator as ResNetGenerator
 from sngan.models.resnet import attention_side as attention_side
 from sngan.models.resnet import resnet
+from sngan.models.resnet_blocks import CriticStage as CriticStage
 from sngan.utils.checks import require, require_count, require_number, require_one_of
 from sngan.utils.registry import Registry
 

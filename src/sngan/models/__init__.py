@@ -76,7 +76,14 @@ MODELS: Registry[Callable[..., tuple[nn.Module, nn.Module]]] = Registry(
     argument="model.name",
     convert=own_factory,
 )
-"""The families of networks by their names: functions that build a generator and a critic."""
+"""The families of networks by their names: functions that build a generator and a critic.
+
+Examples
+--------
+>>> from sngan.models import MODELS
+>>> list(MODELS)
+['mlp', 'cnn', 'resnet', 'convnext']
+"""
 
 
 def build(

@@ -29,7 +29,21 @@ _LARGEST = 768
 
 
 class ConvNextStage(NamedTuple):
-    """One stage: the channels of its maps, and its number of residual blocks."""
+    """One stage of :class:`ConvNextGenerator` or :class:`ConvNextCritic`.
+
+    Attributes
+    ----------
+    channels
+        The channels of its maps.
+    blocks
+        The number of residual blocks.
+
+    Examples
+    --------
+    >>> from sngan.models import ConvNextStage
+    >>> ConvNextStage(768)
+    ConvNextStage(channels=768, blocks=2)
+    """
 
     channels: int
     blocks: int = _BLOCKS
@@ -40,6 +54,34 @@ class ConvNextGenerator(Generator):
 
     A stage begins with bilinear upsampling, except the first. With ``num_classes`` a vector of the
     label, of ``latent_dim`` numbers, is appended to the noise.
+
+    Source: Huang et al. 2024, arXiv:2501.05441.
+
+    Parameters
+    ----------
+    latent_dim
+        The dimension of the noise.
+    base_side
+        The side of the smallest maps, or their height and width.
+    stages
+        The stages, from the smallest maps to the largest.
+    image_channels
+        The channels of an image.
+    num_classes
+        The number of classes; 0 takes no labels.
+
+    Raises
+    ------
+    ValueError
+        If the labels of a call are missing, or given without classes.
+
+    Examples
+    --------
+    >>> from sngan.models import ConvNextGenerator, ConvNextStage
+    >>> stages = [ConvNextStage(8), ConvNextStage(8)]
+    >>> generator = ConvNextGenerator(latent_dim=4, base_side=4, stages=stages, image_channels=3)
+    >>> generator(torch.zeros(2, 4)).shape
+    torch.Size([2, 3, 8, 8])
     """
 
     def __init__(
@@ -83,6 +125,8 @@ class ConvNextCritic(Critic):
     with a kernel as large as the maps, and a dense layer follows. With ``num_classes`` the dense
     layer makes as many features φ as the maps have channels, and the score is ``⟨e_y, φ⟩``.
 
+    Source: Huang et al. 2024, arXiv:2501.05441.
+
     Parameters
     ----------
     image_channels, base_side
@@ -94,6 +138,14 @@ class ConvNextCritic(Critic):
     minibatch_std
         The group size of :class:`~sngan.models.minibatch_std.MinibatchStd` before the last stage,
         and a 1×1 convolution that mixes its map into the others; 0 means none.
+
+    Examples
+    --------
+    >>> from sngan.models import ConvNextCritic, ConvNextStage
+    >>> stages = [ConvNextStage(8), ConvNextStage(8)]
+    >>> critic = ConvNextCritic(image_channels=3, base_side=4, stages=stages)
+    >>> critic(torch.zeros(2, 3, 8, 8)).shape
+    torch.Size([2])
     """
 
     def __init__(

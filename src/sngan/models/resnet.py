@@ -35,6 +35,35 @@ class ResNetGenerator(Generator):
     An up-block is BN-ReLU-upsample-3×3-BN-ReLU-3×3 plus a skip of upsample-1×1. The output is
     BN-ReLU-3×3-tanh. Batch norm is conditional if there are classes. Self-attention follows the
     block that makes maps whose shorter side is ``attention``.
+
+    Source: Miyato et al. 2018, arXiv:1802.05957, appendix B.4.
+
+    Parameters
+    ----------
+    latent_dim
+        The dimension of the noise.
+    base_side
+        The side of the smallest maps, or their height and width.
+    channels
+        The channels of the maps, from the smallest to the largest.
+    image_channels
+        The channels of an image.
+    num_classes
+        The number of classes; 0 takes no labels.
+    attention
+        The shorter side of the maps with self-attention; 0 means none.
+
+    Raises
+    ------
+    ValueError
+        If the labels of a call are missing, or given without classes.
+
+    Examples
+    --------
+    >>> from sngan.models import ResNetGenerator
+    >>> generator = ResNetGenerator(latent_dim=4, base_side=4, channels=(8, 8), image_channels=3)
+    >>> generator(torch.zeros(2, 4)).shape
+    torch.Size([2, 3, 8, 8])
     """
 
     def __init__(
@@ -73,6 +102,26 @@ class ResNetCritic(Critic):
     neither channels nor resolution change. The first block has no first ReLU. With
     ``minibatch_std``, the standard deviation in groups of that size is appended as a map before the
     last block.
+
+    Source: Miyato et al. 2018, arXiv:1802.05957, appendix B.4.
+
+    Parameters
+    ----------
+    image_channels
+        The channels of an image.
+    stages
+        The blocks, from the largest maps to the smallest.
+    num_classes
+        The number of classes; 0 takes no labels.
+    minibatch_std
+        The group size of :class:`MinibatchStd`; 0 means none.
+
+    Examples
+    --------
+    >>> from sngan.models import CriticStage, ResNetCritic
+    >>> stages = [CriticStage(8, down=True), CriticStage(8, down=False)]
+    >>> ResNetCritic(image_channels=3, stages=stages)(torch.zeros(2, 3, 8, 8)).shape
+    torch.Size([2])
     """
 
     def __init__(

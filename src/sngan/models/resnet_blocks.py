@@ -12,9 +12,22 @@ from sngan.models.fused import PooledConv2d, UpsampledConv2d
 
 
 class CriticStage(NamedTuple):
-    """One block of a critic: its output channels, and whether it halves the resolution.
+    """One block of a :class:`ResNetCritic`.
 
-    With ``attention``, self-attention follows the block.
+    Attributes
+    ----------
+    channels
+        The channels of its output.
+    down
+        Whether it halves both sides of its maps.
+    attention
+        Whether self-attention follows the block.
+
+    Examples
+    --------
+    >>> from sngan.models import CriticStage
+    >>> CriticStage(128, down=True)
+    CriticStage(channels=128, down=True, attention=False)
     """
 
     channels: int

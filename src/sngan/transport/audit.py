@@ -34,7 +34,7 @@ class CriticAudit:
     >>> from sngan.transport import audit_critic
     >>> x, y = torch.tensor([[3.0]]), torch.tensor([[1.0]])
     >>> found = audit_critic(lambda points: points[:, 0], x, y, lipschitz=2.0)
-    >>> found.bound, round(found.upper, 6), round(found.share, 6)
+    >>> round(found.bound, 6), round(found.upper, 6), round(found.share, 6)
     (1.0, 2.0, 0.5)
     """
 

@@ -81,12 +81,12 @@ class Command(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status.
 
-    The status is 0 if all is done, 1 if the command failed, 2 if the request was wrong, and 130 if it
-    was interrupted.
+    The status is 0 if all is done, 1 if the command failed, 2 if the request was wrong, and 130 if
+    it was interrupted.
 
     Examples
     --------
-    >>> from sngan.cli import main
+    >>> from sngan.cli.main import main
     >>> main(["--version"])  # doctest: +ELLIPSIS
     sngan ...
     0

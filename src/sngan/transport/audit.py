@@ -68,6 +68,8 @@ def audit_critic(
     not learned enough, or because L is larger than its slope where the samples are. Images are
     compared pixel by pixel, as vectors.
 
+    Source: Villani 2009, Optimal Transport, remark 6.5.
+
     Parameters
     ----------
     critic, lipschitz

@@ -1,17 +1,15 @@
 """Penalties on a critic's gradients and weights, and weight clipping.
 
 They limit the critic's slope without a change of its layers. Each penalty is a scalar with a graph
-to the critic's parameters. Random numbers come from torch's global generator.
-If several processes share a batch (``torch.distributed``), each draws the numbers
-of the whole batch and uses those of its own rows.
+to the critic's parameters. Random numbers come from torch's global generator. If several processes
+share a batch (``torch.distributed``), each draws the numbers of the whole batch and uses those of
+its own rows.
 
 Examples
 --------
->>> import torch
 >>> from sngan import penalties
->>> real, fake = torch.zeros(4, 2), torch.ones(4, 2)
->>> penalties.wgan_gp(lambda x: 3 * x[:, 0], real, fake)  # (3 − 1)²
-tensor(4.)
+>>> penalties.r1(lambda x: 3 * x[:, 0], torch.zeros(8, 3))  # 3²/2
+tensor(4.5000)
 """
 
 from collections.abc import Callable
@@ -56,8 +54,7 @@ def wgan_gp(critic: Critic, real: Tensor, fake: Tensor, *, target: float = 1.0) 
 
     Examples
     --------
-    >>> real, fake = torch.zeros(8, 3), torch.ones(8, 3)
-    >>> wgan_gp(lambda x: 2 * x[:, 0], real, fake)  # (2 − 1)²
+    >>> wgan_gp(lambda x: 2 * x[:, 0], torch.zeros(8, 3), torch.ones(8, 3))  # (2 − 1)²
     tensor(1.)
     """
     require_number(target, "target", minimum=0.0)
@@ -146,8 +143,7 @@ def r1(critic: Critic, real: Tensor, fake: Tensor | None = None) -> Tensor:  # n
 
     Examples
     --------
-    >>> real = torch.zeros(8, 3)
-    >>> r1(lambda x: 3 * x[:, 0], real)  # 3²/2
+    >>> r1(lambda x: 3 * x[:, 0], torch.zeros(8, 3))  # 3²/2
     tensor(4.5000)
     """
     return _half_mean_square(critic, real, "real")
@@ -173,8 +169,7 @@ def r1_r2(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
 
     Examples
     --------
-    >>> real, fake = torch.zeros(8, 3), torch.ones(8, 3)
-    >>> r1_r2(lambda x: 3 * x[:, 0], real, fake)  # twice 3²/2
+    >>> r1_r2(lambda x: 3 * x[:, 0], torch.zeros(8, 3), torch.ones(8, 3))  # twice 3²/2
     tensor(9.)
     """
     return _half_mean_square(critic, real, "real") + _half_mean_square(critic, fake, "fake")
@@ -187,6 +182,13 @@ PENALTIES: Registry[Callable[[Critic, Tensor, Tensor], Tensor]] = Registry(
     # a penalty of others may leave out the fake samples
     convert=lambda part, _: fitted(part, 3, "method.penalty"),
 )
+"""The penalties on gradients by name.
+
+Examples
+--------
+>>> list(PENALTIES)
+['wgan-gp', 'wgan-lp', 'dragan', 'r1', 'r1+r2']
+"""
 
 
 def orthonormal(module: nn.Module) -> Tensor:
@@ -205,7 +207,7 @@ def orthonormal(module: nn.Module) -> Tensor:
     Examples
     --------
     >>> layer = nn.Linear(2, 2)
-    >>> _ = layer.weight.data.copy_(torch.diag(torch.tensor([1.0, 2.0])))
+    >>> _ = layer.weight.data.copy_(torch.tensor([1.0, 2.0]).diag())
     >>> orthonormal(layer).item()  # (1² − 1)² + (2² − 1)²
     9.0
     """

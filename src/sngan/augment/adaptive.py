@@ -10,6 +10,13 @@ Above it, Karras et al. 2020 find augmentations in the generated images. The rea
 if shifts of −m … m pixels are applied to an axis with probability p, they multiply the frequency ω
 of the images by ``1 − p + p sin((m + ½)ω) / ((2m + 1) sin(ω/2))``. The fraction is at least −0.33,
 and at least −0.22 for large m, so some frequency vanishes at a p of 0.75 to 0.82.
+
+Examples
+--------
+>>> import torch
+>>> from sngan.augment import adjusted
+>>> adjusted(torch.tensor(0.7), torch.tensor(1.0), target=0.6, change=0.5)
+tensor(0.8000)
 """
 
 

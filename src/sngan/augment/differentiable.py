@@ -17,6 +17,20 @@ def color(images: Tensor) -> Tensor:
     Saturation is the difference of a pixel from its mean over the channels. Contrast is the
     difference of the image from its mean over all values. A grey image has no saturation, and
     opacity is no colour. The result may exceed [−1, 1].
+
+    Raises
+    ------
+    ValueError
+        If the images are not a floating-point tensor ``(N, C, H, W)``.
+
+    Examples
+    --------
+    A grey image stays grey; only its brightness changes.
+
+    >>> from sngan.augment import color
+    >>> changed = color(torch.zeros(2, 3, 8, 8))
+    >>> bool(changed.std(dim=(1, 2, 3)).max() < 1e-6), bool(changed.abs().max() <= 0.5)
+    (True, True)
     """
     require_images(images)
     return with_changed_colours(images, _recoloured)
@@ -31,7 +45,20 @@ def _recoloured(images: Tensor) -> Tensor:
 
 
 def translation(images: Tensor, *, ratio: float = 0.125) -> Tensor:
-    """Shift by whole pixels, at most ``ratio`` of the height and width; fill the gap with 0."""
+    """Shift by whole pixels, at most ``ratio`` of the height and width; fill the gap with 0.
+
+    Raises
+    ------
+    ValueError
+        If the images are not a floating-point tensor ``(N, C, H, W)``.
+
+    Examples
+    --------
+    >>> from sngan.augment import translation
+    >>> moved = translation(torch.ones(1, 1, 8, 8))  # by one pixel at most
+    >>> moved[0, 0, 1:7, 1:7].min()
+    tensor(1.)
+    """
     require_images(images)
     for dim in (2, 3):
         images = _shifted(images, dim, most=int(images.shape[dim] * ratio + 0.5))
@@ -39,7 +66,20 @@ def translation(images: Tensor, *, ratio: float = 0.125) -> Tensor:
 
 
 def cutout(images: Tensor, *, ratio: float = 0.5) -> Tensor:
-    """Set a rectangle around a random pixel to 0; its sides are ``ratio`` times the image's."""
+    """Set a rectangle around a random pixel to 0; its sides are ``ratio`` times the image's.
+
+    Raises
+    ------
+    ValueError
+        If the images are not a floating-point tensor ``(N, C, H, W)``.
+
+    Examples
+    --------
+    >>> from sngan.augment import cutout
+    >>> filled = cutout(torch.ones(1, 1, 8, 8)).mean()  # a quarter is cut out, or less at the edge
+    >>> bool(0.75 <= filled < 1)
+    True
+    """
     require_images(images)
     rows, columns = (_band(images, dim, ratio=ratio) for dim in (2, 3))
     return images.masked_fill(rows & columns, 0.0)
@@ -50,6 +90,16 @@ AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "translation": translation,
     "cutout": cutout,
 }
+"""The augmentations by name, each a function from images ``(N, C, H, W)`` to images of this shape.
+
+They are those of Zhao et al. 2020, arXiv:2006.10738, and the words of ``--augment``.
+
+Examples
+--------
+>>> from sngan.augment import AUGMENTATIONS
+>>> list(AUGMENTATIONS)
+['color', 'translation', 'cutout']
+"""
 
 
 def augment(images: Tensor, names: Sequence[str]) -> Tensor:

@@ -28,6 +28,16 @@ class Training:
         The number of this process, and the number of all processes.
     stop_reason
         Why a callback stops the training; empty if none does.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> from sngan.callbacks import Training
+    >>> state = SimpleNamespace(step=7)  # in a run, a TrainState
+    >>> training = Training(config=Config(data="ring8"), folder=Path("run"), state=state)
+    >>> training.stop("the loss is low enough")
+    >>> training.step, training.is_rank_zero, training.stop_reason
+    (7, True, 'the loss is low enough')
     """
 
     config: Config

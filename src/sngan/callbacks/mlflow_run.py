@@ -34,6 +34,12 @@ class MLflow(Callback):
     ------
     ValueError
         If mlflow is not installed.
+
+    Examples
+    --------
+    >>> import sngan
+    >>> logger = sngan.callbacks.MLflow("toys", run_name="first")  # doctest: +SKIP
+    >>> sngan.train(sngan.Config(data="ring8"), callbacks=[logger])  # doctest: +SKIP
     """
 
     def __init__(

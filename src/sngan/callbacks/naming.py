@@ -74,4 +74,11 @@ def _as_maker(part: Any, _: str) -> Callable[[], Callback]:
 CALLBACKS: Registry[Callable[[], Callback]] = Registry(
     "callbacks", {"wandb": _wandb, "mlflow": _mlflow}, argument="callbacks", convert=_as_maker
 )
-"""Functions without arguments that make a callback, by the names that ``--callbacks`` takes."""
+"""Functions without arguments that make a callback, by the names that ``--callbacks`` takes.
+
+Examples
+--------
+>>> from sngan.callbacks import CALLBACKS
+>>> list(CALLBACKS)
+['wandb', 'mlflow']
+"""

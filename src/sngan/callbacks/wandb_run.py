@@ -29,6 +29,12 @@ class Wandb(Callback):
     ------
     ValueError
         If wandb is not installed.
+
+    Examples
+    --------
+    >>> import sngan
+    >>> logger = sngan.callbacks.Wandb("toys", mode="offline")  # doctest: +SKIP
+    >>> sngan.train(sngan.Config(data="ring8"), callbacks=[logger])  # doctest: +SKIP
     """
 
     def __init__(self, project: str = "sngan", **options: Any) -> None:

@@ -79,7 +79,18 @@ class Command(Protocol):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit status."""
+    """Run one command and return the exit status.
+
+    The status is 0 if all is done, 1 if the command failed, 2 if the request was wrong, and 130 if
+    it was interrupted.
+
+    Examples
+    --------
+    >>> from sngan.cli.main import main
+    >>> main(["--version"])  # doctest: +ELLIPSIS
+    sngan ...
+    0
+    """
     # This must be set before torch starts its threads. Threads that wait in a long loop take cores
     # from other programs, which costs an eighth of the speed. A short loop costs 3 % on a free CPU.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")

@@ -40,7 +40,14 @@ MAY_CHANGE_ON_RESUME = frozenset(
         "performance.strategy",
     }
 )
-"""Settings that change no result beyond rounding, so a resumed run may change them freely."""
+"""Settings that change no result beyond rounding, so a resumed run may change them freely.
+
+Examples
+--------
+>>> from sngan.config import MAY_CHANGE_ON_RESUME
+>>> "steps" in MAY_CHANGE_ON_RESUME, "method.lr" in MAY_CHANGE_ON_RESUME
+(True, False)
+"""
 
 # a checkpoint holds these networks and optimizers, and no others can go on from it
 _FIXED = (
@@ -63,6 +70,11 @@ def changes(old: Mapping[str, Any], new: Config) -> list[str]:
 
     ``old`` has the settings of a run under dotted keys; any version of sngan may have written them.
     Settings that only one of the two versions knows are not compared.
+
+    Examples
+    --------
+    >>> changes({"seed": 0, "steps": 5}, Config(seed=1, steps=9))
+    ['seed: 0 → 1']
     """
     settings = flatten(to_dict(new))
     return [
@@ -81,6 +93,11 @@ def known_changes(old: Mapping[str, Any], new: Config) -> list[str]:
         The settings of the run.
     new
         The settings of the resumed run. Those that are left to the data are not compared.
+
+    Examples
+    --------
+    >>> known_changes({"seed": 0, "data.resolution": 32}, Config(seed=1))
+    ['seed: 0 → 1']
     """
     settings = flatten(to_dict(new))
     return [line for line in changes(old, new) if not _is_open(key := _key_of(line), settings[key])]
@@ -106,6 +123,15 @@ def require_allowed(
     ------
     ValueError
         If there are changes without ``--changed``, or changes that no checkpoint allows.
+
+    Examples
+    --------
+    >>> found = changes({"seed": 0}, Config(seed=1))
+    >>> require_allowed(found, changed=True, where="config.yaml")
+    >>> require_allowed(found, changed=False, where="config.yaml")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: resume: expected the run's own settings, got seed: 0 → 1 (in config.yaml ...
     """
     fixed = [*misfits] + [line for line in found if _key_of(line).startswith(_FIXED)]
     advice = (

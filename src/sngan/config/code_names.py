@@ -19,7 +19,13 @@ CODE_KEYS = (
 
 
 def code_names(config: Config) -> list[str]:
-    """Return the values of all settings that may name code; some are no such names."""
+    """Return the values of all settings that may name code; some are no such names.
+
+    Examples
+    --------
+    >>> code_names(Config(data="digits", method="sn"))
+    ['auto', 'sn', 'hinge', '', 'digits', 'auto']
+    """
     method = config.method
     return [
         config.model.name,
@@ -32,13 +38,26 @@ def code_names(config: Config) -> list[str]:
 
 
 def code_names_in(settings: Mapping[str, Any]) -> list[str]:
-    """Return the same values of settings under dotted keys, as a file holds them."""
+    """Return the same values of settings under dotted keys, as a file holds them.
+
+    Examples
+    --------
+    >>> code_names_in({"data.source": "own.data:read", "method.lr": 0.1})
+    ['own.data:read']
+    """
     values = [settings.get(key) for key in (*CODE_KEYS, "model", "method", "data")]
     return [value for value in values if isinstance(value, str)]
 
 
 def has_own_code(config: Config) -> bool:
-    """Whether a training step runs code of others: networks, a loss or a penalty."""
+    """Whether a training step runs code of others: networks, a loss or a penalty.
+
+    Examples
+    --------
+    >>> from sngan.config import ModelConfig
+    >>> has_own_code(Config()), has_own_code(Config(model=ModelConfig(own=("critic",))))
+    (False, True)
+    """
     method = config.method
     is_own = method.loss not in LOSSES or (method.penalty or "r1") not in PENALTIES
     return is_own or config.model.is_own

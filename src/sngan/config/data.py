@@ -14,7 +14,20 @@ from sngan.utils.fields import filled_in, none_for_off, option, require_choices
 
 @dataclass(frozen=True)
 class DataConfig:
-    """The training data, and how its images are read and kept."""
+    """The training data, and how its images are read and kept.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range, or a word is none of the choices.
+
+    Examples
+    --------
+    >>> from sngan.config import DataConfig
+    >>> settings = DataConfig("ring8", resolution="32x32", augment="none")
+    >>> settings.source, settings.resolution, settings.augment
+    ('ring8', 32, None)
+    """
 
     source: str = option(
         "digits",

@@ -23,6 +23,18 @@ class EvaluationConfig:
         The meaning of ``extractor: auto`` for images without labels: 1 is ``pixels``, 2 is
         ``domain``. A run keeps the meaning that it began with, because values of different features
         cannot be compared.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range, or the extractor has none of the known forms.
+
+    Examples
+    --------
+    >>> from sngan.config import EvaluationConfig
+    >>> settings = EvaluationConfig(every=0, extractor="pixels")
+    >>> print(settings.every, settings.extractor)
+    None pixels
     """
 
     every: int | Literal["auto"] | None = option(

@@ -48,6 +48,13 @@ def to_dict(config: Config) -> dict[str, Any]:
     """Return the settings as nested plain values, with lists for tuples, as in the YAML file.
 
     Defaults that depend on a model family that is not known yet have their values for images.
+
+    Examples
+    --------
+    >>> from sngan.config import Config, to_dict
+    >>> settings = to_dict(Config(data="ring8", clip=None))
+    >>> settings["data"]["source"], settings["method"]["clip"]
+    ('ring8', 0.0)
     """
     values = cast(dict[str, Any], plain(config.for_images))
     for key, word in _OFF.items():
@@ -58,7 +65,14 @@ def to_dict(config: Config) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Return settings as plain values: dictionaries, lists, and a schedule as its text."""
+    """Return settings as plain values: dictionaries, lists, and a schedule as its text.
+
+    Examples
+    --------
+    >>> from sngan.config import plain
+    >>> plain({"lr": Schedule(0.5, 0.25), "betas": (0.0, 0.9)})
+    {'lr': '0.5->0.25', 'betas': [0.0, 0.9]}
+    """
     if isinstance(value, Schedule):
         return str(value)
     if dataclasses.is_dataclass(value):
@@ -79,6 +93,12 @@ def from_dict(values: Mapping[str, Any]) -> Config:
     ------
     ValueError
         If a key is unknown (the error lists the near ones), or a field refuses its value.
+
+    Examples
+    --------
+    >>> from sngan.config import from_dict
+    >>> from_dict({"data": {"source": "ring8"}, "steps": 10}).data.source
+    'ring8'
     """
     _require_known(values, Config, prefix="")
     arguments = dict(values)
@@ -92,7 +112,17 @@ def from_dict(values: Mapping[str, Any]) -> Config:
 
 
 def save(config: Config, path: Path) -> None:
-    """Write the settings as YAML, atomically."""
+    """Write the settings as YAML, atomically.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from sngan.config import Config, load, save
+    >>> with TemporaryDirectory() as folder:
+    ...     save(Config(data="ring8", steps=10), Path(folder) / "config.yaml")
+    ...     load(Path(folder) / "config.yaml").steps
+    10
+    """
     write_bytes(path, to_yaml(to_dict(config)).encode())
 
 
@@ -103,6 +133,16 @@ def load(path: Path) -> Config:
     ------
     ValueError
         If the file is missing or no YAML mapping, a key is unknown, or a value is refused.
+
+    Examples
+    --------
+    See :func:`save`. A file that is missing is named in the error:
+
+    >>> from sngan.config import load
+    >>> load(Path("no-run/config.yaml"))
+    Traceback (most recent call last):
+        ...
+    ValueError: run: expected a run folder with config.yaml, got no-run
     """
     require(path.is_file(), "run", expected=f"a run folder with {path.name}", got=path.parent)
     return _of_a_run(read(path), where=path)
@@ -115,6 +155,12 @@ def loads(text: str, *, where: object) -> Config:
     ------
     ValueError
         If the text is no YAML mapping, a key is unknown, or a value is refused.
+
+    Examples
+    --------
+    >>> from sngan.config import loads
+    >>> loads("data: {source: ring8}", where="the example").data.source
+    'ring8'
     """
     return _of_a_run(_parsed(text, where=where), where=where)
 
@@ -145,6 +191,16 @@ def read(path: Path) -> dict[str, Any]:
     ------
     ValueError
         If it is no YAML mapping, or exceeds the limits of :func:`sngan.utils.plain.read_yaml`.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from sngan.config import read
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "config.yaml"
+    ...     _ = path.write_text("data: {source: 007}")
+    ...     read(path)
+    {'data': {'source': '007'}}
     """
     try:
         text = read_text(path)

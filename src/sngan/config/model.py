@@ -14,7 +14,20 @@ _Init = Literal["auto", "default", "orthogonal"]
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The two networks."""
+    """The two networks: their family, size, noise and initial weights.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of range, or the family of networks is unknown.
+
+    Examples
+    --------
+    >>> from sngan.config import ModelConfig
+    >>> settings = ModelConfig("resnet", conditional=True, class_names=("cat", "dog"))
+    >>> settings.num_classes, settings.group_size, settings.is_own
+    (2, None, False)
+    """
 
     name: str = option(
         "auto",

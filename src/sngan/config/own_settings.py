@@ -37,6 +37,16 @@ def with_own_settings(config: Config, path: Path) -> Config:
     ------
     ValueError
         If the file is missing, or does not hold settings.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from sngan.config import Config, save, with_own_settings
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "config.yaml"
+    ...     save(Config(data="ring8", model="mlp"), path)
+    ...     with_own_settings(Config(data="ring8", steps=20), path).model.name
+    'mlp'
     """
     own = load(path)
     config = left_out_as_in(config, own)

@@ -9,7 +9,19 @@ from sngan.utils.fields import option, require_choices
 
 @dataclass(frozen=True)
 class PerformanceConfig:
-    """The devices, and the precision of the arithmetic."""
+    """The devices, and the precision of the arithmetic.
+
+    Raises
+    ------
+    ValueError
+        If a count is below 1, or a word is none of the choices.
+
+    Examples
+    --------
+    >>> from sngan.config import PerformanceConfig
+    >>> PerformanceConfig(accumulate=4).precision
+    'auto'
+    """
 
     device: Literal["auto", "cpu", "cuda", "mps"] = option("auto", "auto: a GPU if there is one")
     precision: Literal["auto", "32-true", "bf16-mixed"] = option(

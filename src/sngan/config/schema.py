@@ -30,6 +30,12 @@ class Config:
     A setting inside a group may be given by its own name, as on the command line, if no other group
     has a setting of this name.
 
+    Attributes
+    ----------
+    data, method, model, evaluation, performance
+        The groups of settings: :class:`DataConfig`, :class:`sngan.methods.Method`,
+        :class:`ModelConfig`, :class:`EvaluationConfig` and :class:`PerformanceConfig`.
+
     Raises
     ------
     ValueError

@@ -14,6 +14,8 @@ T = TypeVar("T")
 def keys_by_short_name(kind: type) -> dict[str, tuple[str, ...]]:
     """Return the dotted keys of all settings of a dataclass by the last parts of their names.
 
+    Examples
+    --------
     >>> from sngan import Config
     >>> keys_by_short_name(Config)["lr"], keys_by_short_name(Config)["name"]
     (('method.lr',), ('method.name', 'model.name'))

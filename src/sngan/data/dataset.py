@@ -36,6 +36,15 @@ class Dataset:
         ``samples`` are then some of them: metrics use only these, and the sampler draws from all.
     content
         The files that the samples came from, for :meth:`fingerprint`.
+
+    Examples
+    --------
+    >>> from sngan.data import open_source
+    >>> dataset = open_source("digits")
+    >>> len(dataset), dataset.sample_shape, dataset.class_names[:3]
+    (1797, (1, 8, 8), ('0', '1', '2'))
+    >>> dataset.values(torch.tensor([0])).min()
+    tensor(-1.)
     """
 
     name: str

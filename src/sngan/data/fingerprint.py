@@ -44,6 +44,13 @@ def of_content(content: Content) -> Fingerprint:
 
     At most 4 MiB are read from any data set. Modification times and decoded pixels are left out, so
     a copy of the files on another machine has the same fingerprint.
+
+    Examples
+    --------
+    >>> from sngan.data import changes, of_content
+    >>> old = of_content(Content(["a.png"], [3], lambda index: b"abc"))
+    >>> changes(old, of_content(Content(["b.png"], [3], lambda index: b"abc")))
+    ['names of files']
     """
     count, read = len(content.names), content.some_bytes
     names = (unicodedata.normalize("NFC", name) for name in content.names)

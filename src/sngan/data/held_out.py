@@ -30,6 +30,13 @@ def held_out_count(dataset: Dataset, wanted: float | None) -> int:
     ------
     ValueError
         If more than half of the images are asked for, or a count for points or streamed data.
+
+    Examples
+    --------
+    >>> from sngan.data import Dataset, held_out_count
+    >>> images = Dataset("grey", torch.zeros(4000, 1, 8, 8, dtype=torch.uint8))
+    >>> held_out_count(images, 0.05), held_out_count(images, 0.01), held_out_count(images, 30)
+    (200, 100, 30)
     """
     is_fraction = wanted is not None and wanted < 1
     if not wanted or (is_fraction and (not dataset.is_images or dataset.stream is not None)):
@@ -60,6 +67,13 @@ def held_out_rows(dataset: Dataset, count: int, *, seed: int) -> Tensor:
         the last one of a class, fewer are returned.
     seed
         The seed of the run. The choice depends on nothing else.
+
+    Examples
+    --------
+    >>> from sngan.data import Dataset, held_out_rows
+    >>> images = Dataset("grey", torch.zeros(6, 1, 8, 8, dtype=torch.uint8))
+    >>> held_out_rows(images, 2, seed=0).shape
+    torch.Size([2])
     """
     if not count:
         return torch.empty(0, dtype=torch.int64)
@@ -70,7 +84,15 @@ def held_out_rows(dataset: Dataset, count: int, *, seed: int) -> Tensor:
 
 
 def trained_rows(dataset: Dataset, held_out: Tensor) -> Tensor:
-    """Return all other rows of a data set, in ascending order."""
+    """Return all other rows of a data set, in ascending order.
+
+    Examples
+    --------
+    >>> from sngan.data import Dataset, trained_rows
+    >>> images = Dataset("grey", torch.zeros(6, 1, 8, 8, dtype=torch.uint8))
+    >>> trained_rows(images, torch.tensor([4, 1]))
+    tensor([0, 2, 3, 5])
+    """
     is_trained = torch.ones(len(dataset), dtype=torch.bool)
     is_trained[held_out] = False
     return is_trained.nonzero().flatten()

@@ -198,6 +198,12 @@ def is_missing(source: str) -> bool:
     """Whether a SOURCE is a path, and there is nothing.
 
     Patterns, names of a hub, functions, and the names ``digits``, ``ring8`` and so on are no paths.
+
+    Examples
+    --------
+    >>> from sngan.data import is_missing
+    >>> is_missing("digits"), is_missing("no/such/folder")
+    (False, True)
     """
     is_path = source not in _NAMES and not source.startswith((PREFIX, "hf:"))
     return is_path and _path(source) is None and not _is_own(source)

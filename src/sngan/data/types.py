@@ -17,6 +17,13 @@ READING = 4
 
 It is raised with each change of pixels or labels. A run keeps the version that it began with. Runs
 that were made before this number existed have version 1.
+
+Examples
+--------
+>>> from sngan import Config
+>>> from sngan.data import READING
+>>> Config(data="digits").data.reading == READING
+True
 """
 
 Progress = Callable[[int, int], None]
@@ -25,7 +32,16 @@ Fingerprint = dict[str, int | str]
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that could not be used, and the reason."""
+    """A file that could not be used, and the reason.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sngan.data import Dataset, Skipped
+    >>> broken = Skipped("cat.png", "empty file")
+    >>> Dataset("cats", torch.zeros(1, 3, 8, 8), skipped=(broken,)).skipped[0].reason
+    'empty file'
+    """
 
     name: str
     reason: str

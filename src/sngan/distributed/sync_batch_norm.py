@@ -14,6 +14,14 @@ class SyncedBatchNorm(_BatchNorm):
     forward pass and two in the backward pass. The running statistics are updated as in
     ``nn.BatchNorm2d``, with the unbiased variance. In eval mode, and with one rank, this is torch's
     batch norm.
+
+    The formula is ``y = γ (x − E x)/√(E (x − E x)² + ε) + β``, with means over all ranks.
+
+    Examples
+    --------
+    >>> from sngan.models import SyncedBatchNorm
+    >>> SyncedBatchNorm(1)(torch.tensor([[1.0], [3.0]])).round(decimals=3).tolist()
+    [[-1.0], [1.0]]
     """
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -51,7 +59,16 @@ class SyncedBatchNorm(_BatchNorm):
 
 
 def synchronize_batch_norms(module: nn.Module) -> None:
-    """Make every batch norm of a module a :class:`SyncedBatchNorm`, in place."""
+    """Make every batch norm of a module a :class:`SyncedBatchNorm`, in place.
+
+    Examples
+    --------
+    >>> from sngan.models import synchronize_batch_norms
+    >>> network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    >>> synchronize_batch_norms(network)
+    >>> type(network[1]).__name__
+    'SyncedBatchNorm'
+    """
     for layer in module.modules():
         if isinstance(layer, _BatchNorm):
             # parameters, buffers and names stay; only forward changes

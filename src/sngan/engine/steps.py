@@ -79,6 +79,14 @@ def critic_step(config: Config, state: TrainState, batch: data.Batch) -> dict[st
         augmentation change.
     batch
         The real samples as the data set stores them.
+
+    Examples
+    --------
+    >>> from sngan import Config, data, engine
+    >>> config = Config(data="ring8", batch_size=8)
+    >>> state = engine.TrainState.build(config, data.open_source("ring8"))
+    >>> sorted(engine.critic_step(config, state, state.sampler.take()))
+    ['critic_gradient_norm', 'critic_loss', 'w_estimate']
     """
     config = config.of_family(is_images=state.is_images)
     method = config.method
@@ -141,6 +149,14 @@ def generator_step(config: Config, state: TrainState, batch: data.Batch) -> dict
         The networks and optimizers. Only the generator and its optimizer change.
     batch
         Real samples as the data set stores them. Only relativistic losses read their values.
+
+    Examples
+    --------
+    >>> from sngan import Config, data, engine
+    >>> config = Config(data="ring8", batch_size=8)
+    >>> state = engine.TrainState.build(config, data.open_source("ring8"))
+    >>> sorted(engine.generator_step(config, state, state.sampler.take()))
+    ['generator_gradient_norm', 'generator_loss']
     """
     config = config.of_family(is_images=state.is_images)
     losses = LOSSES[config.method.loss]

@@ -28,7 +28,14 @@ FINDINGS: dict[str, Callable[[History, Config], Finding | Unjudged | None]] = {
     critic.RANK_COLLAPSE: critic.rank_collapse,
     CONVERGED: converged,
 }
-"""The conditions by name, each as a function of the records and the settings of a run."""
+"""The conditions by name, each as a function of the records and the settings of a run.
+
+Examples
+--------
+>>> from sngan.health import FINDINGS
+>>> list(FINDINGS)[:3]
+['exploding gradient', 'vanishing gradient', 'collapse']
+"""
 
 
 @dataclass(frozen=True)
@@ -117,6 +124,14 @@ def diagnose(records: Iterable[Mapping[str, object]] | History, config: Config) 
     ------
     ValueError
         If there are no records.
+
+    Examples
+    --------
+    >>> from sngan.health import diagnose
+    >>> records = [{"step": 50 * k, "critic_loss": 10.0**k} for k in range(8)]
+    >>> norms = {"generator_gradient_norm": 1.0, "critic_gradient_norm": 1.0}
+    >>> diagnose([record | norms for record in records], Config()).verdict
+    'ill: exploding gradient'
     """
     history = records if isinstance(records, History) else History(records)
     require(history.num_records > 0, "run", expected="a run with records (train first)", got="none")

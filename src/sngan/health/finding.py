@@ -31,6 +31,16 @@ class Finding:
         settings of this run.
     is_illness
         Whether the run is ill. A run that has converged is not.
+
+    Examples
+    --------
+    >>> from sngan import Config
+    >>> from sngan.health import diagnose
+    >>> records = [{"step": 50 * k, "critic_loss": 10.0**k} for k in range(8)]
+    >>> norms = {"generator_gradient_norm": 1.0, "critic_gradient_norm": 1.0}
+    >>> finding = diagnose([record | norms for record in records], Config()).findings[0]
+    >>> finding.name, finding.is_illness, finding.certainty
+    ('exploding gradient', True, 'high')
     """
 
     name: str
@@ -76,7 +86,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class Unjudged:
-    """A finding that the records do not allow to judge, and the reason."""
+    """A finding that the records do not allow to judge, and the reason.
+
+    Examples
+    --------
+    >>> from sngan import Config
+    >>> from sngan.health import diagnose
+    >>> records = [{"step": 50 * k, "critic_loss": 1.0} for k in range(8)]
+    >>> "collapse" in [one.name for one in diagnose(records, Config()).unjudged]
+    True
+    """
 
     name: str
     reason: str

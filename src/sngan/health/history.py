@@ -45,6 +45,13 @@ class History:
     ----------
     records
         The records in the order of the run.
+
+    Examples
+    --------
+    >>> from sngan.health import History
+    >>> history = History([{"step": 50, "critic_loss": 2.0}, {"step": 100, "critic_loss": 1.5}])
+    >>> history.step, history["critic_loss"].last, len(history["unknown"])
+    (100, 1.5, 0)
     """
 
     def __init__(self, records: Iterable[Mapping[str, object]] = ()) -> None:

@@ -22,7 +22,11 @@ _ROUNDING = 1e-7
 
 
 class InconsistentBoundsError(RuntimeError):
-    """The lower bound is above the upper bound, so one of them is wrong."""
+    """The lower bound is above the upper bound, so one of them is wrong.
+
+    :func:`lipschitz_bounds` raises it instead of a result. It means a bug of sngan, or a rule of
+    :func:`sngan.lipschitz.register_lipschitz` that gives a constant which is too small.
+    """
 
 
 def lipschitz_bounds(

@@ -54,7 +54,7 @@ def hkr(scores: Tensor, labels: Tensor, *, alpha: float = 0.95, margin: float = 
     Raises
     ------
     ValueError
-        As for :func:`kr`, or if alpha or the margin is out of its range.
+        If :func:`kr` would raise it, or alpha or the margin is out of its range.
 
     Examples
     --------
@@ -130,7 +130,8 @@ def margin_cross_entropy(
     Raises
     ------
     ValueError
-        As for :func:`multiclass_hkr`, or if the temperature or the margin is out of its range.
+        If :func:`multiclass_hkr` would raise it, or the temperature or the margin is out of its
+        range.
 
     Examples
     --------

@@ -2,22 +2,6 @@
 
 ``D(x)`` are the scores of real samples, ``D(G(z))`` those of generated ones. A score is the raw
 output of the critic. A loss that needs probabilities computes them as ``sigmoid(D)``.
-
-Examples
---------
->>> real, fake = torch.tensor([2.0, 0.0]), torch.tensor([-1.0, 0.5])
->>> minimax.critic(real, fake), minimax.generator(fake)
-(tensor(1.0537), tensor(-0.6437))
->>> non_saturating.critic(real, fake), non_saturating.generator(fake)
-(tensor(1.0537), tensor(0.8937))
->>> least_squares.critic(real, fake), least_squares.generator(fake)
-(tensor(0.8125), tensor(1.0625))
->>> wasserstein.critic(real, fake), wasserstein.generator(fake)
-(tensor(-1.2500), tensor(0.2500))
->>> hinge.critic(real, fake), hinge.generator(fake)
-(tensor(1.2500), tensor(0.2500))
->>> relativistic.critic(real, fake), relativistic.generator(fake, real)
-(tensor(0.5113), tensor(1.7613))
 """
 
 from collections.abc import Callable
@@ -44,7 +28,14 @@ __all__ = [
 
 
 class GeneratorLoss(Protocol):
-    """``loss(fake_scores, real_scores)``, a scalar; only relativistic losses use the second."""
+    """``loss(fake_scores, real_scores)``, a scalar; only relativistic losses use the second.
+
+    Examples
+    --------
+    >>> from sngan.losses import hinge
+    >>> hinge.generator(torch.tensor([1.0, 2.0]))
+    tensor(-1.5000)
+    """
 
     def __call__(self, fake_scores: Tensor, real_scores: Tensor | None = None) -> Tensor:
         """Return the generator's loss."""
@@ -61,6 +52,15 @@ class LossPair(NamedTuple):
     ``threshold`` is the score of a sample that is as likely real as generated. It is None for a
     loss of differences of scores, which does not change if all scores grow by one number.
 
+    Attributes
+    ----------
+    critic, generator
+        The two losses.
+    relativistic
+        Whether the pair compares scores one by one.
+    threshold
+        The score of a sample that is as likely real as generated, or None.
+
     Raises
     ------
     ValueError
@@ -73,6 +73,8 @@ class LossPair(NamedTuple):
     tensor(0.5000)
     >>> hinge.generator(torch.tensor([-1.0]))
     tensor(1.)
+    >>> LossPair(lambda real, fake: fake.mean() - real.mean(), hinge.generator).threshold is None
+    True
     """
 
     critic: Callable[[Tensor, Tensor], Tensor]
@@ -147,6 +149,13 @@ minimax = _separable(
 
 ``L_D = −E log sigmoid(D(x)) − E log(1 − sigmoid(D(G(z))))``, ``L_G = E log(1 − sigmoid(D(G(z))))``.
 The generator's gradient vanishes where the critic is sure that a sample is fake.
+
+Examples
+--------
+>>> from sngan.losses import minimax
+>>> real, fake = torch.tensor([2.0, 0.0]), torch.tensor([-1.0, 0.5])
+>>> minimax.critic(real, fake), minimax.generator(fake)
+(tensor(1.0537), tensor(-0.6437))
 """
 
 non_saturating = _separable(
@@ -159,6 +168,13 @@ non_saturating = _separable(
 
 ``L_D`` is that of :data:`minimax`, and ``L_G = −E log sigmoid(D(G(z)))``. The fixed point is the
 same, and the generator's gradient is largest where the critic is sure that a sample is fake.
+
+Examples
+--------
+>>> from sngan.losses import non_saturating
+>>> real, fake = torch.tensor([2.0, 0.0]), torch.tensor([-1.0, 0.5])
+>>> non_saturating.critic(real, fake), non_saturating.generator(fake)
+(tensor(1.0537), tensor(0.8937))
 """
 
 least_squares = _separable(
@@ -171,6 +187,13 @@ least_squares = _separable(
 
 ``L_D = ½ E (D(x) − 1)² + ½ E D(G(z))²``, ``L_G = ½ E (D(G(z)) − 1)²``. The critic's targets are 1
 for real samples and 0 for fake ones; the generator's target is 1.
+
+Examples
+--------
+>>> from sngan.losses import least_squares
+>>> real, fake = torch.tensor([2.0, 0.0]), torch.tensor([-1.0, 0.5])
+>>> least_squares.critic(real, fake), least_squares.generator(fake)
+(tensor(0.8125), tensor(1.0625))
 """
 
 wasserstein = _separable(
@@ -180,6 +203,13 @@ wasserstein = _separable(
 
 ``L_D = E D(G(z)) − E D(x)``, ``L_G = −E D(G(z))``. If the critic is 1-Lipschitz, ``−L_D`` is a
 lower bound of the Wasserstein distance W₁; without a constraint on the critic, L_D has no minimum.
+
+Examples
+--------
+>>> from sngan.losses import wasserstein
+>>> real, fake = torch.tensor([2.0, 0.0]), torch.tensor([-1.0, 0.5])
+>>> wasserstein.critic(real, fake), wasserstein.generator(fake)
+(tensor(-1.2500), tensor(0.2500))
 """
 
 hinge = _separable(
@@ -190,6 +220,13 @@ hinge = _separable(
 ``L_D = E max(0, 1 − D(x)) + E max(0, 1 + D(G(z)))``, ``L_G = −E D(G(z))``; equations 16 and 17 of
 Miyato et al. 2018, arXiv:1802.05957. At the kinks, ``D(x) = 1`` and ``D(G(z)) = −1``, the
 gradient is 0.
+
+Examples
+--------
+>>> from sngan.losses import hinge
+>>> real, fake = torch.tensor([2.0, 0.0]), torch.tensor([-1.0, 0.5])
+>>> hinge.critic(real, fake), hinge.generator(fake)
+(tensor(1.2500), tensor(0.2500))
 """
 
 relativistic = _paired(lambda difference: -F.logsigmoid(difference))
@@ -198,6 +235,13 @@ relativistic = _paired(lambda difference: -F.logsigmoid(difference))
 ``L_D = E log(1 + exp(−(D(x) − D(G(z)))))``, ``L_G = E log(1 + exp(−(D(G(z)) − D(x))))``. Each fake
 score is compared with a real one, so that the generator pays for every mode that it drops (Sun et
 al. 2020, arXiv:2011.04926). It is the loss of R3GAN, Huang et al. 2024, arXiv:2501.05441.
+
+Examples
+--------
+>>> from sngan.losses import relativistic
+>>> real, fake = torch.tensor([2.0, 0.0]), torch.tensor([-1.0, 0.5])
+>>> relativistic.critic(real, fake), relativistic.generator(fake, real)
+(tensor(0.5113), tensor(1.7613))
 """
 
 
@@ -232,3 +276,11 @@ LOSSES: Registry[LossPair] = Registry(
     argument="method.loss",
     convert=_as_loss,
 )
+"""The losses by name. The name ``package.module:object`` gives a loss of your own.
+
+Examples
+--------
+>>> from sngan.losses import LOSSES
+>>> list(LOSSES)
+['minimax', 'non_saturating', 'least_squares', 'wasserstein', 'hinge', 'relativistic']
+"""

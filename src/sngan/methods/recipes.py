@@ -218,6 +218,8 @@ def _as_method(part: Any, name: str) -> Method:
 METHODS: Registry[Method] = Registry("methods", _RECIPES, argument="method", convert=_as_method)
 """The recipes of papers by their names.
 
+Examples
+--------
 >>> METHODS["wgan-gp"].penalty, METHODS["wgan-gp"].penalty_weight
 ('wgan-gp', 10.0)
 """

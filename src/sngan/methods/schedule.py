@@ -173,6 +173,16 @@ def require_scheduled(
     ------
     ValueError
         If the text does not parse, or a number is outside the range.
+
+    Examples
+    --------
+    >>> from sngan.methods import require_scheduled
+    >>> require_scheduled("2e-4->0", "method.lr", minimum=0)
+    Schedule(start=0.0002, end=0.0, shape='linear')
+    >>> require_scheduled(-1.0, "method.lr", minimum=0)
+    Traceback (most recent call last):
+        ...
+    ValueError: method.lr: expected a finite number of at least 0, got -1.0
     """
     parsed = parse_schedule(value, name) if isinstance(value, str) else value
     ends = [parsed.start, parsed.end] if isinstance(parsed, Schedule) else [parsed]

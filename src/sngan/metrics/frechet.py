@@ -13,7 +13,15 @@ from sngan.utils.scaling import exponent_of, shifted
 
 
 class Gaussian(NamedTuple):
-    """A mean ``(d,)`` and a root ``(r, d)`` of the covariance, ``Σ = rootᵀ root``, in float64."""
+    """A mean ``(d,)`` and a root ``(r, d)`` of the covariance, ``Σ = rootᵀ root``, in float64.
+
+    Examples
+    --------
+    >>> from sngan.metrics import fit_gaussian
+    >>> gaussian = fit_gaussian(torch.tensor([[0.0, 0.0], [2.0, 0.0], [1.0, 3.0]]))
+    >>> gaussian.mean.tolist(), gaussian.root.shape
+    ([1.0, 1.0], torch.Size([2, 2]))
+    """
 
     mean: Tensor
     root: Tensor

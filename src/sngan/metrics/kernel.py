@@ -14,7 +14,16 @@ from sngan.utils.scaling import exponent_of, shifted
 
 
 class KernelDistance(NamedTuple):
-    """The squared MMD, ``distance``, and its ``standard_error``."""
+    """The squared MMD, ``distance``, and its ``standard_error``.
+
+    Examples
+    --------
+    >>> from sngan.metrics import kernel_distance
+    >>> x = torch.tensor([[0.0], [1.0], [2.0]])
+    >>> found = kernel_distance(x + 5, x)
+    >>> found.distance > found.standard_error > 0
+    True
+    """
 
     distance: float
     standard_error: float

@@ -14,7 +14,22 @@ _MARGIN = 1 + 1e-9
 
 
 class Manifold(NamedTuple):
-    """Fidelity (precision, density) and variety (recall, coverage) of generated samples."""
+    """Fidelity (precision, density) and variety (recall, coverage) of generated samples.
+
+    Attributes
+    ----------
+    precision, density
+        How many generated samples lie among real ones.
+    recall, coverage
+        How many real samples have generated ones near them.
+
+    Examples
+    --------
+    >>> from sngan.metrics import manifold
+    >>> real = torch.arange(8.0)[:, None]
+    >>> manifold(real, real).recall, manifold(real + 100, real).precision
+    (1.0, 0.0)
+    """
 
     precision: float
     recall: float

@@ -162,6 +162,14 @@ MEASURES = (
 """All metrics, in the order of reports. Those that are slow or need more data are not usual."""
 
 METRICS = tuple(name for measure in MEASURES for name in measure.names)
+"""The names of all metrics, in the order of reports.
+
+Examples
+--------
+>>> from sngan.metrics import METRICS
+>>> METRICS[:3]
+('frechet', 'frechet_infinity', 'kernel')
+"""
 COUNTS = frozenset((*_MODES, *_CLASSES))
 USUAL = tuple(name for measure in MEASURES if measure.is_usual for name in measure.names)
 
@@ -179,6 +187,12 @@ def chosen_metrics(names: str | Collection[str] | None) -> tuple[str, ...]:
     ------
     ValueError
         If a name is unknown, or there is none.
+
+    Examples
+    --------
+    >>> from sngan.metrics import chosen_metrics
+    >>> chosen_metrics("recall, frechet")
+    ('frechet', 'recall')
     """
     groups = {"usual": USUAL, "all": METRICS}
     given = names.split(",") if isinstance(names, str) else ("usual",) if names is None else names

@@ -17,6 +17,13 @@ class Neighbours(NamedTuple):
 
     ``indices`` int64 ``(n, count)`` point into the real samples; ``distances`` ``(n, count)`` are
     Euclidean, in units of the features.
+
+    Examples
+    --------
+    >>> from sngan.metrics import nearest_neighbours
+    >>> found = nearest_neighbours(torch.tensor([[0.0], [9.0]]), torch.tensor([[8.0], [2.0]]))
+    >>> found.indices.tolist(), found.distances.tolist()
+    ([[1], [0]], [[2.0], [1.0]])
     """
 
     indices: Tensor

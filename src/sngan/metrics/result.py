@@ -28,7 +28,14 @@ HIGHER_IS_BETTER = {
     "classes": True,
     "class_kl": False,
 }
-"""The metrics that can choose the best checkpoint, and whether higher is better."""
+"""The metrics that can choose the best checkpoint, and whether higher is better.
+
+Examples
+--------
+>>> from sngan.metrics import HIGHER_IS_BETTER
+>>> HIGHER_IS_BETTER["frechet"], HIGHER_IS_BETTER["recall"]
+(False, True)
+"""
 
 
 _HEAD = ("metric", "generated", "95 % interval", "real", "better", "meaning")
@@ -64,6 +71,13 @@ class Result:
         95 % intervals for other samples of the same numbers, by name; empty if none were asked for.
     halves
         The number of half-samples that the intervals come from.
+
+    Examples
+    --------
+    >>> from sngan.metrics import Result
+    >>> found = Result({"w1": 0.25}, "points", 100, 100, 100, "test", accuracy=None, reference="")
+    >>> found.values["w1"], found.to_dict()["extractor"]
+    (0.25, 'points')
     """
 
     values: dict[str, float]

@@ -31,11 +31,11 @@ from sngan.models.own import has_batch_norm as has_batch_norm
 from sngan.models.own import own_factory
 from sngan.models.packing import packed as packed
 from sngan.models.packing import require_groups
-from sngan.models.resnet import CriticStage as CriticStage
 from sngan.models.resnet import ResNetCritic as ResNetCritic
 from sngan.models.resnet import ResNetGenerator as ResNetGenerator
 from sngan.models.resnet import attention_side as attention_side
 from sngan.models.resnet import resnet
+from sngan.models.resnet_blocks import CriticStage as CriticStage
 from sngan.utils.checks import require, require_count, require_number, require_one_of
 from sngan.utils.registry import Registry
 
@@ -76,7 +76,14 @@ MODELS: Registry[Callable[..., tuple[nn.Module, nn.Module]]] = Registry(
     argument="model.name",
     convert=own_factory,
 )
-"""The families of networks by their names: functions that build a generator and a critic."""
+"""The families of networks by their names: functions that build a generator and a critic.
+
+Examples
+--------
+>>> from sngan.models import MODELS
+>>> list(MODELS)
+['mlp', 'cnn', 'resnet', 'convnext']
+"""
 
 
 def build(

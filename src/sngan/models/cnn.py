@@ -29,6 +29,33 @@ class CNNGenerator(Generator):
 
     An up-stage is a 4×4 transposed convolution of stride 2, batch norm and ReLU. The output is a
     3×3 convolution and tanh.
+
+    Source: Miyato et al. 2018, arXiv:1802.05957, table 3.
+
+    Parameters
+    ----------
+    latent_dim
+        The dimension of the noise.
+    base_side
+        The side of the smallest maps, or their height and width.
+    channels
+        The channels of the maps, from the smallest to the largest.
+    image_channels
+        The channels of an image.
+    num_classes
+        The number of classes; 0 takes no labels.
+
+    Raises
+    ------
+    ValueError
+        If the labels of a call are missing, or given without classes.
+
+    Examples
+    --------
+    >>> from sngan.models import CNNGenerator
+    >>> generator = CNNGenerator(latent_dim=4, base_side=4, channels=(8, 8), image_channels=3)
+    >>> generator(torch.zeros(2, 4)).shape
+    torch.Size([2, 3, 8, 8])
     """
 
     def __init__(
@@ -62,6 +89,28 @@ class CNNCritic(Critic):
     A down-stage is a 3×3 convolution and a 4×4 convolution of stride 2. A leaky ReLU of slope 0.1
     follows each convolution. With ``minibatch_std``, the standard deviation in groups of that size
     is appended as a map before the last convolution.
+
+    Source: Miyato et al. 2018, arXiv:1802.05957, table 3.
+
+    Parameters
+    ----------
+    image_channels
+        The channels of an image.
+    channels
+        The channels of the maps, from the largest to the smallest.
+    base_side
+        The side of the smallest maps, or their height and width.
+    num_classes
+        The number of classes; 0 takes no labels.
+    minibatch_std
+        The group size of :class:`MinibatchStd`; 0 means none.
+
+    Examples
+    --------
+    >>> from sngan.models import CNNCritic
+    >>> critic = CNNCritic(image_channels=3, channels=(8, 8), base_side=4)
+    >>> critic(torch.zeros(2, 3, 8, 8)).shape
+    torch.Size([2])
     """
 
     def __init__(

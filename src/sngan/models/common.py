@@ -21,6 +21,13 @@ class Generator(nn.Module):
 
     With ``num_classes`` it also takes int64 ``labels`` ``(N,)``. A generator of points may have
     ``coordinates``, those of its data.
+
+    Examples
+    --------
+    >>> from sngan.models import Generator, build
+    >>> generator, _ = build("mlp", (2,), latent_dim=3, width=0.1)
+    >>> isinstance(generator, Generator), generator.latent_dim, generator(torch.zeros(5, 3)).shape
+    (True, 3, torch.Size([5, 2]))
     """
 
     def __init__(self, latent_dim: int, num_classes: int = 0) -> None:
@@ -45,6 +52,13 @@ class Critic(nn.Module):
     ``labels`` ``(N,)`` and is the projection critic of Miyato, Koyama 2018, arXiv:1802.05637:
     ``D(x, y) = ψ(φ(x)) + ⟨e_y, φ(x)⟩``, with the features φ before the last layer ψ and a vector e
     for each class. Without labels it scores all samples as members of class 0.
+
+    Examples
+    --------
+    >>> from sngan.models import Critic, build
+    >>> _, critic = build("mlp", (2,), width=0.1)
+    >>> isinstance(critic, Critic), critic(torch.zeros(5, 2)).shape, len(critic.blocks)
+    (True, torch.Size([5]), 3)
     """
 
     embedding: nn.Embedding | None

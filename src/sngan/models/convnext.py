@@ -13,26 +13,37 @@ and ``gain² = 2/(1 + 0.2²)``. All other layers have the variance ``1/fan_in``.
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
 from sngan.models.attention import require_attention_side
 from sngan.models.common import Critic, Generator, Size, halved, halvings, image_size, two_sides
+from sngan.models.convnext_blocks import SLOPE, Basis, Block, Downsampling, Upsampling, he_normal
 from sngan.models.minibatch_std import MinibatchStd
 
-_SLOPE = 0.2
-_GROUP = 16
-_EXPANSION = 2
 _BLOCKS = 2
 _LARGEST = 768
 
 
 class ConvNextStage(NamedTuple):
-    """One stage: the channels of its maps, and its number of residual blocks."""
+    """One stage of :class:`ConvNextGenerator` or :class:`ConvNextCritic`.
+
+    Attributes
+    ----------
+    channels
+        The channels of its maps.
+    blocks
+        The number of residual blocks.
+
+    Examples
+    --------
+    >>> from sngan.models import ConvNextStage
+    >>> ConvNextStage(768)
+    ConvNextStage(channels=768, blocks=2)
+    """
 
     channels: int
     blocks: int = _BLOCKS
@@ -43,6 +54,34 @@ class ConvNextGenerator(Generator):
 
     A stage begins with bilinear upsampling, except the first. With ``num_classes`` a vector of the
     label, of ``latent_dim`` numbers, is appended to the noise.
+
+    Source: Huang et al. 2024, arXiv:2501.05441.
+
+    Parameters
+    ----------
+    latent_dim
+        The dimension of the noise.
+    base_side
+        The side of the smallest maps, or their height and width.
+    stages
+        The stages, from the smallest maps to the largest.
+    image_channels
+        The channels of an image.
+    num_classes
+        The number of classes; 0 takes no labels.
+
+    Raises
+    ------
+    ValueError
+        If the labels of a call are missing, or given without classes.
+
+    Examples
+    --------
+    >>> from sngan.models import ConvNextGenerator, ConvNextStage
+    >>> stages = [ConvNextStage(8), ConvNextStage(8)]
+    >>> generator = ConvNextGenerator(latent_dim=4, base_side=4, stages=stages, image_channels=3)
+    >>> generator(torch.zeros(2, 4)).shape
+    torch.Size([2, 3, 8, 8])
     """
 
     def __init__(
@@ -60,13 +99,13 @@ class ConvNextGenerator(Generator):
             nn.init.normal_(self.embedding.weight, std=num_classes**-0.5)
         inputs = latent_dim * (2 if num_classes else 1)
         gain = _block_gain(stages)
-        ends = [_Basis(inputs, stages[0].channels, two_sides(base_side))]
-        ends += [_Upsampling(one.channels, two.channels) for one, two in pairwise(stages)]
+        ends = [Basis(inputs, stages[0].channels, two_sides(base_side))]
+        ends += [Upsampling(one.channels, two.channels) for one, two in pairwise(stages)]
         self.stages = nn.ModuleList(
             nn.Sequential(end, *_blocks(stage, gain))
             for end, stage in zip(ends, stages, strict=True)
         )
-        self.output = _msr(nn.Conv2d(stages[-1].channels, image_channels, 1, bias=False))
+        self.output = he_normal(nn.Conv2d(stages[-1].channels, image_channels, 1, bias=False))
 
     def forward(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return images ``(N, image_channels, height, width)``; values may be outside [-1, 1]."""
@@ -86,6 +125,8 @@ class ConvNextCritic(Critic):
     with a kernel as large as the maps, and a dense layer follows. With ``num_classes`` the dense
     layer makes as many features φ as the maps have channels, and the score is ``⟨e_y, φ⟩``.
 
+    Source: Huang et al. 2024, arXiv:2501.05441.
+
     Parameters
     ----------
     image_channels, base_side
@@ -97,6 +138,14 @@ class ConvNextCritic(Critic):
     minibatch_std
         The group size of :class:`~sngan.models.minibatch_std.MinibatchStd` before the last stage,
         and a 1×1 convolution that mixes its map into the others; 0 means none.
+
+    Examples
+    --------
+    >>> from sngan.models import ConvNextCritic, ConvNextStage
+    >>> stages = [ConvNextStage(8), ConvNextStage(8)]
+    >>> critic = ConvNextCritic(image_channels=3, base_side=4, stages=stages)
+    >>> critic(torch.zeros(2, 3, 8, 8)).shape
+    torch.Size([2])
     """
 
     def __init__(
@@ -111,17 +160,17 @@ class ConvNextCritic(Critic):
         channels, size = stages[-1].channels, two_sides(base_side)
         super().__init__(features=channels, num_classes=num_classes)
         gain = _block_gain(stages)
-        self.input = _msr(nn.Conv2d(image_channels, stages[0].channels, 1, bias=False))
+        self.input = he_normal(nn.Conv2d(image_channels, stages[0].channels, 1, bias=False))
         parts = [
-            nn.Sequential(*_blocks(one, gain), _Downsampling(one.channels, two.channels))
+            nn.Sequential(*_blocks(one, gain), Downsampling(one.channels, two.channels))
             for one, two in pairwise(stages)
         ]
         if minibatch_std:
-            mixing = _msr(nn.Conv2d(channels + 1, channels, 1, bias=False))
+            mixing = he_normal(nn.Conv2d(channels + 1, channels, 1, bias=False))
             parts.append(nn.Sequential(MinibatchStd(minibatch_std), mixing))
         self.stages = nn.Sequential(*parts, nn.Sequential(*_blocks(stages[-1], gain)))
-        self.basis = _msr(nn.Conv2d(channels, channels, size, groups=channels, bias=False))
-        self.dense = _msr(nn.Linear(channels, channels if num_classes else 1, bias=False))
+        self.basis = he_normal(nn.Conv2d(channels, channels, size, groups=channels, bias=False))
+        self.dense = he_normal(nn.Linear(channels, channels if num_classes else 1, bias=False))
         if self.embedding is not None:
             nn.init.normal_(self.embedding.weight, std=(channels * num_classes) ** -0.5)
 
@@ -199,89 +248,11 @@ def _rounded(channels: float) -> int:
     return max(8, 8 * round(channels / 8))
 
 
-class _Block(nn.Module):
-    def __init__(self, channels: int, gain: float) -> None:
-        super().__init__()
-        inner = _EXPANSION * channels
-        groups = inner // _GROUP
-        self.conv1 = _msr(nn.Conv2d(channels, inner, 1), gain=gain)
-        self.conv2 = _msr(nn.Conv2d(inner, inner, 3, padding=1, groups=groups), gain=gain)
-        self.conv3 = nn.Conv2d(inner, channels, 1, bias=False)
-        nn.init.zeros_(self.conv3.weight)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        inner = F.leaky_relu(self.conv1(maps), _SLOPE)
-        return maps + self.conv3(F.leaky_relu(self.conv2(inner), _SLOPE))
-
-
-class _Basis(nn.Module):
-    """Maps ``(N, channels, *size)``: a learned map for each channel, times a linear factor."""
-
-    def __init__(self, inputs: int, channels: int, size: Size) -> None:
-        super().__init__()
-        self.maps = nn.Parameter(torch.randn(channels, *size))
-        self.factors = _msr(nn.Linear(inputs, channels, bias=False))
-
-    def forward(self, noise: Tensor) -> Tensor:
-        return self.maps * self.factors(noise)[:, :, None, None]
-
-
-class _Resampling(nn.Module):
-    """Bilinear resampling by 2: the kernel of ``[1, 3, 3, 1]``, with zeros around the maps."""
-
-    kernel: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        row = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
-        self.register_buffer("kernel", torch.outer(row, row)[None, None], persistent=False)
-
-    def _kernels(self, maps: Tensor) -> Tensor:
-        return self.kernel.to(maps.dtype).expand(maps.shape[1], 1, 4, 4)
-
-
-class _Upsampling(_Resampling):
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.conv = _changed_channels(inputs, outputs)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        maps = self.conv(maps)
-        kernels = 4 * self._kernels(maps)
-        return F.conv_transpose2d(maps, kernels, stride=2, padding=1, groups=maps.shape[1])
-
-
-class _Downsampling(_Resampling):
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.conv = _changed_channels(inputs, outputs)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        kernels = self._kernels(maps)
-        return self.conv(F.conv2d(maps, kernels, stride=2, padding=1, groups=maps.shape[1]))
-
-
-def _changed_channels(inputs: int, outputs: int) -> nn.Module:
-    return nn.Identity() if inputs == outputs else _msr(nn.Conv2d(inputs, outputs, 1, bias=False))
-
-
-def _blocks(stage: ConvNextStage, gain: float) -> list[_Block]:
-    return [_Block(stage.channels, gain) for _ in range(stage.blocks)]
+def _blocks(stage: ConvNextStage, gain: float) -> list[Block]:
+    return [Block(stage.channels, gain) for _ in range(stage.blocks)]
 
 
 def _block_gain(stages: Sequence[ConvNextStage]) -> float:
     """Return the gain of leaky ReLU, times ``L^(-1/(2m-2))`` for L blocks of m = 3 layers."""
     blocks = sum(stage.blocks for stage in stages)
-    return math.sqrt(2 / (1 + _SLOPE**2)) * blocks**-0.25
-
-
-_Layer = TypeVar("_Layer", nn.Linear, nn.Conv2d)
-
-
-def _msr(layer: _Layer, *, gain: float = 1.0) -> _Layer:
-    """Draw a weight from ``N(0, gain²/fan_in)``, and set the bias to 0."""
-    fan_in = layer.weight[0].numel()
-    nn.init.normal_(layer.weight, std=gain / math.sqrt(fan_in))
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return layer
+    return math.sqrt(2 / (1 + SLOPE**2)) * blocks**-0.25

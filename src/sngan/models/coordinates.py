@@ -11,6 +11,14 @@ class Coordinates(nn.Module):
 
     The networks compute in standard coordinates, so that one recipe fits data of every unit. Their
     inputs and outputs are in the data's coordinates. Both buffers are part of the weights.
+
+    Examples
+    --------
+    >>> from sngan.models import Coordinates
+    >>> coordinates = Coordinates(1)
+    >>> coordinates.fit(torch.tensor([[3.0], [7.0]]))
+    >>> coordinates.standard(torch.tensor([[7.0]])), coordinates.original(torch.tensor([[-1.0]]))
+    (tensor([[1.]]), tensor([[3.]]))
     """
 
     center: Tensor

@@ -18,6 +18,30 @@ class MLPGenerator(Generator):
     """A map from noise ``(N, latent_dim)`` to points ``(N, dim)``, with ReLU between the layers.
 
     A label is appended to the noise as a unit vector (Mirza, Osindero 2014, arXiv:1411.1784).
+
+    Parameters
+    ----------
+    latent_dim
+        The dimension of the noise.
+    hidden
+        The widths of the hidden layers.
+    dim
+        The dimension of the points.
+    num_classes
+        The number of classes; 0 takes no labels.
+    standardize
+        Whether the layers compute in standard :class:`Coordinates`.
+
+    Raises
+    ------
+    ValueError
+        If the labels of a call are missing, or given without classes.
+
+    Examples
+    --------
+    >>> from sngan.models import MLPGenerator
+    >>> MLPGenerator(latent_dim=3, hidden=(16, 16), dim=2)(torch.zeros(5, 3)).shape
+    torch.Size([5, 2])
     """
 
     def __init__(
@@ -45,7 +69,25 @@ class MLPGenerator(Generator):
 
 
 class MLPCritic(Critic):
-    """A map from points ``(N, dim)`` to scores, with leaky ReLU of slope 0.1 between the layers."""
+    """A map from points ``(N, dim)`` to scores, with leaky ReLU of slope 0.1 between the layers.
+
+    Parameters
+    ----------
+    dim
+        The dimension of the points.
+    hidden
+        The widths of the hidden layers.
+    num_classes
+        The number of classes; 0 takes no labels.
+    standardize
+        Whether the layers compute in standard :class:`Coordinates`.
+
+    Examples
+    --------
+    >>> from sngan.models import MLPCritic
+    >>> MLPCritic(dim=2, hidden=(16, 16))(torch.zeros(5, 2)).shape
+    torch.Size([5])
+    """
 
     def __init__(
         self, *, dim: int, hidden: Sequence[int], num_classes: int = 0, standardize: bool = False

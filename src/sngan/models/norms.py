@@ -32,6 +32,19 @@ def add_norm(critic: nn.Module, kind: str) -> None:
 
 
 CRITIC_NORMS = ("none", "batch", "layer", "weight")
+"""The normalizations that a critic can have: none, batch norm, layer norm or weight norm.
+
+They are those that Miyato et al. 2018, arXiv:1802.05957, compare with spectral normalization.
+
+Examples
+--------
+>>> from sngan.models import CRITIC_NORMS, build
+>>> "layer" in CRITIC_NORMS
+True
+>>> _, critic = build("cnn", (1, 8, 8), width=0.1, critic_norm="layer")
+>>> any(isinstance(part, nn.GroupNorm) for part in critic.modules())
+True
+"""
 _NORM_LAYERS: dict[str, Callable[[int, nn.Module], nn.Module]] = {
     "batch": lambda channels, layer: (
         nn.BatchNorm2d(channels) if isinstance(layer, nn.Conv2d) else nn.BatchNorm1d(channels)

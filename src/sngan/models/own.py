@@ -76,12 +76,28 @@ def call(network: Callable[..., Any], inputs: Tensor, labels: Tensor | None) -> 
         Noise or samples.
     labels
         int64 classes ``(N,)``; ``None`` for an unconditional network.
+
+    Examples
+    --------
+    >>> from sngan.models import call
+    >>> call(nn.Identity(), torch.ones(2), None)
+    tensor([1., 1.])
+    >>> call(lambda x, labels: x + labels, torch.ones(2), torch.tensor([0, 1]))
+    tensor([1., 2.])
     """
     return network(inputs) if labels is None else network(inputs, labels)
 
 
 def coordinates_of(network: nn.Module) -> Coordinates | None:
-    """Return the coordinates of the data in which a network of sngan computes; others have none."""
+    """Return the coordinates of the data in which a network of sngan computes; others have none.
+
+    Examples
+    --------
+    >>> from sngan.models import build, coordinates_of
+    >>> generator, _ = build("mlp", (2,), width=0.1, standardize=True)
+    >>> coordinates_of(generator).scale, coordinates_of(nn.Identity()) is None
+    (tensor([1., 1.]), True)
+    """
     return network.coordinates if isinstance(network, PlainGenerator | Critic) else None
 
 
@@ -95,6 +111,17 @@ def add_class_zero(network: nn.Module) -> RemovableHandle | None:
     -------
     RemovableHandle or None
         The handle whose ``remove()`` undoes it.
+
+    Examples
+    --------
+    >>> from sngan.models import add_class_zero
+    >>> class Scores(nn.Module):
+    ...     def forward(self, x, labels):
+    ...         return x.sum(1) + 10 * labels
+    >>> critic = Scores()
+    >>> handle = add_class_zero(critic)
+    >>> critic(torch.ones(1, 2)), critic(torch.ones(1, 2), torch.tensor([1]))
+    (tensor([2.]), tensor([12.]))
     """
     if isinstance(network, Critic):
         return None
@@ -110,7 +137,19 @@ def add_class_zero(network: nn.Module) -> RemovableHandle | None:
 
 @contextmanager
 def as_class_zero(*networks: nn.Module, is_conditional: bool) -> Generator[None]:
-    """Call conditional networks with their input alone inside, see :func:`add_class_zero`."""
+    """Call conditional networks with their input alone inside, see :func:`add_class_zero`.
+
+    Examples
+    --------
+    >>> from sngan.models import as_class_zero
+    >>> class Scores(nn.Module):
+    ...     def forward(self, x, labels):
+    ...         return x.sum(1) + 10 * labels
+    >>> critic = Scores()
+    >>> with as_class_zero(critic, is_conditional=True):
+    ...     critic(torch.ones(1, 2))
+    tensor([2.])
+    """
     handles = [add_class_zero(one) for one in networks] if is_conditional else []
     try:
         yield
@@ -121,5 +160,12 @@ def as_class_zero(*networks: nn.Module, is_conditional: bool) -> Generator[None]
 
 
 def has_batch_norm(network: nn.Module) -> bool:
-    """Whether a network has batch norm, with which samples of a batch depend on one another."""
+    """Whether a network has batch norm, with which samples of a batch depend on one another.
+
+    Examples
+    --------
+    >>> from sngan.models import has_batch_norm
+    >>> has_batch_norm(nn.Sequential(nn.BatchNorm1d(2))), has_batch_norm(nn.LayerNorm(2))
+    (True, False)
+    """
     return any(isinstance(part, _BatchNorm) for part in network.modules())

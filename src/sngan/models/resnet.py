@@ -7,13 +7,12 @@ blocks and 1 elsewhere; biases are 0.
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sngan.models.attention import SelfAttention, require_attention_side
+from sngan.models.attention import require_attention_side
 from sngan.models.common import (
     Critic,
     Generator,
@@ -26,19 +25,8 @@ from sngan.models.common import (
     scaled,
     two_sides,
 )
-from sngan.models.fused import PooledConv2d, UpsampledConv2d
 from sngan.models.minibatch_std import MinibatchStd
-
-
-class CriticStage(NamedTuple):
-    """One block of a critic: its output channels, and whether it halves the resolution.
-
-    With ``attention``, self-attention follows the block.
-    """
-
-    channels: int
-    down: bool
-    attention: bool = False
+from sngan.models.resnet_blocks import CriticBlock, CriticStage, UpBlock, glorot_uniform
 
 
 class ResNetGenerator(Generator):
@@ -47,6 +35,35 @@ class ResNetGenerator(Generator):
     An up-block is BN-ReLU-upsample-3×3-BN-ReLU-3×3 plus a skip of upsample-1×1. The output is
     BN-ReLU-3×3-tanh. Batch norm is conditional if there are classes. Self-attention follows the
     block that makes maps whose shorter side is ``attention``.
+
+    Source: Miyato et al. 2018, arXiv:1802.05957, appendix B.4.
+
+    Parameters
+    ----------
+    latent_dim
+        The dimension of the noise.
+    base_side
+        The side of the smallest maps, or their height and width.
+    channels
+        The channels of the maps, from the smallest to the largest.
+    image_channels
+        The channels of an image.
+    num_classes
+        The number of classes; 0 takes no labels.
+    attention
+        The shorter side of the maps with self-attention; 0 means none.
+
+    Raises
+    ------
+    ValueError
+        If the labels of a call are missing, or given without classes.
+
+    Examples
+    --------
+    >>> from sngan.models import ResNetGenerator
+    >>> generator = ResNetGenerator(latent_dim=4, base_side=4, channels=(8, 8), image_channels=3)
+    >>> generator(torch.zeros(2, 4)).shape
+    torch.Size([2, 3, 8, 8])
     """
 
     def __init__(
@@ -61,13 +78,13 @@ class ResNetGenerator(Generator):
     ) -> None:
         super().__init__(latent_dim, num_classes)
         self.base = (channels[0], *two_sides(base_side))
-        self.dense = _glorot(nn.Linear(latent_dim, math.prod(self.base)))
+        self.dense = glorot_uniform(nn.Linear(latent_dim, math.prod(self.base)))
         self.stages = nn.ModuleList()
         for index, pair in enumerate(pairwise(channels), start=1):
             attends = min(self.base[1:]) << index == attention
-            self.stages.append(_UpBlock(*pair, num_classes=num_classes, attention=attends))
+            self.stages.append(UpBlock(*pair, num_classes=num_classes, attention=attends))
         self.norm = batch_norm(channels[-1], num_classes)
-        self.output = _glorot(nn.Conv2d(channels[-1], image_channels, 3, padding=1))
+        self.output = glorot_uniform(nn.Conv2d(channels[-1], image_channels, 3, padding=1))
 
     def forward(self, noise: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return images ``(N, image_channels, height, width)`` in [-1, 1]."""
@@ -85,6 +102,26 @@ class ResNetCritic(Critic):
     neither channels nor resolution change. The first block has no first ReLU. With
     ``minibatch_std``, the standard deviation in groups of that size is appended as a map before the
     last block.
+
+    Source: Miyato et al. 2018, arXiv:1802.05957, appendix B.4.
+
+    Parameters
+    ----------
+    image_channels
+        The channels of an image.
+    stages
+        The blocks, from the largest maps to the smallest.
+    num_classes
+        The number of classes; 0 takes no labels.
+    minibatch_std
+        The group size of :class:`MinibatchStd`; 0 means none.
+
+    Examples
+    --------
+    >>> from sngan.models import CriticStage, ResNetCritic
+    >>> stages = [CriticStage(8, down=True), CriticStage(8, down=False)]
+    >>> ResNetCritic(image_channels=3, stages=stages)(torch.zeros(2, 3, 8, 8)).shape
+    torch.Size([2])
     """
 
     def __init__(
@@ -100,11 +137,11 @@ class ResNetCritic(Critic):
         spread = [MinibatchStd(minibatch_std)] if minibatch_std else []
         inputs[-2] += len(spread)
         blocks = [
-            _CriticBlock(before, stage, first=index == 0)
+            CriticBlock(before, stage, first=index == 0)
             for index, (before, stage) in enumerate(zip(inputs, stages, strict=False))
         ]
         self.stages = nn.Sequential(*blocks[:-1], *spread, blocks[-1])
-        self.dense = _glorot(nn.Linear(inputs[-1], 1, bias=False))
+        self.dense = glorot_uniform(nn.Linear(inputs[-1], 1, bias=False))
         if self.embedding is not None:
             nn.init.xavier_uniform_(self.embedding.weight)
 
@@ -212,59 +249,3 @@ def _critic_stages(size: Size) -> list[CriticStage]:
     # the paper's last block keeps the resolution of 3×3 or 4×4 maps; maps of 2×2 get no such block
     ending = [] if side >> downs == 2 else [CriticStage(min(64 * 2**downs, 1024), False)]
     return stages + ending
-
-
-class _UpBlock(nn.Module):
-    def __init__(self, inputs: int, outputs: int, *, num_classes: int, attention: bool) -> None:
-        super().__init__()
-        self.norm1 = batch_norm(inputs, num_classes)
-        self.conv1 = _glorot(UpsampledConv2d(inputs, outputs), gain=math.sqrt(2))
-        self.norm2 = batch_norm(outputs, num_classes)
-        self.conv2 = _glorot(_conv3x3(outputs, outputs), gain=math.sqrt(2))
-        self.skip = _glorot(nn.Conv2d(inputs, outputs, 1))
-        self.attention = SelfAttention(outputs) if attention else nn.Identity()
-
-    def forward(self, maps: Tensor, labels: Tensor | None) -> Tensor:
-        inner = F.relu(normalized(self.norm1, maps, labels))
-        inner = self.conv1(inner)
-        inner = self.conv2(F.relu(normalized(self.norm2, inner, labels)))
-        # a 1×1 convolution and upsampling commute; before it, the maps have a quarter of the pixels
-        return self.attention(inner + _upsample(self.skip(maps)))
-
-
-class _CriticBlock(nn.Module):
-    def __init__(self, inputs: int, stage: CriticStage, *, first: bool) -> None:
-        super().__init__()
-        outputs = stage.channels
-        self.first, self.down = first, stage.down
-        self.conv1 = _glorot(_conv3x3(inputs, outputs), gain=math.sqrt(2))
-        conv2 = PooledConv2d(outputs, outputs) if stage.down else _conv3x3(outputs, outputs)
-        self.conv2 = _glorot(conv2, gain=math.sqrt(2))
-        changes = stage.down or inputs != outputs
-        self.skip = _glorot(nn.Conv2d(inputs, outputs, 1)) if changes else nn.Identity()
-        self.attention = SelfAttention(outputs) if stage.attention else nn.Identity()
-
-    def forward(self, maps: Tensor) -> Tensor:
-        inner = self.conv1(maps if self.first else F.relu(maps))
-        inner = self.conv2(F.relu(inner))
-        # pooling and a 1×1 convolution commute; the paper pools first in its first block
-        skipped = self.skip(F.avg_pool2d(maps, 2) if self.down else maps)
-        return self.attention(inner + skipped)
-
-
-def _conv3x3(inputs: int, outputs: int) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, 3, padding=1)
-
-
-def _upsample(maps: Tensor) -> Tensor:
-    return F.interpolate(maps, scale_factor=2, mode="nearest")
-
-
-_Layer = TypeVar("_Layer", nn.Linear, nn.Conv2d)
-
-
-def _glorot(layer: _Layer, *, gain: float = 1.0) -> _Layer:
-    nn.init.xavier_uniform_(layer.weight, gain)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return layer

@@ -12,7 +12,16 @@ from sngan.utils.plain import read_json
 from sngan.utils.tables import NOTHING, format_number
 from sngan.utils.text import class_and_line
 
-COMPARISON, PAGE = "compare.json", "compare.html"
+COMPARISON = "compare.json"
+"""The name of the file with the records of a comparison, in its folder.
+
+Examples
+--------
+>>> from sngan.report import COMPARISON
+>>> COMPARISON
+'compare.json'
+"""
+PAGE = "compare.html"
 
 Rows = list[Sequence[str]]
 
@@ -24,6 +33,18 @@ def write_comparison(folder: Path) -> Path:
     ------
     ValueError
         If the folder is no comparison.
+
+    Examples
+    --------
+    >>> from sngan.report import write_comparison
+    >>> write_comparison(Path("runs/comparison"))  # doctest: +SKIP
+
+    A folder without the records of ``sngan compare`` is refused:
+
+    >>> write_comparison(Path("no-comparison"))
+    Traceback (most recent call last):
+        ...
+    ValueError: out: expected a comparison with compare.json, got no-comparison
     """
     path = folder / COMPARISON
     require(path.is_file(), "out", expected=f"a comparison with {COMPARISON}", got=folder)

@@ -40,6 +40,16 @@ def write_report(folder: Path, *, is_live: bool = False) -> Path:
     ------
     ValueError
         If the folder is no run, or another program's file is at ``report.html``.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from sngan.config import Config, save
+    >>> from sngan.report import write_report
+    >>> with TemporaryDirectory() as folder:
+    ...     save(Config(data="ring8"), Path(folder) / "config.yaml")
+    ...     write_report(Path(folder)).name
+    'report.html'
     """
     path = RunFolder(folder).config
     require(path.is_file(), "run", expected="a run folder with config.yaml", got=folder)

@@ -53,6 +53,13 @@ class WassersteinResult:
         the last bit of float64.
     p
         The power.
+
+    Examples
+    --------
+    >>> from sngan.transport import wasserstein
+    >>> found = wasserstein([[0.0], [1.0]], [[2.0], [5.0]])
+    >>> round(found.distance, 6), found.optimal, found.plan.toarray().tolist()
+    (3.0, True, [[0.5, 0.0], [0.0, 0.5]])
     """
 
     distance: float

@@ -13,10 +13,31 @@ from sngan.utils.real_arrays import Array, Reals
 class Landscape:
     """Distances between a distribution and its copies shifted by ``shifts``; their derivatives.
 
-    All are arrays ``(k,)``. Divergences are in nats, and ``wasserstein``, which is ``W_1``, is in
-    units of the shift. A ``gradient`` is the derivative in the shift: 0 at no shift, where the
+    All are arrays ``(k,)``. A gradient is the derivative in the shift: 0 at no shift, where the
     distance has a symmetric kink; at the edge of the overlap it is the value outside; it is NaN
     where the distance is infinite or jumps.
+
+    Attributes
+    ----------
+    shifts
+        The shifts t.
+    jensen_shannon, kullback_leibler
+        Divergences, in nats.
+    total_variation
+        The largest difference of the probabilities of a set, between 0 and 1.
+    wasserstein
+        ``W_1``, in units of the shift.
+    jensen_shannon_gradient, kullback_leibler_gradient
+        The derivatives of the divergences.
+    total_variation_gradient, wasserstein_gradient
+        The derivatives of the other two.
+
+    Examples
+    --------
+    >>> from sngan.transport import landscape
+    >>> found = landscape([0.5, 2.0])  # two points: only W1 shows the way
+    >>> found.wasserstein_gradient.tolist(), found.jensen_shannon_gradient.tolist()
+    ([1.0, 1.0], [0.0, 0.0])
     """
 
     shifts: Array

@@ -36,6 +36,13 @@ class LinearProgramResult:
         ``f`` (n,) and ``g`` (m,), in units of ``W_p^p``.
     critic_x, critic_y
         ``φ`` at the points, (n,) and (m,), in units of the points; NaN for p other than 1.
+
+    Examples
+    --------
+    >>> from sngan.transport import dual_linear_program
+    >>> found = dual_linear_program([[0.0]], [[2.0], [3.0]])
+    >>> found.plan.toarray().tolist(), round(found.dual, 6)
+    ([[0.5, 0.5]], 2.5)
     """
 
     primal: float

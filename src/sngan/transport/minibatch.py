@@ -13,7 +13,22 @@ from sngan.utils.real_arrays import Reals
 
 @dataclass(frozen=True)
 class MinibatchResult:
-    """A mean over batches: ``distance`` and its ``standard_error``, in units of the points."""
+    """A mean over batches.
+
+    Attributes
+    ----------
+    distance, standard_error
+        The mean and its standard error, in units of the points.
+    batch_size, batches
+        The points of a batch, and the number of pairs of batches.
+
+    Examples
+    --------
+    >>> from sngan.transport import minibatch_wasserstein
+    >>> found = minibatch_wasserstein([[0.0], [0.0]], [[3.0], [3.0]], batch_size=1, batches=4)
+    >>> round(found.distance, 6), round(found.standard_error, 6), found.batches
+    (3.0, 0.0, 4)
+    """
 
     distance: float
     standard_error: float

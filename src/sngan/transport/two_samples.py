@@ -51,6 +51,14 @@ class TwoSamples:
         The number of permutations; 0 if none was affordable.
     p_value
         The probability of a distance at least as large if both samples had one distribution.
+
+    Examples
+    --------
+    >>> from sngan.transport import compare_samples
+    >>> x = torch.arange(20.0)[:, None]
+    >>> found = compare_samples(x, x + 100, permutations=19)
+    >>> found.half, found.within_x < found.between, found.p_value
+    (10, True, 0.05)
     """
 
     half: int

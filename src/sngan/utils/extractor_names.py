@@ -8,7 +8,14 @@ from sngan.utils.importing import is_object_name
 from sngan.utils.registry import Registry, fitted
 
 EXTRACTORS = ("auto", "points", "pixels", "domain", "inception", "dinov2", "clip")
-"""The extractors that sngan has, and ``auto``."""
+"""The extractors that sngan has, and ``auto``.
+
+Examples
+--------
+>>> from sngan.metrics import EXTRACTORS
+>>> "domain" in EXTRACTORS, "inception" in EXTRACTORS
+(True, True)
+"""
 
 PLUG_INS: Registry[Callable[[Any], Any]] = Registry(
     "extractors",

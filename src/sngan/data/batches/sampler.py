@@ -16,7 +16,15 @@ from sngan.utils.checks import require_count, require_index
 
 
 class Batch(NamedTuple):
-    """Samples float32 ``(batch, …)`` and labels int64 ``(batch,)`` or ``None``, on the device."""
+    """Samples float32 ``(batch, …)`` and labels int64 ``(batch,)`` or ``None``, on the device.
+
+    Examples
+    --------
+    >>> from sngan.data import Sampler, open_source
+    >>> batch = Sampler(open_source("ring8"), 16).next()
+    >>> batch.samples.shape, batch.labels.shape
+    (torch.Size([16, 2]), torch.Size([16]))
+    """
 
     samples: Tensor
     labels: Tensor | None

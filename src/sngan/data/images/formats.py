@@ -10,6 +10,12 @@ FORMATS = [
 
 PostScript (EPS) is left out, because it would start an interpreter on a stranger's program. You
 can add another format that Pillow has a plug-in for: ``sngan.data.FORMATS.append("FITS")``.
+
+Examples
+--------
+>>> from sngan.data import FORMATS
+>>> "PNG" in FORMATS, "EPS" in FORMATS
+(True, False)
 """
 
 SUFFIXES = frozenset(

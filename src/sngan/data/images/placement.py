@@ -45,7 +45,14 @@ def _sides(value: object) -> tuple[Any, ...]:
 
 
 def resolution_setting(size: Size) -> int | str:
-    """Return a size as settings hold it: one side of a square, or ``"32x96"``."""
+    """Return a size as settings hold it: one side of a square, or ``"32x96"``.
+
+    Examples
+    --------
+    >>> from sngan.data import resolution_setting
+    >>> resolution_setting((32, 32)), resolution_setting((32, 96))
+    (32, '32x96')
+    """
     height, width = size
     return height if height == width else f"{height}x{width}"
 

@@ -41,6 +41,12 @@ MIXTURES = {
 
 ``ring8`` is from Metz et al. 2016, arXiv:1611.02163, scaled from radius 2 to 0.8; ``grid25`` from
 Srivastava et al. 2017, arXiv:1705.07761, scaled from spacing 2 to 0.4.
+
+Examples
+--------
+>>> from sngan.data import MIXTURES
+>>> MIXTURES["ring8"].centres.shape, MIXTURES["grid25"].std
+(torch.Size([8, 2]), 0.01)
 """
 
 

@@ -10,6 +10,11 @@ from sngan.utils.checks import require_count
 class InvertibleDownsampling(nn.Module):
     """``(N, C, H, W) → (N, C·factor², H/factor, W/factor)``: a rearrangement, so an isometry.
 
+    Raises
+    ------
+    ValueError
+        If ``factor`` is not a positive integer.
+
     Examples
     --------
     >>> import torch

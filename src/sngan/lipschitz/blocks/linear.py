@@ -8,6 +8,20 @@ from sngan.lipschitz.blocks.qr import Orthonormal
 from sngan.utils.checks import require_count, require_one_of
 
 ORTHOGONAL_MAPS = ("qr", "cayley", "householder", "matrix_exp")
+"""The choices of ``orthogonal_map`` in :func:`orthogonal_linear`.
+
+Examples
+--------
+>>> import torch
+>>> from sngan.lipschitz.blocks import ORTHOGONAL_MAPS, orthogonal_linear
+>>> for name in ORTHOGONAL_MAPS:
+...     weight = orthogonal_linear(3, 2, orthogonal_map=name).weight
+...     print(name, torch.allclose(weight @ weight.T, torch.eye(2), atol=1e-5))
+qr True
+cayley True
+householder True
+matrix_exp True
+"""
 
 
 def orthogonal_linear(

@@ -20,7 +20,24 @@ _SECTIONS = (
 
 
 class CertificateError(RuntimeError):
-    """A certificate does not prove what it claims."""
+    """A certificate does not prove what it claims.
+
+    Examples
+    --------
+    A file that was changed by hand does not agree with its digest:
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from torch import nn
+    >>> from sngan.lipschitz import lipschitz_bounds, verify_certificate
+    >>> with TemporaryDirectory() as folder:
+    ...     path, layer = Path(folder) / "certificate.json", nn.Linear(3, 1)
+    ...     lipschitz_bounds(layer, (3,)).save(path)
+    ...     _ = path.write_text(path.read_text().replace('"upper": ', '"upper": -'))
+    ...     verify_certificate(path, layer)  # doctest: +IGNORE_EXCEPTION_DETAIL
+    Traceback (most recent call last):
+        ...
+    sngan.lipschitz.certificate.reading.CertificateError: the digest differs
+    """
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,13 @@ class Verification:
         A sentence for each fact that was proved again.
     relied_on
         A sentence for each fact that was taken from sngan's own rules, and not proved again.
+
+    Examples
+    --------
+    >>> found = Verification(0.5, 1.0, checked=("the product",), relied_on=())
+    >>> print(found.text())
+    0.5 <= Lipschitz constant <= 1: verified
+    checked: the product
     """
 
     lower: float

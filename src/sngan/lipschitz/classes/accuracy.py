@@ -43,6 +43,14 @@ class CertifiedAccuracy:
         tensor without dimensions for a single logit.
     sample_radii
         The certified radius of each sample, float64 ``(N,)``; 0 for a wrong class.
+
+    Examples
+    --------
+    >>> from sngan.lipschitz import certified_accuracy
+    >>> x, y = torch.tensor([[3.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 1])
+    >>> found = certified_accuracy(nn.Identity(), x, y, radii=[0.5, 1.0, 3.0])
+    >>> found.clean, found.certified, found.sample_radii.round(decimals=3).tolist()
+    (1.0, (1.0, 0.5, 0.0), [2.121, 0.707])
     """
 
     clean: float

@@ -22,6 +22,9 @@ def projected_gradient(
     start, with steps of ``2.5·radius/steps`` (Madry et al. 2018, arXiv:1706.06083). A point that
     changes the class is kept.
 
+    A step is ``x ← Π(x − 2.5 r/n · ∇m/‖∇m‖₂)``, with the margin m, the radius r, n steps, and the
+    projection Π onto the ball.
+
     Parameters
     ----------
     model
@@ -34,6 +37,15 @@ def projected_gradient(
         The number of steps.
     seed
         The seed of the random starts.
+
+    Examples
+    --------
+    The margin ``x₁ − x₂`` is 1, and in the ball of radius 1 it falls by up to ``√2``:
+
+    >>> from sngan.lipschitz import projected_gradient
+    >>> x = torch.tensor([[1.0, 0.0]])
+    >>> projected_gradient(lambda x: x, x, torch.tensor([1.0])).argmax(dim=1)
+    tensor([1])
     """
     generator = torch.Generator().manual_seed(seed)
     centre, sizes = x.detach(), radius.to(x.device, x.dtype)

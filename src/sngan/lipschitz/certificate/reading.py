@@ -18,6 +18,8 @@ _SECTIONS = (
     *("format", "claim", "network", "operations", "slopes", "witness", "versions", "digest"),
 )
 
+_MOST_VALUES = 2**40
+
 
 class CertificateError(RuntimeError):
     """A certificate does not prove what it claims.
@@ -91,7 +93,7 @@ def parse_certificate(document: Any) -> Certificate:
         raise CertificateError("the certificate was changed: its values do not fit its digest")
     try:
         return _parsed(document)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         got = f"another one ({first_line(error)})"
         raise ValueError(f"certificate: expected the layout of {FORMAT!r}, got {got}") from error
 
@@ -100,8 +102,9 @@ def _parsed(document: Mapping[str, Any]) -> Certificate:
     claim = document["claim"]
     for key in ("lower", "upper"):
         _number(claim[key])
-    if not all(isinstance(size, int) for size in claim["input_shape"]):
-        raise ValueError("input_shape holds no integers")
+    if not all(type(size) is int and 0 < size < _MOST_VALUES for size in claim["input_shape"]):
+        raise ValueError("input_shape holds no sizes")
+    _check_texts(document)
     if claim["norm"] not in NORMS:
         raise ValueError("the norm is unknown")
     if claim["domain"] != "all inputs":
@@ -124,6 +127,13 @@ def _parsed(document: Mapping[str, Any]) -> Certificate:
         witness=witness,
         versions=document["versions"],
     )
+
+
+def _check_texts(document: Mapping[str, Any]) -> None:
+    for section, keys in (("network", ("weights", "graph")), ("versions", ())):
+        texts: dict[str, Any] = dict(document[section])
+        if not all(isinstance(text, str) for text in (*texts.values(), *(texts[k] for k in keys))):
+            raise ValueError(f"{section} holds no texts")
 
 
 def _check_domain(domain: Mapping[str, Any]) -> None:

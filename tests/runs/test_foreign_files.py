@@ -106,6 +106,45 @@ def test_overwriting_keeps_what_is_not_the_runs(run):
     assert not (run / ".sngan" / "replaced").exists()
 
 
+UNUSED = ["generator-best.safetensors", "checkpoints/best.pt", "checkpoints/next.pt"]
+
+
+@pytest.mark.parametrize("name", UNUSED)
+def test_a_name_that_a_run_did_not_use_is_free_for_another_file(tmp_path, name):
+    """A second run over the first one needs the name, and then says so; it takes no file."""
+    run = tmp_path / "run"
+    sngan.train(tiny(run, steps=1), overwrite=True)
+    assert not (run / name).exists()
+    write_all(run, {name: b"mine"})
+    with pytest.raises(ValueError, match=r"out: expected no file of that name"):
+        sngan.train(tiny(run, steps=1), overwrite=True)
+    assert kept(run, {name: b"mine"})
+    assert (run / "generator.safetensors").is_file()
+    (run / name).unlink()
+    sngan.train(tiny(run, steps=1), overwrite=True)
+
+
+@pytest.mark.parametrize("name", ["mine.pt", "best.pt", "step-000009.pt"])
+def test_a_persons_checkpoint_does_not_cost_the_run_that_was_replaced(run, name, monkeypatch):
+    """A run that fails before its first checkpoint gives the replaced one back."""
+    # the log goes on with the reason, which the report shows
+    unlike = [".sngan", "train.log", "report.html"]
+    files = contents(run, without=unlike)
+    (run / "checkpoints" / name).write_bytes(b"mine")
+    with monkeypatch.context() as patch:
+        patch.setattr("sngan.engine.worker.TrainState.build", _fail)
+        with pytest.raises(RuntimeError, match="no memory"):
+            sngan.train(tiny(run), overwrite=True)
+    sngan.load(run)
+    found = contents(run, without=unlike)
+    assert found.pop(f"checkpoints/{name}") == b"mine"
+    assert found == files
+
+
+def _fail(*_, **__):
+    raise RuntimeError("no memory")
+
+
 def test_overwriting_removes_all_that_is_the_runs(run):
     sngan.train(tiny(run, steps=2, sample_every=1, keep_every=2, seed=1), overwrite=True)
     sngan.train(tiny(run, steps=2), overwrite=True)

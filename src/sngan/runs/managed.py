@@ -1,6 +1,7 @@
 """Managed run folder: whether a folder is a run, and which of its files sngan may change."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from functools import cached_property
@@ -29,6 +30,14 @@ _REPLACED = (
     RunFolder.REPORT,
     *_ROTATED,
     f"{RunFolder.CHECKPOINTS}/{RunFolder.BEST}",
+)
+# a run need not write these: it may have one checkpoint, and no evaluations
+_SOMETIMES = (
+    RunFolder.BEST_GENERATOR,
+    *(
+        f"{RunFolder.CHECKPOINTS}/{name}"
+        for name in (RunFolder.BEST, RunFolder.PREVIOUS, RunFolder.NEXT)
+    ),
 )
 _LOG_LINE = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ ")
 
@@ -92,11 +101,11 @@ class ManagedRunFolder(RunFolder):
     def settings_path(self) -> Path:
         """Return the ``config.yaml`` of the run that a command would resume."""
         aside = self.files.path_set_aside(self.CONFIG)
-        return self.config if aside is None or self.has_checkpoint() else aside
+        return self.config if aside is None or self._has_own_checkpoint() else aside
 
     def recover(self) -> None:
         """Finish the changes that a killed command left half done. The caller holds the lock."""
-        if self.files.has_set_aside() and not self.has_checkpoint():
+        if self.files.has_set_aside() and not self._has_own_checkpoint():
             self.files.restore()
         self.files.delete_set_aside()
         # a command may have been killed while it wrote the list
@@ -121,18 +130,29 @@ class ManagedRunFolder(RunFolder):
         for folder in folders:
             folder.mkdir(exist_ok=True)
 
+    def end(self) -> None:
+        """Take the names that the run did not use from the list: they are free for other files."""
+        if self.files.exists():
+            self.files.forget(n for n in _SOMETIMES if not os.path.lexists(self.path / n))
+
     def adopt(self) -> None:
         """Begin the list of a run that has none, with the files that sngan surely wrote."""
         self.files.adopt(name for name in self._present() if self._is_of_a_run(name))
 
     def abandon(self) -> None:
         """Put the replaced run back after an error, unless the new one has a checkpoint already."""
-        if self.files.has_set_aside() and not self.has_checkpoint():
+        if self.files.has_set_aside() and not self._has_own_checkpoint():
             said = self.log.read_bytes() if self.log.is_file() else b""
             self.files.restore()
             if said:
                 with self.files.claim(self.LOG).open("ab") as file:
                     file.write(said)
+
+    def _has_own_checkpoint(self) -> bool:
+        """Whether this run has written a checkpoint; a person's own file beside it is none."""
+        folder = f"{self.CHECKPOINTS}/"
+        own = (name for name in self.files.names() if name.startswith(folder))
+        return any(name.endswith(".pt") and (self.path / name).is_file() for name in own)
 
     @cached_property
     def _config(self) -> Config | None:

@@ -13,6 +13,7 @@ from sngan.utils.files import (
     link_or_copy,
     named_in_errors,
     remove_if_empty,
+    remove_temporaries,
     write_bytes,
 )
 from sngan.utils.text import printable
@@ -60,9 +61,8 @@ class Manifest:
 
     def is_vacant(self) -> bool:
         """Whether the folder is missing or empty, apart from files that every volume has."""
-        if not self.folder.exists():
-            return True
-        return self.folder.is_dir() and not any(map(self._is_something, self.folder.iterdir()))
+        is_empty = self.folder.is_dir() and not any(map(self._is_something, self.folder.iterdir()))
+        return is_empty or not self.folder.exists()
 
     def start(self) -> None:
         """Begin an empty list."""
@@ -117,7 +117,14 @@ class Manifest:
     def add(self, names: Iterable[str]) -> None:
         """Add files that sngan wrote to the list."""
         new = {name for name in names if self._pattern.fullmatch(name)} - self.names()
-        self._append(sorted(new))
+        if new:
+            self._append(sorted(new))
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Take names of files that were never written from the list."""
+        header = self._path.read_bytes().splitlines()[0]
+        write_bytes(self._path, header + _lines(sorted(self.names() - set(names))))
+        self._names = None
 
     def set_aside(self) -> None:
         """Move every listed file aside, and begin a new list; after an error, move all back."""
@@ -169,8 +176,8 @@ class Manifest:
 
     def remove_temporaries(self, *folders: str) -> None:
         """Delete the temporary files that a killed process left in these folders."""
-        for folder in folders:
-            self._remove_temporaries(self.folder / folder)
+        for name in folders:
+            remove_temporaries(self.folder / name)
 
     def inside(self, name: str) -> Path:
         """Return the path of a name.
@@ -193,15 +200,8 @@ class Manifest:
         if path == self.home:
             # this folder counts only if the list in it is another program's
             return self._path.exists() and not self.exists()
-        if path.name in _IGNORED:
-            return False
-        return not path.is_dir() or path.is_symlink() or any(path.iterdir())
-
-    def _remove_temporaries(self, folder: Path) -> None:
-        if folder.is_dir() and not folder.is_symlink():
-            for path in folder.iterdir():
-                if is_temporary(path) and path.is_file():
-                    path.unlink(missing_ok=True)
+        is_full = not path.is_dir() or path.is_symlink() or any(path.iterdir())
+        return is_full and path.name not in _IGNORED
 
     def _move_aside(self, paths: dict[str, Path]) -> None:
         self._aside.mkdir(exist_ok=True)
@@ -224,10 +224,7 @@ class Manifest:
         return names
 
     def _append(self, names: Iterable[str]) -> None:
-        lines = "".join(f"\n{json.dumps(name)}" for name in names).encode()
-        if not lines:
-            return
-        # each line begins with its newline, so a line that was cut off cannot damage the next one
+        lines = _lines(names)
         handle = os.open(self._path, os.O_WRONLY | os.O_APPEND)
         try:
             with named_in_errors(self._path):
@@ -270,13 +267,18 @@ class Manifest:
         if not self._aside.is_dir() or self._aside.is_symlink():
             return
         self._delete(files, names)
-        self._remove_temporaries(self._aside)
+        remove_temporaries(self._aside)
         for folder in sorted(files.rglob("*"), reverse=True):
             if folder.is_dir() and not folder.is_symlink():
                 remove_if_empty(folder)
         remove_if_empty(files)
         (self._aside / _FILES).unlink(missing_ok=True)
         remove_if_empty(self._aside)
+
+
+def _lines(names: Iterable[str]) -> bytes:
+    # each line begins with its newline, so a line that was cut off cannot damage the next one
+    return "".join(f"\n{json.dumps(name)}" for name in names).encode()
 
 
 def _identity(path: Path, kind: str) -> str | None:

@@ -125,6 +125,14 @@ def is_temporary(path: Path) -> bool:
     return is_token and path.name == f".{token}{TEMPORARY}"
 
 
+def remove_temporaries(folder: Path) -> None:
+    """Delete the temporary files that a killed process left in a folder."""
+    if folder.is_dir() and not folder.is_symlink():
+        for path in folder.iterdir():
+            if is_temporary(path) and path.is_file():
+                path.unlink(missing_ok=True)
+
+
 def _create(path: Path) -> int:
     """Create an empty file and return its mode, which follows the umask."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)

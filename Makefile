@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-bitwise test-slow test-faults test-nodes lint types bench bench-growth \
+.PHONY: demo test test-quick test-bitwise test-slow test-faults test-nodes lint types bench bench-growth \
 	bench-doctor examples gpu-check docs docs-check clean
 
 $(READY): pyproject.toml constraints.txt
@@ -21,6 +21,11 @@ demo: $(READY)
 # one process a core; the tests of a file stay together, because they share fixtures
 test: $(READY)
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --durations=10
+
+# the same without the tests that train whole runs, start processes or build pages: under 4 minutes
+test-quick: $(READY)
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(addprefix --ignore=tests/, \
+		callbacks cli distributed engine examples faults report runs tasks website)
 
 # equality bit for bit must not depend on the processor: once more without AVX-512
 test-bitwise: $(READY)

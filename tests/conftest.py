@@ -27,7 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    gc.freeze()
+    # objects are not frozen: the tracer of bounds looks for tensors among all that are tracked
     gc.enable()
 
 

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import importlib, pkgutil, random
 import numpy as np
@@ -23,6 +25,7 @@ for module in pkgutil.walk_packages(sngan.__path__, "sngan."):
 """
 
 
+@pytest.mark.slow
 def test_no_import_moves_random_numbers_or_settings() -> None:
     result = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False

@@ -89,11 +89,22 @@ def test_images_are_vectors_and_the_order_of_classes_does_not_matter():
         (torch.zeros(3, 2), torch.zeros(0, 2), "y"),
         (torch.zeros(3, 2), torch.zeros(3, 3), "y"),
         (torch.full((3, 2), float("nan")), torch.zeros(3, 2), "x"),
+        (torch.tensor(1.0), torch.zeros(3), "x"),
+        (torch.zeros(3), "points", "y"),
+        (torch.zeros(3), None, "y"),
     ],
 )
 def test_bad_samples_are_refused(x, y, name):
     with pytest.raises(ValueError, match=rf"^{name}: expected"):
         wasserstein_bracket(x, y)
+
+
+def test_points_on_a_line_may_be_arrays_or_lists():
+    x = torch.arange(6.0)
+    expected = wasserstein_bracket(x[:, None], x[:, None] + 3)
+    assert expected.distance == pytest.approx(3.0, abs=1e-12)
+    assert wasserstein_bracket(x, x + 3) == expected
+    assert wasserstein_bracket(x.numpy(), (x + 3).tolist()) == expected
 
 
 def test_equal_samples():

@@ -91,12 +91,14 @@ def lipschitz_with_pictures(
     """
     require_run_with_critic(folder)
     own = own or OwnNetworks()
-    critic = load_critic(folder, checkpoint=checkpoint, allow_code=allow_code, critic=own.critic)
     model = read_config(Path(folder)).model
+    run = None
+    if not own.lacks("generator", model):
+        run = load(folder, checkpoint=checkpoint, allow_code=allow_code, generator=own.generator)
+    critic = load_critic(folder, checkpoint=checkpoint, allow_code=allow_code, critic=own.critic)
     shape = require_given(model.sample_shape, "run", expected="the shape of its samples")
     data = None
-    if lower and not own.lacks("generator", model):
-        run = load(folder, checkpoint=checkpoint, allow_code=allow_code, generator=own.generator)
+    if lower and run is not None:
         data = packed(run.generate(model.pack * _SAMPLES), model.pack)
     bounds = lipschitz_bounds(
         critic,

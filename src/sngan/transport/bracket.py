@@ -11,7 +11,7 @@ from sngan.transport.exact import wasserstein
 from sngan.transport.points import EPSILON, as_float64
 from sngan.transport.potentials import optimal_potential
 from sngan.utils.checks import require
-from sngan.utils.real_arrays import Array
+from sngan.utils.real_arrays import Array, Reals, real_tensor
 
 # makes the norm of a unit vector at most 1 in spite of rounding
 _ROOM = 1e-12
@@ -38,6 +38,14 @@ class Bracket:
         distributions.
     n_x, n_y
         The sizes of the samples.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.arange(8.0)
+    >>> found = wasserstein_bracket(x, x + 3)
+    >>> found.lower <= 3 <= found.upper, round(found.held_out, 6)
+    (True, 3.0)
     """
 
     distance: float
@@ -52,7 +60,7 @@ class Bracket:
         return asdict(self)
 
 
-def wasserstein_bracket(x: Tensor, y: Tensor) -> Bracket:
+def wasserstein_bracket(x: Reals, y: Reals) -> Bracket:
     """Bracket ``W_1`` between two samples, and between the distributions that they come from.
 
     The optimal critic of one half is continued to all points as
@@ -61,7 +69,8 @@ def wasserstein_bracket(x: Tensor, y: Tensor) -> Bracket:
     Parameters
     ----------
     x, y
-        Samples ``(n, ...)`` and ``(m, ...)``, at least two each, in an order that says nothing.
+        Samples ``(n, ...)`` and ``(m, ...)``, at least two each, in an order that says nothing:
+        floating-point tensors, on any device, arrays, or lists of numbers.
 
     Raises
     ------
@@ -77,13 +86,18 @@ def wasserstein_bracket(x: Tensor, y: Tensor) -> Bracket:
     >>> found.lower <= found.distance <= found.upper, round(found.distance, 9)
     (True, 3.0)
     """
-    for name, sample in (("x", x), ("y", y)):
-        require(len(sample) > 1, name, expected="at least two points", got=len(sample))
-    x, y = x.flatten(1).double().cpu(), y.flatten(1).double().cpu()
-    found = wasserstein(x, y)
-    ways = [_held_out(x[k::2], y[k::2], x[1 - k :: 2], y[1 - k :: 2]) for k in (0, 1)]
+    a, b = _samples(x, "x"), _samples(y, "y")
+    found = wasserstein(a, b)
+    ways = [_held_out(a[k::2], b[k::2], a[1 - k :: 2], b[1 - k :: 2]) for k in (0, 1)]
     held_out = max(0.0, sum(ways) / 2)
-    return Bracket(found.distance, found.lower, found.upper, held_out, len(x), len(y))
+    return Bracket(found.distance, found.lower, found.upper, held_out, len(a), len(b))
+
+
+def _samples(values: Reals, name: str) -> Tensor:
+    samples = real_tensor(values, name, expected="samples (n, ...)").double().cpu()
+    require(samples.ndim > 0, name, expected="samples (n, ...)", got="a single number")
+    require(len(samples) > 1, name, expected="at least two points", got=len(samples))
+    return samples.reshape(len(samples), -1)
 
 
 def _held_out(x: Tensor, y: Tensor, new_x: Tensor, new_y: Tensor) -> float:

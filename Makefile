@@ -83,12 +83,11 @@ gpu-check: $(READY)
 
 # the site, into build/site: `python -m http.server --directory build/site` shows it
 docs: $(READY)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # a walk through all pages of the built site in headless Chromium
 docs-check: docs
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs,browser]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[browser]'
 	$(BIN)/pytest -m browser tests/website
 
 clean:

@@ -1,4 +1,4 @@
-"""Four layers of norm 1, and no limit of the slope: attention gets steeper the larger its input."""
+"""Four layers of norm 1, and no limit of the slope: attention is steeper at larger inputs."""
 
 import matplotlib.pyplot as plt
 import torch
@@ -11,7 +11,7 @@ attention = SelfAttention(16).double()
 attention.gamma.data.fill_(1.0)
 sngan.SpectralNorm(attention, torch.optim.SGD(attention.parameters(), lr=0.1))  # norm 1
 print(sngan.lipschitz_bounds(attention, (16, 2, 2)).upper)  # inf
-directions = torch.nn.functional.normalize(torch.randn(100, 64).double())
+directions = torch.nn.functional.normalize(torch.randn(50, 64).double())
 sizes, slopes = [2.0**k for k in range(8)], []
 for size in sizes:
     points = (size * directions).unflatten(1, (16, 2, 2))

@@ -3,12 +3,15 @@
 import ast
 import importlib
 import inspect
+import re
 from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import NamedTuple
 
 import sngan
 from website.docstrings import as_markdown
+
+_FORMULA = re.compile(r"\\\(.*?\\\)")
 
 
 class Name(NamedTuple):
@@ -123,7 +126,12 @@ def _table(found: list[Name], described: dict[str, str], page: str = "") -> str:
 
 
 def _cell(text: str) -> str:
-    return as_markdown(text).replace("|", "\\|")
+    """Return the Markdown of a cell: a bar would end it, also one inside a formula."""
+    return _FORMULA.sub(_without_bars, as_markdown(text)).replace("|", r"\|")
+
+
+def _without_bars(formula: re.Match[str]) -> str:
+    return formula[0].replace(r"\|", r"\Vert ").replace("|", r"\vert ")
 
 
 def _index(groups: Sequence[tuple[str, str, list[Name]]], described: dict[str, str]) -> str:

@@ -16,11 +16,11 @@ sngan.widget("lipschitz", (box, data) => {
   const frame = sngan.element(box, "div");
   const numbers = sngan.row(box), bracket = sngan.row(box);
   const show = {
-    cone: sngan.output(numbers, { id: "lipschitz-cone", label: "slope of the cone" }),
-    steepest: sngan.output(numbers, { id: "lipschitz-steepest", label: "steepest line from the tip" }),
+    cone: sngan.output(numbers, { id: "lipschitz-cone", label: "slope of the cone", digits: 4 }),
+    steepest: sngan.output(numbers, { id: "lipschitz-steepest", label: "steepest line from the tip", digits: 4 }),
     outside: sngan.output(numbers, { id: "lipschitz-outside", label: "points outside", digits: 0 }),
-    lower: sngan.output(bracket, { id: "lipschitz-lower", label: "largest slope found" }),
-    upper: sngan.output(bracket, { id: "lipschitz-upper", label: "proved bound" }),
+    lower: sngan.output(bracket, { id: "lipschitz-lower", label: "largest slope found", digits: 4 }),
+    upper: sngan.output(bracket, { id: "lipschitz-upper", label: "proved bound", digits: 4 }),
   };
   const verdict = sngan.element(box, "p", { "aria-live": "polite" });
   const known = () => data.functions[state.key];

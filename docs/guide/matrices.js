@@ -1,7 +1,7 @@
 sngan.widget("matrices", (box, data) => {
   sngan.element(box, "p", { class: "sngan-title" }, "A matrix turns the unit circle into an ellipse");
   matrix(box, data);
-  sngan.element(box, "p", { class: "sngan-title" }, "A convolution stretches more than its kernel, read as a matrix, says");
+  sngan.element(box, "p", { class: "sngan-title" }, "The true norm of a convolution is larger than the norm of its reshaped kernel");
   convolution(box, data);
 
   function matrix(box, data) {

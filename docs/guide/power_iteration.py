@@ -2,11 +2,11 @@
 
 import matplotlib.pyplot as plt
 import torch
-from torch import nn
 
 import sngan
 
-critic = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 1))
+torch.manual_seed(0)
+critic = torch.nn.Sequential(torch.nn.Linear(32, 64), torch.nn.ReLU(), torch.nn.Linear(64, 1))
 optimizer = torch.optim.Adam(critic.parameters(), lr=2e-3, betas=(0.0, 0.9))
 sn = sngan.SpectralNorm(critic, optimizer, iterations=1)  # one iteration after each update
 warm, cold = [], []

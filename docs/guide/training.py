@@ -6,6 +6,7 @@ from torch import nn
 
 from sngan import losses, penalties
 
+torch.manual_seed(0)
 real, fake = torch.randn(256, 2) / 5 + 1, torch.randn(256, 2) / 5 - 1
 for method in ("clip", "penalty"):
     critic = nn.Sequential(nn.Linear(2, 256), nn.ReLU(), nn.Linear(256, 1))

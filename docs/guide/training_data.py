@@ -78,7 +78,8 @@ class Pair:
         scores = self.critic(grid)[:, 0]
         slopes = torch.autograd.grad(scores.sum(), grid)[0].norm(dim=1)
         points = self.generator(self.noise).detach().requires_grad_()
-        push = -torch.autograd.grad(self.loss.generator(self.critic(points)), points)[0] * SHOWN
+        judged = self.critic(points)
+        push = -torch.autograd.grad(self.loss.generator(judged), points)[0] * SHOWN
         # half of the range on both sides of the middle score
         middle = (scores.max() + scores.min()) / 2
         half = (scores.max() - scores.min()).clamp(min=1e-9) / 2
@@ -93,8 +94,7 @@ class Pair:
             "critic": self.updates[0],
             "generator": self.updates[1],
             "map": coded((scores - middle) / half, 1),
-            "low": short(scores.min()),
-            "high": short(scores.max()),
+            "score": short(judged.mean()),
             "points": coded(points, REACH),
             # arrows show directions; their length is the share of the longest one
             "arrows": coded(push / pushes.max().clamp(min=1e-12), 1),

@@ -5,6 +5,7 @@ import math
 import runpy
 import statistics
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
@@ -23,6 +24,16 @@ GUIDE = figures.ROOT / "docs" / "guide"
 def script(name):
     """Return the functions of a data script, without its numbers."""
     return runpy.run_path(str(GUIDE / f"{name}_data.py"))
+
+
+@pytest.fixture
+def drawn(tmp_path, monkeypatch):
+    """Return a function that runs the script of a figure, and returns its variables."""
+    mpl.use("Agg")
+    monkeypatch.chdir(tmp_path)
+    kept = torch.get_default_dtype()
+    yield lambda name: runpy.run_path(str(GUIDE / f"{name}.py"))
+    torch.set_default_dtype(kept)
 
 
 def slopes(critic, points):
@@ -198,6 +209,13 @@ def test_both_ways_of_normalization_agree():
     assert found["way"] > 0.05
 
 
+@pytest.mark.slow
+def test_the_figure_shows_that_both_ways_agree(drawn):
+    losses = np.array(drawn("spectral_normalization")["found"])
+    assert np.abs(losses[::2] - losses[1::2]).max() < 1e-14
+    assert losses[-1] < losses[0] / 5, "the network learns"
+
+
 def test_the_settings_are_those_of_the_results():
     found, kept = script("spectral_normalization")["settings"](), records.load("claim")
     for method, cells in found.items():
@@ -253,7 +271,14 @@ def test_norms_of_trained_convolutions(kind):
 def test_attention_gets_steeper_with_its_input():
     found = script("limits")["attention"]()
     assert found["proved"] == "no bound"
-    assert found["slopes"]["1"] < found["slopes"]["16"] < found["slopes"]["256"]
+    assert found["slopes"]["1"] < found["slopes"]["16"] < found["slopes"]["128"]
+
+
+@pytest.mark.slow
+def test_the_numbers_about_attention_are_those_of_its_figure(drawn):
+    figure, found = drawn("limits"), script("limits")["attention"]()["slopes"]
+    shown = dict(zip(figure["sizes"], figure["slopes"], strict=True))
+    assert {float(size): slope for size, slope in found.items()}.items() <= shown.items()
 
 
 def test_a_matrix_loses_the_part_of_the_gradient_along_its_top_vectors():

@@ -4,12 +4,13 @@ import dataclasses
 import importlib
 import inspect
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 import sngan
-from sngan.cli.main import COMMANDS, parser_of
+from sngan.cli.main import COMMANDS, main, parser_of
 from sngan.config import Config
 from sngan.health import FINDINGS
 from website import cli_reference, configuration, reference
@@ -92,6 +93,29 @@ def test_advice_names_flags_that_exist(page: str) -> None:
     assert len(named) + len(anchors) > 8
     assert named <= known | {"--help"}
     assert set(anchors) <= set(_settings())
+
+
+def test_advice_has_flags_with_values_that_training_takes() -> None:
+    text = (DOCS / "problems.md").read_text()
+    flags = [code for code in re.findall(r"`(--[^`]+)`", text) if " " in code]
+    # --extractor is a flag of `sngan evaluate`
+    flags = [code for code in flags if code.split()[0] != "--extractor"]
+    assert {"--betas", "--penalty", "--n_critic"} <= {code.split()[0] for code in flags}
+    for code in flags:
+        assert main(["train", *shlex.split(code), "--print_config"]) == 0, code
+
+
+def test_a_formula_does_not_end_a_cell_of_a_table() -> None:
+    rows = [
+        line
+        for text in reference.pages().values()
+        for line in text.splitlines()
+        if line.startswith("| [`")
+    ]
+    assert any("Vert" in row for row in rows)
+    for row in rows:
+        assert len(re.findall(r"(?<!\\)\|", row)) == 3, row
+        assert not any("|" in formula for formula in re.findall(r"\\\(.*?\\\)", row)), row
 
 
 def test_every_cited_paper_is_in_the_bibliography() -> None:

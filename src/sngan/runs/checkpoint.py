@@ -95,12 +95,17 @@ def rotate(
         return last
     with atomic_write(last) as temporary:
         write_archive(_labelled(state, settings), temporary)
-        if keep_every and step > 0 and step % keep_every == 0:
+        if is_kept(step, keep_every):
             _copy(temporary, folder / checkpoint_name(step))
         if last.exists():
             link_or_copy(last, folder / RunFolder.PREVIOUS)
     _remove_unused_folders(folder)
     return last
+
+
+def is_kept(step: int, keep_every: int | None) -> bool:
+    """Whether the checkpoint of this step is kept for good."""
+    return bool(keep_every) and step > 0 and step % keep_every == 0
 
 
 def read(path: Path, *, device: torch.device | str = "cpu") -> dict[str, Any]:

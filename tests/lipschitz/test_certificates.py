@@ -168,6 +168,25 @@ def test_a_bound_on_a_domain_is_verified(norm, radius, tmp_path):
             verify_certificate(path, module)
 
 
+@pytest.mark.parametrize("options", [{}, {"box": (-1.0, 1.0)}], ids=str)
+def test_a_euclidean_part_proves_no_bound_in_another_norm(options, tmp_path):
+    """The first part is too large for a matrix, and its constant is smaller in the 2-norm."""
+    wide = nn.Linear(50, 1100), nn.ReLU(), nn.Linear(1100, 4), nn.ReLU(), nn.Linear(4, 1)
+    module = nn.Sequential(*wide).double()
+    with torch.no_grad():
+        for values in module.parameters():
+            values.fill_(1e-3)
+    bounds, path = saved(tmp_path, module, (50,), norm="inf", **options)
+    truth = 50 * 1100 * 4 * 1e-9
+    assert bounds.lower == pytest.approx(truth)
+    document = json.loads(path.read_text())
+    document["claim"] |= {"method": "intervals", "upper": 0.5 * truth, "lower": 0.0}
+    document |= {"slopes": None, "witness": None}
+    path.write_text(json.dumps(document | {"digest": digest_of(document)}))
+    with pytest.raises(CertificateError, match="Euclidean, not of norm inf"):
+        verify_certificate(path, module)
+
+
 def test_multipliers_that_prove_less_are_refused(tmp_path):
     module = chain()
     _, path = saved(tmp_path, module, (4,))

@@ -21,7 +21,7 @@ _ROTATED = tuple(
 )
 # a run writes these files at once
 _FIRST = (RunFolder.CONFIG, RunFolder.METRICS, RunFolder.LOG)
-# a run writes these files later, or never, if it is killed, or has one checkpoint, or no evaluations
+# a run writes these files later, or never: it may be killed, or have no evaluations
 _LATER = (
     RunFolder.GENERATOR,
     RunFolder.BEST_GENERATOR,

@@ -187,6 +187,33 @@ def test_a_euclidean_part_proves_no_bound_in_another_norm(options, tmp_path):
         verify_certificate(path, module)
 
 
+@pytest.mark.parametrize("norm", ["2", "1", "inf"])
+def test_a_secant_of_rounding_errors_is_no_lower_bound(norm, tmp_path):
+    """At 1e6, numbers of float64 have distances of 1.2e-10, which look like a slope of 2."""
+    module = nn.Sequential(nn.Linear(1, 1), nn.Sigmoid(), nn.Linear(1, 1)).double()
+    with torch.no_grad():
+        for values, value in zip(module.parameters(), (1.0, 0.0, 4.0, 1e6), strict=True):
+            values.fill_(value)
+    _, path = saved(tmp_path, module, (1,), norm=norm, slopes="product")
+    document = json.loads(path.read_text())
+    document["claim"] |= {"upper": 10.0, "lower": 1.9}
+    document["witness"] = {"point": [0.0], "direction": [1.0], "half": 5.9e-11}
+    path.write_text(json.dumps(document | {"digest": digest_of(document)}))
+    with pytest.raises(CertificateError, match=r"lower 1.9 is above the slope 1\.0"):
+        verify_certificate(path, module)
+
+
+def test_a_ball_with_two_radii_is_no_domain(tmp_path):
+    """The witness lies within the longer radius only."""
+    module = nn.Linear(2, 1)
+    _, path = saved(tmp_path, module, (2,), center=torch.zeros(2), radius=1.0)
+    document = json.loads(path.read_text())
+    document["claim"]["domain"]["half"] = [1.0, 1e-9]
+    path.write_text(json.dumps(document | {"digest": digest_of(document)}))
+    with pytest.raises(ValueError, match="a ball has one radius"):
+        verify_certificate(path, module)
+
+
 def test_multipliers_that_prove_less_are_refused(tmp_path):
     module = chain()
     _, path = saved(tmp_path, module, (4,))

@@ -306,6 +306,40 @@ def test_the_script_without_torch_knows_some_slopes(activation, known, width, tm
             main(path, weights)
 
 
+def without(document, place):
+    operations = [*document["operations"]]
+    del operations[place]
+    document = copy.deepcopy(document) | {"operations": operations, "slopes": None}
+    document["claim"]["upper"] = float(np.prod([o["sigma"] for o in operations])) * (1 + 1e-9)
+    return document
+
+
+@pytest.mark.parametrize("slopes", ["product", "eclipse"])
+def test_the_script_without_torch_accepts_no_forged_chain(slopes, tmp_path, capsys):
+    """A person who forges a certificate computes its digest again."""
+    module = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4))
+    _, path = saved(tmp_path, module, (4,), slopes=slopes)
+    weights = tmp_path / "weights.npz"
+    np.savez(weights, **{key: value.numpy() for key, value in module.state_dict().items()})
+    main, document = runpy.run_path(str(VERIFY))["main"], json.loads(path.read_text())
+    main(path, weights)
+    assert "0 (Linear of constant" in capsys.readouterr().out
+    linear = [i for i, o in enumerate(document["operations"]) if o["kind"] == "Linear"]
+    forgeries = [changed(document, ("claim", "upper"), -document["claim"]["upper"])]
+    forgeries += [without(document, linear[-1])]
+    forgeries += [changed(document, ("operations",), []) | {"slopes": None}]
+    for place in linear:
+        negative = ("operations", place, "sigma"), -document["operations"][place]["sigma"]
+        forgeries.append(changed(changed(document, *negative), ("claim", "upper"), 0.0))
+    first, last = (document["operations"][place] for place in (linear[0], linear[-1]))
+    swapped = changed(document, ("operations", linear[0]), last)
+    forgeries.append(changed(swapped, ("operations", linear[-1]), first))
+    for forged in forgeries:
+        path.write_text(json.dumps(forged | {"digest": digest_of(forged)}))
+        with pytest.raises(SystemExit, match="not verified"):
+            main(path, weights)
+
+
 def test_interval_norms_are_tight():
     generator = np.random.default_rng(0)
     for shape in ((3, 5), (40, 20), (1, 1), (60, 60)):

@@ -231,10 +231,8 @@ class Outputs:
         state.seconds = self._records.seconds
         if self.recorder is not None:
             self.recorder.flush()
-        names = [self.folder.LAST]
-        if self.folder.last_checkpoint.exists():
-            names.append(self.folder.PREVIOUS)
-        with self._listing_checkpoints(*names):
+        previous = [self.folder.PREVIOUS] if self.folder.last_checkpoint.exists() else []
+        with self._listing_checkpoints(self.folder.LAST, *previous):
             checkpoint.rotate(
                 state.state_dict(),
                 self.folder.checkpoints,
@@ -285,14 +283,13 @@ class Outputs:
     def _claimed_interval(self) -> int | None:
         """Return ``keep_every``; None if this step's file would replace one of somebody else."""
         step, keep_every = self.state.step, self.plan.config.keep_every
-        if self.recorder is None or not checkpoint.is_kept(step, keep_every):
-            return keep_every
-        try:
-            self.folder.claim_checkpoint(checkpoint_name(step))
-        except ValueError as error:
-            # one checkpoint less must not end the training
-            _log.warning("step %d is not kept: %s", step, error)
-            return None
+        if self.recorder is not None and checkpoint.is_kept(step, keep_every):
+            try:
+                self.folder.claim_checkpoint(checkpoint_name(step))
+            except ValueError as error:
+                # one checkpoint less must not end the training
+                _log.warning("step %d is not kept: %s", step, error)
+                return None
         return keep_every
 
     def _listing_checkpoints(self, *names: str) -> AbstractContextManager[None]:

@@ -25,7 +25,7 @@ from sngan.engine.setup import Plan
 from sngan.engine.state import TrainState
 from sngan.engine.step_records import StepRecords
 from sngan.runs import checkpoint, sample_grid
-from sngan.runs.layout import checkpoint_name
+from sngan.runs.layout import checkpoint_name, is_kept
 from sngan.runs.log_record import LogRecord
 from sngan.runs.managed import ManagedRunFolder
 from sngan.runs.records import Recorder, iter_records
@@ -283,7 +283,7 @@ class Outputs:
     def _claimed_interval(self) -> int | None:
         """Return ``keep_every``; None if this step's file would replace one of somebody else."""
         step, keep_every = self.state.step, self.plan.config.keep_every
-        if self.recorder is not None and checkpoint.is_kept(step, keep_every):
+        if self.recorder is not None and is_kept(step, keep_every):
             try:
                 self.folder.claim_checkpoint(checkpoint_name(step))
             except ValueError as error:

@@ -14,7 +14,7 @@ import torch
 
 from sngan.distributed import collectives, dtensor
 from sngan.distributed.sharded_files import read_sharded, write_sharded
-from sngan.runs.layout import SHARDED_FOLDER, RunFolder, checkpoint_name
+from sngan.runs.layout import SHARDED_FOLDER, RunFolder, checkpoint_name, is_kept
 from sngan.utils.checks import require
 from sngan.utils.files import atomic_write, link_or_copy
 from sngan.utils.fitting import MisfitError
@@ -101,11 +101,6 @@ def rotate(
             link_or_copy(last, folder / RunFolder.PREVIOUS)
     _remove_unused_folders(folder)
     return last
-
-
-def is_kept(step: int, keep_every: int | None) -> bool:
-    """Whether the checkpoint of this step is kept for good."""
-    return bool(keep_every) and step > 0 and step % keep_every == 0
 
 
 def read(path: Path, *, device: torch.device | str = "cpu") -> dict[str, Any]:

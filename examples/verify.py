@@ -1,6 +1,7 @@
 """Check of a certificate with NumPy alone: ``python verify.py certificate.json weights.npz``.
 
 It checks chains with one linear layer between two activations, as docs/certificates.md explains.
+The weights say nothing about the activations, so it prints the chain for which the bound holds.
 ``numpy.savez("weights.npz", **{k: v.numpy() for k, v in net.state_dict().items()})`` saves them.
 """
 
@@ -63,20 +64,25 @@ def main(certificate, weights):
     found = hashlib.sha256(b"".join(parts)).hexdigest()
     require(found == document["network"]["weights"], "the weights belong to another certificate")
     require((claim["norm"], claim["domain"]) == ("2", "all inputs"), "this script knows no domains")
-    matrices, slopes, product = [], [], Fraction(1)
+    matrices, slopes, product, chain, used = [], [], Fraction(1), [], []
     for operation in document["operations"]:
         name, kind, sigma = (operation[key] for key in ("name", "kind", "sigma"))
+        require(sigma >= 0, f"{name} has a negative constant")
         if kind == "Linear" and operation["method"] == "exact" and len(matrices) == len(slopes):
             W = arrays[f"{name}.weight"]
             tall = W if len(W) >= W.shape[1] else W.T
             require(proves([tall], [], [], 0, sigma), f"the norm of {name} is larger")
             matrices.append(W)
+            used += [key for key in (f"{name}.weight", f"{name}.bias") if key in arrays]
         elif kind in STEEPEST and len(matrices) == len(slopes) + 1:
             require(sigma == STEEPEST[kind], f"{name} has another slope")
             slopes.append(sigma)
         else:
             require(kind in PLAIN and sigma == 1, f"{kind} is not in a chain")
         product *= Fraction(sigma)
+        chain += [] if kind in PLAIN else [f"{name} ({kind} of constant {sigma:.6g})"]
+    require(used == list(arrays), "the operations use other layers, or in another order")
+    require(claim["upper"] >= 0, "the bound is negative")
     if proof is None:
         require(Fraction(claim["upper"]) >= product, "the product of the norms is larger")
     else:
@@ -84,7 +90,8 @@ def main(certificate, weights):
         require(len(proof["multipliers"]) == len(slopes), "multipliers are missing")
         numbers = proof["multipliers"], proof["slack"], claim["upper"]
         require(proves(matrices, slopes, *numbers), "the multipliers prove a larger bound")
-    print(f"verified: the Lipschitz constant is at most {claim['upper']!r}")
+    print(f"verified: the Lipschitz constant is at most {claim['upper']!r},")
+    print(f"if the network is the chain {', '.join(chain)}")
 
 
 if __name__ == "__main__":

@@ -168,6 +168,52 @@ def test_a_bound_on_a_domain_is_verified(norm, radius, tmp_path):
             verify_certificate(path, module)
 
 
+@pytest.mark.parametrize("options", [{}, {"box": (-1.0, 1.0)}], ids=str)
+def test_a_euclidean_part_proves_no_bound_in_another_norm(options, tmp_path):
+    """The first part is too large for a matrix, and its constant is smaller in the 2-norm."""
+    wide = nn.Linear(50, 1100), nn.ReLU(), nn.Linear(1100, 4), nn.ReLU(), nn.Linear(4, 1)
+    module = nn.Sequential(*wide).double()
+    with torch.no_grad():
+        for values in module.parameters():
+            values.fill_(1e-3)
+    bounds, path = saved(tmp_path, module, (50,), norm="inf", **options)
+    truth = 50 * 1100 * 4 * 1e-9
+    assert bounds.lower == pytest.approx(truth)
+    document = json.loads(path.read_text())
+    document["claim"] |= {"method": "intervals", "upper": 0.5 * truth, "lower": 0.0}
+    document |= {"slopes": None, "witness": None}
+    path.write_text(json.dumps(document | {"digest": digest_of(document)}))
+    with pytest.raises(CertificateError, match="Euclidean, not of norm inf"):
+        verify_certificate(path, module)
+
+
+@pytest.mark.parametrize("norm", ["2", "1", "inf"])
+def test_a_secant_of_rounding_errors_is_no_lower_bound(norm, tmp_path):
+    """At 1e6, numbers of float64 have distances of 1.2e-10, which look like a slope of 2."""
+    module = nn.Sequential(nn.Linear(1, 1), nn.Sigmoid(), nn.Linear(1, 1)).double()
+    with torch.no_grad():
+        for values, value in zip(module.parameters(), (1.0, 0.0, 4.0, 1e6), strict=True):
+            values.fill_(value)
+    _, path = saved(tmp_path, module, (1,), norm=norm, slopes="product")
+    document = json.loads(path.read_text())
+    document["claim"] |= {"upper": 10.0, "lower": 1.9}
+    document["witness"] = {"point": [0.0], "direction": [1.0], "half": 5.9e-11}
+    path.write_text(json.dumps(document | {"digest": digest_of(document)}))
+    with pytest.raises(CertificateError, match=r"lower 1.9 is above the slope 1\.0"):
+        verify_certificate(path, module)
+
+
+def test_a_ball_with_two_radii_is_no_domain(tmp_path):
+    """The witness lies within the longer radius only."""
+    module = nn.Linear(2, 1)
+    _, path = saved(tmp_path, module, (2,), center=torch.zeros(2), radius=1.0)
+    document = json.loads(path.read_text())
+    document["claim"]["domain"]["half"] = [1.0, 1e-9]
+    path.write_text(json.dumps(document | {"digest": digest_of(document)}))
+    with pytest.raises(ValueError, match="a ball has one radius"):
+        verify_certificate(path, module)
+
+
 def test_multipliers_that_prove_less_are_refused(tmp_path):
     module = chain()
     _, path = saved(tmp_path, module, (4,))
@@ -257,6 +303,40 @@ def test_the_script_without_torch_knows_some_slopes(activation, known, width, tm
         assert capsys.readouterr().out.startswith("verified: ")
     else:
         with pytest.raises(SystemExit, match="another slope"):
+            main(path, weights)
+
+
+def without(document, place):
+    operations = [*document["operations"]]
+    del operations[place]
+    document = copy.deepcopy(document) | {"operations": operations, "slopes": None}
+    document["claim"]["upper"] = float(np.prod([o["sigma"] for o in operations])) * (1 + 1e-9)
+    return document
+
+
+@pytest.mark.parametrize("slopes", ["product", "eclipse"])
+def test_the_script_without_torch_accepts_no_forged_chain(slopes, tmp_path, capsys):
+    """A person who forges a certificate computes its digest again."""
+    module = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4))
+    _, path = saved(tmp_path, module, (4,), slopes=slopes)
+    weights = tmp_path / "weights.npz"
+    np.savez(weights, **{key: value.numpy() for key, value in module.state_dict().items()})
+    main, document = runpy.run_path(str(VERIFY))["main"], json.loads(path.read_text())
+    main(path, weights)
+    assert "0 (Linear of constant" in capsys.readouterr().out
+    linear = [i for i, o in enumerate(document["operations"]) if o["kind"] == "Linear"]
+    forgeries = [changed(document, ("claim", "upper"), -document["claim"]["upper"])]
+    forgeries += [without(document, linear[-1])]
+    forgeries += [changed(document, ("operations",), []) | {"slopes": None}]
+    for place in linear:
+        negative = ("operations", place, "sigma"), -document["operations"][place]["sigma"]
+        forgeries.append(changed(changed(document, *negative), ("claim", "upper"), 0.0))
+    first, last = (document["operations"][place] for place in (linear[0], linear[-1]))
+    swapped = changed(document, ("operations", linear[0]), last)
+    forgeries.append(changed(swapped, ("operations", linear[-1]), first))
+    for forged in forgeries:
+        path.write_text(json.dumps(forged | {"digest": digest_of(forged)}))
+        with pytest.raises(SystemExit, match="not verified"):
             main(path, weights)
 
 

@@ -10,6 +10,7 @@ import sngan
 from helpers.examples import examples
 from helpers.folders import SMALL, contents, kept, tiny, without_a_list, write_all
 from sngan.cli import main
+from sngan.runs.managed import ManagedRunFolder
 
 NOTES = {"notes.txt": b"mine", "samples/mine.png": b"mine", "checkpoints/mine.txt": b"mine"}
 WEBSITE = {"config.yaml": b"title: my site\n", "thesis.tex": b"years", "src/main.c": b"int x;"}
@@ -277,3 +278,58 @@ def test_an_empty_volume_keeps_its_mode(tmp_path):
 def test_every_file_of_a_run_follows_the_umask(made):
     modes = {path.name: path.stat().st_mode & 0o777 for path in made.rglob("*") if path.is_file()}
     assert set(modes.values()) == {0o644}, modes
+
+
+class Killed(BaseException):
+    """An end of a run that no code of it notices; the list stays as it was."""
+
+
+@pytest.mark.parametrize("flags", [{"overwrite": True}, {"resume": True}], ids=str)
+@pytest.mark.parametrize("name", ["report.html", *UNUSED, "checkpoints/previous.pt"])
+def test_a_name_that_a_killed_run_did_not_use_is_free(tmp_path, name, flags, monkeypatch):
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr("sngan.engine.worker.run_loop", _killed_after_one_checkpoint)
+        # a killed process undoes nothing
+        patch.setattr("sngan.runs.managed.ManagedRunFolder.abandon", lambda _: None)
+        patch.setattr("sngan.tasks.train.try_report", lambda *_, **__: True)
+        with pytest.raises(Killed):
+            sngan.train(tiny(run))
+    assert not (run / name).exists()
+    write_all(run, {name: b"mine"})
+    with pytest.raises(ValueError, match="out: expected no file of that name"):
+        sngan.train(tiny(run), **flags)
+    assert kept(run, {name: b"mine"})
+
+
+def _killed_after_one_checkpoint(plan, state, folder, write_page):
+    from sngan.engine.outputs import open_outputs
+
+    with open_outputs(plan, state, folder) as outputs:
+        outputs.start()
+        raise Killed
+
+
+def test_a_step_is_not_kept_over_a_file_of_somebody_else(run, caplog):
+    name = "checkpoints/step-000004.pt"
+    write_all(run, {name: b"mine"})
+    sngan.train(tiny(run, steps=6, keep_every=2), overwrite=True)
+    assert kept(run, {name: b"mine"})
+    assert (run / "checkpoints" / "step-000006.pt").is_file()
+    assert "step 4 is not kept: out: expected no file of that name" in caplog.text
+
+
+def test_a_file_that_another_command_lists_meanwhile_stays_listed(tmp_path, monkeypatch):
+    """``sngan lipschitz RUN`` may draw while the run goes on."""
+    from sngan.engine.loop import run_loop
+
+    def loop(plan, state, folder, write_page):
+        run_loop(plan, state, folder, write_page)
+        path = ManagedRunFolder(folder.path).files.claim("lipschitz/layers.png")
+        write_all(folder.path, {"lipschitz/layers.png": b"drawn"})
+        assert path.is_file()
+
+    run = tmp_path / "run"
+    monkeypatch.setattr("sngan.engine.worker.run_loop", loop)
+    sngan.train(tiny(run))
+    assert "lipschitz/layers.png" in ManagedRunFolder(run).files.names()

@@ -112,3 +112,15 @@ def test_equal_samples():
     found = wasserstein_bracket(x, x)
     assert found.distance == found.lower == found.upper == 0.0
     assert 0.0 <= found.held_out < 0.5
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("exponent", [-1070, -1000, -600, 600, 1000])
+def test_no_square_of_the_held_out_bound_overflows_or_vanishes(exponent):
+    """A power of two changes no digit of the samples, so the bound only gets this factor."""
+    x = normal(12, 3, seed=0).mul(8).round()
+    y = normal(12, 3, seed=1).mul(8).round() + torch.tensor([16.0, 0.0, 0.0])
+    expected = wasserstein_bracket(x, y).held_out
+    found = wasserstein_bracket(x * 2.0**exponent, y * 2.0**exponent).held_out
+    assert expected > 8.0
+    assert found / 2.0**exponent == pytest.approx(expected, rel=1e-12 if exponent > -1000 else 0.1)

@@ -25,6 +25,7 @@ from sngan.engine.setup import Plan
 from sngan.engine.state import TrainState
 from sngan.engine.step_records import StepRecords
 from sngan.runs import checkpoint, sample_grid
+from sngan.runs.layout import checkpoint_name, is_kept
 from sngan.runs.log_record import LogRecord
 from sngan.runs.managed import ManagedRunFolder
 from sngan.runs.records import Recorder, iter_records
@@ -198,7 +199,7 @@ class Outputs:
             is_best = evaluation.is_best(values)
         if collectives.all_reduce_any(is_best):
             settings = resuming.settings_to_save(config)
-            with self._listing_checkpoints():
+            with self._listing_checkpoints(self.folder.BEST):
                 checkpoint.write(state.state_dict(), self.folder.best_checkpoint, settings=settings)
             self.save_generator(is_best=True)
         if self.recorder is None or evaluation is None:
@@ -230,11 +231,12 @@ class Outputs:
         state.seconds = self._records.seconds
         if self.recorder is not None:
             self.recorder.flush()
-        with self._listing_checkpoints():
+        previous = [self.folder.PREVIOUS] if self.folder.last_checkpoint.exists() else []
+        with self._listing_checkpoints(self.folder.LAST, *previous):
             checkpoint.rotate(
                 state.state_dict(),
                 self.folder.checkpoints,
-                keep_every=config.keep_every,
+                keep_every=self._claimed_interval(),
                 settings=resuming.settings_to_save(config),
             )
         if self.recorder is not None:
@@ -245,6 +247,8 @@ class Outputs:
         """Write the averaged generator, to the file of the last step or of the best one."""
         generator = gather_average(self.state.average)
         if self.recorder is not None:
+            folder = self.folder
+            folder.files.claim(folder.BEST_GENERATOR if is_best else folder.GENERATOR)
             save_generator(generator, self.folder.path, self.plan.config, is_best=is_best)
 
     def _sample(self, n: int) -> Tensor:
@@ -276,8 +280,21 @@ class Outputs:
         self._record(LogRecord(step, not_finite={name: float(step)}))
         raise not_finite_error(step, name, self.folder)
 
-    def _listing_checkpoints(self) -> AbstractContextManager[None]:
-        """Add checkpoint files that are written inside the context to the run's list, on rank 0."""
+    def _claimed_interval(self) -> int | None:
+        """Return ``keep_every``; None if this step's file would replace one of somebody else."""
+        step, keep_every = self.state.step, self.plan.config.keep_every
+        if self.recorder is not None and is_kept(step, keep_every):
+            try:
+                self.folder.claim_checkpoint(checkpoint_name(step))
+            except ValueError as error:
+                # one checkpoint less must not end the training
+                _log.warning("step %d is not kept: %s", step, error)
+                return None
+        return keep_every
+
+    def _listing_checkpoints(self, *names: str) -> AbstractContextManager[None]:
+        """List checkpoints of these names, and files that the context writes, on rank 0."""
         if self.recorder is None:
             return nullcontext()
+        self.folder.claim_checkpoint(*names)
         return self.folder.files.recording(self.folder.CHECKPOINTS)

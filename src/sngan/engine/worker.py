@@ -162,9 +162,6 @@ def _begun_run(folder: ManagedRunFolder, config: Config, *, resume: bool) -> Gen
         if collectives.is_rank_zero() and not rendezvous.is_launched():
             folder.abandon()
         raise
-    finally:
-        if collectives.is_rank_zero():
-            folder.end()
 
 
 @contextmanager

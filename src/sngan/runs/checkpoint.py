@@ -14,7 +14,7 @@ import torch
 
 from sngan.distributed import collectives, dtensor
 from sngan.distributed.sharded_files import read_sharded, write_sharded
-from sngan.runs.layout import SHARDED_FOLDER, RunFolder, checkpoint_name
+from sngan.runs.layout import SHARDED_FOLDER, RunFolder, checkpoint_name, is_kept
 from sngan.utils.checks import require
 from sngan.utils.files import atomic_write, link_or_copy
 from sngan.utils.fitting import MisfitError
@@ -95,7 +95,7 @@ def rotate(
         return last
     with atomic_write(last) as temporary:
         write_archive(_labelled(state, settings), temporary)
-        if keep_every and step > 0 and step % keep_every == 0:
+        if is_kept(step, keep_every):
             _copy(temporary, folder / checkpoint_name(step))
         if last.exists():
             link_or_copy(last, folder / RunFolder.PREVIOUS)

@@ -119,6 +119,11 @@ def checkpoint_name(step: int) -> str:
     return f"step-{step:06d}.pt"
 
 
+def is_kept(step: int, keep_every: int | None) -> bool:
+    """Whether the checkpoint of this step is kept for good."""
+    return bool(keep_every) and step > 0 and step % keep_every == 0
+
+
 def _alternatives(*names: str) -> str:
     return "|".join(map(re.escape, names))
 

@@ -1,7 +1,6 @@
 """Managed run folder: whether a folder is a run, and which of its files sngan may change."""
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from functools import cached_property
@@ -20,24 +19,15 @@ _ROTATED = tuple(
     f"{RunFolder.CHECKPOINTS}/{name}"
     for name in (RunFolder.LAST, RunFolder.PREVIOUS, RunFolder.NEXT)
 )
-# a run replaces these files again and again
-_REPLACED = (
-    RunFolder.CONFIG,
-    RunFolder.METRICS,
-    RunFolder.LOG,
+# a run writes these files at once
+_FIRST = (RunFolder.CONFIG, RunFolder.METRICS, RunFolder.LOG)
+# a run writes these files later, or never: it may be killed, or have no evaluations
+_LATER = (
     RunFolder.GENERATOR,
     RunFolder.BEST_GENERATOR,
     RunFolder.REPORT,
     *_ROTATED,
     f"{RunFolder.CHECKPOINTS}/{RunFolder.BEST}",
-)
-# a run need not write these: it may have one checkpoint, and no evaluations
-_SOMETIMES = (
-    RunFolder.BEST_GENERATOR,
-    *(
-        f"{RunFolder.CHECKPOINTS}/{name}"
-        for name in (RunFolder.BEST, RunFolder.PREVIOUS, RunFolder.NEXT)
-    ),
 )
 _LOG_LINE = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ ")
 
@@ -125,15 +115,26 @@ class ManagedRunFolder(RunFolder):
             self.files.start()
         elif not resume:
             self.files.set_aside()
-        for name in _REPLACED:
+        for name in _LATER:
+            self.files.check(name)
+        for name in _FIRST:
             self.files.claim(name)
+        if resume:
+            # it may get a copy of an older checkpoint
+            self.claim_checkpoint(self.LAST)
         for folder in folders:
             folder.mkdir(exist_ok=True)
 
-    def end(self) -> None:
-        """Take the names that the run did not use from the list: they are free for other files."""
-        if self.files.exists():
-            self.files.forget(n for n in _SOMETIMES if not os.path.lexists(self.path / n))
+    def claim_checkpoint(self, *names: str) -> None:
+        """List checkpoints right before they are written; until then the names are free.
+
+        Raises
+        ------
+        ValueError
+            If sngan did not write the file of this name.
+        """
+        for name in names:
+            self.files.claim(f"{self.CHECKPOINTS}/{name}")
 
     def adopt(self) -> None:
         """Begin the list of a run that has none, with the files that sngan surely wrote."""

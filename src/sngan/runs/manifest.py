@@ -86,18 +86,21 @@ class Manifest:
             If an unlisted file has this name, or the path goes through a symbolic link.
         """
         assert self._pattern.fullmatch(name), name
+        path = self.check(name)
+        if name not in self.names():
+            self._append([name])
+        return path
+
+    def check(self, name: str) -> Path:
+        """Return the path of a name that may be claimed; the errors are those of :meth:`claim`."""
         path = self.inside(name)
-        if name in self.names():
-            return path
-        if os.path.lexists(path):
+        if name not in self.names() and os.path.lexists(path):
             # another process may have listed the file meanwhile
             self._names = None
             if name not in self.names():
                 raise ValueError(
                     f"out: expected no file of that name that sngan did not write, got {path}"
                 )
-            return path
-        self._append([name])
         return path
 
     @contextmanager
@@ -119,12 +122,6 @@ class Manifest:
         new = {name for name in names if self._pattern.fullmatch(name)} - self.names()
         if new:
             self._append(sorted(new))
-
-    def forget(self, names: Iterable[str]) -> None:
-        """Take names of files that were never written from the list."""
-        header = self._path.read_bytes().splitlines()[0]
-        write_bytes(self._path, header + _lines(sorted(self.names() - set(names))))
-        self._names = None
 
     def set_aside(self) -> None:
         """Move every listed file aside, and begin a new list; after an error, move all back."""
@@ -224,7 +221,8 @@ class Manifest:
         return names
 
     def _append(self, names: Iterable[str]) -> None:
-        lines = _lines(names)
+        # each line begins with its newline, so a line that was cut off cannot damage the next one
+        lines = "".join(f"\n{json.dumps(name)}" for name in names).encode()
         handle = os.open(self._path, os.O_WRONLY | os.O_APPEND)
         try:
             with named_in_errors(self._path):
@@ -274,11 +272,6 @@ class Manifest:
         remove_if_empty(files)
         (self._aside / _FILES).unlink(missing_ok=True)
         remove_if_empty(self._aside)
-
-
-def _lines(names: Iterable[str]) -> bytes:
-    # each line begins with its newline, so a line that was cut off cannot damage the next one
-    return "".join(f"\n{json.dumps(name)}" for name in names).encode()
 
 
 def _identity(path: Path, kind: str) -> str | None:

@@ -33,7 +33,7 @@ def report(folder: str | Path) -> Path:
     is_run = run.is_run() or run.has_only_begun()
     require(is_run, "run", expected="a folder that sngan made", got=f"{folder}, another program's")
     require_settings_of_weights(folder)
-    return write_report(folder)
+    return _write(run, is_live=False)
 
 
 def try_report(folder: Path, *, is_live: bool = False) -> bool:
@@ -47,15 +47,23 @@ def try_report(folder: Path, *, is_live: bool = False) -> bool:
         Whether the run goes on, so that the page reloads itself.
     """
     # a run can fail before it has a folder
-    if not collectives.is_rank_zero() or not ManagedRunFolder(folder).config.is_file():
+    run = ManagedRunFolder(folder)
+    if not collectives.is_rank_zero() or not run.config.is_file():
         return False
     try:
-        write_report(folder, is_live=is_live)
+        _write(run, is_live=is_live)
         return True
     except (OSError, ValueError) as error:
         # an error of the page must hide neither the result of a training nor its error
         _log.warning("no report: %s", first_line(error))
         return False
+
+
+def _write(run: ManagedRunFolder, *, is_live: bool) -> Path:
+    # a run of an earlier version may have no list
+    if run.files.exists():
+        run.files.claim(run.REPORT)
+    return write_report(run.path, is_live=is_live)
 
 
 def try_live_report(folder: Path) -> bool:

@@ -141,6 +141,8 @@ def _check_domain(domain: Mapping[str, Any]) -> None:
         _numbers(domain[key])
     if domain["norm"] not in NORMS or min(domain["half"]) <= 0:
         raise ValueError("the domain is no ball or box")
+    if domain["norm"] != "inf" and len(set(domain["half"])) != 1:
+        raise ValueError("a ball has one radius")
 
 
 def _operation(values: Mapping[str, Any]) -> Operation:

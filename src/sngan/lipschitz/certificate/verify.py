@@ -15,7 +15,7 @@ from sngan.lipschitz.certificate.secant import secant_of
 from sngan.lipschitz.certificate.slope_check import proves
 from sngan.lipschitz.local.domain import Domain
 from sngan.lipschitz.local.restriction import restrict
-from sngan.lipschitz.local.splitting import interval_bound
+from sngan.lipschitz.local.splitting import has_interval_bound, interval_bound
 from sngan.lipschitz.local.upper import norm_factor
 from sngan.lipschitz.merging import affine_chains, dense_matrix, merge_affine_chains
 from sngan.lipschitz.propagation import propagate
@@ -244,6 +244,8 @@ class _Verifier:
 
     def _check_intervals(self, upper: float) -> None:
         extracted, domain, norm = self._extracted(), self._domain(), self.certificate.claim["norm"]
+        if not has_interval_bound(self.graph, extracted, norm):
+            raise CertificateError(f"its bound does not apply: it is Euclidean, not of norm {norm}")
         found = interval_bound(self.graph, self.plain, extracted, domain, norm) * extracted.before
         if not upper >= found * (1 - _SAME):
             raise CertificateError(f"upper is below the norm of the interval Jacobian, {found!r}")

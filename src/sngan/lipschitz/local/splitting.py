@@ -70,6 +70,11 @@ def interval_bound(
     return -parts[0].order
 
 
+def has_interval_bound(graph: Graph, found: ExtractedStages, norm: str) -> bool:
+    """Whether :func:`interval_bound` times ``found.before``, a Euclidean constant, is a bound."""
+    return norm == "2" or found.start == [graph.nodes[0]]
+
+
 def _affordable(graph: Graph, found: ExtractedStages, domain: Domain) -> int:
     """Return how often a part may be split."""
     inputs = len(domain.centre)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from sngan.lipschitz.local.domain import Domain
 from sngan.lipschitz.local.restriction import Restricted, restrict
-from sngan.lipschitz.local.splitting import interval_bound
+from sngan.lipschitz.local.splitting import has_interval_bound, interval_bound
 from sngan.lipschitz.propagation import Propagation
 from sngan.lipschitz.rounding import multiply_up, next_up
 from sngan.lipschitz.slopes.bound import SlopeProof, prove_stages
@@ -61,7 +61,7 @@ def local_bound(
         inside = restrict(graph, propagation, found, domain)
     note = "" if domain is None else _note(inside, found)
     candidates = [known, *_candidates(graph, inside, found, slopes=slopes, norm=norm)]
-    if norm == "2" or found.start == [graph.nodes[0]]:
+    if has_interval_bound(graph, found, norm):
         value = interval_bound(graph, propagation, found, domain, norm)
         candidates.append(LocalBound(multiply_up(value, found.before), "intervals", ""))
     best = min(candidates, key=lambda candidate: candidate.value)

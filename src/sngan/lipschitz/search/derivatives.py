@@ -5,6 +5,9 @@ import math
 import torch
 from torch import Tensor
 
+DUAL = {"2": "2", "1": "inf", "inf": "1"}
+"""The dual of each norm."""
+
 
 def vjp(y: Tensor, x: Tensor, u: Tensor, *, create_graph: bool = False) -> Tensor:
     """Return ``Jᵀu`` for the Jacobian J of y with respect to x."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from sngan.lipschitz.search.derivatives import (
+    DUAL,
     aligned_vectors,
     expand_like,
     gradient,
@@ -23,7 +24,6 @@ _CONVERGED = 1e-12
 _ASCENT_RATE = 0.1
 # up to this many outputs, the Jacobian is computed row by row
 _DENSE_SIDE = 64
-_DUAL = {"2": "2", "1": "inf", "inf": "1"}
 
 
 class JacobianNorms:
@@ -184,7 +184,7 @@ class JacobianNorms:
     def _row_norms(self, x: Tensor, y: Tensor, *, create_graph: bool) -> Tensor:
         """Return the norms of Jacobians with one row, which are dual norms of this row."""
         row = vjp(y, x, torch.ones_like(y), create_graph=create_graph)
-        return norm_of_samples(row, _DUAL[self.norm])
+        return norm_of_samples(row, DUAL[self.norm])
 
     def _start(self, x: Tensor, y: Tensor) -> Tensor:
         return self._aligned(vjp(y, x, self.noise(*y.shape)))
@@ -194,7 +194,7 @@ class JacobianNorms:
 
     def _improved(self, x: Tensor, y: Tensor, jv: Tensor) -> Tensor:
         """Return the vectors of one power iteration, from ``Jv`` of the vectors before."""
-        return self._aligned(vjp(y, x, aligned_vectors(jv, _DUAL[self.norm])))
+        return self._aligned(vjp(y, x, aligned_vectors(jv, DUAL[self.norm])))
 
     def _right_singular_vectors(self, x: Tensor, y: Tensor, iterations: int) -> Tensor:
         """Return vectors of norm 1 that J makes long: close to the first right singular vectors."""

@@ -266,6 +266,13 @@ def test_early_stopping_needs_evaluations(tmp_path):
         EarlyStopping("w11")
 
 
+@pytest.fixture
+def first_rank(monkeypatch):
+    """Fabric reads the rank when it is imported, which may have been in a test with another one."""
+    monkeypatch.setattr("lightning_fabric.utilities.rank_zero.rank_zero_only.rank", 0)
+
+
+@pytest.mark.usefixtures("first_rank")
 def test_a_logger_of_fabric_gets_settings_and_numbers(tmp_path):
     given = {}
 
@@ -295,6 +302,7 @@ def test_a_logger_of_fabric_gets_settings_and_numbers(tmp_path):
     assert isinstance(as_callbacks([logger])[0], FabricLogger)
 
 
+@pytest.mark.usefixtures("first_rank")
 def test_a_logger_without_a_place_for_settings_gets_the_numbers(tmp_path):
     train(config(tmp_path, steps=2), callbacks=[CSVLogger(str(tmp_path / "logs"), name="mine")])
     assert "critic_loss" in (tmp_path / "logs/mine/version_0/metrics.csv").read_text()

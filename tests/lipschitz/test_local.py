@@ -261,3 +261,16 @@ def test_a_second_box_of_a_network_without_a_bound_and_a_bad_one():
     assert (found.upper, found.upper_in_box) == (math.inf, math.inf)
     with pytest.raises(ValueError, match=r"^also_in_box: expected low below high"):
         local(nn.Linear(4, 4), (4,), also_in_box=(1.0, 0.0))
+
+
+@pytest.mark.parametrize("low", [0.1, 0.3, 0.6, 1.1])
+def test_the_ends_of_a_box_are_not_rounded_to_float32(low):
+    """The slope is 1 only on the first hundred-millionth part of the box."""
+    end = low + 1e-10
+    module = nn.Sequential(nn.Linear(1, 1), nn.ReLU()).double()
+    with torch.no_grad():
+        module[0].weight.fill_(-1.0)
+        module[0].bias.fill_(end)
+    for box in ((low, 2.0), (torch.tensor([low], dtype=torch.float64), 2.0)):
+        assert lipschitz_bounds(module, (1,), box=box, lower=False).upper >= 1.0
+        assert lipschitz_bounds(module, (1,), also_in_box=box, lower=False).upper_in_box >= 1.0

@@ -35,7 +35,7 @@ def secant_of(
     domain
         The domain; None for all inputs.
     """
-    example, half = module.example, witness["half"]
+    example, half = module.example, float(witness["half"])
     if not len(witness["point"]) == len(witness["direction"]) == example.numel() or half <= 0.0:
         return 0.0
     point, direction = (_tensor(witness[key], example) for key in ("point", "direction"))

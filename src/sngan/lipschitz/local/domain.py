@@ -118,7 +118,9 @@ def _tensor(value: float | Tensor, name: str, shape: tuple[int, ...]) -> Tensor:
     fits = is_number or (isinstance(value, Tensor) and tuple(value.shape) == shape)
     got = tuple(value.shape) if isinstance(value, Tensor) else repr(value)
     require(fits, name, expected=f"a number or a tensor of shape {shape}", got=got)
-    flat = torch.as_tensor(value).detach().cpu().double().expand(shape).reshape(-1).clone()
+    # a number as float32 may lie inside the box
+    flat = torch.as_tensor(value, dtype=torch.float64).detach().cpu().expand(shape)
+    flat = flat.reshape(-1).clone()
     require(bool(flat.isfinite().all()), name, expected="finite numbers", got="nan or inf")
     assert math.prod(shape) == len(flat)
     return flat

@@ -22,7 +22,7 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --durations=10
 
-# the same without the tests that train whole runs, start processes or build pages: under 4 minutes
+# the same without the tests that train whole runs, start processes or build pages
 test-quick: $(READY)
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(addprefix --ignore=tests/, \
 		callbacks cli distributed engine examples faults report runs tasks website)

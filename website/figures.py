@@ -1,13 +1,13 @@
 """The guide's scripts: each runs in a process of its own, and its results are kept by content."""
 
-import hashlib
 import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from website.kept import ROOT, digest, digest_of_package
+
 _LIMIT_SECONDS = 1800
 
 
@@ -19,7 +19,9 @@ def run_all(docs: Path, build: Path) -> None:
     RuntimeError
         If a script fails: the message has the script's name and the end of its output.
     """
-    package = _digest(sorted((ROOT / "src").rglob("*.py")))
+    # pages also show figures from the kept records
+    records = (ROOT / "benchmarks" / "results" / "records").rglob("*.json")
+    package = digest_of_package() + digest(sorted(records))
     scripts = sorted((docs / "guide").glob("*.py"))
     with ThreadPoolExecutor(max_workers=2) as pool:
         for _ in pool.map(lambda script: run(script, build / "guide", salt=package), scripts):
@@ -35,8 +37,8 @@ def run(script: Path, out: Path, *, salt: str = "") -> None:
         If the script fails: the message has the script's name and the end of its output.
     """
     out.mkdir(parents=True, exist_ok=True)
-    digest, kept = _digest([script]) + salt, out / f"{script.stem}.digest"
-    if kept.exists() and kept.read_text() == digest:
+    today, kept = digest([script]) + salt, out / f"{script.stem}.digest"
+    if kept.exists() and kept.read_text() == today:
         return
     settings = {"MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src")}
     result = subprocess.run(
@@ -50,7 +52,7 @@ def run(script: Path, out: Path, *, salt: str = "") -> None:
     )
     if result.returncode:
         raise RuntimeError(f"{script} failed:\n{result.stderr[-3000:]}")
-    kept.write_text(digest)
+    kept.write_text(today)
 
 
 _PROGRAM = """
@@ -63,10 +65,3 @@ mpl.rcParams.update({
 })
 runpy.run_path(sys.argv[1], run_name="__main__")
 """
-
-
-def _digest(paths: list[Path]) -> str:
-    total = hashlib.sha256()
-    for path in paths:
-        total.update(path.read_bytes())
-    return total.hexdigest()

@@ -7,7 +7,6 @@ changes. The results of a long one lie in ``docs/examples``, where this command 
 """
 
 import ast
-import hashlib
 import html
 import io
 import json
@@ -23,7 +22,8 @@ from pathlib import Path
 
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[1]
+from website.kept import ROOT, digest, digest_of_package
+
 SCRIPTS, KEPT = ROOT / "examples", ROOT / "docs" / "examples"
 
 MOST_BYTES, MOST_WIDTH = 60_000, 800
@@ -188,23 +188,17 @@ def _results(example: Example, output_folder: Path, kept: Path) -> Results:
         seconds, _, printed = own[0].with_suffix(".txt").read_text("utf-8").partition("\n")
         return Results(own[0], printed, float(seconds))
     folder = output_folder / example.name
-    record, digest = folder / "results.json", _digest(example)
+    record = folder / "results.json"
+    today = digest([example.path]) + digest_of_package()
     if record.exists():
         found = json.loads(record.read_text("utf-8"))
-        if found["digest"] == digest:
+        if found["digest"] == today:
             picture = folder / f"{example.name}.png"
             return Results(picture, found["printed"], found["seconds"])
     result = run(example, folder)
-    values = {"digest": digest, "printed": result.printed, "seconds": result.seconds}
+    values = {"digest": today, "printed": result.printed, "seconds": result.seconds}
     record.write_text(json.dumps(values), "utf-8")
     return result
-
-
-def _digest(example: Example) -> str:
-    total = hashlib.sha256(example.path.read_bytes())
-    for path in sorted((ROOT / "src").rglob("*.py")):
-        total.update(path.read_bytes())
-    return total.hexdigest()
 
 
 def _small(path: Path) -> tuple[bytes, str]:

@@ -146,7 +146,6 @@ def test_a_forged_digest_does_not_help(name, slopes, tmp_path):
             verify_certificate(path, module)
 
 
-@pytest.mark.usefixtures("few_parts")
 @pytest.mark.parametrize("norm", ["2", "1", "inf"])
 @pytest.mark.parametrize("radius", [1e-3, 0.3, 30.0])
 def test_a_bound_on_a_domain_is_verified(norm, radius, tmp_path):

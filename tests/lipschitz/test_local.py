@@ -114,7 +114,6 @@ def test_no_slope_in_the_domain_is_above_the_bound(shape, place, seed, exponent,
     never_below(shape, place, seed, exponent, norm)
 
 
-@pytest.mark.usefixtures("few_parts")
 @pytest.mark.parametrize("shape", SHAPES)
 def test_no_slope_is_above_the_bound_for_some_networks(shape):
     for place, norm in zip(range(0, len(FUNCTIONS), 16), itertools.cycle(NORMS), strict=False):
@@ -241,7 +240,6 @@ def test_bad_domains_are_refused(options, name):
         local(mlp(nn.ReLU()), (4,), **options)
 
 
-@pytest.mark.usefixtures("few_parts")
 @pytest.mark.parametrize("slopes", ["product", "eclipse"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_second_box_has_the_bound_of_a_call_of_its_own(shape, slopes):
@@ -265,7 +263,6 @@ def test_a_second_box_of_a_network_without_a_bound_and_a_bad_one():
         local(nn.Linear(4, 4), (4,), also_in_box=(1.0, 0.0))
 
 
-@pytest.mark.usefixtures("few_parts")
 @pytest.mark.parametrize("low", [0.1, 0.3, 0.6, 1.1])
 def test_the_ends_of_a_box_are_not_rounded_to_float32(low):
     """The slope is 1 only on the first hundred-millionth part of the box."""

@@ -30,6 +30,7 @@ def on_grid(network, centre, half, norm, side=101):
     return torch.linalg.matrix_norm(rows, ORDERS[norm]).max().item()
 
 
+@pytest.mark.usefixtures("full_effort")
 @pytest.mark.parametrize("norm", ORDERS)
 @pytest.mark.parametrize("exponent", [-1.0, 0.0, 0.5])
 def test_mid_range_boxes_are_near_the_truth(norm, exponent):
@@ -59,7 +60,6 @@ def kinked(values):
     return nn.Sequential(nn.Linear(1, 1, bias=False), Fn(values)).double()
 
 
-@pytest.mark.usefixtures("few_parts")
 @pytest.mark.parametrize("norm", ORDERS)
 @pytest.mark.parametrize("box", [(-0.1, 2.0), (-2.0, 0.1), (-1.0, 1.0), (0.0, 1.0), (-1.0, 0.0)])
 def test_slopes_count_and_not_only_chords_from_the_centre(norm, box):
@@ -109,6 +109,7 @@ def slope_at(point, breaks, slopes):
     return slopes[sum(b < point for b in breaks)]
 
 
+@pytest.mark.usefixtures("full_effort")
 @pytest.mark.parametrize("norm", ORDERS)
 def test_kinks_on_the_borders_of_parts_count(norm):
     # the parts of the box end at 0, at ±½ and at ±¼, where the slope changes
@@ -117,6 +118,7 @@ def test_kinks_on_the_borders_of_parts_count(norm):
     assert found == pytest.approx(4.0, rel=1e-6)
 
 
+@pytest.mark.usefixtures("full_effort")
 @pytest.mark.parametrize("norm", ["1", "inf"])
 def test_a_certificate_of_parts_is_checked_again(norm, tmp_path):
     torch.manual_seed(1)

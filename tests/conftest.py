@@ -68,6 +68,14 @@ def _parsers_once() -> Generator[None]:
         yield
 
 
+@pytest.fixture
+def quick_collection() -> Generator[None]:
+    """Let ``gc.collect()`` look at what this test makes, and not at a million older objects."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 # tests of these packages train, and look at other things than pictures
 TRAINING = ("callbacks", "cli", "data", "distributed", "engine", "methods", "runs", "tasks")
 

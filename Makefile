@@ -22,10 +22,13 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder --durations=10
 
-# the same without the tests that train whole runs, start processes or build pages
+# the same without the packages whose tests train whole runs or start processes of several ranks
+NOT_QUICK := distributed engine examples runs tasks
+
 test-quick: $(READY)
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(addprefix --ignore=tests/, \
-		callbacks cli distributed engine examples faults report runs tasks website)
+	@echo "test-quick leaves out: $(addprefix tests/,$(NOT_QUICK))"
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder \
+		$(addprefix --ignore=tests/,$(NOT_QUICK))
 
 # equality bit for bit must not depend on the processor: once more without AVX-512
 test-bitwise: $(READY)

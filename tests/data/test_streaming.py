@@ -209,6 +209,7 @@ def test_a_shard_that_shrinks_is_an_error_of_next(streams, tmp_path):
         plain(dataset).next()
 
 
+@pytest.mark.usefixtures("quick_collection")
 def test_threads_end_with_the_sampler(stream):
     gc.collect()
     before = set(threading.enumerate())

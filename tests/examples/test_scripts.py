@@ -1,9 +1,10 @@
-"""Scripts of ``examples/``: each is run as a user does, and its answer is checked.
+"""Scripts of ``examples/``: each is run, and its answer is checked.
 
-The quick suite runs some of them; ``make examples`` runs all.
+The quick suite runs some of them in forked processes; ``make examples`` runs all as a user does.
 """
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 import sngan
+from helpers.scripts import forked_script
 from website.gallery import KEPT, MOST_BYTES, MOST_WIDTH, examples
 
 EXAMPLES = {example.name: example for example in examples()}
@@ -271,24 +273,35 @@ def rl_critic(output):
         assert 0.5 < rewards["with", name] < 1
 
 
-PARAMETERS = [
-    pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in sorted(EXAMPLES)
-]
-
-
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_a_script_answers_its_question(name, tmp_path, monkeypatch):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))  # run folders vanish with the test
+def started_script(path, folder):
+    """Run a script as a user does, and return its output and errors."""
     done = subprocess.run(
-        [sys.executable, EXAMPLES[name].path, tmp_path],
-        cwd=tmp_path,
+        [sys.executable, path, folder],
+        cwd=folder,
+        # run folders vanish with the test
+        env={**os.environ, "TMPDIR": str(folder)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "Warning" not in done.stderr
-    CHECKS[name](done.stdout)
+    return done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "run"),
+    [
+        *(pytest.param(name, forked_script, id=f"{name}-forked") for name in sorted(QUICK)),
+        *(
+            pytest.param(name, started_script, id=name, marks=pytest.mark.slow)
+            for name in sorted(EXAMPLES)
+        ),
+    ],
+)
+def test_a_script_answers_its_question(name, run, tmp_path):
+    output, errors = run(EXAMPLES[name].path, tmp_path)
+    assert "Warning" not in errors
+    CHECKS[name](output)
     with Image.open(tmp_path / f"{name}.png") as picture:
         assert 500 <= picture.width <= 1000
         assert 150 <= picture.height <= 900

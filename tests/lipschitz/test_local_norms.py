@@ -30,6 +30,7 @@ def on_grid(network, centre, half, norm, side=101):
     return torch.linalg.matrix_norm(rows, ORDERS[norm]).max().item()
 
 
+@pytest.mark.usefixtures("full_effort")
 @pytest.mark.parametrize("norm", ORDERS)
 @pytest.mark.parametrize("exponent", [-1.0, 0.0, 0.5])
 def test_mid_range_boxes_are_near_the_truth(norm, exponent):
@@ -70,8 +71,8 @@ def test_slopes_count_and_not_only_chords_from_the_centre(norm, box):
         met = [abs(s) for s, is_met in zip(slopes, (box[0] < 0, box[1] > 0), strict=True) if is_met]
         found = upper(network, 1, box=box, norm=norm)
         assert found >= max(met) * (1 - 1e-12)
-        steep = kinked(nn.functional.relu)
-        assert upper(steep, 1, box=box, norm=norm) <= steep[0].weight.abs().item() * (1 + 1e-6)
+    steep = kinked(nn.functional.relu)
+    assert upper(steep, 1, box=box, norm=norm) <= steep[0].weight.abs().item() * (1 + 1e-6)
 
 
 @settings(deadline=None, max_examples=200)
@@ -108,6 +109,7 @@ def slope_at(point, breaks, slopes):
     return slopes[sum(b < point for b in breaks)]
 
 
+@pytest.mark.usefixtures("full_effort")
 @pytest.mark.parametrize("norm", ORDERS)
 def test_kinks_on_the_borders_of_parts_count(norm):
     # the parts of the box end at 0, at ±½ and at ±¼, where the slope changes
@@ -116,6 +118,7 @@ def test_kinks_on_the_borders_of_parts_count(norm):
     assert found == pytest.approx(4.0, rel=1e-6)
 
 
+@pytest.mark.usefixtures("full_effort")
 @pytest.mark.parametrize("norm", ["1", "inf"])
 def test_a_certificate_of_parts_is_checked_again(norm, tmp_path):
     torch.manual_seed(1)

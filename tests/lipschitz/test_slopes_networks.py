@@ -141,6 +141,7 @@ def test_bounds_are_above_the_slopes_found_in_hundreds_of_networks(name):
         check(name, seed, ["eclipse", "sdp"] if seed < 10 else ["eclipse"])
 
 
+@pytest.mark.usefixtures("full_effort")
 @pytest.mark.parametrize(
     ("name", "closed", "best"),
     [

@@ -41,6 +41,7 @@ class Wrapped(nn.Module):
         return self.layer(x)
 
 
+@pytest.mark.usefixtures("quick_collection")
 @pytest.mark.parametrize("index", [0, 2, 4])
 @pytest.mark.parametrize("is_kept", [True, False])
 @pytest.mark.parametrize("steps_with", ["a new group", "a new optimizer"])

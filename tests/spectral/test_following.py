@@ -43,6 +43,7 @@ def assert_normalized(network, rel: float = 0.02) -> None:
     assert norms(network) == pytest.approx([1.0, 1.0], rel=rel)
 
 
+@pytest.mark.usefixtures("quick_collection")
 @pytest.mark.parametrize("keep", ["all", "nothing"])
 def test_a_new_optimizer_for_the_same_network_is_followed(keep):
     network = make()
@@ -196,6 +197,7 @@ def test_a_cast_that_cannot_be_followed_is_one_clear_line(cast):
         optimizer.step()
 
 
+@pytest.mark.usefixtures("quick_collection")
 def test_a_container_that_is_gone_does_not_end_the_normalization():
     layers = [nn.Linear(5, 8), nn.Linear(8, 1)]
     network = nn.Sequential(layers[0], nn.Tanh(), layers[1])
@@ -206,6 +208,7 @@ def test_a_container_that_is_gone_does_not_end_the_normalization():
     assert_normalized(network)
 
 
+@pytest.mark.usefixtures("quick_collection")
 def test_networks_and_optimizers_are_freed():
     network = make()
     optimizer = adam(network)

@@ -100,6 +100,7 @@ def test_one_seed_decides_nothing(finished, tmp_path):
     assert "nothing can be said about differences" in text
 
 
+@pytest.mark.usefixtures("real_pictures")
 def test_a_bound_below_zero_is_drawn_as_zero(finished, tmp_path):
     drawn = {}
     for low in (-5.0, 0.0):

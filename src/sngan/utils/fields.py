@@ -1,6 +1,7 @@
 """Fields of settings: the text of their flag, their choices, and their spelling of "off"."""
 
 from dataclasses import field
+from functools import cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from sngan.utils.checks import require_one_of
@@ -33,16 +34,24 @@ def require_choices(settings: object, *, prefix: str = "") -> None:
 
     A field of the type ``Literal[…] | None`` may be off; the error then lists ``none`` as well.
     """
-    for name, kind in get_type_hints(type(settings)).items():
+    for name, choices, others in _fields_with_choices(type(settings)):
         value = getattr(settings, name)
-        for part in (kind, *get_args(kind)):
-            # other types of a union, such as None or an integer, check their own values
-            is_other = part is not kind and isinstance(value, _others(kind))
-            if get_origin(part) is Literal and not is_other:
-                off = () if part is kind else ("none",)
-                require_one_of(value, f"{prefix}{name}", choices=[*off, *get_args(part)])
+        if not isinstance(value, others):
+            require_one_of(value, f"{prefix}{name}", choices=choices)
 
 
-def _others(kind: Any) -> tuple[type, ...]:
-    """The plain types of a union, next to its literals."""
-    return tuple(part for part in get_args(kind) if isinstance(part, type))
+@cache
+def _fields_with_choices(kind: type) -> list[tuple[str, list[Any], tuple[type, ...]]]:
+    """Return each field with a ``Literal``: its name, its choices, and other types that it takes.
+
+    Other types of a union, such as None or an integer, check their own values.
+    """
+    found: list[tuple[str, list[Any], tuple[type, ...]]] = []
+    for name, hint in get_type_hints(kind).items():
+        if get_origin(hint) is Literal:
+            found.append((name, list(get_args(hint)), ()))
+        others = tuple(part for part in get_args(hint) if isinstance(part, type))
+        for part in get_args(hint):
+            if get_origin(part) is Literal:
+                found.append((name, ["none", *get_args(part)], others))
+    return found

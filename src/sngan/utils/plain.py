@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -42,22 +43,10 @@ def parse_yaml(text: str) -> Any:
     """Parse YAML under the limits of :func:`read_yaml`; ``1e-4`` is a number, as in YAML 1.2."""
     import yaml
 
-    class Loader(yaml.SafeLoader):
-        """A loader that reads ``1e-4`` as a number and refuses repeated keys, unlike YAML 1.1."""
-
-        def compose_mapping_node(self, anchor: Any) -> Any:
-            node = super().compose_mapping_node(anchor)
-            _check_keys(node)
-            return node
-
-    digits = tuple("+-.0123456789")
-    Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, digits)
-    # a date stays text
-    Loader.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_yaml_str)
     try:
-        _check_events(yaml.parse(text, Loader=yaml.SafeLoader))
-        return yaml.load(text, Loader=Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        _check_events(yaml.parse(text, Loader=_fast("SafeLoader")))
+        return yaml.load(text, Loader=_strict_loader())
+    except (yaml.YAMLError, ValueError, LookupError, RecursionError) as error:
         raise ValueError(first_line(error)) from error
 
 
@@ -65,7 +54,33 @@ def parse_texts(text: str) -> Any:
     """Parse YAML with every value as text; :func:`parse_yaml` must have accepted it before."""
     import yaml
 
-    return yaml.load(text, Loader=yaml.BaseLoader)
+    return yaml.load(text, Loader=_fast("BaseLoader"))
+
+
+def _fast(name: str) -> Any:
+    """Return a loader of PyYAML, with the parser in C where PyYAML was built with it."""
+    import yaml
+
+    return getattr(yaml, f"C{name}", getattr(yaml, name))
+
+
+@cache
+def _strict_loader() -> Any:
+    import yaml
+
+    class Loader(_fast("SafeLoader")):
+        """A loader that reads ``1e-4`` as a number and refuses repeated keys, unlike YAML 1.1."""
+
+        def get_single_node(self) -> Any:
+            node = super().get_single_node()
+            _check_keys(node, seen=set())
+            return node
+
+    digits = tuple("+-.0123456789")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, digits)
+    # a date stays text
+    Loader.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_yaml_str)
+    return Loader
 
 
 def to_yaml(values: Any) -> str:
@@ -213,8 +228,22 @@ class _Count:
         _check_number(event)
 
 
-def _check_keys(mapping: Any) -> None:
-    """Refuse a key that a mapping has twice: readers would silently take the last one."""
+def _check_keys(node: Any, *, seen: set[int]) -> None:
+    """Refuse a key that a mapping has twice, at any depth: readers would take the last one.
+
+    ``seen`` has the nodes that were checked, because an alias is the same node again.
+    """
+    if node is None or isinstance(node.value, str) or id(node) in seen:
+        return
+    seen.add(id(node))
+    for part in node.value:
+        for inner in part if isinstance(part, tuple) else (part,):
+            _check_keys(inner, seen=seen)
+    if node.id == "mapping":
+        _check_keys_of(node)
+
+
+def _check_keys_of(mapping: Any) -> None:
     lines: dict[str, int] = {}
     for key, _ in mapping.value:
         if not isinstance(key.value, str):
@@ -238,6 +267,6 @@ def _with_single_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _check_number(event: Any) -> None:
     # a tag turns quoted text into a number as well
     is_tagged = event.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
-    is_plain = event.style is None and event.value[:1] in tuple("+-.0123456789")
+    is_plain = not event.style and event.value[:1] in tuple("+-.0123456789")
     if (is_tagged or is_plain) and len(event.value) > _NUMBER:
         raise ValueError(f"a number of over {_NUMBER} digits")

@@ -20,7 +20,8 @@ from sngan.lipschitz.tracing.graph import Graph
 
 # halves of more inputs fix few more activations
 _MOST_INPUTS = 8
-_MOST_PARTS = 40
+MOST_PARTS = 40
+"""How often a box may be split."""
 # multiplications for all parts, which take about a second on one core
 _WORK = 1e9
 # more than the rounding of a centre
@@ -83,7 +84,7 @@ def _affordable(graph: Graph, found: ExtractedStages, domain: Domain) -> int:
     # the bounds of a part pull the rows of each stage back through all stages before
     stages = found.stages.middle
     work = 8.0 * max(len(stages), 1) * sum(max(stage.enter.shape) ** 3 for stage in stages)
-    return min(_MOST_PARTS, int(_WORK / max(work, 1.0)))
+    return min(MOST_PARTS, int(_WORK / max(work, 1.0)))
 
 
 def _is_exact(inside: Restricted) -> bool:

@@ -40,7 +40,8 @@ _LEAST = 1e-9
 # up to this size of a stage, a list of margins is tried
 _MOST_TRIED = 256
 _SIZE_STEPS = 100
-_STEPS = 600
+STEPS = 600
+"""The most steps of the search for multipliers."""
 _FEWEST_STEPS = 20
 # the number of multiplications in a search, which take some seconds on one core
 _WORK = 4e11
@@ -121,7 +122,7 @@ def _softened(values: Tensor, softness: float) -> Tensor:
 def _affordable_steps(stages: Stages) -> int:
     # each stage takes about ten matrix products forward and twenty backward
     work = sum(30.0 * max(s.enter.shape) ** 2 * min(s.enter.shape) for s in stages.middle)
-    return min(_STEPS, max(_FEWEST_STEPS, round(_WORK / work)))
+    return min(STEPS, max(_FEWEST_STEPS, round(_WORK / work)))
 
 
 def _restart(

@@ -131,9 +131,15 @@ class Magnitudes:
 
 
 def _weights(layer: nn.Module, added: _Change) -> dict[str, Tensor]:
-    found = {"weight": _absolute, "bias": added, "running_mean": lambda mean: -added(mean)}
-    parts = {name: getattr(layer, name, None) for name in found}
-    return {k: found[k](part.detach()) for k, part in parts.items() if isinstance(part, Tensor)}
+    changes: dict[str, _Change] = {"weight": _absolute, "bias": added, "running_mean": added}
+    found: dict[str, Tensor] = {}
+    for name, change in changes.items():
+        part = getattr(layer, name, None)
+        if isinstance(part, Tensor):
+            changed = change(part.detach())
+            # a mean is subtracted
+            found[name] = -changed if name == "running_mean" else changed
+    return found
 
 
 def _sum_of(

@@ -82,16 +82,19 @@ def test_slopes_count_and_not_only_chords_from_the_centre(norm, box):
     ends=st.tuples(st.floats(-4, 4), st.floats(-4, 4), st.floats(-4, 4)).map(sorted),
     near=st.sampled_from([1e-9, 1e-3, 1.0]),
     share=st.floats(0, 1),
+    wrong=st.floats(-1, 1),
 )
-def test_every_chord_is_in_its_range(breaks, slopes, ends, near, share):
+def test_every_chord_is_in_its_range(breaks, slopes, ends, near, share, wrong):
     low, centre, high = (torch.tensor([end], dtype=torch.float64) for end in ends)
     pieces = Pieces(breaks, slopes[: len(breaks) + 1])
     near = torch.tensor([near], dtype=torch.float64)
-    least, most = pieces.chords(centre, low, high, near)
+    least, most = pieces.chords(centre, low, high, near=near, error=near / 4)
     whole = pieces.on(low, high)
     assert whole[0] <= least
     assert most <= whole[1]
 
+    # the computed centre has an error
+    centre = (centre + wrong * near / 4).clamp(low, high)
     z = float(low + share * (high - low))
     steps = [min(max(b, float(low)), float(high)) for b in (z, *breaks)]
     for point in steps:

@@ -14,7 +14,7 @@ from sngan.lipschitz.slopes.bound import prove_stages
 from sngan.lipschitz.slopes.contractions import elementwise, sorting
 from sngan.lipschitz.slopes.multipliers import closed_forms
 from sngan.lipschitz.slopes.proof import compress_inputs, is_definite, proved_bound
-from sngan.lipschitz.slopes.stages import Stages, balance, dual, stage_of
+from sngan.lipschitz.slopes.stages import Rounded, balance, dual, stage_of, stages_of
 
 RELU = (0.0, 1.0)
 
@@ -29,19 +29,23 @@ def eye(count):
     return torch.eye(count).double()
 
 
+def exact_stages(first, middle, last):
+    return stages_of(Rounded.exact(first), middle, Rounded.exact(last))
+
+
 def chain(weights, activation):
     """``W_l φ(… φ(W_1 x))`` with ``activation(count)`` for φ."""
     first, *others = weights
     stages = [
         stage_of(
             activation(after.shape[1]),
-            kept=torch.zeros(after.shape).double(),
-            read=eye(after.shape[1]),
-            added=after,
+            kept=Rounded.exact(torch.zeros(after.shape).double()),
+            read=Rounded.eye(after.shape[1]),
+            added=Rounded.exact(after),
         )
         for after in others
     ]
-    return Stages(first, stages, eye(weights[-1].shape[0]))
+    return exact_stages(first, stages, eye(weights[-1].shape[0]))
 
 
 def slopes_chain(weights, slopes):
@@ -50,9 +54,15 @@ def slopes_chain(weights, slopes):
 
 def residual(first, blocks, last, slopes=RELU):
     stages = [
-        stage_of(elementwise(*slopes, len(w)), kept=eye(len(g)), read=w, added=g) for w, g in blocks
+        stage_of(
+            elementwise(*slopes, len(w)),
+            kept=Rounded.eye(len(g)),
+            read=Rounded.exact(w),
+            added=Rounded.exact(g),
+        )
+        for w, g in blocks
     ]
-    return Stages(first, stages, last)
+    return exact_stages(first, stages, last)
 
 
 def random_weights(*sizes):
@@ -160,7 +170,7 @@ def test_the_bound_equals_the_product_where_that_is_exact():
 
 def test_linear_networks_have_their_norm():
     first, last = torch.randn(5, 9).double(), torch.randn(2, 5).double()
-    found = bound_of_stages(Stages(first, [], last), optimized=True)
+    found = bound_of_stages(exact_stages(first, [], last), optimized=True)
     assert norm(last @ first) <= found <= norm(last @ first) * (1 + 1e-7)
 
 
@@ -253,7 +263,7 @@ def test_definite_matrices_of_bad_scale_are_recognized():
 def test_compressed_inputs_are_above_and_close(shape):
     first = torch.randn(shape).double()
     first[0] *= 1e-6
-    found = compress_inputs(first)
+    found = compress_inputs(first, first.abs())
     assert found.shape == (shape[0], min(shape))
     gap = torch.linalg.eigvalsh(found @ found.t() - first @ first.t())
     assert gap[0] >= -1e-13

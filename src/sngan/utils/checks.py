@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeGuard, TypeVar
 
@@ -130,11 +131,14 @@ def require_number(
         The smallest and the largest accepted number.
     """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    inside = is_number and math.isfinite(value) and above < value and minimum <= value <= maximum
+    # an integer may be too large for a float, and Python may refuse to print it
+    is_finite = is_number and abs(value) <= sys.float_info.max
+    inside = is_finite and above < value and minimum <= value <= maximum
     limits = [(above, "above"), (minimum, "of at least"), (maximum, "of at most")]
     said = [f"{word} {limit:g}" for limit, word in limits if math.isfinite(limit)]
     expected = " ".join(["a finite number", " and ".join(said)]).strip()
-    require(inside, name, expected=expected, got=repr(value))
+    is_long = is_integer(value) and abs(value) >= _LARGEST
+    require(inside, name, expected=expected, got="a longer integer" if is_long else repr(value))
 
 
 def require_same_shape(left: "Tensor", right: "Tensor", names: tuple[str, str]) -> None:

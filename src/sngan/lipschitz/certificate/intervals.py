@@ -38,6 +38,11 @@ class Interval:
         array = np.asarray(matrix, dtype=np.float64)
         return cls(array, _up(relative * np.abs(array)))
 
+    @classmethod
+    def within(cls, matrix: Array, errors: Array) -> "Interval":
+        """Return the interval around a matrix whose elements have these errors, rounded up."""
+        return cls(matrix, _up(errors))
+
     @property
     def t(self) -> "Interval":
         """The transposed matrix."""

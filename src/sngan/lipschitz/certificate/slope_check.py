@@ -7,14 +7,12 @@ are computed in plain floating point. Each inequality is then checked for the ex
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from sngan.lipschitz.certificate.intervals import Array, Interval, block
-from sngan.lipschitz.slopes.proof import EXACTNESS
-from sngan.lipschitz.slopes.stages import Stage, Stages, balance, dual
+from sngan.lipschitz.slopes.stages import EXACTNESS, Stage, Stages, balance, dual
 
 SLACKS = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
 _LEAST = 1e-12
@@ -65,11 +63,16 @@ def proves(stages: Stages, multipliers: Sequence[Tensor], slack: float, constant
 
 def _proves(network: Stages, weights: Sequence[Array], slack: float, constant: float) -> bool:
     form = _form_of_inputs(network, weights, slack)
-    return form is not None and _is_below(form, _read(network.first), slack, constant)
+    first = _read(network.first, network.first_size)
+    return form is not None and _is_below(form, first, slack, constant)
 
 
 def output_gram(
-    stages: Stages, multipliers: Sequence[Tensor], constant: float, *, last: Tensor | None = None
+    stages: Stages,
+    multipliers: Sequence[Tensor],
+    constant: float,
+    *,
+    last: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Interval, int] | None:
     """Return G and an exponent e so that ``√(qᵀGq)·2ᵉ`` bounds the constant of ``q·f``, for all q.
 
@@ -84,7 +87,7 @@ def output_gram(
     multipliers, constant
         As for :func:`proves`.
     last
-        A linear map from the outputs to other outputs, which then count.
+        A linear map from the outputs to other outputs, which then count, and its sizes.
     """
     balanced = balance(stages)
     network = balanced.stages
@@ -93,15 +96,15 @@ def output_gram(
     form = _form_of_inputs(dual(network), weights, _GRAM_SLACK)
     if form is None:
         return None
-    rows = _read(network.last)
-    rows = rows if last is None else _read(last) @ rows
+    rows = _read(network.last, network.last_size)
+    rows = rows if last is None else _read(*last) @ rows
     return rows @ (Interval.exact(form.matrix) @ rows.t), balanced.exponent
 
 
 def _form_of_inputs(network: Stages, weights: Sequence[Array], slack: float) -> _Form | None:
     """Return a V with ``‖f(x) − f(y)‖² ≤ vᵀVv`` for the first state v; None without a proof."""
-    last = _read(network.last)
-    sizes = _sizes(last.mid, np.ones(len(last.mid)))
+    last = _read(network.last, network.last_size)
+    sizes = _sizes(network.last_size, np.ones(len(last.mid)))
     sizes = np.maximum(sizes, _LEAST * sizes.max())
     form = _Form(_symmetric(last.mid.T @ last.mid) + np.diag(slack * sizes))
     if not (Interval.exact(form.matrix) - last.t @ last).is_definite():
@@ -118,7 +121,9 @@ def _form_of_inputs(network: Stages, weights: Sequence[Array], slack: float) -> 
 
 def _pulled_back(form: _Form, stage: Stage, weight: Array, slack: float) -> _Form | None:
     """Return V_k for V_{k+1}, or None if the block matrix of the stage is not proved definite."""
-    keep, enter, leave = (_read(m) for m in (stage.keep, stage.enter, stage.leave))
+    keep = _read(stage.keep, stage.keep_size)
+    enter = _read(stage.enter, stage.enter_size)
+    leave = _read(stage.leave, stage.leave_size)
     inner_weight = weight[np.asarray(stage.enter_blocks)]
     outer_weight = weight[np.asarray(stage.leave_blocks)]
     entered = enter.mid.T @ form.matrix
@@ -129,7 +134,7 @@ def _pulled_back(form: _Form, stage: Stage, weight: Array, slack: float) -> _For
         return None
     half = np.linalg.solve(factor, entered @ keep.mid)
     left = np.sqrt(outer_weight)[:, None] * leave.mid
-    sizes = _sizes(keep.mid, form.roots) + _sizes(leave.mid, np.sqrt(outer_weight))
+    sizes = _sizes(stage.keep_size, form.roots) + _sizes(stage.leave_size, np.sqrt(outer_weight))
     sizes = np.maximum(sizes, _LEAST * sizes.max())
     pulled = keep.mid.T @ form.matrix @ keep.mid + half.T @ half + left.T @ left
     earlier = _Form(_symmetric(pulled) + np.diag(slack * sizes))
@@ -168,14 +173,14 @@ def _is_below(form: _Form, first: Interval, slack: float, constant: float) -> bo
     return (bound - top).is_definite()
 
 
-def _read(matrix: Any) -> Interval:
-    """Return a matrix of the stages, whose elements are exact to ``EXACTNESS``."""
-    return Interval.near(np.asarray(matrix), EXACTNESS)
+def _read(matrix: Tensor, size: Tensor) -> Interval:
+    """Return a matrix of the stages, whose elements are exact to ``EXACTNESS`` of their sizes."""
+    return Interval.within(np.asarray(matrix), EXACTNESS * np.asarray(size))
 
 
 def _symmetric(matrix: Array) -> Array:
     return (matrix + matrix.T) / 2
 
 
-def _sizes(matrix: Array, roots: Array) -> Array:
-    return (np.abs(matrix).T @ roots) ** 2
+def _sizes(size: Tensor, roots: Array) -> Array:
+    return (np.asarray(size).T @ roots) ** 2

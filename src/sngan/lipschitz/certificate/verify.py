@@ -19,9 +19,9 @@ from sngan.lipschitz.local.splitting import has_interval_bound, interval_bound
 from sngan.lipschitz.local.upper import norm_factor
 from sngan.lipschitz.merging import affine_chains, dense_matrix, merge_affine_chains
 from sngan.lipschitz.propagation import propagate
-from sngan.lipschitz.slopes.extraction import ExtractedStages, NotCoveredError, extract_stages
-from sngan.lipschitz.slopes.proof import EXACTNESS
-from sngan.lipschitz.slopes.stages import Stages
+from sngan.lipschitz.slopes.extraction import ExtractedStages, extract_stages
+from sngan.lipschitz.slopes.linear_parts import NotCoveredError
+from sngan.lipschitz.slopes.stages import EXACTNESS, Stages
 from sngan.lipschitz.tracing.graph import Graph, Node, reproduces, trace
 from sngan.lipschitz.tracing.prepare import PreparedModule, prepare
 from sngan.utils.text import first_line
@@ -127,7 +127,8 @@ class _Verifier:
         try:
             prepared = prepare(module, shape)
         except ValueError as error:
-            raise ValueError(f"network: {first_line(error)}") from error
+            got = f"another one ({first_line(error)})"
+            raise ValueError(f"network: expected one for inputs of {shape}, got {got}") from error
         if weights_hash(prepared.module) != self.certificate.network["weights"]:
             raise ValueError(
                 "network: expected the network of the certificate, got one with other weights"

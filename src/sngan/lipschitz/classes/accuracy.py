@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sngan.lipschitz.classes.attacks import margin, predicted, projected_gradient
 from sngan.lipschitz.classes.pairs import class_constants
 from sngan.lipschitz.classes.radius import certified_radius
-from sngan.lipschitz.classes.rounding_error import rounding_error
+from sngan.lipschitz.rounding_error import rounding_error
 from sngan.lipschitz.tracing.graph import trace
 from sngan.lipschitz.tracing.prepare import prepare
 from sngan.lipschitz.upper import upper_bound
@@ -133,6 +133,8 @@ def certified_accuracy(
     sizes = _checked_radii(radii)
     require_count(attack_steps, "attack_steps", minimum=0)
     _check_samples(x, y)
+    kind = type(model).__name__
+    require(isinstance(model, nn.Module), "model", expected="a torch.nn.Module", got=kind)
     # the caller's module may be in train mode and stays as it is
     was_training = [part for part in model.modules() if part.training]
     try:
@@ -227,9 +229,9 @@ def _rounding(model: nn.Module, x: Tensor, radius: Tensor) -> Tensor:
 
 
 def _checked_radii(radii: Sequence[float]) -> tuple[float, ...]:
-    is_list = isinstance(radii, Sequence | Tensor) and not isinstance(radii, str)
-    require(is_list and len(radii) > 0, "radii", expected="a list of numbers", got=repr(radii))
-    values = radii.tolist() if isinstance(radii, Tensor) else list(radii)
+    values = radii.tolist() if isinstance(radii, Tensor) else radii
+    is_list = isinstance(values, Sequence) and not isinstance(values, str)
+    require(is_list and len(values) > 0, "radii", expected="a list of numbers", got=repr(radii))
     for value in values:
         require_number(value, "radii", minimum=0.0)
     return tuple(map(float, values))

@@ -124,10 +124,11 @@ def _by_slopes(proof: SlopeProof) -> list[Array]:
     stages = proof.stages
     grams = [output_gram(stages, proof.multipliers, proof.constant)]
     eye = torch.eye(stages.last.shape[1], dtype=torch.float64)
-    features = replace(stages, last=eye)
+    features = replace(stages, last=eye, last_size=eye)
     inner = prove_stages(features, optimized=False)
     if inner is not None:
-        grams.append(output_gram(features, inner.multipliers, inner.constant, last=stages.last))
+        last = stages.last, stages.last_size
+        grams.append(output_gram(features, inner.multipliers, inner.constant, last=last))
     found = [_pairs_of(*gram) for gram in grams if gram is not None]
     if _is_cheap(stages):
         found.append(_one_by_one(stages))
@@ -154,10 +155,10 @@ def _one_by_one(stages: Stages) -> Array:
     classes = len(stages.last)
     found = np.full((classes, classes), math.inf)
     for i, j in combinations(range(classes), 2):
-        # the difference of two rows is rounded, which the check of the proof allows for
-        proof = prove_stages(
-            replace(stages, last=(stages.last[i] - stages.last[j])[None]), optimized=False
-        )
+        row = stages.last[i] - stages.last[j]
+        # the difference has the errors of both rows, and one rounding
+        size = (1 + 1e-3) * (stages.last_size[i] + stages.last_size[j])
+        proof = prove_stages(replace(stages, last=row[None], last_size=size[None]), optimized=False)
         if proof is not None:
             found[i, j] = found[j, i] = proof.constant
     return found

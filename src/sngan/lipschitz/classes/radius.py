@@ -47,9 +47,11 @@ def certified_radius(
     >>> [round(radius, 3) for radius in certified_radius(logits, 1.0).tolist()]
     [1.414, 0.354]
     """
-    is_matrix = isinstance(logits, Tensor) and logits.dim() in (1, 2) and logits.numel() > 0
-    got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-    require(is_matrix, "logits", expected="a tensor (N, classes)", got=got)
+    is_tensor = isinstance(logits, Tensor) and not logits.is_complex()
+    is_matrix = is_tensor and logits.dim() in (1, 2) and logits.numel() > 0
+    is_any = isinstance(logits, Tensor)
+    got = f"{logits.dtype} {tuple(logits.shape)}" if is_any else type(logits).__name__
+    require(is_matrix, "logits", expected="a real tensor (N, classes)", got=got)
     values = logits.detach().double().reshape(len(logits), -1)
     is_finite = bool(values.isfinite().all())
     require(is_finite, "logits", expected="finite numbers", got="nan or inf")

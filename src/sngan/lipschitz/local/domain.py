@@ -11,6 +11,7 @@ from sngan.utils.checks import require, require_number, require_one_of
 
 Norm = Literal["2", "1", "inf"]
 NORMS: tuple[str, ...] = get_args(Norm)
+_TINY = 1e-300
 Box = tuple[float | Tensor, float | Tensor]
 
 
@@ -30,7 +31,11 @@ class Domain:
         scaled = rows * self.half
         if self.norm == "inf":
             return scaled.sum(dim=1)
-        return scaled.amax(dim=1) if self.norm == "1" else scaled.norm(dim=1)
+        largest = scaled.amax(dim=1)
+        if self.norm == "1":
+            return largest
+        # no square underflows
+        return largest * (scaled / largest.clamp_min(_TINY)[:, None]).norm(dim=1)
 
     @property
     def euclidean_radius(self) -> float:
@@ -114,10 +119,12 @@ def domain_of_box(box: Box, shape: tuple[int, ...], *, name: str) -> Domain:
 
 
 def _tensor(value: float | Tensor, name: str, shape: tuple[int, ...]) -> Tensor:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    fits = is_number or (isinstance(value, Tensor) and tuple(value.shape) == shape)
-    got = tuple(value.shape) if isinstance(value, Tensor) else repr(value)
-    require(fits, name, expected=f"a number or a tensor of shape {shape}", got=got)
+    if isinstance(value, Tensor):
+        fits = tuple(value.shape) == shape and not value.is_complex()
+        got = f"{value.dtype} {tuple(value.shape)}"
+        require(fits, name, expected=f"a number or a real tensor of shape {shape}", got=got)
+    else:
+        require_number(value, name)
     # a number as float32 may lie inside the box
     flat = torch.as_tensor(value, dtype=torch.float64).detach().cpu().expand(shape)
     flat = flat.reshape(-1).clone()

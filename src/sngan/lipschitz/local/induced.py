@@ -6,8 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from sngan.lipschitz.local.restriction import entry_bounds, interval_jacobian
-from sngan.lipschitz.slopes.proof import EXACTNESS
+from sngan.lipschitz.local.interval_jacobian import entry_bounds, interval_jacobian
 from sngan.lipschitz.slopes.stages import Stages, dual
 
 # room for the rounding of a sum in float64
@@ -48,11 +47,10 @@ def _by_signs(stages: Stages) -> float:
     if inputs > _MOST_SIGNS:
         return math.inf
     signs = _signs(inputs)
-    found = entry_bounds(replace(stages, first=stages.first @ signs)).max()
-    # the sums in first·s are rounded
-    before = entry_bounds(replace(stages, first=torch.eye(len(stages.first), dtype=signs.dtype)))
-    rounding = EXACTNESS * (before @ stages.first.abs()).sum(dim=1).max()
-    return float(found + rounding)
+    # the sums in first·s are rounded, and have the errors of all elements of a row
+    size = 2 * stages.first_size.sum(dim=1, keepdim=True).expand(-1, signs.shape[1])
+    along = replace(stages, first=stages.first @ signs, first_size=size)
+    return float(entry_bounds(along).max())
 
 
 def _signs(count: int) -> Tensor:

@@ -39,7 +39,7 @@ class Pieces:
         return least, most
 
     def chords(
-        self, centre: Tensor, low: Tensor, high: Tensor, near: Tensor
+        self, centre: Tensor, low: Tensor, high: Tensor, *, near: Tensor, error: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return the range of ``(a(z) − a(centre))/(z − centre)`` for z in ``[low, high]``.
 
@@ -51,18 +51,23 @@ class Pieces:
         centre, low, high
             The points, with ``low ≤ centre ≤ high``.
         near
-            Distances from the centre below which only the slopes count.
+            Distances from the centre below which only the slopes count, at least ``4·error``.
+        error
+            The error of ``centre``. It changes the quotient at a distance d by at most
+            ``error/(d − error)`` of the range of the slopes.
         """
+        whole = self.on(low, high)
+        width = whole[1] - whole[0]
         least, most = self.on(centre - near, centre + near)
         for end in (low, high, *(torch.full_like(low, point) for point in self.breaks)):
             z = torch.minimum(torch.maximum(end, low), high)
             slope = self._mean_slope(torch.minimum(z, centre), torch.maximum(z, centre))
-            is_far = (z - centre).abs() > near
-            least = torch.where(is_far, torch.minimum(least, slope), least)
-            most = torch.where(is_far, torch.maximum(most, slope), most)
-        whole = self.on(low, high)
-        room = _CHORD_ROUNDING * (whole[1] - whole[0])
-        return torch.maximum(least - room, whole[0]), torch.minimum(most + room, whole[1])
+            distance = (z - centre).abs()
+            room = (_CHORD_ROUNDING + 2 * error / distance) * width
+            is_far = distance > near
+            least = torch.where(is_far, torch.minimum(least, slope - room), least)
+            most = torch.where(is_far, torch.maximum(most, slope + room), most)
+        return torch.maximum(least, whole[0]), torch.minimum(most, whole[1])
 
     def _mean_slope(self, start: Tensor, stop: Tensor) -> Tensor:
         total = torch.zeros_like(start)

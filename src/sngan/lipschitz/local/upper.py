@@ -9,7 +9,8 @@ from sngan.lipschitz.local.splitting import has_interval_bound, interval_bound
 from sngan.lipschitz.propagation import Propagation
 from sngan.lipschitz.rounding import multiply_up, next_up
 from sngan.lipschitz.slopes.bound import SlopeProof, prove_stages
-from sngan.lipschitz.slopes.extraction import ExtractedStages, NotCoveredError, extract_stages
+from sngan.lipschitz.slopes.extraction import ExtractedStages, extract_stages
+from sngan.lipschitz.slopes.linear_parts import NotCoveredError
 from sngan.lipschitz.tracing.graph import Graph
 
 

@@ -123,6 +123,15 @@ def is_leaf(layer: nn.Module) -> bool:
     )
 
 
+def has_plain_weights(layer: nn.Module) -> bool:
+    """Whether a layer with the absolute values of its weights maps t ≥ 0 to ``|A|t``.
+
+    It computes ``Ax + b``, and each element of A is a weight, or a sum of weights with factors ≥ 0.
+    """
+    is_cubic = getattr(layer, "mode", "") == "bicubic"
+    return isinstance(layer, _PLAIN_WEIGHTS) and not is_cubic
+
+
 def unparametrized_class(layer: nn.Module) -> type[nn.Module]:
     """Return the class that a module had before torch's parametrization made a subclass of it."""
     kind = type(layer)
@@ -218,6 +227,11 @@ _STRUCTURAL: tuple[type[nn.Module], ...] = (
     *(nn.ConstantPad1d, nn.ConstantPad2d, nn.ConstantPad3d),
     # in eval mode it adds a constant
     blocks.BatchCentering,
+)
+_PLAIN_WEIGHTS = (
+    *(*_LINEAR, *_STRUCTURAL, PooledConv2d, UpsampledConv2d),
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d),
+    *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
 )
 _RULES: dict[type, ModuleRule] = {
     **dict.fromkeys(_LINEAR, linear_constant),

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from sngan.lipschitz.propagation import Propagation
 from sngan.lipschitz.rounding import LEAST_CONSTANT, ldexp_up, multiply_up
-from sngan.lipschitz.slopes.extraction import NotCoveredError, extract_stages
+from sngan.lipschitz.slopes.extraction import extract_stages
+from sngan.lipschitz.slopes.linear_parts import NotCoveredError
 from sngan.lipschitz.slopes.multipliers import closed_forms, search_multipliers
 from sngan.lipschitz.slopes.proof import compress_inputs, proved_bound
 from sngan.lipschitz.slopes.stages import Stages, balance
@@ -86,7 +87,10 @@ def prove_stages(stages: Stages, *, optimized: bool) -> StagesProof | None:
     form.
     """
     balanced = balance(stages)
-    network = replace(balanced.stages, first=compress_inputs(balanced.stages.first))
+    given = balanced.stages
+    first = compress_inputs(given.first, given.first_size)
+    size = given.first_size if first is given.first else first.abs()
+    network = replace(given, first=first, first_size=size)
     starts = [multipliers for _, multipliers in closed_forms(network)]
     found = _first_proved(network, starts)
     if optimized and starts and network.middle:

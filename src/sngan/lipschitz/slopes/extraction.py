@@ -8,30 +8,24 @@ a matrix is too large, the stages start after it, and the product of the constan
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from sngan.lipschitz.merging import jacobian
 from sngan.lipschitz.propagation import Propagation
 from sngan.lipschitz.rounding import hypot_up
 from sngan.lipschitz.rules.functions import torch_name
 from sngan.lipschitz.slopes import contractions
 from sngan.lipschitz.slopes.contractions import Contraction
-from sngan.lipschitz.slopes.proof import EXACTNESS
-from sngan.lipschitz.slopes.stages import Stage, Stages, stage_of
+from sngan.lipschitz.slopes.linear_parts import LinearParts, NotCoveredError
+from sngan.lipschitz.slopes.stages import Rounded, Stage, Stages, stage_of, stages_of
 from sngan.lipschitz.tracing.graph import Graph, Node
 
 MOST_VALUES = 1024
-_MOST_ENTRIES = 2**22
 _CHOICES = ("maximum", "minimum", "max", "min")
-
-
-class NotCoveredError(Exception):
-    """A network, or a part of it, does not have the form of ``Stages``; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +34,21 @@ class Piece:
 
     node: Node
     reads: Sequence[Node]
-    kept: Tensor
-    read: Tensor
-    added: Tensor
+    kept: Rounded
+    read: Rounded
+    added: Rounded
+
+    def stage(self, contraction: Contraction) -> Stage:
+        """Return the stage of the operation as this contraction."""
+        return stage_of(contraction, kept=self.kept, read=self.read, added=self.added)
 
 
 @dataclass(frozen=True)
 class ExtractedStages:
     """The last stages of a network, the constant before them, and why there are no earlier ones.
 
-    ``pieces`` are the operations that the stages come from, and ``start`` the tensors before them.
+    ``pieces`` are the operations that the stages come from, ``start`` the tensors before them, and
+    ``parts`` the linear parts between them.
     """
 
     stages: Stages
@@ -57,6 +56,7 @@ class ExtractedStages:
     note: str
     pieces: Sequence[Piece]
     start: Sequence[Node]
+    parts: LinearParts
 
 
 def extract_stages(
@@ -88,52 +88,55 @@ class _Extractor:
         self.output: Node = graph.nodes[-1].args[0]  # pyright: ignore[reportAttributeAccessIssue]
         needed = {self.output, *_ancestors(self.output)}
         self.order = [node for node in propagation.cumulative if node in needed]
-        self.place = {node: index for index, node in enumerate(self.order)}
+        self.parts = LinearParts(graph, propagation, self.order)
+        self.place = self.parts.place
         self.nonlinear = [node for node in self.order[1:] if not self._is_linear(node)]
         self.pieces: list[Piece] = []
 
     def matrix(self) -> ExtractedStages:
         """Return the matrix of an affine network."""
         start = [self.order[0]]
-        matrix = self._linear_matrix(start, [self.output])
-        eye = torch.eye(len(matrix), dtype=torch.float64)
-        return self._extracted(Stages(matrix, [], eye), 1.0, "", start=start)
+        matrix = self.parts.matrix(start, [self.output])
+        eye = Rounded.eye(len(matrix.values))
+        return self._extracted(stages_of(matrix, [], eye), 1.0, "", start=start)
 
     def run(self) -> ExtractedStages:
         if not self.nonlinear:
             raise NotCoveredError("the network is affine and has no slopes")
         places = [0, *(self.place[node] for node in self.nonlinear), len(self.order)]
         cuts = [self._smallest_cut(start, stop) for start, stop in pairwise(places)]
-        last = self._linear_matrix(self._require_small(cuts[-1]), [self.output])
+        last = self.parts.matrix(self._require_small(cuts[-1]), [self.output])
         middle: list[Stage] = []
         try:
             for node, before, after in reversed(
                 [*zip(self.nonlinear, cuts, cuts[1:], strict=False)]
             ):
                 middle.append(self._stage(node, before, after))
-            first = self._linear_matrix([self.order[0]], self._require_small(cuts[0]))
+            first = self.parts.matrix([self.order[0]], self._require_small(cuts[0]))
         except NotCoveredError as reason:
             if not middle:
                 raise
             return self._stages_after(cuts[len(cuts) - 1 - len(middle)], middle, last, str(reason))
-        return self._extracted(Stages(first, middle[::-1], last), 1.0, "", start=[self.order[0]])
+        stages = stages_of(first, middle[::-1], last)
+        return self._extracted(stages, 1.0, "", start=[self.order[0]])
 
     def _extracted(
         self, stages: Stages, before: float, note: str, *, start: Sequence[Node]
     ) -> ExtractedStages:
         pieces = self.pieces[: len(stages.middle)][::-1]
-        return ExtractedStages(stages, before, note, pieces, start)
+        return ExtractedStages(stages, before, note, pieces, start, self.parts)
 
     def _stages_after(
-        self, cut: list[Node] | None, middle: list[Stage], last: Tensor, reason: str
+        self, cut: list[Node] | None, middle: list[Stage], last: Rounded, reason: str
     ) -> ExtractedStages:
         """Return the stages after a cut; the product of the constants bounds the state there."""
         live = self._require_small(cut)
         names = " and ".join(node.name for node in live)
         before = hypot_up(self.propagation.cumulative[node] for node in live)
-        first = torch.eye(self._size(live), dtype=torch.float64)
+        first = Rounded.eye(self.parts.size(live))
         note = f"the product of the constants bounds {names}, because {reason}"
-        return self._extracted(Stages(first, middle[::-1], last), before, note, start=live)
+        stages = stages_of(first, middle[::-1], last)
+        return self._extracted(stages, before, note, start=live)
 
     def _is_linear(self, node: Node) -> bool:
         constant = self.propagation.local.get(node)
@@ -154,7 +157,7 @@ class _Extractor:
             ]
             if not all(isinstance(self.graph.values[node], Tensor) for node in live):
                 continue
-            if best is None or self._size(live) < self._size(best):
+            if best is None or self.parts.size(live) < self.parts.size(best):
                 best = live
         return best
 
@@ -164,9 +167,11 @@ class _Extractor:
     def _require_small(self, cut: list[Node] | None) -> list[Node]:
         if cut is None:
             raise NotCoveredError("the network could only be cut at tuples of tensors")
-        if self._size(cut) > MOST_VALUES:
+        if self.parts.size(cut) > MOST_VALUES:
             names = " and ".join(node.name for node in cut)
-            raise NotCoveredError(f"{names} has {self._size(cut)} values, more than {MOST_VALUES}")
+            raise NotCoveredError(
+                f"{names} has {self.parts.size(cut)} values, more than {MOST_VALUES}"
+            )
         return cut
 
     def _stage(self, node: Node, before: list[Node] | None, after: list[Node] | None) -> Stage:
@@ -174,21 +179,21 @@ class _Extractor:
         sources = [n for n in node.all_input_nodes if n in self.place]
         if not all(isinstance(self.graph.values[n], Tensor) for n in [*sources, node]):
             raise NotCoveredError(f"{node.name} returns or takes a tuple of tensors")
-        for size in (self._size(sources), self._size([node])):
+        for size in (self.parts.size(sources), self.parts.size([node])):
             if size > MOST_VALUES:
                 raise NotCoveredError(f"{node.name} has {size} values, more than {MOST_VALUES}")
         contraction, reads = self._contraction(node, sources)
-        matrix = self._linear_matrix([*start, node], [*reads, *end])
-        state, read = self._size(start), self._size(reads)
+        matrix = self.parts.matrix([*start, node], [*reads, *end])
+        state, read = self.parts.size(start), self.parts.size(reads)
         piece = Piece(
             node,
             reads,
-            kept=matrix[read:, :state],
-            read=matrix[:read, :state],
-            added=matrix[read:, state:],
+            kept=matrix.part(slice(read, None), slice(state)),
+            read=matrix.part(slice(read), slice(state)),
+            added=matrix.part(slice(read, None), slice(state, None)),
         )
         self.pieces.append(piece)
-        return stage_of(contraction, kept=piece.kept, read=piece.read, added=piece.added)
+        return piece.stage(contraction)
 
     def _contraction(self, node: Node, sources: Sequence[Node]) -> tuple[Contraction, list[Node]]:
         """Return the contraction of an operation, and the tensors that it reads."""
@@ -198,7 +203,7 @@ class _Extractor:
             return self._maximum(node, sources), list(sources)
         if len(sources) != 1 or not math.isfinite(constant.sigma):
             raise NotCoveredError(f"{node.name} has no constant")
-        count = self._size(sources)
+        count = self.parts.size(sources)
         if constant.slopes is not None:
             return contractions.elementwise(*constant.slopes, count), list(sources)
         if constant.sorts:
@@ -219,56 +224,6 @@ class _Extractor:
         if len(groups[0]) != count:
             raise NotCoveredError(f"{node.name} repeats elements")
         return contractions.elementwise(0.0, 1.0, count)
-
-    def _linear_matrix(self, given: Sequence[Node], wanted: Sequence[Node]) -> Tensor:
-        """Return the matrix of the wanted tensors as a function of the given ones.
-
-        A check at one point refuses maps that are not linear, and matrices that cancellation made
-        inexact.
-        """
-        sizes = self._size(given), self._size(wanted)
-        if math.prod(sizes) > _MOST_ENTRIES:
-            raise NotCoveredError(f"a matrix of {sizes[1]} × {sizes[0]} elements is too large")
-        example = self.graph.values[self.order[0]]
-        flat = torch.zeros(sizes[0], dtype=torch.float64, device=example.device)
-        flat.requires_grad_()
-        with torch.enable_grad():
-            output = self._evaluated(given, wanted, flat.clone())
-            if not output.requires_grad:
-                matrix = torch.zeros(sizes[1], sizes[0], dtype=torch.float64)
-            else:
-                matrix = jacobian(output, flat).detach().cpu()
-        with torch.no_grad():
-            output = output.detach().cpu()
-            step = torch.linspace(-1.0, 2.0, sizes[0], dtype=torch.float64)
-            moved = self._evaluated(given, wanted, step.to(flat.device)).cpu()
-        error = (moved - output - matrix @ step).abs()
-        if not bool(
-            (error <= EXACTNESS * (moved.abs() + output.abs() + matrix.abs() @ step.abs())).all()
-        ):
-            raise NotCoveredError("the part between two operations is not linear to 12 digits")
-        return matrix
-
-    def _evaluated(self, given: Sequence[Node], wanted: Sequence[Node], flat: Tensor) -> Tensor:
-        """Return the wanted tensors as one vector; the vector ``flat`` holds the given ones."""
-        parts = flat.split([self.graph.values[node].numel() for node in given])
-        values: dict[Node, Tensor] = {
-            node: part.reshape(self.graph.values[node].shape).clone()
-            for node, part in zip(given, parts, strict=True)
-        }
-        found = self.graph.run(self._between(values, wanted), values)
-        return torch.cat([found[node].reshape(-1) for node in wanted])
-
-    def _between(self, given: Mapping[Node, Tensor], wanted: Sequence[Node]) -> list[Node]:
-        """Return the operations that lead from the given tensors to the wanted ones, in order."""
-        found: set[Node] = set()
-        waiting = [node for node in wanted if node not in given]
-        while waiting:
-            node = waiting.pop()
-            if node not in found:
-                found.add(node)
-                waiting += [n for n in node.all_input_nodes if n in self.place and n not in given]
-        return sorted(found, key=self.place.__getitem__)
 
 
 def _neighbours(value: Tensor, size: int) -> Tensor:

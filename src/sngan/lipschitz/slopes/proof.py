@@ -28,13 +28,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sngan.lipschitz.slopes.stages import Stage, Stages
+from sngan.lipschitz.slopes.stages import EXACTNESS, Stage, Stages
 
 # relative slack that makes the block matrices definite in spite of rounding
 _SLACKS = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
 _EPSILON = 2.0**-52
-# error of the elements of the stages' matrices, relative to their row
-EXACTNESS = 1e-12
 # positive scale of a coordinate of the state that has no influence
 _LEAST_SIZE = 1e-12
 
@@ -100,7 +98,7 @@ def proved_bound(stages: Stages, multipliers: Sequence[Tensor]) -> float | None:
     return None
 
 
-def compress_inputs(first: Tensor) -> Tensor:
+def compress_inputs(first: Tensor, size: Tensor) -> Tensor:
     """Return a K with ``K Kᵀ ≽ first·firstᵀ`` that has at most as many columns as rows.
 
     Both sides are almost equal. ``firstᵀ V first`` and ``V^½ first firstᵀ V^½`` have the same
@@ -110,7 +108,7 @@ def compress_inputs(first: Tensor) -> Tensor:
     if first.shape[0] >= first.shape[1]:
         return first
     square = first @ first.t()
-    sizes = first.abs().sum(dim=1) ** 2
+    sizes = size.sum(dim=1) ** 2
     sizes = sizes.clamp_min(_LEAST_SIZE * float(sizes.max()))
     for slack in _SLACKS:
         factor, failed = torch.linalg.cholesky_ex(square + torch.diag(slack * sizes))
@@ -128,10 +126,10 @@ def is_definite(matrix: Tensor, sizes: Tensor, *, terms: int = 0) -> bool:
     """Whether the exact matrix, without any rounding, is proved to be positive definite.
 
     Element (i, j) must be a sum of at most ``terms`` products (or as many as there are rows). The
-    absolute values of these products must add up to at most ``√(sizes_i sizes_j)``, and their
-    factors must be exact to ``EXACTNESS``. Then the error of the element is this number times a
-    small multiple of ``terms·2⁻⁵³ + EXACTNESS``. The error of the n×n matrix, scaled to sizes of 1,
-    is at most n times as large. A Cholesky factorization that succeeds proves that its matrix is
+    sizes of these products must add up to at most ``√(sizes_i sizes_j)``, and their factors must be
+    exact to ``EXACTNESS`` times their own sizes. Then the error of the element is this number times
+    a small multiple of ``terms·2⁻⁵³ + EXACTNESS``. The error of the n×n matrix, scaled to sizes of
+    1, is at most n times as large. A Cholesky factorization that succeeds proves that its matrix is
     definite up to ``n·2⁻⁵³`` of the trace (Rump 2006, doi:10.1007/s10543-006-0056-1). The margin is
     larger than the sum of both.
 
@@ -157,7 +155,7 @@ def is_definite(matrix: Tensor, sizes: Tensor, *, terms: int = 0) -> bool:
 @torch.no_grad()
 def _proved(stages: Stages, multipliers: Sequence[Tensor], slack: float) -> float | None:
     last = stages.last
-    sizes = _sizes(last, torch.ones(len(last), dtype=last.dtype))
+    sizes = _sizes(stages.last_size, torch.ones(len(last), dtype=last.dtype))
     exact = last.t() @ last
     form: Tensor | None = exact + torch.diag(slack * sizes)
     if not is_definite(form - exact, sizes, terms=len(last)):
@@ -171,7 +169,7 @@ def _proved(stages: Stages, multipliers: Sequence[Tensor], slack: float) -> floa
             return None
     first = stages.first
     top = first.t() @ form @ first
-    sizes = _sizes(first, form.diagonal())
+    sizes = _sizes(stages.first_size, form.diagonal())
     squared = float(eigenvalues(top)[-1]) + slack * float(sizes.max())
     is_proof = is_definite(
         torch.diag(torch.full_like(sizes, squared)) - top, sizes + squared, terms=len(first)
@@ -185,7 +183,7 @@ def _proved_back(form: Tensor, stage: Stage, multipliers: Tensor, slack: float) 
     if pulled is None:
         return None
     weights = multipliers[stage.enter_blocks], multipliers[stage.leave_blocks]
-    sizes = _sizes(stage.keep, form.diagonal()) + _sizes(stage.leave, weights[1])
+    sizes = _sizes(stage.keep_size, form.diagonal()) + _sizes(stage.leave_size, weights[1])
     sizes = sizes.clamp_min(_LEAST_SIZE * float(sizes.max()))
     earlier = (pulled.form + pulled.form.t()) / 2 + torch.diag(slack * sizes)
     entered = stage.enter.t() @ form
@@ -195,12 +193,15 @@ def _proved_back(form: Tensor, stage: Stage, multipliers: Tensor, slack: float) 
     inner = torch.diag(weights[0]) - entered @ stage.enter
     block = torch.cat([torch.cat([outer, corner.t()], 1), torch.cat([corner, inner], 1)])
     sizes = torch.cat(
-        [sizes + earlier.diagonal(), weights[0] + _sizes(stage.enter, form.diagonal())]
+        [sizes + earlier.diagonal(), weights[0] + _sizes(stage.enter_size, form.diagonal())]
     )
     terms = len(stage.keep) + len(stage.leave)
     return earlier if is_definite(block, sizes, terms=terms) else None
 
 
-def _sizes(matrix: Tensor, diagonal: Tensor) -> Tensor:
-    """Return p² with ``(|Aᵀ||X||A|)_ij ≤ p_i p_j`` for every semidefinite X of this diagonal."""
-    return (matrix.abs().t() @ diagonal.clamp_min(0).sqrt()) ** 2
+def _sizes(size: Tensor, diagonal: Tensor) -> Tensor:
+    """Return p² with ``(Sᵀ|X|S)_ij ≤ p_i p_j`` for every semidefinite X of this diagonal.
+
+    S has the sizes of the elements of a matrix.
+    """
+    return (size.t() @ diagonal.clamp_min(0).sqrt()) ** 2

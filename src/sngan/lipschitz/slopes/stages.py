@@ -9,6 +9,9 @@ and the difference of the outputs is ``last·v_K``. A chain of layers and activa
 Residual blocks (``keep = I + …``), concatenations and all other networks whose operations are
 linear or contractions (``contractions.py``) have it, too. The state v holds the values that later
 operations still need.
+
+The matrices are computed in float64. The error of an element is at most ``EXACTNESS`` times its
+size: its absolute value, or more where large terms cancel in it.
 """
 
 import math
@@ -20,6 +23,49 @@ from torch import Tensor
 
 from sngan.lipschitz.slopes.contractions import Contraction
 
+# error of the elements of the matrices, relative to their sizes
+EXACTNESS = 1e-12
+_UNIT = 2.0**-53
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """A computed matrix, and a bound of the error of each element."""
+
+    values: Tensor
+    errors: Tensor
+
+    @classmethod
+    def exact(cls, values: Tensor) -> "Rounded":
+        """Return a matrix without errors."""
+        return cls(values, torch.zeros_like(values))
+
+    @classmethod
+    def eye(cls, count: int) -> "Rounded":
+        """Return the identity."""
+        return cls.exact(torch.eye(count, dtype=torch.float64))
+
+    def part(self, rows: slice, columns: slice) -> "Rounded":
+        """Return some rows and columns."""
+        return Rounded(self.values[rows, columns], self.errors[rows, columns])
+
+    @property
+    def size(self) -> Tensor:
+        """The smallest sizes for which the errors are at most ``EXACTNESS`` times them."""
+        return torch.maximum(self.values.abs(), self.errors / EXACTNESS)
+
+    def __matmul__(self, other: "Rounded") -> "Rounded":
+        """Return the product."""
+        left, right = self.values.abs(), other.values.abs()
+        share = 1.001 * (left.shape[1] + 4) * _UNIT
+        spread = left @ (share * right + other.errors) + self.errors @ (right + other.errors)
+        return Rounded(self.values @ other.values, 1.001 * spread)
+
+    def __add__(self, other: "Rounded") -> "Rounded":
+        """Return the sum."""
+        values = self.values + other.values
+        return Rounded(values, 1.001 * (self.errors + other.errors + _UNIT * values.abs()))
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -29,6 +75,8 @@ class Stage:
     ----------
     keep, enter, leave
         The matrices of the formula.
+    keep_size, enter_size, leave_size
+        The sizes of their elements.
     enter_blocks, leave_blocks
         The block of each element of ``w`` and of ``leave·v``.
     margin
@@ -38,6 +86,9 @@ class Stage:
     keep: Tensor
     enter: Tensor
     leave: Tensor
+    keep_size: Tensor
+    enter_size: Tensor
+    leave_size: Tensor
     enter_blocks: Tensor
     leave_blocks: Tensor
     margin: float
@@ -50,14 +101,21 @@ class Stage:
 
 @dataclass(frozen=True)
 class Stages:
-    """The network ``last · stage_K ∘ … ∘ stage_1 · first``."""
+    """The network ``last · stage_K ∘ … ∘ stage_1 · first``, with the sizes of both matrices."""
 
     first: Tensor
     middle: Sequence[Stage]
     last: Tensor
+    first_size: Tensor
+    last_size: Tensor
 
 
-def stage_of(contraction: Contraction, *, kept: Tensor, read: Tensor, added: Tensor) -> Stage:
+def stages_of(first: Rounded, middle: Sequence[Stage], last: Rounded) -> Stages:
+    """Return stages with the sizes of the first and the last matrix."""
+    return Stages(first.values, middle, last.values, first.size, last.size)
+
+
+def stage_of(contraction: Contraction, *, kept: Rounded, read: Rounded, added: Rounded) -> Stage:
     """Return the stage ``v⁺ = kept·v + added·y``, where y is the output for ``z = read·v``.
 
     Parameters
@@ -71,10 +129,19 @@ def stage_of(contraction: Contraction, *, kept: Tensor, read: Tensor, added: Ten
     added
         The linear map from y to the next state.
     """
+    center, entering, leaving = (
+        Rounded.exact(matrix)
+        for matrix in (contraction.center, contraction.enter, contraction.leave)
+    )
+    keep = kept + added @ (center @ read)
+    enter, leave = added @ entering, leaving @ read
     return Stage(
-        keep=kept + added @ (contraction.center @ read),
-        enter=added @ contraction.enter,
-        leave=contraction.leave @ read,
+        keep=keep.values,
+        enter=enter.values,
+        leave=leave.values,
+        keep_size=keep.size,
+        enter_size=enter.size,
+        leave_size=leave.size,
         enter_blocks=contraction.enter_blocks,
         leave_blocks=contraction.leave_blocks,
         margin=contraction.margin,
@@ -88,10 +155,21 @@ def dual(stages: Stages) -> Stages:
     these matrices maps d to the difference of the outputs, and its transpose has the same norm.
     """
     middle = [
-        Stage(s.keep.t(), s.leave.t(), s.enter.t(), s.leave_blocks, s.enter_blocks, s.margin)
+        Stage(
+            keep=s.keep.t(),
+            enter=s.leave.t(),
+            leave=s.enter.t(),
+            keep_size=s.keep_size.t(),
+            enter_size=s.leave_size.t(),
+            leave_size=s.enter_size.t(),
+            enter_blocks=s.leave_blocks,
+            leave_blocks=s.enter_blocks,
+            margin=s.margin,
+        )
         for s in reversed(stages.middle)
     ]
-    return Stages(stages.last.t(), middle, stages.first.t())
+    ends = stages.last.t(), middle, stages.first.t()
+    return Stages(*ends, stages.last_size.t(), stages.first_size.t())
 
 
 @dataclass(frozen=True)
@@ -129,31 +207,32 @@ class BalancedStages:
 
 def balance(stages: Stages) -> BalancedStages:
     """Return the stages scaled to norms near 1."""
-    first, size = _normalized(stages.first)
-    last, taken = _normalized(stages.last)
+    size, taken = _exponent(stages.first), _exponent(stages.last)
+    first, last = _scaled(stages.first, -size), _scaled(stages.last, -taken)
+    sizes = _scaled(stages.first_size, -size), _scaled(stages.last_size, -taken)
     middle: list[Stage] = []
     scales: list[int] = []
     for stage in stages.middle:
-        leave, inner = _normalized(stage.leave)
-        enter = torch.ldexp(stage.enter, torch.tensor(inner))
-        outer = max(_exponent(stage.keep), _exponent(enter))
-        scale = torch.tensor(-outer)
+        inner = _exponent(stage.leave)
+        outer = max(_exponent(stage.keep), _exponent(_scaled(stage.enter, inner)))
         middle.append(
             replace(
                 stage,
-                keep=torch.ldexp(stage.keep, scale),
-                enter=torch.ldexp(enter, scale),
-                leave=leave,
+                keep=_scaled(stage.keep, -outer),
+                enter=_scaled(stage.enter, inner - outer),
+                leave=_scaled(stage.leave, -inner),
+                keep_size=_scaled(stage.keep_size, -outer),
+                enter_size=_scaled(stage.enter_size, inner - outer),
+                leave_size=_scaled(stage.leave_size, -inner),
             )
         )
         scales.append(size + inner)
         size += outer
-    return BalancedStages(Stages(first, middle, last), size + taken, tuple(scales))
+    return BalancedStages(Stages(first, middle, last, *sizes), size + taken, tuple(scales))
 
 
-def _normalized(matrix: Tensor) -> tuple[Tensor, int]:
-    exponent = _exponent(matrix)
-    return torch.ldexp(matrix, torch.tensor(-exponent)), exponent
+def _scaled(matrix: Tensor, exponent: int) -> Tensor:
+    return torch.ldexp(matrix, torch.tensor(exponent))
 
 
 def _exponent(matrix: Tensor) -> int:

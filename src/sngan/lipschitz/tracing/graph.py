@@ -58,6 +58,11 @@ class Graph:
                 values[node] = _value(self.recording, self.leaves, node, values)
         return values
 
+    def call(self, node: Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run one operation with other arguments than those that were recorded."""
+        with Float64Mode():
+            return _called(self.recording, self.leaves, node, (args, kwargs))
+
 
 @torch.no_grad()
 def trace(module: PreparedModule) -> Graph:
@@ -108,10 +113,18 @@ def _values(
 def _value(
     recording: Recording, leaves: Mapping[str, nn.Module], node: Node, values: Mapping[Node, Any]
 ) -> Any:
-    """Run one operation; an operation in place gets copies."""
     args, kwargs = _with_values((node.args, node.kwargs), values)
-    if node.op == "output":
-        return args[0]
+    return args[0] if node.op == "output" else _called(recording, leaves, node, (args, kwargs))
+
+
+def _called(
+    recording: Recording,
+    leaves: Mapping[str, nn.Module],
+    node: Node,
+    arguments: tuple[tuple[Any, ...], dict[str, Any]],
+) -> Any:
+    """Run one operation; an operation in place gets copies."""
+    args, kwargs = arguments
     if node in recording.writing:
         args, kwargs = map_structure((args, kwargs), _copied)
     target: Any = node.target

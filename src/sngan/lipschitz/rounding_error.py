@@ -11,6 +11,7 @@ are accurate to 4 units in the last place.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -18,10 +19,11 @@ from torch import Tensor, nn
 
 from sngan.lipschitz.constants import LipschitzConstant
 from sngan.lipschitz.merging import dense_matrix
-from sngan.lipschitz.propagation import propagate
+from sngan.lipschitz.propagation import Propagation, propagate
 from sngan.lipschitz.tracing.graph import Graph, Node
 
 _UNITS = 8.0
+_ROUNDING = 1e-9
 _AVERAGES = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d)
 _SCALINGS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 Gain = tuple[float, float]
@@ -42,37 +44,70 @@ def rounding_error(graph: Graph, points: Tensor, radius: Tensor, *, unit: float)
         The unit roundoff, such as 2⁻²⁴ for float32.
     """
     plain = propagate(graph, train_mode=frozenset())
-    gains = {
+    gains = _gains(graph, plain)
+    errors: list[Tensor] = []
+    for point, size in zip(points, radius, strict=True):
+        found = _errors(graph, plain, gains, point[None], radius=size, unit=unit)
+        errors.append(found[graph.nodes[-1]])
+    return torch.stack(errors) * (1 + _ROUNDING)
+
+
+def rounding_errors_at(graph: Graph, propagation: Propagation, point: Tensor) -> dict[Node, Tensor]:
+    """Return bounds of ``‖computed − exact‖`` of all values at a point, in float64.
+
+    Parameters
+    ----------
+    graph
+        The recorded network.
+    propagation
+        Its constants, without merged operations.
+    point
+        An input with its batch dimension.
+    """
+    gains, radius = _gains(graph, propagation), torch.zeros((), dtype=torch.float64)
+    found = _errors(graph, propagation, gains, point, radius=radius, unit=2.0**-53)
+    return {node: error * (1 + _ROUNDING) for node, error in found.items()}
+
+
+def _errors(
+    graph: Graph,
+    plain: Propagation,
+    gains: Mapping[Node, Gain],
+    point: Tensor,
+    *,
+    radius: Tensor,
+    unit: float,
+) -> dict[Node, Tensor]:
+    start = graph.nodes[0]
+    values = graph.run(graph.nodes[1:], {start: point})
+    error = {start: torch.zeros((), dtype=torch.float64)}
+    norms = {
+        node: _norm(values[node]) + constant * radius for node, constant in plain.cumulative.items()
+    }
+    for node in graph.nodes[1:]:
+        combination = plain.combinations.get(node)
+        if combination is not None:
+            parts = [branch.gain * error[branch.source] for branch in combination.branches]
+            carried = sum(parts, torch.zeros((), dtype=torch.float64))
+            error[node] = carried + _UNITS * unit * (norms[node] + carried)
+            continue
+        source, constant = plain.sources[node], plain.local[node]
+        carried = constant.sigma * error[source]
+        if constant.method == "structure":
+            error[node] = carried
+            continue
+        terms, gain = gains[node]
+        rounded = terms * unit / (1 - terms * unit)
+        inside = 2 * gain * (norms[source] + error[source])
+        error[node] = carried + rounded * (inside + norms[node] + carried)
+    return error
+
+
+def _gains(graph: Graph, plain: Propagation) -> dict[Node, Gain]:
+    return {
         node: _gain(graph, node, plain.sources[node], constant)
         for node, constant in plain.local.items()
     }
-    errors: list[Tensor] = []
-    start = graph.nodes[0]
-    for point, size in zip(points, radius, strict=True):
-        values = graph.run(graph.nodes[1:], {start: point[None]})
-        error = {start: torch.zeros((), dtype=torch.float64)}
-        norms = {
-            node: _norm(values[node]) + constant * size
-            for node, constant in plain.cumulative.items()
-        }
-        for node in graph.nodes[1:]:
-            combination = plain.combinations.get(node)
-            if combination is not None:
-                parts = [branch.gain * error[branch.source] for branch in combination.branches]
-                carried = sum(parts, torch.zeros((), dtype=torch.float64))
-                error[node] = carried + _UNITS * unit * (norms[node] + carried)
-                continue
-            source, constant = plain.sources[node], plain.local[node]
-            carried = constant.sigma * error[source]
-            if constant.method == "structure":
-                error[node] = carried
-                continue
-            terms, gain = gains[node]
-            rounded = terms * unit / (1 - terms * unit)
-            inside = 2 * gain * (norms[source] + error[source])
-            error[node] = carried + rounded * (inside + norms[node] + carried)
-        errors.append(error[graph.nodes[-1]])
-    return torch.stack(errors) * (1 + 1e-9)
 
 
 def _gain(graph: Graph, node: Node, source: Node, constant: LipschitzConstant) -> Gain:

@@ -250,7 +250,7 @@ def test_a_resumed_run_does_not_repeat_how_its_data_is_read(tmp_path, caplog):
     log = (tmp_path / "run" / "train.log").read_text()
     assert log.count("broken.png") == 1
     assert log.count("step 1 of 2") == 1
-    for words in ("the crop to", "skipped 1 files"):
+    for words in ("the crop to", "skipped 1 file"):
         assert (words in said[0], words in said[1]) == (True, False)
     # with other data, the lines are needed again
     (photos / "worse.png").write_bytes(b"no image either")

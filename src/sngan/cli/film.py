@@ -5,6 +5,7 @@ from typing import Any
 from sngan.cli.parser import CommandParser
 from sngan.cli.paths import new_file, run_to_read
 from sngan.tasks.film import FPS, film
+from sngan.utils.text import counted
 
 DESCRIPTION = (
     "Show how the samples of a run got better: the pictures that it saved while it trained, as a "
@@ -24,4 +25,4 @@ def run(values: dict[str, Any]) -> None:
     """Run ``sngan film``."""
     out = new_file(values["out"], overwrite=values["overwrite"])
     count = film(run_to_read(values["run"]), out, fps=values["fps"])
-    print(f"film: {values['out']} ({count} frames)")
+    print(f"film: {values['out']} ({counted(count, 'frame')})")

@@ -221,7 +221,7 @@ def test_records_by_time_are_not_counted_by_steps(tmp_path, caplog, steps, is_sa
     (tmp_path / "metrics.jsonl").write_text("".join(f"{line}\n" for line in lines))
     with Recorder(tmp_path, start=40, every=10):
         pass
-    assert ("1 of the 4 records up to step 40 are missing" in caplog.text) == is_said
+    assert ("1 of the 4 records up to step 40 is missing" in caplog.text) == is_said
 
 
 def test_records_are_replaced_and_never_rewritten_in_place(run, source):

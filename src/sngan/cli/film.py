@@ -16,7 +16,7 @@ DESCRIPTION = (
 def add_arguments(parser: CommandParser) -> None:
     """Add the flags of ``sngan film``."""
     parser.flag("run", str, "the run: its folder, or hf:USER/NAME")
-    parser.flag("--out", str, "FILE.gif or FILE.mp4", required=True)
+    parser.flag("--out", str, "FILE.gif or FILE.mp4", default="film.gif")
     parser.flag("--fps", float, "frames a second", default=FPS)
     parser.switch("--overwrite", "replace the file at --out")
 

@@ -266,10 +266,12 @@ def _sizes(found: Survey) -> str:
     common = found.commonest
     if len(found.sizes) == 1:
         return _shown(common)
-    return (
-        f"{_shown(found.smallest)} to {_shown(found.largest)}, most often {_shown(common)} "
-        f"({found.sizes[common]:,} of {found.examined:,})"
-    )
+    areas = {wide * high for wide, high in found.sizes}
+    # images of one area are those of a camera that was turned
+    kinds = f"{_shown(found.smallest)} to {_shown(found.largest)}"
+    if len(areas) == 1:
+        kinds = " and ".join(map(_shown, sorted(found.sizes, reverse=True)[:_SHOWN]))
+    return f"{kinds}, most often {_shown(common)} ({found.sizes[common]:,} of {found.examined:,})"
 
 
 def _shown(size: Sequence[int]) -> str:

@@ -113,6 +113,17 @@ def shell_word(text: str) -> str:
     return f"$'{escaped}'"
 
 
+def path_word(path: str) -> str:
+    """Return a path as a word of a command line that looks like no flag.
+
+    Examples
+    --------
+    >>> path_word("-my run"), path_word("runs/photos")
+    ("'./-my run'", 'runs/photos')
+    """
+    return shell_word(f"./{path}" if path.startswith("-") else path)
+
+
 def _in_bytes(character: str) -> str:
     return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
 

@@ -279,3 +279,13 @@ def test_a_picture_below_a_file_is_refused(tmp_path, capsys) -> None:
         r"sngan: error: --out: expected a path below a folder \(.*file is a file\)", line
     )
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_sizes_of_one_area_are_named_once(tmp_path, capsys):
+    files = {
+        "1.png": image(size=(20, 16)),
+        "2.png": image(size=(16, 20)),
+        "3.png": image(size=(20, 16)),
+    }
+    table, _ = shown(capsys, put_all(tmp_path, files))
+    assert table["sizes"].strip() == "20×16 and 16×20, most often 20×16 (2 of 3)"

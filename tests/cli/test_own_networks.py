@@ -4,11 +4,15 @@ import json
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import sngan
 from helpers.networks import Residual
 from sngan.cli import main
+from sngan.config import ModelConfig
+from sngan.data import open_source
+from sngan.runs.critic import load_critic
 from sngan.tasks.networks import open_network
 
 MODULE = """
@@ -123,6 +127,48 @@ def test_certify_prints_a_table(folder, capsys):
         assert certified <= attacked <= found["clean"]
     status, out, _ = call(capsys, *arguments, "--radii", "0.01", "--range=-1,1")
     assert (status, out.split()[:4]) == (0, ["radius", "certified", "attacked", "clean"])
+
+
+def classes_of_photos(root, *, size):
+    """Two classes of random images of one size, eight each."""
+    for number, name in enumerate(("cat", "dog")):
+        (root / name).mkdir(parents=True)
+        for index in range(8):
+            level = torch.randint(256, (size[1], size[0], 3), dtype=torch.uint8) // (2 - number)
+            Image.fromarray(level.numpy()).save(root / name / f"{index}.png")
+    return str(root)
+
+
+def test_certify_reads_photos_as_the_flags_say(folder, tmp_path, capsys):
+    photos = classes_of_photos(tmp_path / "photos", size=(20, 12))
+    arguments = ("certify", "own_networks_of_test:build", photos, "--radii", "0.1")
+    fit = ("--resolution", "8", "--channels", "1", "--attack-steps", "0")
+    assert main([*arguments, *fit]) == 0
+    assert "16 samples" in capsys.readouterr().out
+    assert main(list(arguments)) == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith("sngan: error: source: expected")
+    assert main([*arguments, *fit, "--split", "val"]) == 2
+    assert "sngan: error: --split: expected train" in capsys.readouterr().err
+
+
+def test_certify_reads_photos_in_the_form_of_a_run(tmp_path, capsys):
+    """A critic's sign separates two classes; its images are 8×8, grey and in [−1, 1]."""
+    config = sngan.Config(
+        data="digits",
+        out=str(tmp_path / "run"),
+        steps=1,
+        batch_size=4,
+        model=ModelConfig(width=0.1),
+    )
+    run = sngan.train(config)
+    photos = classes_of_photos(tmp_path / "photos", size=(20, 12))
+    arguments = ("certify", str(run.folder), photos, "--radii", "0.1", "--attack-steps", "0")
+    assert main([*arguments, "--json", "-"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    read = open_source(photos, resolution=8, channels=1)
+    with torch.no_grad():
+        scores = load_critic(run.folder)(read.values(torch.arange(16)))
+    assert found["clean"] == pytest.approx(((scores > 0) == (read.labels == 1)).float().mean())
 
 
 @pytest.mark.parametrize(

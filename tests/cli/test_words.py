@@ -122,11 +122,37 @@ def test_near_names_of_commands(capsys, typed, meant):
         (["train", "--n_critc", "3"], "--n_critic"),
         (["train", "--n-critc", "3"], "--n_critic"),
         (["train", "--data.resolutoin", "3"], "--data.resolution"),
+        (["generate", "x", "-n", "3"], "--n"),
+        (["evaluate", "x", "--check-point", "best"], "--checkpoint"),
+        (["train", "photos"], "--data photos"),
+        (["compare", "photos", "--seeds", "2"], "--data photos"),
     ],
 )
 def test_near_names_of_flags_and_switches(capsys, arguments, meant):
     line = said(capsys, *arguments, status=2)
     assert re.search(rf"did you mean .*{re.escape(meant)}\b", line), line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "known"),
+    [
+        (["data", "my", "photos"], "source"),
+        (["distance", "a", "b", "c"], "source_x and source_y"),
+        (["generate", "runs/my", "run", "--out", "x.png"], "run"),
+        (["push", "run", "hf:me/x", "more"], "run and target"),
+        (["methods", "sn"], "flags alone"),
+        (["help", "train", "sn"], "command"),
+    ],
+)
+def test_a_word_too_many(capsys, arguments, known):
+    line = said(capsys, *arguments, status=2)
+    assert line.startswith(f"sngan: error: sngan {arguments[0]}: expected "), line
+    assert f"{known}, got also " in line
+    assert ("needs quotes" in line) == (known != "flags alone")
+
+
+def test_dashes_alone_make_no_flags_near(capsys):
+    assert "did you mean" not in said(capsys, "evaluate", "x", "--n", "3", status=2)
 
 
 def test_completion_without_the_package_names_it(capsys, monkeypatch):

@@ -51,7 +51,7 @@ def test_labels_that_some_lack_are_not_used(tmp_path, caplog):
     members = {"a.png": encoded(PICTURES[0]), "a.cls": b"1", "b.png": encoded(PICTURES[1])}
     write_tar(tmp_path / "a.tar", members)
     assert open_source(f"shards:{tmp_path}/a.tar", cache_dir=tmp_path).labels is None
-    assert "1 samples have no label" in caplog.text
+    assert "1 sample has no label" in caplog.text
 
 
 def test_samples_are_what_shares_a_name_up_to_its_first_dot(tmp_path):
@@ -146,7 +146,7 @@ def test_shards_without_images(tmp_path):
     with pytest.raises(ValueError, match=r"^data: expected images in .*, got none by extension"):
         open_source(f"shards:{tmp_path}/a.tar", cache_dir=tmp_path)
     write_tar(tmp_path / "a.tar", {"a.png": b"no picture"})
-    with pytest.raises(ValueError, match=r"^data: expected images, got none among 1 files"):
+    with pytest.raises(ValueError, match=r"^data: expected images, got none among 1 file"):
         open_source(f"shards:{tmp_path}/a.tar", cache_dir=tmp_path)
 
 

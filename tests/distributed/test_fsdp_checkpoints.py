@@ -17,6 +17,7 @@ from sngan.engine import train as training
 from sngan.engine import train_step
 from sngan.runs import checkpoint
 from sngan.runs.critic import load_critic
+from sngan.runs.managed import ManagedRunFolder
 from sngan.runs.run import load
 from sngan.spectral.operator.input_shapes import input_shapes
 from sngan.spectral.operator.norm import certified_norm
@@ -150,6 +151,22 @@ def test_shards_that_no_file_names_are_deleted(copied):
     checkpoint.rotate({"step": 3}, copied)
     kept = {shards_of(copied / name) for name in ("previous.pt", "step-000002.pt")}
     assert set(copied.glob("*.shards")) == kept
+
+
+def test_only_the_run_s_own_shards_are_deleted(copied):
+    used = {shards_of(path) for path in copied.glob("*.pt")}
+    listed, unlisted = copied / "step-000003-0c0ff0.shards", copied / "step-000004-0c0ff1.shards"
+    shared = copied / "step-000005-0c0ff2.shards"
+    example = shards_of(copied / "last.pt")
+    for folder in (listed, unlisted, shared):
+        shutil.copytree(example, folder)
+    (shared / "notes.txt").write_text("mine")
+    files = ManagedRunFolder(copied.parent).files
+    files.adopt(f"checkpoints/{folder.name}" for folder in (*used, listed, shared))
+    checkpoint.rotate({"step": 3}, copied, files=files)
+    assert not listed.exists()
+    assert {path.name for path in unlisted.iterdir()} == {path.name for path in example.iterdir()}
+    assert [path.name for path in shared.iterdir()] == ["notes.txt"]
 
 
 def test_nothing_is_deleted_while_a_file_cannot_be_read(copied):

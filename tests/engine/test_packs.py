@@ -141,7 +141,7 @@ def test_packs_and_groups_are_whole_in_each_part_of_a_batch(caplog) -> None:
     for whole, summed in zip(*results, strict=True):
         torch.testing.assert_close(summed, whole, rtol=1e-3, atol=1e-5)
     assert "minibatch_std" not in caplog.text
-    with pytest.raises(ValueError, match=r"^model.pack: .* the 1 samples that a device"):
+    with pytest.raises(ValueError, match=r"^model.pack: .* the 1 sample that a device"):
         Config(model=PACKED, batch_size=4, performance=PerformanceConfig(accumulate=4))
 
 

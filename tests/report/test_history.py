@@ -75,7 +75,7 @@ def test_lines_that_are_no_records_are_passed_over(tmp_path_factory, lines):
 def test_a_line_that_a_crash_cut_off_needs_no_warning(tmp_path, caplog, end, is_told):
     (tmp_path / "metrics.jsonl").write_text(json.dumps({"step": 1}) + "\n" + end)
     assert list(iter_records(tmp_path)) == [{"step": 1}]
-    assert ("passed over 1 lines" in caplog.text) == is_told
+    assert ("passed over 1 line that is no record" in caplog.text) == is_told
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 1e308, -1e101, 10**400, "1"])

@@ -43,6 +43,17 @@ def classes() -> Run:
     return untrained(conditional=True, class_names=NAMES)
 
 
+def test_a_grid_that_no_memory_holds_is_refused_at_once(plain, tmp_path):
+    for choices, name in (
+        ({"n": 10**8}, "n"),
+        ({"n": 10**8, "columns": 3}, "n"),
+        ({"seeds": range(4), "scale": 10**5}, "scale"),
+    ):
+        with pytest.raises(ValueError, match=rf"^{name}: expected a picture of at most [\d,]+ pix"):
+            export(plain, tmp_path / "x.png", **choices)
+    assert not list(tmp_path.iterdir())
+
+
 def drawn(run: Run, seeds: list[int], **options) -> torch.Tensor:
     return torch.cat(list(run.of_seeds(seeds, **options)))
 

@@ -221,7 +221,7 @@ def test_records_by_time_are_not_counted_by_steps(tmp_path, caplog, steps, is_sa
     (tmp_path / "metrics.jsonl").write_text("".join(f"{line}\n" for line in lines))
     with Recorder(tmp_path, start=40, every=10):
         pass
-    assert ("1 of the 4 records up to step 40 are missing" in caplog.text) == is_said
+    assert ("1 of the 4 records up to step 40 is missing" in caplog.text) == is_said
 
 
 def test_records_are_replaced_and_never_rewritten_in_place(run, source):
@@ -250,7 +250,7 @@ def test_a_resumed_run_does_not_repeat_how_its_data_is_read(tmp_path, caplog):
     log = (tmp_path / "run" / "train.log").read_text()
     assert log.count("broken.png") == 1
     assert log.count("step 1 of 2") == 1
-    for words in ("the crop to", "skipped 1 files"):
+    for words in ("the crop to", "skipped 1 file"):
         assert (words in said[0], words in said[1]) == (True, False)
     # with other data, the lines are needed again
     (photos / "worse.png").write_bytes(b"no image either")

@@ -82,17 +82,21 @@ def test_points_on_a_line_and_too_few_points():
     assert (single.splits, single.between, single.interval, single.p_value) == (0, None, None, 1)
 
 
-def test_the_number_of_permutations_follows_the_time_and_progress_is_told(monkeypatch):
+def test_the_number_of_tested_points_follows_the_time_and_progress_is_told(monkeypatch):
     clock = iter(np.arange(0, 1e6, 2.0))
     monkeypatch.setattr("sngan.transport.two_samples.time.process_time", lambda: next(clock))
     seen = []
-    x, y = drawn(12), drawn(12, seed=1)
-    for seconds, count in {400: 199, 397: 99, 78: 39, 50: 19, 37: 0}.items():
+    x, y = drawn(200), drawn(120, seed=1)
+    # a solve takes 2 s by this clock, and so 199 permutations 398 s
+    for seconds in (400, 397, 78, 1):
         found = compare_samples(x, y, seconds=seconds, progress=lambda *at: seen.append(at))
-        assert found.permutations == count
+        assert found.permutations == 199
         assert found.splits == min(20, 5 + int(seconds / 2) // 2)
-        assert (found.p_value is None) == (count == 0)
+        share = min(1.0, (seconds / 398) ** 0.4)
+        assert found.tested == (max(int(share * 200), 50), max(int(share * 120), 50))
     assert seen[0] == (1, 219)
+    all_points = compare_samples(x, y, seconds=1, permutations=19)
+    assert (all_points.tested, all_points.permutations) == ((200, 120), 19)
 
 
 @pytest.mark.parametrize(
@@ -108,6 +112,21 @@ def test_the_number_of_permutations_follows_the_time_and_progress_is_told(monkey
 def test_bad_input_is_one_line(options, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         compare_samples(**{"x": drawn(5), "y": drawn(5), **options})
+
+
+@pytest.mark.slow
+def test_p_values_of_parts_of_the_samples_are_uniform(monkeypatch):
+    """200 pairs whose time suffices for parts alone."""
+    clock = iter(np.arange(0, 1e9, 2.0))
+    monkeypatch.setattr("sngan.transport.two_samples.time.process_time", lambda: next(clock))
+    values = []
+    for seed in range(200):
+        x, y = drawn(60, 2, seed=2 * seed), drawn(70, 2, seed=2 * seed + 1)
+        found = compare_samples(x, y, seconds=1.0, seed=seed)
+        assert found.tested == (50, 50)
+        values.append(found.p_value)
+    # three deviations of a share of 200
+    assert 0.036 < np.mean(np.array(values) <= 0.1) < 0.164
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from typing import Any
 from sngan.cli.output import JSON_HELP, print_result
 from sngan.cli.parser import CommandParser
 from sngan.utils import cache
+from sngan.utils.text import counted
 
 DESCRIPTION = (
     "Show the folder in which sngan keeps decoded images, features of real samples "
@@ -23,6 +24,6 @@ def run(values: dict[str, Any]) -> None:
     """Run ``sngan cache``."""
     found = cache.clear() if values["clear"] else cache.usage()
     said = "removed" if values["clear"] else "holds"
-    text = f"{found.folder}\n{said} {found.files:,} files, {found.bytes / 2**20:,.1f} MiB"
+    text = f"{found.folder}\n{said} {counted(found.files, 'file')}, {found.bytes / 2**20:,.1f} MiB"
     data = {**found._asdict(), "folder": str(found.folder), "limit": cache.LIMIT}
     print_result(data | {"cleared": values["clear"]}, text, json_to=values["json"])

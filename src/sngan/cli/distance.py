@@ -25,7 +25,8 @@ def add_arguments(parser: CommandParser) -> None:
     parser.flag(
         "--permutations",
         int | None,
-        "permutations for the p-value; 0: none; left out: 199, or fewer if they take over a minute",
+        "permutations for the p-value, of all N samples; 0: none; left out: 199, of fewer samples "
+        "if those of all take over half a minute",
         default=None,
     )
     parser.flag(

@@ -12,7 +12,7 @@ from sngan.cli.output import fail, say_interrupted, with_dashes
 from sngan.cli.paths import file_to_write
 from sngan.utils import consent
 from sngan.utils.checks import require_one_of
-from sngan.utils.streams import PrintableFormatter, tolerant_output
+from sngan.utils.streams import OnceFilter, PrintableFormatter, tolerant_output
 from sngan.utils.text import first_line
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tolerant_output() as output:
         to_person = logging.StreamHandler()
         to_person.setLevel(logging.WARNING)
+        to_person.addFilter(OnceFilter())
         to_person.setFormatter(PrintableFormatter("sngan: %(message)s"))
         logging.basicConfig(handlers=[to_person])
         status = _run(argv)

@@ -10,6 +10,7 @@ from sngan.cli.paths import RUN_HELP, new_file, run_to_read
 from sngan.runs.noise import parse_seeds
 from sngan.runs.run import load
 from sngan.tasks.morph import FPS, FRAMES, morph
+from sngan.utils.text import counted
 
 DESCRIPTION = (
     "Draw the way from seed to seed of a run on images, through classes too. A GIF or an MP4 "
@@ -62,4 +63,4 @@ def run(values: dict[str, Any]) -> None:
         labels=None if label is None else loaded.class_indices(label, len(seeds)),
         **{key: values[key] for key in ("frames", "fps", "scale", "truncation")},
     )
-    print(f"morph: {values['out']} ({count} frames)")
+    print(f"morph: {values['out']} ({counted(count, 'frame')})")

@@ -134,9 +134,23 @@ class CommandParser(ArgumentParser):
         if not unknown:
             return None
         got = unknown[1].partition("=")[0]
-        near = difflib.get_close_matches(got, list(self.known_flags()), n=3)
+        if not got.startswith("-"):
+            return self._surplus(got)
+        # dashes alone make no two names near
+        known = {name.removeprefix("--"): name for name in self.known_flags()}
+        near = [known[name] for name in difflib.get_close_matches(got.strip("-"), known, n=3)]
         hint = f" (did you mean {' or '.join(near)}?)" if near else ""
         return f"{got}: expected a flag of {self.prog} (see --help), got an unknown one{hint}"
+
+    def _surplus(self, got: str) -> str:
+        """Say that a word without dashes is one too many."""
+        expected = f"no more than {' and '.join(self._positional)}"
+        hint = "a name with spaces needs quotes"
+        if not self._positional:
+            expected = "flags alone"
+            hint = f"did you mean --data {got}?" if "--data" in self.known_flags() else ""
+        more = f" ({hint})" if hint else ""
+        return f"{self.prog}: expected {expected}, got also {got!r}{more}"
 
 
 def _block(title: str, lines: Mapping[str, str]) -> str:

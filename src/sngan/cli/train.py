@@ -15,7 +15,7 @@ from sngan.runs.managed import ManagedRunFolder
 from sngan.runs.reserve import reserve
 from sngan.tasks.train import Interrupted, train
 from sngan.utils.files import missing_folders, remove_if_empty
-from sngan.utils.text import first_line, shell_word
+from sngan.utils.text import first_line, path_word
 
 DESCRIPTION = (
     "Train a GAN; without flags: handwritten digits, spectral normalization. Any setting can be "
@@ -82,19 +82,17 @@ def run(values: dict[str, Any]) -> None:
         raise
     except KeyboardInterrupt as stop:
         # a command that was stopped before it trained may have left nothing to go on from
-        if isinstance(stop, Interrupted) or resume:
-            stop.add_note(f"to go on: {program()} train --out {_as_word(config.out)} --resume")
+        if isinstance(stop, Interrupted):
+            stop.add_note(f"to go on: {program()} train --out {path_word(config.out)} --resume")
+        elif resume:
+            # the run still has the settings of before, without those of this command
+            stop.add_note("the same command goes on")
         raise
     if not collectives.is_rank_zero():
         return
     print(f"samples: {run.folder / 'samples'}")
     print(f"report:  {run.folder / 'report.html'}")
-    print(f"more:    sngan generate {run.folder} --n 100 --out grid.png")
-
-
-def _as_word(path: str) -> str:
-    """Return a path as a word of a command line; it does not look like a flag."""
-    return shell_word(f"./{path}" if path.startswith("-") else path)
+    print(f"more:    {program()} generate {path_word(str(run.folder))} --n 100 --out grid.png")
 
 
 def _callbacks(values: dict[str, Any]) -> tuple[Callback, ...]:

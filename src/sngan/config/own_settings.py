@@ -17,6 +17,7 @@ _OF_VERSION = {
     1: "drops transparency, knows 8 and 16 bits, and makes each folder a class",
     2: "reads labels from dataset.json only if data.labels names it",
     3: "knows no one-hot labels in JSON, and no transparent colour of PNGs of 2, 4 and 16 bits",
+    4: "leaves out any number of files beside larger class folders",
 }
 
 

@@ -19,7 +19,7 @@ from sngan.models.packing import require_divided
 from sngan.utils.checks import require, require_count, require_number
 from sngan.utils.families import by_family, of_family, possible_values
 from sngan.utils.fields import none_for_off, option, require_choices
-from sngan.utils.text import as_file_name
+from sngan.utils.text import as_file_name, counted
 
 
 @accepts_short_names
@@ -158,7 +158,7 @@ class Config:
         expected = f"a multiple of the {processes} devices over all nodes"
         require(size % processes == 0, "batch_size", expected=expected, got=size)
         on_device = size // processes
-        expected = f"a divisor of the {on_device} samples of each device"
+        expected = f"a divisor of the {counted(on_device, 'sample')} of each device"
         require(on_device % parts == 0, "performance.accumulate", expected=expected, got=parts)
         model = self.model
         require_divided(on_device // parts, pack=model.pack, minibatch_std=model.group_size)

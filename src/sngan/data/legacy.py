@@ -3,8 +3,9 @@
 A run of version 1 keeps ``data.reading: 1``, and the functions here read its files. Version 2 reads
 more layouts and more ranges of values. Version 3 also finds the labels in ``dataset.json`` by
 itself, and matches names of files more strictly; of version 2 there is only
-:func:`names_of_labels` here. Version 4, the current one, also reads one-hot labels in JSON, and the
-transparent colour of PNGs of all depths.
+:func:`names_of_labels` here. Version 4 also reads one-hot labels in JSON, and the transparent
+colour of PNGs of all depths. Version 5, the current one, leaves out only few files beside class
+folders, and reads ``Training Set`` beside ``test`` as splits.
 """
 
 from collections.abc import Callable, Mapping

@@ -12,7 +12,7 @@ from torch import Tensor
 from sngan.data.images.placement import Fit, Size
 from sngan.data.images.value_range import ValueRange
 
-READING = 4
+READING = 5
 """The version of the rules by which files are read.
 
 It is raised with each change of pixels or labels. A run keeps the version that it began with. Runs

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
@@ -58,18 +59,12 @@ def open_outputs(
     with ExitStack() as stack:
         recorder = None
         if collectives.is_rank_zero():
+            folder.files.claim(folder.METRICS)
+            every = steps_of(config.log_every, default=0) if plan.keeps_cadence else 0
+            settings = flatten(configs.to_dict(config))
             with folder.files.recording("."):
-                settings = flatten(configs.to_dict(config))
-                recorder = stack.enter_context(
-                    Recorder(
-                        folder.path,
-                        start=state.step,
-                        every=steps_of(config.log_every, default=0) if plan.keeps_cadence else 0,
-                        settings=settings,
-                    )
-                )
-        if plan.evaluation is not None:
-            plan.evaluation.remember(iter_records(folder.path))
+                recorder = Recorder(folder.path, start=state.step, every=every, settings=settings)
+            stack.enter_context(recorder)
         progress = stack.enter_context(Progress(total=config.steps, start=state.step))
         page = LivePage(write_page if recorder is not None else None, folder.path)
         outputs = Outputs(plan, state, folder, recorder=recorder, progress=progress, page=page)
@@ -102,10 +97,12 @@ class Outputs:
         )
         self.hooks = Hooks(self.plan.own.callbacks, training)
         self._guard = NanGuard(self.state.runtime.device)
-        records = () if self.recorder is None else iter_records(self.folder.path)
-        self._watch = HealthWatch(self.plan.config, records, log=self.folder.log)
         self._terms: dict[str, Tensor] = {}
         before = list(iter_records(self.folder.path))
+        records = () if self.recorder is None else before
+        self._watch = HealthWatch(self.plan.config, records, log=self.folder.log)
+        if self.plan.evaluation is not None:
+            self.plan.evaluation.remember(before)
         self._records = StepRecords(self.plan, self.state, before=before)
         self._timing = EvaluationTiming(
             self.plan.config.evaluation.every,
@@ -190,7 +187,7 @@ class Outputs:
         """Record the metrics of samples, and keep this checkpoint if it is the best so far."""
         self._require_finite()
         begun = time.perf_counter()
-        state, config, evaluation = self.state, self.plan.config, self.plan.evaluation
+        state, evaluation = self.state, self.plan.evaluation
         values, is_best = {}, False
         if evaluation is None:
             gather_average(state.average)
@@ -198,9 +195,9 @@ class Outputs:
             values = evaluation.measure(self._sample(evaluation.num_samples))
             is_best = evaluation.is_best(values)
         if collectives.all_reduce_any(is_best):
-            settings = resuming.settings_to_save(config)
             with self._listing_checkpoints(self.folder.BEST):
-                checkpoint.write(state.state_dict(), self.folder.best_checkpoint, settings=settings)
+                best = self.folder.best_checkpoint
+                checkpoint.write(state.state_dict(), best, **self._beside_state())
             self.save_generator(is_best=True)
         if self.recorder is None or evaluation is None:
             return
@@ -227,17 +224,16 @@ class Outputs:
 
     def save_checkpoint(self) -> None:
         """Write the state, after the records of its steps are safe on the disk."""
-        state, config = self.state, self.plan.config
-        state.seconds = self._records.seconds
+        self.state.seconds = self._records.seconds
         if self.recorder is not None:
             self.recorder.flush()
         previous = [self.folder.PREVIOUS] if self.folder.last_checkpoint.exists() else []
         with self._listing_checkpoints(self.folder.LAST, *previous):
             checkpoint.rotate(
-                state.state_dict(),
+                self.state.state_dict(),
                 self.folder.checkpoints,
                 keep_every=self._claimed_interval(),
-                settings=resuming.settings_to_save(config),
+                **self._beside_state(),
             )
         if self.recorder is not None:
             self.folder.files.delete_set_aside()
@@ -247,8 +243,8 @@ class Outputs:
         """Write the averaged generator, to the file of the last step or of the best one."""
         generator = gather_average(self.state.average)
         if self.recorder is not None:
-            folder = self.folder
-            folder.files.claim(folder.BEST_GENERATOR if is_best else folder.GENERATOR)
+            name = self.folder.BEST_GENERATOR if is_best else self.folder.GENERATOR
+            self.folder.files.claim(name)
             save_generator(generator, self.folder.path, self.plan.config, is_best=is_best)
 
     def _sample(self, n: int) -> Tensor:
@@ -291,6 +287,11 @@ class Outputs:
                 _log.warning("step %d is not kept: %s", step, error)
                 return None
         return keep_every
+
+    def _beside_state(self) -> dict[str, Any]:
+        """Return what a checkpoint is written with, beside the state."""
+        settings = resuming.settings_to_save(self.plan.config)
+        return {"settings": settings, "files": self.folder.files}
 
     def _listing_checkpoints(self, *names: str) -> AbstractContextManager[None]:
         """List checkpoints of these names, and files that the context writes, on rank 0."""

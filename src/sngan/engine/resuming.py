@@ -22,6 +22,7 @@ from sngan.runs.networks import OwnNetworks, networks_on_meta
 from sngan.utils.checks import require, require_count
 from sngan.utils.fitting import MisfitError, require_fit
 from sngan.utils.plain import flatten
+from sngan.utils.text import counted
 
 _SAME_DATA = "the data that the run was trained on"
 _ACCEPT = "--changed accepts it; the run is then no longer bit for bit one run"
@@ -115,14 +116,14 @@ def find(
     require(
         config.steps >= saved["step"],
         "steps",
-        expected=f"at least the {saved['step']} steps already done",
+        expected=f"at least the {counted(saved['step'], 'step')} already done",
         got=config.steps,
     )
     if not changed:
         require(
             saved["samples"] == dataset.total,
             "data",
-            expected=f"the {saved['samples']} samples that the run was trained on",
+            expected=f"the {counted(saved['samples'], 'sample')} that the run was trained on",
             got=f"{dataset.total} ({_ACCEPT})",
         )
         _require_same(saved.get("data"), dataset.fingerprint())

@@ -19,7 +19,7 @@ from sngan.engine.state import TrainState, restored_random_numbers
 from sngan.engine.steps import train_step
 from sngan.runs.networks import OwnNetworks
 from sngan.utils.quiet import quiet_log
-from sngan.utils.text import rough_duration
+from sngan.utils.text import counted, rough_duration
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -135,7 +135,7 @@ class FirstSteps:
         if seconds < WORTH_A_LINE:
             return None
         here = "GPU" if device.type == "cuda" else "CPU"
-        line = f"{left:,} steps ≈ {rough_duration(seconds)} on this {here}"
+        line = f"{counted(left, 'step')} ≈ {rough_duration(seconds)} on this {here}"
         return line + (self._hint() if seconds > WORTH_A_HINT else "")
 
     def _hint(self) -> str:

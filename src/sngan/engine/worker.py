@@ -96,12 +96,12 @@ def train_on_rank(
             plan = with_hours(plan, partial(speed.with_steps_for_hours, fabric=fabric))
         stack.enter_context(_begun_run(folder, plan.config, resume=resume))
         if collectives.is_rank_zero():
-            stack.enter_context(logging_to(folder.log))
+            stack.enter_context(logging_to(folder.files.claim(folder.LOG)))
             record_skipped(plan.dataset, folder)
             if changed or not resume:
                 log_held_out(plan.config, plan.dataset)
         stack.enter_context(_errors_as_one_line(folder))
-        state = _build_state(plan, fabric)
+        state = _build_state(plan, fabric, folder)
         # drop the loaded state: every rank holds a full copy
         plan = replace(plan, checkpoint=None)
         if is_restarted:
@@ -184,7 +184,7 @@ def _errors_as_one_line(folder: ManagedRunFolder) -> Generator[None]:
         raise TrainingError(f"{line}; {folder.where_to_look}") from error
 
 
-def _build_state(plan: Plan, fabric: "Fabric") -> TrainState:
+def _build_state(plan: Plan, fabric: "Fabric", folder: ManagedRunFolder) -> TrainState:
     """Build the state, and load the checkpoint that the run goes on from."""
     # this import draws random numbers, so it must come before the seed and before a resumed state
     import rich.style  # noqa: F401  # pyright: ignore[reportUnusedImport]
@@ -197,5 +197,5 @@ def _build_state(plan: Plan, fabric: "Fabric") -> TrainState:
         loaded = resuming.load(state, plan.checkpoint, changed=plan.changed)
         if collectives.is_rank_zero():
             resuming.log_changes(plan.config, plan.checkpoint, plan.dataset)
-            checkpoint.make_last(loaded)
+            checkpoint.make_last(loaded, folder.files)
     return state

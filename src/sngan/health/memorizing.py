@@ -91,8 +91,7 @@ def _why_none_held_out(config: Config) -> str:
 
 def _more_data(config: Config) -> tuple[str, str]:
     if config.data.augment is None:
-        wanted = "color,translation,cutout"
-        return "augmentation makes more of few images", advice.flags(data__augment=wanted)
+        return "augmentation makes more of few images", advice.flags(data__augment="ada")
     if config.method.penalty is None and config.method.critic_norm != "batch":
         return "a penalty on the critic's slope at real images", advice.flags(
             method__penalty="r1", method__penalty_weight=1.0

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from sngan.utils.checks import is_integer, require, require_count
+from sngan.utils.text import counted
 
 _MOST_PACKED = 4
 
@@ -80,9 +81,10 @@ def require_divided(rows: int, *, pack: int, minibatch_std: int | None) -> None:
     ValueError
         If a pack or a group would be cut.
     """
-    expected = f"a number that divides the {rows} samples that a device scores at once"
+    expected = f"a number that divides the {counted(rows, 'sample')} that a device scores at once"
     require(rows % pack == 0, "model.pack", expected=expected, got=pack)
     inputs = rows // pack
-    expected = f"a number that divides the {inputs} samples or packs that a device scores at once"
+    scored = counted(inputs, "sample or pack", "samples or packs")
+    expected = f"a number that divides the {scored} that a device scores at once"
     fits = minibatch_std is None or inputs % minibatch_std == 0
     require(fits, "model.minibatch_std", expected=expected, got=minibatch_std)

@@ -10,7 +10,7 @@ from sngan.report.results import CellSummary, ComparisonResult, Gradient, Interv
 from sngan.utils.checks import require
 from sngan.utils.plain import read_json
 from sngan.utils.tables import NOTHING, format_number
-from sngan.utils.text import class_and_line
+from sngan.utils.text import class_and_line, path_word
 
 COMPARISON = "compare.json"
 """The name of the file with the records of a comparison, in its folder.
@@ -22,6 +22,7 @@ Examples
 'compare.json'
 """
 PAGE = "compare.html"
+_COMMANDS = 6
 
 Rows = list[Sequence[str]]
 
@@ -73,8 +74,14 @@ def _write(folder: Path, found: ComparisonResult) -> Path:
         failures=[run for run in found.runs if run.error],
         settings=_settings(found),
         nothing="These runs recorded none of these values.",
-        folder=str(folder),
+        commands=_commands(found, folder),
     )
+
+
+def _commands(found: ComparisonResult, folder: Path) -> list[str]:
+    """Return the commands that draw samples of the first runs that are whole."""
+    whole = [run.folder for run in found.runs if not run.error][:_COMMANDS]
+    return [f"sngan generate {path_word(f'{folder}/{one}')} --n 64 --out grid.png" for one in whole]
 
 
 def _facts(found: ComparisonResult) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from sngan.runs.saved_grids import saved_grids
 from sngan.utils.checks import require
 from sngan.utils.fields import is_off
 from sngan.utils.plain import flatten, read_yaml
-from sngan.utils.text import first_line
+from sngan.utils.text import first_line, path_word
 
 _FRAMES = 8
 _RELOAD_SECONDS = 20
@@ -78,7 +78,7 @@ def write_report(folder: Path, *, is_live: bool = False) -> Path:
         potentials=embedded(folder, f"{RunFolder.LIPSCHITZ}/potentials.png"),
         skipped=_lines(RunFolder(folder).skipped),
         settings=[(key, str(value)) for key, value in flatten(settings).items()],
-        folder=str(folder),
+        folder=path_word(str(folder)),
         live_since=datetime.now().astimezone().strftime("%H:%M:%S %Z") if is_live else None,
         reload_seconds=_RELOAD_SECONDS,
     )

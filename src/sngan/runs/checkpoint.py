@@ -4,30 +4,25 @@ Sharded tensors are in a folder ``step-….shards`` next to the file; the file h
 folder and the checksum of its index. Any number of processes can read the whole tensors.
 """
 
-import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
-from sngan.distributed import collectives, dtensor
-from sngan.distributed.sharded_files import read_sharded, write_sharded
-from sngan.runs.layout import SHARDED_FOLDER, RunFolder, checkpoint_name, is_kept
+from sngan.distributed import collectives
+from sngan.runs.layout import RunFolder, checkpoint_name, is_kept
+from sngan.runs.manifest import Manifest
+from sngan.runs.shards import SHARDED, move_out_sharded, remove_unused_folders, restore_sharded
 from sngan.utils.checks import require
 from sngan.utils.files import atomic_write, link_or_copy
 from sngan.utils.fitting import MisfitError
 from sngan.utils.tensor_files import read_archive, write_archive
 from sngan.utils.text import first_line
 
-if TYPE_CHECKING:
-    from torch.distributed.tensor import DTensor
-
 _FORMAT = "sngan checkpoint 1"
-_SHARDED, _SETTINGS = "shards", "settings"
-
-_Path = tuple[str | int, ...]
+_SETTINGS = "settings"
 
 
 class FoundCheckpoint(NamedTuple):
@@ -43,7 +38,13 @@ class FoundCheckpoint(NamedTuple):
     problems: list[str]
 
 
-def write(state: dict[str, Any], path: Path, *, settings: dict[str, Any] | None = None) -> None:
+def write(
+    state: dict[str, Any],
+    path: Path,
+    *,
+    settings: dict[str, Any] | None = None,
+    files: Manifest | None = None,
+) -> None:
     """Write a checkpoint to a temporary file, flush it to the disk, then rename it.
 
     Rank 0 writes the file. All ranks call this function, because each writes its own parts of
@@ -57,12 +58,15 @@ def write(state: dict[str, Any], path: Path, *, settings: dict[str, Any] | None 
         The file.
     settings
         Plain values that :func:`find_newest` returns again.
+    files
+        The list of the run's files; only folders of sharded tensors that it names are deleted.
+        Left out: the folder holds nothing of a person.
     """
-    state = _move_out_sharded(state, path.parent)
+    state = move_out_sharded(state, path.parent, files)
     if collectives.is_rank_zero():
         with atomic_write(path) as temporary:
             write_archive(_labelled(state, settings), temporary)
-        _remove_unused_folders(path.parent)
+        remove_unused_folders(path.parent, files)
 
 
 def rotate(
@@ -71,6 +75,7 @@ def rotate(
     *,
     keep_every: int | None = None,
     settings: dict[str, Any] | None = None,
+    files: Manifest | None = None,
 ) -> Path:
     """Write ``last.pt``, and keep the old one as ``previous.pt``. All ranks call this.
 
@@ -87,10 +92,12 @@ def rotate(
         Keep a copy ``step-000500.pt`` at every step that is a multiple of this number.
     settings
         Plain values that :func:`find_newest` returns again.
+    files
+        As for :func:`write`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     last, step = folder / RunFolder.LAST, state["step"]
-    state = _move_out_sharded(state, folder)
+    state = move_out_sharded(state, folder, files)
     if not collectives.is_rank_zero():
         return last
     with atomic_write(last) as temporary:
@@ -99,7 +106,7 @@ def rotate(
             _copy(temporary, folder / checkpoint_name(step))
         if last.exists():
             link_or_copy(last, folder / RunFolder.PREVIOUS)
-    _remove_unused_folders(folder)
+    remove_unused_folders(folder, files)
     return last
 
 
@@ -120,8 +127,8 @@ def _read(path: Path, *, device: torch.device | str) -> dict[str, Any]:
     require(path.is_file(), "checkpoint", expected="a file", got=f"nothing at {path}")
     try:
         state = read_archive(path, device=device)
-        if isinstance(state, dict) and _SHARDED in state:
-            _restore_sharded(state, path.parent, device=device)
+        if isinstance(state, dict) and SHARDED in state:
+            restore_sharded(state, path.parent, device=device)
     except Exception as error:
         # readers may raise anything for a damaged file; the caller then tries an older file
         raise ValueError(
@@ -198,16 +205,17 @@ def find_newest(
     raise ValueError(f"resume: expected a readable checkpoint, got {found}")
 
 
-def make_last(used: Path) -> None:
+def make_last(used: Path, files: Manifest) -> None:
     """Copy the checkpoint from which a run goes on to ``last.pt``; remove unused folders.
 
-    Otherwise a damaged ``last.pt`` would replace a readable ``previous.pt`` at the next save.
+    Otherwise a damaged ``last.pt`` would replace a readable ``previous.pt`` at the next save. The
+    list ``files`` of the run's files names the folders that may be removed.
     """
     folder = used.parent
     if used.name != RunFolder.LAST:
         _copy(used, folder / RunFolder.LAST)
     (folder / RunFolder.NEXT).unlink(missing_ok=True)
-    _remove_unused_folders(folder)
+    remove_unused_folders(folder, files)
 
 
 def _labelled(state: dict[str, Any], settings: dict[str, Any] | None) -> dict[str, Any]:
@@ -228,71 +236,3 @@ def newest_first(folder: Path) -> list[Path]:
 def _copy(source: Path, path: Path) -> None:
     with atomic_write(path) as temporary:
         shutil.copyfile(source, temporary)
-
-
-def _move_out_sharded(state: dict[str, Any], folder: Path) -> dict[str, Any]:
-    sharded = dict(_sharded(state))
-    if not sharded:
-        return state
-    name = collectives.broadcast_object(
-        f"step-{state['step']:06d}-{secrets.token_hex(3)}.{_SHARDED}"
-    )
-    index = write_sharded({_key(at): tensor for at, tensor in sharded.items()}, folder / name)
-    named = {"folder": name, "index": index, "tensors": list(sharded)}
-    return {**_without(state, sharded), _SHARDED: named}
-
-
-def _sharded(state: dict[Any, Any], at: _Path = ()) -> "Iterator[tuple[_Path, DTensor]]":
-    """Yield the sharded tensors in nested dictionaries, each with the keys that lead to it."""
-    for key, value in state.items():
-        if isinstance(value, dict):
-            yield from _sharded(value, (*at, key))
-        elif isinstance(value, torch.Tensor) and dtensor.is_sharded(value):
-            yield (*at, key), value
-
-
-def _key(at: _Path) -> str:
-    return "/".join(map(str, at))
-
-
-def _without(state: dict[Any, Any], sharded: "dict[_Path, DTensor]", at: _Path = ()) -> Any:
-    return {
-        key: _without(value, sharded, (*at, key)) if isinstance(value, dict) else value
-        for key, value in state.items()
-        if (*at, key) not in sharded
-    }
-
-
-def _restore_sharded(state: dict[str, Any], folder: Path, *, device: torch.device | str) -> None:
-    taken_out = state.pop(_SHARDED)
-    name = taken_out["folder"]
-    if not SHARDED_FOLDER.fullmatch(name) or (folder / name).is_symlink():
-        raise ValueError(f"{name!r} is no folder of shards")
-    tensors = read_sharded(folder / name, index=taken_out.get("index"))
-    for at in taken_out["tensors"]:
-        owner = state
-        for key in at[:-1]:
-            owner = owner[key]
-        owner[at[-1]] = tensors[_key(at)].to(device)
-
-
-def _remove_unused_folders(folder: Path) -> None:
-    """Delete folders of sharded tensors whose checkpoint was replaced or never finished."""
-    unused = {
-        path
-        for path in folder.glob(f"step-*.{_SHARDED}")
-        if SHARDED_FOLDER.fullmatch(path.name) and not path.is_symlink()
-    }
-    if not unused:
-        return
-    for path in folder.glob("*.pt"):
-        try:
-            # with a memory map only the names are read from the disk
-            state = read_archive(path, mmap=True)
-            if isinstance(state, dict) and _SHARDED in state:
-                unused.discard(folder / state[_SHARDED]["folder"])
-        except Exception:
-            # a damaged file may name any of the folders, so keep them all
-            return
-    for shards_folder in unused:
-        shutil.rmtree(shards_folder)

@@ -144,13 +144,12 @@ def check_look(run: Run, drawing: Drawing, kind: str) -> None:
         ("scale", drawing.scale, has_images, "none unless --out has images"),
     ):
         require(value is None or fits, name, expected=expected, got=value)
-    side = max(run.config.model.sample_shape or (1,)) * (drawing.scale or 1)
-    require(
-        drawing.scale is None or (side**2) * (drawing.count if is_grid else 1) <= _MOST_PIXELS,
-        "scale",
-        expected=f"a picture of at most {_MOST_PIXELS:,} pixels",
-        got=drawing.scale,
-    )
+    if has_images:
+        side = max(run.config.model.sample_shape or (1,)) * (drawing.scale or 1)
+        asked = ("n", drawing.count) if drawing.scale is None else ("scale", drawing.scale)
+        expected = f"a picture of at most {_MOST_PIXELS:,} pixels"
+        fits = (side**2) * (drawing.count if is_grid else 1) <= _MOST_PIXELS
+        require(fits, asked[0], expected=expected, got=asked[1])
 
 
 def is_of_points(run: Run) -> bool:

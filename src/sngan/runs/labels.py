@@ -8,7 +8,7 @@ from torch import Tensor
 from sngan.config import ModelConfig
 from sngan.runs.networks import balanced_labels
 from sngan.utils.checks import require, require_one_of
-from sngan.utils.text import printable
+from sngan.utils.text import counted, printable
 
 
 def labels_of(model: ModelConfig, n: int, labels: Tensor | int | None) -> Tensor | None:
@@ -103,7 +103,10 @@ def class_indices(model: ModelConfig, text: str, n: int) -> Tensor:
     found = torch.tensor([class_index(model, part) for part in parts])
     got = f"{len(found)} classes"
     require(
-        len(found) <= n, "label", expected=f"at most one class for each of {n} samples", got=got
+        len(found) <= n,
+        "label",
+        expected=f"at most one class for each of {counted(n, 'sample')}",
+        got=got,
     )
     return found[torch.arange(n) % len(found)]
 

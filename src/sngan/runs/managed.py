@@ -19,10 +19,10 @@ _ROTATED = tuple(
     f"{RunFolder.CHECKPOINTS}/{name}"
     for name in (RunFolder.LAST, RunFolder.PREVIOUS, RunFolder.NEXT)
 )
-# a run writes these files at once
-_FIRST = (RunFolder.CONFIG, RunFolder.METRICS, RunFolder.LOG)
-# a run writes these files later, or never: it may be killed, or have no evaluations
+# a run writes these files after its settings, or never: it may be killed, or have no evaluations
 _LATER = (
+    RunFolder.METRICS,
+    RunFolder.LOG,
     RunFolder.GENERATOR,
     RunFolder.BEST_GENERATOR,
     RunFolder.REPORT,
@@ -117,8 +117,7 @@ class ManagedRunFolder(RunFolder):
             self.files.set_aside()
         for name in _LATER:
             self.files.check(name)
-        for name in _FIRST:
-            self.files.claim(name)
+        self.files.claim(self.CONFIG)
         if resume:
             # it may get a copy of an older checkpoint
             self.claim_checkpoint(self.LAST)

@@ -13,6 +13,7 @@ from sngan.runs.layout import RunFolder
 from sngan.utils.checks import is_integer
 from sngan.utils.files import atomic_write, named_in_errors
 from sngan.utils.plain import to_json
+from sngan.utils.text import counted
 
 _LONGEST_LINE = 2**20
 _decode = json.JSONDecoder().decode
@@ -81,7 +82,8 @@ def iter_records(folder: Path) -> Iterator[dict[str, Any]]:
         if record is not None:
             yield record
     if strange:
-        _log.warning("%s: passed over %d lines that are no records", path, strange)
+        lines = counted(strange, "line that is no record", "lines that are no records")
+        _log.warning("%s: passed over %s", path, lines)
 
 
 def _lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
@@ -133,9 +135,10 @@ def _warn_of_missing(folder: Path, start: int, every: int) -> None:
     # a run that logged by time, or at other steps, has most of its records elsewhere
     if missing and others <= present:
         _log.warning(
-            "%s: %d of the %d records up to step %d are missing",
+            "%s: %d of the %d records up to step %d %s missing",
             RunFolder(folder).metrics,
             missing,
             expected,
             start,
+            "is" if missing == 1 else "are",
         )

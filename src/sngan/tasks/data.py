@@ -15,7 +15,7 @@ from sngan.engine.resolve import class_names
 from sngan.engine.setup import open_dataset
 from sngan.utils.progress import counting
 from sngan.utils.tables import text_table
-from sngan.utils.text import printable
+from sngan.utils.text import counted, printable
 
 _SHOWN = 10
 _FORMATS = 5
@@ -94,9 +94,10 @@ class Description:
 
     def _samples(self) -> str:
         dataset = self.dataset
-        kind = "images" if dataset.is_images else f"points of {dataset.sample_shape[0]} coordinates"
+        count = counted(dataset.total, "image" if dataset.is_images else "point")
+        axes = "" if dataset.is_images else f" of {counted(dataset.sample_shape[0], 'coordinate')}"
         part = "" if dataset.stream is None else f" (streamed; the facts below: {len(dataset):,})"
-        return f"{dataset.total:,} {kind}{part}"
+        return f"{count}{axes}{part}"
 
     def _lost(self) -> tuple[float, float]:
         """The mean and the worst share of an image's area that is cut off."""
@@ -163,7 +164,8 @@ class Description:
             how = "kept as the fourth channel" if channels == 4 else behind
             facts.append(("transparent", f"{found.transparent:,}, {how}"))
         if found.several_frames:
-            several = f"{found.several_frames:,} files have several; the first one is read"
+            files = counted(found.several_frames, "file has", "files have")
+            several = f"{files} several; the first one is read"
             facts.append(("frames", several))
         return facts
 
@@ -203,7 +205,7 @@ class Description:
         skipped = self.dataset.skipped
         if not skipped:
             return
-        yield "skipped", f"{len(skipped):,} files"
+        yield "skipped", counted(len(skipped), "file")
         for one in skipped[:_SHOWN]:
             yield "", f"{one.name}: {one.reason}"
         if len(skipped) > _SHOWN:
@@ -264,10 +266,12 @@ def _sizes(found: Survey) -> str:
     common = found.commonest
     if len(found.sizes) == 1:
         return _shown(common)
-    return (
-        f"{_shown(found.smallest)} to {_shown(found.largest)}, most often {_shown(common)} "
-        f"({found.sizes[common]:,} of {found.examined:,})"
-    )
+    areas = {wide * high for wide, high in found.sizes}
+    # images of one area are those of a camera that was turned
+    kinds = f"{_shown(found.smallest)} to {_shown(found.largest)}"
+    if len(areas) == 1:
+        kinds = " and ".join(map(_shown, sorted(found.sizes, reverse=True)[:_SHOWN]))
+    return f"{kinds}, most often {_shown(common)} ({found.sizes[common]:,} of {found.examined:,})"
 
 
 def _shown(size: Sequence[int]) -> str:

@@ -13,6 +13,7 @@ from sngan.augment import nonleaking
 from sngan.runs.sample_grid import image_grid, to_uint8
 from sngan.tasks.data import Description
 from sngan.utils.plotting import DATA, colour, new_figure, save_figure, square_axes
+from sngan.utils.text import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -141,7 +142,7 @@ def _title(found: Description, rows: int) -> str:
     total = len(found.class_names)
     part = f", {rows} of {total:,} classes" if rows < total else ""
     source = _short(found.settings.source, most=48)
-    return f"{source}: {found.dataset.total:,} images, {channels}×{height}×{width}{part}"
+    return f"{source}: {counted(found.dataset.total, 'image')}, {channels}×{height}×{width}{part}"
 
 
 def _short(text: str, most: int = _LONGEST) -> str:

@@ -14,6 +14,7 @@ from sngan.tasks.distance_sources import open_alike
 from sngan.transport import TwoSamples, compare_samples, sliced_wasserstein, wasserstein
 from sngan.utils.checks import require_count
 from sngan.utils.progress import counting
+from sngan.utils.text import counted
 
 _LEVEL = 0.05
 
@@ -83,15 +84,24 @@ class Distance:
             yield f"     within {self.sources[1]}: {found.within_y:.6g}"
             yield f"     between both: {found.between:.6g}"
         if found.p_value is None:
-            yield "no permutation test: --permutations N makes one, in N times the time of W1"
+            yield "no permutation test: --permutations N makes one"
         else:
             verdict = (
                 "the data sets differ" if found.p_value <= _LEVEL else "no difference is shown"
             )
-            yield (
-                f"permutation test: p = {found.p_value:.2g} ({found.permutations} permutations), "
-                f"{verdict}"
-            )
+            yield f"permutation test: p = {found.p_value:.2g} ({self._tested()}), {verdict}"
+
+    def _tested(self) -> str:
+        """Say how many permutations of how many samples were compared."""
+        found = self.compared
+        permutations = counted(found.permutations, "permutation")
+        if found.tested == (self.n, self.m):
+            return permutations
+        first, second = found.tested
+        return (
+            f"{permutations} of {first:,} and {second:,} of them, to save time; "
+            "--permutations N takes all"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values for JSON."""
@@ -122,8 +132,8 @@ def distance(
     settings
         The settings that both are read with, except the source; see :func:`open_alike`.
     permutations
-        The number of permutations for the p-value; ``None``: 199, or fewer or none if 199 take over
-        a minute of CPU time.
+        The number of permutations for the p-value; ``None``: 199, with fewer samples if those of
+        all take over half a minute of CPU time.
 
     Raises
     ------

@@ -15,6 +15,7 @@ from sngan import data
 from sngan.config import Config, DataConfig, EvaluationConfig
 from sngan.engine.setup import open_dataset
 from sngan.metrics import Evaluator, Result, chosen_metrics
+from sngan.metrics.evaluator import MINIMUM
 from sngan.runs.chosen import LAST
 from sngan.runs.evaluations import add_evaluation
 from sngan.runs.hub import is_hub_name, is_run_folder
@@ -117,6 +118,9 @@ def evaluate(
         return result
     real = _opened(DataConfig(source=source))
     given = _as(real, str(run), "run")
+    for name, dataset in (("data", real), ("run", given)):
+        expected = f"at least {MINIMUM} samples"
+        require(len(dataset) >= MINIMUM, name, expected=expected, got=len(dataset))
     settings = of_family(EvaluationConfig(), "images" if real.is_images else "points")
     n = settings.samples if samples is None else samples
     unseen = None if held_out is None else _as(real, held_out, "held_out")

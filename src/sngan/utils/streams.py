@@ -19,6 +19,22 @@ _PLAIN = str.maketrans({
 })  # fmt: skip
 
 
+class OnceFilter(logging.Filter):
+    """Lets each line of a log pass once: a command may read one data set several times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: set[str] = set()
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the line is new."""
+        line = record.getMessage()
+        is_new = line not in self._seen
+        self._seen.add(line)
+        return is_new
+
+
 class TolerantStream(io.TextIOBase):
     """A text stream that keeps its first error in ``error`` and then discards all output.
 

@@ -59,6 +59,26 @@ def as_file_name(text: str) -> str:
     return re.sub(r"[^\w.-]+", "-", text).strip("-")
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Return a number with its noun, and with more words where they depend on the number.
+
+    Parameters
+    ----------
+    number
+        The number.
+    one
+        The words after 1.
+    many
+        The words after another number; left out: ``one`` with an s.
+
+    Examples
+    --------
+    >>> counted(1, "file"), counted(2237, "file"), counted(2, "class has", "classes have")
+    ('1 file', '2,237 files', '2 classes have')
+    """
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
 def last_line(error: BaseException) -> str:
     """Return the last line of an error's text: in a traceback it names the error itself."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]
@@ -91,6 +111,17 @@ def shell_word(text: str) -> str:
         rf"\{one}" if one in "\\'" else one if one.isprintable() else _in_bytes(one) for one in text
     )
     return f"$'{escaped}'"
+
+
+def path_word(path: str) -> str:
+    """Return a path as a word of a command line that looks like no flag.
+
+    Examples
+    --------
+    >>> path_word("-my run"), path_word("runs/photos")
+    ("'./-my run'", 'runs/photos')
+    """
+    return shell_word(f"./{path}" if path.startswith("-") else path)
 
 
 def _in_bytes(character: str) -> str:

@@ -172,12 +172,12 @@ def labels_of_64_bits(root):
     return npz(root, x=IMAGES, y=np.array([2**64 - 1, 0, 0, 2**64 - 1], np.uint64))
 
 
-@case(Read(3, ("0", "1"), [0, 1, 1], warning="1 samples have no label and are left out"))
+@case(Read(3, ("0", "1"), [0, 1, 1], warning="1 sample has no label and is left out"))
 def one_label_is_missing(root):
     return npz(root, x=IMAGES, y=np.array([0, 1, 1, -1]))
 
 
-@case(Read(3, ("0", "1"), [0, 1, 1], warning="1 samples have no label and are left out"))
+@case(Read(3, ("0", "1"), [0, 1, 1], warning="1 sample has no label and is left out"))
 def one_label_is_nan(root):
     return npz(root, x=IMAGES, y=np.array([0, 1, 1, np.nan]))
 

@@ -169,12 +169,12 @@ def an_empty_class(root):
     return put_all(root, pets())
 
 
-@case(Read(4, PETS, TWO, warning="left out 1 files beside its class folders"))
+@case(Read(4, PETS, TWO, warning="left out 1 file beside its class folders .data.labels=none"))
 def an_image_beside_classes(root):
     return put_all(root, pets() | {"collage.png": 9})
 
 
-@case(Read(4, PETS, TWO, skipped=1, warning="skipped 1 files"))
+@case(Read(4, PETS, TWO, skipped=1, warning="skipped 1 file"))
 def a_readme_beside_classes(root):
     return put_all(root, pets() | {"README.txt": "read me"})
 
@@ -183,6 +183,33 @@ def a_readme_beside_classes(root):
 @case(Read(4, PETS, TWO, warning="left out 5 files"), labels="folders")
 def many_images_beside_folders(root):
     return put_all(root, pets() | {f"{i}.png": 9 for i in range(5)})
+
+
+def with_loose(each: int, loose: int) -> dict:
+    files = {f"{c}/{i}.png": 9 for c in PETS for i in range(each)}
+    return files | {f"{i}.png": 9 for i in range(loose)}
+
+
+@case(Read(41, warning="11 files lie beside its 2 folders: read without classes"))
+@case(Read(30, PETS, warning="left out 11 files"), labels="folders")
+@case(Read(30, PETS, warning="left out 11 files beside its class folders"), reading=4)
+def more_than_few_images_beside_large_classes(root):
+    return put_all(root, with_loose(15, 11))
+
+
+@case(Read(30, PETS, warning="left out 10 files beside its class folders .data.labels=none reads"))
+def few_images_beside_classes(root):
+    return put_all(root, with_loose(15, 10))
+
+
+@case(Read(3, warning="1 file lies beside its 2 folders: read without classes"))
+def one_image_beside_classes_of_one(root):
+    return put(root, **{"cat/1.png": 9, "dog/1.png": 9, "1.png": 9})
+
+
+@case(Read(2, ("cat",), [0, 0], warning="1 class from its folders: cat"), labels="folders")
+def one_class(root):
+    return put(root, **{"cat/1.png": 9, "cat/2.png": 9, "1.png": 9})
 
 
 @case(Read(3, warning="files lie beside its folder old: read without classes"))
@@ -219,7 +246,7 @@ def descriptions_beside_images(root):
     return put_all(root, pets() | dict.fromkeys(names, "x"))
 
 
-@case(Read(2, skipped=1, warning="skipped 1 files of .*: cat/big.png .it has 3221225472 bytes"))
+@case(Read(2, skipped=1, warning="skipped 1 file of .*: cat/big.png .it has 3221225472 bytes"))
 def a_sparse_file_of_3_gb(root):
     put_all(root, {"cat/1.png": 9, "cat/2.png": 9})
     with (root / "cat" / "big.png").open("wb") as file:
@@ -283,9 +310,7 @@ def labels_by_name_without_suffix(root):
     return put(root, **{"1.png": 9, "2.png": 9, "3.png": 9, "train.csv": "id,class\n1,a\n2,b\n3,a"})
 
 
-@case(
-    Read(2, ("a", "b"), [0, 1], warning="1 samples have no label and are left out"), labels="l.csv"
-)
+@case(Read(2, ("a", "b"), [0, 1], warning="1 sample has no label and is left out"), labels="l.csv")
 def a_label_that_is_missing(root):
     return put(root, **{"1.png": 9, "2.png": 9, "3.png": 9, "l.csv": "1.png,a\n2.png,b"})
 

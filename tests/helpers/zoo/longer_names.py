@@ -36,6 +36,18 @@ def a_number_on_one(root):
     return put_all(root, both("train", "test1"))
 
 
+@case(Read(4, PETS, TWO, means=[1, 2, 11, 12], warning="split Training Set of TEST, Training Set"))
+@case(Read(4, PETS, TWO, means=[31, 32, 41, 42], warning="its split TEST of"), split="test")
+@case(Read(8, ("TEST", "Training Set"), warning="2 classes from its folders"), reading=4)
+def a_word_that_says_nothing_on_one(root):
+    return put_all(root, both("Training Set", "TEST"))
+
+
+@case(Read(4, PETS, TWO, warning="split train_images of train_images, validation-data"))
+def two_words_that_say_nothing(root):
+    return put_all(root, both("train_images", "validation-data"))
+
+
 @case(Read(2, ("trainA", "trainB"), [0, 1], warning="reads its split trainA, trainB of testA"))
 def two_domains(root):
     return put_all(root, {f"{s}{d}/1.png": 9 for s in ("train", "test") for d in "AB"})

@@ -115,7 +115,7 @@ def splits_in_folders(root):
     return put(root, pets("train/") | {"test/1.png": 9, "test/2.png": 9})
 
 
-@case(Read(3, ("0", "1"), [0, 1, 1], warning="1 samples have no label and are left out"))
+@case(Read(3, ("0", "1"), [0, 1, 1], warning="1 sample has no label and is left out"))
 def one_label_is_missing(root):
     return put(root, samples("cls", "0", "1", "1", ""))
 
@@ -137,7 +137,7 @@ def avif(root):
     return put(root, {"a.avif": picture, "b.AVIF": picture})
 
 
-@case(Read(2, skipped=1, warning="skipped 1 files"))
+@case(Read(2, skipped=1, warning="skipped 1 file"))
 def one_that_cannot_be_read(root):
     return put(root, {"a.png": 1, "b.png": "no image", "c.png": 3})
 

@@ -176,13 +176,13 @@ def labels_in_a_dictionary(root):
     return put(root, table(label=pa.array(["cat", "dog", "dog", "cat"]).dictionary_encode()))
 
 
-@case(Read(3, ("0", "1"), [0, 1, 1], warning="1 samples have no label and are left out"))
-@case(Read(3, ("0", "1"), [0, 1, 1], warning="1 samples have no label"), cache="stream")
+@case(Read(3, ("0", "1"), [0, 1, 1], warning="1 sample has no label and is left out"))
+@case(Read(3, ("0", "1"), [0, 1, 1], warning="1 sample has no label"), cache="stream")
 def one_label_is_null(root):
     return put(root, table(label=[0, 1, 1, None]))
 
 
-@case(Read(3, PETS, [0, 1, 1], warning="1 samples have no label and are left out"))
+@case(Read(3, PETS, [0, 1, 1], warning="1 sample has no label and is left out"))
 def one_text_is_null(root):
     return put(root, table(label=["cat", "dog", "dog", None]))
 

@@ -82,7 +82,7 @@ def a_bomb(root):
     return put_zip(root, files, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
 
 
-@case(Read(1, skipped=1, warning="skipped 1 files"))
+@case(Read(1, skipped=1, warning="skipped 1 file"))
 def a_damaged_member(root):
     content = bytearray(zipped([("1.png", 3), ("2.png", 9)]))
     content[content.index(b"IDAT") + 6] ^= 255

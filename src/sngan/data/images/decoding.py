@@ -19,7 +19,7 @@ from sngan.data.images.placement import Size
 from sngan.data.images.tally import Tally
 from sngan.data.images.transparency import scale_transparent_colour
 from sngan.data.types import Decoded, Encoded, ImageSpec, Item, Progress, ReadOptions, Skipped
-from sngan.utils.text import printable
+from sngan.utils.text import counted, printable
 
 _log = logging.getLogger("sngan")
 _TASK = 64
@@ -193,7 +193,7 @@ def _skip_reasons(pool: ThreadPoolExecutor, blocks: Iterator[list[Item]]) -> Ite
 
 def _no_images(encoded: Encoded, skipped: list[Skipped]) -> ValueError:
     first = f"; the first, {skipped[0].name}: {skipped[0].reason}" if skipped else ""
-    got = f"none among {len(skipped)} files in {printable(encoded.name)}{first}"
+    got = f"none among {counted(len(skipped), 'file')} in {printable(encoded.name)}{first}"
     return ValueError(f"data: expected images, got {got}")
 
 
@@ -202,7 +202,8 @@ def _log_skipped(encoded: Encoded, skipped: list[Skipped]) -> None:
         examples = ", ".join(f"{item.name} ({item.reason})" for item in skipped[:3])
         more = ", …" if len(skipped) > 3 else ""
         name = printable(encoded.name)
-        _log.warning("skipped %d files of %s: %s%s", len(skipped), name, examples, more)
+        files = counted(len(skipped), "file")
+        _log.warning("skipped %s of %s: %s%s", files, name, examples, more)
 
 
 @contextmanager

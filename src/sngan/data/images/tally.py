@@ -62,7 +62,8 @@ def mixed_channels(counts: Counter[int]) -> str:
     """Return a line if some of the images are grey and some in colour; otherwise no text."""
     if not (counts[1] and counts[3]):
         return ""
+    grey = "is grey and is" if counts[1] == 1 else "are grey and are"
     return (
-        f"{counts[1]:,} of {counts.total():,} images are grey and are read as colour, like the "
+        f"{counts[1]:,} of {counts.total():,} images {grey} read as colour, like the "
         "others (data.channels=1 reads all as grey)"
     )

@@ -1,15 +1,20 @@
 """Folder layouts: which folders of an image data set are splits, classes, or only parts."""
 
-import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sngan.data.labels.splits import is_split, require_only_train, split_of, splits_among
+from sngan.data.labels.part_folders import RemainingPath, are_parts
+from sngan.data.labels.splits import (
+    FILLERS,
+    is_split,
+    require_only_train,
+    split_of,
+    splits_among,
+)
 from sngan.data.types import ReadOptions
 from sngan.utils.checks import require
-from sngan.utils.text import printable
+from sngan.utils.text import counted, printable
 
 _ANNOTATIONS = ("annotations", "annotation", "xmls", "trimaps")
 # such names may also be classes; they are masks if a folder of images has the same parent
@@ -21,21 +26,9 @@ _MASKS = (
 _IMAGES = (
     *("images", "image", "imgs", "img", "jpegimages", "photos", "pictures", "pics", "original"),
 )
-_PART_NAME = re.compile(
-    r"(?:batch|part|chunk|shard|fold|set|dir|folder|group|vol|volume|disk|archive|bucket|block|"
-    r"subset|images|imgs|img|photos|pics|pictures)[-_ .]?\d+",
-    re.IGNORECASE,
-)
-_CAMERA = re.compile(r"[1-9]\d\d[0-9A-Z_]{5}")
-_HEX = re.compile(r"[0-9a-f]+")
 _SHOWN = 5
-
-
-class RemainingPath(NamedTuple):
-    """A file by its index in the list of names, and the part of its path still to be explained."""
-
-    position: int
-    path: tuple[str, ...]
+# more files than these, and than this share, are never left out beside class folders
+_FEW, _FEW_SHARE = 10, 0.05
 
 
 class Layout(NamedTuple):
@@ -66,14 +59,15 @@ def find_layout(names: Sequence[str], options: ReadOptions, *, where: str) -> La
     files = [RemainingPath(index, tuple(name.split("/"))) for index, name in enumerate(names)]
     remarks: list[str] = []
     files = _without_masks(_strip_common_folders(files), remarks)
-    files = _of_split(_strip_common_folders(files), options.split, where, remarks)
+    files = _of_split(_strip_common_folders(files), options, where, remarks)
     files = _strip_common_folders(files, also_splits=True)
     files = _strip_common_folders(_without_masks(files, remarks), also_splits=True)
     classes: list[str] = []
     if options.labels == "folders":
         files, classes = _by_folder(files, remarks, forced=True)
     elif options.labels == "auto":
-        files, classes = _by_folder(_without_parts(files, remarks), remarks)
+        most = None if options.version < 5 else max(_FEW, int(_FEW_SHARE * len(files)))
+        files, classes = _by_folder(_without_parts(files, remarks), remarks, most_loose=most)
     return Layout([file.position for file in files], classes, remarks)
 
 
@@ -115,10 +109,10 @@ def _without_masks(files: list[RemainingPath], remarks: list[str]) -> list[Remai
 
 
 def _of_split(
-    files: list[RemainingPath], asked: str, where: str, remarks: list[str]
+    files: list[RemainingPath], options: ReadOptions, where: str, remarks: list[str]
 ) -> list[RemainingPath]:
-    tops = _by_first_folder(files)
-    split_by_name = splits_among(tops)
+    tops, asked = _by_first_folder(files), options.split
+    split_by_name = splits_among(tops, fillers=FILLERS if options.version > 4 else ())
     known = set(split_by_name)
     others = [name for name in tops if name not in known]
     # a single folder named like a split may be a class: a bus, a car, a train
@@ -182,7 +176,7 @@ def _require_split(is_there: bool, known: set[str], asked: str) -> None:
 def _without_parts(files: list[RemainingPath], remarks: list[str]) -> list[RemainingPath]:
     """Strip the folders that only divide the files into parts."""
     while len(tops := _by_first_folder(files)) > 1 and sum(map(len, tops.values())) == len(files):
-        if not any(is_parts(tops) for is_parts in _PARTS):
+        if not are_parts(tops):
             break
         remarks.append(
             f"its folders {_listed(sorted(tops))} are parts and no classes "
@@ -192,76 +186,17 @@ def _without_parts(files: list[RemainingPath], remarks: list[str]) -> list[Remai
     return files
 
 
-def _are_named_parts(tops: dict[str, list[RemainingPath]]) -> bool:
-    """Folders such as ``batch1``, ``part-002``, or a camera's ``100CANON``."""
-    return all(_PART_NAME.fullmatch(name) or _CAMERA.fullmatch(name) for name in tops)
-
-
-def _are_numbered_in_steps(tops: dict[str, list[RemainingPath]]) -> bool:
-    """Folders ``00000``, ``01000``, ``02000``, named for the first number that each may hold."""
-    if not _are_padded_numbers(tops):
-        return False
-    firsts = sorted(map(int, tops))
-    step = min(after - before for before, after in pairwise(firsts))
-    is_usual = step >= 100 and (firsts[0] == 0 or len(next(iter(tops))) > 3)
-    return (
-        is_usual
-        and all(first % step == 0 for first in firsts)
-        and all(len(own) <= step for own in tops.values())
-    )
-
-
-def _are_filled_in_order(tops: dict[str, list[RemainingPath]]) -> bool:
-    """Folders ``00000``, ``00001`` of equal size; number n/size holds file n, from 0 or 1 on."""
-    if not _are_padded_numbers(tops):
-        return False
-    size = max(map(len, tops.values()))
-    placed = [(int(top), _number(file.path[-1])) for top, own in tops.items() for file in own]
-    return any(
-        all(number is not None and (number - first) // size == top for top, number in placed)
-        for first in (0, 1)
-    )
-
-
-def _are_hashes(tops: dict[str, list[RemainingPath]]) -> bool:
-    """Folders ``3f``, ``a0``, named for the first digits of the hashes that name their files."""
-    return all(
-        len(name) <= 3 and _is_hash(file.path[-1]) and file.path[-1].startswith(name)
-        for name, own in tops.items()
-        for file in own
-    )
-
-
-_PARTS: tuple[Callable[[dict[str, list[RemainingPath]]], bool], ...] = (
-    _are_named_parts,
-    _are_numbered_in_steps,
-    _are_filled_in_order,
-    _are_hashes,
-)
-
-
-def _are_padded_numbers(tops: dict[str, list[RemainingPath]]) -> bool:
-    return all(name.isdecimal() and name.isascii() and len(name) > 2 for name in tops) and (
-        len(set(map(len, tops))) == 1
-    )
-
-
-def _is_hash(name: str) -> bool:
-    stem = name.partition(".")[0].lower()
-    return len(stem) >= 8 and _HEX.fullmatch(stem) is not None
-
-
-def _number(name: str) -> int | None:
-    found = re.findall(r"\d+", name.rpartition(".")[0])
-    return int(found[-1]) if found and len(found[-1]) < 19 else None
-
-
 def _by_folder(
-    files: list[RemainingPath], remarks: list[str], *, forced: bool = False
+    files: list[RemainingPath],
+    remarks: list[str],
+    *,
+    forced: bool = False,
+    most_loose: int | None = None,
 ) -> tuple[list[RemainingPath], list[str]]:
     """Return the files in class folders and their classes.
 
-    Files outside the folders are left out if they are few; if they are many, there are no classes.
+    Files outside the folders are left out if they are at most ``most_loose`` and fewer than those
+    of a class; otherwise there are no classes.
     """
     sizes = Counter(file.path[0] for file in files if len(file.path) > 1)
     loose = [file for file in files if len(file.path) == 1]
@@ -276,16 +211,22 @@ def _by_folder(
         if sizes:
             remarks.append(f"files lie beside its folder {_listed([*sizes])}: read without classes")
         return files, []
-    if not forced and len(loose) * len(sizes) >= len(files) - len(loose):
+    are_many = len(loose) * len(sizes) >= len(files) - len(loose)
+    are_many = are_many or (most_loose is not None and len(loose) > most_loose)
+    if are_many and not forced:
+        beside = counted(len(loose), "file lies", "files lie")
         remarks.append(
-            f"{len(loose)} files lie beside its {len(sizes)} folders: read without classes "
+            f"{beside} beside its {len(sizes)} folders: read without classes "
             "(data.labels=folders reads those in folders)"
         )
         return files, []
     if loose:
-        remarks.append(f"left out {len(loose)} files beside its class folders")
+        beside = counted(len(loose), "file")
+        remarks.append(
+            f"left out {beside} beside its class folders (data.labels=none reads all images)"
+        )
     remarks.append(
-        f"{len(sizes)} classes from its folders: {_listed(sorted(sizes))} "
+        f"{counted(len(sizes), 'class', 'classes')} from its folders: {_listed(sorted(sizes))} "
         "(data.labels=none|FILE chooses otherwise)"
     )
     kept = [file for file in files if len(file.path) > 1]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sngan.data.types import Encoded, Item
-from sngan.utils.text import printable
+from sngan.utils.text import counted, printable
 
 _log = logging.getLogger("sngan")
 
@@ -48,8 +48,11 @@ def rows_to_read(classes: NDArray[np.int64], name: str) -> NDArray[np.bool_]:
 def describe_missing(labelled: int, missing: int) -> str:
     """Return a line about samples without a label: they are left out, or no label is used."""
     if labelled > missing:
-        return (
-            f"{missing} samples have no label and are left out (data.labels=none reads all, "
-            "without labels)"
+        left_out = counted(
+            missing,
+            "sample has no label and is left out",
+            "samples have no label and are left out",
         )
-    return f"{missing} samples have no label, so no label is used"
+        return f"{left_out} (data.labels=none reads all, without labels)"
+    samples = counted(missing, "sample has", "samples have")
+    return f"{samples} no label, so no label is used"

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from sngan.utils.checks import require
 from sngan.utils.text import printable
@@ -13,6 +13,19 @@ _SPELLINGS = {
     "test": ("test", "testing", "testset", "t10k", "tst"),
 }
 _NAMES = {spelling: name for name, known in _SPELLINGS.items() for spelling in known}
+FILLERS = (
+    "set",
+    "data",
+    "dataset",
+    "images",
+    "image",
+    "imgs",
+    "img",
+    "photos",
+    "pictures",
+    "split",
+)
+"""Words beside the name of a split that say nothing, as in ``Training Set`` beside ``test``."""
 _PART = re.compile(r"[-_. ]+")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
@@ -22,11 +35,12 @@ def split_of(name: str) -> str | None:
     return _NAMES.get(name.lower())
 
 
-def splits_among(names: Iterable[str]) -> dict[str, str]:
+def splits_among(names: Iterable[str], *, fillers: Collection[str] = ()) -> dict[str, str]:
     """Return the names that mean splits, with the split of each.
 
     A longer name counts only if a name of another split agrees with it in all other words, such as
-    ``training_set`` with ``test_set`` and ``train2017`` with ``val2017``.
+    ``training_set`` with ``test_set`` and ``train2017`` with ``val2017``. Words of ``fillers`` do
+    not count.
     """
     found: dict[str, str] = {}
     by_rest: defaultdict[tuple[str, ...], dict[str, str]] = defaultdict(dict)
@@ -36,7 +50,8 @@ def splits_among(names: Iterable[str]) -> dict[str, str]:
         if split := split_of(name):
             found[name] = by_rest[()][name] = split
         elif len(known) == 1:
-            rest = tuple(word.lower() for word in words if word != known[0])
+            others = (word.lower() for word in words if word != known[0])
+            rest = tuple(word for word in others if word not in fillers)
             by_rest[rest][name] = _NAMES[known[0].lower()]
     for own in by_rest.values():
         if len(set(own.values())) > 1:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sngan.data.types import Chunk, Content, Encoded, Item
+from sngan.utils.text import counted
 
 _BLOCK = 4096
 _MOST_CLASSES = 2**20
@@ -65,5 +66,6 @@ def count_labels(name: str, parts: Iterable[NDArray[Any]]) -> NDArray[np.int64] 
         more[: len(counts)] += counts
         counts = more
     if without and len(counts):
-        _log.warning("%s: %d samples have no label, so no label is used", name, without)
+        samples = counted(without, "sample has", "samples have")
+        _log.warning("%s: %s no label, so no label is used", name, samples)
     return counts if len(counts) and not without else None

@@ -20,7 +20,7 @@ from sngan.data.labels.missing import drop_unlabelled
 from sngan.data.labels.stylegan import STYLEGAN, files_above, stylegan_labels
 from sngan.data.types import Content, Encoded, Item, ReadOptions, Skipped
 from sngan.utils.checks import require
-from sngan.utils.text import printable
+from sngan.utils.text import counted, printable
 
 _log = logging.getLogger("sngan")
 _BLOCK = 4096
@@ -77,7 +77,8 @@ def encoded_images(files: ImageFiles, options: ReadOptions) -> Encoded:
         first = "".join(f"; the first, {one.name}: {one.reason}" for one in chosen.skipped[:1])
         found = f"{len(chosen.skipped)} unusable{first}" if first else "no files"
         if files.names and not chosen.skipped:
-            found = f"{len(files.names)} files of other kinds, such as {printable(files.names[0])}"
+            others = counted(len(files.names), "file")
+            found = f"{others} of other kinds, such as {printable(files.names[0])}"
         raise ValueError(f"data: expected images in {printable(files.source)}, got {found}")
     numbers = chosen.labels.classes if chosen.labels else np.full(len(names), -1)
 

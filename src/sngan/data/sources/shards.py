@@ -21,7 +21,7 @@ from sngan.data.sources.shard_index import DOTTED, FOLDER, LABEL, ShardIndex, lo
 from sngan.data.sources.shard_patterns import expand_pattern, shards_of_split
 from sngan.data.types import Chunk, Item, Progress, ReadOptions
 from sngan.utils.checks import require
-from sngan.utils.text import printable
+from sngan.utils.text import counted, printable
 
 PREFIX = "shards:"
 _LARGEST_CLASS = 2**20
@@ -134,9 +134,10 @@ def _images_to_read(index: ShardIndex, name: str) -> NDArray[np.bool_]:
     left_out = index.passed_over + int((~keep).sum())
     if left_out:
         _log.warning(
-            "%s: %d images are passed over: second ones of a sample, links, names of several dots",
-            name, left_out,
-        )  # fmt: skip
+            "%s: %s passed over: second ones of a sample, links, names of several dots",
+            name,
+            counted(left_out, "image is", "images are"),
+        )
     return keep.copy()
 
 

@@ -18,7 +18,7 @@ from sngan.lipschitz.upper import upper_bound
 from sngan.utils.checks import require, require_count, require_number
 from sngan.utils.plain import finite
 from sngan.utils.tables import NOTHING, text_table
-from sngan.utils.text import first_line
+from sngan.utils.text import counted, first_line
 
 _BATCH = 256
 
@@ -70,7 +70,9 @@ class CertifiedAccuracy:
         head = ("radius", "certified", "attacked", "clean")
         lines = [text_table([head, *rows], right=[0, 1, 2, 3], rule=True)]
         steepest = float(self.constants.max())
-        lines.append(f"{len(self.sample_radii):,} samples; largest constant {steepest:.6g}")
+        lines.append(
+            f"{counted(len(self.sample_radii), 'sample')}; largest constant {steepest:.6g}"
+        )
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from sngan.tasks.compare.trials import RECIPE_SETTINGS, SETTINGS, Trial, plan_tr
 from sngan.utils import consent
 from sngan.utils.checks import require, require_one_of
 from sngan.utils.plain import write_json
+from sngan.utils.text import counted
 
 _FRAMES = 12
 
@@ -132,7 +133,9 @@ def compare(
                 f"the same command goes on from there"
             ) from stop
     if all(result.error for result in results):
-        raise TrainingError(f"all {len(results)} runs failed; the first: {results[0].error}")
+        raise TrainingError(
+            f"all {counted(len(results), 'run')} failed; the first: {results[0].error}"
+        )
     return comparison
 
 

@@ -22,9 +22,7 @@ def on_pre_build(config: MkDocsConfig) -> None:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the computed figures, the gallery and the pages of the reference to the site's files."""
-    for path in sorted((BUILD / "guide").glob("*.svg")):
-        files.append(File.generated(config, f"guide/{path.name}", abs_src_path=str(path)))
+    """Add the gallery and the pages of the reference to the site's files."""
     made = reference.pages()
     made["reference/cli.md"] = cli_reference.page()
     made["reference/configuration.md"] = configuration.page()

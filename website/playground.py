@@ -18,11 +18,11 @@ PAGE = DOCS / "playground.md"
 CORE = [DOCS / "playground" / name for name in ("engine.js", "session.js")]
 RUNS = Path(__file__).with_name("playground_runs.js")
 STEPS, SEEDS = 2000, 5
+METHODS = ("vanilla", "wgan", "wgan-gp", "r1", "sn")
 ROWS: list[dict[str, Any]] = [
-    {"data": "ring8", "method": "vanilla"},
-    {"data": "ring8", "method": "sn"},
+    *({"data": "ring8", "method": method} for method in METHODS),
+    *({"data": "grid25", "method": method} for method in METHODS),
     {"data": "grid25", "method": "wgan", "settings": {"clip": 0.01}},
-    {"data": "grid25", "method": "sn"},
 ]
 _TABLE = re.compile(r"(<!-- runs -->\n).*?(<!-- end of runs -->)", re.DOTALL)
 

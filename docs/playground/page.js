@@ -30,7 +30,7 @@
     return canvas;
   }
   // Draws the plane; `cursor` is the place of the keyboard's pen. Returns the length of the longest pull.
-  function drawPlane(canvas, { trainer, fixedReal }, points, cursor) {
+  function drawPlane(canvas, { trainer, fixedReal }, { points, missed = [] }, cursor) {
     const { context, width, colour } = prepared(canvas);
     const x = (value) => ((value / RANGE + 1) * width) / 2, y = (value) => x(-value);
     const path = (trace, stroke, line) => {
@@ -56,6 +56,7 @@
       }
     }, colour("grid"), 1);
     dots(fixedReal, colour("real"), 3.5);
+    for (const [a, b] of missed) path(() => context.arc(x(a), y(b), 10, 0, 7), colour("missed"), 2);
     const { pulls } = trainer.pull(points);
     const longest = pulls.reduce((most, p, i) => Math.max(most, Math.hypot(p, pulls[i ^ 1])), 0);
     path(() => {
@@ -88,8 +89,8 @@
     }
   }
 
-  const LIMITS = { coefficient: "c, the norm of each weight", clip: "clip, the largest weight",
-                   penalty_weight: "λ, the penalty's weight" };
+  const LIMITS = { coefficient: ["c", "norm of each weight"], clip: ["clip", "largest weight"],
+                   penalty_weight: ["λ", "weight of the penalty"] };
   const PRESETS = { vanilla: { data: "ring8", method: "vanilla" }, sn: { data: "grid25", method: "sn" },
                     clip: { data: "grid25", method: "wgan", limit: 0.01 } };
   const NOTHING = [[0, 0]]; // stands for a drawing until there is one
@@ -116,7 +117,8 @@
     const values = { data, method, limit: value, rate: recipe.lr, "critic-steps": recipe.n_critic };
     for (const [name, one] of Object.entries(values)) part(name).value = one;
     part("limit").disabled = !recipe.limit;
-    part("limit-label").textContent = LIMITS[recipe.limit] ?? "no limit on the critic";
+    const texts = LIMITS[recipe.limit] ?? ["limit", "none: the critic is free"];
+    [part("limit-label").textContent, part("limit-meaning").textContent] = texts;
     reset();
   }
   // Draws everything, and writes the figures down. `done` says which network moved last.
@@ -125,7 +127,7 @@
     if (records.at(-1)?.step === step) records.pop();
     records.push({ ...now, modes: covered / total });
     if (records.length > KEPT) [records, every] = [records.filter((_, i) => i % 2 === 0), 2 * every];
-    const longest = drawPlane(part("plane"), session, now.points, cursor);
+    const longest = drawPlane(part("plane"), session, now, cursor);
     drawChart(part("distance"), records, { floor: "grid", w1: "fake", bound: "real" });
     drawChart(part("modes"), records, { share: "fake", modes: "real" }, { top: 1 });
     drawChart(part("constants"), records, { lipschitz: "real" }, { logarithmic: true });

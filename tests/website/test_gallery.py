@@ -91,6 +91,7 @@ def test_the_real_scripts_and_the_kept_pictures_of_long_ones() -> None:
     found = gallery.examples()
     assert len(found) >= 15
     assert len({one.question for one in found}) == len(found)
+    assert sorted(" ".join(gallery.PARTS.values()).split()) == sorted(one.name for one in found)
     kept = {path.stem for path in gallery.KEPT.glob("*.txt")}
     assert {one.name for one in found if one.seconds > 20} <= kept
     # a build runs the others

@@ -35,7 +35,7 @@ PARTS = {
 }
 """Parts of the index, in the order in which a beginner reads them."""
 
-MOST_BYTES, MOST_WIDTH = 60_000, 800
+MOST_BYTES, MOST_WIDTH = 100_000, 800
 _RUN = re.compile(r"^Run: python examples/(\w+)\.py  \(about (\d+) s on two CPU cores\)$", re.M)
 # a training prints such lines before its steps and on the way
 _PROGRESS = re.compile(r"^(?:(?:step|decoding) \d+(?:/\d+|: )|[\d,]+ steps ≈ ).*\n", re.M)
@@ -212,13 +212,14 @@ def _results(example: Example, output_folder: Path, kept: Path) -> Results:
 
 
 def _small(path: Path) -> tuple[bytes, str]:
-    """Return a picture in few bytes, with its ending: a PNG of few colours, or else a JPEG."""
+    """Return a picture in few bytes, with its ending: a PNG if it is small enough, or a JPEG."""
     with Image.open(path) as opened:
         picture = opened.convert("RGBA")
     picture.thumbnail((MOST_WIDTH, 10 * MOST_WIDTH))
     whole = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     few = Image.Quantize.FASTOCTREE  # keeps transparency
-    choices = [(picture.quantize(colours, few), {}, "png") for colours in (256, 64, 16)]
+    choices = [(picture, {}, "png")]
+    choices += [(picture.quantize(colours, few), {}, "png") for colours in (256, 64)]
     choices += [(whole, {"quality": quality}, "jpeg") for quality in (85, 70, 55, 40)]
     for made, options, form in choices:
         buffer = io.BytesIO()
@@ -253,7 +254,7 @@ def _card(example: Example, result: Results) -> str:
     return (
         f'<a href="examples/{example.name}.html">'
         f'<img src="examples/{result.picture.name}" alt="" loading="lazy">'
-        f"{html.escape(example.question)} <small>{result.seconds:.0f} s</small></a>\n"
+        f"{html.escape(example.question)} <small>{result.seconds:.0f}&nbsp;s</small></a>\n"
     )
 
 

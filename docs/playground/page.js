@@ -88,13 +88,12 @@
       Object.assign(context, { strokeStyle: colour(name), lineWidth: 2 }).stroke();
     }
   }
-
   const LIMITS = { coefficient: ["c", "norm of each weight"], clip: ["clip", "largest weight"],
                    penalty_weight: ["λ", "weight of the penalty"] };
   const PRESETS = { vanilla: { data: "ring8", method: "vanilla" }, sn: { data: "grid25", method: "sn" },
                     clip: { data: "grid25", method: "wgan", limit: 0.01 } };
   const NOTHING = [[0, 0]]; // stands for a drawing until there is one
-  let session, records, every, playing = false, turn, waited = 0, cursor = null, drawn = NOTHING;
+  let session, records, every, playing = false, turn, waited = 0, cursor = null, drawn = NOTHING, said;
   const number = (name) => Number(part(name).value);
   // The numbers in the controls as settings of the chosen method.
   function chosen() {
@@ -122,7 +121,8 @@
     reset();
   }
   // Draws everything, and writes the figures down. `done` says which network moved last.
-  function show(done) {
+  function show(done = said) {
+    said = done;
     const now = { ...session.measure(), floor: session.floor }, { step, covered, total, share } = now;
     if (records.at(-1)?.step === step) records.pop();
     records.push({ ...now, modes: covered / total });
@@ -159,7 +159,6 @@
     part("play").textContent = on ? "Pause" : "Play";
     if (on) requestAnimationFrame(frame);
   }
-
   const draw = (point) => (drawn = [...(drawn === NOTHING ? [] : drawn), point]);
   const ARROW_KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
   function pressed(event) {
@@ -177,7 +176,6 @@
     draw((cursor = [place(event.clientX - left), -place(event.clientY - top)]));
     reset();
   }
-
   const on = (name, type, action) => part(name).addEventListener(type, action);
   on("play", "click", () => play(!playing));
   for (const network of ["critic", "generator"])
@@ -192,5 +190,7 @@
     on(`try-${name}`, "click", () => { fill(preset); play(true); });
   on("plane", "keydown", pressed);
   for (const type of ["pointerdown", "pointermove"]) on("plane", type, pointed);
+  // a canvas keeps its colours when the page changes between light and dark
+  new MutationObserver(() => show()).observe(document.body, { attributeFilter: ["data-md-color-scheme"] });
   fill({ data: "ring8", method: "sn" });
 })(globalThis.playground);

@@ -261,7 +261,8 @@ def _card(example: Example, result: Results) -> str:
 def _page(example: Example, result: Results) -> str:
     return (
         f"# {example.question}\n\n{example.text}\n\n"
-        f"![{example.question}]({result.picture.name})\n\n"
+        # on a phone, a touch shows the picture in its full size
+        f"[![{example.question}]({result.picture.name})]({result.picture.name})\n\n"
         f"It prints, in {result.seconds:.0f} s of CPU time:\n\n"
         f"```text\n{result.printed.strip()}\n```\n\n"
         f"## The script\n\n`python examples/{example.path.name} FOLDER` saves the picture in "

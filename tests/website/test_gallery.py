@@ -59,7 +59,7 @@ def test_pages(folders: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
     ]
     assert "How do I do &lt;quick&gt;?" in index
     page = made["examples/long.md"]
-    assert page.startswith("# How do I do <long>?\n\nOne sees a picture. It is red.\n\n![")
+    assert page.startswith("# How do I do <long>?\n\nOne sees a picture. It is red.\n\n[![")
     assert "```text\nanswer 42\n```" in page
     assert "Run:" not in page
     assert page.rstrip().endswith('print("answer 42")\n```')

@@ -23,6 +23,8 @@ ROWS: list[dict[str, Any]] = [
     *({"data": "ring8", "method": method} for method in METHODS),
     *({"data": "grid25", "method": method} for method in METHODS),
     {"data": "grid25", "method": "wgan", "settings": {"clip": 0.01}},
+    {"data": "grid25", "method": "vanilla", "settings": {"lr": 0.005}},
+    {"data": "grid25", "method": "sn", "settings": {"lr": 0.005}},
 ]
 _TABLE = re.compile(r"(<!-- runs -->\n).*?(<!-- end of runs -->)", re.DOTALL)
 

@@ -90,8 +90,8 @@
   }
   const LIMITS = { coefficient: ["c", "norm of each weight"], clip: ["clip", "largest weight"],
                    penalty_weight: ["λ", "weight of the penalty"] };
-  const PRESETS = { vanilla: { data: "ring8", method: "vanilla" }, sn: { data: "grid25", method: "sn" },
-                    clip: { data: "grid25", method: "wgan", limit: 0.01 } };
+  const PRESETS = { vanilla: { method: "vanilla", lr: 0.005 }, sn: { method: "sn", lr: 0.005 },
+                    clip: { method: "wgan", limit: 0.01 } };
   const NOTHING = [[0, 0]]; // stands for a drawing until there is one
   let session, records, every, playing = false, turn, waited = 0, cursor = null, drawn = NOTHING, said;
   const number = (name) => Number(part(name).value);
@@ -111,9 +111,9 @@
     show("ready");
   }
   // Fills the controls with the recipe of a method, and starts again.
-  function fill({ data, method, limit }) {
+  function fill({ data, method, limit, lr }) {
     const recipe = pg.METHODS[method], value = limit ?? recipe[recipe.limit] ?? "";
-    const values = { data, method, limit: value, rate: recipe.lr, "critic-steps": recipe.n_critic };
+    const values = { data, method, limit: value, rate: lr ?? recipe.lr, "critic-steps": recipe.n_critic };
     for (const [name, one] of Object.entries(values)) part(name).value = one;
     part("limit").disabled = !recipe.limit;
     const texts = LIMITS[recipe.limit] ?? ["limit", "none: the critic is free"];
@@ -187,7 +187,7 @@
   for (const name of ["limit", "rate", "critic-steps"])
     on(name, "change", () => part(name).reportValidity() && Object.assign(session.trainer.settings, chosen()));
   for (const [name, preset] of Object.entries(PRESETS))
-    on(`try-${name}`, "click", () => { fill(preset); play(true); });
+    on(`try-${name}`, "click", () => { fill({ data: "grid25", ...preset }); play(true); });
   on("plane", "keydown", pressed);
   for (const type of ["pointerdown", "pointermove"]) on("plane", type, pointed);
   // a canvas keeps its colours when the page changes between light and dark

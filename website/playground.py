@@ -1,6 +1,6 @@
 """Table of the playground's page: what five runs of each method end with, run in node.
 
-``python -m website.playground`` trains them by the page's own JavaScript in three minutes of CPU
+``python -m website.playground`` trains them by the page's own JavaScript in ten minutes of CPU
 time, and writes the table into ``docs/playground.md``. Read the sentences below it again then.
 """
 

@@ -54,7 +54,7 @@ figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
 places = np.arange(len(names))[::-1]
 axes.barh(places + 0.19, truths, 0.36, color="#2563eb", label="true norm (dense matrix)")
 axes.barh(places - 0.19, bounds, 0.36, color="#ea580c", label="proved by operator_norm")
-axes.axvline(1, color="black", lw=1, ls="--", label="norm of the reshaped kernel")
+axes.axvline(1, color="gray", lw=1, ls="--", label="norm of the reshaped kernel")
 for place, truth in zip(places, truths, strict=True):
     axes.text(truth + 0.03, place + 0.19, f"{truth:.2f}", va="center")
 axes.set(yticks=places, yticklabels=names, xlim=(0, 3.4))

@@ -71,7 +71,7 @@ for panel, has_copy in zip(axes, (False, True), strict=True):
         )
         for number, (largest, _) in enumerate(runs):
             panel.plot(largest, color=colour, lw=1, label=None if number else name)
-    panel.axhline(1 / (1 - DISCOUNT), color="black", ls="--", label="most that is possible")
+    panel.axhline(1 / (1 - DISCOUNT), color="gray", ls="--", label="most that is possible")
     panel.set(title=f"{'With' if has_copy else 'Without'} a frozen copy for the targets")
     panel.set(xlabel="step", ylabel="largest value", yscale="linear" if has_copy else "log")
     panel.legend(frameon=False, loc=(0.02, 0.6) if has_copy else "lower right")

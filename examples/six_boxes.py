@@ -35,7 +35,7 @@ def draw(axes, places, plan, title):
     for i, j in np.argwhere(plan > 1e-9):
         arrow = {"arrowstyle": "->", "lw": 1.2 * plan[i, j], "color": "#334155"}
         axes.annotate("", (TARGETS[j], -SPACE[j] / 2), (places[i], BOXES[i] / 2), arrowprops=arrow)
-    axes.axhline(0, color="black", lw=0.8)
+    axes.axhline(0, color="gray", lw=0.8)
     axes.set(title=title, xlabel="place", ylabel="boxes", xticks=range(1, 11), ylim=(-2.4, 3.4))
 
 

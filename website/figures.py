@@ -1,6 +1,7 @@
 """The guide's scripts: each runs in a process of its own, and its results are kept by content."""
 
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +38,7 @@ def run(script: Path, out: Path, *, salt: str = "") -> None:
         If the script fails: the message has the script's name and the end of its output.
     """
     out.mkdir(parents=True, exist_ok=True)
-    today, kept = digest([script]) + salt, out / f"{script.stem}.digest"
+    today, kept = digest([script, Path(__file__)]) + salt, out / f"{script.stem}.digest"
     if kept.exists() and kept.read_text() == today:
         return
     settings = {"MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src")}
@@ -55,13 +56,42 @@ def run(script: Path, out: Path, *, salt: str = "") -> None:
     kept.write_text(today)
 
 
+def themed(svg: str) -> str:
+    """Return an SVG of matplotlib as a part of a page, with the colours of the page's scheme."""
+    svg = svg[svg.index("<svg ") :]
+    # matplotlib's style would hold for the whole page, and its metadata for nothing
+    svg = re.sub(r"\s*<(metadata|style)\b.*?</\1>", "", svg, flags=re.DOTALL)
+    for colour, variable in _COLOURS.items():
+        svg = svg.replace(colour, variable)
+    style = "fill: currentColor; stroke-linejoin: round; stroke-linecap: butt"
+    svg = svg.replace("<svg ", f'<svg style="{style}" ', 1)
+    return re.sub(r"\s*\n\s*", " ", svg).strip()
+
+
+# colours of a figure, and the variables of docs/assets/site.css that take their places
+_COLOURS = {
+    "#000000": "currentColor",
+    "#ffffff": "var(--md-default-bg-color)",
+    "#cccccc": "var(--md-default-fg-color--lightest)",
+    "#0b6fb8": "var(--sngan-real)",
+    "#c14a09": "var(--sngan-generated)",
+    "#007a5a": "var(--sngan-bound)",
+    "#7b3fa0": "var(--sngan-critic)",
+}
+# A figure is as wide as a phone needs it, and is enlarged on a wide page. A script that sets no
+# seed has this one, so that each build shows the same figure.
 _PROGRAM = """
-import runpy, sys
+import random, runpy, sys
 import matplotlib as mpl
+import numpy as np
+import torch
 mpl.rcParams.update({
     "svg.fonttype": "path", "svg.hashsalt": "sngan", "savefig.bbox": "tight",
-    "figure.figsize": (6.4, 3.6), "axes.spines.top": False, "axes.spines.right": False,
-    "font.size": 10, "savefig.transparent": False, "figure.constrained_layout.use": True,
+    "figure.figsize": (4.8, 3.2), "axes.spines.top": False, "axes.spines.right": False,
+    "axes.prop_cycle": mpl.cycler(color=["#0b6fb8", "#c14a09", "#007a5a", "#7b3fa0"]),
+    "font.size": 10, "figure.constrained_layout.use": True,
+    "savefig.facecolor": "none", "axes.facecolor": "none",
 })
+random.seed(0), np.random.seed(0), torch.manual_seed(0)
 runpy.run_path(sys.argv[1], run_name="__main__")
 """

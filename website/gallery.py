@@ -25,8 +25,17 @@ from PIL import Image
 from website.kept import ROOT, digest, digest_of_package
 
 SCRIPTS, KEPT = ROOT / "examples", ROOT / "docs" / "examples"
+STYLE = ROOT / "website" / "matplotlibrc"
+PARTS = {
+    "Begin here": "own_loop own_folder dcgan_converted class_conditional small_data",
+    "See the idea": "six_boxes dual_potentials convolution_norm wgan_gp_against_sn",
+    "Judge a run": "has_it_collapsed distance_of_data copies audit_critic which_gamma",
+    "Share, scale, extend": "export_and_share own_parts fsdp_launch",
+    "Beyond GANs": "certified_digits sngp_uncertainty rl_critic",
+}
+"""Parts of the index, in the order in which a beginner reads them."""
 
-MOST_BYTES, MOST_WIDTH = 60_000, 800
+MOST_BYTES, MOST_WIDTH = 100_000, 800
 _RUN = re.compile(r"^Run: python examples/(\w+)\.py  \(about (\d+) s on two CPU cores\)$", re.M)
 # a training prints such lines before its steps and on the way
 _PROGRESS = re.compile(r"^(?:(?:step|decoding) \d+(?:/\d+|: )|[\d,]+ steps ≈ ).*\n", re.M)
@@ -34,7 +43,7 @@ _CARDS = """<style>
 .gallery { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr)); }
 .gallery a { border: 1px solid var(--md-default-fg-color--lightest); border-radius: .3rem; color: inherit; display: block; padding: .6rem; }
 .gallery a:hover, .gallery a:focus { border-color: var(--md-accent-fg-color); }
-.gallery img { background: #fff; display: block; height: 8rem; margin-bottom: .5rem; object-fit: contain; width: 100%; }
+.gallery img { display: block; height: 8rem; margin-bottom: .5rem; object-fit: contain; width: 100%; }
 </style>
 """  # noqa: E501
 
@@ -160,6 +169,7 @@ def run(example: Example, folder: Path) -> Results:
         If it fails or makes no picture.
     """
     settings = {"MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src")}
+    settings["MATPLOTLIBRC"] = str(STYLE)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         printed, errors = (Path(temporary) / name for name in ("printed.txt", "errors.txt"))
@@ -189,7 +199,7 @@ def _results(example: Example, output_folder: Path, kept: Path) -> Results:
         return Results(own[0], printed, float(seconds))
     folder = output_folder / example.name
     record = folder / "results.json"
-    today = digest([example.path]) + digest_of_package()
+    today = digest([example.path, STYLE]) + digest_of_package()
     if record.exists():
         found = json.loads(record.read_text("utf-8"))
         if found["digest"] == today:
@@ -202,40 +212,57 @@ def _results(example: Example, output_folder: Path, kept: Path) -> Results:
 
 
 def _small(path: Path) -> tuple[bytes, str]:
-    """Return a picture in few bytes, with its ending: a PNG of few colours, or else a JPEG."""
+    """Return a picture in few bytes, with its ending: a PNG if it is small enough, or a JPEG."""
     with Image.open(path) as opened:
-        picture = opened.convert("RGB")
+        picture = opened.convert("RGBA")
     picture.thumbnail((MOST_WIDTH, 10 * MOST_WIDTH))
-    choices = [({"format": "PNG", "optimize": True}, ".png", colours) for colours in (256, 64, 16)]
-    choices += [({"format": "JPEG", "quality": q}, ".jpg", 0) for q in (85, 70, 55, 40)]
-    for options, ending, colours in choices:
+    whole = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    few = Image.Quantize.FASTOCTREE  # keeps transparency
+    choices = [(picture, {}, "png")]
+    choices += [(picture.quantize(colours, few), {}, "png") for colours in (256, 64)]
+    choices += [(whole, {"quality": quality}, "jpeg") for quality in (85, 70, 55, 40)]
+    for made, options, form in choices:
         buffer = io.BytesIO()
-        (picture.quantize(colours) if colours else picture).save(buffer, **options)
+        made.save(buffer, form, optimize=True, **options)
         if buffer.tell() <= MOST_BYTES:
-            return buffer.getvalue(), ending
+            return buffer.getvalue(), f".{form}"
     raise ValueError(f"{path.name}: expected at most {MOST_BYTES} bytes, got {buffer.tell()}")
 
 
 def _index(found: list[Example], results: list[Results]) -> str:
-    cards = "\n".join(
-        f'<a href="examples/{example.name}.html">'
-        f'<img src="examples/{result.picture.name}" alt="" loading="lazy">'
-        f"{html.escape(example.question)}</a>"
-        for example, result in zip(found, results, strict=True)
+    cards = dict(zip((one.name for one in found), map(_card, found, results), strict=True))
+    parts = {
+        title: [cards.pop(name) for name in names.split() if name in cards]
+        for title, names in PARTS.items()
+    }
+    parts["More"] = list(cards.values())
+    sections = "\n".join(
+        f'## {title}\n\n<div class="gallery">\n{"".join(own)}</div>\n'
+        for title, own in parts.items()
+        if own
     )
     return (
         "# Gallery\n\nEach script answers one question, and runs by itself on a CPU. The page of a "
         "script has its picture, what it prints, its code, and the CPU time that it took. Two more "
         "are for reading: `examples/verify.py` checks a certificate with NumPy alone, and the "
         "package `examples/plugin` adds networks, a loss and data of its own to sngan.\n\n"
-        f'{_CARDS}\n<div class="gallery">\n{cards}\n</div>\n'
+        f"{_CARDS}\n{sections}"
+    )
+
+
+def _card(example: Example, result: Results) -> str:
+    return (
+        f'<a href="examples/{example.name}.html">'
+        f'<img src="examples/{result.picture.name}" alt="" loading="lazy">'
+        f"{html.escape(example.question)} <small>{result.seconds:.0f}&nbsp;s</small></a>\n"
     )
 
 
 def _page(example: Example, result: Results) -> str:
     return (
         f"# {example.question}\n\n{example.text}\n\n"
-        f"![{example.question}]({result.picture.name})\n\n"
+        # on a phone, a touch shows the picture in its full size
+        f"[![{example.question}]({result.picture.name})]({result.picture.name})\n\n"
         f"It prints, in {result.seconds:.0f} s of CPU time:\n\n"
         f"```text\n{result.printed.strip()}\n```\n\n"
         f"## The script\n\n`python examples/{example.path.name} FOLDER` saves the picture in "

@@ -1,5 +1,6 @@
 """MkDocs events of the site: markers in pages become figures, things to move and numbers."""
 
+import functools
 import re
 from pathlib import Path
 
@@ -22,9 +23,7 @@ def on_pre_build(config: MkDocsConfig) -> None:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the computed figures, the gallery and the pages of the reference to the site's files."""
-    for path in sorted((BUILD / "guide").glob("*.svg")):
-        files.append(File.generated(config, f"guide/{path.name}", abs_src_path=str(path)))
+    """Add the gallery and the pages of the reference to the site's files."""
     made = reference.pages()
     made["reference/cli.md"] = cli_reference.page()
     made["reference/configuration.md"] = configuration.page()
@@ -36,9 +35,23 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Replace the markers of the guide, and links to files that the site does not have."""
+    """Replace the markers of the guide, and links to files that are no pages of the site."""
     del files
     source = Path(config.docs_dir) / page.file.src_uri
     if source.parent.name != "guide":
-        return _OUTSIDE.sub(r"\1 (`\2`)", markdown)
+        return _OUTSIDE.sub(lambda found: _inside(found[1], found[2], page=page), markdown)
     return markers.replaced(markdown, folder=source.parent, computed=BUILD / "guide")
+
+
+def _inside(text: str, target: str, *, page: Page) -> str:
+    """Return a link to the page of an example, or the text with the name of another file."""
+    script = ROOT / target
+    if script.parent == gallery.SCRIPTS and script.stem in _examples():
+        return f"[{text}]({'../' * page.file.src_uri.count('/')}examples/{script.stem}.md)"
+    # a text that is the name of the file already is not repeated
+    return f"`{target}`" if target.endswith(text.strip("`")) else f"{text} (`{target}`)"
+
+
+@functools.cache
+def _examples() -> set[str]:
+    return {example.name for example in gallery.examples()}

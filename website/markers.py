@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from website.figures import themed
+
 _FIGURE = re.compile(r"<!-- figure: (?P<name>[\w-]+) \| (?P<text>.+?) -->")
 _WIDGET = re.compile(r"<!-- widget: (?P<name>[\w-]+) -->")
 _NUMBER = re.compile(r"\{\{ *(?P<name>[\w-]+)\.(?P<key>[\w.-]+?)(:(?P<format>[^}]*?))? *\}\}")
@@ -28,7 +30,9 @@ def replaced(markdown: str, *, folder: Path, computed: Path) -> str:
     ValueError
         If a marker names a file or a number that does not exist.
     """
-    markdown = _FIGURE.sub(lambda m: _figure(m["name"], m["text"], folder=folder), markdown)
+    markdown = _FIGURE.sub(
+        lambda m: _figure(m["name"], m["text"], folder=folder, computed=computed), markdown
+    )
     markdown = _NUMBER.sub(
         lambda m: _number(computed / f"{m['name']}.json", m["key"], m["format"]), markdown
     )
@@ -40,10 +44,12 @@ def shown_code(script: Path) -> str:
     return re.sub(r'\A""".*?"""\s*', "", script.read_text(), flags=re.DOTALL)
 
 
-def _figure(name: str, text: str, *, folder: Path) -> str:
+def _figure(name: str, text: str, *, folder: Path, computed: Path) -> str:
     script = _existing(folder / f"{name}.py")
+    picture = themed(_existing(computed / f"{name}.svg").read_text())
     return (
-        f'<div class="sngan-figure" markdown>\n\n![{text}]({name}.svg)\n\n'
+        '<div class="sngan-figure" markdown>\n\n'
+        f'<div role="img" aria-label="{html.escape(text)}">{picture}</div>\n\n'
         f"```python\n{shown_code(script).rstrip()}\n```\n\n</div>"
     )
 

@@ -1,6 +1,6 @@
 """Table of the playground's page: what five runs of each method end with, run in node.
 
-``python -m website.playground`` trains them by the page's own JavaScript in three minutes of CPU
+``python -m website.playground`` trains them by the page's own JavaScript in ten minutes of CPU
 time, and writes the table into ``docs/playground.md``. Read the sentences below it again then.
 """
 
@@ -18,11 +18,13 @@ PAGE = DOCS / "playground.md"
 CORE = [DOCS / "playground" / name for name in ("engine.js", "session.js")]
 RUNS = Path(__file__).with_name("playground_runs.js")
 STEPS, SEEDS = 2000, 5
+METHODS = ("vanilla", "wgan", "wgan-gp", "r1", "sn")
 ROWS: list[dict[str, Any]] = [
-    {"data": "ring8", "method": "vanilla"},
-    {"data": "ring8", "method": "sn"},
+    *({"data": "ring8", "method": method} for method in METHODS),
+    *({"data": "grid25", "method": method} for method in METHODS),
     {"data": "grid25", "method": "wgan", "settings": {"clip": 0.01}},
-    {"data": "grid25", "method": "sn"},
+    {"data": "grid25", "method": "vanilla", "settings": {"lr": 0.005}},
+    {"data": "grid25", "method": "sn", "settings": {"lr": 0.005}},
 ]
 _TABLE = re.compile(r"(<!-- runs -->\n).*?(<!-- end of runs -->)", re.DOTALL)
 

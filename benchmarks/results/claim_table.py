@@ -4,12 +4,15 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+import matplotlib as mpl
+
 from benchmarks.results.records import Record
 from benchmarks.results.tables import mean_and_error, table
 from sngan.utils.plotting import colour, new_figure, save_figure, thin_grid
 
 SETTINGS = "ABCDEF"
 PICTURE = "claim.png"
+_STYLE = Path(__file__).parents[2] / "website" / "matplotlibrc"
 
 
 def values(
@@ -81,17 +84,16 @@ def convergence_table(records: Sequence[Record], methods: Sequence[str]) -> str:
     return table(head, rows)
 
 
+@mpl.rc_context(fname=_STYLE)
 def draw(records: Sequence[Record], methods: Sequence[str], folder: Path) -> None:
     """Draw the boxes of each method over settings and seeds, and each run as a letter."""
-    figure = new_figure(9.5, 7.0, dpi=100)
+    figure = new_figure(7.2, 7.6, dpi=120)
     panels = [("frechet", "Fréchet distance (lower is better)"),
               ("inception_score", "domain Inception Score (higher is better)")]  # fmt: skip
     for place, (metric, title) in enumerate(panels, 1):
         axes = figure.add_subplot(2, 1, place)
         columns = [values(records, metric, method=method) for method in methods]
-        axes.boxplot(
-            columns, widths=0.55, showfliers=False, medianprops={"color": "black", "lw": 1.5}
-        )
+        axes.boxplot(columns, widths=0.55, showfliers=False, medianprops={"lw": 1.5})
         for record in records:
             value = record.result[metric]
             if value is None or record.settings["method"] not in methods:

@@ -17,7 +17,7 @@ for name, colour in (("no rule", "#c14a09"), ("spectral normalization", "#7b3fa0
         losses.hinge.critic(critic(real + modes), critic(generated)).backward()
         optimizer.step()
     found = lipschitz_bounds(critic, (1,))
-    bracket = f"{name}: {found.lower:.2f} ≤ K ≤ {found.upper:.2f}"
+    bracket = f"{name}: {found.lower:.2f} ≤ L ≤ {found.upper:.2f}"
     plt.plot(line, critic(line).detach(), colour, label=bracket)
 plt.legend(title="score of a critic over the place")
 plt.savefig("lipschitz.svg")

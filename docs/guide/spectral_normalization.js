@@ -11,9 +11,9 @@ sngan.widget("spectral_normalization", (box, data) => {
     sngan.legend(left, [["muted", "all weights of norm 1"], ["real", "raw W and its gradient"], ["critic", "W̄ and its gradient g"], ["generated", "the loss is smallest here"]]);
     const ways = sngan.plot(right, { label: "Gradient descent of the raw weight", ...span });
     sngan.legend(right, [["real", "25 steps of W, from 150°"], ["critic", "W̄ at the end"], ["generated", "the loss is smallest here"]]);
-    const showG = sngan.output(numbers, { id: "spectral_normalization-g", label: "‖g‖" });
-    const showRaw = sngan.output(numbers, { id: "spectral_normalization-raw", label: "‖∂L/∂W‖" });
-    const showCorner = sngan.output(numbers, { id: "spectral_normalization-corner", label: "angle between ∂L/∂W and W", digits: 1 });
+    const showG = sngan.output(numbers, { id: "spectral_normalization-g", label: "length of g" });
+    const showRaw = sngan.output(numbers, { id: "spectral_normalization-raw", label: "length of W's gradient" });
+    const showCorner = sngan.output(numbers, { id: "spectral_normalization-corner", label: "angle between W and its gradient", digits: 1 });
     const circle = Array.from({ length: 73 }, (_, k) => [Math.cos(k * Math.PI / 36), Math.sin(k * Math.PI / 36)]);
     const direction = (angle) => [Math.cos(angle * Math.PI / 180), Math.sin(angle * Math.PI / 180)];
     const along = ([px, py], [vx, vy], by) => [px + by * vx, py + by * vy];

@@ -19,5 +19,5 @@ for method in ("clip", "penalty"):
             penalties.clip_weights_(critic, 0.2)
     weights = torch.cat([w.flatten() for w in critic.parameters()]).tolist()
     plt.hist(weights, bins=41, range=(-1, 1), alpha=0.6, label=method)
-plt.legend(), plt.xlabel("weight of the critic"), plt.ylabel("how many")
+plt.legend(), plt.xticks([-1, -0.2, 0.2, 1]), plt.xlabel("weight"), plt.ylabel("how many")
 plt.savefig("training.svg")

@@ -30,7 +30,7 @@
     return canvas;
   }
   // Draws the plane; `cursor` is the place of the keyboard's pen. Returns the length of the longest pull.
-  function drawPlane(canvas, { trainer, fixedReal }, points, cursor) {
+  function drawPlane(canvas, { trainer, fixedReal }, { points, missed = [] }, cursor) {
     const { context, width, colour } = prepared(canvas);
     const x = (value) => ((value / RANGE + 1) * width) / 2, y = (value) => x(-value);
     const path = (trace, stroke, line) => {
@@ -56,6 +56,7 @@
       }
     }, colour("grid"), 1);
     dots(fixedReal, colour("real"), 3.5);
+    for (const [a, b] of missed) path(() => context.arc(x(a), y(b), 10, 0, 7), colour("missed"), 2);
     const { pulls } = trainer.pull(points);
     const longest = pulls.reduce((most, p, i) => Math.max(most, Math.hypot(p, pulls[i ^ 1])), 0);
     path(() => {
@@ -87,13 +88,12 @@
       Object.assign(context, { strokeStyle: colour(name), lineWidth: 2 }).stroke();
     }
   }
-
-  const LIMITS = { coefficient: "c, the norm of each weight", clip: "clip, the largest weight",
-                   penalty_weight: "λ, the penalty's weight" };
-  const PRESETS = { vanilla: { data: "ring8", method: "vanilla" }, sn: { data: "grid25", method: "sn" },
-                    clip: { data: "grid25", method: "wgan", limit: 0.01 } };
+  const LIMITS = { coefficient: ["c", "norm of each weight"], clip: ["clip", "largest weight"],
+                   penalty_weight: ["λ", "weight of the penalty"] };
+  const PRESETS = { vanilla: { method: "vanilla", lr: 0.005 }, sn: { method: "sn", lr: 0.005 },
+                    clip: { method: "wgan", limit: 0.01 } };
   const NOTHING = [[0, 0]]; // stands for a drawing until there is one
-  let session, records, every, playing = false, turn, waited = 0, cursor = null, drawn = NOTHING;
+  let session, records, every, playing = false, turn, waited = 0, cursor = null, drawn = NOTHING, said;
   const number = (name) => Number(part(name).value);
   // The numbers in the controls as settings of the chosen method.
   function chosen() {
@@ -111,21 +111,23 @@
     show("ready");
   }
   // Fills the controls with the recipe of a method, and starts again.
-  function fill({ data, method, limit }) {
+  function fill({ data, method, limit, lr }) {
     const recipe = pg.METHODS[method], value = limit ?? recipe[recipe.limit] ?? "";
-    const values = { data, method, limit: value, rate: recipe.lr, "critic-steps": recipe.n_critic };
+    const values = { data, method, limit: value, rate: lr ?? recipe.lr, "critic-steps": recipe.n_critic };
     for (const [name, one] of Object.entries(values)) part(name).value = one;
     part("limit").disabled = !recipe.limit;
-    part("limit-label").textContent = LIMITS[recipe.limit] ?? "no limit on the critic";
+    const texts = LIMITS[recipe.limit] ?? ["limit", "none: the critic is free"];
+    [part("limit-label").textContent, part("limit-meaning").textContent] = texts;
     reset();
   }
   // Draws everything, and writes the figures down. `done` says which network moved last.
-  function show(done) {
+  function show(done = said) {
+    said = done;
     const now = { ...session.measure(), floor: session.floor }, { step, covered, total, share } = now;
     if (records.at(-1)?.step === step) records.pop();
     records.push({ ...now, modes: covered / total });
     if (records.length > KEPT) [records, every] = [records.filter((_, i) => i % 2 === 0), 2 * every];
-    const longest = drawPlane(part("plane"), session, now.points, cursor);
+    const longest = drawPlane(part("plane"), session, now, cursor);
     drawChart(part("distance"), records, { floor: "grid", w1: "fake", bound: "real" });
     drawChart(part("modes"), records, { share: "fake", modes: "real" }, { top: 1 });
     drawChart(part("constants"), records, { lipschitz: "real" }, { logarithmic: true });
@@ -157,7 +159,6 @@
     part("play").textContent = on ? "Pause" : "Play";
     if (on) requestAnimationFrame(frame);
   }
-
   const draw = (point) => (drawn = [...(drawn === NOTHING ? [] : drawn), point]);
   const ARROW_KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
   function pressed(event) {
@@ -175,7 +176,6 @@
     draw((cursor = [place(event.clientX - left), -place(event.clientY - top)]));
     reset();
   }
-
   const on = (name, type, action) => part(name).addEventListener(type, action);
   on("play", "click", () => play(!playing));
   for (const network of ["critic", "generator"])
@@ -187,8 +187,10 @@
   for (const name of ["limit", "rate", "critic-steps"])
     on(name, "change", () => part(name).reportValidity() && Object.assign(session.trainer.settings, chosen()));
   for (const [name, preset] of Object.entries(PRESETS))
-    on(`try-${name}`, "click", () => { fill(preset); play(true); });
+    on(`try-${name}`, "click", () => { fill({ data: "grid25", ...preset }); play(true); });
   on("plane", "keydown", pressed);
   for (const type of ["pointerdown", "pointermove"]) on("plane", type, pointed);
+  // a canvas keeps its colours when the page changes between light and dark
+  new MutationObserver(() => show()).observe(document.body, { attributeFilter: ["data-md-color-scheme"] });
   fill({ data: "ring8", method: "sn" });
 })(globalThis.playground);

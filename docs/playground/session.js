@@ -37,18 +37,17 @@
     const center = columns.map(mean);
     return { center, spread: columns.map((x, i) => Math.sqrt(mean(x.map((v) => (v - center[i]) ** 2)))) };
   }
-  // `covered` modes of `total`, and the `share` of points within 3 σ of a centre.
+  // `covered` modes of `total`, those that are `missed`, and the `share` of points within 3 σ of a mode.
   function coverage(points, { centres, std }) {
     const found = new Set();
     let good = 0;
     for (let i = 0; i < points.length; i += 2) {
       const distances = centres.map(([x, y]) => Math.hypot(points[i] - x, points[i + 1] - y));
       const least = Math.min(...distances);
-      if (least > 3 * std) continue;
-      good++;
-      found.add(distances.indexOf(least));
+      if (least <= 3 * std) found.add(distances.indexOf(least)), good++;
     }
-    return { covered: found.size, total: centres.length, share: (2 * good) / points.length };
+    return { covered: found.size, total: centres.length, share: (2 * good) / points.length,
+             missed: centres.filter((_, i) => !found.has(i)) };
   }
   // W₁ of two clouds of n points each: the mean distance of the best assignment, which is exact.
   // Shortest augmenting paths with potentials: Jonker, Volgenant 1987.

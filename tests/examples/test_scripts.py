@@ -236,6 +236,15 @@ def export_and_share(output):
 
 
 @answer
+def own_parts(output):
+    for label, radius in ((0, 1), (1, 2)):
+        near, *between, least = numbers(output, f"label {label}:")
+        assert between == [0.15, radius]
+        assert 80 < near < 100
+        assert 6 < least <= 12  # 12.5 % at best
+
+
+@answer
 def small_data(output):
     (floor,) = numbers(output, "the 100 digits themselves: Fréchet")
     for augment in ("none", "ada"):

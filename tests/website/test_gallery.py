@@ -2,11 +2,12 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
-from website import gallery
+from website import gallery, hooks
 
 SCRIPT = '''"""How do I do <{name}>?
 
@@ -59,7 +60,7 @@ def test_pages(folders: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
     ]
     assert "How do I do &lt;quick&gt;?" in index
     page = made["examples/long.md"]
-    assert page.startswith("# How do I do <long>?\n\nOne sees a picture. It is red.\n\n![")
+    assert page.startswith("# How do I do <long>?\n\nOne sees a picture. It is red.\n\n[![")
     assert "```text\nanswer 42\n```" in page
     assert "Run:" not in page
     assert page.rstrip().endswith('print("answer 42")\n```')
@@ -91,7 +92,24 @@ def test_the_real_scripts_and_the_kept_pictures_of_long_ones() -> None:
     found = gallery.examples()
     assert len(found) >= 15
     assert len({one.question for one in found}) == len(found)
+    assert sorted(" ".join(gallery.PARTS.values()).split()) == sorted(one.name for one in found)
     kept = {path.stem for path in gallery.KEPT.glob("*.txt")}
     assert {one.name for one in found if one.seconds > 20} <= kept
     # a build runs the others
     assert sum(one.seconds for one in found if one.name not in kept) <= 120
+
+
+@pytest.mark.parametrize(
+    ("place", "text", "expected"),
+    [
+        ("a.md", "[γ](../examples/which_gamma.py)", "[γ](examples/which_gamma.md)"),
+        ("a/b.md", "[γ](../../examples/which_gamma.py)", "[γ](../examples/which_gamma.md)"),
+        ("a.md", "[it](../examples/verify.py)", "it (`examples/verify.py`)"),
+        ("a.md", "[`verify.py`](../examples/verify.py)", "`examples/verify.py`"),
+        ("a.md", "[data](data.md)", "[data](data.md)"),
+    ],
+)
+def test_a_link_to_a_script_leads_to_its_page(place: str, text: str, expected: str) -> None:
+    page = SimpleNamespace(file=SimpleNamespace(src_uri=place))
+    config = SimpleNamespace(docs_dir=str(hooks.ROOT / "docs"))
+    assert hooks.on_page_markdown(text, page=page, config=config, files=None) == expected

@@ -43,6 +43,24 @@ def test_a_figure_has_fewer_than_20_lines(name):
         assert re.search(r"^(import|from) sngan", code, re.MULTILINE)
 
 
+def test_a_figure_has_the_colours_of_the_page_and_is_the_same_in_each_build(tmp_path):
+    script = tmp_path / "drawn.py"
+    script.write_text(
+        "import matplotlib.pyplot as plt, numpy as np, torch\n"
+        "plt.plot(torch.randn(9), label='a'), plt.plot(np.random.randn(9), '#7b3fa0')\n"
+        "plt.legend(), plt.savefig('drawn.svg')\n"
+    )
+    found = []
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        figures.run(script, folder)
+        found.append(figures.themed((folder / "drawn.svg").read_text()))
+    assert found[0] == found[1]
+    assert found[0].startswith('<svg style="fill: currentColor')
+    assert found[0].count("var(--sngan-real)") >= 2, "the curve and its line in the legend"
+    assert "var(--sngan-critic)" in found[0]
+    assert re.search(r"#[0-9a-f]{6}|\n|<style|<metadata", found[0]) is None
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in PAGES if name not in QUICK])
 def test_another_page_has_checks(name, tmp_path):

@@ -136,6 +136,9 @@ def test_modes_are_counted_as_by_the_library(call: Call, source: str) -> None:
         assert own["covered"] == expected.covered
         assert own["total"] == expected.total
         assert own["share"] == pytest.approx(expected.high_quality, abs=1e-12)
+        distances = np.linalg.norm(points[:, None] - mixture.centres.numpy(), axis=2)
+        missed = mixture.centres.numpy()[(distances > 3 * mixture.std).all(axis=0)]
+        assert np.reshape(own["missed"], (-1, 2)) == pytest.approx(missed, abs=1e-6)
 
 
 @needs_node

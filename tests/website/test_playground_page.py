@@ -63,7 +63,7 @@ def test_steps_of_one_network_and_reset(browser: Any) -> None:
 @pytest.mark.parametrize(
     ("button", "data", "method", "limit", "total"),
     [
-        ("vanilla", "ring8", "vanilla", "", "8"),
+        ("vanilla", "grid25", "vanilla", "", "25"),
         ("clip", "grid25", "wgan", "0.01", "25"),
         ("sn", "grid25", "sn", "2", "25"),
     ],

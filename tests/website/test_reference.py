@@ -35,6 +35,24 @@ def test_every_public_name_is_described_once() -> None:
                 assert f"| [`{name}`](" in index, f"{package}.{name}"
 
 
+def test_the_markup_of_every_docstring_becomes_markdown() -> None:
+    left = re.compile(r"={4,}|:(?:math|class|func|meth|mod|attr):`|``|^\.\. \w+::", re.MULTILINE)
+    for package, names in _public().items():
+        module = importlib.import_module(package)
+        for value in (module, *(getattr(module, name) for name in names)):
+            text = as_markdown(inspect.getdoc(value) or "").split("Examples\n---")[0]
+            assert left.search(text) is None, f"{package}: {left.search(text)}"
+
+
+def test_a_table_of_a_docstring_becomes_one_of_markdown() -> None:
+    text = as_markdown(
+        "Rules:\n\n    =====  =======\n    one    two\n    =====  =======\n    ``a``  says\n"
+        "           more\n    b      nothing\n    =====  =======\n\nEnd."
+    )
+    rows = ["| one | two |", "| --- | --- |", "| `a` | says more |", "| b | nothing |"]
+    assert text == "Rules:\n\n" + "\n".join(f"    {row}" for row in rows) + "\n\nEnd."
+
+
 def test_every_described_name_can_be_found() -> None:
     for text in reference.pages().values():
         for home in re.findall(r"^::: (.+)$", text, re.M):

@@ -34,12 +34,11 @@ def open_own(given: Any, name: str = "own") -> Dataset:
     =======================================  =====================================================
     object                                   a resumed run
     =======================================  =====================================================
-    ``sngan.data.Dataset``, tensor, array,   goes on bit for bit
-    or pair of samples and labels
+    ``Dataset``, tensor, array, or a pair    goes on bit for bit
     map-style data set (``[i]``, ``len``)    goes on bit for bit, if an item depends on its number
                                              alone, or on random numbers of torch or ``random``
-    iterable that can be read again, such    goes on bit for bit under the same condition; it reads
-    as a ``DataLoader``                      the present pass again
+    iterable, such as a ``DataLoader``       goes on bit for bit under the same condition; it reads
+                                             the present pass again
     iterator                                 goes on with the next batches of the iterator that it
                                              is given: not bit for bit, and a warning says so
     =======================================  =====================================================

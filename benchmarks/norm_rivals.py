@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sngan.spectral.operator import gram_bound
+from sngan.spectral.operator.gram_bound import gram_bound
 
 
 def reshaped(layer: nn.Module, shape: tuple[int, ...]) -> float:

@@ -32,12 +32,9 @@ from sngan.lipschitz.tracing.bindings import Bindings
 from sngan.lipschitz.tracing.dependencies import DependencyTracker, live_tensors, storage_id
 from sngan.lipschitz.tracing.errors import UntraceableError
 from sngan.lipschitz.tracing.frames import call_arguments, observe_calls
+from sngan.lipschitz.tracing.spellings import common_spelling, written_out
 
 Node = fx.Node
-_OPERATORS: dict[Any, Any] = {
-    Tensor.__setitem__: operator.setitem,
-    Tensor.__getitem__: operator.getitem,
-}
 
 
 @dataclass(frozen=True)
@@ -142,10 +139,11 @@ class _Tracer(TorchFunctionMode):
         """Call ``func``, and record it where its arguments depend on the input."""
         if self.tracker.is_recording:
             return func(*args, **(kwargs or {}))
-        owner = getattr(func, "__self__", None)
-        if inspect.isgetsetdescriptor(owner) and func.__name__ == "__get__":
-            func, args = getattr, (args[0], owner.__name__)
-        func = _OPERATORS.get(func, func)
+        parts = written_out(func, args, kwargs or {})
+        if parts is not None:
+            with self:
+                return parts()
+        func, args = common_spelling(func, args)
         if func is operator.setitem and is_same_view(*args):
             # the last step of x[i] *= c, which has changed the memory already
             return None

@@ -68,16 +68,15 @@ def train_on_rank(
     own = own or OwnParts()
     consent.restore(own.consent)
     folder = ManagedRunFolder(Path(config.out))
-    collectives.raise_together(lambda: _check(folder, resume=resume, overwrite=overwrite))
+    # torchrun restarts the same command, which must then go on with its own run; only the node
+    # whose process failed knows of the restart
+    is_restarted = collectives.all_reduce_any(rendezvous.is_restarted() and folder.has_checkpoint())
+    resume = resume or is_restarted
+    collectives.raise_together(lambda: folder.check(resume=resume, overwrite=overwrite))
     with ExitStack() as stack:
         stack.enter_context(_one_training_at_a_time())
         collectives.raise_together(lambda: _lock(folder, stack))
-        # only the node whose process failed knows of the restart
-        is_restarted = collectives.all_reduce_any(
-            rendezvous.is_restarted() and folder.has_checkpoint()
-        )
         collectives.raise_together(lambda: folder.recover() if collectives.is_rank_zero() else None)
-        resume = resume or is_restarted
         if is_restarted:
             # the first start has measured how many steps the hours have, and saved the number
             config = replace(config, hours=None)
@@ -116,12 +115,6 @@ def train_on_rank(
         return None
     generator = state.average.module.eval().requires_grad_(False)
     return Run(folder.path, plan.config, generator)
-
-
-def _check(folder: ManagedRunFolder, *, resume: bool, overwrite: bool) -> None:
-    # torchrun restarts the same command, which must then go on with its own run
-    is_restarted = rendezvous.is_restarted() and folder.has_checkpoint()
-    folder.check(resume=resume or is_restarted, overwrite=overwrite)
 
 
 @contextmanager

@@ -163,6 +163,7 @@ def test_certify_reads_photos_in_the_form_of_a_run(tmp_path, capsys):
     run = sngan.train(config)
     photos = classes_of_photos(tmp_path / "photos", size=(20, 12))
     arguments = ("certify", str(run.folder), photos, "--radii", "0.1", "--attack-steps", "0")
+    capsys.readouterr()
     assert main([*arguments, "--json", "-"]) == 0
     found = json.loads(capsys.readouterr().out)
     read = open_source(photos, resolution=8, channels=1)

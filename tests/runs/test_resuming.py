@@ -214,6 +214,8 @@ def test_no_record_is_called_missing_if_the_run_logs_at_other_steps(source, tmp_
         # logged by time
         ([1, 3, 7, 19, 33, 40], False),
         ([10, 20, 30, 40], False),
+        # logged less often before
+        ([30, 40], False),
     ],
 )
 def test_records_by_time_are_not_counted_by_steps(tmp_path, caplog, steps, is_said):

@@ -1,6 +1,7 @@
 """`sngan evaluate` of samples without a run, and of a run with metrics that need more."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 
 from sngan import Config
 from sngan.cli import main
-from sngan.config import DataConfig, ModelConfig
+from sngan.config import DataConfig, EvaluationConfig, ModelConfig
 from sngan.data import open_source
 from sngan.engine.train import train
 from sngan.tasks.evaluate import evaluate
@@ -127,3 +128,19 @@ def test_no_code_that_a_run_names_is_run_unasked(tmp_path, monkeypatch, capsys):
     arguments = ["--extractor", "trap_of_a_stranger:f", "--samples", "20", "--halves", "0"]
     assert main(["evaluate", str(run), *arguments]) == 0
     assert (tmp_path / "trace").exists()
+
+
+@pytest.mark.parametrize(("few", "name"), [(0, "run"), (1, "--data")])
+def test_too_few_images_are_an_error_about_their_argument(folders, tmp_path, few, name, capsys):
+    pair = list(folders)
+    pair[few] = folder_of_images(tmp_path / "few", np.zeros((9, 16, 16, 3), np.uint8))
+    assert main(["evaluate", pair[0], "--data", pair[1]]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line == f"sngan: error: {name}: expected at least 10 samples, got 9"
+
+
+def test_evaluations_of_a_training_need_images_of_the_data(tmp_path):
+    few = folder_of_images(tmp_path / "few", np.zeros((9, 16, 16, 3), np.uint8))
+    asked = replace(config(tmp_path / "run", few), evaluation=EvaluationConfig(every=1))
+    with pytest.raises(ValueError, match=r"^data: expected at least 10 samples for evaluations, g"):
+        train(asked)

@@ -45,6 +45,9 @@ def test_the_share_is_the_slope_on_a_line(slope, share):
     assert audit.upper == pytest.approx(2.0)
     assert (audit.n_x, audit.n_y) == (7, 7)
     assert audit.to_dict()["share"] == audit.share
+    # a negative bound proves nothing
+    assert ("W1 ≥ 0 between" in audit.text()) == (slope <= 0)
+    assert "-" not in audit.text()
 
 
 def test_equal_samples_have_a_share_of_zero():

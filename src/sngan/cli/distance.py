@@ -26,7 +26,7 @@ def add_arguments(parser: CommandParser) -> None:
         "--permutations",
         int | None,
         "permutations for the p-value, of all N samples; 0: none; left out: 199, of fewer samples "
-        "if those of all take over half a minute",
+        "if those of all take over 20 s",
         default=None,
     )
     parser.flag(

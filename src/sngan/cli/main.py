@@ -12,6 +12,7 @@ from sngan.cli.output import fail, say_interrupted, with_dashes
 from sngan.cli.paths import file_to_write
 from sngan.utils import consent
 from sngan.utils.checks import require_one_of
+from sngan.utils.signals import exit_at_once
 from sngan.utils.streams import OnceFilter, PrintableFormatter, tolerant_output
 from sngan.utils.text import first_line
 
@@ -155,7 +156,8 @@ def parser_of(name: str) -> "tuple[Command, CommandParser]":
 
 
 def _run_command(name: str, argv: list[str]) -> None:
-    command, parser = parser_of(name)
+    with exit_at_once():
+        command, parser = parser_of(name)
     before = consent.consent()
     try:
         # a name that stands on this command line may be imported, and no other one

@@ -15,7 +15,7 @@ from sngan.distributed import fsdp
 from sngan.engine.state import TrainState
 from sngan.models.packing import packed_shape
 from sngan.runs.networks import balanced_labels, noise_from_seed
-from sngan.utils.checks import require_one_of
+from sngan.utils.checks import require, require_one_of
 from sngan.utils.text import first_line
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class PeriodicEvaluation:
         self._is_automatic = settings.every == "auto"
         self._is_broken = False
         if not self._is_automatic or _is_chosen(settings):
+            _require_enough(dataset)
             _ = self._sign, self._evaluator
 
     @cached_property
@@ -103,6 +104,13 @@ class PeriodicEvaluation:
             value = (record.get("evaluation") or {}).get(self.metric)
             if isinstance(value, int | float):
                 self.is_best({self.metric: value})
+
+
+def _require_enough(dataset: data.Dataset) -> None:
+    from sngan.metrics.evaluator import MINIMUM
+
+    expected = f"at least {MINIMUM} samples for evaluations"
+    require(len(dataset) >= MINIMUM, "data", expected=expected, got=len(dataset))
 
 
 def _is_chosen(settings: EvaluationConfig) -> bool:

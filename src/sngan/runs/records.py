@@ -130,7 +130,9 @@ def _warn_of_missing(folder: Path, start: int, every: int) -> None:
             found[record["step"] // every] = 1
         else:
             others += 1
-    present = sum(found[1:])
+    # before the first two of this distance, the run may have logged at other steps
+    first = max(1, found.find(b"\x01\x01", 1))
+    expected, present = expected + 1 - first, sum(found[first:])
     missing = expected - present
     # a run that logged by time, or at other steps, has most of its records elsewhere
     if missing and others <= present:

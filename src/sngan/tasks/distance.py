@@ -133,7 +133,7 @@ def distance(
         The settings that both are read with, except the source; see :func:`open_alike`.
     permutations
         The number of permutations for the p-value; ``None``: 199, with fewer samples if those of
-        all take over half a minute of CPU time.
+        all take over 20 s of CPU time.
 
     Raises
     ------

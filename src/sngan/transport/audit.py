@@ -51,10 +51,11 @@ class CriticAudit:
         return asdict(self)
 
     def text(self) -> str:
-        """Return one sentence for people."""
+        """Return one sentence for people; a negative bound proves nothing and is shown as 0."""
+        bound, share = max(0.0, self.bound), max(0.0, self.share)
         return (
-            f"critic: it proves W1 ≥ {self.bound:.4g} between {self.n_x} and {self.n_y} samples, "
-            f"and W1 is {self.upper:.4g}: it uses {100 * self.share:.1f} % of its slope"
+            f"critic: it proves W1 ≥ {bound:.4g} between {self.n_x} and {self.n_y} samples, "
+            f"and W1 is {self.upper:.4g}: it uses {100 * share:.1f} % of its slope"
         )
 
 

@@ -1,5 +1,6 @@
 """Signals SIGINT, SIGTERM and SIGHUP: stop after a step, stop at once, or call a handler."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Generator
@@ -48,6 +49,19 @@ def stop_on_interrupt() -> Generator[Callable[[], bool]]:
 def interrupt_at_once() -> AbstractContextManager[None]:
     """Let SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt, so that unfinished work is undone."""
     return handle_interrupts(signal.default_int_handler)
+
+
+def exit_at_once() -> AbstractContextManager[None]:
+    """Let SIGINT, SIGTERM and SIGHUP end the program in one line, with the status 130.
+
+    This is for imports: an exception in the middle of one ends torch's C++ code by an abort.
+    """
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        os.write(2, b"sngan: interrupted\n")
+        os._exit(130)
+
+    return handle_interrupts(end)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -274,6 +275,13 @@ def test_the_flags_of_an_advice_are_settings_that_differ(config, tmp_path):
         values = parser.parse(flags.expand(["--config", str(path), *advised.split()]))
         values.pop("config")
         assert configs.from_dict(values) != config, advised
+
+
+@pytest.mark.parametrize("name", ["critic overfitting", "generator copies"])
+def test_the_advice_for_few_images_is_that_of_the_pages(name):
+    finding = next(iter(diagnose(records(40, **ILL[name][0]), IMAGES).findings))
+    assert (finding.name, finding.flags) == (name, "--set data.augment=ada")
+    assert "--augment ada" in (Path(__file__).parents[2] / "README.md").read_text()
 
 
 def test_a_finding_of_too_few_records_says_so():

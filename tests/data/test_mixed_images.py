@@ -81,7 +81,7 @@ def test_any_two_kinds_are_colour_if_one_is(tmp_path, caplog, store, pair):
     grey = sum(kind in GREY for kind in pair)
     assert found.sample_shape == (1 if grey == 2 else 3, 8, 8)
     assert not found.skipped
-    assert caplog.text.count("1 of 2 images are grey and are read as colour") == (grey == 1)
+    assert caplog.text.count("1 of 2 images is grey and is read as colour") == (grey == 1)
 
 
 def test_a_colour_image_that_the_sample_misses(tmp_path, caplog):

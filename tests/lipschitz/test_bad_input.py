@@ -19,7 +19,7 @@ from sngan.lipschitz import (
 )
 
 NAN, INF = math.nan, math.inf
-NO_NUMBERS = ["1", None, [1.0], {}, 1j, True, NAN, INF, -INF, 10**400, {}, b"1"]
+NO_NUMBERS = ["1", None, [1.0], {}, 1j, True, NAN, INF, -INF, 10**400, ..., b"1"]
 POINT = torch.zeros(2)
 
 

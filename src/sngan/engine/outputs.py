@@ -34,8 +34,7 @@ from sngan.runs.weights import save_generator
 from sngan.utils.plain import flatten
 from sngan.utils.progress import Progress
 
-_GRID_IMAGES, _SCATTER_POINTS = 64, 2000
-_log = logging.getLogger("sngan")
+_log, _GRID_IMAGES, _SCATTER_POINTS = logging.getLogger("sngan"), 64, 2000
 
 
 @contextmanager
@@ -47,7 +46,7 @@ def open_outputs(
     Parameters
     ----------
     plan
-        The settings, the data and the evaluation of the run.
+        The settings, data and evaluation of the run.
     state
         The state that is written to checkpoints and sampled.
     folder
@@ -61,12 +60,12 @@ def open_outputs(
         if collectives.is_rank_zero():
             folder.files.claim(folder.METRICS)
             every = steps_of(config.log_every, default=0) if plan.keeps_cadence else 0
-            settings = flatten(configs.to_dict(config))
+            given = flatten(configs.to_dict(config))
             with folder.files.recording("."):
-                recorder = Recorder(folder.path, start=state.step, every=every, settings=settings)
+                recorder = Recorder(folder.path, start=state.step, every=every, settings=given)
             stack.enter_context(recorder)
         progress = stack.enter_context(Progress(total=config.steps, start=state.step))
-        page = LivePage(write_page if recorder is not None else None, folder.path)
+        page = LivePage(write_page if recorder else None, folder.path)
         outputs = Outputs(plan, state, folder, recorder=recorder, progress=progress, page=page)
         stack.push(outputs.end)
         yield outputs

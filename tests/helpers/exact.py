@@ -97,7 +97,9 @@ def _affine(module, inputs):
     if isinstance(module, nn.BatchNorm1d):
         scale = [
             Fraction(float(w)) / _root(Fraction(float(v)) + Fraction(module.eps))
-            for w, v in zip(module.weight.double(), module.running_var.double(), strict=True)
+            for w, v in zip(
+                module.weight.detach().double(), module.running_var.double(), strict=True
+            )
         ]
         means, bias = fractions(module.running_mean), fractions(module.bias.detach())
         return np.diag(np.array(scale, object)), bias - np.array(scale, object) * means

@@ -1,67 +1,82 @@
-"""Fused functions of torch have the bound of the sums and products that they stand for."""
+"""Bounds of fused layers against the singular values of their dense matrices."""
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
 
-from sngan.lipschitz import lipschitz_bounds
+from helpers.networks import quick, upper
+from sngan.models.fused import PooledConv2d, UpsampledConv2d
 
-N = 4
-
-
-def constant(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+KINDS = (PooledConv2d, UpsampledConv2d)
 
 
-VECTOR, MATRIX, OTHER = constant(N), constant(N, N, seed=1), constant(1, N, seed=2)
-
-FUSED = {
-    "addcmul, first": lambda x: torch.addcmul(x, VECTOR, OTHER, value=0.5),
-    "addcmul, second": lambda x: torch.addcmul(OTHER, x, VECTOR, value=-2),
-    "addcmul, third": lambda x: torch.addcmul(OTHER, VECTOR, x),
-    "addcmul, method": lambda x: OTHER.addcmul(tensor1=VECTOR, tensor2=x, value=3.0),
-    "addcmul, twice": lambda x: torch.addcmul(x, VECTOR, x),
-    "addcmul, in place": lambda x: (2 * x).addcmul_(VECTOR, OTHER),
-    "addcdiv, first": lambda x: torch.addcdiv(x, VECTOR, OTHER),
-    "addcdiv, second": lambda x: torch.addcdiv(OTHER, x, VECTOR, value=0.1),
-    "lerp, number": lambda x: torch.lerp(x, OTHER, 0.3),
-    "lerp, tensor": lambda x: torch.lerp(OTHER, x, VECTOR),
-    "lerp, both": lambda x: torch.lerp(x, -x, 0.25),
-    "lerp, in place": lambda x: (x + 1).lerp_(OTHER, 0.5),
-    "addmm": lambda x: torch.addmm(VECTOR, x, MATRIX, alpha=2.0),
-    "addmm, beta 0": lambda x: torch.addmm(OTHER * torch.inf, x, MATRIX, beta=0),
-    "addmm, input": lambda x: torch.addmm(x, OTHER, MATRIX, beta=0.7),
-    "addmv": lambda x: torch.addmv(VECTOR, MATRIX, x.flatten())[None],
-    "baddbmm": lambda x: torch.baddbmm(OTHER[None], x[None], MATRIX[None], alpha=0.5)[0],
-}
+def dense_norm(layer: nn.Module, shape: tuple[int, ...]) -> float:
+    units = torch.eye(torch.Size(shape).numel(), dtype=torch.float64).view(-1, *shape)
+    with torch.no_grad():
+        columns = layer.double()(units) - layer(torch.zeros_like(units))
+    return float(torch.linalg.matrix_norm(columns.flatten(1), 2))
 
 
-class Applied(nn.Module):
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(x)
-
-
-@pytest.mark.parametrize("name", FUSED)
-def test_the_bound_is_that_of_the_jacobian(name):
-    function = FUSED[name]
-    jacobian = torch.autograd.functional.jacobian(function, constant(1, N, seed=3))
-    slope = float(torch.linalg.matrix_norm(jacobian.reshape(N, N), 2))
-    upper = lipschitz_bounds(Applied(function).double(), (N,), lower=False).upper
-    # two branches of one sum count as if they were steepest in one direction
-    most = 2.5 if name in ("addcmul, twice", "lerp, both") else 1 + 1e-6
-    assert slope * (1 - 1e-9) <= upper <= most * slope
-    if most == 2.5:
-        parts = 1 + float(VECTOR.abs().max()) if name == "addcmul, twice" else 1.0
-        assert upper == pytest.approx(parts, rel=1e-6)
+def kernels() -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    random = torch.randn(4, 3, 3, 3, generator=generator)
+    # the sums of neighbours cancel, so only the rounding of the fused kernel is left of them
+    signs = torch.tensor([1.0, -1.0, 1.0])
+    checks = (signs[:, None] * signs).expand(4, 3, 3, 3) * random[:, :, :1, :1]
+    return {
+        "random": random,
+        "positive": random.abs(),
+        "cancelling": checks,
+        "one place": random * torch.eye(3)[1],
+        "tiny": 1e-150 * random.double(),
+        "large": 1e150 * random.double(),
+        "zero": 0.0 * random,
+    }
 
 
-def test_calls_that_are_not_written_out_still_run():
-    def function(x):
-        return torch.addcmul(x, VECTOR, OTHER, out=torch.empty_like(x))
+@pytest.mark.parametrize("kernel", kernels())
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("sides", [(4, 4), (6, 4), (5, 3)])
+def test_fused_layers_against_dense_matrices(kind, kernel, sides):
+    layer, shape = kind(3, 4).double(), (3, *sides)
+    layer.weight.data.copy_(kernels()[kernel])
+    nn.init.zeros_(layer.bias)
+    exact = dense_norm(layer, shape)
+    assert exact * (1 - 1e-12) <= upper(layer, shape) <= exact * (1 + 1e-6) + 1e-300
 
-    bounds = lipschitz_bounds(Applied(function).double(), (N,), lower=False)
-    assert bounds.upper >= 1
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fused_layer_is_bounded_by_the_product_of_its_parts_at_every_size(kind):
+    layer = kind(3, 4)
+    parts = {
+        PooledConv2d: lambda plain: nn.Sequential(plain, nn.AvgPool2d(2)),
+        UpsampledConv2d: lambda plain: nn.Sequential(nn.Upsample(scale_factor=2), plain),
+    }
+    plain = nn.Conv2d(3, 4, 3, padding=1)
+    plain.load_state_dict(layer.state_dict())
+    for side in (2, 8, 32):
+        shape = (3, side, side)
+        separate = quick(parts[kind](plain), shape, lower=False, slopes="product")
+        together = quick(layer, shape, lower=False, slopes="product")
+        assert together.upper <= separate.product * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_forward_in_place_of_the_fused_one_is_noticed(kind):
+    class Doubled(kind):
+        def forward(self, input: Tensor) -> Tensor:
+            return 2 * super().forward(input)
+
+    layer = kind(3, 4)
+    layer.forward = lambda maps: 2 * kind.forward(layer, maps)
+    for module in (Doubled(3, 4), layer):
+        assert upper(module, (3, 4, 4)) >= dense_norm(module, (3, 4, 4))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_fused_layers_under_a_parametrization(kind):
+    layer = weight_norm(kind(3, 4))
+    nn.init.uniform_(layer.parametrizations.weight.original0, 1, 2)
+    exact = dense_norm(layer, (3, 4, 4))
+    assert upper(layer, (3, 4, 4)) == pytest.approx(exact, rel=1e-6)

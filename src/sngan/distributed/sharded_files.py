@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 INDEX = "index.json"
 _FORMAT = "sngan shards 2"
 _LARGEST_INDEX = 1 << 26
-_FILE = re.compile(r"part-\d{5}\.bin")
+PART = re.compile(r"part-\d{5}\.bin")
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def _part(values: dict[str, Any], forms: _Forms) -> _Part:
     name, file, shape = values["tensor"], values["file"], _sizes(values["shape"])
     start, (offset,) = _sizes(values["start"]), _sizes([values["offset"]])
     # a name, and not a path, which could lead out of the folder
-    if not _FILE.fullmatch(file) or len(start) != len(shape):
+    if not PART.fullmatch(file) or len(start) != len(shape):
         raise ValueError(file)
     length = math.prod(shape) * forms[name][1].itemsize
     return _Part(name, start, shape, file, offset, length, str(values["sha256"]))

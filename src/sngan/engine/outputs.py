@@ -34,7 +34,8 @@ from sngan.runs.weights import save_generator
 from sngan.utils.plain import flatten
 from sngan.utils.progress import Progress
 
-_log, _GRID_IMAGES, _SCATTER_POINTS = logging.getLogger("sngan"), 64, 2000
+_GRID_IMAGES, _SCATTER_POINTS = 64, 2000
+_log = logging.getLogger("sngan")
 
 
 @contextmanager
@@ -46,7 +47,7 @@ def open_outputs(
     Parameters
     ----------
     plan
-        The settings, data and evaluation of the run.
+        The settings, the data and the evaluation of the run.
     state
         The state that is written to checkpoints and sampled.
     folder
@@ -195,8 +196,7 @@ class Outputs:
             is_best = evaluation.is_best(values)
         if collectives.all_reduce_any(is_best):
             with self._listing_checkpoints(self.folder.BEST):
-                best = self.folder.best_checkpoint
-                checkpoint.write(state.state_dict(), best, **self._beside_state())
+                checkpoint.write(state.state_dict(), self.folder.best_checkpoint, **self._beside())
             self.save_generator(is_best=True)
         if self.recorder is None or evaluation is None:
             return
@@ -232,7 +232,7 @@ class Outputs:
                 self.state.state_dict(),
                 self.folder.checkpoints,
                 keep_every=self._claimed_interval(),
-                **self._beside_state(),
+                **self._beside(),
             )
         if self.recorder is not None:
             self.folder.files.delete_set_aside()
@@ -287,7 +287,7 @@ class Outputs:
                 return None
         return keep_every
 
-    def _beside_state(self) -> dict[str, Any]:
+    def _beside(self) -> dict[str, Any]:
         """Return what a checkpoint is written with, beside the state."""
         settings = resuming.settings_to_save(self.plan.config)
         return {"settings": settings, "files": self.folder.files}

@@ -68,8 +68,8 @@ def train_on_rank(
     own = own or OwnParts()
     consent.restore(own.consent)
     folder = ManagedRunFolder(Path(config.out))
-    # torchrun restarts the same command, which must then go on with its own run; only the node
-    # whose process failed knows of the restart
+    # torchrun restarts the same command, which must then go on with its own run. It tells only the
+    # node of the failed process, so all ranks ask each other.
     is_restarted = collectives.all_reduce_any(rendezvous.is_restarted() and folder.has_checkpoint())
     resume = resume or is_restarted
     collectives.raise_together(lambda: folder.check(resume=resume, overwrite=overwrite))

@@ -125,8 +125,9 @@ class Magnitudes:
             for place, sign in _ADDED.get(name, {}).items():
                 owner: Any = options if isinstance(place, str) else args
                 if place in options or (isinstance(place, int) and place < len(args)):
-                    owner[place] = map_structure(owner[place], added)
-                    owner[place] = map_structure(owner[place], lambda part, s=sign: _times(s, part))
+                    owner[place] = map_structure(
+                        owner[place], lambda part, sign=sign: _times(sign, added(part))
+                    )
         return self.graph.call(node, tuple(args), options)
 
 
@@ -176,13 +177,9 @@ def _absolute(part: Any) -> Any:
 
 
 def _zero(part: Any) -> Any:
-    return (
-        part * 0
-        if isinstance(part, int | float)
-        else torch.zeros_like(part)
-        if _is_real(part)
-        else part
-    )
+    if _is_real(part):
+        return torch.zeros_like(part)
+    return part * 0 if isinstance(part, int | float) else part
 
 
 def _times(sign: float, part: Any) -> Any:

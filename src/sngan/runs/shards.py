@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sngan.distributed import collectives, dtensor
-from sngan.distributed.sharded_files import read_sharded, write_sharded
+from sngan.distributed.sharded_files import INDEX, PART, read_sharded, write_sharded
 from sngan.runs.layout import SHARDED_FOLDER, RunFolder
 from sngan.runs.manifest import Manifest
 from sngan.utils.files import remove_if_empty, remove_temporaries
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 SHARDED = "shards"
 """The key of a checkpoint under which the name of the folder is, and the ending of the name."""
-# the files of such a folder; .metadata and .distcp are those of earlier versions
-_SHARD_FILE = re.compile(r"part-\d{5}\.bin|index\.json|\.metadata|__\d+_\d+\.distcp")
+# the files of such a folder that earlier versions wrote
+_EARLIER = re.compile(r"\.metadata|__\d+_\d+\.distcp")
 
 _Path = tuple[str | int, ...]
 
@@ -126,6 +126,8 @@ def _delete_shards(folder: Path) -> None:
     """Delete the files of a folder of shards; with a file of a person in it, the folder stays."""
     remove_temporaries(folder)
     for path in folder.iterdir():
-        if _SHARD_FILE.fullmatch(path.name) and not path.is_dir():
+        name = path.name
+        is_own = name == INDEX or any(known.fullmatch(name) for known in (PART, _EARLIER))
+        if is_own and not path.is_dir():
             path.unlink()
     remove_if_empty(folder)

@@ -1,5 +1,6 @@
 """Spellings of torch's functions: one for each operation, and fused ones written out in parts."""
 
+import functools
 import inspect
 import operator
 from collections.abc import Callable
@@ -75,10 +76,10 @@ def _baddbmm(
 
 
 def _in_place(parts: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    @functools.wraps(parts)
     def write(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         return input.copy_(parts(input, *args, **kwargs))
 
-    vars(write)["__signature__"] = inspect.signature(parts)
     return write
 
 
